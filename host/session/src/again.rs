@@ -24,6 +24,12 @@ impl Again {
     pub(super) fn forget(&mut self, room: &BareJid) {
         self.0.retain(|(waits_for, _)| waits_for != room);
     }
+
+    /// Sends the stanzas for a room once we are in it again.
+    pub(super) fn send_to_room_again(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let ready = self.0.extract_if(.., |(waits_for, _)| waits_for == room);
+        turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Again(stanza))));
+    }
 }
 
 impl Features {
@@ -42,11 +48,5 @@ impl Features {
                 Some(_) | None => turn.send(Outgoing::Again(stanza)),
             }
         }
-    }
-
-    /// Sends the stanzas for a room once we are in it again.
-    pub(super) fn send_to_room_again(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
-        let ready = self.again.0.extract_if(.., |(waits_for, _)| waits_for == room);
-        turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Again(stanza))));
     }
 }

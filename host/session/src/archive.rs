@@ -201,6 +201,62 @@ impl Archives {
     pub(super) fn len(&self) -> usize {
         self.running.len() + self.waiting.values().map(Vec::len).sum::<usize>()
     }
+
+    /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
+    pub(crate) fn account_asked(&mut self, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+        let is_open = self.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
+        if is_open {
+            turn.deadlines.set(ASK_AGAIN, Late::AccountAgain);
+        } else {
+            self.learnt = true;
+            turn.changed = true;
+        }
+    }
+
+    /// Sets the preferences of the archive to the setting `message_archiving`, if it is set and there is an archive
+    /// that has preferences.
+    pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
+        if self.own == Support::Yes && turn.settings.message_archiving.is_some() {
+            turn.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE);
+        }
+    }
+
+    /// Handles the answer to a page. Later results of it are not accepted.
+    pub(super) fn archive_answered(
+        &mut self,
+        queryid: &str,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        // The plugin may have ended meanwhile.
+        let Some(running) = self.running.remove(queryid) else { return };
+        for archived in &running.kept {
+            let hash = self.uids.hash((&running.archive, &archived.id));
+            self.uids.note(hash);
+        }
+        let (answer, result) = running.end(outcome);
+        turn.answer(answer, result);
+    }
+
+    /// Handles the features of the own account: the account announces the archive, not the server.
+    pub(super) fn account_answered(&mut self, disco: &Disco, turn: &mut Turn<'_>) {
+        let has_archive = disco.features.iter().any(|feature| feature == MAM);
+        self.own = if has_archive { Support::Yes } else { Support::No };
+        self.ask_archive_preferences(turn);
+    }
+
+    /// Handles the failure of a query, for this reason.
+    pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
+        if let Some(running) = self.running.remove(queryid) {
+            turn.answer(running.answer, Err(error));
+        }
+    }
+
+    /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
+    pub(super) fn own_archive(&self, common: &Common) -> Option<OwnArchive> {
+        let exists = self.own == Support::Yes;
+        (common.announced && self.learnt).then_some(OwnArchive { stream: common.stream, exists })
+    }
 }
 
 impl Running {
@@ -343,7 +399,7 @@ impl Features {
             None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(asked.answer, Err(too_many())),
             None => {
                 self.archives.waiting.insert(other.clone(), vec![asked]);
-                self.learn(Jid::from(other), ENTITY_PATIENCE, turn);
+                self.disco.learn(Jid::from(other), ENTITY_PATIENCE, turn);
             }
         }
     }
@@ -352,7 +408,7 @@ impl Features {
     fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
         let known = self.disco.known.of(other, turn.now)?;
         let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
-        match (is_room, self.can(other, MAM, turn)?) {
+        match (is_room, self.disco.can(other, MAM, turn)?) {
             (false, _) => Some(Place::Account),
             (true, true) => Some(Place::Room),
             (true, false) => Some(Place::Nowhere),
@@ -433,47 +489,23 @@ impl Features {
         }
     }
 
-    /// Handles the answer to a page. Later results of it are not accepted.
-    pub(super) fn archive_answered(
-        &mut self,
-        queryid: &str,
-        outcome: Result<Body, Box<StanzaError>>,
-        turn: &mut Turn<'_>,
-    ) {
-        // The plugin may have ended meanwhile.
-        let Some(running) = self.archives.running.remove(queryid) else { return };
-        for archived in &running.kept {
-            let hash = self.archives.uids.hash((&running.archive, &archived.id));
-            self.archives.uids.note(hash);
-        }
-        let (answer, result) = running.end(outcome);
-        turn.answer(answer, result);
-    }
-
-    /// Handles the failure of a query, for this reason.
-    pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
-        if let Some(running) = self.archives.running.remove(queryid) {
-            turn.answer(running.answer, Err(error));
-        }
-    }
-
     /// Handles an entity's answer about what it is, or the failure to answer.
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         if *entity == turn.own.to_bare() {
-            self.account_asked(outcome, turn);
+            self.archives.account_asked(outcome, turn);
         } else if *entity == turn.server() && outcome.is_err_and(CallError::may_pass) {
             // Carbons and the server's services depend on it.
             if !std::mem::replace(&mut self.archives.server_again, true) {
                 turn.deadlines.set(ASK_AGAIN, Late::ServerAgain);
             }
         } else if outcome.is_err_and(CallError::may_pass) {
-            self.room_untold(entity, turn);
+            self.rooms.room_untold(entity, turn);
         }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
             Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
             // The room does not answer, or its service does not have it: the caller gets the error.
-            Err(error) if self.rooms.has(&other) || self.is_no_room(&other, error, turn) => {
+            Err(error) if self.rooms.has(&other) || self.disco.is_no_room(&other, error, turn) => {
                 for pending in waiting {
                     turn.answer(pending.answer, Err(error.clone()));
                 }
@@ -487,54 +519,16 @@ impl Features {
         }
     }
 
-    /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
-    fn account_asked(&mut self, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
-        let is_open = self.archives.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
-        if is_open {
-            turn.deadlines.set(ASK_AGAIN, Late::AccountAgain);
-        } else {
-            self.archives.learnt = true;
-            turn.changed = true;
-        }
-    }
-
-    /// Returns whether a service that is known to have only rooms reports that this is none of them.
-    fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
-        let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
-        says_so && self.disco.known.is_at_rooms(other, turn.now)
-    }
-
     pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
         if turn.is_live() && !self.archives.learnt {
-            self.learn(Jid::from(turn.own.to_bare()), PATIENCE, turn);
+            self.disco.learn(Jid::from(turn.own.to_bare()), PATIENCE, turn);
         }
     }
 
     pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
         self.archives.server_again = false;
         if turn.is_live() {
-            self.learn(turn.server(), PATIENCE, turn);
-        }
-    }
-
-    /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
-    pub(super) fn own_archive(&self, common: &Common) -> Option<OwnArchive> {
-        let exists = self.archives.own == Support::Yes;
-        (common.announced && self.archives.learnt).then_some(OwnArchive { stream: common.stream, exists })
-    }
-
-    /// Handles the features of the own account: the account announces the archive, not the server.
-    pub(super) fn account_answered(&mut self, disco: &Disco, turn: &mut Turn<'_>) {
-        let has_archive = disco.features.iter().any(|feature| feature == MAM);
-        self.archives.own = if has_archive { Support::Yes } else { Support::No };
-        self.ask_archive_preferences(turn);
-    }
-
-    /// Sets the preferences of the archive to the setting `message_archiving`, if it is set and there is an archive
-    /// that has preferences.
-    pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
-        if self.archives.own == Support::Yes && turn.settings.message_archiving.is_some() {
-            turn.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE);
+            self.disco.learn(turn.server(), PATIENCE, turn);
         }
     }
 }

@@ -158,6 +158,30 @@ impl Cards {
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.entries.len(), self.changes.len())
     }
+
+    /// Ends all changes, because the stream is gone.
+    pub(super) fn end_changes(&mut self, turn: &mut Turn<'_>) {
+        self.changing = false;
+        for change in self.changes.drain(..) {
+            turn.answer(change.answer, Err(CallError::Offline));
+        }
+    }
+
+    /// Returns the announcement of the own picture in presence.
+    pub(super) fn own_avatar(&self, common: &Common) -> Avatar {
+        let own = Jid::from(common.own.to_bare());
+        self.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
+    }
+
+    pub(crate) fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
+        let entry = self.entries.get(owner)?;
+        (!force && !entry.stale).then(|| Arc::clone(&entry.known))
+    }
+
+    /// Returns the cached vCard of this address.
+    pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
+        self.get(jid).map(Arc::clone)
+    }
 }
 
 /// Get a vCard. Answered with the vCard.
@@ -224,8 +248,8 @@ impl Command for UpdateCard {
 impl Features {
     /// Gets a vCard, from the cache or from its owner.
     pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
-        let owner = self.card_owner(jid);
-        match self.fresh_card(&owner, force) {
+        let owner = self.rooms.card_owner(jid);
+        match self.cards.fresh_card(&owner, force) {
             Some(known) => turn.answer(answer, Ok(known)),
             None => self.fetch_card(owner, Fetch::Get(answer), turn),
         }
@@ -233,8 +257,8 @@ impl Features {
 
     /// Fetches a vCard, so that the contact shows it.
     pub(super) fn update_card(&mut self, jid: &Jid, force: bool, answer: Answer<()>, turn: &mut Turn<'_>) {
-        let owner = self.card_owner(jid);
-        match self.fresh_card(&owner, force) {
+        let owner = self.rooms.card_owner(jid);
+        match self.cards.fresh_card(&owner, force) {
             Some(known) => {
                 self.tell_card(&owner, &known, turn);
                 turn.answer(answer, Ok(()));
@@ -253,17 +277,6 @@ impl Features {
         }
         self.cards.changes.push_back(change);
         self.next_change(turn);
-    }
-
-    /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
-    fn card_owner(&self, jid: &Jid) -> Jid {
-        let bare = jid.to_bare();
-        if !jid.is_bare() && self.rooms.has(&bare) { jid.clone() } else { Jid::from(bare) }
-    }
-
-    fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
-        let entry = self.cards.entries.get(owner)?;
-        (!force && !entry.stale).then(|| Arc::clone(&entry.known))
     }
 
     fn fetch_card(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
@@ -298,12 +311,12 @@ impl Features {
     /// Stores a vCard that is current, and reports it.
     fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
         let known = Arc::new(KnownCard { card, updated: turn.now });
-        let before = self.own_avatar(turn);
+        let before = self.cards.own_avatar(turn);
         for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
             self.show_card(&gone, None, turn);
         }
         self.tell_card(owner, &known, turn);
-        if self.own_avatar(turn) != before && turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
+        if self.cards.own_avatar(turn) != before && turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
             // XEP-0153, section 4.2: everyone who sees us learns of the new picture at once.
             self.announce(turn);
         }
@@ -335,11 +348,6 @@ impl Features {
         true
     }
 
-    /// Returns the cached vCard of this address.
-    pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
-        self.cards.get(jid).map(Arc::clone)
-    }
-
     /// Removes all vCards, also from contacts, chats and occupants: the session in which they were fetched has ended.
     pub(super) fn forget_cards(&mut self, turn: &mut Turn<'_>) {
         let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
@@ -351,7 +359,7 @@ impl Features {
 
     /// Lets someone show a vCard that was fetched before they became a contact.
     pub(super) fn show_known_card(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        if let Some(known) = self.known_card(jid) {
+        if let Some(known) = self.cards.known_card(jid) {
             self.show_card(jid, Some(&known), turn);
         }
     }
@@ -387,17 +395,11 @@ impl Features {
         if let Some(nick) = owner.resource() {
             let room = self.rooms.shown.get(&bare);
             if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
-                self.fire_occupant("occupantChanged", occupant, turn);
+                self.rooms.fire_occupant("occupantChanged", occupant, turn);
             }
         } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
             turn.fire("chatBoxChanged", Payload::Chat(chat));
         }
-    }
-
-    /// Returns the announcement of the own picture in presence.
-    pub(super) fn own_avatar(&self, common: &Common) -> Avatar {
-        let own = Jid::from(common.own.to_bare());
-        self.cards.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
     }
 
     /// Handles the announcement of someone's picture. Only vCards that were requested are cached, and so fetched again.
@@ -405,7 +407,7 @@ impl Features {
         if self.cards.entries.is_empty() || *avatar == Avatar::Unknown {
             return;
         }
-        let owner = self.card_owner(from);
+        let owner = self.rooms.card_owner(from);
         let Some(entry) = self.cards.entries.get_mut(&owner) else { return };
         if Avatar::of(&entry.known.card) == *avatar {
             return;
@@ -486,14 +488,6 @@ impl Features {
         turn.answer(change.answer, Err(error));
         self.cards.changing = false;
         self.next_change(turn);
-    }
-
-    /// Ends all changes, because the stream is gone.
-    pub(super) fn end_changes(&mut self, turn: &mut Turn<'_>) {
-        self.cards.changing = false;
-        for change in self.cards.changes.drain(..) {
-            turn.answer(change.answer, Err(CallError::Offline));
-        }
     }
 }
 

@@ -73,6 +73,31 @@ impl Chats {
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
     }
+
+    /// Sets or removes an attribute of a chat.
+    pub(super) fn set_chat_attribute(
+        &mut self,
+        jid: &BareJid,
+        attribute: &Attribute,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let chat = self.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        turn.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
+        Ok(())
+    }
+
+    /// Notes activity in an open chat. Returns `false` if there is none.
+    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp, turn: &mut Turn<'_>) -> bool {
+        let Some(chat) = self.open.get(jid) else { return false };
+        if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
+            return true;
+        }
+        if let Some(chat) = self.open.get_mut(jid) {
+            Arc::make_mut(chat).last_active = Some(at);
+            turn.changed = true;
+        }
+        true
+    }
 }
 
 /// Open a private chat, or return the open one. Answered with the chat.
@@ -147,7 +172,7 @@ impl Command for SetChatAttribute {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.set_chat_attribute(&self.jid, &self.attribute, turn);
+        let result = features.chats.set_chat_attribute(&self.jid, &self.attribute, turn);
         turn.answer(answer, result);
     }
 }
@@ -210,8 +235,8 @@ impl Features {
                 self.end_chat(&idle, turn);
             }
         }
-        let fullname = self.chat_name(&jid);
-        let card = self.known_card(&jid);
+        let fullname = self.roster.chat_name(&jid);
+        let card = self.cards.known_card(&jid);
         let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
         self.chats.open.insert(jid, Arc::clone(&chat));
         turn.changed = true;
@@ -220,15 +245,9 @@ impl Features {
         chat
     }
 
-    /// Returns the owner's name for someone, not the name that a stranger uses for themselves.
-    fn chat_name(&self, jid: &BareJid) -> String {
-        let contact = self.roster.entry(jid);
-        contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
-    }
-
     /// Updates the name of an open chat after a change of the roster.
     pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let name = self.chat_name(jid);
+        let name = self.roster.chat_name(jid);
         if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
             Arc::make_mut(chat).fullname = name;
             let chat = Arc::clone(chat);
@@ -243,19 +262,6 @@ impl Features {
         for jid in &open {
             self.name_chat(jid, turn);
         }
-    }
-
-    /// Notes activity in an open chat. Returns `false` if there is none.
-    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp, turn: &mut Turn<'_>) -> bool {
-        let Some(chat) = self.chats.open.get(jid) else { return false };
-        if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
-            return true;
-        }
-        if let Some(chat) = self.chats.open.get_mut(jid) {
-            Arc::make_mut(chat).last_active = Some(at);
-            turn.changed = true;
-        }
-        true
     }
 
     /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
@@ -282,18 +288,6 @@ impl Features {
             ViewChange::Show => tell("chatBoxOpened"),
             ViewChange::Maximize | ViewChange::Minimize => {}
         }
-        Ok(())
-    }
-
-    /// Sets or removes an attribute of a chat.
-    pub(super) fn set_chat_attribute(
-        &mut self,
-        jid: &BareJid,
-        attribute: &Attribute,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
-        turn.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
         Ok(())
     }
 

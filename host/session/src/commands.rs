@@ -164,6 +164,88 @@ impl Commands {
     pub(super) fn len(&self) -> usize {
         self.all.values().map(BTreeMap::len).sum()
     }
+
+    /// Registers a command, unless the plugin has too many. Returns its name, and whether it can be given by that name
+    /// alone.
+    pub(super) fn add_command(
+        &mut self,
+        mailbox: Arc<Mailbox>,
+        names: Arc<ChosenNames>,
+        plugin: PluginId,
+        spoken: Spoken,
+        most: usize,
+        turn: &mut Turn<'_>,
+    ) -> Result<(String, bool), CallError> {
+        let by = mailbox.instance();
+        let (name, mut is_short) = parse_name(&plugin, &spoken.name)?;
+        check_line("help", &spoken.help)?;
+        check_line("usage", &spoken.usage)?;
+        if is_short && name == HELP {
+            let reason = format!("the command {HELP} is the host's; choose another name, or {plugin}.{HELP}");
+            return Err(CallError::invalid("name", reason));
+        }
+        if is_short
+            && let Some((owner, ..)) = self.find(&name)
+            && *owner != plugin
+        {
+            // A command that the owner has renamed needs no short name.
+            is_short = false;
+            if names.of(&name).is_none() {
+                return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
+            }
+        }
+        let is_heir = turn.promises.is_heir(by);
+        let own = self.all.entry(plugin.clone()).or_default();
+        if own.len() >= most && !own.contains_key(&name) {
+            return Err(CallError::OverLimit(format!("{most} commands")));
+        }
+        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names };
+        let was = own.insert(name.clone(), new);
+        if let Some(was) = was
+            && is_heir
+            && was.owner != by
+        {
+            self.displaced.push(Displaced { by, plugin, name: name.clone(), was });
+        }
+        Ok((name, is_short))
+    }
+
+    /// Returns the command in a message, if it contains a registered one.
+    pub(super) fn command_in(&self, message: &Message, turn: &mut Turn<'_>) -> Option<CommandLine> {
+        let prefix = turn.settings.command_prefix.as_str();
+        if self.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
+            return None;
+        }
+        let said = message.said();
+        let line = said.strip_prefix(prefix)?;
+        let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
+        if word.len() > LONGEST_WORD {
+            return None;
+        }
+        let name = word.to_lowercase();
+        let name = if name == HELP { name } else { self.find(&name)?.1.to_owned() };
+        Some(CommandLine { word: word.to_lowercase(), name, rest: rest.to_owned() })
+    }
+
+    /// Removes a command and returns its name.
+    pub(super) fn remove_command(
+        &mut self,
+        by: InstanceId,
+        plugin: &PluginId,
+        name: &str,
+        turn: &mut Turn<'_>,
+    ) -> Result<String, CallError> {
+        let (name, _) = parse_name(plugin, name)?;
+        let is_heir = turn.promises.is_heir(by);
+        let found = self.all.get_mut(plugin).and_then(|own| own.remove(&name));
+        self.all.retain(|_, own| !own.is_empty());
+        let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
+        // The instance to be replaced gets it back if the replacement fails.
+        if is_heir && was.owner != by {
+            self.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
+        }
+        Ok(name)
+    }
 }
 
 /// Returns the name as it is registered, and whether it was given without the plugin's id.
@@ -213,7 +295,7 @@ impl Command for AddCommand {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
+        let result = features.commands.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
         turn.answer(answer, result);
     }
 }
@@ -235,7 +317,7 @@ impl Command for RemoveCommand {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.remove_command(self.by, &self.plugin, &self.name, turn);
+        let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
         turn.answer(answer, result);
     }
 }
@@ -259,88 +341,6 @@ impl Command for AnswerFailed {
 }
 
 impl Features {
-    /// Registers a command, unless the plugin has too many. Returns its name, and whether it can be given by that name
-    /// alone.
-    pub(super) fn add_command(
-        &mut self,
-        mailbox: Arc<Mailbox>,
-        names: Arc<ChosenNames>,
-        plugin: PluginId,
-        spoken: Spoken,
-        most: usize,
-        turn: &mut Turn<'_>,
-    ) -> Result<(String, bool), CallError> {
-        let by = mailbox.instance();
-        let (name, mut is_short) = parse_name(&plugin, &spoken.name)?;
-        check_line("help", &spoken.help)?;
-        check_line("usage", &spoken.usage)?;
-        if is_short && name == HELP {
-            let reason = format!("the command {HELP} is the host's; choose another name, or {plugin}.{HELP}");
-            return Err(CallError::invalid("name", reason));
-        }
-        if is_short
-            && let Some((owner, ..)) = self.commands.find(&name)
-            && *owner != plugin
-        {
-            // A command that the owner has renamed needs no short name.
-            is_short = false;
-            if names.of(&name).is_none() {
-                return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
-            }
-        }
-        let is_heir = turn.promises.is_heir(by);
-        let own = self.commands.all.entry(plugin.clone()).or_default();
-        if own.len() >= most && !own.contains_key(&name) {
-            return Err(CallError::OverLimit(format!("{most} commands")));
-        }
-        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names };
-        let was = own.insert(name.clone(), new);
-        if let Some(was) = was
-            && is_heir
-            && was.owner != by
-        {
-            self.commands.displaced.push(Displaced { by, plugin, name: name.clone(), was });
-        }
-        Ok((name, is_short))
-    }
-
-    /// Removes a command and returns its name.
-    pub(super) fn remove_command(
-        &mut self,
-        by: InstanceId,
-        plugin: &PluginId,
-        name: &str,
-        turn: &mut Turn<'_>,
-    ) -> Result<String, CallError> {
-        let (name, _) = parse_name(plugin, name)?;
-        let is_heir = turn.promises.is_heir(by);
-        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
-        self.commands.all.retain(|_, own| !own.is_empty());
-        let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
-        // The instance to be replaced gets it back if the replacement fails.
-        if is_heir && was.owner != by {
-            self.commands.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
-        }
-        Ok(name)
-    }
-
-    /// Returns the command in a message, if it contains a registered one.
-    pub(super) fn command_in(&self, message: &Message, turn: &mut Turn<'_>) -> Option<CommandLine> {
-        let prefix = turn.settings.command_prefix.as_str();
-        if self.commands.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
-            return None;
-        }
-        let said = message.said();
-        let line = said.strip_prefix(prefix)?;
-        let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
-        if word.len() > LONGEST_WORD {
-            return None;
-        }
-        let name = word.to_lowercase();
-        let name = if name == HELP { name } else { self.commands.find(&name)?.1.to_owned() };
-        Some(CommandLine { word: word.to_lowercase(), name, rest: rest.to_owned() })
-    }
-
     /// Carries out a command that someone gives.
     pub(super) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, turn: &mut Turn<'_>) {
         if line.word == HELP {
@@ -396,9 +396,9 @@ impl Features {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        self.may_send(&to, kind, &draft, turn)?;
+        self.rooms.may_send(&to, kind, &draft, turn)?;
         if self.commands.may_answer(turn.deadlines.elapsed()) {
-            turn.send(self.outgoing(to, kind, random_id(), draft));
+            turn.send(self.rooms.outgoing(to, kind, random_id(), draft));
         } else {
             turn.ignored += 1;
         }

@@ -1,6 +1,7 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
 use crate::command::Command;
+use crate::roster::Roster;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -95,49 +96,33 @@ impl Command for ChangeContact {
     }
 }
 
-impl Features {
-    pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if let Err(error) = wish.check() {
-            return turn.answer(answer, Err(error));
-        }
-        if !turn.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
-        }
-        if self.roster.contacts.is_none() {
-            return match (&wish, turn.promises.is_rejected("rosterContactsFetched")) {
-                // A server without a roster still forwards such answers, but reports no effect.
-                (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
-                (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
-                _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
-            };
-        }
-        match wish {
-            ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
-            ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
-                match self.wanted_item(&jid, wish, turn) {
-                    Ok((item, subscribe)) => {
-                        let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
-                        self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
-                    }
-                    Err(error) => turn.answer(answer, Err(error)),
-                }
-            }
+impl Roster {
+    /// Removes a subscription request that no longer exists.
+    pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(contact) = self.remove_stranger(jid) {
+            turn.changed = true;
+            turn.fire("contactRemoved", Payload::Contact(contact));
+        } else if self.get(jid).is_some_and(|contact| contact.requesting)
+            && let Some(contact) = self.get_mut(jid)
+        {
+            contact.requesting = false;
+            turn.changed = true;
         }
     }
 
     /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
-    fn wanted_item(
+    pub(crate) fn wanted_item(
         &self,
         jid: &BareJid,
         wish: ContactWish,
         turn: &mut Turn<'_>,
     ) -> Result<(RosterItem, bool), CallError> {
-        let known = self.roster.entry(jid).map(|contact| contact.to_item());
+        let known = self.entry(jid).map(|contact| contact.to_item());
         if let ContactWish::Add { fullname } = wish {
             if *jid == turn.own.to_bare() {
                 return Err(CallError::invalid("jid", "is this account itself"));
             }
-            if known.is_none() && self.roster.is_full() {
+            if known.is_none() && self.is_full() {
                 return Err(CallError::OverLimit("the roster is full".to_owned()));
             }
             let is_seen = known.as_ref().is_some_and(|item| matches!(item.subscription.as_str(), "to" | "both"));
@@ -163,6 +148,50 @@ impl Features {
         Ok((item, false))
     }
 
+    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
+    /// the effect of the answer.
+    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let sees_us = self.get(jid).is_some_and(|contact| contact.sees_us());
+        let settled = turn.common.questions.take_contacts(jid, &mut turn.common.deadlines, |pending| {
+            pending.pushed = true;
+            pending.item.is_none() && sees_us
+        });
+        for pending in settled {
+            turn.answer(pending.answer, Ok(()));
+        }
+    }
+}
+
+impl Features {
+    pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = wish.check() {
+            return turn.answer(answer, Err(error));
+        }
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.roster.contacts.is_none() {
+            return match (&wish, turn.promises.is_rejected("rosterContactsFetched")) {
+                // A server without a roster still forwards such answers, but reports no effect.
+                (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
+                (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
+                _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
+            };
+        }
+        match wish {
+            ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
+            ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
+                match self.roster.wanted_item(&jid, wish, turn) {
+                    Ok((item, subscribe)) => {
+                        let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                        self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
+                    }
+                    Err(error) => turn.answer(answer, Err(error)),
+                }
+            }
+        }
+    }
+
     fn answer_request(&mut self, jid: BareJid, wish: &ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
             return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
@@ -176,22 +205,9 @@ impl Features {
             }
             return;
         }
-        self.request_is_over(&jid, turn);
+        self.roster.request_is_over(&jid, turn);
         // The server does not answer a denial.
         send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn);
-    }
-
-    /// Removes a subscription request that no longer exists.
-    pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        if let Some(contact) = self.roster.remove_stranger(jid) {
-            turn.changed = true;
-            turn.fire("contactRemoved", Payload::Contact(contact));
-        } else if self.roster.get(jid).is_some_and(|contact| contact.requesting)
-            && let Some(contact) = self.roster.get_mut(jid)
-        {
-            contact.requesting = false;
-            turn.changed = true;
-        }
     }
 
     /// Handles the server's answer to a change.
@@ -232,19 +248,6 @@ impl Features {
             turn.changed = true;
         }
         turn.answer(answer, Ok(()));
-    }
-
-    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
-    /// the effect of the answer.
-    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let sees_us = self.roster.get(jid).is_some_and(|contact| contact.sees_us());
-        let settled = turn.common.questions.take_contacts(jid, &mut turn.common.deadlines, |pending| {
-            pending.pushed = true;
-            pending.item.is_none() && sees_us
-        });
-        for pending in settled {
-            turn.answer(pending.answer, Ok(()));
-        }
     }
 }
 

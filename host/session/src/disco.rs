@@ -8,6 +8,7 @@ mod known;
 mod own;
 
 use crate::command::Command;
+use jid::BareJid;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -104,6 +105,119 @@ impl Discovery {
         let [entities, claims, verified] = self.known.sizes();
         [entities, claims, verified, self.waiters(), self.told.by_entity.len()]
     }
+
+    /// Reports each feature of an entity once, and each field of a form (XEP-0128).
+    pub(crate) fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+        for var in &disco.features {
+            if self.told.note(entity, ("", var)) {
+                let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
+                turn.fire("serviceDiscovered", payload);
+            }
+        }
+        for form in &disco.forms {
+            let form_type = form.form_type.as_deref().unwrap_or_default();
+            for field in &form.fields {
+                // A field may have the name of a feature; the character keeps the two apart.
+                if self.told.note(entity, (&format!("<{form_type}"), &field.var)) {
+                    let field = json!({
+                        "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
+                        "value": field.values.first(), "values": field.values,
+                    });
+                    turn.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()));
+                }
+            }
+        }
+    }
+
+    /// Asks the server, which then lists its services, and the own account, on a new stream.
+    ///
+    /// The connect order continues once both have answered or failed to: after `discoInitialized`, the features of the
+    /// server are known.
+    pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
+        let entities = [turn.server(), Jid::from(turn.own.to_bare())];
+        self.due = entities.to_vec();
+        turn.deadlines.replace(&mut self.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
+        for entity in entities {
+            self.known.last(&entity);
+            self.learn(entity, PATIENCE, turn);
+        }
+    }
+
+    /// Returns an entity's information to a plugin, from memory or by asking it.
+    pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
+        if entity == turn.own {
+            return turn.answer(answer, Ok(Arc::clone(self.own.disco())));
+        }
+        if let Some(known) = self.known.of(&entity, turn.now) {
+            let known = Arc::clone(known);
+            return turn.answer(answer, Ok(known));
+        }
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.waiters() >= MAX_WAITERS {
+            self.forget_abandoned();
+        }
+        if self.waiters() >= MAX_WAITERS {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for answers"))));
+        }
+        if let Some(waiters) = self.waiting.get_mut(&entity) {
+            return waiters.push(answer);
+        }
+        if let Err(error) = turn.make_room_for_question() {
+            return turn.answer(answer, Err(error));
+        }
+        self.learn(entity.clone(), PATIENCE, turn);
+        self.waiting.entry(entity).or_default().push(answer);
+    }
+
+    /// Asks an entity for its identities and features, unless a request is pending.
+    pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
+        if !self.waiting.contains_key(&entity) {
+            self.waiting.insert(entity.clone(), Vec::new());
+            let node = self.known.claim(&entity).map(caps::node);
+            turn.ask_info(entity, node, patience);
+        }
+    }
+
+    /// Asks each of the server's services for its identities and features.
+    pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
+        let known = [turn.server(), Jid::from(turn.own.to_bare()), turn.own.clone()];
+        let mut asked = HashSet::new();
+        for item in items {
+            if asked.len() >= MAX_SERVICES {
+                turn.ignored += 1;
+                return;
+            }
+            if known.contains(&item) || !asked.insert(item.clone()) {
+                continue;
+            }
+            self.known.last(&item);
+            self.learn(item, PATIENCE, turn);
+        }
+    }
+
+    /// Returns whether an entity has a feature, as far as that is known now, without a request.
+    pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
+        let disco = self.known.of(entity, turn.now)?;
+        Some(disco.features.iter().any(|known| known == feature))
+    }
+
+    /// Returns whether a service that is known to have only rooms reports that this is none of them.
+    pub(crate) fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
+        let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
+        says_so && self.known.is_at_rooms(other, turn.now)
+    }
+
+    /// Asks the room for its information. A change of its configuration comes as a status code, after which it is asked
+    /// again.
+    pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        self.learn(Jid::from(jid.clone()), PATIENCE, turn);
+    }
+
+    pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
+        self.discover_server(turn);
+    }
 }
 
 /// The features and fields that were reported for each entity, so that nothing is reported twice. They are stored as
@@ -147,31 +261,11 @@ impl Command for Discover {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.discover(self.entity, answer, turn);
+        features.disco.discover(self.entity, answer, turn);
     }
 }
 
 impl Features {
-    /// Returns whether an entity has a feature, as far as that is known now, without a request.
-    pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
-        let disco = self.disco.known.of(entity, turn.now)?;
-        Some(disco.features.iter().any(|known| known == feature))
-    }
-
-    /// Asks the server, which then lists its services, and the own account, on a new stream.
-    ///
-    /// The connect order continues once both have answered or failed to: after `discoInitialized`, the features of the
-    /// server are known.
-    pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
-        let entities = [turn.server(), Jid::from(turn.own.to_bare())];
-        self.disco.due = entities.to_vec();
-        turn.deadlines.replace(&mut self.disco.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
-        for entity in entities {
-            self.disco.known.last(&entity);
-            self.learn(entity, PATIENCE, turn);
-        }
-    }
-
     /// Notes that one of them has answered, or will not.
     fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
         if self.disco.due.is_empty() {
@@ -193,43 +287,6 @@ impl Features {
     fn discovered(&mut self, turn: &mut Turn<'_>) {
         turn.deadlines.replace(&mut self.disco.due_until, None);
         self.disco_settled(turn);
-    }
-
-    /// Asks an entity for its identities and features, unless a request is pending.
-    pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
-        if !self.disco.waiting.contains_key(&entity) {
-            self.disco.waiting.insert(entity.clone(), Vec::new());
-            let node = self.disco.known.claim(&entity).map(caps::node);
-            turn.ask_info(entity, node, patience);
-        }
-    }
-
-    /// Returns an entity's information to a plugin, from memory or by asking it.
-    pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
-        if entity == turn.own {
-            return turn.answer(answer, Ok(Arc::clone(self.disco.own.disco())));
-        }
-        if let Some(known) = self.disco.known.of(&entity, turn.now) {
-            let known = Arc::clone(known);
-            return turn.answer(answer, Ok(known));
-        }
-        if !turn.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
-        }
-        if self.disco.waiters() >= MAX_WAITERS {
-            self.disco.forget_abandoned();
-        }
-        if self.disco.waiters() >= MAX_WAITERS {
-            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for answers"))));
-        }
-        if let Some(waiters) = self.disco.waiting.get_mut(&entity) {
-            return waiters.push(answer);
-        }
-        if let Err(error) = turn.make_room_for_question() {
-            return turn.answer(answer, Err(error));
-        }
-        self.learn(entity.clone(), PATIENCE, turn);
-        self.disco.waiting.entry(entity).or_default().push(answer);
     }
 
     /// Handles an entity's answer about its identities and features, or the failure.
@@ -260,11 +317,11 @@ impl Features {
             turn.answer(answer, Ok(Arc::clone(&disco)));
         }
         self.numbering.note(entity, &disco.features, &self.rooms, turn);
-        self.learned_about(entity, &disco, turn);
-        self.tell_disco(entity, &disco, turn);
+        self.rooms.learned_about(entity, &disco, turn);
+        self.disco.tell_disco(entity, &disco, turn);
         self.entity_answered(entity, Ok(()), turn);
         if *entity == turn.own.to_bare() {
-            self.account_answered(&disco, turn);
+            self.archives.account_answered(&disco, turn);
         }
         if *entity == turn.server() {
             turn.ask_carbons(&disco.features);
@@ -273,46 +330,6 @@ impl Features {
             }
         }
         self.no_longer_due(entity, turn);
-    }
-
-    /// Reports each feature of an entity once, and each field of a form (XEP-0128).
-    fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
-        for var in &disco.features {
-            if self.disco.told.note(entity, ("", var)) {
-                let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
-                turn.fire("serviceDiscovered", payload);
-            }
-        }
-        for form in &disco.forms {
-            let form_type = form.form_type.as_deref().unwrap_or_default();
-            for field in &form.fields {
-                // A field may have the name of a feature; the character keeps the two apart.
-                if self.disco.told.note(entity, (&format!("<{form_type}"), &field.var)) {
-                    let field = json!({
-                        "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
-                        "value": field.values.first(), "values": field.values,
-                    });
-                    turn.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()));
-                }
-            }
-        }
-    }
-
-    /// Asks each of the server's services for its identities and features.
-    pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
-        let known = [turn.server(), Jid::from(turn.own.to_bare()), turn.own.clone()];
-        let mut asked = HashSet::new();
-        for item in items {
-            if asked.len() >= MAX_SERVICES {
-                turn.ignored += 1;
-                return;
-            }
-            if known.contains(&item) || !asked.insert(item.clone()) {
-                continue;
-            }
-            self.disco.known.last(&item);
-            self.learn(item, PATIENCE, turn);
-        }
     }
 
     /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.

@@ -119,12 +119,12 @@ impl Features {
             match late {
                 deadlines::Late::Question(id) => self.question_late(&id, turn),
                 deadlines::Late::Room(jid) => self.room_late(&jid, turn),
-                deadlines::Late::RoomSilent(jid) => self.room_silent(&jid, turn),
+                deadlines::Late::RoomSilent(jid) => self.rooms.room_silent(&jid, turn),
                 deadlines::Late::AutoJoins => {
-                    self.give_up_auto_joins();
+                    self.rooms.give_up_auto_joins();
                     self.auto_joined(turn);
                 }
-                deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.ask_roster(turn),
+                deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
@@ -132,7 +132,7 @@ impl Features {
                 deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Discovery => self.discovery_late(turn),
-                deadlines::Late::Doubts => self.doubts_end(turn),
+                deadlines::Late::Doubts => self.roster.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
             }
         }
@@ -146,7 +146,7 @@ impl Features {
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();
         self.disco.forget_abandoned();
-        self.forget_own(instance, common);
+        self.disco.forget_own(instance, common);
         self.commands.instance_gone(instance);
     }
 
@@ -160,11 +160,11 @@ impl Features {
             strangers: self.roster.strangers.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
-            bookmarks: self.known_bookmarks(common),
+            bookmarks: self.rooms.known_bookmarks(common),
             bookmarks_older: self.rooms.bookmarks_older,
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),
-            archive: self.own_archive(common),
+            archive: self.archives.own_archive(common),
             rooms_told: self.rooms.told,
         }
     }

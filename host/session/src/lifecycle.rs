@@ -57,14 +57,14 @@ impl Features {
         turn.fire(if comes_back { "reconnected" } else { "connected" }, Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());
         turn.fire_once("statusInitialized");
-        self.ask_server(turn);
+        self.disco.ask_server(turn);
     }
 
     /// Continues once the server and the own account have announced their features, or will not.
     pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
         turn.fire_once("discoInitialized");
         turn.fire_once("rosterInitialized");
-        self.ask_roster(turn);
+        self.roster.ask_roster(turn);
     }
 
     pub(super) fn taken_up(&mut self, turn: &mut Turn<'_>) {
@@ -82,7 +82,7 @@ impl Features {
         self.announce_first(turn);
         // A hidden account gets no presence.
         let hides = turn.status.value.is_hidden();
-        self.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }), turn);
+        self.roster.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }), turn);
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
@@ -106,7 +106,7 @@ impl Features {
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
             self.auto_join(turn);
-            if self.auto_joins_ended() {
+            if self.rooms.auto_joins_ended() {
                 self.auto_joined(turn);
             }
         }
@@ -133,10 +133,10 @@ impl Features {
         turn.resumed = true;
         turn.changed = true;
         let is_told = turn.announced && !turn.status.value.is_hidden();
-        self.await_presence(is_told.then_some(PRESENCE_PATIENCE), turn);
+        self.roster.await_presence(is_told.then_some(PRESENCE_PATIENCE), turn);
         turn.fire("reconnected", Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());
-        self.ask_all_whether_inside(turn);
+        self.rooms.ask_all_whether_inside(turn);
     }
 
     pub(super) fn lost(&mut self, reason: &str, turn: &mut Turn<'_>) {
@@ -183,15 +183,15 @@ impl Features {
         }
         Questions::end(turn);
         self.archives.end(turn);
-        self.end_changes(turn);
+        self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
-        self.caps_untold(turn);
+        self.disco.caps_untold(turn);
         self.rooms_cut(give_up, turn);
         if give_up == GiveUp::No {
-            self.doubt_presence(turn);
+            self.roster.doubt_presence(turn);
         } else {
-            self.forget_presence(turn);
-            self.give_up_auto_joins();
+            self.roster.forget_presence(turn);
+            self.rooms.give_up_auto_joins();
             self.again.clear();
             turn.deadlines.clear();
         }

@@ -150,15 +150,101 @@ impl Command for SendMessage {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { to, kind, draft } = self;
-        if let Err(error) = features.may_send(&to, kind, &draft, turn) {
+        if let Err(error) = features.rooms.may_send(&to, kind, &draft, turn) {
             return turn.answer(answer, Err(error));
         }
         if kind == MessageKind::Chat && draft.body.is_some() {
-            features.chat_active(&to, turn.now, turn);
+            features.chats.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
-        let message = features.outgoing(to, kind, id.clone(), draft);
+        let message = features.rooms.outgoing(to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
+    }
+}
+
+impl Rooms {
+    /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
+    /// decide.
+    pub(super) fn outgoing(&self, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
+        let to_occupant = kind == MessageKind::Chat && self.is_known(&to.to_bare());
+        Outgoing::Message { to, kind, id, draft, to_occupant }
+    }
+
+    pub(crate) fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        let subject = message.subject.as_deref().filter(|subject| !subject.is_empty());
+        let subject = subject.map(|subject| &subject[..subject.floor_char_boundary(MAX_SUBJECT)]);
+        let Some(room) = self.shown.get_mut(&message.chat) else { return };
+        if room.subject.as_deref() == subject {
+            return;
+        }
+        Arc::make_mut(room).subject = subject.map(str::to_owned);
+        let room = Arc::clone(room);
+        turn.changed = true;
+        turn.fire("roomSubjectChanged", Payload::Room(room));
+    }
+
+    pub(super) fn may_send(
+        &self,
+        to: &Jid,
+        kind: MessageKind,
+        draft: &Draft,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        check_draft(draft)?;
+        match kind {
+            MessageKind::Groupchat if to.is_full() => {
+                return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
+            }
+            // A room that is only being entered may be anybody's address.
+            MessageKind::Chat if to.is_bare() && self.is_known(to) => {
+                return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
+            }
+            MessageKind::Chat | MessageKind::Groupchat => {}
+            MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
+                return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
+            }
+        }
+        if !turn.is_live() {
+            return Err(CallError::Offline);
+        }
+        let inside = || matches!(self.stage(to), Some(Stage::Inside | Stage::Configuring));
+        if kind == MessageKind::Groupchat && !inside() {
+            return Err(CallError::NotFound(format!(
+                "the room {to} among those that this account is in; open it first"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
+    pub(crate) fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
+        let room = message.from.to_bare();
+        let Some(muc) = message.affiliation.take() else { return false };
+        if message.delayed || message.carbon.is_some() || !self.stage(&room).is_some_and(Stage::is_in) {
+            return false;
+        }
+        self.affiliation_changed(&room, *muc, turn);
+        message.body.is_none() && message.subject.is_none() && message.extensions.is_none()
+    }
+
+    /// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
+    /// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
+    /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
+    /// and it ends when the room says so: later stamps of occupants do not count.
+    ///
+    /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
+    /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
+    pub(crate) fn comes_again(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
+        if message.kind == MessageKind::Groupchat {
+            return message.delayed && self.tells(&message.chat) != Some(Tells::Present);
+        }
+        let until = turn.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(turn.cut_at);
+        let was_said = message.carbon.is_none() && message.at <= until;
+        if message.id.is_none() {
+            return message.delayed && message.claimed_at != Some(message.at) && was_said;
+        }
+        (message.claimed_at.is_some() && message.body.is_some())
+            || (message.delayed && (was_said || turn.was_said_to_us(message)))
     }
 }
 
@@ -174,7 +260,7 @@ impl Features {
             turn.ignored += 1;
             return;
         }
-        if message.kind != MessageKind::Error && !self.seen.note(&message, self.comes_again(&message, turn)) {
+        if message.kind != MessageKind::Error && !self.seen.note(&message, self.rooms.comes_again(&message, turn)) {
             turn.ignored += 1;
             return;
         }
@@ -198,7 +284,7 @@ impl Features {
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
-        if self.is_affiliation_alone(&mut message, turn) {
+        if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;
         }
         // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
@@ -216,7 +302,7 @@ impl Features {
                 self.invited(*invite, turn);
             }
             if let Some(no) = declined.filter(|_| !message.own) {
-                self.declined(*no, turn);
+                self.rooms.declined(*no, turn);
             }
             if message.body.is_none() {
                 return;
@@ -228,31 +314,11 @@ impl Features {
         self.tell(message, enters, notifies, turn);
     }
 
-    /// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
-    /// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
-    /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
-    /// and it ends when the room says so: later stamps of occupants do not count.
-    ///
-    /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
-    /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
-    fn comes_again(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
-        if message.kind == MessageKind::Groupchat {
-            return message.delayed && self.rooms.tells(&message.chat) != Some(Tells::Present);
-        }
-        let until = turn.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(turn.cut_at);
-        let was_said = message.carbon.is_none() && message.at <= until;
-        if message.id.is_none() {
-            return message.delayed && message.claimed_at != Some(message.at) && was_said;
-        }
-        (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || turn.was_said_to_us(message)))
-    }
-
     /// Handles a message in a private chat. It opens the chat with a contact, or with a stranger if that is allowed.
     /// Returns whether the chat is open.
     fn said(&mut self, message: &Message, turn: &mut Turn<'_>) -> bool {
         let at = message.at.min(turn.now);
-        if self.chat_active(&message.chat, at, turn) {
+        if self.chats.chat_active(&message.chat, at, turn) {
             return true;
         }
         let other = message.chat.to_bare();
@@ -272,7 +338,7 @@ impl Features {
             message.own = true;
         }
         let mentioned = mentions(&message.said(), &room.nick);
-        self.room_heard(&jid, turn);
+        self.rooms.room_heard(&jid, turn);
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
@@ -302,43 +368,19 @@ impl Features {
         if !message.room_status.is_empty() {
             self.room_changed(&message, turn);
         }
-        if self.is_affiliation_alone(&mut message, turn) {
+        if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;
         }
         if is_subject {
-            self.subject_set(&message, turn);
+            self.rooms.subject_set(&message, turn);
         }
         let (enters, notifies) = (message.says_something(), mentioned && is_news(&message));
         self.tell(message, enters, notifies, turn);
     }
 
-    /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
-    fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
-        let room = message.from.to_bare();
-        let Some(muc) = message.affiliation.take() else { return false };
-        if message.delayed || message.carbon.is_some() || !self.rooms.stage(&room).is_some_and(Stage::is_in) {
-            return false;
-        }
-        self.affiliation_changed(&room, *muc, turn);
-        message.body.is_none() && message.subject.is_none() && message.extensions.is_none()
-    }
-
-    fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
-        let subject = message.subject.as_deref().filter(|subject| !subject.is_empty());
-        let subject = subject.map(|subject| &subject[..subject.floor_char_boundary(MAX_SUBJECT)]);
-        let Some(room) = self.rooms.shown.get_mut(&message.chat) else { return };
-        if room.subject.as_deref() == subject {
-            return;
-        }
-        Arc::make_mut(room).subject = subject.map(str::to_owned);
-        let room = Arc::clone(room);
-        turn.changed = true;
-        turn.fire("roomSubjectChanged", Payload::Room(room));
-    }
-
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
-        let line = self.command_in(&message, turn);
+        let line = self.commands.command_in(&message, turn);
         message.command = line.as_ref().map(|line| line.name.clone());
         let message = Arc::from(message);
         turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
@@ -369,46 +411,6 @@ impl Features {
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
         }
-    }
-
-    /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
-    /// decide.
-    pub(super) fn outgoing(&self, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
-        let to_occupant = kind == MessageKind::Chat && self.rooms.is_known(&to.to_bare());
-        Outgoing::Message { to, kind, id, draft, to_occupant }
-    }
-
-    pub(super) fn may_send(
-        &self,
-        to: &Jid,
-        kind: MessageKind,
-        draft: &Draft,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        check_draft(draft)?;
-        match kind {
-            MessageKind::Groupchat if to.is_full() => {
-                return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
-            }
-            // A room that is only being entered may be anybody's address.
-            MessageKind::Chat if to.is_bare() && self.rooms.is_known(to) => {
-                return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
-            }
-            MessageKind::Chat | MessageKind::Groupchat => {}
-            MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
-                return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
-            }
-        }
-        if !turn.is_live() {
-            return Err(CallError::Offline);
-        }
-        let inside = || matches!(self.rooms.stage(to), Some(Stage::Inside | Stage::Configuring));
-        if kind == MessageKind::Groupchat && !inside() {
-            return Err(CallError::NotFound(format!(
-                "the room {to} among those that this account is in; open it first"
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
+use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -151,11 +152,116 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
+impl Rooms {
+    /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
+    pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
+        let has_ids = self.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
+        if occupant.occupant_id.is_some() && !has_ids {
+            Arc::make_mut(&mut occupant).occupant_id = None;
+        }
+        turn.fire(name, Payload::Occupant(occupant));
+    }
+
+    /// Tells that an occupant came or changed, with who did it and why.
+    pub(crate) fn tell_of_occupant(
+        &mut self,
+        before: Option<Arc<Occupant>>,
+        occupant: Arc<Occupant>,
+        (actor, reason): (Option<Actor>, Option<String>),
+        turn: &mut Turn<'_>,
+    ) {
+        match before {
+            None => self.fire_occupant("occupantJoined", occupant, turn),
+            Some(before) if before != occupant => {
+                // The actor and the reason of a change are reported once, and not kept.
+                let reason = reason.map(|reason| kept(reason, MAX_REASON));
+                let is_explained = actor.is_some() || reason.is_some();
+                let told = if is_explained {
+                    Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
+                } else {
+                    occupant
+                };
+                self.fire_occupant("occupantChanged", told, turn);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
+    /// 10.8).
+    pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+        let occupant = Occupant {
+            room: room.clone(),
+            nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
+            role: "none".to_owned(),
+            affiliation: muc.affiliation,
+            jid: muc.jid,
+            show: None,
+            status: None,
+            own: false,
+            previous_nick: None,
+            left: None,
+            reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
+            occupant_id: None,
+            actor: muc.actor,
+            card: None,
+        };
+        self.fire_occupant("affiliationChanged", Arc::new(occupant), turn);
+    }
+
+    /// Returns the data for a presence without the room's data. It comes from a service older than XEP-0045, where
+    /// everyone may speak, or only its sender was within the limits.
+    pub(crate) fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
+        let known = self.shown.get(room).and_then(|room| room.occupants.get(nick));
+        Box::new(MucUser {
+            role: known.map_or("participant", |known| &known.role).to_owned(),
+            jid: known.and_then(|known| known.jid.clone()),
+            occupant_id: known.and_then(|known| known.occupant_id.clone()),
+            ..MucUser::default()
+        })
+    }
+
+    pub(crate) fn has_room_for_occupant(&self, room: &Room) -> bool {
+        let here = room.occupants.len();
+        let everywhere = || self.shown.values().map(|room| room.occupants.len()).sum::<usize>();
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
+    }
+
+    /// Returns whether there is room for more data about occupants.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
+    }
+
+    /// Reports our own leaving like that of others, so that plugins learn the reason.
+    pub(crate) fn own_occupant_left(
+        &mut self,
+        jid: &BareJid,
+        muc: &MucUser,
+        status: Option<String>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(room) = self.shown.get_mut(jid) else { return };
+        let Some(own) = room.occupants.get(&room.nick) else { return };
+        let mut own = Occupant::clone(own);
+        own.went(muc, status);
+        Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
+        self.fire_occupant("occupantLeft", Arc::new(own), turn);
+    }
+
+    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
+    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
+        if ourselves && presence.kind == PresenceKind::Unavailable {
+            self.farewell_came(room);
+        }
+    }
+}
+
 impl Features {
     /// Handles a presence from an open room or one of its occupants.
     pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
         let Some(stage) = self.rooms.stage(room) else { return };
-        self.room_heard(room, turn);
+        self.rooms.room_heard(room, turn);
         match presence.kind {
             PresenceKind::Error(error) => {
                 // A room that did not let us in will not confirm our leaving.
@@ -164,7 +270,7 @@ impl Features {
                     Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
                     Stage::Leaving => self.left(room, turn),
                     // For example, a room that no longer knows us refused a change of status.
-                    Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
+                    Stage::Configuring | Stage::Inside => self.rooms.ask_whether_inside(room, turn),
                     Stage::Outside { .. } => {}
                 }
             }
@@ -175,17 +281,9 @@ impl Features {
                 self.occupant_gone(room, stage, &presence, turn);
             }
             _ => {
-                self.seen_off_late(room, &presence);
+                self.rooms.seen_off_late(room, &presence);
                 turn.ignored += 1;
             }
-        }
-    }
-
-    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
-    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
-        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
-        if ourselves && presence.kind == PresenceKind::Unavailable {
-            self.rooms.farewell_came(room);
         }
     }
 
@@ -194,7 +292,7 @@ impl Features {
             turn.ignored += 1;
             return;
         };
-        let muc = presence.muc.unwrap_or_else(|| self.as_known_or_plain(jid, nick.as_str()));
+        let muc = presence.muc.unwrap_or_else(|| self.rooms.as_known_or_plain(jid, nick.as_str()));
         // Some services omit the code; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
             || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == turn.own));
@@ -219,12 +317,12 @@ impl Features {
             actor: None,
             card: before.and_then(|before| before.card.clone()),
         };
-        if !ours && before.is_none() && !self.has_room_for_occupant(room) {
+        if !ours && before.is_none() && !self.rooms.has_room_for_occupant(room) {
             turn.ignored += 1;
             return;
         }
         // Changes of known occupants always count, except for texts for which there is no room.
-        if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.has_bytes() {
+        if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.rooms.has_bytes() {
             occupant.status = None;
             occupant.jid = before.and_then(|before| before.jid.clone());
         }
@@ -256,77 +354,7 @@ impl Features {
             // Occupants who were there before us are not news.
             return;
         }
-        self.tell_of_occupant(before, occupant, (muc.actor, muc.reason), turn);
-    }
-
-    /// Tells that an occupant came or changed, with who did it and why.
-    fn tell_of_occupant(
-        &mut self,
-        before: Option<Arc<Occupant>>,
-        occupant: Arc<Occupant>,
-        (actor, reason): (Option<Actor>, Option<String>),
-        turn: &mut Turn<'_>,
-    ) {
-        match before {
-            None => self.fire_occupant("occupantJoined", occupant, turn),
-            Some(before) if before != occupant => {
-                // The actor and the reason of a change are reported once, and not kept.
-                let reason = reason.map(|reason| kept(reason, MAX_REASON));
-                let is_explained = actor.is_some() || reason.is_some();
-                let told = if is_explained {
-                    Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
-                } else {
-                    occupant
-                };
-                self.fire_occupant("occupantChanged", told, turn);
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Returns the data for a presence without the room's data. It comes from a service older than XEP-0045, where
-    /// everyone may speak, or only its sender was within the limits.
-    fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
-        let known = self.rooms.shown.get(room).and_then(|room| room.occupants.get(nick));
-        Box::new(MucUser {
-            role: known.map_or("participant", |known| &known.role).to_owned(),
-            jid: known.and_then(|known| known.jid.clone()),
-            occupant_id: known.and_then(|known| known.occupant_id.clone()),
-            ..MucUser::default()
-        })
-    }
-
-    /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
-    /// 10.8).
-    pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
-        let occupant = Occupant {
-            room: room.clone(),
-            nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
-            role: "none".to_owned(),
-            affiliation: muc.affiliation,
-            jid: muc.jid,
-            show: None,
-            status: None,
-            own: false,
-            previous_nick: None,
-            left: None,
-            reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
-            occupant_id: None,
-            actor: muc.actor,
-            card: None,
-        };
-        self.fire_occupant("affiliationChanged", Arc::new(occupant), turn);
-    }
-
-    fn has_room_for_occupant(&self, room: &Room) -> bool {
-        let here = room.occupants.len();
-        let everywhere = || self.rooms.shown.values().map(|room| room.occupants.len()).sum::<usize>();
-        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
-    }
-
-    /// Returns whether there is room for more data about occupants.
-    fn has_bytes(&self) -> bool {
-        self.rooms.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
+        self.rooms.tell_of_occupant(before, occupant, (muc.actor, muc.reason), turn);
     }
 
     fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {
@@ -339,7 +367,7 @@ impl Features {
         // Another person may use this nickname next.
         self.cards.remove(&presence.from);
         // Checked only for a change of nickname, since it iterates over all rooms.
-        let has_bytes = muc.nick.is_none() || self.has_bytes();
+        let has_bytes = muc.nick.is_none() || self.rooms.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
         // If there is no room for the longer name, the occupant leaves, and no other one joins.
@@ -355,7 +383,7 @@ impl Features {
             }
             turn.changed = true;
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-                self.fire_occupant("occupantChanged", occupant, turn);
+                self.rooms.fire_occupant("occupantChanged", occupant, turn);
             }
             return;
         }
@@ -368,7 +396,7 @@ impl Features {
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);
-            self.fire_occupant("occupantLeft", Arc::new(occupant), turn);
+            self.rooms.fire_occupant("occupantLeft", Arc::new(occupant), turn);
         }
     }
 
@@ -382,7 +410,7 @@ impl Features {
             Stage::Entering => {
                 if was_due {
                     // It may have removed us before it got our leave, and be about to let us in.
-                    self.send_farewell(jid, turn);
+                    self.rooms.send_farewell(jid, turn);
                 }
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
@@ -402,16 +430,16 @@ impl Features {
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
                 // some services omit the code. The room knows.
                 if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
-                    return self.ask_whether_inside(jid, turn);
+                    return self.rooms.ask_whether_inside(jid, turn);
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.own_occupant_left(jid, muc, status, turn);
+                self.rooms.own_occupant_left(jid, muc, status, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.take_joiners(jid);
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
                 self.outside(jid, comes_back, Farewell { why, reason, alternative, actor }, turn);
                 if comes_back {
-                    self.comes_back(jid, !hides, turn);
+                    self.rooms.comes_back(jid, !hides, turn);
                 }
                 for joiner in joiners {
                     turn.answer(joiner.answer, Err(error.clone()));
@@ -420,16 +448,6 @@ impl Features {
             }
             Stage::Outside { .. } => {}
         }
-    }
-
-    /// Reports our own leaving like that of others, so that plugins learn the reason.
-    fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        let Some(own) = room.occupants.get(&room.nick) else { return };
-        let mut own = Occupant::clone(own);
-        own.went(muc, status);
-        Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
-        self.fire_occupant("occupantLeft", Arc::new(own), turn);
     }
 }
 
@@ -440,15 +458,6 @@ impl Features {
         self.cards.forget_occupants(room);
         self.disco.known.forget_occupants(room);
         turn.changed = true;
-    }
-
-    /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
-    pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
-        let has_ids = self.rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
-        if occupant.occupant_id.is_some() && !has_ids {
-            Arc::make_mut(&mut occupant).occupant_id = None;
-        }
-        turn.fire(name, Payload::Occupant(occupant));
     }
 }
 

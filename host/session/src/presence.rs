@@ -1,5 +1,6 @@
 //! The presence of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
+use crate::roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,86 @@ impl Contact {
     }
 }
 
+impl Roster {
+    /// Treats clients that were not reported in time as offline, and requests that were not repeated as answered by
+    /// another client.
+    pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
+        // Presence may wait at the other end of a lost stream.
+        if turn.link == Link::Suspended {
+            return;
+        }
+        for (jid, clients) in std::mem::take(&mut self.doubts.of) {
+            if self.get(&jid).is_some() {
+                let is_there = |client: &ContactResource| !clients.contains(&client.name);
+                self.update_presence(&jid, turn, |contact| contact.resources.retain(is_there));
+            }
+        }
+        let requests = std::mem::take(&mut self.doubts.requests);
+        // Requests are not repeated to a hidden account, nor by ejabberd to one with a negative priority.
+        if !turn.status.value.is_hidden() && turn.settings.priority >= 0 {
+            for jid in requests {
+                self.request_is_over(&jid, turn);
+            }
+        }
+    }
+
+    /// Marks everyone as offline: the stream that reported presence is gone.
+    pub(super) fn forget_presence(&mut self, turn: &mut Turn<'_>) {
+        self.doubts = Doubts::default();
+        let online: Vec<BareJid> = self
+            .contacts
+            .iter()
+            .flat_map(|contacts| contacts.values())
+            .filter(|contact| !contact.resources.is_empty())
+            .map(|contact| contact.jid.clone())
+            .collect();
+        for jid in online {
+            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+        }
+    }
+
+    pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
+        // People who only ask to be added are ignored; there could be a thousand of them, with many clients each.
+        let Some(before) = self.entry(jid).map(Arc::clone) else {
+            turn.ignored += 1;
+            return;
+        };
+        let mut contact = Contact::clone(&before);
+        update(&mut contact);
+        if contact == *before {
+            return;
+        }
+        let contact = Arc::new(contact);
+        if let Some(contacts) = &mut self.contacts {
+            contacts.insert(jid.clone(), Arc::clone(&contact));
+        }
+        turn.changed = true;
+        turn.fire_presence(&before, &contact);
+    }
+
+    /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
+    /// account hides. It will be reported again on the next stream, or when we become visible. Until then, no event
+    /// reports everyone as offline, only to report them online again.
+    pub(super) fn doubt_presence(&mut self, turn: &mut Turn<'_>) {
+        let contacts = self.contacts.iter().flat_map(|contacts| contacts.values());
+        let online = contacts.filter(|contact| !contact.resources.is_empty());
+        let clients = |contact: &Contact| contact.resources.iter().map(|client| client.name.clone()).collect();
+        self.doubts.of = online.map(|contact| (contact.jid.clone(), clients(contact))).collect();
+        let contacts = self.contacts.iter().flat_map(|contacts| contacts.values());
+        let asking = contacts.filter(|contact| contact.requesting);
+        self.doubts.requests = asking.map(|contact| contact.jid.clone()).collect();
+        self.await_presence(None, turn);
+    }
+
+    /// Starts the time limit after our presence was sent. The server answers with the presence of the contacts (RFC
+    /// 6121, section 4.2.2), and with unanswered requests (section 3.1.3).
+    pub(super) fn await_presence(&mut self, patience: Option<Duration>, turn: &mut Turn<'_>) {
+        let patience = patience.filter(|_| !self.doubts.are_none());
+        let doubts = patience.map(|patience| (patience, Late::Doubts));
+        turn.deadlines.replace(&mut self.doubts.deadline, doubts);
+    }
+}
+
 impl Features {
     pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
         if let (PresenceKind::Available, Some(avatar)) = (&presence.kind, &presence.avatar) {
@@ -90,7 +171,7 @@ impl Features {
         if self.rooms.has(&bare) {
             return self.room_presence(&bare, presence, turn);
         }
-        self.seen_off_late(&bare, &presence);
+        self.rooms.seen_off_late(&bare, &presence);
         if bare == turn.own.to_bare() {
             // Our own clients are not contacts, and nobody subscribes to themselves.
             return;
@@ -105,102 +186,23 @@ impl Features {
                     since: presence.delay.unwrap_or(turn.now).min(turn.now),
                 };
                 self.roster.doubts.confirm(&bare, &client.name);
-                self.update_presence(&bare, turn, |contact| contact.client_came(client));
+                self.roster.update_presence(&bare, turn, |contact| contact.client_came(client));
             }
             PresenceKind::Unavailable => match presence.from.resource() {
-                Some(name) => self.update_presence(&bare, turn, |contact| {
+                Some(name) => self.roster.update_presence(&bare, turn, |contact| {
                     contact.resources.retain(|client| client.name != name.as_str());
                 }),
-                None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
+                None => self.roster.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
             // Nobody vouches for their presence any more: their server is unreachable (RFC 6121, section 4.7.1).
             PresenceKind::Error(_) if presence.from.is_bare() => {
-                self.update_presence(&bare, turn, |contact| contact.resources.clear());
+                self.roster.update_presence(&bare, turn, |contact| contact.resources.clear());
             }
             PresenceKind::Subscribe => self.subscription_asked(bare, presence.nick, turn),
-            PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
+            PresenceKind::Unsubscribe => self.roster.request_is_over(&bare, turn),
             PresenceKind::Unsubscribed => self.request_refused(&bare, turn),
             // The effect on the roster comes as a roster push, and the server answers probes.
             PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
-        }
-    }
-
-    pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
-        // People who only ask to be added are ignored; there could be a thousand of them, with many clients each.
-        let Some(before) = self.roster.entry(jid).map(Arc::clone) else {
-            turn.ignored += 1;
-            return;
-        };
-        let mut contact = Contact::clone(&before);
-        update(&mut contact);
-        if contact == *before {
-            return;
-        }
-        let contact = Arc::new(contact);
-        if let Some(contacts) = &mut self.roster.contacts {
-            contacts.insert(jid.clone(), Arc::clone(&contact));
-        }
-        turn.changed = true;
-        turn.fire_presence(&before, &contact);
-    }
-
-    /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
-    /// account hides. It will be reported again on the next stream, or when we become visible. Until then, no event
-    /// reports everyone as offline, only to report them online again.
-    pub(super) fn doubt_presence(&mut self, turn: &mut Turn<'_>) {
-        let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
-        let online = contacts.filter(|contact| !contact.resources.is_empty());
-        let clients = |contact: &Contact| contact.resources.iter().map(|client| client.name.clone()).collect();
-        self.roster.doubts.of = online.map(|contact| (contact.jid.clone(), clients(contact))).collect();
-        let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
-        let asking = contacts.filter(|contact| contact.requesting);
-        self.roster.doubts.requests = asking.map(|contact| contact.jid.clone()).collect();
-        self.await_presence(None, turn);
-    }
-
-    /// Starts the time limit after our presence was sent. The server answers with the presence of the contacts (RFC
-    /// 6121, section 4.2.2), and with unanswered requests (section 3.1.3).
-    pub(super) fn await_presence(&mut self, patience: Option<Duration>, turn: &mut Turn<'_>) {
-        let patience = patience.filter(|_| !self.roster.doubts.are_none());
-        let doubts = patience.map(|patience| (patience, Late::Doubts));
-        turn.deadlines.replace(&mut self.roster.doubts.deadline, doubts);
-    }
-
-    /// Treats clients that were not reported in time as offline, and requests that were not repeated as answered by
-    /// another client.
-    pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
-        // Presence may wait at the other end of a lost stream.
-        if turn.link == Link::Suspended {
-            return;
-        }
-        for (jid, clients) in std::mem::take(&mut self.roster.doubts.of) {
-            if self.roster.get(&jid).is_some() {
-                let is_there = |client: &ContactResource| !clients.contains(&client.name);
-                self.update_presence(&jid, turn, |contact| contact.resources.retain(is_there));
-            }
-        }
-        let requests = std::mem::take(&mut self.roster.doubts.requests);
-        // Requests are not repeated to a hidden account, nor by ejabberd to one with a negative priority.
-        if !turn.status.value.is_hidden() && turn.settings.priority >= 0 {
-            for jid in requests {
-                self.request_is_over(&jid, turn);
-            }
-        }
-    }
-
-    /// Marks everyone as offline: the stream that reported presence is gone.
-    pub(super) fn forget_presence(&mut self, turn: &mut Turn<'_>) {
-        self.roster.doubts = Doubts::default();
-        let online: Vec<BareJid> = self
-            .roster
-            .contacts
-            .iter()
-            .flat_map(|contacts| contacts.values())
-            .filter(|contact| !contact.resources.is_empty())
-            .map(|contact| contact.jid.clone())
-            .collect();
-        for jid in online {
-            self.update_presence(&jid, turn, |contact| contact.resources.clear());
         }
     }
 

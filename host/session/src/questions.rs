@@ -286,12 +286,6 @@ impl Command for SendIq {
 }
 
 impl Features {
-    pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
-        let version = self.roster.known_version();
-        let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
-        turn.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE);
-    }
-
     /// Sends a request for a plugin, unless too many requests of plugins are pending.
     pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
         if let Some(waiting) = self.admit(waiting, turn) {
@@ -320,9 +314,9 @@ impl Features {
     /// Handles a request that will not be answered, for this reason.
     fn question_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
         match waiting {
-            Waiting::Roster { .. } => self.ask_roster(turn),
+            Waiting::Roster { .. } => self.roster.ask_roster(turn),
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
-            Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
+            Waiting::Archive(queryid) => self.archives.archive_failed(&queryid, error, turn),
             Waiting::Carbons => self.carbons_failed(&error, turn),
             Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
@@ -334,14 +328,10 @@ impl Features {
         }
     }
 
-    pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
-        self.discover_server(turn);
-    }
-
     /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
     /// yet, they are switched once they are.
     pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
-        if self.can(&turn.server(), CARBONS, turn) == Some(true) {
+        if self.disco.can(&turn.server(), CARBONS, turn) == Some(true) {
             let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
             turn.ask(None, ask, Waiting::Carbons, PATIENCE);
         }
@@ -429,10 +419,10 @@ impl Features {
             Waiting::Items => {
                 // A server that does not answer has no services for us.
                 if let Ok(Body::Items(items)) = answer.outcome {
-                    self.items_came(items, turn);
+                    self.disco.items_came(items, turn);
                 }
             }
-            Waiting::Archive(queryid) => self.archive_answered(&queryid, answer.outcome, turn),
+            Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, answer.outcome, turn),
             Waiting::ArchivePreferences => {
                 if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
                     turn.archive_preferences_came(preferences);
@@ -446,7 +436,7 @@ impl Features {
             // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
-                self.room_heard(&room, turn);
+                self.rooms.room_heard(&room, turn);
                 self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);
             }
             Waiting::Bookmarks(asked) => {

@@ -349,6 +349,40 @@ impl Rooms {
     pub(super) fn is_consistent(&self) -> bool {
         self.shown.len() == self.memberships.len() && self.shown.keys().all(|jid| self.memberships.contains_key(jid))
     }
+
+    /// Replaces the deadline for the current step in a room.
+    pub(crate) fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>, turn: &mut Turn<'_>) {
+        let Some(membership) = self.memberships.get_mut(jid) else { return };
+        turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
+    }
+
+    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
+    /// the node of our JID.
+    pub(crate) fn address_in(
+        &self,
+        room: &BareJid,
+        nick: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Result<FullJid, CallError> {
+        let given = nick.is_some();
+        let nick = nick
+            .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
+            .or_else(|| turn.settings.nickname.clone().filter(|_| !turn.settings.muc_nickname_from_jid))
+            .or_else(|| turn.own.node().map(unescaped))
+            .ok_or_else(|| {
+                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
+            })?;
+        room.with_resource_str(&nick).map_err(|error| {
+            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
+            CallError::invalid("attributes.nick", format!("{whose}{error}"))
+        })
+    }
+
+    /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
+    pub(crate) fn card_owner(&self, jid: &Jid) -> Jid {
+        let bare = jid.to_bare();
+        if !jid.is_bare() && self.has(&bare) { jid.clone() } else { Jid::from(bare) }
+    }
 }
 
 /// The parameters with which a room is entered.
@@ -455,13 +489,13 @@ impl Features {
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return Ok(());
         }
-        let address = self.address_in(jid, wish.nick, turn)?;
+        let address = self.rooms.address_in(jid, wish.nick, turn)?;
         if !self.rooms.has(jid) {
             self.make_room_for_room(turn)?;
         }
         let mut join = wish.join;
         if join.password.is_none() {
-            join.password = self.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
+            join.password = self.rooms.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
         }
         let max_stanzas = turn.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
@@ -517,23 +551,6 @@ impl Features {
         Ok(())
     }
 
-    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
-    /// the node of our JID.
-    fn address_in(&self, room: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> Result<FullJid, CallError> {
-        let given = nick.is_some();
-        let nick = nick
-            .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
-            .or_else(|| turn.settings.nickname.clone().filter(|_| !turn.settings.muc_nickname_from_jid))
-            .or_else(|| turn.own.node().map(unescaped))
-            .ok_or_else(|| {
-                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
-            })?;
-        room.with_resource_str(&nick).map_err(|error| {
-            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
-            CallError::invalid("attributes.nick", format!("{whose}{error}"))
-        })
-    }
-
     /// Makes room for another room by forgetting one that we were removed from.
     fn make_room_for_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
         if self.rooms.memberships.len() < MAX_ROOMS {
@@ -544,12 +561,6 @@ impl Features {
         let unused = unused.ok_or_else(|| CallError::OverLimit(format!("{MAX_ROOMS} rooms are open")))?;
         self.drop_room(&unused, turn);
         Ok(())
-    }
-
-    /// Replaces the deadline for the current step in a room.
-    fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 }
 

@@ -3,6 +3,9 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
+use crate::questions::ROSTER_PATIENCE;
+use crate::questions::Waiting;
+use parlor_stanza::types::Ask;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -335,6 +338,18 @@ impl Roster {
         self.contacts = Some(contacts);
         (keep, left_out)
     }
+
+    /// Returns the owner's name for someone, not the name that a stranger uses for themselves.
+    pub(crate) fn chat_name(&self, jid: &BareJid) -> String {
+        let contact = self.entry(jid);
+        contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
+    }
+
+    pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
+        let version = self.known_version();
+        let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
+        turn.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE);
+    }
 }
 
 /// Returns the version to keep. An empty one is none: clients without a version send it.
@@ -416,7 +431,7 @@ impl Features {
         }
         if item.subscription == "remove" {
             let removed = self.remove_contact(&jid, version, turn);
-            self.contact_pushed(&jid, turn);
+            self.roster.contact_pushed(&jid, turn);
             turn.fire("rosterPush", Payload::Stanza(xml));
             if let Some(contact) = removed {
                 turn.fire("contactRemoved", Payload::Contact(contact));
@@ -437,9 +452,9 @@ impl Features {
         let was_seen = before.is_some_and(|before| before.is_seen());
         if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
             // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
-            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+            self.roster.update_presence(&jid, turn, |contact| contact.resources.clear());
         }
-        self.contact_pushed(&jid, turn);
+        self.roster.contact_pushed(&jid, turn);
     }
 
     /// Inserts or replaces an entry, for readers and for later sessions.

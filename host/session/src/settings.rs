@@ -86,7 +86,7 @@ impl Features {
     fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {
         let before = std::mem::replace(&mut turn.settings, settings);
         turn.changed = true;
-        self.configure_own(turn);
+        self.disco.configure_own(turn);
         // The status was not set otherwise yet, and was not announced.
         if before.default_state != turn.settings.default_state
             && !turn.promises.is_resolved("statusInitialized")
@@ -102,12 +102,12 @@ impl Features {
             self.switch_carbons(turn);
         }
         if before.message_archiving != turn.settings.message_archiving {
-            self.ask_archive_preferences(turn);
+            self.archives.ask_archive_preferences(turn);
         }
         let bookmarked = |settings: &Settings| settings.allow_muc && settings.allow_bookmarks;
         match (bookmarked(&before), bookmarked(&turn.settings)) {
             (false, true) => self.fetch_bookmarks(turn),
-            (true, false) => self.forget_bookmarks(),
+            (true, false) => self.rooms.forget_bookmarks(),
             _ => {}
         }
         if turn.promises.is_resolved("roomsAutoJoined") {

@@ -164,11 +164,11 @@ impl Features {
         if turn.announced && turn.is_live() {
             match (before.value.is_hidden(), turn.status.value.is_hidden()) {
                 // From here on, the presence of others is not reported to us.
-                (false, true) => self.doubt_presence(turn),
+                (false, true) => self.roster.doubt_presence(turn),
                 (true, false) => {
                     // Presence that was on its way then may have come since.
-                    self.doubt_presence(turn);
-                    self.await_presence(Some(PRESENCE_PATIENCE), turn);
+                    self.roster.doubt_presence(turn);
+                    self.roster.await_presence(Some(PRESENCE_PATIENCE), turn);
                     self.enter_wanted_rooms(turn);
                 }
                 (false, false) | (true, true) => {}
@@ -191,14 +191,14 @@ impl Features {
         let is_taken_up = self.held.is_some();
         turn.arriving = (is_shown && !is_taken_up).then_some(turn.bound_at..=turn.now);
         if is_shown {
-            self.caps_told(turn);
+            self.disco.caps_told(turn);
             turn.send(Outgoing::Presence(self.presence_to(None, turn)));
         }
     }
 
     pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
         turn.send(Outgoing::Presence(self.presence_to(None, turn)));
-        self.caps_told(turn);
+        self.disco.caps_told(turn);
         if turn.status.value.is_hidden() {
             // The server informs the rooms by itself (RFC 6121, section 4.6.3).
             return;
@@ -221,7 +221,7 @@ impl Features {
             show: common.status.value.show(),
             status: Some(common.status.message.clone()).filter(|message| !message.is_empty()),
             join: None,
-            avatar: (!hidden).then(|| self.own_avatar(common)),
+            avatar: (!hidden).then(|| self.cards.own_avatar(common)),
             caps: (!hidden).then(|| self.disco.own.caps()),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::command::Answer;
 use crate::command::Command;
+use crate::disco::Discovery;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,7 +237,7 @@ impl Command for AddFeature {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.add_feature(self.by, self.name, turn);
+        let result = features.disco.add_feature(self.by, self.name, turn);
         turn.answer(answer, result);
     }
 }
@@ -256,7 +257,7 @@ impl Command for AddIdentity {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.add_identity(self.by, self.identity, turn);
+        let result = features.disco.add_identity(self.by, self.identity, turn);
         turn.answer(answer, result);
     }
 }
@@ -274,29 +275,12 @@ impl Command for ClearIdentities {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.clear_identities(self.by, turn);
+        features.disco.clear_identities(self.by, turn);
         turn.answer(answer, Ok(()));
     }
 }
 
-impl Features {
-    pub(crate) fn add_feature(&mut self, by: InstanceId, name: String, turn: &mut Turn<'_>) -> Result<bool, CallError> {
-        check_name("name", &name, false, &['<'])?;
-        let own = &mut self.disco.own;
-        let is_new = !own.has_feature(&name);
-        if !own.added.get(&by).is_some_and(|added| added.features.contains(&name)) {
-            own.has_room(feature_len(&name))?;
-        }
-        let added = own.added.entry(by).or_default();
-        if added.features.len() >= MAX_OWN && !added.features.contains(&name) {
-            return Err(CallError::OverLimit(format!("{MAX_OWN} own features")));
-        }
-        // It is noted even if it exists already: the other plugin may end first.
-        added.features.insert(name);
-        self.own_changed(turn);
-        Ok(is_new)
-    }
-
+impl Discovery {
     pub(crate) fn add_identity(
         &mut self,
         by: InstanceId,
@@ -309,7 +293,7 @@ impl Features {
         if let Some(lang) = &identity.lang {
             check_name("lang", lang, false, &['<', '/', ' '])?;
         }
-        let own = &mut self.disco.own;
+        let own = &mut self.own;
         let is_new = !own.listed.identities.contains(&identity);
         if !own.added.get(&by).is_some_and(|added| added.identities.contains(&identity)) {
             own.has_room(identity_len(&identity))?;
@@ -325,45 +309,70 @@ impl Features {
         Ok(is_new)
     }
 
-    pub(crate) fn clear_identities(&mut self, by: InstanceId, turn: &mut Turn<'_>) {
-        let added = self.disco.own.added.entry(by).or_default();
-        added.identities.clear();
-        added.no_default = true;
-        self.own_changed(turn);
+    /// Sets the announced features of the host that only some people can use.
+    pub(crate) fn offer(&mut self, features: Vec<&'static str>, common: &mut Common) {
+        self.own.offered = features;
+        self.own_changed(common);
     }
 
-    /// Removes the additions of an instance. The next announcement reports it.
-    pub(crate) fn forget_own(&mut self, gone: InstanceId, common: &mut Common) {
-        if self.disco.own.added.remove(&gone).is_some() {
-            self.own_changed(common);
+    pub(crate) fn add_feature(&mut self, by: InstanceId, name: String, turn: &mut Turn<'_>) -> Result<bool, CallError> {
+        check_name("name", &name, false, &['<'])?;
+        let own = &mut self.own;
+        let is_new = !own.has_feature(&name);
+        if !own.added.get(&by).is_some_and(|added| added.features.contains(&name)) {
+            own.has_room(feature_len(&name))?;
+        }
+        let added = own.added.entry(by).or_default();
+        if added.features.len() >= MAX_OWN && !added.features.contains(&name) {
+            return Err(CallError::OverLimit(format!("{MAX_OWN} own features")));
+        }
+        // It is noted even if it exists already: the other plugin may end first.
+        added.features.insert(name);
+        self.own_changed(turn);
+        Ok(is_new)
+    }
+
+    /// Notes that a presence for everyone is sent.
+    pub(crate) fn caps_told(&mut self, turn: &mut Turn<'_>) {
+        let own = &mut self.own;
+        own.told = Some(own.shown.clone());
+        own.priority = Some(turn.settings.priority);
+    }
+
+    pub(crate) fn own_changed(&mut self, common: &mut Common) {
+        if self.own.rebuild() {
+            common.changed = true;
+            self.gather(common);
         }
     }
 
     /// Applies settings that may change the features or the priority.
     pub(crate) fn configure_own(&mut self, common: &mut Common) {
-        let is_new = self.disco.own.configure(&common.settings);
-        if is_new || self.disco.own.priority.is_some_and(|told| told != common.settings.priority) {
+        let is_new = self.own.configure(&common.settings);
+        if is_new || self.own.priority.is_some_and(|told| told != common.settings.priority) {
             common.changed = true;
             self.gather(common);
         }
     }
 
-    /// Sets the announced features of the host that only some people can use.
-    pub(crate) fn offer(&mut self, features: Vec<&'static str>, common: &mut Common) {
-        self.disco.own.offered = features;
-        self.own_changed(common);
+    /// Notes that nothing has been announced on the next stream.
+    pub(crate) fn caps_untold(&mut self, turn: &mut Turn<'_>) {
+        let own = &mut self.own;
+        own.told = None;
+        own.priority = None;
+        turn.deadlines.replace(&mut own.gathering, None);
     }
 
-    fn own_changed(&mut self, common: &mut Common) {
-        if self.disco.own.rebuild() {
-            common.changed = true;
-            self.gather(common);
-        }
+    pub(crate) fn clear_identities(&mut self, by: InstanceId, turn: &mut Turn<'_>) {
+        let added = self.own.added.entry(by).or_default();
+        added.identities.clear();
+        added.no_default = true;
+        self.own_changed(turn);
     }
 
     /// Schedules an announcement, one for all changes within a moment.
-    fn gather(&mut self, common: &mut Common) {
-        let own = &mut self.disco.own;
+    pub(crate) fn gather(&mut self, common: &mut Common) {
+        let own = &mut self.own;
         if own.gathering.is_some() || !common.announced {
             return;
         }
@@ -372,6 +381,15 @@ impl Features {
         own.gathering = Some(common.deadlines.set(GATHER.max(pause), Late::Caps));
     }
 
+    /// Removes the additions of an instance. The next announcement reports it.
+    pub(crate) fn forget_own(&mut self, gone: InstanceId, common: &mut Common) {
+        if self.own.added.remove(&gone).is_some() {
+            self.own_changed(common);
+        }
+    }
+}
+
+impl Features {
     /// Announces the changes that were collected.
     pub(crate) fn caps_due(&mut self, turn: &mut Turn<'_>) {
         let own = &mut self.disco.own;
@@ -383,20 +401,5 @@ impl Features {
         }
         self.disco.own.last_told = Some(turn.deadlines.elapsed());
         self.announce(turn);
-    }
-
-    /// Notes that a presence for everyone is sent.
-    pub(crate) fn caps_told(&mut self, turn: &mut Turn<'_>) {
-        let own = &mut self.disco.own;
-        own.told = Some(own.shown.clone());
-        own.priority = Some(turn.settings.priority);
-    }
-
-    /// Notes that nothing has been announced on the next stream.
-    pub(crate) fn caps_untold(&mut self, turn: &mut Turn<'_>) {
-        let own = &mut self.disco.own;
-        own.told = None;
-        own.priority = None;
-        turn.deadlines.replace(&mut own.gathering, None);
     }
 }

@@ -1,6 +1,7 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
 use crate::command::Command;
+use crate::rooms::Rooms;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,19 +181,42 @@ impl Command for RemoveBookmark {
     }
 }
 
-impl Features {
-    pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
-        self.rooms.bookmarks.as_ref()?.get(room)
+impl Rooms {
+    /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
+    /// found in the older one.
+    pub(crate) fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.bookmarks_older) {
+            return;
+        }
+        let all = self.bookmarks.clone().unwrap_or_default();
+        for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
+            let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
+            let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
+            turn.ask(None, ask, waiting, PATIENCE);
+        }
+    }
+
+    /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
+    /// Otherwise we keep the present one, which a plugin may have changed.
+    pub(crate) fn bookmark_names_us(&mut self, before: &Bookmark, turn: &mut Turn<'_>) {
+        let room = &before.room;
+        if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
+            return;
+        }
+        let Ok(address) = self.address_in(room, None, turn) else { return };
+        if let Some(membership) = self.membership(room).filter(|membership| membership.bookmarked) {
+            membership.is_called(address.resource().as_str());
+        }
     }
 
     /// Returns all bookmarks, or why they are unknown.
     pub(crate) fn known_bookmarks(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
-        self.rooms.bookmarks.clone().ok_or_else(|| {
-            if self.rooms.bookmarks_asked || !common.promises.is_resolved("bookmarksInitialized") {
+        self.bookmarks.clone().ok_or_else(|| {
+            if self.bookmarks_asked || !common.promises.is_resolved("bookmarksInitialized") {
                 NoBookmarks::NotYet
             } else if !common.settings.allow_muc || !common.settings.allow_bookmarks {
                 NoBookmarks::NotWanted
-            } else if self.rooms.bookmarks_untold {
+            } else if self.bookmarks_untold {
                 NoBookmarks::NotTold
             } else {
                 NoBookmarks::NotKept
@@ -200,6 +224,20 @@ impl Features {
         })
     }
 
+    /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
+    pub(crate) fn forget_bookmarks(&mut self) {
+        self.bookmarks = None;
+        for membership in self.memberships.values_mut() {
+            membership.bookmarked = false;
+        }
+    }
+
+    pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
+        self.bookmarks.as_ref()?.get(room)
+    }
+}
+
+impl Features {
     /// Requests the bookmarks. The connect order continues once they have come, or will not.
     pub(crate) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
         if turn.settings.allow_muc && turn.settings.allow_bookmarks {
@@ -219,21 +257,13 @@ impl Features {
         }
     }
 
-    /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
-    pub(crate) fn forget_bookmarks(&mut self) {
-        self.rooms.bookmarks = None;
-        for membership in self.rooms.memberships.values_mut() {
-            membership.bookmarked = false;
-        }
-    }
-
     /// Sets the known bookmarks. Later changes by other clients are followed.
     fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
         self.rooms.bookmarks_older = place != BookmarkPlace::Items;
         self.rooms.bookmarks_untold = false;
         let all = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
         for before in self.rooms.bookmarks.replace(all).unwrap_or_default().values() {
-            self.bookmark_names_us(before, turn);
+            self.rooms.bookmark_names_us(before, turn);
         }
         turn.changed = true;
         self.leave_what_is_not_bookmarked(turn);
@@ -292,7 +322,7 @@ impl Features {
                 Ok(_),
             ) => turn.publish_bookmark(bookmark, Publishing::Prepared, answer),
             (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
-                self.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
+                self.rooms.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
                 self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
                 turn.answer(answer, Ok(()));
             }
@@ -343,7 +373,7 @@ impl Features {
     /// section 4.2).
     fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
         // If the others are unknown, the bookmark that we have stored must not count as all of them.
-        if !matches!(self.known_bookmarks(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
+        if !matches!(self.rooms.known_bookmarks(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
             return;
         }
         let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
@@ -355,7 +385,7 @@ impl Features {
                     return;
                 }
                 if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone())) {
-                    self.bookmark_names_us(&before, turn);
+                    self.rooms.bookmark_names_us(&before, turn);
                 }
                 if bookmark.autojoin {
                     self.enter_bookmarked(&bookmark, turn);
@@ -375,23 +405,10 @@ impl Features {
         }
     }
 
-    /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
-    /// Otherwise we keep the present one, which a plugin may have changed.
-    fn bookmark_names_us(&mut self, before: &Bookmark, turn: &mut Turn<'_>) {
-        let room = &before.room;
-        if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
-            return;
-        }
-        let Ok(address) = self.address_in(room, None, turn) else { return };
-        if let Some(membership) = self.rooms.membership(room).filter(|membership| membership.bookmarked) {
-            membership.is_called(address.resource().as_str());
-        }
-    }
-
     /// Leaves the rooms whose bookmarks were removed while we were offline.
     fn leave_what_is_not_bookmarked(&mut self, turn: &mut Turn<'_>) {
         let entered = self.rooms.memberships.iter().filter(|(_, membership)| membership.bookmarked);
-        let stays = |jid: &BareJid| self.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
+        let stays = |jid: &BareJid| self.rooms.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
         let over: Vec<BareJid> = entered.map(|(jid, _)| jid).filter(|jid| !stays(jid)).cloned().collect();
         for jid in over {
             self.leave_bookmarked(&jid, turn);
@@ -401,7 +418,7 @@ impl Features {
     /// Leaves a room that the settings no longer list.
     pub(crate) fn leave_unlisted(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get(room) else { return };
-        if membership.stage != Stage::Leaving && !self.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
+        if membership.stage != Stage::Leaving && !self.rooms.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
             self.leave(room, None, turn);
         }
     }
@@ -416,7 +433,7 @@ impl Features {
     /// Checks that the bookmarks are known before one is changed, because other clients' data in it must not be lost
     /// (XEP-0402, section 2). If the server did not return them, they are requested again.
     fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        match self.known_bookmarks(turn) {
+        match self.rooms.known_bookmarks(turn) {
             Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
             Err(unknown) => {
                 if unknown == NoBookmarks::NotTold {
@@ -434,7 +451,7 @@ impl Features {
         if let Err(error) = self.may_change_bookmarks(turn) {
             return turn.answer(answer, Err(error));
         }
-        let known = self.bookmark(&bookmark.room);
+        let known = self.rooms.bookmark(&bookmark.room);
         if known.is_some_and(|known| known.is_cut) {
             let why = format!("other clients keep too much in the bookmark of {}: change it there", bookmark.room);
             return turn.answer(answer, Err(CallError::OverLimit(why)));
@@ -447,25 +464,11 @@ impl Features {
         turn.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer);
     }
 
-    /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
-    /// found in the older one.
-    fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.rooms.bookmarks_older) {
-            return;
-        }
-        let all = self.rooms.bookmarks.clone().unwrap_or_default();
-        for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
-            let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
-            let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
-            turn.ask(None, ask, waiting, PATIENCE);
-        }
-    }
-
     pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
         if let Err(error) = self.may_change_bookmarks(turn) {
             return turn.answer(answer, Err(error));
         }
-        if self.bookmark(room).is_none() {
+        if self.rooms.bookmark(room).is_none() {
             return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
         }
         if self.rooms.bookmarks_older {

@@ -93,7 +93,7 @@ impl Features {
                 if let Some(membership) = self.rooms.membership(jid) {
                     membership.stage = Stage::Inside;
                 }
-                self.ask_about(jid, turn);
+                self.disco.ask_about(jid, turn);
                 self.settled_in(jid, turn);
             }
             Err(error) => self.new_room_failed(jid, error, turn),

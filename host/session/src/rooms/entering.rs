@@ -1,5 +1,6 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
+use crate::rooms::Rooms;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::Occupant;
 use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::features::Features;
-use crate::questions::PATIENCE;
 use crate::turn::Turn;
 
 /// Time limit for entering a room.
@@ -52,6 +52,81 @@ pub(crate) enum Reason {
     Again,
 }
 
+impl Rooms {
+    pub(crate) fn auto_joins_ended(&self) -> bool {
+        self.auto.is_empty()
+    }
+
+    /// Reports who came and went while we were out unnoticed.
+    pub(crate) fn tell_changes_since(
+        &mut self,
+        jid: &BareJid,
+        before: &OrdMap<String, Arc<Occupant>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(room) = self.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
+        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+        for gone in before.values().filter(is_gone) {
+            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
+            self.fire_occupant("occupantLeft", Arc::new(gone), turn);
+        }
+        for here in room.occupants.values() {
+            // The nickname that was ours belongs to someone else now.
+            match before.get(&here.nick).filter(|known| !known.own) {
+                _ if here.own => {}
+                None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
+                Some(known) if !is_same(known, here) => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
+                Some(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn give_up_auto_joins(&mut self) {
+        self.auto.clear();
+    }
+
+    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
+    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool, turn: &mut Turn<'_>) {
+        self.wish_nick_back(jid, turn);
+        let Some(membership) = self.memberships.get_mut(jid) else { return };
+        membership.reason = Reason::Automatic;
+        if turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+            membership.put_out = 0;
+        }
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        if soon {
+            membership.put_out = membership.put_out.saturating_add(1);
+        }
+        self.set_room_deadline(jid, soon.then_some(wait), turn);
+    }
+
+    pub(crate) fn is_entering(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Entering;
+        membership.is_missed = false;
+        membership.tells = Tells::Past;
+        self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
+    }
+
+    /// Schedules another request to a room that we are in and that could not answer.
+    pub(crate) fn room_untold(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
+        if let Some(room) = self.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
+            turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
+        }
+    }
+
+    /// Returns to the requested nickname: its other user may be gone by now.
+    pub(super) fn wish_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let nick = self.memberships.get(jid).map(|membership| membership.nick.clone());
+        if let (Some(nick), Some(room)) = (nick, self.shown.get_mut(jid))
+            && room.nick != nick
+        {
+            Arc::make_mut(room).nick = nick;
+            turn.changed = true;
+        }
+    }
+}
+
 impl Features {
     /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
@@ -65,13 +140,13 @@ impl Features {
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
         // The bookmark may have another password since.
-        let put_down = self.bookmark(jid).filter(|_| membership.bookmarked);
+        let put_down = self.rooms.bookmark(jid).filter(|_| membership.bookmarked);
         join.password = put_down.and_then(|bookmark| bookmark.password.clone()).or(join.password);
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });
         }
-        self.is_entering(jid, turn);
+        self.rooms.is_entering(jid, turn);
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.untold = false;
         }
@@ -89,14 +164,6 @@ impl Features {
         turn.send(Outgoing::Presence(self.presence_to(Some(address.into()), turn)));
     }
 
-    fn is_entering(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        membership.stage = Stage::Entering;
-        membership.is_missed = false;
-        membership.tells = Tells::Past;
-        self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
-    }
-
     /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
     /// comes next, so no event reports that we are out.
     pub(crate) fn enters_still(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
@@ -105,7 +172,7 @@ impl Features {
             membership.reason = Reason::Again;
         }
         self.emptied(jid, turn);
-        self.is_entering(jid, turn);
+        self.rooms.is_entering(jid, turn);
     }
 
     /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
@@ -114,19 +181,8 @@ impl Features {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
-            self.wish_nick_back(&jid, turn);
+            self.rooms.wish_nick_back(&jid, turn);
             self.enter(&jid, turn);
-        }
-    }
-
-    /// Returns to the requested nickname: its other user may be gone by now.
-    pub(super) fn wish_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
-        if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
-            && room.nick != nick
-        {
-            Arc::make_mut(room).nick = nick;
-            turn.changed = true;
         }
     }
 
@@ -158,17 +214,9 @@ impl Features {
         }
     }
 
-    pub(crate) fn auto_joins_ended(&self) -> bool {
-        self.rooms.auto.is_empty()
-    }
-
-    pub(crate) fn give_up_auto_joins(&mut self) {
-        self.rooms.auto.clear();
-    }
-
     /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
     pub(crate) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
-        self.set_room_deadline(jid, Some(PAST_PATIENCE), turn);
+        self.rooms.set_room_deadline(jid, Some(PAST_PATIENCE), turn);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
@@ -186,11 +234,11 @@ impl Features {
             (room.entered, room.archived) = (self.rooms.enterings, None);
             turn.changed = true;
         }
-        self.watch(jid, turn);
+        self.rooms.watch(jid, turn);
         self.tell_what_has_changed(jid, turn);
-        self.ask_about(jid, turn);
-        self.tell_changes_since(jid, &before, turn);
-        self.send_to_room_again(jid, turn);
+        self.disco.ask_about(jid, turn);
+        self.rooms.tell_changes_since(jid, &before, turn);
+        self.again.send_to_room_again(jid, turn);
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(jid, turn),
             (true, Some(fields)) => fields,
@@ -206,25 +254,6 @@ impl Features {
             membership.stage = Stage::Configuring;
         }
         turn.configure_new(jid, fields);
-    }
-
-    /// Reports who came and went while we were out unnoticed.
-    fn tell_changes_since(&mut self, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
-        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
-        for gone in before.values().filter(is_gone) {
-            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
-            self.fire_occupant("occupantLeft", Arc::new(gone), turn);
-        }
-        for here in room.occupants.values() {
-            // The nickname that was ours belongs to someone else now.
-            match before.get(&here.nick).filter(|known| !known.own) {
-                _ if here.own => {}
-                None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
-                Some(known) if !is_same(known, here) => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
-                Some(_) => {}
-            }
-        }
     }
 
     /// Answers all calls that waited to enter.
@@ -323,7 +352,7 @@ impl Features {
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(jid, true, error, turn);
         }
-        self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), turn);
+        self.rooms.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), turn);
         for joiner in joiners {
             turn.answer(joiner.answer, Err(error.clone()));
         }
@@ -335,7 +364,7 @@ impl Features {
         self.again.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
-        self.tell_changes_since(jid, &before, turn);
+        self.rooms.tell_changes_since(jid, &before, turn);
         let farewell = match error {
             // Nobody can enter any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
@@ -347,43 +376,15 @@ impl Features {
         self.outside(jid, wanted, farewell, turn);
     }
 
-    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
-    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool, turn: &mut Turn<'_>) {
-        self.wish_nick_back(jid, turn);
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        membership.reason = Reason::Automatic;
-        if turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
-            membership.put_out = 0;
-        }
-        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
-        if soon {
-            membership.put_out = membership.put_out.saturating_add(1);
-        }
-        self.set_room_deadline(jid, soon.then_some(wait), turn);
-    }
-
     pub(crate) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
             self.auto_joined(turn);
         }
     }
 
-    /// Asks the room for its information. A change of its configuration comes as a status code, after which it is asked
-    /// again.
-    pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        self.learn(Jid::from(jid.clone()), PATIENCE, turn);
-    }
-
-    /// Schedules another request to a room that we are in and that could not answer.
-    pub(crate) fn room_untold(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
-        if let Some(room) = self.rooms.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
-            turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
-        }
-    }
-
     pub(crate) fn ask_about_again(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
-            self.ask_about(jid, turn);
+            self.disco.ask_about(jid, turn);
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::command::Answer;
 use crate::command::Command;
 use crate::questions::random_id;
+use crate::rooms::Rooms;
 use jid::BareJid;
 use jid::Jid;
 use parlor_stanza::types::Invitation;
@@ -93,6 +94,18 @@ impl Command for DeclineInvitation {
     }
 }
 
+impl Rooms {
+    /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
+    pub(crate) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
+        if !self.has(&no.room) {
+            turn.ignored += 1;
+            return;
+        }
+        cut_reason(&mut no);
+        turn.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)));
+    }
+}
+
 impl Features {
     pub(crate) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
         if !turn.settings.allow_muc {
@@ -119,16 +132,6 @@ impl Features {
             // No call waits for it: an invitation that fails is the inviter's loss.
             let _ = self.try_open(&room, wish, Reason::Invited, turn);
         }
-    }
-
-    /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
-    pub(crate) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
-        if !self.rooms.has(&no.room) {
-            turn.ignored += 1;
-            return;
-        }
-        cut_reason(&mut no);
-        turn.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::command::Answer;
 use crate::command::Command;
+use crate::rooms::Rooms;
 use parlor_base::id::InstanceId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,16 @@ impl Command for CloseRoom {
     }
 }
 
+impl Rooms {
+    pub(crate) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(room) = self.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        let kind = PresenceOutKind::Unavailable;
+        self.farewell_sent(jid);
+        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
+    }
+}
+
 impl Features {
     /// Marks a room as left; it stays known.
     pub(crate) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
@@ -103,8 +114,8 @@ impl Features {
             Stage::Entering | Stage::Configuring | Stage::Inside if live => {
                 membership.leavers.extend(leaver);
                 membership.stage = Stage::Leaving;
-                self.set_room_deadline(jid, Some(LEAVE_PATIENCE), turn);
-                self.send_farewell(jid, turn);
+                self.rooms.set_room_deadline(jid, Some(LEAVE_PATIENCE), turn);
+                self.rooms.send_farewell(jid, turn);
             }
             _ => {
                 if membership.is_to_come_back() {
@@ -122,14 +133,6 @@ impl Features {
             turn.answer(joiner.answer, Err(CallError::Stopped));
         }
         self.auto_join_ended(jid, turn);
-    }
-
-    pub(crate) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get(jid) else { return };
-        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        let kind = PresenceOutKind::Unavailable;
-        self.rooms.farewell_sent(jid);
-        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
     }
 
     /// Completes a requested leaving.
@@ -151,11 +154,11 @@ impl Features {
         match membership.stage {
             // Our presence is queued during a lost connection, so no room could have answered it.
             Stage::Entering if turn.link == Link::Suspended && membership.joiners.is_empty() => {
-                self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
+                self.rooms.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
             }
             Stage::Entering => {
                 // The room may have let us in without our learning of it.
-                self.send_farewell(jid, turn);
+                self.rooms.send_farewell(jid, turn);
                 self.not_entered(jid, &CallError::TimedOut, turn);
             }
             Stage::Leaving => self.left(jid, turn),

@@ -1,6 +1,7 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
 use crate::command::Command;
+use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -86,7 +87,7 @@ impl Command for SetSubject {
         if let Err(error) = super::may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.set_subject(&self.jid, self.subject, answer, turn);
+        features.rooms.set_subject(&self.jid, self.subject, answer, turn);
     }
 }
 
@@ -135,6 +136,48 @@ impl Command for ListAffiliations {
     }
 }
 
+impl Rooms {
+    /// Updates an open room with its information, if the entity is one.
+    pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+        let Some(room) = self.shown.get_mut(entity) else { return };
+        let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
+        let itself = disco.identities.iter().find(|identity| identity.category == "conference");
+        let about = About {
+            name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
+            features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
+        };
+        let has = |feature| disco.features.iter().any(|known| known == feature);
+        // Without archive ids in its messages, nobody can tell which archived messages were handled.
+        let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
+        if archived != room.archived {
+            Arc::make_mut(room).archived = archived;
+            self.told += 1;
+            turn.changed = true;
+        }
+        if *room.about != about {
+            Arc::make_mut(room).about = Arc::new(about);
+            turn.changed = true;
+        }
+        // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
+        // more.
+        if self.stage(entity).is_some_and(super::Stage::is_in) {
+            self.no_farewell_is_due(entity);
+        }
+    }
+
+    pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.stage(jid).is_some_and(super::Stage::is_in) {
+            return turn.answer(answer, Err(not_open(jid)));
+        }
+        let to = Jid::from(jid.clone());
+        let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
+        let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
+        let draft = Draft { subject: Some(subject), ..Draft::default() };
+        turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
+        turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id));
+    }
+}
+
 impl Features {
     /// Handles the answer to a request to a room.
     pub(crate) fn room_answered(
@@ -167,46 +210,6 @@ impl Features {
         }
     }
 
-    /// Updates an open room with its information, if the entity is one.
-    pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get_mut(entity) else { return };
-        let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
-        let itself = disco.identities.iter().find(|identity| identity.category == "conference");
-        let about = About {
-            name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
-            features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
-        };
-        let has = |feature| disco.features.iter().any(|known| known == feature);
-        // Without archive ids in its messages, nobody can tell which archived messages were handled.
-        let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
-        if archived != room.archived {
-            Arc::make_mut(room).archived = archived;
-            self.rooms.told += 1;
-            turn.changed = true;
-        }
-        if *room.about != about {
-            Arc::make_mut(room).about = Arc::new(about);
-            turn.changed = true;
-        }
-        // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
-        // more.
-        if self.rooms.stage(entity).is_some_and(super::Stage::is_in) {
-            self.rooms.no_farewell_is_due(entity);
-        }
-    }
-
-    pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.rooms.stage(jid).is_some_and(super::Stage::is_in) {
-            return turn.answer(answer, Err(not_open(jid)));
-        }
-        let to = Jid::from(jid.clone());
-        let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
-        let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
-        let draft = Draft { subject: Some(subject), ..Draft::default() };
-        turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
-        turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id));
-    }
-
     /// Handles an error message from a room.
     pub(crate) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
@@ -234,7 +237,7 @@ impl Features {
             self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
         }
         if may_be_out {
-            self.ask_whether_inside(&room, turn);
+            self.rooms.ask_whether_inside(&room, turn);
         }
     }
 
@@ -259,7 +262,7 @@ impl Features {
             turn.changed = true;
         }
         if message.room_status.iter().any(|code| matches!(code, 104 | 170..=174)) {
-            self.ask_about(&jid, turn);
+            self.disco.ask_about(&jid, turn);
         }
     }
 }

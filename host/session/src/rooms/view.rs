@@ -1,6 +1,7 @@
 //! How a front end should show a room.
 
 use crate::command::Command;
+use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::BareJid;
@@ -48,8 +49,21 @@ impl Command for SetRoomAttribute {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.set_room_attribute(&self.jid, &self.attribute, turn);
+        let result = features.rooms.set_room_attribute(&self.jid, &self.attribute, turn);
         turn.answer(answer, result);
+    }
+}
+
+impl Rooms {
+    pub(crate) fn set_room_attribute(
+        &mut self,
+        jid: &BareJid,
+        attribute: &Attribute,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let room = self.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        turn.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
+        Ok(())
     }
 }
 
@@ -70,17 +84,6 @@ impl Features {
         if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
             turn.fire("roomViewChanged", Payload::Room(room));
         }
-        Ok(())
-    }
-
-    fn set_room_attribute(
-        &mut self,
-        jid: &BareJid,
-        attribute: &Attribute,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
-        turn.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
         Ok(())
     }
 }
