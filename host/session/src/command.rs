@@ -76,8 +76,8 @@ pub trait Command: fmt::Debug + Send + Sized + 'static {
 pub struct AnyCommand(Box<dyn Erased>);
 
 impl AnyCommand {
-    /// Returns this command with the receiver of its answer.
-    pub fn new<C: Command>(command: C, answer: Answer<C::Answer>) -> Self {
+    /// Returns this command with the place where its answer goes.
+    pub fn with<C: Command>(command: C, answer: Answer<C::Answer>) -> Self {
         Self(Box::new(Pending { command, answer }))
     }
 
@@ -148,7 +148,7 @@ mod tests {
     use crate::{AddPromises, ChangeContact, ConfigValue, ConfigureRoom, ContactWish, OpenRoom, RoomWish, SetBookmark};
 
     fn weight<C: Command>(command: C) -> usize {
-        AnyCommand::new(command, Answer::channel().0).weight()
+        AnyCommand::with(command, Answer::channel().0).weight()
     }
 
     /// A field may be as long as a stanza, and a plugin may wait for many calls.

@@ -202,7 +202,7 @@ impl Shared {
     /// meanwhile.
     pub async fn ask<C: Command>(&self, by: Asker, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
         let (answer, arrives) = Answer::channel();
-        self.ask_holding(by, granted, AnyCommand::new(command, answer), arrives, None).await
+        self.ask_holding(by, granted, AnyCommand::with(command, answer), arrives, None).await
     }
 
     /// Does the same as [`ask`](Self::ask) with a command whose answer arrives there, and keeps `holding` for as long as

@@ -283,7 +283,7 @@ mod tests {
             let command = move |answer| {
                 answers.send(answer).unwrap();
                 let (answer, _arrives) = Answer::channel();
-                AnyCommand::new(Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None }, answer)
+                AnyCommand::with(Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None }, answer)
             };
             (instance.ask_for_much_with(&Granted::HOST, command, String::len), taken)
         };

@@ -242,7 +242,7 @@ async fn order<C: Command>(instance: &Instance, granted: &Granted, command: C) -
 /// Sends a request to the server or another entity once the plugin may.
 async fn question<C: Command>(instance: &Arc<Instance>, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
     let (answer, arrives) = Answer::channel();
-    question_with(instance, granted, AnyCommand::new(command, answer), arrives).await
+    question_with(instance, granted, AnyCommand::with(command, answer), arrives).await
 }
 
 /// Does the same for an answer that others make long. Its bytes are held until it is returned.
@@ -254,7 +254,7 @@ async fn question_for_much<C: Command>(
 ) -> Result<C::Answer, CallError> {
     let (_kept, fits) = instance.room_for_answer(weigh);
     let (answer, arrives) = Answer::channel();
-    question_with(instance, granted, AnyCommand::new(command, answer.if_it_fits(fits)), arrives).await
+    question_with(instance, granted, AnyCommand::with(command, answer.if_it_fits(fits)), arrives).await
 }
 
 async fn question_with<R>(

@@ -30,7 +30,7 @@ impl Instance {
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
     pub async fn ask<C: Command>(&self, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
-        self.ask_with(granted, |answer| AnyCommand::new(command, answer)).await
+        self.ask_with(granted, |answer| AnyCommand::with(command, answer)).await
     }
 
     async fn ask_with<R>(
@@ -63,7 +63,7 @@ impl Instance {
         command: C,
         weigh: fn(&C::Answer) -> usize,
     ) -> Result<C::Answer, CallError> {
-        self.ask_for_much_with(granted, |answer| AnyCommand::new(command, answer), weigh).await
+        self.ask_for_much_with(granted, |answer| AnyCommand::with(command, answer), weigh).await
     }
 
     pub(crate) async fn ask_for_much_with<R: 'static>(

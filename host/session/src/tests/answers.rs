@@ -337,7 +337,7 @@ fn a_room_that_never_answers_lets_nobody_wait() {
     desk.wait(120);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
     assert_eq!(got(&mut subject).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.command(AnyCommand::new(CloseRoom { by: InstanceId(1), jid: bare(ROOM) }, answer));
+    desk.command(AnyCommand::with(CloseRoom { by: InstanceId(1), jid: bare(ROOM) }, answer));
     desk.wait(120);
     assert!(got(&mut closed).is_some(), "a room that says nothing is left all the same");
     assert_eq!(waiting(&desk)[..6], before[..6]);

@@ -115,7 +115,7 @@ fn change(desk: &mut Desk, with: &str, change: ViewChange) -> Result<(), CallErr
 fn set(desk: &mut Desk, with: &str, name: &str, value: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let attribute = Attribute::parse(name, value, CHAT_FIELDS).unwrap();
-    desk.command(AnyCommand::new(SetChatAttribute { jid: bare(with), attribute }, answer));
+    desk.command(AnyCommand::with(SetChatAttribute { jid: bare(with), attribute }, answer));
     got(&mut receiver).unwrap()
 }
 

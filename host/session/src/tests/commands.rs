@@ -41,7 +41,7 @@ impl Desk {
     fn add_with(&mut self, plugin: &Plugin, name: &str, help: &str, usage: &str) -> Result<(), CallError> {
         let (answer, mut receiver) = Answer::channel();
         let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
-        self.command(AnyCommand::new(
+        self.command(AnyCommand::with(
             AddCommand {
                 mailbox: Arc::clone(&plugin.mailbox),
                 names: Arc::clone(&plugin.names),

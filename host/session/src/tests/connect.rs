@@ -196,7 +196,7 @@ fn a_stream_that_is_resumed_loses_nothing() {
     assert_eq!(desk.lines(), ["reconnecting"]);
     let (answer, mut sent) = Answer::channel();
     let draft = types::Draft { body: Some("hi".to_owned()), ..types::Draft::default() };
-    desk.command(AnyCommand::new(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }, answer));
+    desk.command(AnyCommand::with(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }, answer));
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
     desk.forget();
     desk.run(Session::resumed);

@@ -78,7 +78,7 @@ fn rooms_and_occupants_are_so_many() {
     let open = |desk: &mut Desk, number: usize| {
         let (answer, receiver) = Answer::channel();
         let jid = bare(&format!("r{number}@muc.example.org"));
-        desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid, wish: RoomWish::default() }, answer));
+        desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid, wish: RoomWish::default() }, answer));
         receiver
     };
     let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();

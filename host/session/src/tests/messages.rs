@@ -685,7 +685,7 @@ fn an_id_that_waits_for_its_answer_is_not_used_again() {
     let mut send = |id: &str| {
         let (answer, mut receiver) = Answer::channel();
         let stanza = raw(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"));
-        desk.command(AnyCommand::new(SendRaw { by: InstanceId(1), stanza }, answer));
+        desk.command(AnyCommand::with(SendRaw { by: InstanceId(1), stanza }, answer));
         got(&mut receiver).unwrap()
     };
     assert!(matches!(send(&id), Err(CallError::Invalid { argument, .. }) if argument == "stanza"));

@@ -368,7 +368,7 @@ impl Desk {
     fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
         let (answer, receiver) = Answer::channel();
         let wish = RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() };
-        self.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+        self.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
         receiver
     }
 
@@ -381,7 +381,7 @@ impl Desk {
     /// Gives the session a command.
     fn ask<C: Command>(&mut self, command: C) -> Receiver<Result<C::Answer, CallError>> {
         let (answer, receiver) = Answer::channel();
-        self.command(AnyCommand::new(command, answer));
+        self.command(AnyCommand::with(command, answer));
         receiver
     }
 

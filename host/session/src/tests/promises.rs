@@ -12,14 +12,14 @@ const MOST: usize = 64;
 fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let names = names.iter().map(|name| EventName::from(*name)).collect();
-    desk.command(AnyCommand::new(AddPromises { by, names, most: MOST }, answer));
+    desk.command(AnyCommand::with(AddPromises { by, names, most: MOST }, answer));
     got(&mut receiver).unwrap().map(drop)
 }
 
 fn emit(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let payload = Payload::Json("1".into());
-    desk.command(AnyCommand::new(Emit { by, name: name.into(), payload }, answer));
+    desk.command(AnyCommand::with(Emit { by, name: name.into(), payload }, answer));
     got(&mut receiver).unwrap()
 }
 
@@ -163,7 +163,7 @@ fn a_plugin_owns_as_many_as_it_is_allowed_and_no_more() {
         let (answer, mut receiver) = Answer::channel();
         let by = InstanceId(100 + allowed as u64 + wanted);
         let names = (0..wanted).map(|number| EventName::from(format!("{allowed} {wanted} {number}"))).collect();
-        desk.command(AnyCommand::new(AddPromises { by, names, most: allowed }, answer));
+        desk.command(AnyCommand::with(AddPromises { by, names, most: allowed }, answer));
         let owned = got(&mut receiver).unwrap().ok();
         assert_eq!(owned, result.then_some(allowed), "{wanted} of {allowed}");
     }

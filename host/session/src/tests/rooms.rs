@@ -449,7 +449,7 @@ fn configured(
 ) -> Receiver<Result<Arc<Room>, CallError>> {
     let (answer, opened) = Answer::channel();
     let wish = RoomWish { configure, ..RoomWish::default() };
-    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
     opened
 }
@@ -978,7 +978,7 @@ fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
     let (answer, mut opened) = Answer::channel();
     let configure = Some(vec![("membersonly".to_owned(), ConfigValue::Flag(true))]);
     let wish = RoomWish { configure, ..RoomWish::default() };
-    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok(), "somebody else has made it");
     desk.bind();
@@ -1589,7 +1589,7 @@ fn how_a_room_is_shown_is_kept_and_told() {
     let open = |desk: &mut Desk, maximize, bring_to_foreground| {
         let (answer, mut opened) = Answer::channel();
         let wish = RoomWish { maximize, bring_to_foreground, ..RoomWish::default() };
-        desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+        desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
         assert!(got(&mut opened).unwrap().is_ok());
     };
     open(&mut desk, false, true);
@@ -1760,7 +1760,7 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     let (answer, _opened) = Answer::channel();
     let join = types::RoomJoin { password: Some("known".to_owned()), history: None };
     let wish = RoomWish { join, ..RoomWish::default() };
-    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     assert_eq!(said(&desk).as_deref(), Some("known"));
 }
 

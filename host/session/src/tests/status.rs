@@ -5,7 +5,7 @@ use super::*;
 fn set(desk: &mut Desk, value: Option<&str>, message: Option<&str>) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let value = value.map(|value| value.parse().unwrap());
-    desk.command(AnyCommand::new(SetStatus { value, message: message.map(str::to_owned) }, answer));
+    desk.command(AnyCommand::with(SetStatus { value, message: message.map(str::to_owned) }, answer));
     got(&mut receiver).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {
     let send = |desk: &mut Desk, xml: &str| {
         let (answer, mut sent) = Answer::channel();
         let stanza = raw(&xml.replacen("<presence", "<presence xmlns='jabber:client'", 1));
-        desk.command(AnyCommand::new(SendRaw { by: InstanceId(1), stanza }, answer));
+        desk.command(AnyCommand::with(SendRaw { by: InstanceId(1), stanza }, answer));
         assert_eq!(got(&mut sent), Some(Ok(())));
         let status = desk.session.snapshot().status;
         (status.value.as_str(), status.message)

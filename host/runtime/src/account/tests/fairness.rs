@@ -60,7 +60,7 @@ async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let held = Held::up_to(1 << 20, Arc::default());
     let by = InstanceId::next();
     let (answer, arrives) = Answer::channel();
-    let command = AnyCommand::new(Emit { by, name: "done".into(), payload: Payload::None }, answer);
+    let command = AnyCommand::with(Emit { by, name: "done".into(), payload: Payload::None }, answer);
     let call = account.shared().ask_holding(Asker::Plugin(by), &Granted::HOST, command, arrives, held.hold(16));
     soon("the event", call).await.unwrap();
     soon("the end of the account", account.stop()).await;
