@@ -8,7 +8,8 @@
 //!
 //! **Must not** do I/O: no network, no file, no guest. It reads no clock but is told the time, and it never waits for a plugin.
 //!
-//! **Begin with** [`Session`] and [`Command`], then [`router`].
+//! **Begin with** [`Session`], the inputs, then `features.rs`, which hands each input to a feature, then the file of one
+//! feature. `turn.rs` has what all features share. A [`Command`] stands beside the feature that carries it out.
 
 mod again;
 mod archive;
