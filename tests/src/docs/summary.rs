@@ -19,7 +19,7 @@ const FOLDERS: [&str; 6] = ["owner", "author", "reference", "interop", "contribu
 
 /// Lists the decisions by their titles.
 pub(super) fn decisions() -> Result<String> {
-    let mut text = "# Decisions\n\nWhat was decided, why, and what follows from it.\n\n".to_owned();
+    let mut text = "# Decisions\n\nEach page gives a decision, its reason and its consequence.\n\n".to_owned();
     for path in files(&super::folder().join("decisions"), &["md"])?.iter().filter(|path| *path != "README.md") {
         let page = Page::parse(path, &super::read(&format!("docs/decisions/{path}"))?);
         // Writing to a string does not fail, here and below.

@@ -12,7 +12,7 @@ use crate::component::Examined;
 use crate::policy::Entry;
 use crate::policy::edit::Change;
 
-/// What an offer changes about an installed plugin.
+/// The changes that an offer makes to an installed plugin.
 #[derive(Debug)]
 pub enum Plan<'o> {
     /// Nothing: its bytes are installed.

@@ -1,4 +1,4 @@
-//! What an account keeps on disk for the next process.
+//! The values that an account stores on disk for the next process.
 
 use jid::BareJid;
 use parlor_session::Session;

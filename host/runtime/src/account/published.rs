@@ -1,4 +1,4 @@
-//! What the account's task publishes beside the snapshot, for tasks that wait for a change of it.
+//! The values that the account's task publishes beside the snapshot, for tasks that wait until one changes.
 
 use parlor_session::{OwnArchive, Snapshot};
 use tokio::sync::watch;

@@ -49,7 +49,7 @@ impl Budgets {
     }
 }
 
-/// What an instance has done since it started.
+/// The work of an instance since it started, in numbers.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// The number of events that it has handled.

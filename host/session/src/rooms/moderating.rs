@@ -1,7 +1,5 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
-use crate::command::Command;
-use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -11,9 +9,11 @@ use parlor_stanza::types::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, Me
 use super::configuring::Wanted;
 use super::{About, not_open};
 use crate::Answer;
+use crate::command::Command;
 use crate::features::Features;
 use crate::messages::STANZA_IDS;
 use crate::questions::{PATIENCE, Waiting};
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// Maximum number of features of a room.
@@ -96,7 +96,7 @@ impl Command for SetSubject {
 pub struct ModerateRoom {
     /// The room.
     pub jid: BareJid,
-    /// What it is asked: `SetRole`, `SetAffiliation` or `DestroyRoom`.
+    /// The request to it: `SetRole`, `SetAffiliation` or `DestroyRoom`.
     pub ask: Ask,
 }
 

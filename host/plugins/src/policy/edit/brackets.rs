@@ -2,15 +2,15 @@
 
 use toml_edit::{Array, Decor, InlineTable, RawString};
 
-/// What stands around the items, without the commas.
+/// The text around the items, without the commas.
 pub(super) struct Brackets {
     items: Vec<Around>,
-    /// What stands before the closing bracket.
+    /// The text before the closing bracket.
     end: String,
     has_last_comma: bool,
 }
 
-/// What stands before an item, and behind it on the same line: a comment there is about this item, although it follows
+/// The text before an item, and behind it on the same line: a comment there is about this item, although it follows
 /// the comma.
 struct Around {
     before: String,
