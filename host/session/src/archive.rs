@@ -3,7 +3,6 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
-use crate::command::Command;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use parlor_stanza::types::{
 };
 
 use crate::Answer;
+use crate::command::Command;
 use crate::deadlines::Late;
 use crate::messages::name_occupant;
 use crate::questions::{PATIENCE, Waiting, random_id};

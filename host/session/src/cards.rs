@@ -1,7 +1,6 @@
 //! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
 //! (XEP-0153).
 
-use crate::command::Command;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use parlor_stanza::types::{Ask, Body};
 use parlor_stanza::whole_card::WholeCard;
 
 use crate::Answer;
+use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
 use crate::occupants::is_occupant;

@@ -1,7 +1,5 @@
 //! Open private chats.
 
-use crate::command::Answer;
-use crate::command::Command;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -11,6 +9,7 @@ use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
 use crate::cards::KnownCard;
+use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::turn::Turn;

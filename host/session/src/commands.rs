@@ -2,8 +2,6 @@
 
 mod words;
 
-use crate::command::Answer;
-use crate::command::Command;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,8 +15,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
 
 use crate::Effect;
-use crate::command_names::{ChosenNames, CommandName};
-use crate::command_names::{HELP, NoCommandName, called};
+use crate::command::{Answer, Command};
+use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
 use crate::event::{Event, Payload};
 use crate::features::Features;
 use crate::permissions::question::Use;

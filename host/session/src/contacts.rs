@@ -1,15 +1,15 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
-use crate::command::Command;
-use crate::roster::Roster;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
+use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
 use crate::questions::Waiting;
+use crate::roster::Roster;
 use crate::turn::Turn;
 use crate::{Answer, Effect, Sent};
 

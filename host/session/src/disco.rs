@@ -7,25 +7,23 @@ mod caps;
 mod known;
 mod own;
 
-use crate::command::Command;
-use jid::BareJid;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
 
 use crate::Answer;
+use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
-use crate::questions::{MAX_OUTSTANDING, PATIENCE};
-
 use crate::features::Features;
+use crate::questions::{MAX_OUTSTANDING, PATIENCE};
 use crate::turn::Turn;
 #[cfg(test)]
 pub(super) use caps::ver;
@@ -213,10 +211,6 @@ impl Discovery {
     /// again.
     pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         self.learn(Jid::from(jid.clone()), PATIENCE, turn);
-    }
-
-    pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
-        self.discover_server(turn);
     }
 }
 

@@ -12,13 +12,12 @@ use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 use crate::event::Payload;
 use crate::features::{Features, HeldBack};
 use crate::messages::Numbering;
-use crate::names;
 use crate::presence::PRESENCE_PATIENCE;
 use crate::questions::Questions;
 use crate::rooms::GiveUp;
 use crate::roster::ROSTER_PROMISES;
 use crate::turn::Turn;
-use crate::{Status, StatusValue, View};
+use crate::{Status, StatusValue, View, names};
 
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Features {
         turn.fire(if comes_back { "reconnected" } else { "connected" }, Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());
         turn.fire_once("statusInitialized");
-        self.disco.ask_server(turn);
+        self.disco.discover_server(turn);
     }
 
     /// Continues once the server and the own account have announced their features, or will not.

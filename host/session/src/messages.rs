@@ -1,6 +1,5 @@
 //! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
 
-use crate::command::Command;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -10,6 +9,7 @@ use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind, Outgoing};
 
+use crate::command::Command;
 use crate::effect::{Effect, Sent};
 use crate::event::{EventName, Payload};
 use crate::names::Names;

@@ -1,6 +1,5 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
-use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -12,7 +11,7 @@ use crate::cards::KnownCard;
 use crate::event::Payload;
 use crate::features::Features;
 use crate::presence::kept_status;
-use crate::rooms::{Farewell, Stage};
+use crate::rooms::{Farewell, Rooms, Stage};
 use crate::turn::Turn;
 
 /// Maximum number of occupants of one room.

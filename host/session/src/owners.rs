@@ -1,10 +1,11 @@
 //! The owners, who may give commands to the host itself from an ordinary client (XEP-0050). The commands are carried
 //! out elsewhere.
 
-use crate::features::Features;
-use crate::turn::{Common, Turn};
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::types::{COMMANDS, Disco, Identity};
+
+use crate::features::Features;
+use crate::turn::{Common, Turn};
 
 /// The commands by node, with the name that a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [

@@ -1,12 +1,12 @@
 //! Promises: names that resolve once, and the calls that wait for them.
 
-use crate::command::Command;
 use std::collections::{BTreeMap, HashMap};
 
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
 use crate::Answer;
+use crate::command::Command;
 use crate::effect::{Due, Effect};
 use crate::event::{self, EventName, Payload};
 use crate::features::Features;
@@ -397,11 +397,7 @@ impl Turn<'_> {
         {
             return Err(not_owner(name, promise.owner));
         }
-        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
-        self.fire_named(name.clone(), payload);
-        if let Some(payload) = resolves {
-            self.common.promises.resolve(name, payload, self.out);
-        }
+        self.fire_and_resolve(name.clone(), payload);
         Ok(())
     }
 }

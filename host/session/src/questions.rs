@@ -1,6 +1,5 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
-use crate::command::Command;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 
+use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::effect::{Effect, Sent};
 use crate::features::Features;

@@ -9,8 +9,6 @@ mod moderating;
 mod staying;
 mod view;
 
-use crate::command::Answer;
-use crate::command::Command;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +20,13 @@ use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, History, RoomJoin};
 
+use crate::command::{Answer, Command};
 use crate::deadlines::{DeadlineKey, Late};
+use crate::features::Features;
+use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use crate::{Occupant, View, ViewChange};
 
-use crate::features::Features;
-use crate::turn::Turn;
 pub(super) use bookmarks::BookmarkQuestion;
 pub use bookmarks::{Bookmarks, NoBookmarks, RemoveBookmark, SetBookmark};
 pub use configuring::{ConfigValue, ConfigureRoom};

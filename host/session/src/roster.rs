@@ -3,9 +3,6 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
-use crate::questions::ROSTER_PATIENCE;
-use crate::questions::Waiting;
-use parlor_stanza::types::Ask;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +10,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jid::BareJid;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{RosterItem, Show};
+use parlor_stanza::types::{Ask, RosterItem, Show};
 
 use crate::Effect;
 use crate::cards::KnownCard;
@@ -21,6 +18,7 @@ use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::features::Features;
 use crate::presence::{ContactResource, Doubts};
+use crate::questions::{ROSTER_PATIENCE, Waiting};
 use crate::turn::Turn;
 
 /// Maximum number of contacts.

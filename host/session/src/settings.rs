@@ -3,8 +3,6 @@
 //! Most settings are read whenever they are needed. Changes that affect something already in progress, on this stream
 //! or before it, take effect here.
 
-use crate::command::Answer;
-use crate::command::Command;
 use std::collections::BTreeMap;
 
 use parlor_config::Settings;
@@ -12,6 +10,7 @@ use parlor_stanza::error::CallError;
 use serde_json::Value;
 
 use super::{Status, View};
+use crate::command::{Answer, Command};
 use crate::features::Features;
 use crate::turn::Turn;
 

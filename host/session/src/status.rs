@@ -1,7 +1,5 @@
 //! The own status, and announcing it.
 
-use crate::command::Answer;
-use crate::command::Command;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +10,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
+use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::presence::PRESENCE_PATIENCE;

@@ -18,7 +18,7 @@ use crate::promises::Promises;
 use crate::questions::Questions;
 use crate::{Answer, Status, StatusValue};
 
-/// What all features share. Everything else belongs to one of them.
+/// The state that all features share. All other state belongs to one of them.
 #[derive(Debug)]
 pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
@@ -146,10 +146,15 @@ impl<'a> Turn<'a> {
 
     /// Fires one of the host's events, and resolves the promise of its name.
     pub(super) fn fire(&mut self, name: &'static str, payload: Payload) {
-        let resolves = self.common.promises.is_unresolved(name).then(|| payload.clone());
-        self.fire_named(self.common.names.get(name), payload);
-        if let Some(payload) = resolves {
-            self.common.promises.resolve(name, payload, self.out);
+        self.fire_and_resolve(self.common.names.get(name), payload);
+    }
+
+    /// Fires an event, and resolves the promise of its name.
+    pub(super) fn fire_and_resolve(&mut self, name: EventName, payload: Payload) {
+        let resolves = self.common.promises.is_unresolved(&name).then(|| (name.clone(), payload.clone()));
+        self.fire_named(name, payload);
+        if let Some((name, payload)) = resolves {
+            self.common.promises.resolve(&name, payload, self.out);
         }
     }
 

@@ -1,8 +1,5 @@
 //! The information that this account announces: the features of the host and those of its plugins.
 
-use crate::command::Answer;
-use crate::command::Command;
-use crate::disco::Discovery;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +11,9 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Caps, Disco, Identity, Reply};
 
 use super::caps;
+use crate::command::{Answer, Command};
 use crate::deadlines::{DeadlineKey, Late};
+use crate::disco::Discovery;
 use crate::features::Features;
 use crate::turn::{Common, Turn};
 

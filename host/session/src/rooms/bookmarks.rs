@@ -1,7 +1,5 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
-use crate::command::Command;
-use crate::rooms::Rooms;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +10,11 @@ use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, M
 
 use super::Stage;
 use crate::Answer;
+use crate::command::Command;
 use crate::deadlines::Late;
 use crate::features::Features;
 use crate::questions::{PATIENCE, Waiting};
+use crate::rooms::Rooms;
 use crate::turn::{Common, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.

@@ -1,6 +1,5 @@
 //! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
-use crate::command::Command;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -11,6 +10,7 @@ use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
 use super::Stage;
 use super::moderating::RoomQuestion;
 use crate::Answer;
+use crate::command::Command;
 use crate::features::Features;
 use crate::turn::Turn;
 

@@ -1,6 +1,5 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
-use crate::rooms::Rooms;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::Occupant;
 use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::features::Features;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// Time limit for entering a room.

@@ -1,20 +1,16 @@
 //! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
 
-use crate::command::Answer;
-use crate::command::Command;
-use crate::questions::random_id;
-use crate::rooms::Rooms;
-use jid::BareJid;
-use jid::Jid;
-use parlor_stanza::types::Invitation;
-use parlor_stanza::types::Outgoing;
 use std::sync::Arc;
 
-use parlor_stanza::types::{Invite, RoomJoin, kept};
+use jid::{BareJid, Jid};
+use parlor_stanza::types::{Invitation, Invite, Outgoing, RoomJoin, kept};
 
 use super::{Reason, RoomWish, Stage};
+use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
+use crate::questions::random_id;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// Maximum number of rooms that are being entered because of invitations.

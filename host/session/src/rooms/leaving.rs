@@ -1,21 +1,20 @@
 //! Leaving rooms: on request, after removal by the room, or with the stream.
 
-use crate::command::Answer;
-use crate::command::Command;
-use crate::rooms::Rooms;
-use parlor_base::id::InstanceId;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
+use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 
 use super::entering::JOIN_PATIENCE;
 use super::{Reason, Room, Stage, Tells, may_wait, not_open};
+use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::lifecycle::Link;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 use crate::view::Focus;
 use crate::waiters::Waiter;

@@ -1,15 +1,15 @@
 //! How a front end should show a room.
 
-use crate::command::Command;
-use crate::rooms::Rooms;
 use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_stanza::error::CallError;
 
 use super::not_open;
+use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 use crate::view::Focus;
 use crate::{Answer, Attribute, ViewChange};
