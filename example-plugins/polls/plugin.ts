@@ -35,8 +35,8 @@ await command("votes", "Says how the poll stands", async (_, message) => {
 
 /** One after the other: between reading and writing, handlers of other messages would begin. */
 let last: Promise<unknown> = Promise.resolve();
-function inTurn<T>(deed: () => Promise<T>): Promise<T> {
-  const next = last.then(deed, deed);
+function inTurn<T>(action: () => Promise<T>): Promise<T> {
+  const next = last.then(action, action);
   last = next;
   return next;
 }

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use late::Late;
 use lock::lock;
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config};
 use parlor_plugins::components::Components;
@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     /// A host that does not log in, in a folder of its own.
-    async fn house(folder: &Path) -> Host {
+    async fn offline_host(folder: &Path) -> Host {
         let path = folder.join("parlor.toml");
         let text =
             "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
@@ -365,11 +365,11 @@ mod tests {
     #[tokio::test]
     async fn of_two_plugins_that_come_at_once_under_one_id_one_is_refused_for_it() {
         let folder = tempfile::tempdir().unwrap();
-        let house = house(folder.path()).await;
+        let host = offline_host(folder.path()).await;
         let ((id, one), (_, two)) = (entry(folder.path(), "one.wasm"), entry(folder.path(), "two.wasm"));
-        let (first, second) = tokio::join!(house.add_plugin(id.clone(), one), house.add_plugin(id, two));
+        let (first, second) = tokio::join!(host.add_plugin(id.clone(), one), host.add_plugin(id, two));
         assert!(matches!(first, Err(AddError::Refused { .. })), "{first:?}");
         assert!(matches!(second, Err(AddError::Taken { .. })), "{second:?}");
-        house.stop().await;
+        host.stop().await;
     }
 }

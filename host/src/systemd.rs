@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::control::views::not_in_force;
@@ -45,7 +45,7 @@ impl Notifier {
     /// Reports that accounts and plugins had their first turn, or that a reload is done. A reload signal cannot return
     /// an error, so the status names a file that is not in force.
     pub fn ready(&self, host: &Host) {
-        let says = |file: &str, fault: Option<String>| Some(not_in_force(file, &harmless(&fault?, LONGEST)));
+        let says = |file: &str, fault: Option<String>| Some(not_in_force(file, &escape_untrusted(&fault?, LONGEST)));
         let fault = says("configuration", host.config_fault()).or_else(|| says("policy", host.policy_fault()));
         self.tell(&format!("READY=1\nSTATUS={}", fault.unwrap_or_default()));
     }

@@ -244,7 +244,7 @@ func failure(failed types.Error) error {
 }
 
 // Makes a call unless the context has ended. An error names whom or what the call was about.
-func call[T any](ctx context.Context, about string, deed func() wit.Result[T, types.Error]) (value T, err error) {
+func call[T any](ctx context.Context, about string, action func() wit.Result[T, types.Error]) (value T, err error) {
 	if err := ended(ctx); err != nil {
 		return value, err
 	}
@@ -259,14 +259,14 @@ func call[T any](ctx context.Context, about string, deed func() wit.Result[T, ty
 			err = cmp.Or[error](err, outside)
 		}()
 	}
-	value, err = Value(deed())
+	value, err = Value(action())
 	if failed, ok := err.(*CallError); ok && about != "" {
 		failed.Argument = about
 	}
 	return value, err
 }
 
-func done(ctx context.Context, about string, deed func() wit.Result[wit.Unit, types.Error]) error {
-	_, err := call(ctx, about, deed)
+func done(ctx context.Context, about string, action func() wit.Result[wit.Unit, types.Error]) error {
+	_, err := call(ctx, about, action)
 	return err
 }

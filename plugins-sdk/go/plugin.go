@@ -131,11 +131,11 @@ func stop() {
 }
 
 // Turns a panic into an error with its stack.
-func guard(deed func() error) (err error) {
+func guard(action func() error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 		}
 	}()
-	return deed()
+	return action()
 }

@@ -425,11 +425,11 @@ globalThis.Promise = new Proxy(Promise, {
 });
 
 // Runs what the host called for, to its end and that of all that began in it.
-async function run(deed) {
+async function run(action) {
   const task = new Task();
   current = task;
   let outcome;
-  const ended = deed().then(
+  const ended = action().then(
     (value) => (outcome = { value }),
     (error) => (outcome = { error }),
   );

@@ -74,7 +74,7 @@ where
         // It has made room for nobody.
         if open.others() > 0 {
             open.end_quietly();
-            Place::take().wait().await;
+            Ticket::take().wait().await;
         } else {
             // Open while it sleeps, so that further calls of this handler wait for its end.
             pauses += 1;
@@ -137,13 +137,13 @@ fn wake_next(handler: u64) {
 }
 
 /// A place among the calls of a handler that wait.
-struct Place {
+struct Ticket {
     number: u64,
     handler: u64,
     is_over: bool,
 }
 
-impl Place {
+impl Ticket {
     fn take() -> Self {
         let place = Self { number: next(), handler: CURRENT.get(), is_over: false };
         let entry = (place.number, Waker::noop().clone());
@@ -165,7 +165,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Ticket {
     fn drop(&mut self) {
         if self.is_over {
             return;

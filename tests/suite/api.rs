@@ -2,71 +2,71 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, NARROW, Plan, SOON, friend, refuses, refuses_to_tell};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, friend, refuses, refuses_to_tell};
 
 /// Rows 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_heard_by_every_plugin_that_listens() {
-    let house = Plan::offline().three().start().await;
-    let (full, bare) = (house.listen(FULL, "greeted").await, house.listen(BARE, "greeted").await);
-    house.call(NARROW, "api.emit", json!({ "name": "greeted", "payload": { "nick": "juliet" } })).await.ok();
+    let host = Plan::offline().three().start().await;
+    let (full, bare) = (host.listen(FULL, "greeted").await, host.listen(BARE, "greeted").await);
+    host.call(NARROW, "api.emit", json!({ "name": "greeted", "payload": { "nick": "juliet" } })).await.ok();
     let expected = json!({ "name": "greeted", "payload": { "json": { "nick": "juliet" } } });
-    assert_eq!(house.heard(FULL, full).await, expected);
-    assert_eq!(house.heard(BARE, bare).await, expected);
-    house.call(NARROW, "api.emit", json!({ "name": "greeted" })).await.ok();
-    assert_eq!(house.heard(BARE, bare).await, json!({ "name": "greeted", "payload": "none" }));
+    assert_eq!(host.heard(FULL, full).await, expected);
+    assert_eq!(host.heard(BARE, bare).await, expected);
+    host.call(NARROW, "api.emit", json!({ "name": "greeted" })).await.ok();
+    assert_eq!(host.heard(BARE, bare).await, json!({ "name": "greeted", "payload": "none" }));
 }
 
 /// Rows 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn emit_refuses_the_hosts_names_and_odd_ones_and_what_is_too_long() {
-    let house = Plan::offline().three().start().await;
-    let heard = house.listen(FULL, "connected").await;
+    let host = Plan::offline().three().start().await;
+    let heard = host.listen(FULL, "connected").await;
     for name in ["connected", "message", "lagged", "timer", "", "a\nb", &"x".repeat(129)] {
-        house.call(FULL, "api.emit", json!({ "name": name })).await.invalid("name");
+        host.call(FULL, "api.emit", json!({ "name": name })).await.invalid("name");
     }
     let payload = "x".repeat(256 << 10);
-    house.call(FULL, "api.emit", json!({ "name": "mine", "payload": payload })).await.invalid("payload");
-    assert!(house.heard_so_far(FULL, heard).await.is_empty());
+    host.call(FULL, "api.emit", json!({ "name": "mine", "payload": payload })).await.invalid("payload");
+    assert!(host.heard_so_far(FULL, heard).await.is_empty());
 }
 
 /// Row 8: a promise's name belongs to the plugin that added it.
 /// Rows 8, 14.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_promises_owner_fires_its_name() {
-    let house = Plan::offline().three().start().await;
-    let heard = house.listen(BARE, "ready").await;
-    house.call(BARE, "promises.add", json!({ "name": "ready" })).await.ok();
-    let error = house.call(FULL, "api.emit", json!({ "name": "ready" })).await.fails("denied");
+    let host = Plan::offline().three().start().await;
+    let heard = host.listen(BARE, "ready").await;
+    host.call(BARE, "promises.add", json!({ "name": "ready" })).await.ok();
+    let error = host.call(FULL, "api.emit", json!({ "name": "ready" })).await.fails("denied");
     assert_eq!(error["permission"], "owner");
-    assert!(house.heard_so_far(BARE, heard).await.is_empty());
-    let waiting = house.order(NARROW, "api.wait-until", json!({ "promise": "ready" })).await;
-    house.call(BARE, "api.emit", json!({ "name": "ready", "payload": 7 })).await.ok();
-    house.answer(NARROW, "api.wait-until", waiting).await.is(json!({ "json": 7 }));
-    assert_eq!(house.heard(BARE, heard).await["payload"], json!({ "json": 7 }));
+    assert!(host.heard_so_far(BARE, heard).await.is_empty());
+    let waiting = host.order(NARROW, "api.wait-until", json!({ "promise": "ready" })).await;
+    host.call(BARE, "api.emit", json!({ "name": "ready", "payload": 7 })).await.ok();
+    host.answer(NARROW, "api.wait-until", waiting).await.is(json!({ "json": 7 }));
+    assert_eq!(host.heard(BARE, heard).await["payload"], json!({ "json": 7 }));
 }
 
 /// Rows 9-10.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
     let to = friend.jid().to_bare();
-    let own = house.shared().snapshot().jid.to_string();
-    for from in [String::new(), format!("from='{own}'"), format!("from='{}'", house.account().jid)] {
+    let own = host.shared().snapshot().jid.to_string();
+    for from in [String::new(), format!("from='{own}'"), format!("from='{}'", host.account().jid)] {
         let stanza = format!("<message to='{to}' type='chat' {from}><body>a &lt; b</body></message>");
-        house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
-        friend.wait_body(&house.account().jid, "a < b", SOON).await.unwrap();
+        host.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
+        friend.wait_body(&host.account().jid, "a < b", SOON).await.unwrap();
     }
     for (stanza, argument) in [
         (format!("<message to='{to}' from='admin@localhost'/>"), "stanza"),
-        (format!("<message to='{to}' from='{}/other'/>", house.account().jid), "stanza"),
+        (format!("<message to='{to}' from='{}/other'/>", host.account().jid), "stanza"),
         (format!("<message to='{to}'/><message to='{to}'/>"), "stanza"),
         ("</stream:stream>".to_owned(), "stanza"),
         ("<message".to_owned(), "stanza"),
         ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), "stanza"),
     ] {
-        let error = house.call(FULL, "api.send", json!({ "stanza": stanza })).await.fails("invalid");
+        let error = host.call(FULL, "api.send", json!({ "stanza": stanza })).await.fails("invalid");
         assert_eq!(error["argument"], argument, "{stanza}: {error}");
     }
     friend.catch_up(SOON).await.unwrap();
@@ -77,12 +77,12 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
 /// Row 10. The stanza arrives under the full JID, whichever of its own addresses the plugin writes, or none.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_stanza_arrives_under_the_full_jid() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
-    let (full, to) = (house.shared().snapshot().jid.clone(), friend.jid().to_bare());
+    let (full, to) = (host.shared().snapshot().jid.clone(), friend.jid().to_bare());
     for from in [String::new(), format!("from='{full}'"), format!("from='{}'", full.to_bare())] {
         let stanza = format!("<message to='{to}' {from}><body>hi</body></message>");
-        house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
+        host.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
         let sender = |stanza: &tokio_xmpp::Stanza| match stanza {
             tokio_xmpp::Stanza::Message(message) => message.from.clone(),
             _ => None,
@@ -94,13 +94,13 @@ async fn every_stanza_arrives_under_the_full_jid() {
 /// Row 12. A stanza that a plugin builds arrives intact, whatever it contains.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_are_built_without_writing_xml() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
     let to = friend.jid().to_bare();
     let body = "</body><evil xmlns='urn:x' a=\"b\"/> &amp; 'both' \"kinds\" <![CDATA[ ]]> 中文 👩‍🚀";
     let id = "'/><id a='";
-    house.call(FULL, "deed.build", json!({ "jid": to.to_string(), "id": id, "body": body })).await.ok();
-    friend.wait_body(&house.account().jid, body, SOON).await.unwrap();
+    host.call(FULL, "action.build", json!({ "jid": to.to_string(), "id": id, "body": body })).await.ok();
+    friend.wait_body(&host.account().jid, body, SOON).await.unwrap();
     let came = friend.received().iter().find_map(|stanza| match stanza {
         tokio_xmpp::Stanza::Message(message) => Some(message),
         _ => None,
@@ -109,36 +109,36 @@ async fn stanzas_are_built_without_writing_xml() {
     assert_eq!(came.id.as_ref().map(|id| id.0.as_str()), Some(id));
     assert!(came.payloads.iter().any(|one| one.is("attention", "urn:xmpp:attention:0")), "{came:?}");
     assert!(!came.payloads.iter().any(|one| one.name() == "evil"), "{came:?}");
-    house.call(FULL, "log.write", json!({ "level": "fatal", "message": "built" })).await.ok();
+    host.call(FULL, "log.write", json!({ "level": "fatal", "message": "built" })).await.ok();
 }
 
 /// Rows 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_iq_gets_its_answer_or_the_servers_error_whole() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let iq =
         |to: &str| json!({ "iq": format!("<iq type='get' to='{to}' id='mine'><ping xmlns='urn:xmpp:ping'/></iq>") });
-    let answer = house.call(FULL, "api.send-iq", iq("localhost")).await.ok();
+    let answer = host.call(FULL, "api.send-iq", iq("localhost")).await.ok();
     let answer = answer.as_str().unwrap();
     assert!(answer.starts_with("<iq") && answer.contains("result") && !answer.contains("'mine'"), "{answer}");
-    let error = house.call(FULL, "api.send-iq", iq("nobody-at-all@localhost/x")).await.fails("stanza");
+    let error = host.call(FULL, "api.send-iq", iq("nobody-at-all@localhost/x")).await.fails("stanza");
     assert_eq!(error["condition"], "service-unavailable", "{error}");
     assert!(error["xml"].as_str().unwrap().contains("service-unavailable"), "{error}");
     let result = json!({ "iq": "<iq type='result' id='guess'/>" });
-    house.call(FULL, "api.send-iq", result).await.fails("invalid");
+    host.call(FULL, "api.send-iq", result).await.fails("invalid");
 }
 
 /// Rows 9, 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_need_the_grant_for_their_kind_and_recipient() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
     let to = friend.jid().to_bare();
     let send = |stanza: String| json!({ "stanza": stanza });
     let message = send(format!("<message to='{to}'><body>no</body></message>"));
     let ping = json!({ "iq": "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>" });
     refuses(
-        &house,
+        &host,
         &[
             ("api.send", message, "stanza.send", Some(&format!("message:{to}"))),
             ("api.send", send("<presence type='unavailable'/>".to_owned()), "stanza.send", Some("presence")),
@@ -153,7 +153,7 @@ async fn stanzas_need_the_grant_for_their_kind_and_recipient() {
 /// Rows 13 and 17–33: the host's promises are resolved with the payload of their events.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hosts_promises_come_true_for_who_may_know_of_them() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     for promise in [
         "connected",
         "pluginsInitialized",
@@ -172,39 +172,39 @@ async fn the_hosts_promises_come_true_for_who_may_know_of_them() {
         "bookmarksInitialized",
         "privateChatsAutoJoined",
     ] {
-        house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
+        host.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
     }
     // No roster cache was used (row 17).
     let cached = json!({ "promise": "cachedRoster" });
-    house.call(FULL, "api.wait-until", cached.clone()).await.fails("unsupported");
-    house.call(BARE, "api.wait-until", json!({ "promise": "connected" })).await.ok();
+    host.call(FULL, "api.wait-until", cached.clone()).await.fails("unsupported");
+    host.call(BARE, "api.wait-until", json!({ "promise": "connected" })).await.ok();
     for (promise, permission) in
         [("roster", "contacts.read"), ("chatBoxesFetched", "chats.read"), ("cachedRoster", "contacts.read")]
     {
-        house.call(BARE, "api.wait-until", json!({ "promise": promise })).await.denied(permission, None);
+        host.call(BARE, "api.wait-until", json!({ "promise": promise })).await.denied(permission, None);
     }
-    house.call(BARE, "api.wait-until", json!({ "promise": "roomsAutoJoined" })).await.denied("rooms.read", None);
-    house.call(FULL, "api.wait-until", json!({ "promise": "nobody added this" })).await.fails("not-found");
-    house.call(FULL, "api.wait-until", json!({ "promise": "" })).await.invalid("promise");
+    host.call(BARE, "api.wait-until", json!({ "promise": "roomsAutoJoined" })).await.denied("rooms.read", None);
+    host.call(FULL, "api.wait-until", json!({ "promise": "nobody added this" })).await.fails("not-found");
+    host.call(FULL, "api.wait-until", json!({ "promise": "" })).await.invalid("promise");
 }
 
 /// Row 129.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_connection_what_needs_one_says_offline() {
-    let house = Plan::offline().three().start().await;
+    let host = Plan::offline().three().start().await;
     let stanza = json!({ "stanza": "<message to='juliet@localhost'><body>hi</body></message>" });
-    house.call(FULL, "api.send", stanza).await.fails("offline");
+    host.call(FULL, "api.send", stanza).await.fails("offline");
     let iq = json!({ "iq": "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>" });
-    house.call(FULL, "api.send-iq", iq).await.fails("offline");
-    house.call(FULL, "chats.send", json!({ "jid": "juliet@localhost", "body": "hi" })).await.fails("offline");
-    house.call(FULL, "rooms.open", json!({ "jid": "room@conference.localhost" })).await.fails("offline");
-    house.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
+    host.call(FULL, "api.send-iq", iq).await.fails("offline");
+    host.call(FULL, "chats.send", json!({ "jid": "juliet@localhost", "body": "hi" })).await.fails("offline");
+    host.call(FULL, "rooms.open", json!({ "jid": "room@conference.localhost" })).await.fails("offline");
+    host.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
 }
 
 /// Rows 9-10. A stanza that plays tricks with namespaces, streams or entities is refused before anything is sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
     let to = friend.jid().to_bare();
     let deep = format!("<message to='{to}'>{}{}</message>", "<x xmlns='urn:x'>".repeat(70), "</x>".repeat(70));
@@ -235,10 +235,10 @@ async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
         String::new(),
         deep,
     ] {
-        house.call(FULL, "api.send", json!({ "stanza": stanza })).await.invalid("stanza");
+        host.call(FULL, "api.send", json!({ "stanza": stanza })).await.invalid("stanza");
     }
-    house.call(FULL, "chats.send", json!({ "jid": to.to_string(), "body": "still here" })).await.ok();
-    friend.wait_body(&house.account().jid, "still here", SOON).await.unwrap();
+    host.call(FULL, "chats.send", json!({ "jid": to.to_string(), "body": "still here" })).await.ok();
+    friend.wait_body(&host.account().jid, "still here", SOON).await.unwrap();
     let came = friend.received_xml().iter().filter(|xml| xml.starts_with("<message")).count();
     assert_eq!(came, 1, "{:?}", friend.received_xml());
 }
@@ -248,41 +248,41 @@ async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
 async fn the_own_account_is_asked_only_by_who_may_ask_everybody() {
     let some =
         |entry: parlor_tests::policy::Entry| entry.grant("stanza.send", &["iq:@localhost", "message:@localhost"]);
-    let house = Plan::new().await.three().caller("some", some).start().await;
-    let own = house.account().jid.to_string();
+    let host = Plan::new().await.three().caller("some", some).start().await;
+    let own = host.account().jid.to_string();
     let roster = |to: &str| {
         format!("<iq type='set' id='1' {to}><query xmlns='jabber:iq:roster'><item jid='evil@localhost'/></query></iq>")
     };
     for to in [String::new(), format!("to='{own}'")] {
         let stanza = roster(&to);
-        house.call("some", "api.send", json!({ "stanza": stanza })).await.denied("stanza.send", Some("iq"));
-        house.call("some", "api.send-iq", json!({ "iq": stanza })).await.denied("stanza.send", Some("iq"));
+        host.call("some", "api.send", json!({ "stanza": stanza })).await.denied("stanza.send", Some("iq"));
+        host.call("some", "api.send-iq", json!({ "iq": stanza })).await.denied("stanza.send", Some("iq"));
     }
-    house.call(FULL, "contacts.get", json!({ "jid": "evil@localhost" })).await.is(Value::Null);
+    host.call(FULL, "contacts.get", json!({ "jid": "evil@localhost" })).await.is(Value::Null);
     let ping = "<iq type='get' to='nobody-at-all@localhost/x' id='1'><ping xmlns='urn:xmpp:ping'/></iq>";
-    house.call("some", "api.send-iq", json!({ "iq": ping })).await.fails("stanza");
-    house.call(FULL, "api.send-iq", json!({ "iq": roster("") })).await.ok();
+    host.call("some", "api.send-iq", json!({ "iq": ping })).await.fails("stanza");
+    host.call(FULL, "api.send-iq", json!({ "iq": roster("") })).await.ok();
 }
 
 /// Events send. Every outgoing stanza is shown to plugins that may see its kind, but no password and no other plugin's
 /// IQs.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_that_leave_are_shown_without_secrets() {
-    let house = Plan::new().await.three().caller("other", crate::house::granted).start().await;
-    refuses_to_tell(&house, "stanza.read", &["send"]).await;
+    let host = Plan::new().await.three().caller("other", crate::test_host::granted).start().await;
+    refuses_to_tell(&host, "stanza.read", &["send"]).await;
     let (full, other, narrow) =
-        (house.listen(FULL, "send").await, house.listen("other", "send").await, house.listen(NARROW, "send").await);
+        (host.listen(FULL, "send").await, host.listen("other", "send").await, host.listen(NARROW, "send").await);
     let message = "<message to='nobody@localhost' type='chat'><body>hi</body>\
                    <x xmlns='jabber:x:conference' jid='r@localhost' password='swordfish'/></message>";
-    house.call(FULL, "api.send", json!({ "stanza": message })).await.ok();
+    host.call(FULL, "api.send", json!({ "stanza": message })).await.ok();
     let ping = "<iq type='get' id='mine' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
-    house.call(FULL, "api.send", json!({ "stanza": ping })).await.ok();
+    host.call(FULL, "api.send", json!({ "stanza": ping })).await.ok();
     let presence = "<presence to='nobody@localhost/x'><x xmlns='http://jabber.org/protocol/muc'>\
                     <password>swordfish</password></x></presence>";
-    house.call(FULL, "api.send", json!({ "stanza": presence })).await.ok();
-    house.call(FULL, "chats.send", json!({ "jid": "nobody@localhost", "body": "bye" })).await.ok();
+    host.call(FULL, "api.send", json!({ "stanza": presence })).await.ok();
+    host.call(FULL, "chats.send", json!({ "jid": "nobody@localhost", "body": "bye" })).await.ok();
     let shown = async |plugin: &str, ear: u64| -> Vec<String> {
-        let events = house.heard_so_far(plugin, ear).await;
+        let events = host.heard_so_far(plugin, ear).await;
         let xml = events.iter().map(|event| event["payload"]["stanza"].as_str().unwrap().to_owned());
         // Answers to the server's own requests are sent meanwhile as well.
         xml.filter(|xml| xml.contains("nobody@localhost") || xml.contains("mine")).collect()

@@ -9,28 +9,28 @@ use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 use xmpp_parsers::minidom::Element;
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, granted, prosody, refuses, refuses_to_tell};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, friend, granted, prosody, refuses, refuses_to_tell};
 
 /// Starts a host on the real server that may use its archive, with a friend who has sent it this many messages.
-async fn talked(messages: usize) -> (House, Client) {
-    let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
-    archive_is_known(&house).await;
+async fn talked(messages: usize) -> (TestHost, Client) {
+    let host = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
+    archive_is_known(&host).await;
     let mut friend = friend("friend").await;
-    let heard = house.listen(FULL, "message").await;
+    let heard = host.listen(FULL, "message").await;
     for number in 0..messages {
-        friend.chat(house.account().jid.clone(), &format!("message {number}")).await.unwrap();
+        friend.chat(host.account().jid.clone(), &format!("message {number}")).await.unwrap();
     }
     for _ in 0..messages {
-        house.heard(FULL, heard).await;
+        host.heard(FULL, heard).await;
     }
-    (house, friend)
+    (host, friend)
 }
 
 /// Waits until the server is known to have an archive. The event for this comes only once, so the archive is queried
 /// instead.
-pub(crate) async fn archive_is_known(house: &House) {
+pub(crate) async fn archive_is_known(host: &TestHost) {
     loop {
-        let answer = house.call(FULL, "archive.query", json!({ "max": 0 })).await;
+        let answer = host.call(FULL, "archive.query", json!({ "max": 0 })).await;
         match answer.result {
             Ok(_) => return,
             // The server may not have reported its archive yet.
@@ -44,10 +44,10 @@ fn swift(entry: Entry) -> Entry {
     granted(entry).limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0)
 }
 
-async fn scripted(script: Script) -> House {
-    let house = Plan::scripted(script).await.set("message_archiving_timeout", 5_000).caller(FULL, swift).start().await;
-    archive_is_known(&house).await;
-    house
+async fn scripted(script: Script) -> TestHost {
+    let host = Plan::scripted(script).await.set("message_archiving_timeout", 5_000).caller(FULL, swift).start().await;
+    archive_is_known(&host).await;
+    host
 }
 
 fn bodies(page: &Value) -> Vec<&str> {
@@ -67,18 +67,18 @@ fn with(mut options: Value, key: &str, value: Value) -> Value {
 /// Rows 35, 37, 39, 43, 44.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_given_oldest_first_and_with_whom_may_be_said() {
-    let (house, mut friend) = talked(5).await;
-    let mut other = crate::house::friend("other").await;
-    let heard = house.listen(FULL, "message").await;
-    other.chat(house.account().jid.clone(), "from somebody else").await.unwrap();
-    house.heard(FULL, heard).await;
+    let (host, mut friend) = talked(5).await;
+    let mut other = crate::test_host::friend("other").await;
+    let heard = host.listen(FULL, "message").await;
+    other.chat(host.account().jid.clone(), "from somebody else").await.unwrap();
+    host.heard(FULL, heard).await;
     let jid = friend.jid().to_bare().to_string();
-    house.call(FULL, "chats.send", json!({ "jid": jid, "body": "an answer" })).await.ok();
-    friend.wait_body(&house.account().jid, "an answer", SOON).await.unwrap();
+    host.call(FULL, "chats.send", json!({ "jid": jid, "body": "an answer" })).await.ok();
+    friend.wait_body(&host.account().jid, "an answer", SOON).await.unwrap();
 
-    let all = house.call(FULL, "archive.query", json!({})).await.ok();
+    let all = host.call(FULL, "archive.query", json!({})).await.ok();
     assert_eq!(all["messages"].as_array().unwrap().len(), 7, "{all}");
-    let page = house.call(FULL, "archive.query", json!({ "with": jid })).await.ok();
+    let page = host.call(FULL, "archive.query", json!({ "with": jid })).await.ok();
     let expected = ["message 0", "message 1", "message 2", "message 3", "message 4", "an answer"];
     assert_eq!(bodies(&page), expected);
     assert_eq!(page["rsm"]["complete"], true, "{page}");
@@ -90,56 +90,56 @@ async fn everything_is_given_oldest_first_and_with_whom_may_be_said() {
     assert_eq!((&first["message"]["chat"], &last["message"]["chat"]), (&json!(jid), &json!(jid)));
     assert!(first["stamp"].as_str().unwrap().ends_with('Z') && first["message"]["xml"].is_null(), "{first}");
 
-    let two = house.call(FULL, "archive.query", json!({ "with": jid, "max": 2 })).await.ok();
+    let two = host.call(FULL, "archive.query", json!({ "with": jid, "max": 2 })).await.ok();
     assert_eq!((bodies(&two), &two["rsm"]["complete"]), (vec!["message 0", "message 1"], &json!(false)));
-    let older_name = house.call(FULL, "archive.query", json!({ "with": jid, "count": 2 })).await.ok();
+    let older_name = host.call(FULL, "archive.query", json!({ "with": jid, "count": 2 })).await.ok();
     assert_eq!(bodies(&older_name), bodies(&two));
-    let none = house.call(FULL, "archive.query", json!({ "with": "nobody@localhost" })).await.ok();
+    let none = host.call(FULL, "archive.query", json!({ "with": "nobody@localhost" })).await.ok();
     assert_eq!((&none["messages"], &none["rsm"]["complete"]), (&json!([]), &json!(true)));
 }
 
 /// Rows 36, 38, 40, 41, 42, 45, 46, 47, 48.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_both_ways_and_keep_what_was_asked() {
-    let (house, friend) = talked(7).await;
+    let (host, friend) = talked(7).await;
     let jid = friend.jid().to_bare().to_string();
     let begin = json!({ "with": jid, "start": "2020-01-01T00:00:00+01:00", "end": "2100-01-01", "max": 3 });
-    let first = house.call(FULL, "archive.query", begin.clone()).await.ok();
+    let first = host.call(FULL, "archive.query", begin.clone()).await.ok();
     assert_eq!(bodies(&first), numbered(0..3));
-    let next = house.call(FULL, "archive.next", json!({ "rsm": first["rsm"], "max": 3 })).await.ok();
+    let next = host.call(FULL, "archive.next", json!({ "rsm": first["rsm"], "max": 3 })).await.ok();
     for (field, kept) in [("with", &begin), ("start", &begin), ("end", &begin), ("max", &begin)] {
         assert_eq!(next[field], kept[field], "{next}");
     }
-    let second = house.call(FULL, "archive.query", next).await.ok();
+    let second = host.call(FULL, "archive.query", next).await.ok();
     assert_eq!(bodies(&second), numbered(3..6));
-    house.call(FULL, "archive.query", second["rsm"].clone()).await.is(second.clone());
-    let previous = house.call(FULL, "archive.previous", json!({ "rsm": second["rsm"], "max": 2 })).await.ok();
-    let back = house.call(FULL, "archive.query", previous).await.ok();
+    host.call(FULL, "archive.query", second["rsm"].clone()).await.is(second.clone());
+    let previous = host.call(FULL, "archive.previous", json!({ "rsm": second["rsm"], "max": 2 })).await.ok();
+    let back = host.call(FULL, "archive.query", previous).await.ok();
     assert_eq!(bodies(&back), numbered(1..3), "the two right before it");
 
-    let newest = house.call(FULL, "archive.query", json!({ "with": jid, "before": "", "max": 2 })).await.ok();
+    let newest = host.call(FULL, "archive.query", json!({ "with": jid, "before": "", "max": 2 })).await.ok();
     assert_eq!(bodies(&newest), numbered(5..7));
-    house.call(FULL, "archive.query", newest["rsm"].clone()).await.is(newest.clone());
-    let all = house.call(FULL, "archive.query", json!({ "with": jid, "before": newest["rsm"]["first"] })).await.ok();
+    host.call(FULL, "archive.query", newest["rsm"].clone()).await.is(newest.clone());
+    let all = host.call(FULL, "archive.query", json!({ "with": jid, "before": newest["rsm"]["first"] })).await.ok();
     assert_eq!(bodies(&all), numbered(0..5), "all that came before it");
     for cursor in ["after", "before"] {
         let unknown = json!({ cursor: "no-such-id", "max": 2 });
-        let error = house.call(FULL, "archive.query", unknown).await.fails("not-found");
+        let error = host.call(FULL, "archive.query", unknown).await.fails("not-found");
         assert!(error["what"].as_str().unwrap().contains("no-such-id"), "{error}");
     }
-    house.call(FULL, "archive.query", json!({ "index": 2, "max": 2 })).await.fails("unsupported");
+    host.call(FULL, "archive.query", json!({ "index": 2, "max": 2 })).await.fails("unsupported");
     let whole = json!({ "count": 7, "first": text(0), "last": text(6), "end": null });
-    house.call(FULL, "archive.query-all", json!({ "with": jid })).await.is(whole);
+    host.call(FULL, "archive.query-all", json!({ "with": jid })).await.is(whole);
     let later = json!({ "with": jid, "start": "2100-01-01T00:00:00Z" });
-    assert_eq!(house.call(FULL, "archive.query", later).await.ok()["messages"], json!([]));
+    assert_eq!(host.call(FULL, "archive.query", later).await.ok()["messages"], json!([]));
 }
 
 /// Rows 37, 50.
 /// Events serviceDiscovered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_asked_whether_we_are_in_it_or_not() {
-    let house = Plan::new().await.three().start().await;
-    archive_is_known(&house).await;
+    let host = Plan::new().await.three().start().await;
+    archive_is_known(&host).await;
     let room = prosody().await.fresh_room();
     let mut juliet = friend("juliet").await;
     juliet.join(&room, "Juliet", SOON).await.unwrap();
@@ -148,9 +148,9 @@ async fn a_room_is_asked_whether_we_are_in_it_or_not() {
         juliet.say(&room, &format!("message {number}")).await.unwrap();
     }
     juliet.catch_up(SOON).await.unwrap();
-    let features = house.listen(FULL, "serviceDiscovered").await;
+    let features = host.listen(FULL, "serviceDiscovered").await;
     let options = json!({ "with": room.to_string(), "max": 50 });
-    let outside = house.call(FULL, "archive.query", options.clone()).await.ok();
+    let outside = host.call(FULL, "archive.query", options.clone()).await.ok();
     let said: Vec<_> =
         outside["messages"].as_array().unwrap().iter().filter(|one| !one["message"]["body"].is_null()).collect();
     assert_eq!(said.len(), 3, "{outside}");
@@ -159,18 +159,17 @@ async fn a_room_is_asked_whether_we_are_in_it_or_not() {
         assert_eq!((&message["kind"], &message["nick"]), (&json!("groupchat"), &json!("Juliet")), "{message}");
         assert_eq!((&message["chat"], &message["own"]), (&json!(room.to_string()), &json!(false)), "{message}");
     }
-    let told = house.heard_so_far(FULL, features).await;
+    let told = host.heard_so_far(FULL, features).await;
     let has_archive =
         |one: &&Value| one["payload"]["feature"] == json!({ "var": "urn:xmpp:mam:2", "entity": room.to_string() });
     assert_eq!(told.iter().filter(has_archive).count(), 1, "{told:?}");
-    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
-    house.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "mine" })).await.ok();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    host.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "mine" })).await.ok();
     juliet.catch_up(SOON).await.unwrap();
-    let inside = house.call(FULL, "archive.query", with(options, "before", json!(""))).await.ok();
+    let inside = host.call(FULL, "archive.query", with(options, "before", json!(""))).await.ok();
     let last = inside["messages"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["message"]["body"], &last["message"]["own"]), (&json!("mine"), &json!(true)), "{last}");
-    house
-        .call(NARROW, "archive.query", json!({ "with": room.to_string() }))
+    host.call(NARROW, "archive.query", json!({ "with": room.to_string() }))
         .await
         .denied("archive.read", Some(room.as_str()));
 }
@@ -178,45 +177,44 @@ async fn a_room_is_asked_whether_we_are_in_it_or_not() {
 /// Rows 37, 48.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_does_not_exist_is_an_error_and_no_empty_page() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     // This makes the host recognize the domain as a rooms service.
-    house.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": "conference.localhost" })).await.ok();
+    host.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": "conference.localhost" })).await.ok();
     let room = prosody().await.fresh_room().to_string();
-    let error = house.call(FULL, "archive.query", json!({ "with": room, "max": 5 })).await.fails("stanza");
+    let error = host.call(FULL, "archive.query", json!({ "with": room, "max": 5 })).await.fails("stanza");
     assert_eq!(error["condition"], "item-not-found", "{error}");
     // The archive has no messages with an unknown person.
-    let page = house.call(FULL, "archive.query", json!({ "with": "nobody@localhost", "max": 5 })).await.ok();
+    let page = host.call(FULL, "archive.query", json!({ "with": "nobody@localhost", "max": 5 })).await.ok();
     assert_eq!(page["messages"], json!([]));
 }
 
 /// Rows 44.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_without_the_grant_and_no_xml_without_its_own() {
-    let (house, friend) = talked(1).await;
+    let (host, friend) = talked(1).await;
     let jid = friend.jid().to_bare().to_string();
     let calls = ["archive.query", "archive.query-all"];
     let narrow = calls.map(|call| (call, json!({ "with": jid }), "archive.read", Some(jid.as_str())));
     let wide = calls.map(|call| (call, json!({}), "archive.read", None));
-    refuses(&house, &narrow).await;
-    refuses(&house, &wide).await;
-    refuses_to_tell(&house, "disco.read", &["serviceDiscovered"]).await;
+    refuses(&host, &narrow).await;
+    refuses(&host, &wide).await;
+    refuses_to_tell(&host, "disco.read", &["serviceDiscovered"]).await;
     let with_xml = json!({ "with": jid, "xml": true });
-    let page = house.call(FULL, "archive.query", with_xml.clone()).await.ok();
+    let page = host.call(FULL, "archive.query", with_xml.clone()).await.ok();
     let xml = page["messages"][0]["message"]["xml"].as_str().unwrap();
     assert!(xml.starts_with("<message") && xml.contains("message 0"), "{xml}");
-    house
-        .call(NARROW, "archive.query", with(with_xml, "with", json!("nobody@nowhere.invalid")))
+    host.call(NARROW, "archive.query", with(with_xml, "with", json!("nobody@nowhere.invalid")))
         .await
         .denied("stanza.read", Some("message"));
     // These calls only compute and need no grant.
-    house.call(BARE, "archive.next", json!({ "rsm": {}, "max": 3 })).await.ok();
-    house.call(BARE, "archive.previous", json!({ "rsm": {}, "max": 3 })).await.ok();
+    host.call(BARE, "archive.next", json!({ "rsm": {}, "max": 3 })).await.ok();
+    host.call(BARE, "archive.previous", json!({ "rsm": {}, "max": 3 })).await.ok();
 }
 
 /// Rows 38, 39, 40, 41, 42. Nothing is sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_arguments_are_named() {
-    let house = Plan::offline().caller(FULL, granted).start().await;
+    let host = Plan::offline().caller(FULL, granted).start().await;
     let long = "x".repeat(1 << 20);
     let bad = [
         ("with", json!("@@")),
@@ -235,26 +233,26 @@ async fn bad_arguments_are_named() {
     ];
     for call in ["archive.query", "archive.query-all"] {
         for (argument, value) in &bad {
-            let answer = house.call(FULL, call, json!({ *argument: value })).await;
+            let answer = host.call(FULL, call, json!({ *argument: value })).await;
             answer.invalid(&format!("options.{argument}"));
         }
-        house.call(FULL, call, json!({ "before": "a", "after": "b" })).await.invalid("options.after");
-        house.call(FULL, call, json!({ "before": "a", "index": 1 })).await.invalid("options.index");
-        house.call(FULL, call, json!({})).await.fails("offline");
+        host.call(FULL, call, json!({ "before": "a", "after": "b" })).await.invalid("options.after");
+        host.call(FULL, call, json!({ "before": "a", "index": 1 })).await.invalid("options.index");
+        host.call(FULL, call, json!({})).await.fails("offline");
     }
 }
 
 /// Rows 49.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_an_archive_is_unsupported() {
-    let house = Plan::scripted(honest(5)).await.caller(FULL, swift).start().await;
-    archive_is_known(&house).await;
+    let host = Plan::scripted(honest(5)).await.caller(FULL, swift).start().await;
+    archive_is_known(&host).await;
     for call in ["archive.query", "archive.query-all"] {
-        house.call(FULL, call, json!({ "with": "hall@rooms.localhost", "max": 5 })).await.ok();
+        host.call(FULL, call, json!({ "with": "hall@rooms.localhost", "max": 5 })).await.ok();
     }
-    let house = Plan::scripted_without_archive().await.caller(FULL, swift).start().await;
+    let host = Plan::scripted_without_archive().await.caller(FULL, swift).start().await;
     for call in ["archive.query", "archive.query-all"] {
-        let error = house.call(FULL, call, json!({})).await.fails("unsupported");
+        let error = host.call(FULL, call, json!({})).await.fails("unsupported");
         assert_eq!(error["what"], "This server does not support XEP-0313, Message Archive Management");
     }
 }
@@ -264,25 +262,25 @@ async fn a_server_without_an_archive_is_unsupported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_id_is_not_found_on_every_server() {
     for (script, fresh) in [(honest as fn(u64) -> Script, true), (honest, false), (careless, true), (careless, false)] {
-        let house = scripted(script(100)).await;
+        let host = scripted(script(100)).await;
         if !fresh {
-            house.call(FULL, "archive.query", json!({})).await.ok();
+            host.call(FULL, "archive.query", json!({})).await.ok();
         }
         for cursor in ["after", "before"] {
             for (unknown, filter) in
                 [("no-such-id", Value::Null), ("uid-100", Value::Null), ("no-such-id", json!("2020-01-01"))]
             {
                 let options = json!({ cursor: unknown, "max": 5, "start": filter });
-                house.call(FULL, "archive.query", options.clone()).await.fails("not-found");
-                house.call(FULL, "archive.query-all", options).await.fails("not-found");
+                host.call(FULL, "archive.query", options.clone()).await.fails("not-found");
+                host.call(FULL, "archive.query-all", options).await.fails("not-found");
             }
         }
-        let after = house.call(FULL, "archive.query", json!({ "after": id(41), "max": 3 })).await.ok();
+        let after = host.call(FULL, "archive.query", json!({ "after": id(41), "max": 3 })).await.ok();
         assert_eq!(bodies(&after), numbered(42..45));
-        let before = house.call(FULL, "archive.query", json!({ "before": id(41), "max": 3 })).await.ok();
+        let before = host.call(FULL, "archive.query", json!({ "before": id(41), "max": 3 })).await.ok();
         assert_eq!(bodies(&before), numbered(38..41));
         for (cursor, edge) in [("after", 99), ("before", 0)] {
-            let nothing = house.call(FULL, "archive.query", json!({ cursor: id(edge), "max": 3 })).await.ok();
+            let nothing = host.call(FULL, "archive.query", json!({ cursor: id(edge), "max": 3 })).await.ok();
             assert_eq!(nothing["messages"], json!([]));
         }
     }
@@ -292,26 +290,26 @@ async fn an_unknown_id_is_not_found_on_every_server() {
 /// Settings `archived_messages_limit`, `archived_messages_page_size`.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_max_every_match_is_given_up_to_a_limit() {
-    let house = Plan::scripted(honest(120)).await.set("archived_messages_limit", 120).caller(FULL, swift).start().await;
-    archive_is_known(&house).await;
+    let host = Plan::scripted(honest(120)).await.set("archived_messages_limit", 120).caller(FULL, swift).start().await;
+    archive_is_known(&host).await;
     for options in [json!({}), json!({ "before": "" })] {
-        let all = house.call(FULL, "archive.query", options).await.ok();
+        let all = host.call(FULL, "archive.query", options).await.ok();
         assert_eq!(bodies(&all), numbered(0..120), "in three pages");
         assert_eq!((&all["rsm"]["first"], &all["rsm"]["last"]), (&json!(id(0)), &json!(id(119))));
         assert_eq!((&all["rsm"]["count"], &all["rsm"]["complete"]), (&json!(120), &json!(true)));
-        house.call(FULL, "archive.query", all["rsm"].clone()).await.is(all);
+        host.call(FULL, "archive.query", all["rsm"].clone()).await.is(all);
     }
-    house.call(FULL, "archive.query", json!({ "max": 121 })).await.fails("over-limit");
-    let house = Plan::scripted(honest(120)).await.set("archived_messages_limit", 119).caller(FULL, swift).start().await;
-    archive_is_known(&house).await;
-    let error = house.call(FULL, "archive.query", json!({})).await.fails("over-limit");
+    host.call(FULL, "archive.query", json!({ "max": 121 })).await.fails("over-limit");
+    let host = Plan::scripted(honest(120)).await.set("archived_messages_limit", 119).caller(FULL, swift).start().await;
+    archive_is_known(&host).await;
+    let error = host.call(FULL, "archive.query", json!({})).await.fails("over-limit");
     assert!(error["what"].as_str().unwrap().contains("query-all"), "{error}");
 }
 
 /// Rows 36.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_gives_everything_and_says_that_it_ended_well() {
-    let house = scripted(honest(1_234)).await;
+    let host = scripted(honest(1_234)).await;
     let whole =
         |from: u64, to: u64| json!({ "count": to - from, "first": text(from), "last": text(to - 1), "end": null });
     for (options, from, to) in [
@@ -323,14 +321,13 @@ async fn a_stream_gives_everything_and_says_that_it_ended_well() {
         (json!({ "before": "", "max": 70 }), 1_164, 1_234),
         (json!({ "before": id(1_000), "max": 3 }), 997, 1_000),
     ] {
-        house.call(FULL, "archive.query-all", options.clone()).await.is(whole(from, to));
+        host.call(FULL, "archive.query-all", options.clone()).await.is(whole(from, to));
     }
-    house
-        .call(FULL, "archive.query-all", json!({ "max": 0 }))
+    host.call(FULL, "archive.query-all", json!({ "max": 0 }))
         .await
         .is(json!({ "count": 0, "first": null, "last": null, "end": null }));
-    house.call(FULL, "archive.query-all", json!({ "before": "", "max": 1_001 })).await.fails("over-limit");
-    assert_eq!(house.instance(FULL).await.open_archive_queries(), 0);
+    host.call(FULL, "archive.query-all", json!({ "before": "", "max": 1_001 })).await.fails("over-limit");
+    assert_eq!(host.instance(FULL).await.open_archive_queries(), 0);
 }
 
 /// Rows 36.
@@ -346,17 +343,17 @@ async fn pages_are_asked_for_as_they_are_read_and_two_plugins_do_not_disturb_eac
         archive(asked)
     });
     let plan = Plan::scripted(script).await.set("archived_messages_page_size", 10);
-    let house = plan.caller(FULL, swift).caller("other", swift).start().await;
-    archive_is_known(&house).await;
-    let slow = house.call(FULL, "archive.open", json!({})).await.ok();
+    let host = plan.caller(FULL, swift).caller("other", swift).start().await;
+    archive_is_known(&host).await;
+    let slow = host.call(FULL, "archive.open", json!({})).await.ok();
     assert_eq!(pages.load(Relaxed), 1);
-    let ten = house.call(FULL, "archive.read", json!({ "stream": slow, "count": 10 })).await.ok();
+    let ten = host.call(FULL, "archive.read", json!({ "stream": slow, "count": 10 })).await.ok();
     assert_eq!(bodies(&ten), numbered(0..10));
     assert_eq!(pages.load(Relaxed), 1, "nothing that was not read is asked for");
-    let whole = house.call("other", "archive.query-all", json!({})).await.ok();
+    let whole = host.call("other", "archive.query-all", json!({})).await.ok();
     assert_eq!((&whole["count"], &whole["end"]), (&json!(300), &Value::Null), "{whole}");
     assert!((31..=32).contains(&pages.load(Relaxed)), "{pages:?}");
-    let rest = house.call(FULL, "archive.read", json!({ "stream": slow, "count": 1_000 })).await.ok();
+    let rest = host.call(FULL, "archive.read", json!({ "stream": slow, "count": 1_000 })).await.ok();
     assert_eq!(bodies(&rest), numbered(10..300));
     assert_eq!(rest["end"], Value::Null);
 }
@@ -364,23 +361,23 @@ async fn pages_are_asked_for_as_they_are_read_and_two_plugins_do_not_disturb_eac
 /// Rows 36.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_has_so_many_streams_and_nothing_is_left_of_one_that_it_drops() {
-    let house = Plan::scripted(honest(1_000))
+    let host = Plan::scripted(honest(1_000))
         .await
         .caller(FULL, |entry| swift(entry).limit("archive_queries", 2))
         .start()
         .await;
-    archive_is_known(&house).await;
-    let one = house.call(FULL, "archive.open", json!({})).await.ok();
-    house.call(FULL, "archive.open", json!({})).await.ok();
+    archive_is_known(&host).await;
+    let one = host.call(FULL, "archive.open", json!({})).await.ok();
+    host.call(FULL, "archive.open", json!({})).await.ok();
     for call in ["archive.open", "archive.query"] {
-        house.call(FULL, call, json!({})).await.fails("over-limit");
+        host.call(FULL, call, json!({})).await.fails("over-limit");
     }
-    house.call(FULL, "archive.close", json!({ "stream": one })).await.is(true);
-    house.call(FULL, "archive.query", json!({ "max": 3 })).await.ok();
-    let instance = house.instance(FULL).await;
+    host.call(FULL, "archive.close", json!({ "stream": one })).await.is(true);
+    host.call(FULL, "archive.query", json!({ "max": 3 })).await.ok();
+    let instance = host.instance(FULL).await;
     assert_eq!(instance.open_archive_queries(), 1);
-    house.order(FULL, "deed.panic", Value::Null).await;
-    house.logged("plugin ended", &[("plugin", FULL)]).await;
+    host.order(FULL, "action.panic", Value::Null).await;
+    host.logged("plugin ended", &[("plugin", FULL)]).await;
     while instance.open_archive_queries() > 0 {
         tokio::task::yield_now().await;
     }
@@ -402,13 +399,13 @@ async fn what_others_forge_is_not_in_the_page() {
         stanzas.push(asked.result(667));
         stanzas
     });
-    let house = scripted(script).await;
-    let news = house.listen_with(FULL, json!({ "name": "message", "delayed": true, "own": true })).await;
+    let host = scripted(script).await;
+    let news = host.listen_with(FULL, json!({ "name": "message", "delayed": true, "own": true })).await;
     for _ in 0..2 {
-        let page = house.call(FULL, "archive.query", json!({})).await.ok();
+        let page = host.call(FULL, "archive.query", json!({})).await.ok();
         assert_eq!(bodies(&page), [text(1)]);
     }
-    assert!(house.heard_so_far(FULL, news).await.is_empty(), "no result is news");
+    assert!(host.heard_so_far(FULL, news).await.is_empty(), "no result is news");
 }
 
 fn body(text: &str) -> Element {
@@ -489,10 +486,10 @@ async fn odd_archives_end_every_query_in_a_typed_way() {
     for (what, script, expected) in scripts {
         // Only the case without an answer has a short timeout; a busy machine needs time for the others.
         let patience = if expected["end"]["case"] == "timed-out" { 500 } else { 20_000 };
-        let house =
+        let host =
             Plan::scripted(script).await.set("message_archiving_timeout", patience).caller(FULL, swift).start().await;
-        archive_is_known(&house).await;
-        let answer = house.call(FULL, "archive.query-all", json!({})).await.ok();
+        archive_is_known(&host).await;
+        let answer = host.call(FULL, "archive.query-all", json!({})).await.ok();
         assert_eq!(answer["count"], expected["count"], "{what}: {answer}");
         for field in ["case", "what"] {
             if !expected["end"][field].is_null() {
@@ -500,7 +497,7 @@ async fn odd_archives_end_every_query_in_a_typed_way() {
             }
         }
         assert_eq!(answer["end"].is_null(), expected["end"].is_null(), "{what}: {answer}");
-        let query = house.call(FULL, "archive.query", json!({})).await;
+        let query = host.call(FULL, "archive.query", json!({})).await;
         assert_eq!(query.result.is_ok(), expected["end"].is_null(), "{what}");
     }
 }
@@ -519,14 +516,14 @@ async fn a_stream_ends_with_the_connection_and_says_so() {
         }
         archive(asked)
     });
-    let house = Plan::scripted(script).await.caller(FULL, swift).start().await;
-    archive_is_known(&house).await;
-    let order = house.order(FULL, "archive.query-all", json!({})).await;
+    let host = Plan::scripted(script).await.caller(FULL, swift).start().await;
+    archive_is_known(&host).await;
+    let order = host.order(FULL, "archive.query-all", json!({})).await;
     while !*held.lock().unwrap() {
         tokio::task::yield_now().await;
     }
-    house.cut();
-    let answer = house.answer(FULL, "archive.query-all", order).await.ok();
+    host.cut();
+    let answer = host.answer(FULL, "archive.query-all", order).await.ok();
     assert_eq!((&answer["count"], &answer["end"]["case"]), (&json!(50), &json!("offline")), "{answer}");
-    assert_eq!(house.instance(FULL).await.open_archive_queries(), 0);
+    assert_eq!(host.instance(FULL).await.open_archive_queries(), 0);
 }

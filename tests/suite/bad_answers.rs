@@ -8,7 +8,7 @@ use parlor_tests::peer::{Question, archive};
 use serde_json::{Value, json};
 use xmpp_parsers::minidom::Element;
 
-use crate::house::{FULL, House, Plan};
+use crate::test_host::{FULL, Plan, TestHost};
 
 const FRIEND: &str = "friend@elsewhere.example";
 const ROOM: &str = "room@rooms.localhost";
@@ -60,13 +60,13 @@ fn error(question: &Question) -> Element {
     answer(question, "error", question.to.as_ref().map(Jid::as_str), error)
 }
 
-async fn house() -> House {
+async fn host() -> TestHost {
     Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await
 }
 
 /// Asserts that no call is pending.
-async fn nothing_waits(house: &House) {
-    let instance = house.instance(FULL).await;
+async fn nothing_waits(host: &TestHost) {
+    let instance = host.instance(FULL).await;
     assert_eq!((instance.waits().borrow().for_session, instance.open_archive_queries()), (0, 0));
 }
 
@@ -81,54 +81,54 @@ fn told(call: &str, answered: Result<Value, Value>) -> Result<Value, Value> {
 /// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_is_told_with_its_condition() {
-    let house = house().await;
+    let host = host().await;
     // The contact and the bookmark exist, so that they can be changed and removed.
-    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.fails("stanza");
-    house.answers(|question| vec![result(question, "")]);
-    house.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
-    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
-    house.answers(|question| vec![error(question)]);
+    host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.fails("stanza");
+    host.answers(|question| vec![result(question, "")]);
+    host.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
+    host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
+    host.answers(|question| vec![error(question)]);
     for (call, args, _) in calls() {
-        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        let outcome = told(call, host.call(FULL, call, args.clone()).await.result);
         let Err(error) = outcome else { panic!("{call} {args}: {outcome:?}") };
         assert_eq!((&error["case"], &error["condition"]), (&json!("stanza"), &json!("forbidden")), "{call}: {error}");
     }
-    nothing_waits(&house).await;
+    nothing_waits(&host).await;
 }
 
 /// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115.
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_is_no_answer() {
-    let house = house().await;
-    house.answers(|question| vec![result(question, "<query xmlns='urn:nonsense'><item/></query>")]);
+    let host = host().await;
+    host.answers(|question| vec![result(question, "<query xmlns='urn:nonsense'><item/></query>")]);
     for (call, args, is_order) in calls() {
-        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        let outcome = told(call, host.call(FULL, call, args.clone()).await.result);
         assert_eq!(outcome.is_ok(), is_order, "{call} {args}: {outcome:?}");
         if let Err(error) = outcome {
             let known = ["other", "unsupported", "stanza"];
             assert!(known.contains(&error["case"].as_str().unwrap()), "{call} {args}: {error}");
         }
     }
-    nothing_waits(&house).await;
+    nothing_waits(&host).await;
 }
 
 /// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115. Rules iq-reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_answers_nothing_and_nobody_answers_twice() {
-    let house = house().await;
-    house.answers(|question| vec![result(question, "")]);
-    house.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
-    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
-    house.answers(|question| {
+    let host = host().await;
+    host.answers(|question| vec![result(question, "")]);
+    host.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
+    host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
+    host.answers(|question| {
         let forged = ["evil@elsewhere.example/x", "elsewhere.example", "bot@localhost/other"];
         let forged = forged.map(|from| answer(question, "result", Some(from), ""));
         // The genuine error comes twice, followed by a success.
         forged.into_iter().chain([error(question), error(question), result(question, "")]).collect()
     });
     for (call, args, _) in calls() {
-        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        let outcome = told(call, host.call(FULL, call, args.clone()).await.result);
         let Err(error) = outcome else { panic!("{call} {args}: {outcome:?}") };
         assert_eq!(error["condition"], "forbidden", "{call}: {error}");
     }
-    nothing_waits(&house).await;
+    nothing_waits(&host).await;
 }

@@ -11,7 +11,7 @@ use parlor_tests::peer::archive;
 use serde_json::{Map, Value, json};
 
 use self::table::{Kind, cases};
-use crate::house::{FULL, House, Plan};
+use crate::test_host::{FULL, Plan, TestHost};
 
 const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
@@ -43,19 +43,19 @@ fn every_argument_of_every_call_is_in_the_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_argument_is_named_and_nothing_is_sent() {
     let plan = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true);
-    let house = plan.three().start().await;
-    let before = house.said().await;
+    let host = plan.three().start().await;
+    let before = host.said().await;
     let mut wrongs = Vec::new();
     for (call, good, arguments) in cases(FRIEND, ROOM) {
         for (path, kind) in arguments {
             for value in kind.wrong() {
                 let args = with(&good, path, value);
-                wrongs.extend(fault(&house, call, path, &kind, args).await);
+                wrongs.extend(fault(&host, call, path, &kind, args).await);
             }
         }
     }
     assert!(wrongs.is_empty(), "{} of them:\n{}", wrongs.len(), wrongs.join("\n"));
-    let after = house.said().await;
+    let after = host.said().await;
     let pings = 1;
     assert_eq!(after[before.len() + pings..], [] as [String; 0]);
 }
@@ -63,13 +63,13 @@ async fn each_wrong_argument_is_named_and_nothing_is_sent() {
 /// Rows 63, 74, 90, 93.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_address_is_nobodys_and_spoils_nothing_for_the_others() {
-    let house = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await;
-    house.call(FULL, "chats.open", json!({ "jid": FRIEND })).await.ok();
+    let host = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await;
+    host.call(FULL, "chats.open", json!({ "jid": FRIEND })).await.ok();
     for call in ["chats.get-many", "chatviews.get-many", "contacts.get-many", "rooms.get-many"] {
         let mut sought = Kind::Jid.wrong();
         let wrong = sought.len();
         sought.push(json!(FRIEND));
-        let found = house.call(FULL, call, json!({ "jids": sought })).await.ok();
+        let found = host.call(FULL, call, json!({ "jids": sought })).await.ok();
         let (nobody, friend) = found.as_array().unwrap().split_at(wrong);
         assert!(nobody.iter().all(Value::is_null), "{call}: {found}");
         assert_eq!(friend.len(), 1, "{call}");
@@ -80,8 +80,8 @@ async fn what_is_no_address_is_nobodys_and_spoils_nothing_for_the_others() {
 /// Rows 74, 77-79, 81-86, 105. The arguments are well-formed, but name nothing that exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {
-    let house = Plan::scripted(archive::honest(3)).await.three().start().await;
-    let before = house.said().await;
+    let host = Plan::scripted(archive::honest(3)).await.three().start().await;
+    let before = host.said().await;
     let chat = json!({ "jid": FRIEND, "name": "x", "value": 1, "fullname": "x", "groups": [] });
     let room = json!({ "jid": ROOM, "name": "x", "value": 1, "body": "hi", "subject": "x" });
     let of = |grouping: &str, calls: &[&str], args: &Value| {
@@ -98,22 +98,22 @@ async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {
     calls.push(("promises.reject".to_owned(), json!({ "name": "nosuch", "reason": "x" })));
     calls.push(("commands.remove".to_owned(), json!({ "name": "nosuch" })));
     for (call, args) in calls {
-        let error = house.call(FULL, &call, args).await.fails("not-found");
+        let error = host.call(FULL, &call, args).await.fails("not-found");
         let what = error["what"].as_str().unwrap();
         assert!([FRIEND, ROOM, "nosuch"].iter().any(|name| what.contains(name)), "{call}: {error}");
     }
     for call in ["chats.close-many", "rooms.close-many"] {
         let jid = if call.starts_with("chats") { FRIEND } else { ROOM };
-        let each = house.call(FULL, call, json!({ "jids": [jid] })).await.ok();
+        let each = host.call(FULL, call, json!({ "jids": [jid] })).await.ok();
         assert_eq!(each[0]["err"]["case"], "not-found", "{call}: {each}");
     }
-    assert_eq!(house.said().await[before.len() + 1..], [] as [String; 0]);
+    assert_eq!(host.said().await[before.len() + 1..], [] as [String; 0]);
 }
 
 /// Returns what is wrong with the answer to a call with an invalid argument.
-async fn fault(house: &House, call: &str, path: &str, kind: &Kind, args: Value) -> Option<String> {
+async fn fault(host: &TestHost, call: &str, path: &str, kind: &Kind, args: Value) -> Option<String> {
     let shown = format!("{call} {path} {}", short(&args));
-    let answer = house.call(FULL, call, args).await;
+    let answer = host.call(FULL, call, args).await;
     let errors: Vec<Value> = match &answer.result {
         Err(error) => vec![error.clone()],
         Ok(Value::Array(each)) if each.iter().all(|one| one.get("err").is_some()) && !each.is_empty() => {

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::minidom::Element;
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, friend, refuses, refuses_to_tell, running};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, client, friend, refuses, refuses_to_tell, running};
 
-async fn open_house() -> (House, Client) {
-    let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
-    (house, friend("friend").await)
+async fn open_host() -> (TestHost, Client) {
+    let host = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
+    (host, friend("friend").await)
 }
 
 fn jids(answer: &Value) -> Vec<Option<&str>> {
@@ -20,48 +20,48 @@ fn jids(answer: &Value) -> Vec<Option<&str>> {
 /// Rows 73-75.
 #[tokio::test(flavor = "multi_thread")]
 async fn get_gives_what_is_open_and_opens_nothing() {
-    let (house, friend) = open_house().await;
+    let (host, friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
-    house.call(FULL, "chats.get", json!({ "jid": jid })).await.is(Value::Null);
-    house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
-    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
-    let chat = house.call(FULL, "chats.get", json!({ "jid": format!("{jid}/anywhere") })).await.ok();
+    host.call(FULL, "chats.get", json!({ "jid": jid })).await.is(Value::Null);
+    host.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
+    host.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    let chat = host.call(FULL, "chats.get", json!({ "jid": format!("{jid}/anywhere") })).await.ok();
     assert_eq!((&chat["jid"], &chat["minimized"]), (&json!(jid), &json!(false)));
-    let many = house.call(FULL, "chats.get-many", json!({ "jids": ["nobody@localhost", jid] })).await.ok();
+    let many = host.call(FULL, "chats.get-many", json!({ "jids": ["nobody@localhost", jid] })).await.ok();
     assert_eq!(jids(&many), [None, Some(&*jid)]);
-    assert_eq!(jids(&house.call(FULL, "chats.get-all", Value::Null).await.ok()), [Some(&*jid)]);
-    house.call(FULL, "chats.get", json!({ "jid": "@@" })).await.invalid("jid");
-    let many = house.call(FULL, "chats.get-many", json!({ "jids": ["@@", jid] })).await.ok();
+    assert_eq!(jids(&host.call(FULL, "chats.get-all", Value::Null).await.ok()), [Some(&*jid)]);
+    host.call(FULL, "chats.get", json!({ "jid": "@@" })).await.invalid("jid");
+    let many = host.call(FULL, "chats.get-many", json!({ "jids": ["@@", jid] })).await.ok();
     assert_eq!(jids(&many), [None, Some(&*jid)]);
 }
 
 /// Events `chatBoxesFetched`: a chat is no data, so that none is open when the host starts again.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_chat_is_open_after_a_restart() {
-    let (house, friend) = open_house().await;
+    let (host, friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
-    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
-    assert_eq!(jids(&house.call(FULL, "chats.get-all", Value::Null).await.ok()), [Some(&*jid)]);
-    let house = house.restart().await;
-    house.call(FULL, "api.wait-until", json!({ "promise": "chatBoxesFetched" })).await.is("none");
-    house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
+    host.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    assert_eq!(jids(&host.call(FULL, "chats.get-all", Value::Null).await.ok()), [Some(&*jid)]);
+    let host = host.restart().await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "chatBoxesFetched" })).await.is("none");
+    host.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
 }
 
 /// Rows 76-78, 128: a read that follows a call sees what the call did.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
-    let (house, friend) = open_house().await;
+    let (host, friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
-    let opened = house.call(FULL, "chats.open-many", json!({ "jids": ["@@", jid, "b@localhost"] })).await.ok();
+    let opened = host.call(FULL, "chats.open-many", json!({ "jids": ["@@", jid, "b@localhost"] })).await.ok();
     assert_eq!(opened[0]["err"]["case"], "invalid", "{opened}");
     assert_eq!((&opened[1]["ok"]["jid"], &opened[2]["ok"]["jid"]), (&json!(jid), &json!("b@localhost")), "{opened}");
-    assert_eq!(jids(&house.call(FULL, "chats.get-all", Value::Null).await.ok()).len(), 2);
-    let closed = house.call(FULL, "chats.close-many", json!({ "jids": [jid, "c@localhost"] })).await.ok();
+    assert_eq!(jids(&host.call(FULL, "chats.get-all", Value::Null).await.ok()).len(), 2);
+    let closed = host.call(FULL, "chats.close-many", json!({ "jids": [jid, "c@localhost"] })).await.ok();
     assert_eq!((&closed[0]["ok"], &closed[1]["err"]["case"]), (&Value::Null, &json!("not-found")), "{closed}");
-    house.call(FULL, "chats.get", json!({ "jid": jid })).await.is(Value::Null);
-    house.call(FULL, "chats.close", json!({ "jid": jid })).await.fails("not-found");
-    house.call(FULL, "chats.close", json!({ "jid": "b@localhost" })).await.ok();
-    house.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
+    host.call(FULL, "chats.get", json!({ "jid": jid })).await.is(Value::Null);
+    host.call(FULL, "chats.close", json!({ "jid": jid })).await.fails("not-found");
+    host.call(FULL, "chats.close", json!({ "jid": "b@localhost" })).await.ok();
+    host.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
 /// Returns the contents of messages that people are shown as `BUY NOW`, each with the number of bodies that a plugin is
@@ -83,16 +83,16 @@ pub(crate) fn shown_as_buy_now() -> [(String, usize, bool); 6] {
 /// and show a text beside an extension of any size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_told_what_people_are_shown() {
-    let house = Plan::new().await.three().start().await;
-    let heard = house.listen(FULL, "message").await;
+    let host = Plan::new().await.three().start().await;
+    let heard = host.listen(FULL, "message").await;
     let stranger = friend("stranger").await;
-    let to = house.account().jid.clone();
+    let to = host.account().jid.clone();
     let said = shown_as_buy_now();
     let xml: Vec<_> =
         said.iter().map(|(inside, ..)| format!("<message to='{to}' type='chat'>{inside}</message>")).collect();
     let _stream = stranger.write_raw(&xml.concat()).await.unwrap();
     for (inside, bodies, is_cut) in said {
-        let message = house.heard(FULL, heard).await["payload"]["message"].clone();
+        let message = host.heard(FULL, heard).await["payload"]["message"].clone();
         assert_eq!(message["body"], "BUY NOW", "{inside:.60}: {message}");
         assert_eq!(message["bodies"].as_array().unwrap().len(), bodies, "{inside:.60}: {message}");
         assert_eq!(message["cut"].is_string(), is_cut, "{inside:.60}: {message}");
@@ -104,20 +104,20 @@ async fn a_plugin_is_told_what_people_are_shown() {
 /// Settings `allow_non_roster_messaging`.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_not_opened_unless_the_owner_wants_it() {
-    let house = Plan::new().await.three().start().await;
-    let error = house.call(FULL, "chats.open", json!({ "jid": "stranger@localhost" })).await.fails("not-found");
+    let host = Plan::new().await.three().start().await;
+    let error = host.call(FULL, "chats.open", json!({ "jid": "stranger@localhost" })).await.fails("not-found");
     assert!(error["what"].as_str().unwrap().contains("allow_non_roster_messaging"), "{error}");
-    house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
+    host.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
 }
 
 /// Rows 73-78, 91.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_opened_or_sent_without_the_grant() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
     let (one, many) = (json!({ "jid": jid }), json!({ "jids": [jid] }));
     refuses(
-        &house,
+        &host,
         &[
             ("chats.get", one.clone(), "chats.read", None),
             ("chats.get-many", many.clone(), "chats.read", None),
@@ -130,7 +130,7 @@ async fn nothing_is_read_opened_or_sent_without_the_grant() {
         ],
     )
     .await;
-    house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
+    host.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
     friend.catch_up(SOON).await.unwrap();
     assert!(!friend.received_xml().iter().any(|xml| xml.starts_with("<message")));
 }
@@ -138,28 +138,28 @@ async fn nothing_is_read_opened_or_sent_without_the_grant() {
 /// The grant in a denial's hint is the one that makes the call work.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_denial_hints_at_makes_the_call_work_once_it_is_granted() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
     let send = json!({ "jid": jid, "body": "at last" });
-    let hint = house.call(BARE, "chats.send", send.clone()).await.denied("messages.send", Some(&jid));
+    let hint = host.call(BARE, "chats.send", send.clone()).await.denied("messages.send", Some(&jid));
     let wish = hint.strip_prefix(&format!("parlor plugin grant {BARE} ")).unwrap();
     let (permission, scope) = wish.split_once('=').unwrap();
     let (section, line) = (format!("[plugin.{BARE}.grants]"), format!("\"{permission}\" = [\"{scope}\"]"));
-    let policy = house.policy.to_toml().unwrap();
+    let policy = host.policy.to_toml().unwrap();
     assert!(policy.contains(&format!("{section}\n")), "{policy}");
     let policy = policy.replace(&format!("{section}\n"), &format!("{section}\n{line}\n"));
-    house.home.write("plugins.toml", &policy).unwrap();
-    house.host.reload().await.unwrap();
-    running(&house, BARE).await;
-    house.call(BARE, "chats.send", send).await.ok();
-    friend.wait_body(&house.account().jid, "at last", SOON).await.unwrap();
-    house.call(BARE, "chats.send", json!({ "jid": "else@localhost", "body": "no" })).await.fails("denied");
+    host.home.write("plugins.toml", &policy).unwrap();
+    host.host.reload().await.unwrap();
+    running(&host, BARE).await;
+    host.call(BARE, "chats.send", send).await.ok();
+    friend.wait_body(&host.account().jid, "at last", SOON).await.unwrap();
+    host.call(BARE, "chats.send", json!({ "jid": "else@localhost", "body": "no" })).await.fails("denied");
 }
 
 /// Rows 91.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_carries_what_it_was_given() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_string();
     let extensions = json!({
         "reply": ["r1", "juliet@localhost"], "fallback": [["urn:xmpp:reply:0", [0, 2]]], "replace": "r2",
@@ -168,7 +168,7 @@ async fn a_message_carries_what_it_was_given() {
     });
     let message =
         json!({ "jid": jid, "body": "hi & bye", "subject": "news", "thread": "t1", "extensions": extensions });
-    let id = house.call(FULL, "chats.send", message).await.ok();
+    let id = host.call(FULL, "chats.send", message).await.ok();
     let xml = friend
         .wait_for("the message", SOON, |stanza| match stanza {
             Stanza::Message(message) if message.id.as_ref().map(|id| &*id.0) == id.as_str() => {
@@ -202,14 +202,14 @@ async fn a_message_carries_what_it_was_given() {
     ] {
         assert!(xml.contains(part), "{part} is missing: {xml}");
     }
-    house.call(FULL, "chats.send", json!({ "jid": jid })).await.invalid("message");
+    host.call(FULL, "chats.send", json!({ "jid": jid })).await.invalid("message");
     let long = "x".repeat((64 << 10) + 1);
-    house.call(FULL, "chats.send", json!({ "jid": jid, "body": long })).await.invalid("message.body");
-    house.call(FULL, "chats.send", json!({ "jid": jid, "body": "a\u{1}" })).await.invalid("message.body");
-    house.call(FULL, "chats.send", json!({ "jid": jid, "body": "" })).await.invalid("message.body");
+    host.call(FULL, "chats.send", json!({ "jid": jid, "body": long })).await.invalid("message.body");
+    host.call(FULL, "chats.send", json!({ "jid": jid, "body": "a\u{1}" })).await.invalid("message.body");
+    host.call(FULL, "chats.send", json!({ "jid": jid, "body": "" })).await.invalid("message.body");
     // Escaped, the text is twice as long as servers accept: they would end the stream.
     let ampersands = "&".repeat(64 << 10);
-    house.call(FULL, "chats.send", json!({ "jid": jid, "body": ampersands })).await.invalid("message");
+    host.call(FULL, "chats.send", json!({ "jid": jid, "body": ampersands })).await.invalid("message");
     for (extensions, argument) in [
         (json!({ "reply": ["r1", "@@"] }), "reply.to"),
         (json!({ "reply": "" }), "reply.id"),
@@ -224,18 +224,18 @@ async fn a_message_carries_what_it_was_given() {
         (json!({ "thread-parent": "t" }), "thread-parent"),
     ] {
         let message = json!({ "jid": jid, "body": "hi", "extensions": extensions });
-        house.call(FULL, "chats.send", message).await.invalid(&format!("message.extensions.{argument}"));
+        host.call(FULL, "chats.send", message).await.invalid(&format!("message.extensions.{argument}"));
     }
-    house.call(FULL, "chats.send", json!({ "jid": "@@", "body": "hi" })).await.invalid("jid");
+    host.call(FULL, "chats.send", json!({ "jid": "@@", "body": "hi" })).await.invalid("jid");
     let odd = json!({ "jid": jid, "extensions": { "chat-state": "asleep" } });
-    house.call(FULL, "chats.send", odd).await.fails("invalid");
+    host.call(FULL, "chats.send", odd).await.fails("invalid");
 }
 
 /// Rows 76, 78.
 /// Events `chatBoxInitialized`, `chatBoxOpened`, `chatBoxClosed`.
 #[tokio::test(flavor = "multi_thread")]
 async fn opening_closing_and_hearing_of_it() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
     let events = [
         "chatBoxesInitialized",
@@ -250,79 +250,79 @@ async fn opening_closing_and_hearing_of_it() {
         "chatBoxChanged",
         "privateChatsAutoJoined",
     ];
-    refuses_to_tell(&house, "chats.read", &events).await;
-    let initialized = house.listen(FULL, "chatBoxInitialized").await;
-    let opened = house.listen(FULL, "chatBoxOpened").await;
-    let closed = house.listen(FULL, "chatBoxClosed").await;
-    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    refuses_to_tell(&host, "chats.read", &events).await;
+    let initialized = host.listen(FULL, "chatBoxInitialized").await;
+    let opened = host.listen(FULL, "chatBoxOpened").await;
+    let closed = host.listen(FULL, "chatBoxClosed").await;
+    host.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
     for heard in [initialized, opened] {
-        assert_eq!(house.heard(FULL, heard).await["payload"]["chat"]["jid"], jid);
+        assert_eq!(host.heard(FULL, heard).await["payload"]["chat"]["jid"], jid);
     }
-    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
-    assert!(house.heard_so_far(FULL, opened).await.is_empty(), "it was open");
-    house.call(FULL, "chats.close", json!({ "jid": jid })).await.ok();
-    assert_eq!(house.heard(FULL, closed).await["payload"]["chat"]["jid"], jid);
+    host.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    assert!(host.heard_so_far(FULL, opened).await.is_empty(), "it was open");
+    host.call(FULL, "chats.close", json!({ "jid": jid })).await.ok();
+    assert_eq!(host.heard(FULL, closed).await["payload"]["chat"]["jid"], jid);
     // A message from the contact opens it again.
-    friend.chat(house.account().jid.clone(), "hello").await.unwrap();
-    assert_eq!(house.heard(FULL, opened).await["payload"]["chat"]["jid"], jid);
+    friend.chat(host.account().jid.clone(), "hello").await.unwrap();
+    assert_eq!(host.heard(FULL, opened).await["payload"]["chat"]["jid"], jid);
 }
 
 /// Events `message`, `messageError`.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_heard_by_who_may_read_them() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
     let events = ["message", "messageAdded", "messageSend", "messageNotification", "messageError"];
-    refuses_to_tell(&house, "messages.read", &events).await;
-    let (full, narrow) = (house.listen(FULL, "message").await, house.listen(NARROW, "message").await);
-    let id = friend.chat(house.account().jid.clone(), "hello").await.unwrap();
-    let message = house.heard(FULL, full).await["payload"]["message"].clone();
+    refuses_to_tell(&host, "messages.read", &events).await;
+    let (full, narrow) = (host.listen(FULL, "message").await, host.listen(NARROW, "message").await);
+    let id = friend.chat(host.account().jid.clone(), "hello").await.unwrap();
+    let message = host.heard(FULL, full).await["payload"]["message"].clone();
     assert_eq!((&message["id"], &message["body"], &message["kind"]), (&json!(id), &json!("hello"), &json!("chat")));
     assert_eq!((&message["chat"], &message["from"]), (&json!(jid), &json!(friend.jid().to_string())));
     assert_eq!((&message["own"], &message["delayed"], &message["xml"]), (&json!(false), &json!(false), &Value::Null));
-    assert!(house.heard_so_far(NARROW, narrow).await.is_empty(), "its grant is for somebody else");
+    assert!(host.heard_so_far(NARROW, narrow).await.is_empty(), "its grant is for somebody else");
 
-    let errors = (house.listen(FULL, "messageError").await, house.listen(NARROW, "messageError").await);
-    let sent = house.call(FULL, "chats.send", json!({ "jid": "no-such-user@localhost", "body": "hi" })).await.ok();
-    let error = house.heard(FULL, errors.0).await["payload"]["message"].clone();
+    let errors = (host.listen(FULL, "messageError").await, host.listen(NARROW, "messageError").await);
+    let sent = host.call(FULL, "chats.send", json!({ "jid": "no-such-user@localhost", "body": "hi" })).await.ok();
+    let error = host.heard(FULL, errors.0).await["payload"]["message"].clone();
     assert_eq!((&error["kind"], &error["chat"]), (&json!("error"), &json!("no-such-user@localhost")));
     assert_eq!(error["id"], sent, "the id of what could not be delivered");
     assert_eq!(error["error"], "service-unavailable", "{error}");
-    assert!(house.heard_so_far(NARROW, errors.1).await.is_empty());
+    assert!(host.heard_so_far(NARROW, errors.1).await.is_empty());
 }
 
 /// Events messageAdded, messageSend, messageNotification.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
-    let (house, mut friend) = open_house().await;
+    let (host, mut friend) = open_host().await;
     let jid = friend.jid().to_bare().to_string();
     let mut ears = Vec::new();
     for name in ["messageAdded", "messageSend", "messageNotification"] {
-        ears.push((house.listen(FULL, name).await, house.listen(NARROW, name).await));
+        ears.push((host.listen(FULL, name).await, host.listen(NARROW, name).await));
     }
     let [added, sent, notified] = ears[..] else { panic!() };
-    let id = friend.chat(house.account().jid.clone(), "hello").await.unwrap();
+    let id = friend.chat(host.account().jid.clone(), "hello").await.unwrap();
     for ear in [added, notified] {
-        let message = house.heard(FULL, ear.0).await["payload"]["message"].clone();
+        let message = host.heard(FULL, ear.0).await["payload"]["message"].clone();
         assert_eq!((&message["id"], &message["own"]), (&json!(id), &json!(false)), "{message}");
     }
-    assert!(house.heard_so_far(FULL, sent.0).await.is_empty(), "that was not ours");
+    assert!(host.heard_so_far(FULL, sent.0).await.is_empty(), "that was not ours");
     // The message opened a chat, so the answer belongs to one.
-    let id = house.call(FULL, "chats.send", json!({ "jid": jid, "body": "well met" })).await.ok();
+    let id = host.call(FULL, "chats.send", json!({ "jid": jid, "body": "well met" })).await.ok();
     for ear in [sent, added] {
-        let message = house.heard(FULL, ear.0).await["payload"]["message"].clone();
+        let message = host.heard(FULL, ear.0).await["payload"]["message"].clone();
         assert_eq!((&message["id"], &message["own"], &message["chat"]), (&id, &json!(true), &json!(jid)), "{message}");
         assert_eq!((&message["body"], &message["kind"]), (&json!("well met"), &json!("chat")), "{message}");
-        assert_eq!(message["from"], house.shared().snapshot().jid.to_string(), "{message}");
+        assert_eq!(message["from"], host.shared().snapshot().jid.to_string(), "{message}");
     }
     // A stanza sent by `api.send` counts as sent as well. Without an open chat, it is added to none.
     let stanza = "<message to='nobody-here@localhost' type='chat' id='raw-1'><body>hi</body></message>";
-    house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
-    assert_eq!(house.heard(FULL, sent.0).await["payload"]["message"]["id"], "raw-1");
-    assert!(house.heard_so_far(FULL, added.0).await.is_empty());
-    assert!(house.heard_so_far(FULL, notified.0).await.is_empty(), "nobody is notified of what is his own");
+    host.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
+    assert_eq!(host.heard(FULL, sent.0).await["payload"]["message"]["id"], "raw-1");
+    assert!(host.heard_so_far(FULL, added.0).await.is_empty());
+    assert!(host.heard_so_far(FULL, notified.0).await.is_empty(), "nobody is notified of what is his own");
     for ear in ears {
-        assert!(house.heard_so_far(NARROW, ear.1).await.is_empty(), "its grant is for somebody else");
+        assert!(host.heard_so_far(NARROW, ear.1).await.is_empty(), "its grant is for somebody else");
     }
     friend.catch_up(SOON).await.unwrap();
 }
@@ -331,47 +331,47 @@ async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
 /// clients sent are heard only on request.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_heard_and_those_of_own_messages_only_if_asked_for() {
-    let (house, mut friend) = open_house().await;
-    let mut phone = client(house.account()).await;
+    let (host, mut friend) = open_host().await;
+    let mut phone = client(host.account()).await;
     let jid = friend.jid().to_bare();
     let (all, others) =
-        (house.listen_with(FULL, json!({ "name": "message", "own": true })).await, house.listen(FULL, "message").await);
+        (host.listen_with(FULL, json!({ "name": "message", "own": true })).await, host.listen(FULL, "message").await);
     // Prosody copies a message for one client's full JID to the others.
     friend.chat(phone.jid().clone(), "for the phone").await.unwrap();
-    let received = house.heard(FULL, all).await["payload"]["message"].clone();
+    let received = host.heard(FULL, all).await["payload"]["message"].clone();
     assert_eq!((&received["body"], &received["carbon"]), (&json!("for the phone"), &json!("received")), "{received}");
     assert_eq!((&received["own"], &received["chat"]), (&json!(false), &json!(jid.to_string())), "{received}");
-    assert_eq!(house.heard(FULL, others).await["payload"]["message"]["carbon"], "received");
+    assert_eq!(host.heard(FULL, others).await["payload"]["message"]["carbon"], "received");
     phone.chat(jid.clone(), "from the phone").await.unwrap();
-    let sent = house.heard(FULL, all).await["payload"]["message"].clone();
+    let sent = host.heard(FULL, all).await["payload"]["message"].clone();
     assert_eq!((&sent["body"], &sent["carbon"]), (&json!("from the phone"), &json!("sent")), "{sent}");
     assert_eq!((&sent["own"], &sent["chat"]), (&json!(true), &json!(jid.to_string())), "{sent}");
-    assert!(house.heard_so_far(FULL, others).await.is_empty(), "nobody asked for own ones");
-    friend.wait_body(&house.account().jid, "from the phone", SOON).await.unwrap();
+    assert!(host.heard_so_far(FULL, others).await.is_empty(), "nobody asked for own ones");
+    friend.wait_body(&host.account().jid, "from the phone", SOON).await.unwrap();
 }
 
 /// Settings message_carbons.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_no_copies_where_nobody_wants_any() {
-    let house = Plan::new().await.set("message_carbons", false).three().start().await;
+    let host = Plan::new().await.set("message_carbons", false).three().start().await;
     let mut friend = friend("friend").await;
-    let phone = client(house.account()).await;
-    let heard = house.listen_with(FULL, json!({ "name": "message", "own": true })).await;
+    let phone = client(host.account()).await;
+    let heard = host.listen_with(FULL, json!({ "name": "message", "own": true })).await;
     friend.chat(phone.jid().clone(), "for the phone").await.unwrap();
-    let own = house.shared().snapshot().jid.clone();
-    friend.chat(own, "for the house").await.unwrap();
-    assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "for the house");
+    let own = host.shared().snapshot().jid.clone();
+    friend.chat(own, "for the host").await.unwrap();
+    assert_eq!(host.heard(FULL, heard).await["payload"]["message"]["body"], "for the host");
 }
 
 /// Settings auto_join_private_chats. Events privateChatsAutoJoined.
 #[tokio::test(flavor = "multi_thread")]
 async fn chats_of_the_settings_are_open_from_the_start() {
     let jids = toml::Value::Array(vec!["nurse@localhost".into(), "friar@localhost".into()]);
-    let house = Plan::new().await.set("auto_join_private_chats", jids).three().start().await;
-    house.call(FULL, "api.wait-until", json!({ "promise": "privateChatsAutoJoined" })).await.is("none");
-    let open = house.call(FULL, "chats.get-all", Value::Null).await.ok();
+    let host = Plan::new().await.set("auto_join_private_chats", jids).three().start().await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "privateChatsAutoJoined" })).await.is("none");
+    let open = host.call(FULL, "chats.get-all", Value::Null).await.ok();
     assert_eq!(jids_of(&open), ["friar@localhost", "nurse@localhost"]);
-    let view = house.call(FULL, "chatviews.get", json!({ "jid": "nurse@localhost" })).await.ok();
+    let view = host.call(FULL, "chatviews.get", json!({ "jid": "nurse@localhost" })).await.ok();
     assert_eq!(view["shown"], false, "nobody asked to see it");
 }
 
@@ -384,9 +384,9 @@ fn jids_of(chats: &Value) -> Vec<&str> {
 async fn a_typed_message_arrives_as_it_was_sent() {
     let mut plan = Plan::new().await.set("allow_non_roster_messaging", true);
     plan.account().await;
-    let house = plan.three().start().await;
-    let to = house.accounts[1].1.jid.to_string();
-    let heard = house.listen_on(1, FULL, json!({ "name": "message" })).await;
+    let host = plan.three().start().await;
+    let to = host.accounts[1].1.jid.to_string();
+    let heard = host.listen_on(1, FULL, json!({ "name": "message" })).await;
     for (extensions, body) in [
         (json!({ "reply": ["r1", "juliet@localhost"], "fallback": [["urn:xmpp:reply:0", [0, 5]]] }), Some("> hi\nyes")),
         (json!({ "replace": "r2" }), Some("better")),
@@ -398,8 +398,8 @@ async fn a_typed_message_arrives_as_it_was_sent() {
         (json!({ "chat-state": "composing" }), None),
     ] {
         let message = json!({ "jid": to, "body": body, "thread": "t", "extensions": extensions });
-        let id = house.call(FULL, "chats.send", message).await.ok();
-        let came = house.heard_on(1, FULL, heard).await["payload"]["message"].clone();
+        let id = host.call(FULL, "chats.send", message).await.ok();
+        let came = host.heard_on(1, FULL, heard).await["payload"]["message"].clone();
         assert_eq!((&came["id"], &came["origin-id"], &came["body"]), (&id, &id, &json!(body)), "{came}");
         assert_eq!(came["thread"], "t");
         for (name, value) in extensions.as_object().unwrap() {

@@ -15,7 +15,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 
-use crate::house::{House, Plan, granted};
+use crate::test_host::{Plan, TestHost, granted};
 
 /// The folder of the cache in a data folder; its files are named after digests.
 const CACHE: &str = "compiled";
@@ -60,13 +60,13 @@ fn named_too(file: &Path, name: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_house_has_compiled_the_next_one_finds() {
+async fn what_one_host_has_compiled_the_next_one_finds() {
     // No other test has these bytes.
     let bytes = built("echo").unwrap().bytes().unwrap();
     let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n# of this test\n")).unwrap();
     let start = async || Plan::offline().bytes("echo", &bytes, granted).start().await;
-    let code = |house: &House| {
-        let mut entries = fs::read_dir(house.home.path().join("data").join(CACHE)).unwrap();
+    let code = |host: &TestHost| {
+        let mut entries = fs::read_dir(host.home.path().join("data").join(CACHE)).unwrap();
         entries.next().unwrap().unwrap().metadata().unwrap().ino()
     };
     let (one, other) = (start().await, start().await);

@@ -22,7 +22,7 @@ use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::{Signal, children, exists};
 use tokio::time::{Instant, timeout};
 
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 const SOON: Duration = Duration::from_secs(30);
 

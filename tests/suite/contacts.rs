@@ -11,20 +11,20 @@ use xmpp_parsers::minidom::Element;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Show, Type};
 
-use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, refuses, refuses_to_tell};
+use crate::test_host::{FULL, NARROW, Plan, SOON, TestHost, client, friend, granted, refuses, refuses_to_tell};
 
 /// Starts a host with a contact in its roster; both sides are subscribed.
-async fn house_with_contact() -> (House, Client) {
-    let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
+async fn house_with_contact() -> (TestHost, Client) {
+    let host = Plan::new().await.set("auto_subscribe", true).three().start().await;
     let mut friend = interested("friend").await;
     let jid = friend.jid().to_bare();
-    let pushed = house.listen(FULL, "rosterPush").await;
+    let pushed = host.listen(FULL, "rosterPush").await;
     let item = format!("<item jid='{jid}' name='Juliet'><group>Verona</group></item>");
     let iq = format!("<iq type='set'><query xmlns='jabber:iq:roster'>{item}</query></iq>");
-    house.call(FULL, "api.send-iq", json!({ "iq": iq })).await.ok();
-    house.heard(FULL, pushed).await;
+    host.call(FULL, "api.send-iq", json!({ "iq": iq })).await.ok();
+    host.heard(FULL, pushed).await;
     for kind in ["subscribe", "subscribed"] {
-        house.call(FULL, "api.send", json!({ "stanza": format!("<presence type='{kind}' to='{jid}'/>") })).await.ok();
+        host.call(FULL, "api.send", json!({ "stanza": format!("<presence type='{kind}' to='{jid}'/>") })).await.ok();
     }
     // The request must have arrived: some servers ignore an approval that was not requested.
     let asks = |stanza: &Stanza| match stanza {
@@ -32,15 +32,15 @@ async fn house_with_contact() -> (House, Client) {
         _ => None,
     };
     friend.wait_for("the request", SOON, asks).await.unwrap();
-    friend.befriend(&house.account().jid).await.unwrap();
+    friend.befriend(&host.account().jid).await.unwrap();
     loop {
-        let contact = house.call(FULL, "contacts.get", json!({ "jid": jid.to_string() })).await.ok();
+        let contact = host.call(FULL, "contacts.get", json!({ "jid": jid.to_string() })).await.ok();
         if contact["subscription"] == "both" {
             break;
         }
-        house.heard(FULL, pushed).await;
+        host.heard(FULL, pushed).await;
     }
-    (house, friend)
+    (host, friend)
 }
 
 /// Rules own-contact.
@@ -50,25 +50,25 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     const ADDS: &str = "adds";
     const OTHER: &str = "other";
     let of_contacts = |entry: Entry| entry.grant("messages.send", &["contacts"]).grant_whole("contacts.write");
-    let house =
+    let host =
         Plan::new().await.caller(FULL, granted).caller(ADDS, of_contacts).caller(OTHER, of_contacts).start().await;
     let friend = friend("friend").await;
     let jid = friend.jid().to_bare().to_string();
     let says = json!({ "jid": jid, "body": "hello" });
     let has_roster = json!({ "promise": "rosterContactsFetched" });
-    house.call(FULL, "api.wait-until", has_roster.clone()).await.ok();
-    house.call(ADDS, "contacts.add", json!({ "jid": jid })).await.ok();
-    house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
-    house.call(OTHER, "chats.send", says.clone()).await.ok();
+    host.call(FULL, "api.wait-until", has_roster.clone()).await.ok();
+    host.call(ADDS, "contacts.add", json!({ "jid": jid })).await.ok();
+    host.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
+    host.call(OTHER, "chats.send", says.clone()).await.ok();
     // This is still known after a restart.
-    let house = house.restart().await;
-    house.call(FULL, "api.wait-until", has_roster).await.ok();
-    house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
+    let host = host.restart().await;
+    host.call(FULL, "api.wait-until", has_roster).await.ok();
+    host.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
     // Another plugin removes the contact and adds it again, and so takes its place.
-    house.call(OTHER, "contacts.remove", json!({ "jid": jid })).await.ok();
-    house.call(OTHER, "contacts.add", json!({ "jid": jid })).await.ok();
-    house.call(ADDS, "chats.send", says.clone()).await.ok();
-    house.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
+    host.call(OTHER, "contacts.remove", json!({ "jid": jid })).await.ok();
+    host.call(OTHER, "contacts.add", json!({ "jid": jid })).await.ok();
+    host.call(ADDS, "chats.send", says.clone()).await.ok();
+    host.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
 }
 
 /// Rules own-contact.
@@ -77,32 +77,32 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
 async fn a_contact_that_a_raw_stanza_added_is_none_for_its_plugins_grants() {
     const ADDS: &str = "adds";
     let raw = |entry: Entry| entry.grant("messages.send", &["contacts"]).grant("stanza.send", &["presence"]);
-    let house = Plan::new().await.caller(FULL, granted).caller(ADDS, raw).start().await;
+    let host = Plan::new().await.caller(FULL, granted).caller(ADDS, raw).start().await;
     let friend = friend("friend").await;
     let jid = friend.jid().to_bare().to_string();
-    house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.ok();
-    let pushed = house.listen(FULL, "rosterPush").await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.ok();
+    let pushed = host.listen(FULL, "rosterPush").await;
     let stanza = format!("<presence type='subscribe' to='{jid}'/>");
-    house.call(ADDS, "api.send", json!({ "stanza": stanza })).await.ok();
-    house.heard(FULL, pushed).await;
-    assert_eq!(contact(&house, &jid).await["jid"], jid);
+    host.call(ADDS, "api.send", json!({ "stanza": stanza })).await.ok();
+    host.heard(FULL, pushed).await;
+    assert_eq!(contact(&host, &jid).await["jid"], jid);
     let says = json!({ "jid": jid, "body": "hello" });
-    house.call(ADDS, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
+    host.call(ADDS, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
 }
 
 /// Rows 62-65.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_is_given_with_its_attributes() {
-    let (house, mut friend) = house_with_contact().await;
+    let (host, mut friend) = house_with_contact().await;
     let jid = friend.jid().to_bare().to_string();
-    let changed = house.listen(FULL, "contactPresenceChanged").await;
+    let changed = host.listen(FULL, "contactPresenceChanged").await;
     let presence = Presence::available().with_show(Show::Dnd).with_priority(7);
     let mut presence = presence.with_from(friend.jid().clone());
     presence.set_status("en", "reading");
     presence.from = None;
     friend.send(presence).await.unwrap();
-    while house.heard(FULL, changed).await["payload"]["contact"]["chat-status"] != "busy" {}
-    let contact = house.call(FULL, "contacts.get", json!({ "jid": format!("{jid}/balcony") })).await.ok();
+    while host.heard(FULL, changed).await["payload"]["contact"]["chat-status"] != "busy" {}
+    let contact = host.call(FULL, "contacts.get", json!({ "jid": format!("{jid}/balcony") })).await.ok();
     for (field, value) in [
         ("jid", json!(jid)),
         ("fullname", json!("Juliet")),
@@ -121,11 +121,11 @@ async fn a_contact_is_given_with_its_attributes() {
         (&resource["name"], &resource["priority"], &resource["show"]),
         (&json!("suite"), &json!(7), &json!("dnd"))
     );
-    let many = house.call(FULL, "contacts.get-many", json!({ "jids": ["nobody@localhost", jid] })).await.ok();
+    let many = host.call(FULL, "contacts.get-many", json!({ "jids": ["nobody@localhost", jid] })).await.ok();
     assert_eq!((&many[0], &many[1]["jid"]), (&Value::Null, &json!(jid)));
-    let all = house.call(FULL, "contacts.get-all", Value::Null).await.ok();
+    let all = host.call(FULL, "contacts.get-all", Value::Null).await.ok();
     assert_eq!((all.as_array().unwrap().len(), &all[0]["jid"]), (1, &json!(jid)));
-    house.call(FULL, "contacts.get", json!({ "jid": "" })).await.invalid("jid");
+    host.call(FULL, "contacts.get", json!({ "jid": "" })).await.invalid("jid");
 }
 
 /// Rows 62-68.
@@ -133,10 +133,10 @@ async fn a_contact_is_given_with_its_attributes() {
 /// Events `contactRemoved`, `contactPresenceChanged`, `contactStatusChanged`, `contactStatusMessageChanged`, `vcardUpdated`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roster_is_nobodys_without_the_grant() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let jid = "juliet@localhost";
     refuses(
-        &house,
+        &host,
         &[
             ("contacts.get", json!({ "jid": jid }), "contacts.read", None),
             ("contacts.get-many", json!({ "jids": [jid] }), "contacts.read", None),
@@ -164,44 +164,44 @@ async fn the_roster_is_nobodys_without_the_grant() {
         "contactStatusMessageChanged",
         "vcardUpdated",
     ];
-    refuses_to_tell(&house, "contacts.read", &events).await;
+    refuses_to_tell(&host, "contacts.read", &events).await;
 }
 
 /// Events `contactRequest`, `contactRemoved`, `rosterPush`.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_who_comes_and_who_is_removed_is_told() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut stranger = friend("stranger").await;
     let jid = stranger.jid().to_bare().to_string();
-    let (requested, removed) = (house.listen(FULL, "contactRequest").await, house.listen(FULL, "contactRemoved").await);
-    stranger.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
-    let contact = house.heard(FULL, requested).await["payload"]["contact"].clone();
+    let (requested, removed) = (host.listen(FULL, "contactRequest").await, host.listen(FULL, "contactRemoved").await);
+    stranger.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
+    let contact = host.heard(FULL, requested).await["payload"]["contact"].clone();
     assert_eq!((&contact["jid"], &contact["requesting"]), (&json!(jid), &json!(true)));
 
-    let pushed = house.listen(FULL, "rosterPush").await;
+    let pushed = host.listen(FULL, "rosterPush").await;
     let iq = |item: &str| json!({ "iq": format!("<iq type='set'><query xmlns='jabber:iq:roster'><item jid='{jid}'{item}/></query></iq>") });
-    house.call(FULL, "api.send-iq", iq(" name='Paris'")).await.ok();
-    let push = house.heard(FULL, pushed).await["payload"]["stanza"].clone();
+    host.call(FULL, "api.send-iq", iq(" name='Paris'")).await.ok();
+    let push = host.heard(FULL, pushed).await["payload"]["stanza"].clone();
     assert!(push.as_str().unwrap().contains("Paris"), "{push}");
-    house.call(FULL, "api.send-iq", iq(" subscription='remove'")).await.ok();
-    assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
+    host.call(FULL, "api.send-iq", iq(" subscription='remove'")).await.ok();
+    assert_eq!(host.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
 }
 
 /// Events `contactPresenceChanged`, `contactStatusChanged`, `contactStatusMessageChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
-    let (house, mut friend) = house_with_contact().await;
+    let (host, mut friend) = house_with_contact().await;
     let names = ["contactPresenceChanged", "contactStatusChanged", "contactStatusMessageChanged"];
     let mut heard = Vec::new();
     for name in names {
-        heard.push(house.listen(FULL, name).await);
+        heard.push(host.listen(FULL, name).await);
     }
     let mut away = Presence::available().with_show(Show::Away);
     away.set_status("en", "at lunch");
     friend.send(away).await.unwrap();
     for (name, n) in names.iter().zip(heard) {
         loop {
-            let event = house.heard(FULL, n).await;
+            let event = host.heard(FULL, n).await;
             assert_eq!(event["name"], *name);
             if event["payload"]["contact"]["status"] == "at lunch" {
                 break;
@@ -209,7 +209,7 @@ async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
         }
     }
     // A plugin without a grant for messages may still read contacts, since the grants are separate.
-    house.call(NARROW, "contacts.get-all", Value::Null).await.ok();
+    host.call(NARROW, "contacts.get-all", Value::Null).await.ok();
 }
 
 /// Logs in and requests the roster, since servers report subscription changes only to such clients (RFC 6121, section
@@ -222,20 +222,20 @@ async fn interested(prefix: &str) -> Client {
 }
 
 /// Returns the contact as the plugin reads it.
-async fn contact(house: &House, jid: &str) -> Value {
-    house.call(FULL, "contacts.get", json!({ "jid": jid })).await.ok()
+async fn contact(host: &TestHost, jid: &str) -> Value {
+    host.call(FULL, "contacts.get", json!({ "jid": jid })).await.ok()
 }
 
 /// Rows 66-68, 128.
 #[tokio::test(flavor = "multi_thread")]
 async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let mut friend = friend("friend").await;
     let jid = friend.jid().to_bare().to_string();
-    let added = house.call(FULL, "contacts.add", json!({ "jid": format!("{jid}/suite") })).await.ok();
+    let added = host.call(FULL, "contacts.add", json!({ "jid": format!("{jid}/suite") })).await.ok();
     assert_eq!((&added["jid"], &added["fullname"], &added["groups"]), (&json!(jid), &json!(jid), &json!([])));
-    assert_eq!(contact(&house, &jid).await["ask"], "subscribe");
-    let wanted = format!("{}/", house.account().jid);
+    assert_eq!(contact(&host, &jid).await["ask"], "subscribe");
+    let wanted = format!("{}/", host.account().jid);
     friend
         .wait_for("the request", SOON, |stanza| match stanza {
             Stanza::Presence(one) if one.type_ == Type::Subscribe => {
@@ -247,100 +247,100 @@ async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
         .unwrap();
 
     // The other side subscribes in return and approves our subscription: no request is reported again.
-    let asked = house.listen(FULL, "contactRequest").await;
-    let pushed = house.listen(FULL, "rosterPush").await;
+    let asked = host.listen(FULL, "contactRequest").await;
+    let pushed = host.listen(FULL, "rosterPush").await;
     for type_ in [Type::Subscribed, Type::Subscribe] {
-        let presence = Presence::new(type_).with_to(house.account().jid.clone());
+        let presence = Presence::new(type_).with_to(host.account().jid.clone());
         friend.send(presence).await.unwrap();
     }
-    while contact(&house, &jid).await["subscription"] != "both" {
-        house.heard(FULL, pushed).await;
+    while contact(&host, &jid).await["subscription"] != "both" {
+        host.heard(FULL, pushed).await;
     }
-    assert!(house.heard_so_far(FULL, asked).await.is_empty());
+    assert!(host.heard_so_far(FULL, asked).await.is_empty());
 
     let name = "Jülïet 👩‍🚀 \u{4e2d}\u{6587} <&'\">";
-    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.ok();
-    assert_eq!(contact(&house, &jid).await["fullname"], name);
+    host.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.ok();
+    assert_eq!(contact(&host, &jid).await["fullname"], name);
     let groups = json!(["Verona", "Capulet & Sons", "Verona"]);
-    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": groups })).await.ok();
-    let mut shown: Vec<String> = serde_json::from_value(contact(&house, &jid).await["groups"].clone()).unwrap();
+    host.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": groups })).await.ok();
+    let mut shown: Vec<String> = serde_json::from_value(contact(&host, &jid).await["groups"].clone()).unwrap();
     shown.sort();
     assert_eq!(shown, ["Capulet & Sons", "Verona"]);
-    let again = house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
+    let again = host.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
     assert_eq!((&again["fullname"], again["groups"].as_array().unwrap().len()), (&json!("Juliet"), 2));
-    house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "fullname" })).await.is("Juliet");
-    house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(Value::Null);
+    host.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "fullname" })).await.is("Juliet");
+    host.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(Value::Null);
 
     // The server has stored it as well, as another client of the account can see.
-    let mut other = client(house.account()).await;
+    let mut other = client(host.account()).await;
     let query = Element::builder("query", ns::ROSTER).build();
     let asked = Iq::Get { from: None, to: None, id: "roster".to_owned(), payload: query };
     let answer = String::from(&other.ask(asked, SOON).await.unwrap().unwrap());
     assert!(answer.contains("Juliet") && answer.contains("Capulet"), "{answer}");
 
-    let removed = house.listen(FULL, "contactRemoved").await;
-    house.call(FULL, "contacts.remove", json!({ "jid": jid })).await.ok();
-    assert_eq!(contact(&house, &jid).await, Value::Null);
-    assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
-    assert!(house.heard_so_far(FULL, removed).await.is_empty(), "told once");
+    let removed = host.listen(FULL, "contactRemoved").await;
+    host.call(FULL, "contacts.remove", json!({ "jid": jid })).await.ok();
+    assert_eq!(contact(&host, &jid).await, Value::Null);
+    assert_eq!(host.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
+    assert!(host.heard_so_far(FULL, removed).await.is_empty(), "told once");
     for call in ["contacts.remove", "contacts.accept", "contacts.deny"] {
-        house.call(FULL, call, json!({ "jid": jid })).await.fails("not-found");
+        host.call(FULL, call, json!({ "jid": jid })).await.fails("not-found");
     }
-    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.fails("not-found");
-    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": ["x"] })).await.fails("not-found");
+    host.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.fails("not-found");
+    host.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": ["x"] })).await.fails("not-found");
 }
 
 /// Rows 66-68.
 /// Bad input.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_contact_is_refused_by_the_argument_that_is_wrong() {
-    let house = Plan::new().await.three().start().await;
-    let own = house.account().jid.to_string();
+    let host = Plan::new().await.three().start().await;
+    let own = host.account().jid.to_string();
     let (long, control) = ("x".repeat(1 << 19), "a\u{1}b");
     for jid in ["", "@", "a b@c", &long, control] {
         for call in ["get", "add", "remove", "accept", "deny"] {
-            house.call(FULL, &format!("contacts.{call}"), json!({ "jid": jid })).await.invalid("jid");
+            host.call(FULL, &format!("contacts.{call}"), json!({ "jid": jid })).await.invalid("jid");
         }
-        house.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.is(json!([null]));
-        house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.invalid("jid");
-        house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [] })).await.invalid("jid");
+        host.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.is(json!([null]));
+        host.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.invalid("jid");
+        host.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [] })).await.invalid("jid");
     }
-    house.call(FULL, "contacts.add", json!({ "jid": own })).await.invalid("jid");
+    host.call(FULL, "contacts.add", json!({ "jid": own })).await.invalid("jid");
     let jid = format!("juliet@{DOMAIN}");
     for name in [&long[..2_000], control] {
-        house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
-        house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
-        house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [name] })).await.invalid("groups");
+        host.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
+        host.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
+        host.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [name] })).await.invalid("groups");
     }
-    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [""] })).await.invalid("groups");
-    assert_eq!(house.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
+    host.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [""] })).await.invalid("groups");
+    assert_eq!(host.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
 
     // Before the first log-in there is no roster, which is not the same as an empty one.
-    let house = Plan::offline().three().start().await;
+    let host = Plan::offline().three().start().await;
     for call in ["contacts.get", "contacts.get-all"] {
-        let error = house.call(FULL, call, json!({ "jid": jid })).await.fails("not-ready");
+        let error = host.call(FULL, call, json!({ "jid": jid })).await.fails("not-ready");
         assert_eq!(error["what"], "rosterContactsFetched");
     }
-    house.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.fails("not-ready");
-    house.call(FULL, "contacts.add", json!({ "jid": jid })).await.fails("offline");
+    host.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.fails("not-ready");
+    host.call(FULL, "contacts.add", json!({ "jid": jid })).await.fails("offline");
 }
 
 /// Rows 68.
 /// Events `contactRequest`.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_accepted_and_denied() {
-    let house = Plan::new().await.three().start().await;
-    let requested = house.listen(FULL, "contactRequest").await;
+    let host = Plan::new().await.three().start().await;
+    let requested = host.listen(FULL, "contactRequest").await;
     let (mut welcome, mut unwelcome) = (interested("welcome").await, interested("unwelcome").await);
     for (friend, call, reply) in
         [(&mut welcome, "contacts.accept", Type::Subscribed), (&mut unwelcome, "contacts.deny", Type::Unsubscribed)]
     {
         let jid = friend.jid().to_bare().to_string();
-        friend.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
-        let asking = house.heard(FULL, requested).await["payload"]["contact"].clone();
+        friend.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
+        let asking = host.heard(FULL, requested).await["payload"]["contact"].clone();
         assert_eq!((&asking["jid"], &asking["requesting"]), (&json!(jid), &json!(true)));
-        house.call(FULL, call, json!({ "jid": jid })).await.ok();
-        let shown = contact(&house, &jid).await;
+        host.call(FULL, call, json!({ "jid": jid })).await.ok();
+        let shown = contact(&host, &jid).await;
         match reply {
             Type::Subscribed => {
                 assert_eq!((&shown["subscription"], &shown["requesting"]), (&json!("from"), &json!(false)));
@@ -358,35 +358,35 @@ async fn requests_are_accepted_and_denied() {
 /// Settings `allow_contact_requests`.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_requests_are_not_allowed_nobody_hears_of_them() {
-    let house = Plan::new().await.set("allow_contact_requests", false).three().start().await;
-    let requested = house.listen(FULL, "contactRequest").await;
+    let host = Plan::new().await.set("allow_contact_requests", false).three().start().await;
+    let requested = host.listen(FULL, "contactRequest").await;
     let mut stranger = interested("stranger").await;
-    stranger.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+    stranger.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
     let denied = |stanza: &Stanza| match stanza {
         Stanza::Presence(one) if one.type_ == Type::Unsubscribed => Some(()),
         _ => None,
     };
     stranger.wait_for("the denial", SOON, denied).await.unwrap();
-    assert!(house.heard_so_far(FULL, requested).await.is_empty());
-    assert_eq!(house.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
+    assert!(host.heard_so_far(FULL, requested).await.is_empty());
+    assert_eq!(host.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
 }
 
 /// Settings `auto_subscribe`.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_is_let_in_and_asked_in_turn_where_that_is_set() {
-    let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
-    let pushed = house.listen(FULL, "rosterPush").await;
+    let host = Plan::new().await.set("auto_subscribe", true).three().start().await;
+    let pushed = host.listen(FULL, "rosterPush").await;
     let mut stranger = interested("stranger").await;
     let jid = stranger.jid().to_bare().to_string();
-    stranger.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+    stranger.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
     let asks = |stanza: &Stanza| match stanza {
         Stanza::Presence(one) if one.type_ == Type::Subscribe => Some(()),
         _ => None,
     };
     stranger.wait_for("the request in turn", SOON, asks).await.unwrap();
-    stranger.send(Presence::subscribed().with_to(house.account().jid.clone())).await.unwrap();
-    while contact(&house, &jid).await["subscription"] != "both" {
-        house.heard(FULL, pushed).await;
+    stranger.send(Presence::subscribed().with_to(host.account().jid.clone())).await.unwrap();
+    while contact(&host, &jid).await["subscription"] != "both" {
+        host.heard(FULL, pushed).await;
     }
 }
 
@@ -395,30 +395,30 @@ async fn who_asks_is_let_in_and_asked_in_turn_where_that_is_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_is_kept_across_restarts() {
     let names = ["rosterInitialized", "cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
-    let house = Plan::new().await.caller(FULL, |new| granted(new).set("listens", names.join(","))).start().await;
-    let error = house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
+    let host = Plan::new().await.caller(FULL, |new| granted(new).set("listens", names.join(","))).start().await;
+    let error = host.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
     assert!(error["what"].as_str().unwrap().contains("roster"), "{error}");
     let jid = format!("juliet@{DOMAIN}");
-    let pushed = house.listen(FULL, "rosterPush").await;
-    house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
+    let pushed = host.listen(FULL, "rosterPush").await;
+    host.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
     // The whole entry must have arrived, since a server need not report changes from before, and Prosody does not.
-    while !house.heard(FULL, pushed).await["payload"]["stanza"].as_str().unwrap().contains("ask=") {}
-    let house = house.restart().await;
+    while !host.heard(FULL, pushed).await["payload"]["stanza"].as_str().unwrap().contains("ask=") {}
+    let host = host.restart().await;
     for promise in names {
-        house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
+        host.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
     }
-    assert_eq!(contact(&house, &jid).await["fullname"], "Juliet");
-    let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+    assert_eq!(contact(&host, &jid).await["fullname"], "Juliet");
+    let noted = host.call(FULL, "action.noted", Value::Null).await.ok();
     let noted: Vec<&Value> = noted.as_array().unwrap().iter().map(|event| &event["name"]).collect();
     assert_eq!(noted, names, "in this order");
 
     // A corrupt file only causes the roster to be fetched again.
-    let file = house.home.path().join("data/parlor.db");
+    let file = host.home.path().join("data/parlor.db");
     assert!(file.is_file());
-    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "J." })).await.ok();
-    let house = house.restart_after(async || std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
-    house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
-    assert_eq!(contact(&house, &jid).await["fullname"], "J.");
+    host.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "J." })).await.ok();
+    let host = host.restart_after(async || std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
+    assert_eq!(contact(&host, &jid).await["fullname"], "J.");
 }
 
 /// The number of contacts in a large roster.
@@ -459,17 +459,17 @@ async fn ten_thousand_contacts_reach_a_plugin_and_hold_up_no_other() {
     };
     let plan = Plan::scripted_without_archive().await.answering(of_many).caller(FULL, granted);
     let asks = |entry| granted(entry).limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
-    let house = plan.caller("asker", asks).plugin("echo", "echo", echo).start().await;
-    let all = house.order(FULL, "contacts.count-all", json!({ "times": TIMES })).await;
-    let all = house.answer(FULL, "contacts.count-all", all);
+    let host = plan.caller("asker", asks).plugin("echo", "echo", echo).start().await;
+    let all = host.order(FULL, "contacts.count-all", json!({ "times": TIMES })).await;
+    let all = host.answer(FULL, "contacts.count-all", all);
     tokio::pin!(all);
     let mut echoed = 0;
     let all = loop {
         let say =
             format!("<iq type='get' to='friend@far.example/x'><say xmlns='urn:example:say'>say {echoed}.</say></iq>");
         let echo = async {
-            house.call("asker", "api.send-iq", json!({ "iq": say })).await.ok();
-            house.says(&format!("say {echoed}.</body>")).await;
+            host.call("asker", "api.send-iq", json!({ "iq": say })).await.ok();
+            host.says(&format!("say {echoed}.</body>")).await;
         };
         tokio::select! {
             biased;
@@ -480,21 +480,21 @@ async fn ten_thousand_contacts_reach_a_plugin_and_hold_up_no_other() {
     assert_eq!(all["counts"], json!(vec![MANY; TIMES]));
     assert_eq!((&all["last"]["jid"], &all["last"]["groups"]), (&json!("contact09999@far.example"), &json!(["Verona"])));
     assert!(echoed >= TIMES, "only {echoed} messages were answered while it came {TIMES} times");
-    assert_eq!(house.restarts(FULL).await, 0);
+    assert_eq!(host.restarts(FULL).await, 0);
 }
 
 /// Row 64. A roster that exceeds the plugin's memory is reported as an error, and does not end the plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_contacts_than_a_plugin_can_hold_are_over_its_limit() {
     let small = |entry| granted(entry).limit("memory", "2 MiB");
-    let house = Plan::scripted_without_archive().await.answering(of_many).caller(FULL, small).start().await;
-    let error = house.call(FULL, "contacts.get-all", Value::Null).await.fails("over-limit");
+    let host = Plan::scripted_without_archive().await.answering(of_many).caller(FULL, small).start().await;
+    let error = host.call(FULL, "contacts.get-all", Value::Null).await.fails("over-limit");
     let what = error["what"].as_str().unwrap();
     assert!(
         ["10000 contacts", "`memory` is 2 MiB", "`contacts.get-many`"].iter().all(|it| what.contains(it)),
         "{what}"
     );
     let one = json!({ "jids": ["contact00007@far.example"] });
-    assert_eq!(house.call(FULL, "contacts.get-many", one).await.ok()[0]["subscription"], "both");
-    assert_eq!(house.restarts(FULL).await, 0);
+    assert_eq!(host.call(FULL, "contacts.get-many", one).await.ok()[0]["subscription"], "both");
+    assert_eq!(host.restarts(FULL).await, 0);
 }

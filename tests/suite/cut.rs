@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::presence::{Presence, Type};
 
-use crate::house::{FULL, House, Plan, SOON, friend, prosody};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, prosody};
 
 /// Starts a host that reaches its server through a fault proxy.
-async fn start() -> (House, Faults) {
+async fn start() -> (TestHost, Faults) {
     let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
     let plan = Plan::new().await.through(faults.port()).await;
     (plan.set("auto_subscribe", true).three().start().await, faults)
@@ -20,18 +20,18 @@ async fn start() -> (House, Faults) {
 
 /// Cuts the connection, runs a callback, and lets the connection recover. The server forgets the session, since another
 /// client takes its full JID.
-pub(crate) async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl AsyncFnOnce()) {
-    let (cut, back) = (house.listen(FULL, "disconnected").await, house.listen(FULL, "reconnected").await);
+pub(crate) async fn cut_for_good(host: &TestHost, faults: &Faults, meanwhile: impl AsyncFnOnce()) {
+    let (cut, back) = (host.listen(FULL, "disconnected").await, host.listen(FULL, "reconnected").await);
     faults.set(Way { limit: Some((1, Fault::Reset)), ..Way::default() });
     faults.strike(Fault::Reset);
-    house.heard(FULL, cut).await;
-    let jid = house.shared().snapshot().jid.clone();
+    host.heard(FULL, cut).await;
+    let jid = host.shared().snapshot().jid.clone();
     let resource = jid.resource().unwrap().as_str();
-    let other = Client::login(&prosody().await.connector().unwrap(), house.account(), resource).await.unwrap();
+    let other = Client::login(&prosody().await.connector().unwrap(), host.account(), resource).await.unwrap();
     meanwhile().await;
     other.close().await.unwrap();
     faults.set(Way::default());
-    house.heard(FULL, back).await;
+    host.heard(FULL, back).await;
 }
 
 /// Waits until a client sees this occupant come.
@@ -50,24 +50,24 @@ async fn sees_as(client: &mut Client, room: &BareJid, nick: &str, way: Type) {
 }
 
 /// Subscribes the host's account and a client to each other's presence.
-async fn befriend(house: &House, other: &mut Client) {
-    let (pushed, came) = (house.listen(FULL, "rosterPush").await, house.listen(FULL, "contactPresenceChanged").await);
-    other.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+async fn befriend(host: &TestHost, other: &mut Client) {
+    let (pushed, came) = (host.listen(FULL, "rosterPush").await, host.listen(FULL, "contactPresenceChanged").await);
+    other.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
     // The host must have subscribed in turn: some servers ignore an approval that was not requested.
     let asks = |stanza: &Stanza| match stanza {
         Stanza::Presence(one) => (one.type_ == Type::Subscribe).then_some(()),
         _ => None,
     };
     other.wait_for("the request", SOON, asks).await.unwrap();
-    other.send(Presence::subscribed().with_to(house.account().jid.clone())).await.unwrap();
+    other.send(Presence::subscribed().with_to(host.account().jid.clone())).await.unwrap();
     loop {
-        house.heard(FULL, pushed).await;
-        let all = house.call(FULL, "contacts.get-all", Value::Null).await.ok();
+        host.heard(FULL, pushed).await;
+        let all = host.call(FULL, "contacts.get-all", Value::Null).await.ok();
         if all.as_array().unwrap().iter().any(|one| one["subscription"] == "both") {
             break;
         }
     }
-    assert_eq!(house.heard(FULL, came).await["payload"]["contact"]["chat-status"], "online");
+    assert_eq!(host.heard(FULL, came).await["payload"]["contact"]["chat-status"], "online");
 }
 
 fn bodies(events: &[Value]) -> Vec<&str> {
@@ -78,44 +78,44 @@ fn bodies(events: &[Value]) -> Vec<&str> {
 /// Rules rejoin.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_resumed_is_built_up_anew() {
-    let (house, faults) = start().await;
-    let (bot, room) = (house.account().jid.clone(), prosody().await.fresh_room());
+    let (host, faults) = start().await;
+    let (bot, room) = (host.account().jid.clone(), prosody().await.fresh_room());
     let mut juliet = friend("juliet").await;
     juliet.join(&room, "Juliet", SOON).await.unwrap();
     juliet.unlock(&room, SOON).await.unwrap();
-    befriend(&house, &mut juliet).await;
-    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    befriend(&host, &mut juliet).await;
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
     sees(&mut juliet, &room, "Romeo").await;
-    house.call(FULL, "promises.add", json!({ "name": "own" })).await.ok();
-    let own = house.order(FULL, "api.wait-until", json!({ "promise": "own" })).await;
+    host.call(FULL, "promises.add", json!({ "name": "own" })).await.ok();
+    let own = host.order(FULL, "api.wait-until", json!({ "promise": "own" })).await;
     // This is never answered, since the client reads nothing.
     let mute = friend("mute").await;
     let question = format!("<iq type='get' to='{}'><query xmlns='urn:example:question'/></iq>", mute.jid());
-    let question = house.order(FULL, "api.send-iq", json!({ "iq": question })).await;
+    let question = host.order(FULL, "api.send-iq", json!({ "iq": question })).await;
     let mut untold = Vec::new();
     for name in
         ["roomLeft", "chatRoomOpened", "occupantJoined", "occupantLeft", "contactPresenceChanged", "initialized"]
     {
-        untold.push((name, house.listen(FULL, name).await));
+        untold.push((name, host.listen(FULL, name).await));
     }
     let said = json!({ "name": "message", "room": room.to_string(), "delayed": true });
-    let (roster, said) = (house.listen(FULL, "roster").await, house.listen_with(FULL, said).await);
-    cut_for_good(&house, &faults, async || {
+    let (roster, said) = (host.listen(FULL, "roster").await, host.listen_with(FULL, said).await);
+    cut_for_good(&host, &faults, async || {
         for body in ["one", "two"] {
             let to = json!({ "jid": juliet.jid().to_string(), "body": body });
-            house.call(FULL, "chats.send", to).await.ok();
+            host.call(FULL, "chats.send", to).await.ok();
         }
-        house.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "to all" })).await.ok();
+        host.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "to all" })).await.ok();
         juliet.say(&room, "meanwhile").await.unwrap();
         juliet.catch_up(SOON).await.unwrap();
     })
     .await;
-    house.answer(FULL, "api.send-iq", question).await.fails("offline");
-    house.heard(FULL, roster).await;
-    house.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.ok();
-    assert!(house.ears().nothing_from(FULL, own), "a plugin's own promise is no business of the connection's");
-    house.call(FULL, "api.emit", json!({ "name": "own" })).await.ok();
-    house.answer(FULL, "api.wait-until", own).await.ok();
+    host.answer(FULL, "api.send-iq", question).await.fails("offline");
+    host.heard(FULL, roster).await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.ok();
+    assert!(host.ears().nothing_from(FULL, own), "a plugin's own promise is no business of the connection's");
+    host.call(FULL, "api.emit", json!({ "name": "own" })).await.ok();
+    host.answer(FULL, "api.wait-until", own).await.ok();
     for body in ["one", "two"] {
         juliet.wait_body(&bot, body, SOON).await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
     juliet.say(&room, "now").await.unwrap();
     let mut heard = Vec::new();
     while !bodies(&heard).contains(&"now") {
-        heard.push(house.heard(FULL, said).await);
+        heard.push(host.heard(FULL, said).await);
     }
     let past = heard.iter().find(|event| event["payload"]["message"]["body"] == "meanwhile").unwrap();
     assert_eq!(past["payload"]["message"]["delayed"], true);
@@ -134,7 +134,7 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
         assert_eq!(juliet.received_xml().iter().filter(|xml| xml.contains(once)).count(), 1, "{once}");
     }
     for (name, n) in untold {
-        let told = house.heard_so_far(FULL, n).await;
+        let told = host.heard_so_far(FULL, n).await;
         assert!(told.is_empty(), "{name} is told though nothing became different: {told:?}");
     }
 }
@@ -142,23 +142,23 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
 /// Rows 95, 108. Events occupantJoined, occupantLeft.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_took_our_nickname_meanwhile_keeps_it() {
-    let (house, faults) = start().await;
+    let (host, faults) = start().await;
     let room = prosody().await.fresh_room();
     let mut juliet = friend("juliet").await;
     juliet.join(&room, "Juliet", SOON).await.unwrap();
     juliet.unlock(&room, SOON).await.unwrap();
-    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
-    let joined = house.listen(FULL, "occupantJoined").await;
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let joined = host.listen(FULL, "occupantJoined").await;
     let mut mercutio = friend("mercutio").await;
-    cut_for_good(&house, &faults, async || {
+    cut_for_good(&host, &faults, async || {
         // The nickname is taken until the room has noticed the end of the session.
         sees_as(&mut juliet, &room, "Romeo", Type::Unavailable).await;
         mercutio.join(&room, "Romeo", SOON).await.unwrap();
     })
     .await;
     sees(&mut juliet, &room, "Romeo_2").await;
-    let new = house.heard(FULL, joined).await["payload"]["occupant"].clone();
+    let new = host.heard(FULL, joined).await["payload"]["occupant"].clone();
     assert_eq!((&new["nick"], &new["own"]), (&json!("Romeo"), &json!(false)));
-    let known = house.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.ok();
+    let known = host.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.ok();
     assert_eq!((&known["nick"], &known["joined"]), (&json!("Romeo_2"), &json!(true)), "{known}");
 }

@@ -6,14 +6,14 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, friend, id, refuses, refuses_to_tell};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, client, friend, id, refuses, refuses_to_tell};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const MAM: &str = "urn:xmpp:mam:2";
 
 /// Returns the caps hash in the account's next presence, as a client sees it.
-async fn told(watcher: &mut Client, house: &House) -> String {
-    let bot = house.shared().snapshot().jid.clone();
+async fn told(watcher: &mut Client, host: &TestHost) -> String {
+    let bot = host.shared().snapshot().jid.clone();
     let caps = |stanza: &Stanza| match stanza {
         Stanza::Presence(presence) if presence.from.as_ref() == Some(&bot) => {
             let c = presence.payloads.iter().find(|one| one.is("c", "http://jabber.org/protocol/caps"))?;
@@ -22,14 +22,14 @@ async fn told(watcher: &mut Client, house: &House) -> String {
         }
         _ => None,
     };
-    watcher.wait_for("presence of the house with its caps", SOON, caps).await.unwrap()
+    watcher.wait_for("presence of the host with its caps", SOON, caps).await.unwrap()
 }
 
 /// Returns the host's own disco information.
-async fn info(watcher: &mut Client, house: &House, node: Option<&str>) -> Element {
+async fn info(watcher: &mut Client, host: &TestHost, node: Option<&str>) -> Element {
     let node = node.map(|node| format!("node='{node}'")).unwrap_or_default();
     let payload: Element = format!("<query xmlns='{INFO}' {node}/>").parse().unwrap();
-    let to = Some(house.shared().snapshot().jid.clone());
+    let to = Some(host.shared().snapshot().jid.clone());
     let question = Iq::Get { from: None, to, id: String::new(), payload };
     watcher.ask(question, SOON).await.unwrap().unwrap()
 }
@@ -41,36 +41,36 @@ fn features(info: &Element) -> Vec<&str> {
 /// Rows 109-110.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_features_are_told_by_hash_and_gone_with_the_plugin() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     // Another client of the account sees its presence.
-    let mut watcher = client(house.account()).await;
-    let first = told(&mut watcher, &house).await;
-    let add = |name: &str| house.call(FULL, "disco.own-features-add", json!({ "name": name }));
+    let mut watcher = client(host.account()).await;
+    let first = told(&mut watcher, &host).await;
+    let add = |name: &str| host.call(FULL, "disco.own-features-add", json!({ "name": name }));
     for name in ["urn:test:one", "urn:test:two", "urn:test:three"] {
         add(name).await.is(true);
         add(name).await.is(false);
     }
     add(INFO).await.is(false);
-    let own = house.call(FULL, "disco.own-features-get", Value::Null).await.ok();
+    let own = host.call(FULL, "disco.own-features-get", Value::Null).await.ok();
     assert!(own.as_array().unwrap().contains(&json!("urn:test:two")), "{own}");
-    let second = told(&mut watcher, &house).await;
+    let second = told(&mut watcher, &host).await;
     assert_ne!(first, second);
-    let said = info(&mut watcher, &house, Some(&second)).await;
+    let said = info(&mut watcher, &host, Some(&second)).await;
     assert_eq!(said.attr("node"), Some(second.as_str()));
     assert!(features(&said).contains(&"urn:test:three"), "{said:?}");
     assert_eq!(own, json!(features(&said)), "the plugin reads what others are told");
-    assert!(house.host.remove_plugin(&id(FULL)).await);
-    assert_eq!(told(&mut watcher, &house).await, first, "as it was before");
-    assert!(!features(&info(&mut watcher, &house, None).await).contains(&"urn:test:one"));
+    assert!(host.host.remove_plugin(&id(FULL)).await);
+    assert_eq!(told(&mut watcher, &host).await, first, "as it was before");
+    assert!(!features(&info(&mut watcher, &host, None).await).contains(&"urn:test:one"));
 }
 
 /// Rows 111-113.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_identities_are_added_and_cleared() {
-    let house = Plan::new().await.three().start().await;
-    let mut watcher = client(house.account()).await;
-    let add = |args: Value| house.call(FULL, "disco.own-identities-add", args);
-    let get = || house.call(FULL, "disco.own-identities-get", Value::Null);
+    let host = Plan::new().await.three().start().await;
+    let mut watcher = client(host.account()).await;
+    let add = |args: Value| host.call(FULL, "disco.own-identities-add", args);
+    let get = || host.call(FULL, "disco.own-identities-get", Value::Null);
     let default = json!({ "category": "client", "kind": "bot", "name": "parlor", "lang": null });
     get().await.is(json!([default]));
     let web = json!({ "category": "client", "kind": "web", "name": "Tester", "lang": null });
@@ -79,17 +79,17 @@ async fn own_identities_are_added_and_cleared() {
     let german = json!({ "category": "client", "kind": "web", "name": "Prüfer", "lang": "de" });
     add(german.clone()).await.is(true);
     get().await.is(json!([default, web, german]));
-    let said = info(&mut watcher, &house, None).await;
+    let said = info(&mut watcher, &host, None).await;
     assert!(
         String::from(&said).contains("xml:lang='de'") || String::from(&said).contains("xml:lang=\"de\""),
         "{said:?}"
     );
-    house.call(FULL, "disco.own-identities-clear", Value::Null).await.ok();
+    host.call(FULL, "disco.own-identities-clear", Value::Null).await.ok();
     get().await.is(json!([]));
     add(web.clone()).await.is(true);
     get().await.is(json!([web]));
-    assert!(house.host.remove_plugin(&id(FULL)).await);
-    let said = info(&mut watcher, &house, None).await;
+    assert!(host.host.remove_plugin(&id(FULL)).await);
+    let said = info(&mut watcher, &host, None).await;
     let identities: Vec<_> = said.children().filter(|one| one.name() == "identity").collect();
     assert_eq!(identities.iter().map(|one| one.attr("type")).collect::<Vec<_>>(), [Some("bot")]);
 }
@@ -97,15 +97,15 @@ async fn own_identities_are_added_and_cleared() {
 /// Events discoExtensionFieldDiscovered: the extended information of a room, beyond its features.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_of_a_form_is_told_once_with_its_values() {
-    let house = Plan::new().await.three().start().await;
-    let heard = house.listen(FULL, "discoExtensionFieldDiscovered").await;
-    let room = crate::house::prosody().await.fresh_room().to_string();
-    house.call(FULL, "rooms.open", json!({ "jid": room, "nick": "Romeo" })).await.ok();
+    let host = Plan::new().await.three().start().await;
+    let heard = host.listen(FULL, "discoExtensionFieldDiscovered").await;
+    let room = crate::test_host::prosody().await.fresh_room().to_string();
+    host.call(FULL, "rooms.open", json!({ "jid": room, "nick": "Romeo" })).await.ok();
     for _ in 0..2 {
         let asked = json!({ "feature": "http://jabber.org/protocol/muc", "jid": room });
-        assert_eq!(house.call(FULL, "disco.supports", asked).await.ok()["supported"], true);
+        assert_eq!(host.call(FULL, "disco.supports", asked).await.ok()["supported"], true);
     }
-    let fields = house.heard_so_far(FULL, heard).await;
+    let fields = host.heard_so_far(FULL, heard).await;
     let of = |var: &str| {
         let fields = fields.iter().map(|event| &event["payload"]["json"]);
         fields.filter(|field| field["entity"] == room && field["var"] == var).cloned().collect::<Vec<_>>()
@@ -119,42 +119,42 @@ async fn a_field_of_a_form_is_told_once_with_its_values() {
 /// Rows 109, 111.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_names_are_refused_by_name() {
-    let house = Plan::offline().three().start().await;
+    let host = Plan::offline().three().start().await;
     let long = "x".repeat(1 << 20);
     for name in ["", "a\u{1}b", "a<b", &long[..513]] {
-        house.call(FULL, "disco.own-features-add", json!({ "name": name })).await.invalid("name");
+        host.call(FULL, "disco.own-features-add", json!({ "name": name })).await.invalid("name");
         for argument in ["category", "kind"] {
             let mut args = json!({ "category": "client", "kind": "pc", "name": "" });
             args[argument] = name.into();
-            house.call(FULL, "disco.own-identities-add", args).await.invalid(argument);
+            host.call(FULL, "disco.own-identities-add", args).await.invalid(argument);
         }
     }
     let identity = json!({ "category": "client", "kind": "pc", "name": "", "lang": "" });
-    house.call(FULL, "disco.own-identities-add", identity).await.invalid("lang");
+    host.call(FULL, "disco.own-identities-add", identity).await.invalid("lang");
     let identity = json!({ "category": "client", "kind": "pc", "name": "a\nb" });
-    house.call(FULL, "disco.own-identities-add", identity).await.invalid("name");
+    host.call(FULL, "disco.own-identities-add", identity).await.invalid("name");
     for number in 0..128 {
-        house.call(FULL, "disco.own-features-add", json!({ "name": format!("urn:{number}") })).await.is(true);
+        host.call(FULL, "disco.own-features-add", json!({ "name": format!("urn:{number}") })).await.is(true);
     }
-    house.call(FULL, "disco.own-features-add", json!({ "name": "urn:more" })).await.fails("over-limit");
+    host.call(FULL, "disco.own-features-add", json!({ "name": "urn:more" })).await.fails("over-limit");
     // It is kept while offline.
-    let own = house.call(FULL, "disco.own-features-get", Value::Null).await.ok();
+    let own = host.call(FULL, "disco.own-features-get", Value::Null).await.ok();
     assert!(own.as_array().unwrap().contains(&json!("urn:127")));
 }
 
 /// Rows 114-115.
 #[tokio::test(flavor = "multi_thread")]
 async fn others_are_asked_what_they_are_and_can_do() {
-    let house = Plan::new().await.three().start().await;
-    let account = house.account().jid.to_string();
+    let host = Plan::new().await.three().start().await;
+    let account = host.account().jid.to_string();
     let supports =
-        |feature: &str, jid: &str| house.call(FULL, "disco.supports", json!({ "feature": feature, "jid": jid }));
+        |feature: &str, jid: &str| host.call(FULL, "disco.supports", json!({ "feature": feature, "jid": jid }));
     let expected = json!({ "supported": true, "feature": { "var": MAM, "entity": account } });
     supports(MAM, &account).await.is(expected);
     supports("urn:nobody:can", &account).await.is(json!({ "supported": false, "feature": null }));
     supports("urn:xmpp:carbons:2", "localhost").await.ok();
     let identity = |category: &str, kind: &str, jid: &str| {
-        house.call(FULL, "disco.get-identity", json!({ "category": category, "kind": kind, "jid": jid }))
+        host.call(FULL, "disco.get-identity", json!({ "category": category, "kind": kind, "jid": jid }))
     };
     let found = identity("pubsub", "pep", &account).await.ok();
     assert_eq!((&found["category"], &found["kind"]), (&json!("pubsub"), &json!("pep")));
@@ -184,10 +184,10 @@ async fn others_are_asked_what_they_are_and_can_do() {
 /// Events serviceDiscovered, discoExtensionFieldDiscovered.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_grants_nothing_is_said_or_asked() {
-    let house = Plan::offline().three().start().await;
+    let host = Plan::offline().three().start().await;
     let identity = json!({ "category": "client", "kind": "web", "name": "x" });
     refuses(
-        &house,
+        &host,
         &[
             ("disco.own-features-add", json!({ "name": "urn:x" }), "disco.own", None),
             ("disco.own-features-get", Value::Null, "disco.own", None),
@@ -199,10 +199,10 @@ async fn without_the_grants_nothing_is_said_or_asked() {
         ],
     )
     .await;
-    refuses_to_tell(&house, "disco.read", &["serviceDiscovered", "discoExtensionFieldDiscovered"]).await;
+    refuses_to_tell(&host, "disco.read", &["serviceDiscovered", "discoExtensionFieldDiscovered"]).await;
     // Without a connection no other entity can be asked, but the account's own information is known.
-    house.call(FULL, "disco.supports", json!({ "feature": INFO, "jid": "localhost" })).await.fails("offline");
-    house.call(NARROW, "disco.own-features-add", json!({ "name": "urn:x" })).await.is(true);
+    host.call(FULL, "disco.supports", json!({ "feature": INFO, "jid": "localhost" })).await.fails("offline");
+    host.call(NARROW, "disco.own-features-add", json!({ "name": "urn:x" })).await.is(true);
 }
 
 /// Rows 31, 50.
@@ -210,18 +210,18 @@ async fn without_the_grants_nothing_is_said_or_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_and_its_services_are_told_once_each() {
     let listens = "discoInitialized,serviceDiscovered,discoExtensionFieldDiscovered";
-    let house = Plan::new()
+    let host = Plan::new()
         .await
-        .caller(FULL, |new| crate::house::granted(new.set("listens", listens)))
+        .caller(FULL, |new| crate::test_host::granted(new.set("listens", listens)))
         .caller(BARE, |new| new);
-    let house = house.start().await;
-    house.call(BARE, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
-    house.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
-    let account = house.account().jid.to_string();
+    let host = host.start().await;
+    host.call(BARE, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
+    host.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
+    let account = host.account().jid.to_string();
     let wanted = [("localhost", INFO), (account.as_str(), MAM), ("conference.localhost", INFO)];
     let begun = std::time::Instant::now();
     let noted = loop {
-        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let noted = host.call(FULL, "action.noted", Value::Null).await.ok();
         let all: Vec<Value> = noted.as_array().unwrap().clone();
         let told = |(entity, var): &(&str, &str)| {
             all.iter().any(|one| one["payload"]["feature"] == json!({ "var": var, "entity": entity }))

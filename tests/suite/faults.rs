@@ -11,7 +11,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 /// A BOSH session outlives its connections by itself; on all other transports sessions are resumed.
 /// Settings `auto_reconnect`, `bosh_service_url`, `websocket_url`.

@@ -16,8 +16,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use crate::house::{FULL, House, Plan};
 use crate::seed;
+use crate::test_host::{FULL, Plan, TestHost};
 
 /// The id of the plugin with random grants.
 const SUBJECT: &str = "subject";
@@ -160,10 +160,10 @@ fn got_nothing(result: &Result<Value, Value>) -> bool {
     }
 }
 
-async fn house() -> House {
+async fn host() -> TestHost {
     let much = ["handlers", "open_calls", "iqs", "subscriptions", "promises", "timers", "rooms", "commands"];
     let plan = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true);
-    let plan = plan.caller(FULL, crate::house::granted).caller(SUBJECT, |entry| {
+    let plan = plan.caller(FULL, crate::test_host::granted).caller(SUBJECT, |entry| {
         let rates = ["messages_per_second", "messages_burst", "calls_per_second", "events_per_second"];
         let entry = rates.into_iter().fold(entry, |entry, limit| entry.limit(limit, 1_000_000));
         much.into_iter().fold(entry, |entry, limit| entry.limit(limit, 1_000))
@@ -174,8 +174,8 @@ async fn house() -> House {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_gets_through_that_a_model_of_grants_forbids() {
     let mut random = seed::random();
-    let house = house().await;
-    let subject = house.instance(SUBJECT).await;
+    let host = host().await;
+    let subject = host.instance(SUBJECT).await;
     let (mut forbidden, mut denied, mut allowed) = (Vec::new(), 0, 0);
     for number in 0..CALLS_MADE {
         let trial = Trial::draw(number, &mut random);
@@ -190,15 +190,15 @@ async fn nothing_gets_through_that_a_model_of_grants_forbids() {
             trial.call.permission.is_some_and(|permission| permission.as_str().split('.').next_back() == Some("read"));
         if may && !reads {
             // Its result may never come. The words in its request are unique to it.
-            let order = house.order(SUBJECT, &trial.name, arguments).await;
+            let order = host.order(SUBJECT, &trial.name, arguments).await;
             // The request has been sent by the time that a later call is answered.
-            house.call(SUBJECT, "user.jid", Value::Null).await.ok();
-            let early = house.early(SUBJECT, order);
+            host.call(SUBJECT, "user.jid", Value::Null).await.ok();
+            let early = host.early(SUBJECT, order);
             assert!(!early.is_some_and(|answer| is_denied(&answer.result)), "denied: {about}");
             allowed += 1;
             continue;
         }
-        let answer = house.call(SUBJECT, &trial.name, arguments).await.result;
+        let answer = host.call(SUBJECT, &trial.name, arguments).await.result;
         if may {
             assert!(!is_denied(&answer), "denied: {about}");
             allowed += 1;
@@ -210,7 +210,7 @@ async fn nothing_gets_through_that_a_model_of_grants_forbids() {
     }
     // Most calls were decided by grants, and not by invalid arguments.
     assert!(denied > forbidden.len() * 3 / 4 && allowed > CALLS_MADE / 4, "{denied} of {}, {allowed}", forbidden.len());
-    let said = house.said().await.join("\n");
+    let said = host.said().await.join("\n");
     assert!(said.contains("t0"), "nothing at all was sent");
     for (token, about) in forbidden {
         assert!(!said.contains(&token), "sent: {about}");

@@ -27,7 +27,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::archive::archive_is_known;
-use crate::house::{FULL, House, Plan, SOON, friend, granted, id, running};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted, id, running};
 
 /// Runs `parlor` as an author does.
 async fn parlor(arguments: &[&str]) -> Finished {
@@ -89,15 +89,15 @@ async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
 
 /// Runs such a plugin on an archive that returns one message at a time. The plugin has fewer handles than it needs
 /// unless it closes what it opens.
-async fn with_archive(script: Script, plugin: &[u8]) -> House {
+async fn with_archive(script: Script, plugin: &[u8]) -> TestHost {
     let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
     let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1).set("archived_messages_limit", 1);
     let plan = plan.caller(FULL, |entry| swift(granted(entry)));
     let limited = |entry: Entry| swift(asked(entry)).grant("archive.read", &["*"]).limit("handles", 128);
-    let house = plan.bytes("deeds", plugin, limited).start().await;
-    archive_is_known(&house).await;
-    running(&house, "deeds").await;
-    house
+    let host = plan.bytes("actions", plugin, limited).start().await;
+    archive_is_known(&host).await;
+    running(&host, "actions").await;
+    host
 }
 
 fn example(name: &str) -> PathBuf {
@@ -113,7 +113,7 @@ async fn the_same_source_gives_the_same_bytes() {
         for place in ["here", "elsewhere/and/deeper"] {
             let around = folder.path().join(place);
             fs::create_dir_all(&around).unwrap();
-            all.push(built(&begun("parrot", language, &around).await, &folder).await);
+            all.push(built(&begun("repeat", language, &around).await, &folder).await);
         }
         assert!(all[0] == all[1], "{language}: they differ");
     }
@@ -149,28 +149,28 @@ fn talks(entry: Entry) -> Entry {
 
 /// Creates a plugin in this language, builds it unchanged, and has a client talk to it on a real server.
 async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
-    let plugin = begun("parrot", language, folder).await;
+    let plugin = begun("repeat", language, folder).await;
     // Its own test passes at once, after a build that `plugin test` starts.
     let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
-    let parrot = match fs::read(plugin.join("parrot.wasm")) {
-        Ok(parrot) => parrot,
+    let repeat = match fs::read(plugin.join("repeat.wasm")) {
+        Ok(repeat) => repeat,
         // Cargo has a place of its own for its output.
         Err(_) => built(&plugin, into).await,
     };
-    says_its_language(language, &parrot, into).await;
-    let house = Plan::new().await.caller(FULL, granted).bytes("parrot", &parrot, talks).start().await;
-    house.logged("ready", &[("plugin", "parrot")]).await;
+    says_its_language(language, &repeat, into).await;
+    let host = Plan::new().await.caller(FULL, granted).bytes("repeat", &repeat, talks).start().await;
+    host.logged("ready", &[("plugin", "repeat")]).await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     let say = json!({ "name": "say", "help": "Says it", "usage": "" });
-    house.call(FULL, "commands.add", say).await.ok();
+    host.call(FULL, "commands.add", say).await.ok();
     // The command is another plugin's.
     friend.chat(bot.clone(), "!say it").await.unwrap();
     friend.chat(bot.clone(), "hello").await.unwrap();
     let first = friend.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
     assert_eq!(first, "you said: hello");
-    house.stop().await;
+    host.stop().await;
 }
 
 /// An owner who is offered the plugin sees its language.
@@ -186,41 +186,42 @@ async fn says_its_language(language: &str, plugin: &[u8], into: &Folder) {
 }
 
 /// Builds a plugin of these files, runs it with this setting, sends it these messages, and checks the answers.
-async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&str>)]) -> House {
+async fn actions(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&str>)]) -> TestHost {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     for (file, text) in files {
         folder.write(format!("plugin/{file}"), text).unwrap();
     }
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let house = Plan::new().await.bytes("deeds", &plugin, |entry| asked(entry).set("greeting", greeting)).start().await;
-    running(&house, "deeds").await;
+    let host =
+        Plan::new().await.bytes("actions", &plugin, |entry| asked(entry).set("greeting", greeting)).start().await;
+    running(&host, "actions").await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     for (said, answer) in told {
         friend.chat(bot.clone(), said).await.unwrap();
         if let Some(answer) = answer {
             friend.wait_body(&bot, answer, SOON).await.unwrap();
         }
     }
-    house
+    host
 }
 
 /// Checks from outside that no plugin holds the password of its account, since not every language lets a plugin search
 /// its own memory. Messages to the plugin lie there, which proves that the password would be found.
-fn holds_no_password(house: &House) {
+fn holds_no_password(host: &TestHost) {
     // Freed memory may lose its first bytes.
-    let (password, own) = (house.account().password.as_str(), &house.name()[8..]);
+    let (password, own) = (host.account().password.as_str(), &host.name()[8..]);
     let found = memories::found(std::process::id(), &[password, own]).unwrap();
     assert_eq!(found, [own], "in the memory of plugins");
 }
 
-/// Restarts the plugin of [`deeds`] while its account is connected. It is ready at once, and only once.
-async fn is_ready_again(house: &House) {
-    assert!(house.host.restart_plugin(&id("deeds")).await);
-    running(house, "deeds").await;
+/// Restarts the plugin of [`actions`] while its account is connected. It is ready at once, and only once.
+async fn is_ready_again(host: &TestHost) {
+    assert!(host.host.restart_plugin(&id("actions")).await);
+    running(host, "actions").await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "ready").await.unwrap();
     friend.wait_body(&bot, "ready once", SOON).await.unwrap();
 }
@@ -243,10 +244,10 @@ async fn does_not_start(file: &str, text: &str, says: &str) {
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     folder.write(format!("plugin/{file}"), text).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
-    let state = house.state("deeds").await;
+    let host = Plan::new().await.bytes("actions", &plugin, asked).start().await;
+    let state = host.state("actions").await;
     assert!(matches!(&state, State::Refused(reason) if reason.contains(says)), "{state:?}");
-    house.stop().await;
+    host.stop().await;
 }
 
 /// Grants what [`MANIFEST`] asks for, but messages only to people of this server.
@@ -258,7 +259,7 @@ fn asked(entry: Entry) -> Entry {
 /// The manifest of a test plugin.
 const MANIFEST: &str = r#"
 [plugin]
-name = "deeds"
+name = "actions"
 version = "0.1.0"
 api = "0.1.0"
 description = "Does what it is told"

@@ -2,36 +2,36 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted};
 
 /// Rows 122-124.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_hears_all_once_hears_one_and_not_ends_it() {
-    let house = Plan::offline().three().start().await;
-    let on = house.listen(BARE, "tick").await;
-    let once = house.order(BARE, "listen.once", json!({ "name": "tick" })).await;
-    house.answer(BARE, "listen.once", once).await.ok();
+    let host = Plan::offline().three().start().await;
+    let on = host.listen(BARE, "tick").await;
+    let once = host.order(BARE, "listen.once", json!({ "name": "tick" })).await;
+    host.answer(BARE, "listen.once", once).await.ok();
     for number in 1..=3 {
-        house.ears().emit("tick", &json!(number)).await;
+        host.ears().emit("tick", &json!(number)).await;
     }
     let payloads = |events: Vec<Value>| events.iter().map(|event| event["payload"]["json"].clone()).collect::<Vec<_>>();
-    assert_eq!(payloads(house.heard_so_far(BARE, on).await), [1, 2, 3]);
-    assert_eq!(payloads(house.heard_so_far(BARE, once).await), [1]);
-    house.call(BARE, "listen.not", json!({ "order": on })).await.ok();
-    house.ears().emit("tick", &json!(4)).await;
-    assert!(house.heard_so_far(BARE, on).await.is_empty());
-    house.call(BARE, "listen.not", json!({ "order": on })).await.fails("not-found");
-    house.call(BARE, "listen.not", json!({ "order": once })).await.fails("not-found");
-    house.call(BARE, "listen.on", json!({ "name": "" })).await.invalid("name");
+    assert_eq!(payloads(host.heard_so_far(BARE, on).await), [1, 2, 3]);
+    assert_eq!(payloads(host.heard_so_far(BARE, once).await), [1]);
+    host.call(BARE, "listen.not", json!({ "order": on })).await.ok();
+    host.ears().emit("tick", &json!(4)).await;
+    assert!(host.heard_so_far(BARE, on).await.is_empty());
+    host.call(BARE, "listen.not", json!({ "order": on })).await.fails("not-found");
+    host.call(BARE, "listen.not", json!({ "order": once })).await.fails("not-found");
+    host.call(BARE, "listen.on", json!({ "name": "" })).await.invalid("name");
 }
 
 /// Rows 124.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_ends_anothers_subscription() {
-    let house = Plan::offline().three().start().await;
-    let mine = house.listen(BARE, "tick").await;
-    let shared = house.shared();
-    let (id, other) = (house.instance(BARE).await.id, house.instance(FULL).await.id);
+    let host = Plan::offline().three().start().await;
+    let mine = host.listen(BARE, "tick").await;
+    let shared = host.shared();
+    let (id, other) = (host.instance(BARE).await.id, host.instance(FULL).await.id);
     let before = shared.router.count(id);
     // Tries all subscription ids that were ever assigned.
     let newest = parlor_session::router::SubscriptionId::next().0;
@@ -39,17 +39,17 @@ async fn nobody_ends_anothers_subscription() {
         !shared.router.unsubscribe(other, parlor_session::router::SubscriptionId(number))
             || shared.router.count(id) == before
     }));
-    house.ears().emit("tick", &json!(1)).await;
-    house.heard(BARE, mine).await;
+    host.ears().emit("tick", &json!(1)).await;
+    host.heard(BARE, mine).await;
 }
 
 /// Row 122.
 /// Events message.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_matches_filters() {
-    let house = Plan::new().await.caller(FULL, granted).start().await;
+    let host = Plan::new().await.caller(FULL, granted).start().await;
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
-    let (bot, jid) = (house.account().jid.clone(), juliet.jid().to_bare().to_string());
+    let (bot, jid) = (host.account().jid.clone(), juliet.jid().to_bare().to_string());
     let filters = [
         ("all", json!({ "name": "message" })),
         ("from", json!({ "name": "message", "from": jid })),
@@ -61,17 +61,17 @@ async fn the_host_matches_filters() {
     ];
     let mut numbers = Vec::new();
     for (name, filter) in filters {
-        numbers.push((name, house.listen_with(FULL, filter).await));
+        numbers.push((name, host.listen_with(FULL, filter).await));
     }
-    let end = house.listen_with(FULL, json!({ "name": "message", "prefix": "the end" })).await;
+    let end = host.listen_with(FULL, json!({ "name": "message", "prefix": "the end" })).await;
     juliet.chat(bot.clone(), "hello").await.unwrap();
     juliet.chat(bot.clone(), "!help").await.unwrap();
     juliet.catch_up(SOON).await.unwrap();
     romeo.chat(bot.clone(), "!go").await.unwrap();
     romeo.chat(bot, "the end").await.unwrap();
-    house.heard(FULL, end).await;
+    host.heard(FULL, end).await;
     for (name, n) in numbers {
-        let events = house.heard_so_far(FULL, n).await;
+        let events = host.heard_so_far(FULL, n).await;
         let bodies: Vec<_> = events.iter().map(|event| event["payload"]["message"]["body"].as_str().unwrap()).collect();
         let expected: &[&str] = match name {
             "all" | "kinds" => &["hello", "!help", "!go", "the end"],
@@ -81,7 +81,7 @@ async fn the_host_matches_filters() {
         };
         assert_eq!(bodies, expected, "{name}");
     }
-    let on = |filter: Value| house.call(FULL, "listen.on", filter);
+    let on = |filter: Value| host.call(FULL, "listen.on", filter);
     on(json!({ "name": "message", "kind": "loud" })).await.invalid("filter.kind");
     on(json!({ "name": "message", "kind": "chat loud" })).await.invalid("filter.kind");
     on(json!({ "name": "message", "from": "@@" })).await.invalid("filter.from");
@@ -91,29 +91,28 @@ async fn the_host_matches_filters() {
 /// Row 122.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_messages_and_xml_come_to_who_asks_and_may() {
-    let house = Plan::new().await.three().start().await;
+    let host = Plan::new().await.three().start().await;
     let friend = friend("friend").await;
     let jid = friend.jid().to_bare().to_string();
-    let plain = house.listen(FULL, "message").await;
-    let own = house.listen_with(FULL, json!({ "name": "message", "own": true, "xml": true })).await;
+    let plain = host.listen(FULL, "message").await;
+    let own = host.listen_with(FULL, json!({ "name": "message", "own": true, "xml": true })).await;
     // Another client of the account sends a message, and the host gets a copy (XEP-0280).
-    let mut other = client(house.account()).await;
+    let mut other = client(host.account()).await;
     other.chat(friend.jid().to_bare(), "from my telephone").await.unwrap();
-    let copy = house.heard(FULL, own).await["payload"]["message"].clone();
+    let copy = host.heard(FULL, own).await["payload"]["message"].clone();
     assert_eq!((&copy["own"], &copy["carbon"], &copy["chat"]), (&json!(true), &json!("sent"), &json!(jid)));
     assert!(copy["xml"].as_str().unwrap().contains("from my telephone"), "{copy}");
-    assert!(house.heard_so_far(FULL, plain).await.is_empty());
+    assert!(host.heard_so_far(FULL, plain).await.is_empty());
     let xml = json!({ "name": "message", "xml": true });
-    house.call(BARE, "listen.on", xml).await.denied("messages.read", None);
+    host.call(BARE, "listen.on", xml).await.denied("messages.read", None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn xml_needs_a_grant_of_its_own() {
     let reads = |entry: parlor_tests::policy::Entry| entry.grant("messages.read", &["*"]);
-    let house = Plan::offline().caller("reader", reads).start().await;
-    house.call("reader", "listen.on", json!({ "name": "message" })).await.ok();
-    house
-        .call("reader", "listen.on", json!({ "name": "message", "xml": true }))
+    let host = Plan::offline().caller("reader", reads).start().await;
+    host.call("reader", "listen.on", json!({ "name": "message" })).await.ok();
+    host.call("reader", "listen.on", json!({ "name": "message", "xml": true }))
         .await
         .denied("stanza.read", Some("message"));
 }
@@ -161,9 +160,9 @@ async fn events_of_connecting_come_in_their_order() {
             if entry { granted(new) } else { new }
         });
     }
-    let house = plan.start().await;
+    let host = plan.start().await;
     for (plugin, expected) in [(FULL, &order[..]), (NARROW, &FREE)] {
-        let noted = house.call(plugin, "deed.noted", Value::Null).await.ok();
+        let noted = host.call(plugin, "action.noted", Value::Null).await.ok();
         let names: Vec<_> = noted.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
         assert_eq!(names, expected, "{plugin}");
         assert!(noted.as_array().unwrap().iter().all(|one| one["payload"] == "none"), "{noted}");
@@ -174,16 +173,16 @@ async fn events_of_connecting_come_in_their_order() {
 /// Events `serviceDiscovered`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_can_do_is_told_to_who_may_know() {
-    let house = Plan::new()
+    let host = Plan::new()
         .await
         .caller(FULL, |new| granted(new.set("listens", "serviceDiscovered")))
         .caller(BARE, |new| new)
         .start()
         .await;
-    house.call(BARE, "listen.on", json!({ "name": "serviceDiscovered" })).await.denied("disco.read", None);
+    host.call(BARE, "listen.on", json!({ "name": "serviceDiscovered" })).await.denied("disco.read", None);
     let begun = std::time::Instant::now();
     loop {
-        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let noted = host.call(FULL, "action.noted", Value::Null).await.ok();
         let feature = |one: &Value| {
             let feature = &one["payload"]["feature"];
             assert_eq!(feature["entity"], "localhost", "{one}");
@@ -201,16 +200,16 @@ const WARNING: &str = "nobody declares the event that a plugin listens to";
 /// Row 122.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_nobody_declares_is_warned_about_with_the_nearest() {
-    let house = Plan::offline().caller(BARE, |new| new.set("listens", "mesage")).start().await;
-    let line = house.logged(WARNING, &[("plugin", BARE), ("event", "mesage")]).await;
+    let host = Plan::offline().caller(BARE, |new| new.set("listens", "mesage")).start().await;
+    let line = host.logged(WARNING, &[("plugin", BARE), ("event", "mesage")]).await;
     assert!(line.get("nearest").contains("message"), "{line:?}");
     for _ in 0..3 {
-        house.listen(BARE, "conected").await;
+        host.listen(BARE, "conected").await;
     }
-    house.listen(BARE, "connected").await;
-    let line = house.logged(WARNING, &[("event", "conected")]).await;
+    host.listen(BARE, "connected").await;
+    let line = host.logged(WARNING, &[("event", "conected")]).await;
     assert!(line.get("nearest").contains("connected"), "{line:?}");
-    let lines = crate::trace::with("account", house.name());
+    let lines = crate::trace::with("account", host.name());
     let about = |name: &str| lines.iter().filter(|line| line.is(WARNING, &[("event", name)])).count();
     assert_eq!((about("mesage"), about("conected"), about("connected")), (1, 1, 0));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tracing::Level;
 
-use crate::house::{BARE, Plan, running};
+use crate::test_host::{BARE, Plan, running};
 use crate::trace::{self, Line};
 
 fn lines(account: &str) -> Vec<Line> {
@@ -13,11 +13,11 @@ fn lines(account: &str) -> Vec<Line> {
 /// Rows 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_comes_with_its_level_plugin_and_account() {
-    let house = Plan::offline().caller(BARE, |entry| entry).start().await;
+    let host = Plan::offline().caller(BARE, |entry| entry).start().await;
     for level in ["debug", "info", "warn", "error", "fatal"] {
-        house.call(BARE, "log.write", json!({ "level": level, "message": level })).await.ok();
+        host.call(BARE, "log.write", json!({ "level": level, "message": level })).await.ok();
     }
-    let lines = lines(house.name());
+    let lines = lines(host.name());
     let written: Vec<_> = lines.iter().map(|line| (line.level, line.get("message"), line.get("plugin"))).collect();
     let expected = [
         (Level::DEBUG, "debug", BARE),
@@ -32,9 +32,9 @@ async fn a_line_comes_with_its_level_plugin_and_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_moves_no_cursor_ends_no_line_and_is_not_too_long() {
-    let house = Plan::offline().plugin("unruly", "unruly", |entry| entry.set("behaviour", "odd-log")).start().await;
-    house.logged("OddLog: wrote odd lines", &[]).await;
-    let lines = lines(house.name());
+    let host = Plan::offline().plugin("unruly", "unruly", |entry| entry.set("behaviour", "odd-log")).start().await;
+    host.logged("OddLog: wrote odd lines", &[]).await;
+    let lines = lines(host.name());
     let odd = lines.iter().find(|line| line.get("message").starts_with("red ")).unwrap();
     assert!(!odd.get("message").chars().any(|one| one.is_control() || one == '\u{202e}'), "{odd:?}");
     assert!(odd.get("message").contains("\\u{1b}[31m"), "{odd:?}");
@@ -45,10 +45,10 @@ async fn a_line_moves_no_cursor_ends_no_line_and_is_not_too_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_and_an_error_are_explained() {
-    let house = Plan::offline().caller(BARE, |entry| entry).start().await;
-    house.order(BARE, "deed.panic", Value::Null).await;
-    house.logged("plugin ended", &[("reason", "it panicked or aborted while it handled bare.order")]).await;
-    let lines = lines(house.name());
+    let host = Plan::offline().caller(BARE, |entry| entry).start().await;
+    host.order(BARE, "action.panic", Value::Null).await;
+    host.logged("plugin ended", &[("reason", "it panicked or aborted while it handled bare.order")]).await;
+    let lines = lines(host.name());
     assert!(lines.iter().any(|line| line.get("message").contains("told to")), "{lines:?}");
-    running(&house, BARE).await;
+    running(&host, BARE).await;
 }

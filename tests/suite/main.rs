@@ -5,8 +5,8 @@
 // Shared parts of the tests.
 mod answer;
 mod compiled;
-mod house;
 mod seed;
+mod test_host;
 mod trace;
 
 // The groupings of `wit/`, under the same names.
@@ -48,9 +48,9 @@ mod languages;
 mod limits;
 mod owner;
 mod permissions;
+mod plugin_test;
 mod plugins;
 mod prebind;
-mod rehearsal;
 mod secrets;
 mod stopping;
 mod tidy;

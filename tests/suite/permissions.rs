@@ -9,7 +9,7 @@ use parlor_tests::peer::archive;
 use serde_json::{Value, json};
 
 use crate::bad_arguments::calls;
-use crate::house::{BARE, FULL, House, NARROW, Plan};
+use crate::test_host::{BARE, FULL, NARROW, Plan, TestHost};
 
 const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
@@ -71,8 +71,8 @@ fn whole(args: Value) -> Value {
 }
 
 /// Returns what is wrong with the answer to a call that must be denied.
-async fn not_denied(house: &House, plugin: &str, call: &str, args: &Value, permission: Permission) -> Option<String> {
-    let answer = house.call(plugin, call, args.clone()).await;
+async fn not_denied(host: &TestHost, plugin: &str, call: &str, args: &Value, permission: Permission) -> Option<String> {
+    let answer = host.call(plugin, call, args.clone()).await;
     let is_denial = |error: &Value| error["case"] == "denied" && error["permission"] == permission.as_str();
     let is_right = match &answer.result {
         Err(error) => is_denial(error),
@@ -86,20 +86,20 @@ async fn not_denied(house: &House, plugin: &str, call: &str, args: &Value, permi
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_is_denied_without_its_grant_and_beyond_its_scope_and_nothing_is_sent() {
     let plan = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true);
-    let house = plan.three().start().await;
-    let before = house.said().await;
+    let host = plan.three().start().await;
+    let before = host.said().await;
     let mut wrongs = Vec::new();
     for (call, args, permission) in guarded() {
-        wrongs.extend(not_denied(&house, BARE, call, &args, permission).await);
+        wrongs.extend(not_denied(&host, BARE, call, &args, permission).await);
         let has_scope = !matches!(permission.scope_kind(), ScopeKind::None | ScopeKind::Quota);
         if has_scope && !FILTERED.contains(&call) {
-            wrongs.extend(not_denied(&house, NARROW, call, &args, permission).await);
+            wrongs.extend(not_denied(&host, NARROW, call, &args, permission).await);
         }
     }
     assert!(wrongs.is_empty(), "{} of them:\n{}", wrongs.len(), wrongs.join("\n"));
     // This server does not support bookmarks, so they are tested where they are read.
-    house.call(NARROW, "rooms.get-all", Value::Null).await.is(json!([]));
+    host.call(NARROW, "rooms.get-all", Value::Null).await.is(json!([]));
     let pings = 1;
-    assert_eq!(house.said().await[before.len() + pings..], [] as [String; 0]);
-    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    assert_eq!(host.said().await[before.len() + pings..], [] as [String; 0]);
+    host.call(FULL, "connection.connected", Value::Null).await.is(true);
 }

@@ -19,19 +19,19 @@ use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, XmppServer};
 use tokio::time::{Instant, timeout};
 
-use crate::house::software;
+use crate::test_host::software;
 use crate::trace;
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// A server, and a host's folder with its account.
-struct House {
+struct Setup {
     prosody: XmppServer,
     home: Home,
     bot: Account,
 }
 
-impl House {
+impl Setup {
     async fn new() -> Self {
         let prosody = software().start().await.unwrap();
         let bot = prosody.fresh_account("bot").unwrap();
@@ -121,27 +121,27 @@ fn refusal(result: Result<(), AddError>) -> String {
 /// Rows 2-4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
-    let house = House::new().await;
-    let host = house.start(&Policy::default()).await;
+    let setup = Setup::new().await;
+    let host = setup.start(&Policy::default()).await;
     let jid = until_connected(&host).await;
     let mut changes = host.account(&"main".parse().unwrap()).unwrap().connection();
     changes.mark_unchanged();
-    let account = house.prosody.fresh_account("juliet").unwrap();
-    let mut juliet = Client::login(&house.prosody.connector().unwrap(), &account, "balcony").await.unwrap();
+    let account = setup.prosody.fresh_account("juliet").unwrap();
+    let mut juliet = Client::login(&setup.prosody.connector().unwrap(), &account, "balcony").await.unwrap();
     juliet.available().await.unwrap();
 
     for round in 0..3 {
-        let (id, entry) = house.decided("echo", house.echo("echo"));
+        let (id, entry) = setup.decided("echo", setup.echo("echo"));
         timeout(SOON, host.add_plugin(id.clone(), entry)).await.unwrap().unwrap();
         assert_eq!(state(&host, "echo").await, Some(State::Running));
         let heard = format!("heard {round}");
-        juliet.chat(house.bot.jid.clone(), &heard).await.unwrap();
-        juliet.wait_body(&house.bot.jid, &heard, SOON).await.unwrap();
+        juliet.chat(setup.bot.jid.clone(), &heard).await.unwrap();
+        juliet.wait_body(&setup.bot.jid, &heard, SOON).await.unwrap();
         assert!(timeout(SOON, host.remove_plugin(&id)).await.unwrap());
         assert!(!host.remove_plugin(&id).await, "it was there twice");
         assert_eq!(state(&host, "echo").await, None);
         let unheard = format!("unheard {round}");
-        juliet.chat(house.bot.jid.clone(), &unheard).await.unwrap();
+        juliet.chat(setup.bot.jid.clone(), &unheard).await.unwrap();
         // The message must not arrive so late that the next plugin hears it.
         juliet.ping(jid.clone(), SOON).await.unwrap();
     }
@@ -156,10 +156,10 @@ async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
 /// Rows 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_twice_is_refused_with_both_sources_even_when_both_come_at_once() {
-    let house = House::new().await;
-    let host = house.start(&Policy::default()).await;
-    let (id, first) = house.decided("twin", house.unruly("first", ""));
-    let (_, second) = house.decided("twin", house.unruly("second", ""));
+    let setup = Setup::new().await;
+    let host = setup.start(&Policy::default()).await;
+    let (id, first) = setup.decided("twin", setup.unruly("first", ""));
+    let (_, second) = setup.decided("twin", setup.unruly("second", ""));
     let sources = [first.source.clone(), second.source.clone()];
     let (one, other) = tokio::join!(
         timeout(SOON, host.add_plugin(id.clone(), first)),
@@ -188,10 +188,10 @@ async fn an_id_twice_is_refused_with_both_sources_even_when_both_come_at_once() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_takes_long_to_start_can_be_removed_meanwhile() {
-    let house = House::new().await;
-    let host = house.start(&Policy::default()).await;
-    let slow = house.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
-    let (id, entry) = house.decided("slow", slow);
+    let setup = Setup::new().await;
+    let host = setup.start(&Policy::default()).await;
+    let slow = setup.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
+    let (id, entry) = setup.decided("slow", slow);
     let removing = async {
         let deadline = Instant::now() + SOON;
         while state(&host, "slow").await != Some(State::Starting) {
@@ -211,28 +211,28 @@ async fn a_plugin_that_takes_long_to_start_can_be_removed_meanwhile() {
 /// Settings `whitelisted_plugins`, `blacklisted_plugins`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_decide_who_may_run_and_the_black_one_wins() {
-    let mut house = House::new().await;
-    house.home.set("whitelisted_plugins", vec!["white", "both"]).unwrap();
-    house.home.set("blacklisted_plugins", vec!["black", "both"]).unwrap();
-    let host = house.start(&Policy::default()).await;
+    let mut setup = Setup::new().await;
+    setup.home.set("whitelisted_plugins", vec!["white", "both"]).unwrap();
+    setup.home.set("blacklisted_plugins", vec!["black", "both"]).unwrap();
+    let host = setup.start(&Policy::default()).await;
     for (id, sentence) in [
         ("black", "black is among the `blacklisted_plugins`; remove it there to let it run"),
         ("both", "both is among the `blacklisted_plugins`; remove it there to let it run"),
         ("other", "other is not among the `whitelisted_plugins`; add it there to let it run"),
     ] {
-        let (plugin, entry) = house.decided(id, house.unruly(id, ""));
+        let (plugin, entry) = setup.decided(id, setup.unruly(id, ""));
         assert_eq!(refusal(host.add_plugin(plugin, entry).await), sentence);
         assert_eq!(state(&host, id).await, Some(State::Refused(sentence.to_owned())));
     }
-    let mut off = house.unruly("white", "");
+    let mut off = setup.unruly("white", "");
     off.enabled = false;
-    let (id, entry) = house.decided("white", off);
+    let (id, entry) = setup.decided("white", off);
     assert_eq!(
         refusal(host.add_plugin(id.clone(), entry).await),
         "white is disabled; `enabled = true` under [plugin.white] in plugins.toml lets it run"
     );
     assert!(host.remove_plugin(&id).await);
-    let (id, entry) = house.decided("white", house.unruly("white", ""));
+    let (id, entry) = setup.decided("white", setup.unruly("white", ""));
     host.add_plugin(id, entry).await.unwrap();
     assert_eq!(state(&host, "white").await, Some(State::Running));
     host.stop().await;
@@ -242,11 +242,11 @@ async fn lists_decide_who_may_run_and_the_black_one_wins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_whose_command_has_a_name_that_is_taken_starts_and_is_given_it_by_its_full_name() {
     trace::start();
-    let house = House::new().await;
+    let setup = Setup::new().await;
     let wants = "initialize-adds-command";
-    let host = house.start(&Policy::default().with("one", house.unruly("one", wants))).await;
+    let host = setup.start(&Policy::default().with("one", setup.unruly("one", wants))).await;
     until_running(&host, "one").await;
-    let (id, entry) = house.decided("two", house.unruly("two", wants));
+    let (id, entry) = setup.decided("two", setup.unruly("two", wants));
     host.add_plugin(id.clone(), entry).await.unwrap();
     until_running(&host, "two").await;
     let warned = || {
@@ -266,22 +266,22 @@ async fn a_plugin_whose_command_has_a_name_that_is_taken_starts_and_is_given_it_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
     for strict in [false, true] {
-        let mut house = House::new().await;
-        house.home.set("strict_plugin_dependencies", strict).unwrap();
+        let mut setup = Setup::new().await;
+        setup.home.set("strict_plugin_dependencies", strict).unwrap();
         let policy = Policy::default()
-            .with("base", house.unruly("base", ""))
-            .with("broken", house.unruly("broken", "initialize-fails"))
-            .with("off", house.unruly("off", ""))
-            .with("content", house.needing("content", "", "base = \"^0.1\""))
-            .with("easy", house.needing("easy", "", "nobody = { version = \"*\", optional = true }"))
-            .with("alone", house.needing("alone", "", "nobody = \"*\""))
-            .with("above", house.needing("above", "", "alone = \"*\""))
-            .with("ahead", house.needing("ahead", "", "base = \"^0.2\""))
-            .with("unlucky", house.needing("unlucky", "", "broken = \"*\""))
-            .with("barred", house.needing("barred", "", "off = \"*\""));
+            .with("base", setup.unruly("base", ""))
+            .with("broken", setup.unruly("broken", "initialize-fails"))
+            .with("off", setup.unruly("off", ""))
+            .with("content", setup.needing("content", "", "base = \"^0.1\""))
+            .with("easy", setup.needing("easy", "", "nobody = { version = \"*\", optional = true }"))
+            .with("alone", setup.needing("alone", "", "nobody = \"*\""))
+            .with("above", setup.needing("above", "", "alone = \"*\""))
+            .with("ahead", setup.needing("ahead", "", "base = \"^0.2\""))
+            .with("unlucky", setup.needing("unlucky", "", "broken = \"*\""))
+            .with("barred", setup.needing("barred", "", "off = \"*\""));
         let mut policy = policy;
         policy.plugin.get_mut("off").unwrap().enabled = false;
-        let host = house.start(&policy).await;
+        let host = setup.start(&policy).await;
         for id in ["base", "content", "easy"] {
             assert_eq!(state(&host, id).await, Some(State::Running), "{id}, strict = {strict}");
         }
@@ -310,12 +310,12 @@ async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
 /// Settings `strict_plugin_dependencies`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_stumbles_is_waited_for_by_who_cannot_go_without_it() {
-    let mut house = House::new().await;
-    house.home.set("strict_plugin_dependencies", true).unwrap();
+    let mut setup = Setup::new().await;
+    setup.home.set("strict_plugin_dependencies", true).unwrap();
     let policy = Policy::default()
-        .with("base", house.unruly("base", "initialize-traps-once"))
-        .with("content", house.needing("content", "", "base = \"^0.1\""));
-    let host = house.start(&policy).await;
+        .with("base", setup.unruly("base", "initialize-traps-once"))
+        .with("content", setup.needing("content", "", "base = \"^0.1\""));
+    let host = setup.start(&policy).await;
     for id in ["base", "content"] {
         until_running(&host, id).await;
     }
@@ -326,27 +326,27 @@ async fn one_that_stumbles_is_waited_for_by_who_cannot_go_without_it() {
 /// Settings `strict_plugin_dependencies`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_refused_for_a_dependency_starts_when_that_one_is_started_anew() {
-    let mut house = House::new().await;
-    house.home.set("strict_plugin_dependencies", true).unwrap();
+    let mut setup = Setup::new().await;
+    setup.home.set("strict_plugin_dependencies", true).unwrap();
     // The default for plugins without this setting in the policy.
-    house.home.set("behaviour", "initialize-fails").unwrap();
-    let key = house.home.path().join("key");
+    setup.home.set("behaviour", "initialize-fails").unwrap();
+    let key = setup.home.path().join("key");
     let secret = toml::Table::from_iter([("command".to_owned(), format!("cat '{}'", key.display()).into())]);
-    let keyed = house.home.install("keyed", &built("caller").unwrap()).unwrap().set("token", secret);
+    let keyed = setup.home.install("keyed", &built("caller").unwrap()).unwrap().set("token", secret);
     let policy = Policy::default()
-        .with("base", house.home.install("base", &built("unruly").unwrap()).unwrap())
-        .with("content", house.needing("content", "", "base = \"*\""))
-        .with("above", house.needing("above", "", "content = \"*\""))
+        .with("base", setup.home.install("base", &built("unruly").unwrap()).unwrap())
+        .with("content", setup.needing("content", "", "base = \"*\""))
+        .with("above", setup.needing("above", "", "content = \"*\""))
         .with("keyed", keyed)
-        .with("opened", house.needing("opened", "", "keyed = \"*\""));
-    let host = house.start(&policy).await;
+        .with("opened", setup.needing("opened", "", "keyed = \"*\""));
+    let host = setup.start(&policy).await;
     until_refused(&host, "content", "it depends on base, which failed").await;
     until_refused(&host, "above", "it depends on content, which failed").await;
     until_refused(&host, "opened", "it needs keyed: keyed does not run").await;
     // Nothing changes before the owner restarts the plugin.
-    house.home.set("behaviour", "").unwrap();
-    house.home.write("key", "secret\n").unwrap();
-    host.reconfigure(house.config()).await;
+    setup.home.set("behaviour", "").unwrap();
+    setup.home.write("key", "secret\n").unwrap();
+    host.reconfigure(setup.config()).await;
     until_refused(&host, "content", "it depends on base, which failed").await;
     for (again, waited) in [("base", ["content", "above"].as_slice()), ("keyed", ["opened"].as_slice())] {
         assert!(host.restart_plugin(&again.parse().unwrap()).await);
@@ -364,16 +364,16 @@ async fn who_was_refused_for_a_dependency_starts_when_that_one_is_started_anew()
 /// Settings `strict_plugin_dependencies`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_refused_for_a_dependency_starts_when_the_policy_lets_that_one_run() {
-    let mut house = House::new().await;
-    house.home.set("strict_plugin_dependencies", true).unwrap();
+    let mut setup = Setup::new().await;
+    setup.home.set("strict_plugin_dependencies", true).unwrap();
     let policy = |behaviour: &str| {
         Policy::default()
-            .with("base", house.unruly("base", behaviour))
-            .with("content", house.needing("content", "", "base = \"*\""))
+            .with("base", setup.unruly("base", behaviour))
+            .with("content", setup.needing("content", "", "base = \"*\""))
     };
-    let host = house.start(&policy("initialize-fails")).await;
+    let host = setup.start(&policy("initialize-fails")).await;
     until_refused(&host, "content", "it depends on base, which failed").await;
-    house.home.set_policy(&policy("")).unwrap();
+    setup.home.set_policy(&policy("")).unwrap();
     host.reload().await.unwrap();
     until_running(&host, "content").await;
     host.stop().await;
@@ -382,19 +382,19 @@ async fn who_was_refused_for_a_dependency_starts_when_the_policy_lets_that_one_r
 /// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_comes_after_every_initialize() {
-    let house = House::new().await;
+    let setup = Setup::new().await;
     // A process is used here, since its log shows the order.
-    house
+    setup
         .home
         .set_policy(
             &Policy::default()
-                .with("slow", house.unruly("slow", "initialize-naps"))
-                .with("after", house.needing("after", "", "slow = \"*\""))
-                .with("broken", house.unruly("broken", "initialize-fails"))
-                .with("watcher", house.unruly("watcher", "watches")),
+                .with("slow", setup.unruly("slow", "initialize-naps"))
+                .with("after", setup.needing("after", "", "slow = \"*\""))
+                .with("broken", setup.unruly("broken", "initialize-fails"))
+                .with("watcher", setup.unruly("watcher", "watches")),
         )
         .unwrap();
-    let mut host = house.home.start().unwrap();
+    let mut host = setup.home.start().unwrap();
     // Waits move forward, so each line comes after the one before it.
     host.wait("plugin running", &[("plugin", "slow")], SOON).await.unwrap();
     host.wait("plugin running", &[("plugin", "after")], SOON).await.unwrap();
@@ -415,15 +415,15 @@ async fn the_log_in_comes_after_every_initialize() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() {
-    let house = House::new().await;
-    let waiting = house.unruly("waiting", "initialize-waits-for-roster").grant_whole("contacts.read");
+    let setup = Setup::new().await;
+    let waiting = setup.unruly("waiting", "initialize-waits-for-roster").grant_whole("contacts.read");
     let policy = Policy::default()
         .with("waiting", waiting)
         // One plugin waits for the waiting one, and another does not depend on them.
-        .with("after", house.needing("after", "", "waiting = \"*\""))
-        .with("other", house.unruly("other", ""));
+        .with("after", setup.needing("after", "", "waiting = \"*\""))
+        .with("other", setup.unruly("other", ""));
     let begin = Instant::now();
-    let host = house.start(&policy).await;
+    let host = setup.start(&policy).await;
     until_connected(&host).await;
     let took = begin.elapsed();
     assert!(took < Duration::from_secs(8), "the log-in took {took:?}");
@@ -436,10 +436,10 @@ async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() 
 /// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_plugin_delays_the_log_in_beyond_ten_seconds() {
-    let house = House::new().await;
-    let slow = house.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
+    let setup = Setup::new().await;
+    let slow = setup.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
     let begin = Instant::now();
-    let host = house.start(&Policy::default().with("slow", slow)).await;
+    let host = setup.start(&Policy::default().with("slow", slow)).await;
     until_connected(&host).await;
     let took = begin.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(20), "the log-in took {took:?}");

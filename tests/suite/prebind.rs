@@ -9,7 +9,7 @@ use parlor_tests::transport::Transport;
 use parlor_tests::web::Web;
 use serde_json::{Value, json};
 
-use crate::house::{FULL, House, Plan, SOON, friend, prosody};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, prosody};
 
 /// Starts a web server that the account trusts, with a secret path.
 async fn web() -> (Web, String) {
@@ -17,12 +17,12 @@ async fn web() -> (Web, String) {
 }
 
 /// Checks that neither the log nor a plugin's output has one of these secrets, and that no plugin holds one in memory.
-async fn nobody_saw(house: &House, secrets: &[&str]) {
-    let log = format!("{:?}", crate::trace::with("account", house.name()));
+async fn nobody_saw(host: &TestHost, secrets: &[&str]) {
+    let log = format!("{:?}", crate::trace::with("account", host.name()));
     assert!(secrets.iter().all(|secret| !log.contains(secret)), "one of {secrets:?} is in the log");
     assert!(memories::found(std::process::id(), secrets).unwrap().is_empty(), "a plugin holds one of {secrets:?}");
     for key in ["credentials_url", "prebind_url", "sid", "rid"] {
-        house.call(FULL, "settings.get", json!({ "key": key })).await.is(Value::Null);
+        host.call(FULL, "settings.get", json!({ "key": key })).await.is(Value::Null);
     }
 }
 
@@ -32,9 +32,9 @@ async fn nobody_saw(house: &House, secrets: &[&str]) {
 async fn a_password_is_fetched_where_none_is_configured() {
     let (web, path) = web().await;
     let plan = Plan::new().await.unconnected().without_password().set("credentials_url", web.url(&path));
-    let house = plan.three().start().await;
-    let Account { jid, password } = house.account().clone();
-    let login = || house.call(FULL, "user.login", Value::Null);
+    let host = plan.three().start().await;
+    let Account { jid, password } = host.account().clone();
+    let login = || host.call(FULL, "user.login", Value::Null);
     let serve = |jid: &str| web.put(&path, json!({ "jid": jid, "password": password }).to_string());
     serve("romeo@localhost");
     let error = login().await.fails("other");
@@ -44,20 +44,20 @@ async fn a_password_is_fetched_where_none_is_configured() {
     login().await.fails("other");
     serve(jid.as_str());
     login().await.ok();
-    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    host.call(FULL, "connection.connected", Value::Null).await.is(true);
     assert!(web.requests().iter().all(|head| head.starts_with(&format!("GET {path} "))));
-    house.logged("a log-in that a plugin asked for failed", &[]).await;
-    nobody_saw(&house, &[&path, &password]).await;
+    host.logged("a log-in that a plugin asked for failed", &[]).await;
+    nobody_saw(&host, &[&path, &password]).await;
 }
 
 /// Row 55.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_with_no_way_in_says_so_and_takes_a_plugins_own_password() {
-    let house = Plan::new().await.unconnected().without_password().three().start().await;
-    let error = house.call(FULL, "user.login", Value::Null).await.fails("unsupported");
+    let host = Plan::new().await.unconnected().without_password().three().start().await;
+    let error = host.call(FULL, "user.login", Value::Null).await.fails("unsupported");
     assert!(error["what"].as_str().unwrap().contains("no password"), "{error}");
-    let Account { jid, password } = house.account();
-    house.call(FULL, "user.login", json!({ "jid": jid.to_string(), "password": password })).await.ok();
+    let Account { jid, password } = host.account();
+    host.call(FULL, "user.login", json!({ "jid": jid.to_string(), "password": password })).await.ok();
 }
 
 /// A session over BOSH whose client vanished without closing it, and the data for taking it over.
@@ -71,12 +71,12 @@ struct Left {
 impl Left {
     async fn by_somebody() -> Self {
         let plan = Plan::new().await.over(Transport::Bosh).await.set("expose_rid_and_sid", true);
-        let house = plan.three().start().await;
+        let host = plan.three().start().await;
         let token = async |name: &str| {
-            let token = house.call(FULL, "tokens.get", json!({ "name": name })).await.ok();
+            let token = host.call(FULL, "tokens.get", json!({ "name": name })).await.ok();
             token.as_str().unwrap().to_owned()
         };
-        let jid = house.call(FULL, "user.jid", Value::Null).await.ok().as_str().unwrap().to_owned();
+        let jid = host.call(FULL, "user.jid", Value::Null).await.ok().as_str().unwrap().to_owned();
         // Waits until everything that follows a log-in has been requested.
         let mut rid = token("rid").await;
         loop {
@@ -86,9 +86,9 @@ impl Left {
                 break;
             }
         }
-        let (account, sid) = (house.account().clone(), token("sid").await);
+        let (account, sid) = (host.account().clone(), token("sid").await);
         // The proxy is dropped as well, so the host cannot close the session.
-        drop(house);
+        drop(host);
         Self { account, jid, sid, rid: rid.parse().unwrap() }
     }
 
@@ -97,20 +97,20 @@ impl Left {
     }
 
     /// Checks that the session is fully usable, and that disconnecting ends it.
-    async fn is_gone_on_with(&self, house: &House) {
-        house.call(FULL, "user.jid", Value::Null).await.is(self.jid.clone());
-        let heard = house.listen(FULL, "message").await;
+    async fn is_gone_on_with(&self, host: &TestHost) {
+        host.call(FULL, "user.jid", Value::Null).await.is(self.jid.clone());
+        let heard = host.listen(FULL, "message").await;
         let mut friend = friend("friend").await;
         friend.chat(self.account.jid.clone(), "hello").await.unwrap();
-        assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "hello");
+        assert_eq!(host.heard(FULL, heard).await["payload"]["message"]["body"], "hello");
         let to = friend.jid().to_bare().to_string();
-        house.call(FULL, "chats.send", json!({ "jid": to, "body": "good day" })).await.ok();
+        host.call(FULL, "chats.send", json!({ "jid": to, "body": "good day" })).await.ok();
         friend.wait_body(&self.account.jid, "good day", SOON).await.unwrap();
-        nobody_saw(house, &[&self.sid]).await;
-        house.call(FULL, "connection.disconnect", Value::Null).await.ok();
+        nobody_saw(host, &[&self.sid]).await;
+        host.call(FULL, "connection.disconnect", Value::Null).await.ok();
         // The session has ended, and no other program has begun a new one.
-        house.call(FULL, "user.login", Value::Null).await.fails("other");
-        house.call(FULL, "connection.connected", Value::Null).await.is(false);
+        host.call(FULL, "user.login", Value::Null).await.fails("other");
+        host.call(FULL, "connection.connected", Value::Null).await.is(false);
     }
 }
 
@@ -120,8 +120,8 @@ impl Left {
 async fn a_session_that_somebody_else_began_is_gone_on_with() {
     let left = Left::by_somebody().await;
     let plan = left.plan().await.set("allow_non_roster_messaging", true).set("prebind", true);
-    let house = plan.set("sid", left.sid.clone()).set("rid", left.rid.to_string()).three().start().await;
-    left.is_gone_on_with(&house).await;
+    let host = plan.set("sid", left.sid.clone()).set("rid", left.rid.to_string()).three().start().await;
+    left.is_gone_on_with(&host).await;
 }
 
 /// Row 55.
@@ -132,7 +132,7 @@ async fn a_session_is_fetched_where_there_is_no_password() {
     let (web, path) = web().await;
     web.put(&path, json!({ "jid": left.jid, "sid": left.sid, "rid": left.rid }).to_string());
     let plan = left.plan().await.set("allow_non_roster_messaging", true).set("prebind_url", web.url(&path));
-    let house = plan.three().start().await;
-    left.is_gone_on_with(&house).await;
-    nobody_saw(&house, &[&path]).await;
+    let host = plan.three().start().await;
+    left.is_gone_on_with(&host).await;
+    nobody_saw(&host, &[&path]).await;
 }

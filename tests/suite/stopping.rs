@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{FULL, Plan, SOON, friend, granted};
+use crate::test_host::{FULL, Plan, SOON, friend, granted};
 use crate::trace;
 
 /// Adds a plugin with this setting `behaviour`, which has time to stop.
@@ -13,16 +13,16 @@ fn with_unruly(plan: Plan, behaviour: &str) -> Plan {
 
 /// Settings keepalive. A message that comes while plugins stop is delivered once, by the next host.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
+async fn what_comes_while_plugins_stop_is_told_by_the_next_host() {
     let listens = |entry| granted(entry).set("listens", "message+delayed");
     let plan = with_unruly(Plan::new().await.caller(FULL, listens), "stop-waits-for-word");
-    let house = plan.start().await;
-    let (mut friend, bot) = (friend("late").await, house.account().jid.clone());
-    let heard = house.listen(FULL, "message").await;
+    let host = plan.start().await;
+    let (mut friend, bot) = (friend("late").await, host.account().jid.clone());
+    let heard = host.listen(FULL, "message").await;
     friend.chat(bot.clone(), "before").await.unwrap();
-    assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "before");
-    house.ears().promise("word").await;
-    let house = house
+    assert_eq!(host.heard(FULL, heard).await["payload"]["message"]["body"], "before");
+    host.ears().promise("word").await;
+    let host = host
         .restart_during(async |name, ears| {
             let waits = |line: &trace::Line| line.is("waits for the word", &[("plugin", "unruly")]).then_some(());
             trace::wait("a plugin that stops", name, SOON, waits).await;
@@ -35,28 +35,28 @@ async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
     friend.chat(bot, "after").await.unwrap();
     let mut told = Vec::new();
     while told.last().is_none_or(|last| last != "after") {
-        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let noted = host.call(FULL, "action.noted", Value::Null).await.ok();
         let bodies = noted.as_array().unwrap().iter().map(|event| event["payload"]["message"]["body"].clone());
         told = bodies.collect::<Vec<Value>>();
     }
     assert_eq!(told, ["late", "after"]);
-    house.stop().await;
+    host.stop().await;
 }
 
 /// A plugin handles all events that it received before it stops, including those that it has not begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_heard_is_handled_before_a_plugin_stops() {
     let slow = |entry| granted(entry).limit("handlers", 1).limit("stop", "30 s");
-    let house = with_unruly(Plan::offline().caller(FULL, slow), "stop-lets-go").start().await;
-    let order = house.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
-    house.answer(FULL, "listen.on-and-wait", order).await.ok();
+    let host = with_unruly(Plan::offline().caller(FULL, slow), "stop-lets-go").start().await;
+    let order = host.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
+    host.answer(FULL, "listen.on-and-wait", order).await.ok();
     for number in 1..=3 {
-        house.ears().emit("work", &json!(number)).await;
+        host.ears().emit("work", &json!(number)).await;
     }
-    assert_eq!(house.heard(FULL, order).await["payload"]["json"], 1);
-    assert!(house.ears().heard_nothing(FULL, order), "it handles one after the other");
+    assert_eq!(host.heard(FULL, order).await["payload"]["json"], 1);
+    assert!(host.ears().heard_nothing(FULL, order), "it handles one after the other");
     // The other plugin lets it continue when the host stops, and not before.
-    let ears = house.stop_and_listen().await;
+    let ears = host.stop_and_listen().await;
     for number in 2..=3 {
         assert_eq!(ears.heard(FULL, order).await["payload"]["json"], number);
     }

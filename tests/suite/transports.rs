@@ -7,7 +7,7 @@ use parlor_tests::web::Web;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 
-use crate::house::{FULL, Plan, SOON, friend, prosody};
+use crate::test_host::{FULL, Plan, SOON, friend, prosody};
 
 /// Rows 51, 52.
 /// Settings `bosh_service_url`, `websocket_url`.
@@ -16,20 +16,20 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
     const MANY: usize = 40;
     for transport in Transport::ALL {
         let plan = Plan::new().await.over(transport).await.set("allow_non_roster_messaging", true);
-        let house = plan.three().start().await;
-        let heard = house.listen(FULL, "message").await;
+        let host = plan.three().start().await;
+        let heard = host.listen(FULL, "message").await;
         let mut friend = friend("friend").await;
-        let (bot, to) = (house.account().jid.clone(), friend.jid().to_bare().to_string());
+        let (bot, to) = (host.account().jid.clone(), friend.jid().to_bare().to_string());
         // Two of these exceed what BOSH sends at once, and one exceeds a TLS buffer.
         let long = "x".repeat(60_000);
         for number in 0..MANY {
             let text = if number == 7 { long.clone() } else { format!("<&> {number}") };
-            house.call(FULL, "chats.send", json!({ "jid": to, "body": text })).await.ok();
+            host.call(FULL, "chats.send", json!({ "jid": to, "body": text })).await.ok();
             friend.chat(bot.clone(), &text).await.unwrap();
         }
         for number in 0..MANY {
             let text = if number == 7 { long.clone() } else { format!("<&> {number}") };
-            let said = house.heard(FULL, heard).await["payload"]["message"]["body"].clone();
+            let said = host.heard(FULL, heard).await["payload"]["message"]["body"].clone();
             assert_eq!(said, text, "{transport:?}: {number}");
             let from = |stanza: &Stanza| match stanza {
                 Stanza::Message(message) if message.from.as_ref().is_some_and(|from| from.to_bare() == bot) => {
@@ -41,11 +41,11 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
             assert_eq!(said, text, "{transport:?}: {number}");
         }
         let room = prosody().await.fresh_room().to_string();
-        assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": room })).await.ok()["joined"], true, "{transport:?}");
-        house.call(FULL, "connection.disconnect", Value::Null).await.ok();
-        house.call(FULL, "connection.connected", Value::Null).await.is(false);
-        house.call(FULL, "user.login", Value::Null).await.ok();
-        house.call(FULL, "connection.connected", Value::Null).await.is(true);
+        assert_eq!(host.call(FULL, "rooms.open", json!({ "jid": room })).await.ok()["joined"], true, "{transport:?}");
+        host.call(FULL, "connection.disconnect", Value::Null).await.ok();
+        host.call(FULL, "connection.connected", Value::Null).await.is(false);
+        host.call(FULL, "user.login", Value::Null).await.ok();
+        host.call(FULL, "connection.connected", Value::Null).await.is(true);
     }
 }
 
@@ -57,12 +57,12 @@ async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
     let bomb = format!("<x xmlns='urn:x' xmlns:p='{}'>{}</x>", "u".repeat(254), "<p:a/>".repeat(40_000));
     assert!(bomb.len() < 240 << 10);
     for transport in Transport::ALL {
-        let house = Plan::new().await.over(transport).await.three().start().await;
-        let (heard, lost) = (house.listen(FULL, "message").await, house.listen(FULL, "will-reconnect").await);
-        let disconnected = house.listen(FULL, "disconnected").await;
+        let host = Plan::new().await.over(transport).await.three().start().await;
+        let (heard, lost) = (host.listen(FULL, "message").await, host.listen(FULL, "will-reconnect").await);
+        let disconnected = host.listen(FULL, "disconnected").await;
         let stranger = friend("stranger").await;
-        let to = house.account().jid.clone();
-        let full = house.call(FULL, "user.jid", Value::Null).await.ok();
+        let to = host.account().jid.clone();
+        let full = host.call(FULL, "user.jid", Value::Null).await.ok();
         let full = full.as_str().unwrap();
         let said = [
             format!("<message to='{to}' type='chat'>{bomb}<body>beside it</body></message>"),
@@ -75,7 +75,7 @@ async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
         ];
         let stream = stranger.write_raw(&said.concat()).await.unwrap();
         for (body, is_cut) in [("beside it", true), ("before it", true), ("as news", true), ("after all", false)] {
-            let message = house.heard(FULL, heard).await["payload"]["message"].clone();
+            let message = host.heard(FULL, heard).await["payload"]["message"].clone();
             assert_eq!(
                 (&message["body"], message["cut"].is_string()),
                 (&json!(body), is_cut),
@@ -83,7 +83,7 @@ async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
             );
         }
         for event in [lost, disconnected] {
-            assert!(house.heard_so_far(FULL, event).await.is_empty(), "{transport:?}: the stream was lost");
+            assert!(host.heard_so_far(FULL, event).await.is_empty(), "{transport:?}: the stream was lost");
         }
         drop(stream);
     }
@@ -113,13 +113,13 @@ async fn a_domain_says_where_it_is_on_the_web() {
         let path = format!("/.well-known/{name}");
         web.put(&path, text);
         let plan = Plan::new().await.discovering(transport, &web.host()).set("expose_rid_and_sid", true);
-        let house = plan.three().start().await;
-        house.call(FULL, "connection.connected", Value::Null).await.is(true);
-        let sid = house.call(FULL, "tokens.get", json!({ "name": "sid" })).await.ok();
+        let host = plan.three().start().await;
+        host.call(FULL, "connection.connected", Value::Null).await.is(true);
+        let sid = host.call(FULL, "tokens.get", json!({ "name": "sid" })).await.ok();
         assert_eq!(sid.is_string(), transport == "bosh", "{name}: {sid}");
         web.remove(&path);
     }
-    let house = Plan::new().await.discovering("bosh", &web.host()).unconnected().three().start().await;
-    let error = house.call(FULL, "user.login", Value::Null).await.fails("other").to_string();
+    let host = Plan::new().await.discovering("bosh", &web.host()).unconnected().three().start().await;
+    let error = host.call(FULL, "user.login", Value::Null).await.fails("other").to_string();
     assert!(error.contains("does not say where it speaks XMPP over the web"), "{error}");
 }

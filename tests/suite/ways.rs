@@ -9,7 +9,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::prosody::{ANONYMOUS, HOLDER, Prosody};
 use parlor_tests::server::XmppServer;
 
-use crate::house::SOON;
+use crate::test_host::SOON;
 
 fn account(server: &XmppServer, jid: &str, more: &str) -> String {
     format!(

@@ -32,7 +32,7 @@ use std::process::ExitStatus;
 use parlor_base::atomic::{self, Readers};
 use parlor_base::child::NOWHERE;
 use parlor_base::document::{Document, DocumentError};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::{undeclared, unused};

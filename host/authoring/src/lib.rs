@@ -4,7 +4,7 @@
 //!
 //! **Must not** be part of a host that only runs plugins: `parlor run` calls nothing here.
 //!
-//! **Begin with** [`build::build`], and [`rehearsal`], which lists the steps of a test.
+//! **Begin with** [`build::build`], and [`plugin_test`], which lists the steps of a test.
 
 pub mod build;
-pub mod rehearsal;
+pub mod plugin_test;

@@ -54,13 +54,13 @@ const DRIFT: Duration = Duration::from_secs(1);
 /// A clock jump detector. A jump means that someone or a time server set the clock, or that the machine slept and its
 /// timers with it.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ClockJumpDetector {
     clock: Clock,
     then: Timestamp,
     at: Instant,
 }
 
-impl Watch {
+impl ClockJumpDetector {
     /// Reads the clock for the first time.
     pub fn of(clock: Clock) -> Self {
         Self { clock, then: clock.now(), at: Instant::now() }
@@ -94,7 +94,7 @@ mod tests {
     async fn a_clock_that_is_set_is_noticed_once_and_one_that_runs_is_not() {
         static BY: AtomicI64 = AtomicI64::new(0);
         let clock = Clock::Set { then: Timestamp::UNIX_EPOCH, at: Instant::now(), by: &BY };
-        let mut watch = Watch::of(clock);
+        let mut watch = ClockJumpDetector::of(clock);
         for set in [0_i64, 3600, -7200] {
             tokio::time::sleep(Duration::from_mins(10)).await;
             BY.fetch_add(set, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use toml::{
     value::Datetime,
 };
 
-use crate::harmless::harmless;
+use crate::escape::escape_untrusted;
 use crate::nearest::nearest;
 
 /// The most of a key that is shown, in bytes.
@@ -130,7 +130,7 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
         .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
     // As it is written there, with its quotes.
-    format!("`{}` is there twice{first}; keep one of them, or rename one", harmless(key, LONGEST_KEY))
+    format!("`{}` is there twice{first}; keep one of them, or rename one", escape_untrusted(key, LONGEST_KEY))
 }
 
 /// Finds the earlier place that opened the same table as `header`.

@@ -2,20 +2,19 @@
 //!
 //! **Owns:** the ids of plugins, their instances and files; the names of
 //! permissions; texts that are safe to show; quantities with units; documents in
-//! TOML; files that are written whole; clocks and chance; child processes; queues that many owners share;
+//! TOML; files that are written whole; clocks and random numbers; child processes; queues that many owners share;
 //! what the calls of a plugin cost the host.
 //!
 //! **Must not** know XMPP, the contract or how plugins run. Everything here would make sense in another program.
 //!
-//! **Begin with** [`id`], which most others name, and [`harmless`], through which foreign text passes before anybody sees it.
+//! **Begin with** [`id`], which most others name, and [`escape`], through which foreign text passes before anybody sees it.
 
 pub mod atomic;
-pub mod chance;
 pub mod child;
 pub mod clock;
 pub mod document;
+pub mod escape;
 pub mod fair;
-pub mod harmless;
 pub mod held;
 pub mod id;
 pub mod log_level;
@@ -25,5 +24,6 @@ pub mod permission;
 pub mod quantity;
 pub mod rate;
 pub mod recent;
+pub mod rng;
 pub mod shell;
 pub mod traces;

@@ -10,9 +10,9 @@ use parlor::host::LOCK;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::atomic;
-use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
 use parlor_config::{AccountConfig, Config, ConfigError, Prebind, Settings};
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
 use parlor_runtime::compiler::{self, Layer};
@@ -22,8 +22,8 @@ use parlor_xmpp::{Feature, probe};
 use rustix::fs::statvfs;
 use serde::Serialize;
 
-use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
+use super::target::Target;
 use super::{Ended, status, wait_for};
 
 /// The largest acceptable difference between two clocks, in seconds.
@@ -48,7 +48,7 @@ const UNDER_THE_RULE: &str =
 )]
 pub struct DoctorArgs {
     #[command(flatten)]
-    place: Place,
+    target: Target,
     /// Do not connect to any server.
     #[arg(long)]
     offline: bool,
@@ -100,7 +100,7 @@ impl Findings {
 
     fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
         // An error may have several lines; each is escaped separately.
-        let says: Vec<_> = says.lines().map(|line| harmless(line, LONGEST)).collect();
+        let says: Vec<_> = says.lines().map(|line| escape_untrusted(line, LONGEST)).collect();
         let says = says.join("\n");
         self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
     }
@@ -110,7 +110,7 @@ impl DoctorArgs {
     /// Runs all checks, and prints the findings.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        match self.place.load() {
+        match self.target.load() {
             Err(error) => {
                 let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
                 let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
@@ -268,8 +268,8 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         }
     };
     findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.escaped(), policy.plugins.len()));
-    let desk = Desk::new(config);
-    let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
+    let admin = PluginAdmin::new(config);
+    let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, admin.fit(id, entry))).collect();
     let mut lacking = BTreeMap::new();
     // A disabled plugin needs nothing, and its secrets should not be read.
     for (id, entry) in policy.plugins.iter().filter(|(_, entry)| entry.enabled) {

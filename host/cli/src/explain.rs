@@ -6,13 +6,13 @@ use clap::Args;
 use jid::{BareJid, Jid};
 use parlor::control::client::{Client, ClientError, escaped};
 use parlor::control::views::{Answer, Denied, Plugin, Record};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_config::Config;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::approved;
 use parlor_plugins::components::Components;
-use parlor_plugins::desk::Desk;
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::api::acts_for;
 use parlor_runtime::explain::Explained;
@@ -22,8 +22,8 @@ use parlor_session::permissions::{Decision, EventRule, Grants, Scope};
 use serde::Serialize;
 
 use super::Ended;
-use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, moment, print, print_json};
+use super::target::{self, Target};
 
 /// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub struct ExplainArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// The whole output.
@@ -122,13 +122,13 @@ struct About {
 impl ExplainArgs {
     /// Prints the explanation.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
-        let entry = &Desk::new(&config).entry(&self.plugin)?;
+        let config = self.target.load()?;
+        let entry = &PluginAdmin::new(&config).entry(&self.plugin)?;
         let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
-        let question = question.map_err(|error| Ended::Usage(harmless(&error.to_string(), 4 << 10)))?;
+        let question = question.map_err(|error| Ended::Usage(escape_untrusted(&error.to_string(), 4 << 10)))?;
         let (manifest, trouble) = match approved::look(&self.plugin, entry, &Components::new(&config.data)) {
             Ok(examined) => (Some(examined.manifest), None),
-            Err(unfit) => (None, Some(harmless(&unfit.to_string(), 4 << 10))),
+            Err(unfit) => (None, Some(escape_untrusted(&unfit.to_string(), 4 << 10))),
         };
         let manifest = manifest.as_deref();
         let host = self.host(&config)?;
@@ -169,7 +169,7 @@ impl ExplainArgs {
 
     /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
     fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
-        let Some(host) = place::host(config)? else { return Ok(None) };
+        let Some(host) = target::host(config)? else { return Ok(None) };
         let plugins = named(host.get(&format!("/v1/plugins/{}", self.plugin)))?;
         Ok(Some((host, plugins)))
     }

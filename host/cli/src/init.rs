@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
 use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
-use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_config::{Config, Endpoint, LinkSettings, Overrides};
 use parlor_https::trust::client_config;
 use parlor_xmpp::{ConnectError, Pins, RegisterError, probe, random_password, register};
@@ -18,8 +18,8 @@ use toml::Value;
 
 use super::ask::Terminal;
 use super::doctor::feature_lines;
-use super::place::is_own;
 use super::show::print;
+use super::target::is_own;
 use super::wait_for;
 
 /// The policy file, beside `parlor.toml`.

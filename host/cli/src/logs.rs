@@ -7,12 +7,12 @@ use clap::{Args, ValueEnum};
 use parlor::control::client::ClientError;
 use parlor::control::lines::SAYS;
 use parlor::control::views::Line;
-use parlor_base::harmless::with_line_ends;
+use parlor_base::escape::with_line_ends;
 use parlor_base::id::PluginId;
 
 use super::Ended;
-use super::place::{self, Place};
 use super::show::{Mark, Put as _, for_terminal, marked, moment, plain_json};
+use super::target::{self, Target};
 
 /// The arguments of `parlor logs`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub struct LogsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -62,8 +62,8 @@ impl Level {
 impl LogsArgs {
     /// Prints the lines.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_look()?;
-        let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let config = self.target.load_to_look()?;
+        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut target = format!("/v1/logs?lines={}&follow={}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {
             // With a mistyped name it would wait forever. A removed plugin may still have lines.

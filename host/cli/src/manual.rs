@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 
 use super::Ended;
@@ -175,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("parlor.bash");
         std::fs::write(&file, completions(Shell::Bash)).unwrap();
-        let script = r#"parlor() { [ "$*" = "plugin list --names" ] && printf '%s\n' echo parrot; }
+        let script = r#"parlor() { [ "$*" = "plugin list --names" ] && printf '%s\n' echo repeat; }
             source "$0"; COMP_WORDS=(parlor "$@"); COMP_CWORD=$#
             _parlor parlor "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf '%s\n' "${COMPREPLY[@]}""#;
         let output = std::process::Command::new("bash").args(["-c", script]).arg(file).args(words).output().unwrap();
@@ -186,9 +186,9 @@ mod tests {
     #[test]
     fn bash_completes_the_id_of_a_plugin_where_one_is_asked_for() {
         assert_eq!(offered(&["plugin", "remove", "e"]), ["echo"]);
-        assert_eq!(offered(&["status", "pa"]), ["parrot"]);
+        assert_eq!(offered(&["status", "re"]), ["repeat"]);
         let all = offered(&["explain", ""]);
-        assert!(["echo", "parrot", "--json"].iter().all(|word| all.iter().any(|one| one == word)), "{all:?}");
+        assert!(["echo", "repeat", "--json"].iter().all(|word| all.iter().any(|one| one == word)), "{all:?}");
         // These take a new name, a folder, or a command, but no plugin id.
         for words in [&["plugin", "new", "e"][..], &["plugin", "test", "e"], &["doctor", "e"], &["plugin", "ec"]] {
             assert!(!offered(words).contains(&"echo".to_owned()), "{words:?}");

@@ -4,18 +4,18 @@ use clap::Args;
 use parlor::control::views::Status;
 
 use super::Ended;
-use super::place::{self, Place};
 use super::show::{print, print_json, width};
 use super::status::screen;
+use super::target::{self, Target};
 
 /// The arguments of `parlor reload`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reads parlor.toml and plugins.toml, and does what they say now: new accounts log in, those that are gone leave, settings count at once, and accounts that have failed are tried again. An account loses its connection only where it leads elsewhere:\njid, server, transport, tls, ca_file, certificates, authentication, or an address in its settings. Its password, allow_plain, channel_binding, keep_unsent and ping_interval count from its next connection; data, plugins, log and watch when the host is started again.\n\nExamples:\n  parlor reload           shows the house afterwards\n  parlor reload --json    the same for programs\n\nExit codes: 0 done, 1 failed, and nothing that was wrong counts, 2 wrong usage, 4 no host runs"
+    after_help = "Reads parlor.toml and plugins.toml, and does what they say now: new accounts log in, those that are gone leave, settings count at once, and accounts that have failed are tried again. An account loses its connection only where it leads elsewhere:\njid, server, transport, tls, ca_file, certificates, authentication, or an address in its settings. Its password, allow_plain, channel_binding, keep_unsent and ping_interval count from its next connection; data, plugins, log and watch when the host is started again.\n\nExamples:\n  parlor reload           shows the host afterwards\n  parlor reload --json    the same for programs\n\nExit codes: 0 done, 1 failed, and nothing that was wrong counts, 2 wrong usage, 4 no host runs"
 )]
 pub struct ReloadArgs {
     #[command(flatten)]
-    place: Place,
+    target: Target,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -24,8 +24,8 @@ pub struct ReloadArgs {
 impl ReloadArgs {
     /// Tells the host, and shows the result.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
-        let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let config = self.target.load()?;
+        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let status: Status = host.post("/v1/configure")?;
         if self.json { print_json(&status) } else { print(&screen(&status, width())) }
     }

@@ -15,7 +15,7 @@ use parlor::control::chat::Chat;
 use parlor::control::lines::Lines;
 use parlor::control::lines::SAYS;
 use parlor::control::metrics::Metrics;
-use parlor::control::server::{Control, House, ORDERS, Order};
+use parlor::control::server::{Control, HostHandle, ORDERS, Order};
 use parlor::host::Host;
 use parlor::memory;
 use parlor::systemd::Notifier;
@@ -41,8 +41,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::Ended;
-use super::place::{Place, is_own_house};
 use super::show::is_for_eyes;
+use super::target::{Target, is_own_host};
 use crate::traces::Collector;
 
 /// How many task polls the runtime runs before it checks timers, sockets and new tasks.
@@ -64,7 +64,7 @@ const WAITING_LINES: usize = 4_096;
 )]
 pub struct Run {
     #[command(flatten)]
-    place: Place,
+    target: Target,
     /// The log filter, such as `info` or `parlor=debug`, instead of the configuration's `log`. Libraries that see the
     /// stream never log below `info`, since they would reveal it.
     #[arg(long)]
@@ -102,11 +102,11 @@ impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
         leave_no_core()?;
-        self.place.is_named_policy_there()?;
-        let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
-        let config = Config::load(&self.place.config, &overrides)?;
-        is_own_house(&config)?;
-        let written = ConfigFile::of(&self.place.config, overrides);
+        self.target.is_named_policy_there()?;
+        let overrides = Overrides { log: self.log, settings: self.settings, ..self.target.overrides() };
+        let config = Config::load(&self.target.config, &overrides)?;
+        is_own_host(&config)?;
+        let written = ConfigFile::of(&self.target.config, overrides);
         let lines = Lines::default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("parlor")
@@ -164,7 +164,7 @@ async fn stand(
 ) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
-    // Watch the files before reading them, to miss no change.
+    // FileWatcher the files before reading them, to miss no change.
     let mut files = Files::of(&config, written);
     let start = async {
         if compile_first {
@@ -178,7 +178,7 @@ async fn stand(
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
-    let mut control = Control::start(House { host: Arc::clone(&host), lines, orders: orders.clone() })?;
+    let mut control = Control::start(HostHandle { host: Arc::clone(&host), lines, orders: orders.clone() })?;
     let metrics = match metrics {
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,

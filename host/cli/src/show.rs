@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 
 use anyhow::Context as _;
-use parlor_base::harmless::{Reader, harmless};
+use parlor_base::escape::{Reader, escape_untrusted};
 use parlor_base::permission::Risk;
 use serde::Serialize;
 
@@ -38,13 +38,13 @@ fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\x1b') {
-        line.push_str(&harmless(&rest[..at], usize::MAX));
+        line.push_str(&escape_untrusted(&rest[..at], usize::MAX));
         let mark = MARKS.iter().find(|mark| rest[at..].starts_with(**mark));
         let end = at + mark.map_or(1, |mark| mark.len());
-        line.push_str(&mark.map_or_else(|| harmless(&rest[at..end], usize::MAX), ToString::to_string));
+        line.push_str(&mark.map_or_else(|| escape_untrusted(&rest[at..end], usize::MAX), ToString::to_string));
         rest = &rest[end..];
     }
-    line + &harmless(rest, usize::MAX)
+    line + &escape_untrusted(rest, usize::MAX)
 }
 
 /// Prints a text and a line end. A reader that closed the pipe is no error: the command continues, and its exit code
@@ -58,7 +58,7 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Escapes each line of a text.
 pub(super) fn harmless_lines(text: &str) -> String {
-    text.lines().map(|line| harmless(line, usize::MAX)).collect::<Vec<_>>().join("\n")
+    text.lines().map(|line| escape_untrusted(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Escapes the text of an error, which may quote an unapproved file. All lines but the first are indented, so that none
@@ -92,7 +92,7 @@ pub(super) fn plain_json(json: &str) -> String {
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     // Escape before measuring, and also line breaks.
     let rows: Vec<Vec<_>> =
-        rows.iter().map(|row| row.iter().map(|cell| harmless(cell, usize::MAX)).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| escape_untrusted(cell, usize::MAX)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|cell| cell.len())).max().unwrap_or(0)
@@ -121,7 +121,7 @@ pub(super) fn width() -> usize {
 /// commands in backticks, which people copy.
 pub(super) fn wrapped(sentence: &str, width: usize) -> String {
     // Escape before measuring.
-    let sentence = harmless(sentence, usize::MAX);
+    let sentence = escape_untrusted(sentence, usize::MAX);
     let (mut text, mut column, mut is_command) = (String::new(), 0, false);
     let parts = sentence.split_inclusive(|one: char| {
         is_command ^= one == '`';

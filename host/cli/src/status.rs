@@ -6,28 +6,28 @@ use std::time::Duration;
 use clap::Args;
 use parlor::control::VERSION;
 use parlor::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
 use parlor_config::Config;
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 use serde::Serialize;
 
 use super::Ended;
-use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
+use super::target::{self, Target};
 
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
     plugin: Option<PluginId>,
     #[command(flatten)]
-    place: Place,
+    target: Target,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -36,7 +36,7 @@ pub struct StatusArgs {
 impl StatusArgs {
     /// Queries the host, and shows the answer; without a host, it shows what the files say.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_look()?;
+        let config = self.target.load_to_look()?;
         let (running, ills) = match &self.plugin {
             None => {
                 let status = of(&config)?;
@@ -65,8 +65,8 @@ impl StatusArgs {
 /// Returns one plugin on each of its accounts, and whether a host runs.
 fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
     // Fails if there is no plugin of this id.
-    Desk::new(config).entry(id)?;
-    if let Some(host) = place::host(config)? {
+    PluginAdmin::new(config).entry(id)?;
+    if let Some(host) = target::host(config)? {
         return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
     }
     let mut plugins = stopped(config, &Policy::load(&config.plugins)?).plugins;
@@ -113,7 +113,7 @@ fn used(limit: &Limit) -> String {
 
 /// Returns the status of the host in this place, running or not.
 pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
-    match place::host(config)? {
+    match target::host(config)? {
         Some(host) => Ok(host.get("/v1/status")?),
         None => Ok(stopped(config, &Policy::load(&config.plugins)?)),
     }
@@ -127,7 +127,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         connection: "unknown".to_owned(),
         reason: None,
     });
-    let (desk, mut plugins) = (Desk::new(config), Vec::new());
+    let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
         let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
         plugins.extend(chosen.map(|account| Plugin {
@@ -136,7 +136,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
-            version: desk.version(id, entry).map(|version| version.to_string()),
+            version: admin.version(id, entry).map(|version| version.to_string()),
             digest: entry.digest.to_string(),
             source: entry.source.to_string(),
             record: None,

@@ -1,17 +1,17 @@
 //! Notifies the running host of a changed policy or a restart, and reports the result.
 
 use parlor::control::views::{Plugin, Status};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::Config;
 use serde::Serialize;
 
 use super::show::Put as _;
-use super::{Ended, place};
+use super::{Ended, target};
 
 /// The result of a change.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct ChangeResult {
     /// Whether the host applied it: `applied`, `stopped` (no host runs) or `elsewhere` (the host uses another policy).
     pub(super) host: &'static str,
     /// The changed plugins, in their new state.
@@ -21,32 +21,32 @@ pub(super) struct Told {
 }
 
 /// Lets the host reload its policy, if one runs, and returns the new state of these plugins.
-pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
-    let Some(host) = place::host(config)? else {
+pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<ChangeResult> {
+    let Some(host) = target::host(config)? else {
         let sentence = "the host is stopped; it counts when it starts".to_owned();
-        return Ok(Told { host: "stopped", plugins: Vec::new(), sentence });
+        return Ok(ChangeResult { host: "stopped", plugins: Vec::new(), sentence });
     };
     let before: Status = host.get("/v1/status")?;
-    if !place::is_its_policy(&before, config) {
+    if !target::is_its_policy(&before, config) {
         let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.escaped());
-        return Ok(Told { host: "elsewhere", plugins: Vec::new(), sentence });
+        return Ok(ChangeResult { host: "elsewhere", plugins: Vec::new(), sentence });
     }
     Ok(applied(host.post("/v1/reload")?, ids))
 }
 
 /// Lets the host restart a plugin from the file that it already has, and returns the plugin's new state.
-pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<Told> {
-    let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<ChangeResult> {
+    let host = target::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
     Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id]))
 }
 
-fn applied(status: Status, ids: &[&PluginId]) -> Told {
+fn applied(status: Status, ids: &[&PluginId]) -> ChangeResult {
     let is_meant = |plugin: &Plugin| ids.iter().any(|id| id.as_str() == plugin.id);
     let plugins: Vec<_> = status.plugins.into_iter().filter(is_meant).collect();
-    Told { host: "applied", plugins, sentence: "the running host has applied it".to_owned() }
+    ChangeResult { host: "applied", plugins, sentence: "the running host has applied it".to_owned() }
 }
 
-impl Told {
+impl ChangeResult {
     /// Describes the result.
     pub(super) fn show(&self) -> String {
         let mut text = self.sentence.clone();

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
 use super::name::AccountName;
@@ -15,7 +15,7 @@ use super::settings::SettingError;
 
 /// A place in a file that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1.
@@ -24,7 +24,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.escaped(), self.line, self.column)
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A place in the file.
-    File(Place),
+    File(FilePosition),
     /// A flag, as it is typed, such as `--log`.
     Flag(&'static str),
     /// An environment variable.
@@ -112,7 +112,7 @@ pub enum ConfigError {
     #[error("{at}: {reason}")]
     Syntax {
         /// The place of the error.
-        at: Place,
+        at: FilePosition,
         /// The message of the parser.
         reason: String,
     },
@@ -120,7 +120,7 @@ pub enum ConfigError {
     #[error("{at}: unknown key {key:?} {within}{}", known_instead(*nearest, known))]
     Unknown {
         /// The place of the key.
-        at: Place,
+        at: FilePosition,
         /// The unknown key.
         key: String,
         /// The table, as in `in [account.main]` or `at the top of the file`.
@@ -134,7 +134,7 @@ pub enum ConfigError {
     #[error("{at}: {key} must be {expected}, not {found}")]
     WrongType {
         /// The place of the value.
-        at: Place,
+        at: FilePosition,
         /// The key of the value.
         key: String,
         /// The expected type.
@@ -146,7 +146,7 @@ pub enum ConfigError {
     #[error("{at}: an account needs a name: write [account.main] in place of [account]")]
     NamelessAccount {
         /// The place of the account's `jid`.
-        at: Place,
+        at: FilePosition,
     },
     /// A setting is among the keys of an account.
     #[error(
@@ -154,7 +154,7 @@ pub enum ConfigError {
     )]
     SettingOfAccount {
         /// The place of the setting.
-        at: Place,
+        at: FilePosition,
         /// The setting.
         key: &'static str,
         /// The account.
@@ -164,7 +164,7 @@ pub enum ConfigError {
     #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]
     BadAccountName {
         /// The place of the name.
-        at: Place,
+        at: FilePosition,
         /// The invalid name.
         name: String,
     },
@@ -175,7 +175,7 @@ pub enum ConfigError {
     #[error("{at}: the account {account} has no jid: write one, such as jid = \"bot@example.org\"")]
     NoJid {
         /// The place of the account.
-        at: Place,
+        at: FilePosition,
         /// The account.
         account: AccountName,
     },
@@ -183,7 +183,7 @@ pub enum ConfigError {
     #[error("{at}: {jid:?} is not the JID of an account ({reason}): write one, such as \"bot@example.org\"")]
     BadJid {
         /// The place of the JID.
-        at: Place,
+        at: FilePosition,
         /// The invalid JID.
         jid: String,
         /// Why it is invalid.
@@ -195,7 +195,7 @@ pub enum ConfigError {
     )]
     SameJid {
         /// The place of the second account.
-        at: Place,
+        at: FilePosition,
         /// The first account.
         first: AccountName,
         /// The second account.
@@ -207,7 +207,7 @@ pub enum ConfigError {
     )]
     NoPassword {
         /// The place of the account.
-        at: Place,
+        at: FilePosition,
         /// The account.
         account: AccountName,
         /// The environment variable that could hold the password.
@@ -217,7 +217,7 @@ pub enum ConfigError {
     #[error("{at}: the account {account} cannot go on with a session that somebody else began: {reason}")]
     Prebind {
         /// The place of the account.
-        at: Place,
+        at: FilePosition,
         /// The account.
         account: AccountName,
         /// The missing or invalid part.
@@ -227,7 +227,7 @@ pub enum ConfigError {
     #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.escaped())]
     NoPasswordFile {
         /// The place of the key.
-        at: Place,
+        at: FilePosition,
         /// The password file.
         file: PathBuf,
         /// The error of the system.
@@ -237,7 +237,7 @@ pub enum ConfigError {
     #[error("{at}: {second} stands beside {first}: keep one of them")]
     TwoPasswords {
         /// The place of the second source.
-        at: Place,
+        at: FilePosition,
         /// The key of the first source.
         first: &'static str,
         /// The key of the second source.
@@ -250,13 +250,13 @@ pub enum ConfigError {
     )]
     LiteralPassword {
         /// The place of the password.
-        at: Place,
+        at: FilePosition,
     },
     /// A server is invalid.
     #[error("{at}: {server:?} is no server ({reason}): write a host, or host:port, such as \"xmpp.example.org:5222\"")]
     BadServer {
         /// The place of the server.
-        at: Place,
+        at: FilePosition,
         /// The invalid server.
         server: String,
         /// Why it is invalid.
@@ -266,7 +266,7 @@ pub enum ConfigError {
     #[error("{at}: {key} = {url:?} cannot be used: {reason}")]
     BadUrl {
         /// The place of the account's section.
-        at: Place,
+        at: FilePosition,
         /// The setting with the address.
         key: &'static str,
         /// The address; `…` if it is a secret.
@@ -280,7 +280,7 @@ pub enum ConfigError {
     )]
     BadTls {
         /// The place of the value.
-        at: Place,
+        at: FilePosition,
         /// The unknown mode.
         found: String,
     },
@@ -288,7 +288,7 @@ pub enum ConfigError {
     #[error("{at}: transport = {found:?} does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"")]
     BadTransport {
         /// The place of the value.
-        at: Place,
+        at: FilePosition,
         /// The unknown transport.
         found: String,
     },
@@ -296,7 +296,7 @@ pub enum ConfigError {
     #[error("{at}: channel_binding = {found:?} does not exist: write \"auto\", \"required\" or \"never\"")]
     BadChannelBinding {
         /// The place of the value.
-        at: Place,
+        at: FilePosition,
         /// The unknown mode.
         found: String,
     },
@@ -304,7 +304,7 @@ pub enum ConfigError {
     #[error("{at}: channel_binding = \"required\" contradicts {reason}")]
     NeverBound {
         /// The place of the key `channel_binding`.
-        at: Place,
+        at: FilePosition,
         /// The other side of the contradiction, and the remedy.
         reason: &'static str,
     },
@@ -312,7 +312,7 @@ pub enum ConfigError {
     #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.escaped())]
     NoPemFile {
         /// The place of the key.
-        at: Place,
+        at: FilePosition,
         /// The key of the account that names the file.
         key: &'static str,
         /// The missing file.
@@ -324,7 +324,7 @@ pub enum ConfigError {
     #[error("{at}: {key} has to be a time such as \"10 min\" or \"1 h\"")]
     BadDuration {
         /// The place of the value.
-        at: Place,
+        at: FilePosition,
         /// The key of the value.
         key: &'static str,
     },
@@ -334,7 +334,7 @@ pub enum ConfigError {
     )]
     NoCertificate {
         /// The place of the account.
-        at: Place,
+        at: FilePosition,
     },
     /// The account has a certificate, but its setting `authentication` does not use it.
     #[error(
@@ -342,13 +342,13 @@ pub enum ConfigError {
     )]
     IdleCertificate {
         /// The place of the certificate.
-        at: Place,
+        at: FilePosition,
     },
     /// Other users can read the private key.
     #[error("{at}: others on this machine may read the key {file}: chmod 600 {}", shell_word(&file.to_string_lossy()), file = file.escaped())]
     OpenKey {
         /// The place of the key `certificate_key`.
-        at: Place,
+        at: FilePosition,
         /// The file with the private key.
         file: PathBuf,
     },

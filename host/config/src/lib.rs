@@ -33,7 +33,7 @@ use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
-pub use error::{ConfigError, Origin, Place};
+pub use error::{ConfigError, FilePosition, Origin};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
 pub use name::{AccountName, BadAccountName};
 pub use settings::{

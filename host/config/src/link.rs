@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jid::Jid;
 use parlor_base::atomic::is_open;
-use parlor_base::harmless::shell_word;
+use parlor_base::escape::shell_word;
 
 use super::endpoint::{Endpoint, WebUrl};
 use crate::url::Url;

@@ -8,7 +8,7 @@ use parlor_base::nearest::nearest;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, FilePosition};
 
 /// A parsed configuration file.
 pub(crate) struct Document<'a> {
@@ -19,14 +19,14 @@ pub(crate) struct Document<'a> {
 impl<'a> Document<'a> {
     pub(crate) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
         let read = document::Document::parse(text).map_err(|error| ConfigError::Syntax {
-            at: Place { file: file.to_owned(), line: error.line, column: error.column },
+            at: FilePosition { file: file.to_owned(), line: error.line, column: error.column },
             reason: error.message,
         })?;
         Ok(Self { file, read })
     }
 
     pub(crate) fn top(&self) -> Section<'_> {
-        let at = Place { file: self.file.to_owned(), line: 1, column: 1 };
+        let at = FilePosition { file: self.file.to_owned(), line: 1, column: 1 };
         Section { file: self.file, path: String::new(), at, read: self.read.root() }
     }
 }
@@ -35,7 +35,7 @@ impl<'a> Document<'a> {
 #[derive(Debug, Clone)]
 pub struct Written<T> {
     pub value: T,
-    pub at: Place,
+    pub at: FilePosition,
 }
 
 /// One table of the file.
@@ -44,7 +44,7 @@ pub struct Section<'a> {
     /// Its path, such as `account.main`, short enough for display; empty at the top.
     path: String,
     /// The place where it begins.
-    pub at: Place,
+    pub at: FilePosition,
     read: document::Section<'a>,
 }
 
@@ -85,18 +85,18 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the place of this key, if it is present.
-    pub fn place_of(&self, key: &str) -> Option<Place> {
+    pub fn place_of(&self, key: &str) -> Option<FilePosition> {
         self.read.get(key).map(|node| self.place(node.position()))
     }
 
     /// Returns the place of this key, if its value is a string.
-    pub fn place_of_text(&self, key: &str) -> Option<Place> {
+    pub fn place_of_text(&self, key: &str) -> Option<FilePosition> {
         let node = self.read.get(key)?;
         node.written().as_str().map(|_| self.place(node.position()))
     }
 
     /// Returns the first key that is not in `known`.
-    pub fn other_than(&self, known: &[&str]) -> Option<(&'a str, Place)> {
+    pub fn other_than(&self, known: &[&str]) -> Option<(&'a str, FilePosition)> {
         let node = self.read.entries().find(|node| !known.contains(&node.key()))?;
         Some((node.key(), self.place(node.position())))
     }
@@ -153,8 +153,8 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
-    fn place(&self, Position { line, column }: Position) -> Place {
-        Place { file: self.file.to_owned(), line, column }
+    fn place(&self, Position { line, column }: Position) -> FilePosition {
+        FilePosition { file: self.file.to_owned(), line, column }
     }
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_config::url::{Url, UrlError};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -247,7 +247,7 @@ async fn follow(
         if redirects.len() == REDIRECTS {
             return Err(FetchError::TooManyRedirects { url: url.clone() });
         }
-        let bad = |cause| FetchError::BadRedirect { url: here.clone(), to: harmless(to, SHOWN), cause };
+        let bad = |cause| FetchError::BadRedirect { url: here.clone(), to: escape_untrusted(to, SHOWN), cause };
         let next = here.to(to).map_err(bad)?;
         redirects.push(next);
     }
@@ -286,7 +286,7 @@ async fn ask(
     let head = wire.head().await.map_err(broken)?;
     let mut answer = Answer {
         status: head.status,
-        reason: harmless(&head.reason, SHOWN),
+        reason: escape_untrusted(&head.reason, SHOWN),
         headers: head.headers.clone(),
         body: Vec::new(),
         from: url.clone(),
@@ -298,7 +298,7 @@ async fn ask(
     answer.body = wire.body(&head, most).await.map_err(|error| match error {
         NoBody::TooLarge => FetchError::TooLarge { url: url.clone(), most },
         NoBody::Compressed(encoding) => {
-            FetchError::Compressed { url: url.clone(), encoding: harmless(&encoding, SHOWN) }
+            FetchError::Compressed { url: url.clone(), encoding: escape_untrusted(&encoding, SHOWN) }
         }
         NoBody::Broken(cause) => broken(cause),
     })?;

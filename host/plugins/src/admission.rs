@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
@@ -289,7 +289,7 @@ pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result
 fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     let lacks = |(name, setting): &(&String, &Setting)| setting.required && !entry.settings.0.contains_key(*name);
     let Some((name, setting)) = manifest.settings.iter().find(lacks) else { return Ok(()) };
-    let about = harmless(&setting.description, LONGEST_ABOUT);
+    let about = escape_untrusted(&setting.description, LONGEST_ABOUT);
     Err(Refusal::Unset { id: id.clone(), name: name.clone(), about })
 }
 

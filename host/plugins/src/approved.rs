@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::{AccountName, Settings};
 use semver::Version;
@@ -35,7 +35,7 @@ pub enum Unfit {
     },
     /// The installed file is in the component store, but cannot be read.
     #[error("{path}, which was installed as {id}, cannot be read ({cause}): run parlor as the user that the host runs as, or take it away and get it again by `parlor plugin update {id}`", path = path.escaped())]
-    Kept {
+    KeptVersion {
         /// The plugin's id.
         id: PluginId,
         /// The path in the component store.
@@ -153,7 +153,7 @@ pub fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result
             Some(Unfit::Altered { id: id.clone(), path, approved, found })
         }
         Err(ReadError::File { path, cause }) if cause.kind() != ErrorKind::NotFound => {
-            Some(Unfit::Kept { id: id.clone(), path, cause })
+            Some(Unfit::KeptVersion { id: id.clone(), path, cause })
         }
         Err(_) => None,
     };

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::Digest;
 use parlor_session::permissions::table;
 use semver::Version;
@@ -276,7 +276,7 @@ struct Found<'b> {
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> ComponentError {
-    ComponentError::Malformed { offset: error.offset(), reason: harmless(error.message(), LONGEST_REASON) }
+    ComponentError::Malformed { offset: error.offset(), reason: escape_untrusted(error.message(), LONGEST_REASON) }
 }
 
 fn at_most(count: usize, most: usize, what: &'static str) -> Result<(), ComponentError> {
@@ -422,7 +422,7 @@ impl<'b> Found<'b> {
 fn language(producers: ProducersSectionReader<'_>) -> Option<String> {
     let field = producers.into_iter().map_while(Result::ok).find(|field| field.name == LANGUAGE)?;
     let named = field.values.into_iter().map_while(Result::ok).take(MAX_LANGUAGES);
-    let named: Vec<_> = named.map(|value| harmless(value.name, LONGEST_LANGUAGE)).collect();
+    let named: Vec<_> = named.map(|value| escape_untrusted(value.name, LONGEST_LANGUAGE)).collect();
     Some(named.join(", ")).filter(|named| !named.trim().is_empty())
 }
 

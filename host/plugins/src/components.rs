@@ -33,7 +33,7 @@ pub struct Components {
 
 /// A version that a plugin has or had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct KeptVersion {
     /// The version number.
     pub version: Version,
     /// The digest of its file.
@@ -100,7 +100,7 @@ impl Components {
     }
 
     /// Returns the versions that a plugin had, in order of installation; none if the file cannot be parsed.
-    pub fn versions(&self, id: &PluginId) -> io::Result<Vec<Kept>> {
+    pub fn versions(&self, id: &PluginId) -> io::Result<Vec<KeptVersion>> {
         match fs::read(self.versions_of(id)) {
             Ok(json) => Ok(serde_json::from_slice(&json).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -111,7 +111,7 @@ impl Components {
     /// Records a version of a plugin after `present`, the one that it replaces, so that a rollback leads there. A
     /// version that is already recorded keeps its position. If there are too many, the oldest are dropped, but never
     /// `present` or the new one.
-    pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
+    pub fn note(&self, id: &PluginId, version: KeptVersion, present: Option<&Digest>) -> io::Result<()> {
         let (mut all, new) = (self.versions(id)?, version.digest);
         if all.iter().any(|kept| kept.digest == new) {
             return Ok(());
@@ -135,7 +135,7 @@ impl Components {
         self.write_versions(id, &all)
     }
 
-    fn write_versions(&self, id: &PluginId, all: &[Kept]) -> io::Result<()> {
+    fn write_versions(&self, id: &PluginId, all: &[KeptVersion]) -> io::Result<()> {
         atomic::make_private_folder(&self.versions)?;
         atomic::write(&self.versions_of(id), &serde_json::to_vec_pretty(all)?, Readers::Owner)
     }
@@ -177,9 +177,9 @@ impl Components {
 mod tests {
     use super::*;
 
-    fn kept(bytes: &[u8], minor: u64) -> Kept {
+    fn kept(bytes: &[u8], minor: u64) -> KeptVersion {
         let (digest, source) = (Digest::of(bytes), "x".to_owned());
-        Kept {
+        KeptVersion {
             version: Version::new(0, minor, 0),
             digest,
             source,

@@ -5,14 +5,14 @@
 //!
 //! **Must not** run code of a plugin, and has no engine for it.
 //!
-//! **Begin with** [`admission`], which decides. [`desk`] carries out what an owner asks for, and [`approved`] reads the file that
+//! **Begin with** [`admission`], which decides. [`admin`] carries out what an owner asks for, and [`approved`] reads the file that
 //! the owner approved: no other bytes are parsed.
 
+pub mod admin;
 pub mod admission;
 pub mod approved;
 pub mod component;
 pub mod components;
-pub mod desk;
 pub mod limits;
 pub mod manifest;
 pub mod policy;

@@ -264,10 +264,10 @@ fn permission(node: &Node<'_>) -> Result<Permission, DocumentError> {
 }
 
 fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentError> {
-    let wish = example(permission);
+    let request = example(permission);
     let section = node.section().map_err(|_| {
         let key = node.key();
-        node.error(format!("`{key}` has to be a table with a reason: {{ scope = {wish}, reason = \"…\" }}"))
+        node.error(format!("`{key}` has to be a table with a reason: {{ scope = {request}, reason = \"…\" }}"))
     })?;
     section.allow(&keys::of("permissions"))?;
     let reason = section.require("reason", "say to the owner why the plugin needs it")?.sentence(MAX_REASON)?;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use parlor_base::atomic::{self, Readers};
-use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::PluginId;
 use parlor_base::shell::{ASKS_NOBODY, Shell};
 use serde_json::{Value, json};

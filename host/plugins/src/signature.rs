@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use minisign_verify::{PublicKey, Signature};
 use parlor_base::document::{DocumentError, Section};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The maximum length of a signer's comment as shown, in bytes.
@@ -80,7 +80,7 @@ pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result
     for (name, key) in keys {
         match (key.public.verify(bytes, &signature, true), key.ended(today)) {
             (Ok(()), None) => {
-                let comment = harmless(signature.trusted_comment(), LONGEST_COMMENT);
+                let comment = escape_untrusted(signature.trusted_comment(), LONGEST_COMMENT);
                 return Ok(Signer { key: name.clone(), comment });
             }
             (Ok(()), Some(until)) => expired = expired.or(Some(SignatureError::Expired { name: name.clone(), until })),

@@ -24,10 +24,10 @@ mod worker;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use parlor_base::chance::Chance;
-use parlor_base::clock::{Clock, Watch};
+use parlor_base::clock::{Clock, ClockJumpDetector};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
+use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::Session;
 use parlor_session::router::{Names, Router};
@@ -88,7 +88,7 @@ impl Account {
             own: config.link.jid.to_bare(),
             router: Router::default(),
             clock,
-            chance: Chance::beside(clock),
+            rng: RandomSource::beside(clock),
             data: store.data(clock),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings.clone()),
@@ -105,7 +105,7 @@ impl Account {
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
-            watch: Watch::of(clock),
+            watch: ClockJumpDetector::of(clock),
             settings: config.link,
             written: config.settings,
             keepers: Keepers::new(store, &shared.own),
@@ -120,7 +120,7 @@ impl Account {
             owner_requests: requests,
             outbox: Outbox::default(),
             in_question: None,
-            hears_nobody: false,
+            is_draining: false,
             quiet: Alarm::new(),
             effects: Vec::new(),
         };

@@ -1,11 +1,14 @@
 //! Catch-up: delivering missed messages from archives (XEP-0313), the account's and those of the rooms that the account
 //! is in, to plugins whose manifest says `catch_up`.
 //!
-//! Missed messages are those after the last one that the plugin has handled (`books`). They came while the host was
+//! Missed messages are those after the last one that the plugin has handled (`progress`). They came while the host was
 //! down, after a connection loss without resumption, while the account was out of the room, or while the plugin was
 //! down. They are delivered as delayed `message` events to subscriptions that want those, and only as far as the
 //! plugin's grants allow. The account's task delivers them between two events, so that nothing is delivered twice
-//! (`router/told`). Among the last messages before that point, those that a stream did not bring count as missed too.
+//! (`router/delivery`). Among the last messages before that point, those that a stream did not bring count as missed too.
+
+pub(crate) mod archive_progress;
+mod progress;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_session::permissions::Granted;
 use parlor_session::position::{Archive, Position};
-use parlor_session::router::Place;
+use parlor_session::router::ArchivePlace;
 use parlor_session::{ArchivePage, Archived, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor, MessageKind};
@@ -25,9 +28,9 @@ use parlor_store::{Handled, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::api::archive::first_page;
-use crate::books::Books;
 use crate::instance::Instance;
-use crate::ledger::LOOKED_BACK;
+use archive_progress::LOOKED_BACK;
+pub(crate) use progress::{CatchUpProgress, Handling};
 
 /// The number of messages per request.
 const PAGE: u32 = 50;
@@ -104,7 +107,7 @@ impl Source {
 /// Delivers missed messages to an instance after each log-in and each time that a room is entered, until it is dropped.
 /// Call this when the instance runs.
 pub(super) async fn keep_up(instance: Arc<Instance>) {
-    if instance.books.are_kept() {
+    if instance.progress.are_kept() {
         tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance));
     }
 }
@@ -135,7 +138,7 @@ async fn keep_up_with_rooms(instance: &Arc<Instance>) {
         let new = entered_rooms(instance, &mut begun);
         under_way.extend(new.into_iter().map(|source| keep_up_with(instance, source, &slots)));
         let snapshot = instance.account.snapshot().clone();
-        instance.books.keep_only(|room| snapshot.rooms.contains_key(room)).await;
+        instance.progress.keep_only(|room| snapshot.rooms.contains_key(room)).await;
         loop {
             tokio::select! {
                 // The account may have ended.
@@ -176,7 +179,7 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
             if !source.is_present(instance) {
                 return;
             }
-            catch_up(instance, &instance.books, &source).await
+            catch_up(instance, &instance.progress, &source).await
         };
         match caught_up {
             Ok(Outcome::Begun) => tracing::info!(%plugin, %account, room, "plugin will catch up from here on"),
@@ -207,59 +210,63 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
     // The marker follows after everything that was handed over.
     loop {
         room_for_the_past(instance).await;
-        if instance.mailbox.pass(Place::CaughtUp(source.of.clone(), source.since)) {
+        if instance.mailbox.pass(ArchivePlace::CaughtUp(source.of.clone(), source.since)) {
             return;
         }
     }
 }
 
-async fn catch_up(instance: &Arc<Instance>, books: &Books, source: &Source) -> Result<Outcome, CatchUpError> {
-    let Some(mut shelf) = books.open().await else { return Ok(Outcome::Told(0)) };
-    let ledger = shelf.ledger(&source.of);
-    if ledger.is_caught_up(source.since) {
+async fn catch_up(
+    instance: &Arc<Instance>,
+    progress: &CatchUpProgress,
+    source: &Source,
+) -> Result<Outcome, CatchUpError> {
+    let Some(mut archives) = progress.open().await else { return Ok(Outcome::Told(0)) };
+    let archive = archives.archive(&source.of);
+    if archive.is_caught_up(source.since) {
         return Ok(Outcome::Told(0));
     }
-    ledger.falls_behind();
-    let (known, keeper) = (ledger.up_to().cloned(), ledger.keeper().clone());
-    drop(shelf);
+    archive.falls_behind();
+    let (known, keeper) = (archive.up_to().cloned(), archive.keeper().clone());
+    drop(archives);
     if !source.exists {
         // Without an archive, the history that the room sends when it is entered is all there is.
-        if let Some((rooms, room)) = books.rooms().zip(source.of.room()) {
+        if let Some((rooms, room)) = progress.rooms().zip(source.of.room()) {
             rooms.remove(room);
             keeper.forget();
         }
         return Err(CatchUpError::NoArchive);
     }
-    if let Some((rooms, room)) = books.rooms().zip(source.of.room()) {
+    if let Some((rooms, room)) = progress.rooms().zip(source.of.room()) {
         rooms.add(room);
     }
     let from = if let Some(from) = known {
         from
     } else if let Some(handled) = keeper.load().await? {
-        begin(books, &source.of, handled).await
+        begin(progress, &source.of, handled).await
     } else {
-        begin_here(instance, books, &source.of).await?;
+        begin_here(instance, progress, &source.of).await?;
         return Ok(Outcome::Begun);
     };
-    tell_after(instance, books, &source.of, from).await
+    tell_after(instance, progress, &source.of, from).await
 }
 
-async fn begin(books: &Books, of: &Archive, handled: Handled) -> Position {
+async fn begin(progress: &CatchUpProgress, of: &Archive, handled: Handled) -> Position {
     let from = handled.up_to.clone();
-    if let Some(mut shelf) = books.open().await {
-        shelf.ledger(of).begin(handled);
+    if let Some(mut archives) = progress.open().await {
+        archives.archive(of).begin(handled);
     }
     from
 }
 
 /// Begins without an earlier position. The room's history came when it was entered, and will again if the end of its
 /// archive cannot be determined.
-async fn begin_here(instance: &Arc<Instance>, books: &Books, of: &Archive) -> Result<(), CallError> {
+async fn begin_here(instance: &Arc<Instance>, progress: &CatchUpProgress, of: &Archive) -> Result<(), CallError> {
     let newest = newest(instance, of).await;
-    if let (Err(_), Some((rooms, room))) = (&newest, books.rooms().zip(of.room())) {
+    if let (Err(_), Some((rooms, room))) = (&newest, progress.rooms().zip(of.room())) {
         rooms.remove(room);
     }
-    begin(books, of, Handled { up_to: newest?, beyond: Vec::new() }).await;
+    begin(progress, of, Handled { up_to: newest?, beyond: Vec::new() }).await;
     Ok(())
 }
 
@@ -279,7 +286,7 @@ fn all(of: &Archive) -> ArchiveQuery {
 /// Delivers the messages after this position, page by page.
 async fn tell_after(
     instance: &Arc<Instance>,
-    books: &Books,
+    progress: &CatchUpProgress,
     of: &Archive,
     from: Position,
 ) -> Result<Outcome, CatchUpError> {
@@ -287,7 +294,7 @@ async fn tell_after(
     let may_be_read = Some(may_be_told.saturating_mul(READ_FOR_EACH));
     let most = usize::try_from(may_be_told).unwrap_or(usize::MAX);
     let mut pager = Pager::new(query(instance, of, &from), PAGE, may_be_read);
-    let gaps = gaps(instance, books, of, &from).await?;
+    let gaps = gaps(instance, progress, of, &from).await?;
     let (mut told, mut is_first, mut is_complete) = (0, true, true);
     while told < most
         && let Some(next) = pager.next_page()
@@ -309,7 +316,7 @@ async fn tell_after(
         is_first = false;
         pager.took(&page)?;
         let is_last = page.fin.complete || page.messages.is_empty();
-        let (more, is_all) = hand_over(instance, books, of, page, most - told).await?;
+        let (more, is_all) = hand_over(instance, progress, of, page, most - told).await?;
         told += more;
         is_complete = is_last && is_all;
     }
@@ -320,8 +327,8 @@ async fn tell_after(
     if is_complete {
         return Ok(Outcome::Told(told));
     }
-    if let Some(mut shelf) = books.open().await {
-        shelf.ledger(of).leave_rest();
+    if let Some(mut archives) = progress.open().await {
+        archives.archive(of).leave_rest();
     }
     Ok(Outcome::TooMany(told))
 }
@@ -329,11 +336,11 @@ async fn tell_after(
 /// Returns those of the last messages before this position that the plugin lacks.
 async fn gaps(
     instance: &Arc<Instance>,
-    books: &Books,
+    progress: &CatchUpProgress,
     of: &Archive,
     place: &Position,
 ) -> Result<VecDeque<Archived>, CallError> {
-    let may_look_back = books.open().await.is_some_and(|mut shelf| shelf.ledger(of).may_look_back());
+    let may_look_back = progress.open().await.is_some_and(|mut archives| archives.archive(of).may_look_back());
     let Some(id) = place.id.clone().filter(|_| may_look_back) else { return Ok(VecDeque::new()) };
     let max = u32::from(LOOKED_BACK).min(instance.limits.catch_up_messages.saturating_mul(READ_FOR_EACH));
     let last = ArchiveQuery { max, cursor: Cursor::Before(id), start: oldest(instance), ..all(of) };
@@ -345,8 +352,8 @@ async fn gaps(
         Err(_) => return Ok(VecDeque::new()),
     };
     messages.retain(|archived| is_missed(of, archived) && archived.message.says_something());
-    if let Some(mut shelf) = books.open().await {
-        let lacks = shelf.ledger(of).lacks(messages.iter().map(|archived| archived.id.as_str()));
+    if let Some(mut archives) = progress.open().await {
+        let lacks = archives.archive(of).lacks(messages.iter().map(|archived| archived.id.as_str()));
         messages.retain(|archived| lacks.contains(&archived.id));
     }
     Ok(messages)
@@ -373,15 +380,15 @@ fn query_since(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQue
 /// Delivers the messages of a page that the plugin lacks. Returns how many it received, and whether that was all.
 async fn hand_over(
     instance: &Arc<Instance>,
-    books: &Books,
+    progress: &CatchUpProgress,
     of: &Archive,
     page: ArchivePage,
     most: usize,
 ) -> Result<(usize, bool), CallError> {
     let mut left = page.messages;
-    if let Some(mut shelf) = books.open().await {
-        let ledger = shelf.ledger(of);
-        left.retain(|archived| is_missed(of, archived) && !ledger.meets(&archived.id));
+    if let Some(mut archives) = progress.open().await {
+        let archive = archives.archive(of);
+        left.retain(|archived| is_missed(of, archived) && !archive.meets(&archived.id));
     }
     tell(instance, left, most).await
 }

@@ -20,7 +20,7 @@ use crate::bindings::{Plugin, PluginPre};
 use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use crate::instance::{Context, Grouping};
 use crate::traces::Traces;
-use crate::watchdog::{Seats, Ticker, Yard};
+use crate::watchdog::{BackgroundRuntime, Seats, Ticker};
 
 /// The largest linear memory that a limit can allow: everything that 32 bits can address.
 pub(super) const MAX_MEMORY: usize = 4 << 30;
@@ -43,7 +43,7 @@ pub struct Engine {
     /// The maximum number of plugins.
     places: u32,
     ticker: Ticker,
-    yard: Yard,
+    background: BackgroundRuntime,
     seats: Seats,
     compiler: Compiler,
     /// The cache; `None` without a data folder, and then everything is compiled again at each start.
@@ -125,7 +125,7 @@ impl Engine {
         Ok(Self {
             places,
             ticker: Ticker::start(&wasmtime)?,
-            yard: Yard::start()?,
+            background: BackgroundRuntime::start()?,
             seats: Seats::of_this_machine(),
             linker,
             wasi_linker,
@@ -274,13 +274,13 @@ impl Engine {
         self.seats.clone()
     }
 
-    pub(super) fn yard(&self) -> &Yard {
-        &self.yard
+    pub(super) fn background(&self) -> &BackgroundRuntime {
+        &self.background
     }
 
     /// Returns the number of tasks on the background runtime.
     pub fn tasks_in_yard(&self) -> usize {
-        self.yard.handle().metrics().num_alive_tasks()
+        self.background.handle().metrics().num_alive_tasks()
     }
 }
 

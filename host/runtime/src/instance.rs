@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
-use crate::books::Books;
+use crate::catch_up::CatchUpProgress;
 use crate::ceiling::Taken;
 use crate::record::Record;
 use crate::settings::OwnSettings;
@@ -50,7 +50,7 @@ pub(crate) use self::lasting::Lasting;
 pub(crate) use self::mail::Backlog;
 pub use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion};
 pub use self::registered::Rooms;
-pub(crate) use self::run::{Parting, Start, run};
+pub(crate) use self::run::{ShutdownMode, Start, run};
 pub use self::usage::{LimitUse, Usage};
 
 /// The maximum length of a guest's own text in a status, in bytes.
@@ -103,7 +103,7 @@ pub struct Instance {
     /// The calls that wait for others, whose time does not count against the plugin.
     waits: watch::Sender<Waits>,
     /// Its progress in archives, if it catches up.
-    pub(super) books: Books,
+    pub(super) progress: CatchUpProgress,
     /// Notified when it has taken an event out of its mailbox.
     pub(super) took: Notify,
 }
@@ -117,13 +117,13 @@ impl Instance {
         command_names: Arc<ChosenNames>,
         account: Arc<account::Shared>,
         lasting: Lasting,
-        books: Books,
+        progress: CatchUpProgress,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
         let Lasting { record, rooms, failed, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
-        let (mailbox, receiver) = match books.rooms() {
+        let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
             None => Mailbox::new(id, capacity, grants),
         };
@@ -155,7 +155,7 @@ impl Instance {
             only_handles: AtomicBool::new(false),
             waits: watch::Sender::default(),
             account,
-            books,
+            progress,
             took: Notify::new(),
             limits,
         };

@@ -11,7 +11,6 @@
 pub mod account;
 pub mod api;
 mod bindings;
-mod books;
 mod catch_up;
 mod ceiling;
 mod clocks;
@@ -20,7 +19,6 @@ pub mod denials;
 pub mod engine;
 pub mod explain;
 pub mod instance;
-mod ledger;
 pub mod loading;
 pub mod order;
 pub mod record;

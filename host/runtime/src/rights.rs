@@ -1,6 +1,6 @@
 //! The permissions that a plugin requests, beside those it was granted, described for its owner.
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::manifest::{Manifest, Request};
@@ -75,18 +75,18 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
         what: permission.describe(),
         asked: asked.map(|request| Asked {
             scope: shown(&request.entries(permission)),
-            reason: harmless(&request.reason, LONGEST),
+            reason: escape_untrusted(&request.reason, LONGEST),
             optional: request.optional,
         }),
         granted: granted.map(|scope| shown(&scope.entries())),
-        line: harmless(&line, usize::MAX),
+        line: escape_untrusted(&line, usize::MAX),
     }
 }
 
 /// Escapes the entries of a scope for display: an address may contain characters that reorder the text after it. No
 /// entry is shortened, since the owner consents to the whole of it.
 pub fn shown(entries: &[String]) -> Vec<String> {
-    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect()
+    entries.iter().map(|entry| escape_untrusted(entry, usize::MAX)).collect()
 }
 
 #[cfg(test)]

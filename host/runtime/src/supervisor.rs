@@ -4,11 +4,11 @@
 //! registered under an instance after the instance is gone.
 
 mod dependency;
+mod grant_handle;
 mod life;
-mod reins;
+mod replacement;
 mod runs;
 mod settings;
-mod succession;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,18 +23,18 @@ use parlor_store::Owner;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use self::replacement::Replacement;
 use self::runs::supervise;
-use self::succession::Beside;
 use crate::account;
-use crate::books::Books;
+use crate::catch_up::CatchUpProgress;
 use crate::engine::{Compiled, Engine};
-use crate::instance::{Backlog, Instance, Lasting, Parting};
+use crate::instance::{Backlog, Instance, Lasting, ShutdownMode};
 use crate::record::Record;
 use crate::settings::OwnSettings;
 
 pub use dependency::Dependency;
-pub use reins::Reins;
-pub use succession::Succession;
+pub use grant_handle::GrantHandle;
+pub use replacement::Successor;
 
 /// How long running handlers may take to finish when another instance takes over.
 const HANDOVER: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl State {
 pub struct Supervised {
     shared: Arc<Shared>,
     /// The mode in which it is to end, once it is to.
-    stop: watch::Sender<Option<Parting>>,
+    stop: watch::Sender<Option<ShutdownMode>>,
     task: JoinHandle<()>,
 }
 
@@ -104,11 +104,11 @@ struct Shared {
     /// The state that one instance leaves to the next.
     lasting: Lasting,
     /// Its progress in archives, if it catches up.
-    books: Books,
+    progress: CatchUpProgress,
     /// The grants in force: those at admission, or later ones of the owner.
     grants: ArcSwap<Grants>,
     /// Set for a plugin that is to replace another one.
-    beside: Mutex<Option<Beside>>,
+    beside: Mutex<Option<Replacement>>,
     /// Whether it was started beside another one that it has not replaced yet.
     is_beside: watch::Sender<bool>,
     /// Receives the events that the running instance has not handled when it is asked to stop.
@@ -124,8 +124,8 @@ impl Supervised {
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
     ) -> Self {
-        let books = books(&admitted, &account);
-        Self::begin(admitted, compiled, engine, account, after, books, None)
+        let progress = progress(&admitted, &account);
+        Self::begin(admitted, compiled, engine, account, after, progress, None)
     }
 
     fn begin(
@@ -134,8 +134,8 @@ impl Supervised {
         engine: Arc<Engine>,
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
-        books: Books,
-        beside: Option<Beside>,
+        progress: CatchUpProgress,
+        beside: Option<Replacement>,
     ) -> Self {
         let (grants, log, commands) = (admitted.grants.clone(), admitted.log, admitted.commands.clone());
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
@@ -163,7 +163,7 @@ impl Supervised {
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
             lasting,
-            books,
+            progress,
             grants: ArcSwap::from_pointee(grants),
             is_beside: watch::Sender::new(beside.is_some()),
             beside: Mutex::new(beside),
@@ -215,22 +215,22 @@ impl Supervised {
 
     /// Asks it to stop, and waits until it is gone.
     pub async fn stop(self) {
-        self.part(Parting::Now);
+        self.part(ShutdownMode::Now);
         self.gone().await;
     }
 
     /// Asks it to stop after it has handled the events in its mailbox, since the host shuts down. Waits until it is
     /// gone.
     pub async fn stop_with_the_house(self) {
-        self.part(Parting::House);
+        self.part(ShutdownMode::Host);
         self.gone().await;
     }
 
     /// Asks it to end in this mode, unless it was asked before.
-    fn part(&self, parting: Parting) {
+    fn part(&self, shutdown: ShutdownMode) {
         self.stop.send_if_modified(|told| {
             let is_new = told.is_none();
-            told.get_or_insert(parting);
+            told.get_or_insert(shutdown);
             is_new
         });
     }
@@ -290,12 +290,12 @@ fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Returns the catch-up progress of a plugin.
-fn books(admitted: &Admitted, account: &account::Shared) -> Books {
+fn progress(admitted: &Admitted, account: &account::Shared) -> CatchUpProgress {
     if !admitted.manifest.catch_up {
-        return Books::default();
+        return CatchUpProgress::default();
     }
     let owner = Owner { account: account.own.clone(), plugin: admitted.id.clone() };
-    Books::kept_in(account.data().positions(owner))
+    CatchUpProgress::kept_in(account.data().positions(owner))
 }
 
 #[cfg(test)]

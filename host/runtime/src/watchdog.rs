@@ -27,7 +27,7 @@ use wasmtime::UpdateDeadline;
 
 use self::wakes::Wakes;
 
-pub(super) use self::background::Yard;
+pub(super) use self::background::BackgroundRuntime;
 pub(super) use self::ticker::Ticker;
 
 /// How long a guest computes before it yields to others on its runtime.
@@ -52,7 +52,7 @@ pub struct Account {
     /// Whether the running poll ends because of a tick, not because the guest waits.
     interrupted: AtomicBool,
     /// Whether it runs on the background runtime.
-    in_yard: AtomicBool,
+    in_background: AtomicBool,
     /// The total time in which it was ready to run but not polled, in nanoseconds.
     kept_waiting: AtomicU64,
     /// The used part of the burst when it was last settled, and the time of that.
@@ -77,14 +77,14 @@ impl Account {
 
     /// Returns whether the instance runs on the background runtime, because it used more than its share or the one
     /// before it failed.
-    pub fn in_yard(&self) -> bool {
-        self.in_yard.load(Relaxed)
+    pub fn in_background(&self) -> bool {
+        self.in_background.load(Relaxed)
     }
 
     /// Lets an instance begin on the background runtime, since the one before it failed: a plugin that keeps failing
     /// would otherwise compute at its neighbours' cost each time.
     pub(super) fn begin_in_yard(&self) {
-        self.in_yard.store(true, Relaxed);
+        self.in_background.store(true, Relaxed);
     }
 
     /// Returns the CPU time that the instance has used without ever waiting.
@@ -194,7 +194,7 @@ impl<R> Metered<R> {
     ) -> Self {
         let wakes = Arc::new(Wakes::new());
         // An instance that begins on the background runtime leaves it once it has waited for as long as its start cost.
-        let balance = signed(allowance.burst) / if account.in_yard() { 2 } else { 1 };
+        let balance = signed(allowance.burst) / if account.in_background() { 2 } else { 1 };
         Self {
             inner: Box::pin(inner),
             waker: Waker::from(Arc::clone(&wakes)),
@@ -267,15 +267,15 @@ impl<R> Future for Metered<R> {
             opened = Some(gate.deadline().into_std());
             this.gate = None;
         }
-        let in_yard = this.account.in_yard();
+        let in_background = this.account.in_background();
         let mut seat = None;
-        if this.account.interrupted.load(Relaxed) && !in_yard {
+        if this.account.interrupted.load(Relaxed) && !in_background {
             seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
             this.seat = None;
         }
         let kept_waiting = this.starved(opened);
         this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
-        let starved = if in_yard { kept_waiting } else { Duration::ZERO };
+        let starved = if in_background { kept_waiting } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
         let began = thread_cpu();
         this.account.poll_began.store(began, Relaxed);
@@ -297,8 +297,8 @@ impl<R> Future for Metered<R> {
         }
         this.settle(used, polls, starved);
         if this.balance < 0 {
-            if !in_yard {
-                this.account.in_yard.store(true, Relaxed);
+            if !in_background {
+                this.account.in_background.store(true, Relaxed);
                 return Poll::Ready(Step::Move);
             }
             let mut gate = Box::pin(tokio::time::sleep(this.debt()));
@@ -308,8 +308,8 @@ impl<R> Future for Metered<R> {
             } else {
                 context.waker().wake_by_ref();
             }
-        } else if in_yard && !computes && this.balance >= signed(this.allowance.burst) / 2 {
-            this.account.in_yard.store(false, Relaxed);
+        } else if in_background && !computes && this.balance >= signed(this.allowance.burst) / 2 {
+            this.account.in_background.store(false, Relaxed);
             return Poll::Ready(Step::Move);
         }
         if this.wakes.pause() {
@@ -368,10 +368,10 @@ mod tests {
         let ticker = ticker();
         let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
         assert!(matches!((&mut metered).await, Step::Move));
-        assert!(account.in_yard());
+        assert!(account.in_background());
         assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
         assert!(matches!((&mut metered).await, Step::Move));
-        assert!(!account.in_yard());
+        assert!(!account.in_background());
         assert!(account.spent(0.0) <= SMALL.burst / 2, "{:?} is not earned back", account.spent(0.0));
         assert!(account.used() >= Duration::from_millis(4));
         ticker.stop();
@@ -392,7 +392,7 @@ mod tests {
         let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
         for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
             let account = Arc::new(Account::default());
-            account.in_yard.store(true, Relaxed);
+            account.in_background.store(true, Relaxed);
             let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
             metered.balance /= 4;
             assert!(!moves(&mut metered));
@@ -438,7 +438,7 @@ mod tests {
                 metered.waker.wake_by_ref();
             }
             assert_eq!(moves(&mut metered), earns);
-            assert_eq!(account.in_yard(), !earns);
+            assert_eq!(account.in_background(), !earns);
         }
         ticker.stop();
     }
@@ -470,7 +470,7 @@ mod tests {
         assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
         // On the background runtime it needs no permit.
         let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
-        guest.account.in_yard.store(true, Relaxed);
+        guest.account.in_background.store(true, Relaxed);
         assert!(!moves(&mut guest));
         assert_eq!(polls.load(Relaxed), 3);
         ticker.stop();

@@ -19,8 +19,8 @@ use parlor_stanza::types::{
 use crate::Answer;
 use crate::command::Command;
 use crate::deadlines::Late;
+use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::name_occupant;
-use crate::questions::{PATIENCE, Waiting, random_id};
 
 mod pager;
 
@@ -91,7 +91,7 @@ enum Support {
 
 /// The place where messages exchanged with someone are archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ArchiveOf {
     /// In the own account's archive: it is a person.
     Account,
     Room,
@@ -405,21 +405,21 @@ impl Features {
     }
 
     /// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
-    fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
+    fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<ArchiveOf> {
         let known = self.disco.known.of(other, turn.now)?;
         let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
         match (is_room, self.disco.can(other, MAM, turn)?) {
-            (false, _) => Some(Place::Account),
-            (true, true) => Some(Place::Room),
-            (true, false) => Some(Place::Nowhere),
+            (false, _) => Some(ArchiveOf::Account),
+            (true, true) => Some(ArchiveOf::Room),
+            (true, false) => Some(ArchiveOf::Nowhere),
         }
     }
 
-    fn ask_at(&mut self, place: Place, other: BareJid, asked: Pending, turn: &mut Turn<'_>) {
+    fn ask_at(&mut self, place: ArchiveOf, other: BareJid, asked: Pending, turn: &mut Turn<'_>) {
         match place {
-            Place::Account => self.ask_archive(None, asked, turn),
-            Place::Room => self.ask_archive(Some(other), asked, turn),
-            Place::Nowhere => turn.answer(asked.answer, Err(unsupported())),
+            ArchiveOf::Account => self.ask_archive(None, asked, turn),
+            ArchiveOf::Room => self.ask_archive(Some(other), asked, turn),
+            ArchiveOf::Nowhere => turn.answer(asked.answer, Err(unsupported())),
         }
     }
 
@@ -503,7 +503,7 @@ impl Features {
         }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
-            Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
+            Ok(()) => self.archived_at(&other, turn).unwrap_or(ArchiveOf::Account),
             // The room does not answer, or its service does not have it: the caller gets the error.
             Err(error) if self.rooms.has(&other) || self.disco.is_no_room(&other, error, turn) => {
                 for pending in waiting {
@@ -512,7 +512,7 @@ impl Features {
                 return;
             }
             // Servers reveal nothing about people to strangers.
-            Err(_) => Place::Account,
+            Err(_) => ArchiveOf::Account,
         };
         for pending in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
             self.ask_at(place, other.clone(), pending, turn);

@@ -17,8 +17,8 @@ use crate::Answer;
 use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
+use crate::iq::Waiting;
 use crate::occupants::is_occupant;
-use crate::questions::Waiting;
 use crate::roster::Contact;
 use crate::turn::{Common, Turn};
 
@@ -78,7 +78,7 @@ impl Fetch {
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) by: InstanceId,
-    pub(super) wish: CardChange,
+    pub(super) fields: CardChange,
     pub(super) answer: Answer<()>,
 }
 
@@ -222,7 +222,7 @@ impl Command for SetCard {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.set_card(Change { by: self.by, wish: self.change, answer }, turn);
+        features.set_card(Change { by: self.by, fields: self.change, answer }, turn);
     }
 }
 
@@ -453,17 +453,17 @@ impl Features {
             Ok(found) => found,
             Err(error) => return self.change_failed(change, error, turn),
         };
-        if change.wish.needs_picture() && card.picture.is_none() {
+        if change.fields.needs_picture() && card.picture.is_none() {
             let error = CallError::invalid("data.image-type", "there is no image that it could be the type of");
             return self.change_failed(change, error, turn);
         }
-        let card = card.changed(&change.wish);
+        let card = card.changed(&change.fields);
         let rest = whole.as_ref().map_or(0, WholeCard::length);
         if rest + card.weight() > MAX_WHOLE {
             let error = CallError::OverLimit(format!("the whole card may have {MAX_WHOLE} bytes"));
             return self.change_failed(change, error, turn);
         }
-        let ask = Ask::SetCard { whole, change: Box::new(change.wish.clone()) };
+        let ask = Ask::SetCard { whole, change: Box::new(change.fields.clone()) };
         self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
     }
 

@@ -145,7 +145,9 @@ mod tests {
 
     use super::*;
     use crate::event::EventName;
-    use crate::{AddPromises, ChangeContact, ConfigValue, ConfigureRoom, ContactWish, OpenRoom, RoomWish, SetBookmark};
+    use crate::{
+        AddPromises, ChangeContact, ConfigValue, ConfigureRoom, ContactChange, OpenRoom, RoomOptions, SetBookmark,
+    };
 
     fn weight<C: Command>(command: C) -> usize {
         AnyCommand::with(command, Answer::channel().0).weight()
@@ -157,7 +159,7 @@ mod tests {
         let long = "x".repeat(100_000);
         let fields = || vec![("a".to_owned(), ConfigValue::Text(long.clone()))];
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
-        let wish = RoomWish { configure: Some(fields()), ..RoomWish::default() };
+        let options = RoomOptions { configure: Some(fields()), ..RoomOptions::default() };
         let bookmark = Bookmark {
             room: jid.clone(),
             name: None,
@@ -168,13 +170,13 @@ mod tests {
             is_cut: false,
         };
         let names = (0..1_000).map(|number| EventName::from(format!("{number:0>100}").as_str())).collect();
-        let groups = ContactWish::SetGroups(vec![long.clone()]);
+        let groups = ContactChange::SetGroups(vec![long.clone()]);
         for weight in [
-            weight(OpenRoom { by: InstanceId::next(), jid: jid.clone(), wish }),
+            weight(OpenRoom { by: InstanceId::next(), jid: jid.clone(), options }),
             weight(ConfigureRoom { jid, fields: fields() }),
             weight(SetBookmark { bookmark }),
             weight(AddPromises { by: InstanceId::next(), names, most: 64 }),
-            weight(ChangeContact { jid: "a@b".parse().unwrap(), wish: groups }),
+            weight(ChangeContact { jid: "a@b".parse().unwrap(), change: groups }),
         ] {
             assert!(weight >= long.len(), "{weight}");
         }

@@ -19,9 +19,9 @@ use crate::command::{Answer, Command};
 use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
 use crate::event::{Event, Payload};
 use crate::features::Features;
+use crate::iq::random_id;
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Target};
-use crate::questions::random_id;
 use crate::router::Mailbox;
 use crate::turn::Turn;
 

@@ -8,7 +8,7 @@ use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterIt
 use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
-use crate::questions::Waiting;
+use crate::iq::Waiting;
 use crate::roster::Roster;
 use crate::turn::Turn;
 use crate::{Answer, Effect, Sent};
@@ -20,7 +20,7 @@ const MAX_GROUPS_WRITTEN: usize = 64 << 10;
 
 /// A plugin's change of a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ContactWish {
+pub enum ContactChange {
     /// Add it to the roster, with this name if one is given, and ask to see its presence.
     Add {
         /// The name to give.
@@ -38,7 +38,7 @@ pub enum ContactWish {
     Deny,
 }
 
-impl ContactWish {
+impl ContactChange {
     /// Returns about how many bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         match self {
@@ -79,7 +79,7 @@ pub struct ChangeContact {
     /// The address of the contact.
     pub jid: BareJid,
     /// The change to make.
-    pub wish: ContactWish,
+    pub change: ContactChange,
 }
 
 impl Command for ChangeContact {
@@ -88,11 +88,11 @@ impl Command for ChangeContact {
     const SENDS: bool = true;
 
     fn weight(&self) -> usize {
-        self.wish.weight()
+        self.change.weight()
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.wish_contact(self.jid, self.wish, answer, turn);
+        features.change_contact(self.jid, self.change, answer, turn);
     }
 }
 
@@ -114,11 +114,11 @@ impl Roster {
     pub(crate) fn wanted_item(
         &self,
         jid: &BareJid,
-        wish: ContactWish,
+        change: ContactChange,
         turn: &mut Turn<'_>,
     ) -> Result<(RosterItem, bool), CallError> {
         let known = self.entry(jid).map(|contact| contact.to_item());
-        if let ContactWish::Add { fullname } = wish {
+        if let ContactChange::Add { fullname } = change {
             if *jid == turn.own.to_bare() {
                 return Err(CallError::invalid("jid", "is this account itself"));
             }
@@ -139,11 +139,11 @@ impl Roster {
             return Ok((item, !is_seen));
         }
         let mut item = known.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))?;
-        match wish {
-            ContactWish::Remove => "remove".clone_into(&mut item.subscription),
-            ContactWish::Rename(name) => item.name = Some(name).filter(|name| !name.is_empty()),
-            ContactWish::SetGroups(groups) => item.groups = each_once(groups),
-            ContactWish::Add { .. } | ContactWish::Accept | ContactWish::Deny => {}
+        match change {
+            ContactChange::Remove => "remove".clone_into(&mut item.subscription),
+            ContactChange::Rename(name) => item.name = Some(name).filter(|name| !name.is_empty()),
+            ContactChange::SetGroups(groups) => item.groups = each_once(groups),
+            ContactChange::Add { .. } | ContactChange::Accept | ContactChange::Deny => {}
         }
         Ok((item, false))
     }
@@ -152,7 +152,7 @@ impl Roster {
     /// the effect of the answer.
     pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let sees_us = self.get(jid).is_some_and(|contact| contact.sees_us());
-        let settled = turn.common.questions.take_contacts(jid, &mut turn.common.deadlines, |pending| {
+        let settled = turn.common.iqs.take_contacts(jid, &mut turn.common.deadlines, |pending| {
             pending.pushed = true;
             pending.item.is_none() && sees_us
         });
@@ -163,40 +163,47 @@ impl Roster {
 }
 
 impl Features {
-    pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if let Err(error) = wish.check() {
+    pub(super) fn change_contact(
+        &mut self,
+        jid: BareJid,
+        change: ContactChange,
+        answer: Answer<()>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Err(error) = change.check() {
             return turn.answer(answer, Err(error));
         }
         if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if self.roster.contacts.is_none() {
-            return match (&wish, turn.promises.is_rejected("rosterContactsFetched")) {
+            return match (&change, turn.promises.is_rejected("rosterContactsFetched")) {
                 // A server without a roster still forwards such answers, but reports no effect.
-                (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
-                (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
+                (ContactChange::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
+                (ContactChange::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
                 _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
             };
         }
-        match wish {
-            ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
-            ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
-                match self.roster.wanted_item(&jid, wish, turn) {
-                    Ok((item, subscribe)) => {
-                        let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
-                        self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
-                    }
-                    Err(error) => turn.answer(answer, Err(error)),
+        match change {
+            ContactChange::Accept | ContactChange::Deny => self.answer_request(jid, &change, answer, turn),
+            ContactChange::Add { .. }
+            | ContactChange::Remove
+            | ContactChange::Rename(_)
+            | ContactChange::SetGroups(_) => match self.roster.wanted_item(&jid, change, turn) {
+                Ok((item, subscribe)) => {
+                    let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                    self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
                 }
-            }
+                Err(error) => turn.answer(answer, Err(error)),
+            },
         }
     }
 
-    fn answer_request(&mut self, jid: BareJid, wish: &ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+    fn answer_request(&mut self, jid: BareJid, change: &ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
             return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
         }
-        if *wish == ContactWish::Accept {
+        if *change == ContactChange::Accept {
             let to = Some(Jid::from(jid.clone()));
             let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
             let kind = PresenceOutKind::Subscribed;

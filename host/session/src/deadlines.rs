@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Late {
     /// The request with this id got no answer.
-    Question(String),
+    Iq(String),
     /// The current step in this room timed out: entering, leaving, its history, or the pause before a retry.
     Room(BareJid),
     /// This room may have been silent for too long.

@@ -23,7 +23,7 @@ use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
 use crate::features::Features;
-use crate::questions::{MAX_OUTSTANDING, PATIENCE};
+use crate::iq::{MAX_OUTSTANDING, PATIENCE};
 use crate::turn::Turn;
 #[cfg(test)]
 pub(super) use caps::ver;
@@ -53,7 +53,7 @@ pub(super) struct Discovery {
     pub(super) known: KnownDisco,
     /// The calls that wait for the answer of an entity.
     waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
-    told: Told,
+    told: Reported,
     /// The server and the own account, until they have answered on this stream or failed to.
     due: Vec<Jid>,
     /// When they are no longer waited for.
@@ -66,7 +66,7 @@ impl Discovery {
             own: Own::new(settings),
             known: KnownDisco::default(),
             waiting: HashMap::new(),
-            told: Told::default(),
+            told: Reported::default(),
             due: Vec::new(),
             due_until: None,
         }
@@ -95,7 +95,7 @@ impl Discovery {
     /// Forgets everything, including the features that were reported.
     pub(super) fn forget(&mut self) {
         self.known = KnownDisco::default();
-        self.told = Told::default();
+        self.told = Reported::default();
     }
 
     #[cfg(test)]
@@ -162,7 +162,7 @@ impl Discovery {
         if let Some(waiters) = self.waiting.get_mut(&entity) {
             return waiters.push(answer);
         }
-        if let Err(error) = turn.make_room_for_question() {
+        if let Err(error) = turn.make_room_for_iq() {
             return turn.answer(answer, Err(error));
         }
         self.learn(entity.clone(), PATIENCE, turn);
@@ -217,13 +217,13 @@ impl Discovery {
 /// The features and fields that were reported for each entity, so that nothing is reported twice. They are stored as
 /// hashes that no outsider can predict.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     hasher: RandomState,
     by_entity: HashMap<Jid, HashSet<u64>>,
     order: VecDeque<Jid>,
 }
 
-impl Told {
+impl Reported {
     /// Notes something to report. Returns `false` if it was reported before.
     fn note(&mut self, entity: &Jid, what: (&str, &str)) -> bool {
         let hash = self.hasher.hash_one(what);

@@ -9,7 +9,7 @@ use parlor_stanza::types::Incoming;
 use crate::effect::Effect;
 use crate::turn::{Common, Turn};
 use crate::{
-    Snapshot, again, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster, view,
+    Snapshot, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, resend, rooms, roster, view,
 };
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
@@ -51,7 +51,7 @@ pub struct Features {
     /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
     pub(super) held: Option<HeldBack>,
     pub(super) seen: messages::Seen,
-    pub(super) again: again::Again,
+    pub(super) resend: resend::Resend,
     pub(super) archives: archive::Archives,
     pub(super) disco: disco::Discovery,
     pub(super) commands: commands::Commands,
@@ -73,7 +73,7 @@ impl Features {
             carbons_again: None,
             held: None,
             seen: messages::Seen::new(),
-            again: again::Again::default(),
+            resend: resend::Resend::default(),
             archives: archive::Archives::new(),
             disco: disco::Discovery::new(&common.settings),
             commands: commands::Commands::default(),
@@ -117,7 +117,7 @@ impl Features {
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
         while let Some(late) = turn.deadlines.pop() {
             match late {
-                deadlines::Late::Question(id) => self.question_late(&id, turn),
+                deadlines::Late::Iq(id) => self.iq_timed_out(&id, turn),
                 deadlines::Late::Room(jid) => self.room_late(&jid, turn),
                 deadlines::Late::RoomSilent(jid) => self.rooms.room_silent(&jid, turn),
                 deadlines::Late::AutoJoins => {
@@ -141,7 +141,7 @@ impl Features {
     /// Removes everything that a plugin's instance owned and waited for.
     pub(super) fn instance_gone(&mut self, instance: InstanceId, common: &mut Common, effects: &mut Vec<Effect>) {
         common.promises.instance_gone(instance, effects);
-        common.questions.forget_abandoned(&mut common.deadlines);
+        common.iqs.forget_abandoned(&mut common.deadlines);
         self.archives.forget_abandoned();
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();

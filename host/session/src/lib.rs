@@ -11,7 +11,6 @@
 //! **Begin with** [`Session`], the inputs, then `features.rs`, which hands each input to a feature, then the file of one
 //! feature. `turn.rs` has what all features share. A [`Command`] stands beside the feature that carries it out.
 
-mod again;
 mod archive;
 mod cards;
 mod chats;
@@ -24,6 +23,7 @@ mod disco;
 mod effect;
 pub mod event;
 mod features;
+mod iq;
 mod lifecycle;
 mod messages;
 mod names;
@@ -33,7 +33,7 @@ pub mod permissions;
 pub mod position;
 mod presence;
 mod promises;
-mod questions;
+mod resend;
 mod rooms;
 mod roster;
 pub mod router;
@@ -52,18 +52,18 @@ pub use cards::{GetCard, KnownCard, SetCard, UpdateCard};
 pub use chats::{ChangeChatView, Chat, CloseChat, OpenChat, SetChatAttribute};
 pub use command::{Answer, AnyCommand, Command};
 pub use commands::{AddCommand, AnswerFailed, RemoveCommand, Spoken};
-pub use contacts::{ChangeContact, ContactWish};
+pub use contacts::{ChangeContact, ContactChange};
 pub use disco::{AddFeature, AddIdentity, ClearIdentities, Discover, KnownDisco};
 pub use effect::{Due, Effect, Sent};
+pub use iq::{MOST_IQS, PATIENCE, SendIq, SendRaw};
 pub use messages::SendMessage;
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
 pub use promises::{AddPromises, Emit, RejectPromise, WaitUntil};
-pub use questions::{MOST_IQS, PATIENCE, SendIq, SendRaw};
 pub use rooms::{
     Bookmarks, ChangeRoomView, CloseRoom, ConfigValue, ConfigureRoom, DeclineInvitation, InviteToRoom,
-    ListAffiliations, MAX_ROOMS, ModerateRoom, NoBookmarks, OpenRoom, RemoveBookmark, Room, RoomWish, SetBookmark,
+    ListAffiliations, MAX_ROOMS, ModerateRoom, NoBookmarks, OpenRoom, RemoveBookmark, Room, RoomOptions, SetBookmark,
     SetRoomAttribute, SetSubject,
 };
 pub use roster::{Contact, Contacts, KeepRoster};

@@ -11,9 +11,9 @@ use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
 use crate::event::Payload;
 use crate::features::{Features, HeldBack};
+use crate::iq::PendingIqs;
 use crate::messages::Numbering;
 use crate::presence::PRESENCE_PATIENCE;
-use crate::questions::Questions;
 use crate::rooms::GiveUp;
 use crate::roster::ROSTER_PROMISES;
 use crate::turn::Turn;
@@ -180,7 +180,7 @@ impl Features {
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
-        Questions::end(turn);
+        PendingIqs::end(turn);
         self.archives.end(turn);
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
@@ -191,7 +191,7 @@ impl Features {
         } else {
             self.roster.forget_presence(turn);
             self.rooms.give_up_auto_joins();
-            self.again.clear();
+            self.resend.clear();
             turn.deadlines.clear();
         }
     }

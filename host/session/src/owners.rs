@@ -9,7 +9,7 @@ use crate::turn::{Common, Turn};
 
 /// The commands by node, with the name that a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [
-    ("status", "Show the house"),
+    ("status", "Show the host"),
     ("list", "List plugins"),
     ("enable", "Let a plugin run"),
     ("disable", "Keep a plugin from running"),

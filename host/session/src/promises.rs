@@ -56,13 +56,13 @@ pub(super) struct Promises {
     by_name: HashMap<EventName, Promise>,
     waiters: usize,
     /// Instances that are to replace another one, with that one.
-    heirs: BTreeMap<InstanceId, InstanceId>,
+    successors: BTreeMap<InstanceId, InstanceId>,
 }
 
 impl Promises {
     pub(super) fn new(names: &Names) -> Self {
         let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
-        Self { by_name, waiters: 0, heirs: BTreeMap::new() }
+        Self { by_name, waiters: 0, successors: BTreeMap::new() }
     }
 
     pub(super) fn is_resolved(&self, name: &str) -> bool {
@@ -127,13 +127,13 @@ impl Promises {
     }
 
     /// Lets an instance own the same promises as another one, which it is to replace.
-    pub(super) fn heir(&mut self, new: InstanceId, of: InstanceId) {
-        self.heirs.insert(new, of);
+    pub(super) fn successor(&mut self, new: InstanceId, of: InstanceId) {
+        self.successors.insert(new, of);
     }
 
     /// Transfers all promises of an instance to the one that replaces it.
     pub(super) fn inherit(&mut self, new: InstanceId) {
-        let Some(old) = self.heirs.remove(&new) else { return };
+        let Some(old) = self.successors.remove(&new) else { return };
         for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Plugin(old)) {
             promise.owner = Owner::Plugin(new);
         }
@@ -141,12 +141,12 @@ impl Promises {
 
     /// Returns whether an instance is to replace another one and has not done so yet.
     pub(super) fn is_heir(&self, new: InstanceId) -> bool {
-        self.heirs.contains_key(&new)
+        self.successors.contains_key(&new)
     }
 
     /// Returns the instance that owns the promises which this one adds.
     fn as_owner(&self, by: InstanceId) -> InstanceId {
-        self.heirs.get(&by).copied().unwrap_or(by)
+        self.successors.get(&by).copied().unwrap_or(by)
     }
 
     /// Adds promises. Returns how many the instance owns then.
@@ -218,7 +218,7 @@ impl Promises {
 
     /// Removes the promises that an instance owned, and its waiting calls.
     pub(super) fn instance_gone(&mut self, gone: InstanceId, out: &mut Vec<Effect>) {
-        self.heirs.retain(|new, old| *new != gone && *old != gone);
+        self.successors.retain(|new, old| *new != gone && *old != gone);
         let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));
         for (_, promise) in orphaned {
             let waiters = promise.waiters.into_iter();

@@ -386,7 +386,7 @@ impl Rooms {
 
 /// The parameters with which a room is entered.
 #[derive(Debug, Clone, Default)]
-pub struct RoomWish {
+pub struct RoomOptions {
     /// The requested nickname.
     pub nick: Option<String>,
     /// Password and history.
@@ -399,7 +399,7 @@ pub struct RoomWish {
     pub bring_to_foreground: bool,
 }
 
-impl RoomWish {
+impl RoomOptions {
     /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
     pub(super) fn weight(&self) -> usize {
         self.configure.as_deref().map_or(0, configuring::weight)
@@ -414,7 +414,7 @@ fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
     if !turn.is_live() {
         return Err(CallError::Offline);
     }
-    turn.make_room_for_question()
+    turn.make_room_for_iq()
 }
 
 /// Enter a room, unless the account is in it already. Answered with the room once the account is in it.
@@ -425,7 +425,7 @@ pub struct OpenRoom {
     /// The address of the room.
     pub jid: BareJid,
     /// The parameters for entering.
-    pub wish: RoomWish,
+    pub options: RoomOptions,
 }
 
 impl Command for OpenRoom {
@@ -434,20 +434,26 @@ impl Command for OpenRoom {
     const SENDS: bool = true;
 
     fn weight(&self) -> usize {
-        self.wish.weight()
+        self.options.weight()
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.open_room(&self.jid, self.wish, Waiter { by: self.by, answer }, turn);
+        features.open_room(&self.jid, self.options, Waiter { by: self.by, answer }, turn);
     }
 }
 
 impl Features {
-    pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
+    pub(super) fn open_room(
+        &mut self,
+        jid: &BareJid,
+        options: RoomOptions,
+        joiner: Waiter<Arc<Room>>,
+        turn: &mut Turn<'_>,
+    ) {
         // Focus matters only if something else is open.
         let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
-        let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && is_beside);
-        if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
+        let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
+        if let Err(error) = self.try_open(jid, options, Reason::Asked, turn) {
             return turn.answer(joiner.answer, Err(error));
         }
         for change in [(maximize, ViewChange::Maximize), (focus, ViewChange::Focus)] {
@@ -472,7 +478,7 @@ impl Features {
     fn try_open(
         &mut self,
         jid: &BareJid,
-        wish: RoomWish,
+        options: RoomOptions,
         reason: Reason,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
@@ -488,11 +494,11 @@ impl Features {
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return Ok(());
         }
-        let address = self.rooms.address_in(jid, wish.nick, turn)?;
+        let address = self.rooms.address_in(jid, options.nick, turn)?;
         if !self.rooms.has(jid) {
             self.make_room_for_room(turn)?;
         }
-        let mut join = wish.join;
+        let mut join = options.join;
         if join.password.is_none() {
             join.password = self.rooms.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
         }
@@ -509,7 +515,7 @@ impl Features {
         if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
             // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
             known.join.password = join.password.or_else(|| known.join.password.take());
-            known.configure = wish.configure.or_else(|| known.configure.take());
+            known.configure = options.configure.or_else(|| known.configure.take());
             known.nick = nick;
             self.enter(jid, turn);
             return Ok(());
@@ -528,7 +534,7 @@ impl Features {
             reason,
             bookmarked: false,
             join,
-            configure: wish.configure,
+            configure: options.configure,
             joiners,
             leavers: Vec::new(),
             nick,

@@ -17,8 +17,8 @@ use crate::cards::KnownCard;
 use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::features::Features;
+use crate::iq::{ROSTER_PATIENCE, Waiting};
 use crate::presence::{ContactResource, Doubts};
-use crate::questions::{ROSTER_PATIENCE, Waiting};
 use crate::turn::Turn;
 
 /// Maximum number of contacts.

@@ -3,10 +3,10 @@
 //!
 //! The account's task reads the index without a lock. Plugins change it by replacing it with a new one.
 
+mod delivery;
 mod filter;
 mod names;
 mod own_contacts;
-mod told;
 mod withheld;
 
 use std::collections::{HashMap, HashSet};
@@ -15,23 +15,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use delivery::{DeliveryLog, Verdict};
 use filter::Heard;
 use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_base::permission::Permission;
 use tokio::sync::mpsc;
-use told::{Told, Verdict};
 
 use crate::event::{Event, EventName, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, granted};
 
+pub use delivery::{ArchivePlace, CaughtUpRooms, Delivery};
 pub use filter::Filter;
 pub use filter::{Whom, listening};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
-pub use told::{CaughtUpRooms, Course, Place};
 pub use withheld::Withheld;
 
 /// The id of a subscription or timer. Never used twice in a process.
@@ -62,7 +62,7 @@ pub struct Mail {
     /// Whether one of them asked for the XML.
     pub xml: bool,
     /// The event's place in the archive, for a plugin that catches up.
-    pub place: Option<Place>,
+    pub place: Option<ArchivePlace>,
     /// The weight of the mail in the mailbox where it waits.
     weight: Option<Weight>,
     /// The version of the grants that allowed the event. None: the grants were not asked.
@@ -76,7 +76,7 @@ impl Mail {
     }
 
     /// Creates mail that only passes a place in the archive, without an event for the plugin.
-    fn passes(place: Place) -> Self {
+    fn passes(place: ArchivePlace) -> Self {
         let nothing = Event { name: EventName::from(""), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
         Self { place: Some(place), ..Self::new(Arc::new(nothing), Vec::new(), false) }
     }
@@ -127,7 +127,7 @@ pub struct Mailbox {
     /// Whether the instance is to replace another one and has not done so yet. Until then it gets no events.
     shadowed: AtomicBool,
     /// The messages that were delivered, for a plugin that catches up.
-    told: Option<Mutex<Told>>,
+    told: Option<Mutex<DeliveryLog>>,
 }
 
 impl Mailbox {
@@ -146,7 +146,7 @@ impl Mailbox {
         rooms: CaughtUpRooms,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let (mailbox, receiver) = Self::build(instance, capacity, grants);
-        (Arc::new(Self { told: Some(Mutex::new(Told::new(capacity, rooms))), ..mailbox }), receiver)
+        (Arc::new(Self { told: Some(Mutex::new(DeliveryLog::new(capacity, rooms))), ..mailbox }), receiver)
     }
 
     fn build(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Self, mpsc::Receiver<Box<Mail>>) {
@@ -256,7 +256,7 @@ impl Mailbox {
     }
 
     /// Puts in mail that passes a place in the archive, if there is room. Returns whether it was put in.
-    pub fn pass(&self, place: Place) -> bool {
+    pub fn pass(&self, place: ArchivePlace) -> bool {
         self.sender.try_send(Box::new(Mail::passes(place))).is_ok()
     }
 
@@ -267,7 +267,7 @@ impl Mailbox {
         is_light && self.sender.capacity() > self.sender.max_capacity() / 2
     }
 
-    fn judge(&self, event: &Event, course: Course) -> Verdict {
+    fn judge(&self, event: &Event, course: Delivery) -> Verdict {
         match &self.told {
             None => Verdict::Tell(None),
             Some(told) => told.lock().unwrap_or_else(PoisonError::into_inner).judge(event, course),
@@ -414,7 +414,7 @@ impl Router {
     }
 
     /// Delivers an event to all plugins that listen and may see it.
-    pub fn route(&self, event: Event, course: Course, is_contact: &dyn Fn(&BareJid) -> bool) {
+    pub fn route(&self, event: Event, course: Delivery, is_contact: &dyn Fn(&BareJid) -> bool) {
         self.give(&Arc::new(event), None, course, is_contact, Mailbox::deliver);
     }
 
@@ -427,7 +427,7 @@ impl Router {
     /// delivered.
     pub fn route_missed(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         let mut told = false;
-        self.give(&Arc::new(event), Some(instance), Course::Missed, is_contact, |mailbox, mail| {
+        self.give(&Arc::new(event), Some(instance), Delivery::Missed, is_contact, |mailbox, mail| {
             let tells = !mail.subscriptions.is_empty();
             let is_in = mailbox.deliver(mail);
             told |= tells && is_in;
@@ -442,8 +442,8 @@ impl Router {
     }
 
     /// Returns the course of an event that happens now outside of rooms.
-    pub fn live(&self) -> Course {
-        Course::Live(self.stream.load(Relaxed))
+    pub fn live(&self) -> Delivery {
+        Delivery::Live(self.stream.load(Relaxed))
     }
 
     /// Returns whether any plugin listens to this event.
@@ -471,8 +471,8 @@ impl Router {
     ) -> Option<Box<Mail>> {
         let course = match &mail.place {
             // It is the same for every recipient.
-            Some(Place::CaughtUp(..)) => return Some(mail),
-            Some(Place::Message { course, .. }) => *course,
+            Some(ArchivePlace::CaughtUp(..)) => return Some(mail),
+            Some(ArchivePlace::Message { course, .. }) => *course,
             None => self.live(),
         };
         let mut found = None;
@@ -488,7 +488,7 @@ impl Router {
         &self,
         event: &Arc<Event>,
         only: Option<InstanceId>,
-        course: Course,
+        course: Delivery,
         is_contact: &dyn Fn(&BareJid) -> bool,
         mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
     ) {

@@ -178,8 +178,8 @@ impl Session {
     }
 
     /// Lets an instance register the same as another one, which it is to replace.
-    pub fn instance_heir(&mut self, new: InstanceId, of: InstanceId) {
-        self.common.promises.heir(new, of);
+    pub fn instance_successor(&mut self, new: InstanceId, of: InstanceId) {
+        self.common.promises.successor(new, of);
     }
 
     /// Transfers everything that one instance registered to the one that replaces it.

@@ -11,11 +11,11 @@ use parlor_stanza::types::Outgoing;
 use crate::deadlines::Deadlines;
 use crate::effect::{Due, Effect};
 use crate::event::{Event, EventName, Payload};
+use crate::iq::PendingIqs;
 use crate::lifecycle::Link;
 use crate::messages::CLOCKS_DIFFER;
 use crate::names::Names;
 use crate::promises::Promises;
-use crate::questions::Questions;
 use crate::{Answer, Status, StatusValue};
 
 /// The state that all features share. All other state belongs to one of them.
@@ -40,7 +40,7 @@ pub struct Common {
     /// account seems to be offline.
     pub(super) arriving: Option<RangeInclusive<Timestamp>>,
     pub(super) deadlines: Deadlines,
-    pub(super) questions: Questions,
+    pub(super) iqs: PendingIqs,
     pub(super) names: Names,
     pub(super) promises: Promises,
     /// Whether readers should get a new snapshot.
@@ -64,7 +64,7 @@ impl Common {
             announced: false,
             arriving: None,
             deadlines: Deadlines::default(),
-            questions: Questions::default(),
+            iqs: PendingIqs::default(),
             promises: Promises::new(&names),
             names,
             changed: true,

@@ -6,7 +6,7 @@ mod steps;
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_runtime::account::Shared;
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
@@ -106,7 +106,7 @@ async fn answer(
     if !has_begun {
         if ["status", "list"].contains(&node) {
             let status = show::status(host).await;
-            return answer(done(if node == "status" { house(&status) } else { plugins(&status.plugins) }));
+            return answer(done(if node == "status" { status_lines(&status) } else { plugins(&status.plugins) }));
         }
         // Ignore fields that are already filled in: nothing changes before the owner has seen the form.
         let mut options: Vec<_> = show::status(host).await.plugins.into_iter().map(|plugin| plugin.id).collect();
@@ -140,7 +140,7 @@ async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: Plugi
     } else {
         let (config, plugin, enabled) = (host.config().clone(), id.clone(), node == "enable");
         // It blocks on locks and on the disk.
-        let deciding = tokio::task::spawn_blocking(move || Desk::new(&config).enable(&plugin, enabled));
+        let deciding = tokio::task::spawn_blocking(move || PluginAdmin::new(&config).enable(&plugin, enabled));
         deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let (done, was_done) = oneshot::channel();
         orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
@@ -150,7 +150,7 @@ async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: Plugi
     Ok(plugins(&show::plugin(host, &id).await))
 }
 
-fn house(status: &Status) -> Vec<String> {
+fn status_lines(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
@@ -233,6 +233,6 @@ mod tests {
             "account second: retrying: no route to the host",
             "no plugins",
         ];
-        assert_eq!(house(&status), says);
+        assert_eq!(status_lines(&status), says);
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::de::DeserializeOwned;
 
@@ -151,7 +151,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
 
 /// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
 /// response.
-pub fn glimpse<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
+pub fn try_get<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
     Client { path: socket::path(data) }.ask("GET", target, QUIET).ok()
 }
 
@@ -264,7 +264,7 @@ fn head(answer: &mut BufReader<UnixStream>) -> Result<Head, ClientError> {
     let value = |name: &str| {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         // The peer may be anything: escape its values before they are shown.
-        Some(parlor_base::harmless::harmless(&String::from_utf8_lossy(header.value), 64))
+        Some(parlor_base::escape::escape_untrusted(&String::from_utf8_lossy(header.value), 64))
     };
     Ok(Head {
         status: parsed.code.unwrap_or_default(),
@@ -385,9 +385,9 @@ mod tests {
     fn who_does_not_answer_at_once_is_not_waited_for_by_who_would_only_like_to_know() {
         let (folder, _lock) = held("");
         let began = Instant::now();
-        assert_eq!(glimpse::<serde_json::Value>(folder.path(), "/v1/status"), None);
+        assert_eq!(try_get::<serde_json::Value>(folder.path(), "/v1/status"), None);
         let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
-        assert_eq!(glimpse::<serde_json::Value>(folder.path(), "/v1/status"), None);
+        assert_eq!(try_get::<serde_json::Value>(folder.path(), "/v1/status"), None);
         assert!(began.elapsed() < QUESTION);
     }
 

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
@@ -75,13 +75,13 @@ pub struct Lines(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    kept: Mutex<Kept>,
+    kept: Mutex<Buffer>,
     /// The number of the newest line.
     newest: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Buffer {
     lines: VecDeque<Arc<Said>>,
     bytes: usize,
     /// The bytes of each plugin's lines (by it or about it), and of all other lines.
@@ -89,7 +89,7 @@ struct Kept {
     next: u64,
 }
 
-impl Kept {
+impl Buffer {
     fn put(&mut self, line: Said) {
         self.bytes += line.size();
         *self.shares.entry(line.owner().map(str::to_owned)).or_default() += line.size();
@@ -146,7 +146,7 @@ impl Default for Lines {
 }
 
 impl Lines {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Buffer> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -199,7 +199,7 @@ struct Texts {
 
 impl Visit for Texts {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text = harmless(value, LONGEST);
+        let text = escape_untrusted(value, LONGEST);
         if field.name() == "message" {
             self.message = text;
         } else if self.fields.len() < MOST_FIELDS {

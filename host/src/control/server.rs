@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_session::permissions::question::Question;
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub enum Order {
 
 /// The parts of the host that the control socket needs.
 #[derive(Clone)]
-pub struct House {
+pub struct HostHandle {
     /// The host, for queries.
     pub host: Arc<Host>,
     /// The last lines of the log.
@@ -63,7 +63,7 @@ pub struct House {
 
 /// A listening control socket.
 pub struct Control {
-    house: House,
+    handle: HostHandle,
     listening: Listening,
     path: PathBuf,
     /// The device and inode of our socket, to notice that somebody replaced it.
@@ -83,11 +83,11 @@ pub struct ControlError {
 impl Control {
     /// Listens in the host's data folder. The host holds that folder's lock, so any socket already there belongs to a
     /// dead host.
-    pub fn start(house: House) -> Result<Self, ControlError> {
-        let path = socket::path(&house.host.config().data);
-        let listening = hear(&house, &path)?;
+    pub fn start(handle: HostHandle) -> Result<Self, ControlError> {
+        let path = socket::path(&handle.host.config().data);
+        let listening = hear(&handle, &path)?;
         note(&path, &std::process::id().to_string());
-        Ok(Self { house, listening, made: identity(&path), path })
+        Ok(Self { handle, listening, made: identity(&path), path })
     }
 
     /// Listens again if somebody deleted or replaced the socket. Existing connections are closed.
@@ -95,7 +95,7 @@ impl Control {
         if self.made.is_some() && self.made == identity(&self.path) {
             return;
         }
-        match hear(&self.house, &self.path) {
+        match hear(&self.handle, &self.path) {
             Ok(listening) => {
                 self.made = identity(&self.path);
                 std::mem::replace(&mut self.listening, listening).stop().await;
@@ -107,8 +107,8 @@ impl Control {
 
     /// Closes every connection. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
-        let Self { house, listening, path, .. } = self;
-        drop(house);
+        let Self { handle, listening, path, .. } = self;
+        drop(handle);
         // Clients that connect from now on find no host.
         note(&path, "");
         let _ = std::fs::remove_file(&path);
@@ -117,7 +117,7 @@ impl Control {
 }
 
 /// Starts to serve connections on this path.
-fn hear(house: &House, path: &Path) -> Result<Listening, ControlError> {
+fn hear(handle: &HostHandle, path: &Path) -> Result<Listening, ControlError> {
     let listener = listen(path).map_err(|cause| ControlError { path: path.to_owned(), cause })?;
     let listener = Arc::new(listener);
     let next = move || {
@@ -125,8 +125,8 @@ fn hear(house: &House, path: &Path) -> Result<Listening, ControlError> {
         async move { listener.accept().await.map(|(stream, _)| stream) }
     };
     let fault = "the control socket did not accept a connection";
-    let (house, followers) = (house.clone(), Arc::new(Semaphore::new(FOLLOWERS)));
-    let hear = move |stream| converse(stream, house.clone(), Arc::clone(&followers));
+    let (handle, followers) = (handle.clone(), Arc::new(Semaphore::new(FOLLOWERS)));
+    let hear = move |stream| converse(stream, handle.clone(), Arc::clone(&followers));
     Ok(Listening::start(next, CONNECTIONS, fault, hear))
 }
 
@@ -156,14 +156,14 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore>) {
+async fn converse(mut stream: UnixStream, handle: HostHandle, followers: Arc<Semaphore>) {
     let mut head_alone = false;
     let result = match may_ask(&stream) {
         Err(refusal) => Err(refusal),
         Ok(()) => match tokio::time::timeout(REQUEST, http::read(&mut stream)).await {
             Ok(Ok(Some(request))) => {
                 head_alone = request.head_alone;
-                serve(&mut stream, &request, &house, &followers).await
+                serve(&mut stream, &request, &handle, &followers).await
             }
             Ok(Ok(None)) => return,
             Ok(Err(refusal)) => Err(refusal),
@@ -193,7 +193,7 @@ fn may_ask(stream: &UnixStream) -> Result<(), Refusal> {
 async fn serve(
     stream: &mut UnixStream,
     request: &Request,
-    house: &House,
+    handle: &HostHandle,
     followers: &Semaphore,
 ) -> Result<(), Refusal> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
@@ -209,10 +209,10 @@ async fn serve(
         return Err(Refusal::method(allowed));
     }
     match path[..] {
-        ["v1", "logs"] => return logs(stream, request, house, followers).await,
+        ["v1", "logs"] => return logs(stream, request, handle, followers).await,
         ["v1", "plugins", id] => {
             let id = plugin(id)?;
-            let found = show::plugin(&house.host, &id).await;
+            let found = show::plugin(&handle.host, &id).await;
             if found.is_empty() {
                 return Err(no_plugin(&id));
             }
@@ -224,33 +224,34 @@ async fn serve(
             let what =
                 query("what").ok_or_else(|| Refusal::new(400, "`what` names a call, an event or a permission"))?;
             let question = Question::parse(what, query("about"));
-            let question = question.map_err(|error| Refusal::new(400, harmless(&error.to_string(), LONGEST_REASON)))?;
-            let answers = show::explained(&house.host, &id, &question).await;
-            if answers.is_empty() && !house.host.has_plugin(&id).await {
+            let question =
+                question.map_err(|error| Refusal::new(400, escape_untrusted(&error.to_string(), LONGEST_REASON)))?;
+            let answers = show::explained(&handle.host, &id, &question).await;
+            if answers.is_empty() && !handle.host.has_plugin(&id).await {
                 return Err(no_plugin(&id));
             }
             return json(stream, &answers, request.head_alone).await;
         }
         ["v1", what @ ("reload" | "configure")] => {
             // A reload may take long. Withdrawn permissions take effect before it.
-            house.host.hold_to_policy().await;
+            handle.host.hold_to_policy().await;
             let (done, was_done) = oneshot::channel();
-            order(house, if what == "reload" { Order::Reload(done) } else { Order::ReloadAll(done) }).await?;
+            order(handle, if what == "reload" { Order::Reload(done) } else { Order::ReloadAll(done) }).await?;
             let ended = was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))?;
             ended.map_err(|reason| Refusal::new(409, reason))?;
-            settle(&house.host).await;
+            settle(&handle.host).await;
         }
         ["v1", "plugins", id, _] => {
             let (id, (done, was_done)) = (plugin(id)?, oneshot::channel());
-            order(house, Order::Restart(id.clone(), done)).await?;
+            order(handle, Order::Restart(id.clone(), done)).await?;
             if !was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))? {
                 return Err(no_plugin(&id));
             }
-            settle(&house.host).await;
+            settle(&handle.host).await;
         }
         _ => {}
     }
-    json(stream, &show::status(&house.host).await, request.head_alone).await
+    json(stream, &show::status(&handle.host).await, request.head_alone).await
 }
 
 fn plugin(id: &str) -> Result<PluginId, Refusal> {
@@ -261,8 +262,8 @@ fn no_plugin(id: &PluginId) -> Refusal {
     Refusal::new(404, format!("there is no plugin {id}; `parlor plugin list` shows those that there are"))
 }
 
-async fn order(house: &House, order: Order) -> Result<(), Refusal> {
-    house.orders.send(order).await.map_err(|_| Refusal::new(409, "the host is being stopped"))
+async fn order(handle: &HostHandle, order: Order) -> Result<(), Refusal> {
+    handle.orders.send(order).await.map_err(|_| Refusal::new(409, "the host is being stopped"))
 }
 
 /// Waits until every started plugin runs or has failed.
@@ -279,7 +280,12 @@ async fn json<T: Serialize>(stream: &mut UnixStream, value: &T, head_alone: bool
     Ok(())
 }
 
-async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followers: &Semaphore) -> Result<(), Refusal> {
+async fn logs(
+    stream: &mut UnixStream,
+    request: &Request,
+    handle: &HostHandle,
+    followers: &Semaphore,
+) -> Result<(), Refusal> {
     let query = |name: &str| request.query.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let level = query("level")
         .map(|level| rank(level).ok_or_else(|| Refusal::new(400, format!("a level is one of {}", LEVELS.join(", ")))))
@@ -293,9 +299,9 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
     // Held for as long as the client follows.
     let _place = if follow { Some(followers.try_acquire().map_err(too_many)?) } else { None };
     // Subscribe before reading, so that no line between the two is missed.
-    let mut news = house.lines.news();
+    let mut news = handle.lines.news();
     news.mark_unchanged();
-    let (lines, mut newest) = house.lines.after(0, &wanted);
+    let (lines, mut newest) = handle.lines.after(0, &wanted);
     let last = &lines[lines.len().saturating_sub(most)..];
     if http::begin_lines(stream).await.is_err() || request.head_alone {
         return Ok(());
@@ -310,7 +316,7 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
             // A client sends nothing further: a read only ends when it disconnects.
             _ = stream.read(&mut left) => return Ok(()),
         }
-        let (lines, now) = house.lines.after(newest, &wanted);
+        let (lines, now) = handle.lines.after(newest, &wanted);
         newest = now;
         if write_lines(stream, &lines).await.is_err() {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_runtime::account::{Connection, Shared};
 use parlor_runtime::denials::Denial;
@@ -27,7 +27,7 @@ const LONGEST_COMMAND: usize = 16 << 10;
 
 /// Returns the state of the host, without the limits and denied calls of its plugins.
 pub(super) async fn status(host: &Host) -> Status {
-    let mut status = house(host, &host.status().await);
+    let mut status = status_of(host, &host.status().await);
     for plugin in &mut status.plugins {
         plugin.limits.clear();
         plugin.denied.clear();
@@ -37,7 +37,7 @@ pub(super) async fn status(host: &Host) -> Status {
 
 /// Returns the state of the host, with the limits and denied calls of each plugin.
 pub(super) async fn closely(host: &Host) -> Status {
-    house(host, &host.status_with_storage().await)
+    status_of(host, &host.status_with_storage().await)
 }
 
 /// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
@@ -52,7 +52,7 @@ pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
     host.status_of(id).await.iter().map(shown).collect()
 }
 
-fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
+fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
     Status {
         running: true,
         host: Some(Process {
@@ -65,8 +65,8 @@ fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
         }),
         data: absolute(&host.config().data),
         policy: absolute(&host.config().plugins),
-        policy_error: host.policy_fault().map(|fault| harmless(&fault, LONGEST)),
-        config_error: host.config_fault().map(|fault| harmless(&fault, LONGEST)),
+        policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
+        config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
     }
@@ -82,7 +82,7 @@ fn account_view(account: &Shared) -> Account {
         Connection::Retrying(why) => (own, "retrying", Some(why)),
         Connection::Left(why) | Connection::Failed(why) => (own, "failed", Some(why)),
     };
-    let reason = reason.map(|reason| harmless(&reason, LONGEST));
+    let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
     Account { name: account.name.to_string(), jid, connection: connection.to_owned(), reason }
 }
 
@@ -104,10 +104,10 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         account: status.account.as_ref().map(ToString::to_string),
         connection: None,
         state: state.to_owned(),
-        reason: reason.map(|reason| harmless(&reason, LONGEST)),
+        reason: reason.map(|reason| escape_untrusted(&reason, LONGEST)),
         version: status.version.as_ref().map(ToString::to_string),
         digest: status.digest.to_string(),
-        source: harmless(&status.source.to_string(), LONGEST),
+        source: escape_untrusted(&status.source.to_string(), LONGEST),
         record: status.record.as_ref().map(record_view),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
@@ -134,8 +134,10 @@ impl From<Explained> for Answer {
             account: account.map(|account| account.to_string()),
             answer: answer.outcome,
             permission: answer.permission.map(|permission| permission.to_string()),
-            reason: harmless(&answer.reason, LONGEST),
-            remedy: remedy.filter(|remedy| remedy.len() <= LONGEST_COMMAND).map(|remedy| harmless(&remedy, usize::MAX)),
+            reason: escape_untrusted(&answer.reason, LONGEST),
+            remedy: remedy
+                .filter(|remedy| remedy.len() <= LONGEST_COMMAND)
+                .map(|remedy| escape_untrusted(&remedy, usize::MAX)),
         }
     }
 }
@@ -176,7 +178,7 @@ fn denied_view(denial: &Denial) -> Denied {
     Denied {
         at: denial.at.to_string(),
         permission: denial.permission.to_string(),
-        scope: denial.scope.as_deref().map(|scope| harmless(scope, LONGEST)),
-        hint: harmless(&denial.hint, LONGEST_COMMAND),
+        scope: denial.scope.as_deref().map(|scope| escape_untrusted(scope, LONGEST)),
+        hint: escape_untrusted(&denial.hint, LONGEST_COMMAND),
     }
 }

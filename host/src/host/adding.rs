@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config};
 use parlor_plugins::admission::Admitted;
@@ -83,7 +83,7 @@ impl Host {
                 (Ok(_), None) => continue,
             };
             // The reason may repeat names from the file.
-            let reason = harmless(&reason, LONGEST_REASON);
+            let reason = escape_untrusted(&reason, LONGEST_REASON);
             // The plugin may be examined again each time that another one is added.
             let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
             if entry.enabled && !was_told {

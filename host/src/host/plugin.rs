@@ -12,7 +12,7 @@ use parlor_plugins::policy::{Entry, SettingValues};
 use parlor_runtime::engine::Compiled;
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
-use parlor_runtime::supervisor::{Dependency, Reins, Supervised};
+use parlor_runtime::supervisor::{Dependency, GrantHandle, Supervised};
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::Grants;
 
@@ -25,7 +25,7 @@ pub(super) struct Plugin {
     /// The version that was tried in its place and did not start.
     pub(super) tried: Option<Tried>,
     /// Handles to the grants of the version that is being tried in its place.
-    pub(super) beside: Vec<Reins>,
+    pub(super) beside: Vec<GrantHandle>,
     /// The version of a plugin that may not run.
     pub(super) version: Option<semver::Version>,
     /// It may not run, but only because of a dependency.
@@ -86,8 +86,8 @@ impl Plugin {
 
     /// Limits what runs to grants that both its own entry and these contain.
     pub(super) fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
-        for reins in &self.beside {
-            reins.hold_to(grants);
+        for handle in &self.beside {
+            handle.hold_to(grants);
         }
         if let Some(Tried::NoRoom(entry)) = &mut self.tried {
             entry.grants = entry.grants.within(grants);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::policy::{Entry, Policy};
@@ -101,7 +101,7 @@ impl Host {
     /// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
     /// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
     async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
-        let why = harmless(&format!("{why}, so this version goes on"), LONGEST_REASON);
+        let why = escape_untrusted(&format!("{why}, so this version goes on"), LONGEST_REASON);
         tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
         if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
             plugin.entry.accounts.clone_from(&wanted.accounts);
@@ -191,15 +191,15 @@ impl Host {
             let started = on.iter().map(|(account, old)| {
                 let after = dependencies(&loaded, start, strictness, &plugins, account);
                 let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
-                let (new, succession) =
+                let (new, replacement) =
                     Supervised::start_beside(old, admitted, compiled, Arc::clone(&self.engine), after);
-                ((account.clone(), new), (account.clone(), succession))
+                ((account.clone(), new), (account.clone(), replacement))
             });
             started.unzip()
         };
         // Grants that the owner withdraws meanwhile are withdrawn from these, too.
         if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-            plugin.beside = beside.values().map(Supervised::reins).collect();
+            plugin.beside = beside.values().map(Supervised::grant_handle).collect();
         }
         // A version that waits for the session may do so for long. The present one serves until the limit, and then
         // stays.
@@ -227,7 +227,7 @@ impl Host {
             // fail meanwhile. Until it has taken over, nothing restarts it.
             let takings = successions
                 .into_iter()
-                .filter_map(|(account, succession)| Some(succession.take_over(old.remove(&account)?)));
+                .filter_map(|(account, replacement)| Some(replacement.take_over(old.remove(&account)?)));
             join_all(takings).await;
         }
         tracing::info!(plugin = %id, "plugin replaced");

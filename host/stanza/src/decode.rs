@@ -10,7 +10,7 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use minidom::rxml::Namespace;
-use parlor_base::harmless::{harmless, is_odd_space};
+use parlor_base::escape::{escape_untrusted, is_odd_space};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Lang, Message as WireMessage, MessageType};
 use xmpp_parsers::ns;
@@ -352,7 +352,7 @@ fn nick(nick: &Element) -> Option<String> {
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
     // A name must not reverse the direction of the text behind it, or differ from another only invisibly.
-    let is_plain = is_one_line(name) && harmless(name, name.len()) == name;
+    let is_plain = is_one_line(name) && escape_untrusted(name, name.len()) == name;
     (!name.is_empty() && is_plain).then(|| name.to_owned())
 }
 

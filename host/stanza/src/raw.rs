@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use minidom::rxml;
 use minidom::{Element, Node};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::MessageType;
 use xmpp_parsers::ns;
@@ -369,7 +369,7 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
 pub fn no_jid(text: &str, why: &impl fmt::Display) -> String {
     /// The bytes of it that are shown.
     const LONGEST: usize = 128;
-    format!("\"{}\" is not a JID: {why}", harmless(text, LONGEST))
+    format!("\"{}\" is not a JID: {why}", escape_untrusted(text, LONGEST))
 }
 
 /// Removes the sender if it is the account itself, and refuses any other.

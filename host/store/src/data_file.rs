@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
 
@@ -13,7 +13,7 @@ use super::file;
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredValue {
     /// The key of the entry.
     pub key: String,
     /// The value of the entry.
@@ -72,12 +72,16 @@ impl DataFile {
 
     /// Passes each entry of a plugin on an account to `with`, in key order, and stops at the first error that `with`
     /// returns.
-    pub fn each<E>(&self, owner: &Owner, with: impl FnMut(Kept) -> Result<(), E>) -> Result<Result<(), E>, DataError> {
+    pub fn each<E>(
+        &self,
+        owner: &Owner,
+        with: impl FnMut(StoredValue) -> Result<(), E>,
+    ) -> Result<Result<(), E>, DataError> {
         each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
     }
 
     /// Writes all entries or none, replacing entries with the same keys.
-    pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> Result<(), DataError> {
+    pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> Result<(), DataError> {
         let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
         if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
     }
@@ -98,7 +102,7 @@ impl DataFile {
 fn each<E>(
     file: &Connection,
     owner: &Owner,
-    mut with: impl FnMut(Kept) -> Result<(), E>,
+    mut with: impl FnMut(StoredValue) -> Result<(), E>,
 ) -> rusqlite::Result<Result<(), E>> {
     let mut statement = file.prepare(
         "SELECT key, value, expires FROM plugin_data
@@ -106,17 +110,17 @@ fn each<E>(
     )?;
     let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), now()])?;
     while let Some(row) = rows.next()? {
-        if let Err(error) = with(Kept { key: row.get(0)?, value: row.get(1)?, expires: row.get(2)? }) {
+        if let Err(error) = with(StoredValue { key: row.get(0)?, value: row.get(1)?, expires: row.get(2)? }) {
             return Ok(Err(error));
         }
     }
     Ok(Ok(()))
 }
 
-fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> rusqlite::Result<Written> {
+fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> rusqlite::Result<Written> {
     let change = file.transaction()?;
     for (owner, kept) in entries {
-        for Kept { key, value, expires } in kept {
+        for StoredValue { key, value, expires } in kept {
             let one = Write { key, value: Some(value), expires, only: Only::Always };
             if write(&change, &owner, quota, &one, now())? == Written::TooMuch {
                 return Ok(Written::TooMuch);
@@ -177,7 +181,7 @@ mod tests {
         let commit = move |_| other.execute_batch("COMMIT").is_ok();
         file.connection.busy_handler(Some(commit)).unwrap();
         let owner = Owner { account: "bot@example.org".parse().unwrap(), plugin: "a".parse().unwrap() };
-        let kept = Kept { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
+        let kept = StoredValue { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
         file.import(1 << 20, vec![(owner, vec![kept])]).unwrap();
         assert!(file.keeps(&"a".parse().unwrap()).unwrap());
     }

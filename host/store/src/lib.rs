@@ -32,8 +32,8 @@ use std::time::Duration;
 
 use health::Health;
 use parlor_base::clock::Clock;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::fair;
-use parlor_base::harmless::EscapedPath as _;
 use reader::ReadsSender;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -42,7 +42,7 @@ use work::{Inbox, Job, Lane, Task, Tasks, Work};
 pub use added::AddedContacts;
 pub use change::{Only, Owner, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
-pub use data_file::{DataError, DataFile, Kept};
+pub use data_file::{DataError, DataFile, StoredValue};
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS bound_log_in (
 ) WITHOUT ROWID, STRICT;
 ";
 
-type Kept = Option<BTreeSet<Carrier>>;
+type Written = Option<BTreeSet<Carrier>>;
 
 /// Keeps the pins of one account.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct PinKeeper {
     /// The pins that log-ins read and add to.
     pins: Pins,
     /// The pins that the last job wrote or is writing; `None` if that failed.
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Written>>,
 }
 
 impl PinKeeper {
@@ -83,7 +83,7 @@ fn write(file: &mut Connection, account: &str, known: &BTreeSet<Carrier>) -> rus
     change.commit()
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn lock(kept: &Mutex<Written>) -> MutexGuard<'_, Written> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

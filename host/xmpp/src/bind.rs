@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jid::FullJid;
 use minidom::Element;
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
 use xmpp_parsers::bind::{BindQuery, BindResponse};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use parlor_config::url::Url;
 use parlor_config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
 use parlor_https::trust::NO_TLS;

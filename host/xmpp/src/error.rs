@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_https::trust::TrustError;
 use parlor_stanza::stream_error::{remedy, sentence, words};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use tokio_xmpp::xmlstream::RecvFeaturesError;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 

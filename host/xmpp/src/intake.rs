@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parlor_base::harmless::io_words;
+use parlor_base::escape::io_words;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{KEEP, Sieve};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};

@@ -37,7 +37,7 @@ mod reach;
 mod sasl;
 #[cfg(any(test, feature = "test-support"))]
 #[allow(clippy::unwrap_used, missing_docs, reason = "it is a part of tests")]
-pub mod simulated;
+pub mod simulated_network;
 mod srv;
 mod tls;
 mod websocket;

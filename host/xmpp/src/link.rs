@@ -27,9 +27,9 @@ use xmpp_parsers::sm::Enabled;
 use xmpp_parsers::stanza::Stanza;
 
 use self::connector::{Connector, Report, Wanted};
-use self::ledger::Ledger;
 use self::live::Live;
 use self::queue::Queue;
+use self::stream_management::StreamManagement;
 use super::bind::Begun;
 use super::connect::Opened;
 use super::dialer::Dialer;
@@ -42,10 +42,10 @@ pub use self::connector::LogIn;
 pub use self::unsent::too_old;
 
 mod connector;
-mod ledger;
 mod live;
 mod pace;
 mod queue;
+mod stream_management;
 mod unsent;
 
 /// The number of consecutive resumed connections without any acknowledgement after which the session is given up.
@@ -64,7 +64,7 @@ pub struct Link {
     /// Stanzas that wait to be written.
     queue: Queue,
     /// Counts the session's stanzas (XEP-0198); `None` if the session is not managed.
-    ledger: Option<Ledger>,
+    sm: Option<StreamManagement>,
     /// Stanzas that arrived before the stream was ready.
     early: VecDeque<Stanza>,
     /// Our full JID, once bound.
@@ -100,17 +100,17 @@ impl Link {
     }
 
     /// Same as [`Link::start`], with parameters for the log-in.
-    pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
-        if let Dialer::Local(server) = wish.dialer {
+    pub fn log_in(settings: LinkSettings, log_in: LogIn) -> Self {
+        if let Dialer::Local(server) = log_in.dialer {
             server.open(&settings);
             return Self::new(None, Stage::Local(server));
         }
-        let (left, keep_unsent) = (wish.left.clone(), settings.keep_unsent);
+        let (left, keep_unsent) = (log_in.left.clone(), settings.keep_unsent);
         Self {
             keep_unsent,
-            ledger: left.as_ref().map(Ledger::taken_up),
+            sm: left.as_ref().map(StreamManagement::taken_up),
             own: left.map(|left| left.jid),
-            ..Self::new(Some(Connector::spawn(settings, wish)), Stage::Connecting)
+            ..Self::new(Some(Connector::spawn(settings, log_in)), Stage::Connecting)
         }
     }
 
@@ -119,7 +119,7 @@ impl Link {
             connector,
             stage,
             queue: Queue::default(),
-            ledger: None,
+            sm: None,
             keep_unsent: FOR_EVER,
             cut: None,
             early: VecDeque::new(),
@@ -155,7 +155,7 @@ impl Link {
                 Stage::Live { .. } if !self.early.is_empty() => {
                     self.early.pop_front().and_then(|stanza| self.read(stanza)).map(LinkEvent::Stanza)
                 }
-                Stage::Live { live, .. } => match ready!(live.poll(&mut self.queue, &mut self.ledger, cx)) {
+                Stage::Live { live, .. } => match ready!(live.poll(&mut self.queue, &mut self.sm, cx)) {
                     Some(stanza) => self.read(stanza).map(LinkEvent::Stanza),
                     None => self.lost(),
                 },
@@ -215,14 +215,14 @@ impl Link {
     /// be answers to requests made meanwhile.
     pub fn acknowledge_no_more(&mut self) {
         self.leaves = true;
-        if let Some(ledger) = &mut self.ledger {
-            ledger.close();
+        if let Some(sm) = &mut self.sm {
+            sm.close();
         }
     }
 
     /// Returns whether the server keeps stanzas that are not acknowledged.
     pub fn is_managed(&self) -> bool {
-        self.ledger.is_some()
+        self.sm.is_some()
     }
 
     /// Applies new settings of the same address; `before` are the settings so far. If they lead to another server, the
@@ -241,8 +241,8 @@ impl Link {
     /// Replaces the connection and its session by new ones, after a bug in the host left the state behind this one in
     /// doubt. Nothing that was to be sent is lost.
     pub fn begin_anew(&mut self) {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.give_up();
+        if let Some(sm) = &mut self.sm {
+            sm.give_up();
         }
         if let Stage::Live { live, .. } = &mut self.stage {
             live.is_to_be_left(Lost::Bug);
@@ -253,7 +253,7 @@ impl Link {
     pub async fn close(mut self) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Live { live, .. } => {
-                let closing = live.close(&mut self.queue, &mut self.ledger);
+                let closing = live.close(&mut self.queue, &mut self.sm);
                 if tokio::time::timeout(CLOSE_LIMIT, closing).await.is_err() {
                     tracing::debug!("the server did not close the stream in time");
                 }
@@ -267,18 +267,18 @@ impl Link {
     pub fn can_be_left(&self) -> bool {
         matches!(self.stage, Stage::Live { .. })
             && self.early.is_empty()
-            && self.ledger.as_ref().is_some_and(|ledger| ledger.previous().is_some())
+            && self.sm.as_ref().is_some_and(|sm| sm.previous().is_some())
     }
 
     /// Writes queued stanzas and ends without closing the stream, so that the server keeps the session for a while.
     /// Takes at most five seconds. Returns `None` if there is no session to resume.
     pub async fn leave(mut self) -> Option<Left> {
         let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return None };
-        let leaving = tokio::time::timeout(CLOSE_LIMIT, live.leave(&mut self.queue, &mut self.ledger));
+        let leaving = tokio::time::timeout(CLOSE_LIMIT, live.leave(&mut self.queue, &mut self.sm));
         if !leaving.await.unwrap_or(false) {
             return None;
         }
-        self.ledger?.left(self.own?)
+        self.sm?.left(self.own?)
     }
 
     fn opened(&mut self, opened: Opened, is_contested: bool) -> Option<LinkEvent> {
@@ -306,21 +306,21 @@ impl Link {
     /// The server resumed the session, and says how many stanzas it has handled. None: it is not to be trusted, and another
     /// session is begun.
     fn resumed(&mut self, handled: u32, is_asked_again: bool, offers: Offers, is_late: bool) -> Option<LinkEvent> {
-        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
+        let Some(sm) = self.sm.as_mut().filter(|sm| sm.previous().is_some()) else {
             self.want(Lost::Miscounted);
             return None;
         };
-        match ledger.acknowledge(handled) {
+        match sm.acknowledge(handled) {
             Err(_) => {
                 tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
-                ledger.give_up();
+                sm.give_up();
                 self.want(Lost::Miscounted);
                 return None;
             }
             // The count settles all earlier stanzas, and shows that those sent again were not handled.
             Ok(0) if self.deaf >= DEAF => {
                 tracing::warn!("the server resumes a session and takes nothing in; beginning another");
-                ledger.give_up();
+                sm.give_up();
                 self.deaf = 0;
                 self.want(Lost::Deaf);
                 return None;
@@ -328,7 +328,7 @@ impl Link {
             Ok(0) => {}
             Ok(_) => self.deaf = 0,
         }
-        let mut again = ledger.take();
+        let mut again = sm.take();
         tracing::debug!(
             handled,
             again = again.len(),
@@ -358,12 +358,12 @@ impl Link {
         early: Vec<Stanza>,
         is_late: bool,
     ) -> (Vec<RawStanza>, usize) {
-        let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
+        let mut suspects = self.sm.as_ref().map(|sm| sm.suspects().clone()).unwrap_or_default();
         let (mut written, mut is_told) = (VecDeque::new(), false);
-        if let Some(mut ledger) = self.ledger.take() {
+        if let Some(mut sm) = self.sm.take() {
             // An impossible count says nothing; all stanzas are then sent again.
-            is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
-            written = ledger.take();
+            is_told = handled.is_some_and(|handled| sm.acknowledge(handled).is_ok());
+            written = sm.take();
         }
         let mut returned = Vec::new();
         let mut kept = |mut stanzas: VecDeque<Stanza>| {
@@ -379,9 +379,9 @@ impl Link {
         let doubtful = if is_told { 0 } else { again.len() };
         again.extend(kept(self.queue.take()));
         suspects.retain(|suspect| again.iter().any(|stanza| queue::id(&stanza.0) == suspect));
-        self.ledger = managed.map(Ledger::new);
-        if let Some(ledger) = &mut self.ledger {
-            ledger.suspect(suspects);
+        self.sm = managed.map(StreamManagement::new);
+        if let Some(sm) = &mut self.sm {
+            sm.suspect(suspects);
         }
         if self.leaves {
             self.acknowledge_no_more();
@@ -418,11 +418,11 @@ impl Link {
             }
         }
         if !why.may_resume()
-            && let Some(ledger) = &mut self.ledger
+            && let Some(sm) = &mut self.sm
         {
-            ledger.give_up();
+            sm.give_up();
             if why.is_about_a_stanza() {
-                ledger.accuse().iter().for_each(given_up);
+                sm.accuse().iter().for_each(given_up);
             }
         }
         self.want(why.clone());
@@ -430,7 +430,7 @@ impl Link {
     }
 
     fn want(&mut self, lost: Lost) {
-        let previous = self.ledger.as_ref().and_then(Ledger::previous);
+        let previous = self.sm.as_ref().and_then(StreamManagement::previous);
         if let Some(connector) = &self.connector {
             connector.want(Wanted { previous, lost: Some(lost) });
         }
@@ -443,7 +443,7 @@ impl Link {
             connector.end();
         }
         self.queue = Queue::default();
-        self.ledger = None;
+        self.sm = None;
         LinkEvent::Failed(why)
     }
 

@@ -1,6 +1,6 @@
 //! The core of the servers that tests log in to: the server's end of a stream, log-ins, and minimal answers.
 //!
-//! Each of these servers adds its own behaviour: `peer` is hostile on request, `simulated` loses connections, and that of
+//! Each of these servers adds its own behaviour: `peer` is hostile on request, `simulated_network` loses connections, and that of
 //! the suite (`tests/src/peer.rs`) answers from scripts.
 //!
 //! The core reads elements as XML first, since a test must hear what the library has no type for: client states

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::shell::{ASKS_NOBODY, Shell};
 use parlor_config::PasswordSource;
 use tokio::io::{AsyncRead, AsyncReadExt};

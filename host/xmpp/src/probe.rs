@@ -10,7 +10,7 @@ use futures_util::SinkExt;
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use parlor_config::LinkSettings;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};

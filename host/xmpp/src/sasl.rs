@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use parlor_config::Way;
 use xmpp_parsers::sasl_cb::{self, Type};
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, Stream};
 use minidom::Element;
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use parlor_config::WebUrl;
 use parlor_https::{Head, Wire};
 use parlor_stanza::sieve::lost::Lost;

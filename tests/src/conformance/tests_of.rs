@@ -15,7 +15,7 @@ pub struct Test {
     /// The name as the test program knows it, such as `chats::get_gives_what_is_open_and_opens_nothing`.
     pub name: String,
     /// The place where the test runs.
-    pub place: Place,
+    pub place: RunsIn,
     /// The rows that it shows.
     pub rows: BTreeSet<u16>,
     /// The events that it shows.
@@ -28,7 +28,7 @@ pub struct Test {
 
 /// The place where a test runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum RunsIn {
     /// In `tests/suite`, on a real server.
     Suite,
     /// In a package of the host, beside the code that it tests.
@@ -38,15 +38,15 @@ pub enum Place {
 /// Returns all tests that show anything, in the order of their files.
 pub fn all() -> Result<Vec<Test>> {
     let mut found = Vec::new();
-    found.extend(in_folder("tests/suite", Place::Suite)?);
+    found.extend(in_folder("tests/suite", RunsIn::Suite)?);
     for package in &packages::ALL {
-        let tests = in_folder(&package.sources(), Place::Unit)?;
+        let tests = in_folder(&package.sources(), RunsIn::Unit)?;
         found.extend(tests.into_iter().map(|test| Test { name: package.test(&test.name), ..test }));
     }
     Ok(found)
 }
 
-fn in_folder(folder: &str, place: Place) -> Result<Vec<Test>> {
+fn in_folder(folder: &str, place: RunsIn) -> Result<Vec<Test>> {
     let folder = root().join(folder);
     let mut found = Vec::new();
     for file in files(&folder)? {
@@ -84,7 +84,7 @@ fn module(path: &Path) -> Vec<String> {
     parts
 }
 
-fn in_file(module: &[String], place: Place, text: &str) -> Result<Vec<Test>> {
+fn in_file(module: &[String], place: RunsIn, text: &str) -> Result<Vec<Test>> {
     let mut found = Vec::new();
     let mut inner: Vec<(usize, String)> = Vec::new();
     let mut comment: Vec<&str> = Vec::new();
@@ -122,7 +122,7 @@ fn in_file(module: &[String], place: Place, text: &str) -> Result<Vec<Test>> {
 }
 
 impl Test {
-    fn read(name: &str, place: Place, comment: &[&str]) -> Result<Option<Self>> {
+    fn read(name: &str, place: RunsIn, comment: &[&str]) -> Result<Option<Self>> {
         let mut rows = BTreeSet::new();
         let [mut events, mut settings, mut rules] = [const { BTreeSet::new() }; 3];
         // A list is a sentence of its own. It ends with a full stop, or with a colon that prose follows.
@@ -188,14 +188,14 @@ mod inner {
 #[test]
 fn fourth() {}
 ";
-        let found = in_file(&["chats".to_owned()], Place::Suite, text).unwrap();
+        let found = in_file(&["chats".to_owned()], RunsIn::Suite, text).unwrap();
         let names: Vec<_> = found.iter().map(|test| test.name.as_str()).collect();
         assert_eq!(names, ["chats::first", "chats::inner::second", "chats::fourth"]);
         assert_eq!(found[0].rows, BTreeSet::from([1, 2, 3, 9, 12]));
         assert_eq!(found[0].events.iter().collect::<Vec<_>>(), ["message", "messageSend", "roster", "rosterPush"]);
         assert_eq!(found[1].settings.iter().collect::<Vec<_>>(), ["default_state", "priority"]);
         assert_eq!((&found[2].rows, found[2].rules.len()), (&BTreeSet::from([128]), 2));
-        assert!(in_file(&[], Place::Suite, "/// Rows seven.\n#[test]\nfn odd() {}").is_err());
+        assert!(in_file(&[], RunsIn::Suite, "/// Rows seven.\n#[test]\nfn odd() {}").is_err());
     }
 
     #[test]

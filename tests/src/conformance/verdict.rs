@@ -8,7 +8,7 @@ use parlor_session::permissions;
 
 use super::list::{Kind, Row};
 use super::record::Seen;
-use super::tests_of::{Place, Test};
+use super::tests_of::{RunsIn, Test};
 use crate::server::Software;
 
 /// The results and records of one run of the tests.
@@ -142,7 +142,7 @@ fn unproven(tests: &[&Test], run: &Run, units: &Run) -> Option<Verdict> {
         return Some(Verdict::Missing("no test names it".to_owned()));
     }
     for test in tests {
-        let of = if test.place == Place::Suite { run } else { units };
+        let of = if test.place == RunsIn::Suite { run } else { units };
         if of.failed.contains(&test.name) {
             return Some(Verdict::Missing(format!("{} fails", test.name)));
         }
@@ -161,7 +161,7 @@ mod tests {
         toml::from_str(&format!("number = 1\nname = \"x\"\n{text}")).unwrap()
     }
 
-    fn test(name: &str, place: Place) -> Test {
+    fn test(name: &str, place: RunsIn) -> Test {
         let rows = BTreeSet::from([1]);
         let [events, settings, rules] = [const { BTreeSet::new() }; 3];
         Test { name: name.into(), place, rows, events, settings, rules }
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_row_is_shown_by_passing_tests_that_saw_its_calls_on_the_server() {
-        let (one, none) = (test("a", Place::Suite), Run::default());
+        let (one, none) = (test("a", RunsIn::Suite), Run::default());
         let tests = [&one];
         let verdict = |row: &Row, run: &Run| of_row(row, &tests, Software::Ejabberd, run, &none);
         let called = row("calls = [\"chats.open\"]");
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_event_has_to_be_heard_with_its_payload_and_refused() {
-        let (one, none) = (test("a", Place::Suite), Run::default());
+        let (one, none) = (test("a", RunsIn::Suite), Run::default());
         let heard = |calls: &[&str], events: &[(&str, &str)]| {
             of_event("message", &[&one], &run(&["a"], &seen(&[], calls, events)), &none).is_good()
         };
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_setting_has_to_be_read_and_set_or_refused() {
-        let (one, none) = (test("a", Place::Unit), Run::default());
+        let (one, none) = (test("a", RunsIn::Unit), Run::default());
         let units = run(&["a"], &Seen::default());
         let of = |setting, calls: &[&str], units| {
             of_setting(setting, &[&one], &run(&["other"], &seen(&[], calls, &[])), units).is_good()

@@ -6,7 +6,7 @@ use parlor_config::keys::{ACCOUNT, Key, TOP};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
-        `parlor.toml` says which accounts there are, and how the house is run; `parlor init` writes one, in which every key stands \
+        `parlor.toml` says which accounts there are, and how the host is run; `parlor init` writes one, in which every key stands \
         as a comment, and `parlor doctor` says what is wrong with it. Paths in it are relative to its folder. A key that is not on \
         this page is refused, with its line, and so is one that stands among the settings. The permissions of plugins are in `plugins.toml`; `--metrics` and `--traces` are \
         flags of `parlor run`.\n\n\

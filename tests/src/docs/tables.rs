@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
-use parlor_authoring::rehearsal::script::{DEEDS, STEPS};
+use parlor_authoring::plugin_test::script::{ACTIONS, STEPS};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_base::quantity::Bytes;
 use parlor_config::{Role, SETTINGS, SettingKind};
@@ -241,7 +241,7 @@ pub(super) fn testing() -> String {
         let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
     page += "\n## What the plugin may do\n\n| line | meaning |\n|---|---|\n";
-    for row in DEEDS {
+    for row in ACTIONS {
         let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
     page

@@ -19,25 +19,25 @@ class Steps:
         self.rest = rest
         self.lines: list[str] = []
 
-    async def note(self, what: str, deed: Callable[[], Any], shown: Callable[[Any], Any] = lambda value: value) -> None:
+    async def note(self, what: str, action: Callable[[], Any], shown: Callable[[Any], Any] = lambda value: value) -> None:
         try:
-            result = deed()
+            result = action()
             outcome = _text(shown(await result if inspect.isawaitable(result) else result))
         except errors.Error as error:
             outcome = _typed(error)
         self._tell(_line(what, outcome))
 
-    async def done(self, what: str, deed: Callable[[], Any]) -> None:
+    async def done(self, what: str, action: Callable[[], Any]) -> None:
         """Records a step that returns nothing."""
-        await self.note(what, deed, lambda _: "done")
+        await self.note(what, action, lambda _: "done")
 
-    async def fails(self, what: str, deed: Callable[[], Any]) -> None:
+    async def fails(self, what: str, action: Callable[[], Any]) -> None:
         """Records a step that must fail."""
-        await self.note(what, deed, lambda _: "it worked")
+        await self.note(what, action, lambda _: "it worked")
 
-    async def some(self, what: str, deed: Callable[[], Any]) -> None:
+    async def some(self, what: str, action: Callable[[], Any]) -> None:
         """Records a step whose result differs in each run."""
-        await self.note(what, deed, lambda text: "something" if text else "nothing")
+        await self.note(what, action, lambda text: "something" if text else "nothing")
 
     def hear(self) -> None:
         for line in _heard:

@@ -2,7 +2,7 @@ import {
   Denied, Invalid, NotFound, NotReady, Offline, OverLimit, Rejected, StanzaError, Stopped, TimedOut, Unsupported,
 } from "parlor";
 
-type Deed<T> = () => T | Promise<T>;
+type Action<T> = () => T | Promise<T>;
 
 let count = 0;
 // The results of events since the last report.
@@ -21,10 +21,10 @@ export class Steps {
     this.rest = rest;
   }
 
-  async note(what: string, deed: Deed<unknown>): Promise<void> {
+  async note(what: string, action: Action<unknown>): Promise<void> {
     let outcome: string;
     try {
-      outcome = String(await deed());
+      outcome = String(await action());
     } catch (error) {
       outcome = typed(error);
     }
@@ -32,24 +32,24 @@ export class Steps {
   }
 
   // Records a step that returns nothing.
-  done(what: string, deed: Deed<unknown>): Promise<void> {
+  done(what: string, action: Action<unknown>): Promise<void> {
     return this.note(what, async () => {
-      await deed();
+      await action();
       return "done";
     });
   }
 
   // Records a step that must fail.
-  fails(what: string, deed: Deed<unknown>): Promise<void> {
+  fails(what: string, action: Action<unknown>): Promise<void> {
     return this.note(what, async () => {
-      await deed();
+      await action();
       return "it worked";
     });
   }
 
   // Records a step whose result differs in each run.
-  some(what: string, deed: Deed<string>): Promise<void> {
-    return this.note(what, async () => ((await deed()) ? "something" : "nothing"));
+  some(what: string, action: Action<string>): Promise<void> {
+    return this.note(what, async () => ((await action()) ? "something" : "nothing"));
   }
 
   hear(): void {

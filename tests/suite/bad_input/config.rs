@@ -10,7 +10,7 @@ use parlor_tests::ports;
 use parlor_tests::prosody::{Account, Prosody};
 use serde_json::json;
 
-use super::{End, SOON, failed, house, refused_early, says};
+use super::{End, SOON, failed, host, refused_early, says};
 
 /// Creates a host whose server is never reachable, for tests that need no connection.
 fn lonely() -> (Folder, Home) {
@@ -224,7 +224,7 @@ async fn a_log_that_nobody_watches_has_no_colours() {
 
 #[tokio::test]
 async fn a_password_that_others_can_read_is_warned_about_and_used() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let file = home.password_file("main");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let mut host = home.start().unwrap();

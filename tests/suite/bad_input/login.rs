@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_xmpp::rustls::ServerConfig;
 
-use super::{SOON, failed, house};
+use super::{SOON, failed, host};
 
 /// A proxy to another port that counts connections.
 struct Pipe {
@@ -58,7 +58,7 @@ impl Drop for Pipe {
 
 #[tokio::test]
 async fn a_wrong_password_is_tried_once() {
-    let (prosody, mut home, account) = house().await;
+    let (prosody, mut home, account) = host().await;
     let pipe = Pipe::new(0, prosody.ports().starttls).await;
     home.add_account("main", &account, Server::StartTls(pipe.port, prosody.certificate())).unwrap();
     home.write("main.password", "wrong\n").unwrap();
@@ -266,7 +266,7 @@ async fn a_refused_port_is_tried_again_until_the_server_is_there() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_ends_it_before_anything_is_said() {
-    let (prosody, mut home, account) = house().await;
+    let (prosody, mut home, account) = host().await;
     // The certificate may be another server's, or the same server's of last year: it is not the trusted one.
     let folder = Folder::new().unwrap();
     let other = Certificate::make(&folder).unwrap();

@@ -13,7 +13,7 @@ use parlor_tests::policy::Entry;
 use parlor_tests::process::Process;
 use parlor_tests::server::{Account, XmppServer};
 
-use crate::house::software;
+use crate::test_host::software;
 
 /// The general timeout. Steps usually take much less.
 const SOON: Duration = Duration::from_secs(30);
@@ -69,7 +69,7 @@ async fn failed(host: &mut Host) -> String {
 }
 
 /// Starts a server, and prepares a host's folder with an account on it.
-async fn house() -> (XmppServer, Home, Account) {
+async fn host() -> (XmppServer, Home, Account) {
     let prosody = software().start().await.unwrap();
     let account = prosody.fresh_account("bot").unwrap();
     let mut home = Home::new().unwrap();

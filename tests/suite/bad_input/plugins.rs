@@ -7,7 +7,7 @@ use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Signal;
 
-use super::{SOON, echo, house, reason, refused_early};
+use super::{SOON, echo, host, reason, refused_early};
 
 /// Starts the host with these plugins and with echo, and returns when it is logged in and echo runs.
 async fn start(home: &Home, policy: Policy) -> Host {
@@ -29,7 +29,7 @@ async fn refused(home: &Home, id: &str, entry: Entry) -> String {
 
 #[tokio::test]
 async fn files_that_are_no_plugins_are_told_apart() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let engine = wasmtime::Engine::default();
     let module = b"\0asm\x01\0\0\0";
     let component = built("echo").unwrap().bytes().unwrap();
@@ -79,7 +79,7 @@ async fn files_that_are_no_plugins_are_told_apart() {
 
 #[tokio::test]
 async fn a_plugin_for_another_version_of_the_contract_is_refused_with_both_numbers() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let echo = built("echo").unwrap().bytes().unwrap();
     let update = "update parlor, or build the plugin with an older SDK";
     let declared = with_manifest(&echo, |manifest| manifest.replace("api = \"0.1.0\"", "api = \"0.9.0\"")).unwrap();
@@ -101,7 +101,7 @@ async fn a_plugin_for_another_version_of_the_contract_is_refused_with_both_numbe
 /// Rows 5.
 #[tokio::test]
 async fn a_file_that_changed_since_it_was_approved_does_not_run() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let snoop = built("snoop").unwrap();
     let entry = home.install("snoop", &snoop).unwrap();
     let other = built("greeter").unwrap();
@@ -122,7 +122,7 @@ async fn a_file_that_changed_since_it_was_approved_does_not_run() {
 /// Rows 2.
 #[tokio::test]
 async fn an_id_that_is_there_twice_is_named_with_both_places() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let policy = Policy::default().with("echo", echo(&home)).to_toml().unwrap();
     let second = policy.lines().count() + 1;
     home.write("plugins.toml", &format!("{policy}[plugin.echo]\nsource = \"plugins/other.wasm\"\n")).unwrap();
@@ -137,7 +137,7 @@ async fn an_id_that_is_there_twice_is_named_with_both_places() {
 /// Rows 6.
 #[tokio::test]
 async fn plugins_that_wait_for_each_other_are_refused_with_the_circle() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let unruly = built("unruly").unwrap().bytes().unwrap();
     let mut policy = Policy::default();
     for (id, on) in [("a", "b"), ("b", "c"), ("c", "a"), ("d", "d")] {
@@ -157,7 +157,7 @@ async fn plugins_that_wait_for_each_other_are_refused_with_the_circle() {
 
 #[tokio::test]
 async fn a_plugin_that_wants_more_than_it_was_granted_hears_of_each_missing_grant() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let greedy = home.install("greedy", &built("echo").unwrap()).unwrap();
     let start = "greedy needs what was not granted; to allow it, add under [plugin.greedy.grants] in plugins.toml: ";
     assert_eq!(
@@ -184,7 +184,7 @@ fn unruly(home: &Home, id: &str, behaviour: &str) -> Entry {
 
 #[tokio::test]
 async fn an_initialize_that_fails_says_so_in_its_own_words() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let policy = Policy::default().with("bad", unruly(&home, "bad", "initialize-fails"));
     let mut host = start(&home, policy).await;
     assert_eq!(reason(&host, "plugin declined to start", "bad").await, "failed to order");
@@ -194,7 +194,7 @@ async fn an_initialize_that_fails_says_so_in_its_own_words() {
 
 #[tokio::test]
 async fn an_initialize_that_traps_is_tried_five_times_and_then_left_to_the_owner() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let policy = Policy::default().with("bad", unruly(&home, "bad", "initialize-traps"));
     let mut host = start(&home, policy).await;
     let line = host.wait_count("plugin quarantined", &[("plugin", "bad")], 1, SOON).await.unwrap();
@@ -216,7 +216,7 @@ async fn an_initialize_that_traps_is_tried_five_times_and_then_left_to_the_owner
 
 #[tokio::test]
 async fn an_initialize_that_never_returns_holds_nobody_up() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let limited =
         |id, behaviour| unruly(&home, id, behaviour).limit("initialize", "500 ms").limit("cpu_slice", "50 ms");
     let policy = Policy::default()
@@ -238,7 +238,7 @@ async fn an_initialize_that_never_returns_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_plugin_for_an_account_that_is_not_there_is_refused_with_those_that_are() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let mut entry = home.install("lost", &built("unruly").unwrap()).unwrap();
     entry.accounts = Some(vec!["main".into(), "mian".into()]);
     assert_eq!(
@@ -250,7 +250,7 @@ async fn a_plugin_for_an_account_that_is_not_there_is_refused_with_those_that_ar
 
 #[tokio::test]
 async fn a_policy_that_is_wrong_names_the_line_and_starts_nothing() {
-    let (_prosody, home, _) = house().await;
+    let (_prosody, home, _) = host().await;
     let good = Policy::default().with("echo", echo(&home)).to_toml().unwrap();
     let line = good.lines().count() + 2;
     for (section, text, sentence) in [
@@ -268,8 +268,8 @@ async fn a_policy_that_is_wrong_names_the_line_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_policy_that_is_half_written_changes_nothing_in_a_running_house() {
-    let (prosody, home, bot) = house().await;
+async fn a_policy_that_is_half_written_changes_nothing_in_a_running_host() {
+    let (prosody, home, bot) = host().await;
     let mut host = start(&home, Policy::default().with("quiet", unruly(&home, "quiet", ""))).await;
     let juliet = prosody.fresh_account("juliet").unwrap();
     let mut juliet = Client::login(&prosody.connector().unwrap(), &juliet, "balcony").await.unwrap();

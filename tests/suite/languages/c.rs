@@ -10,16 +10,16 @@ use parlor_tests::peer::archive::{Script, honest};
 use serde_json::Value;
 
 use super::{
-    MANIFEST, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    MANIFEST, actions, begins_and_answers, begun, built, built_reader, does_as_expected, example, holds_no_password,
     is_ready_again, is_refused, parlor, passes, passes_its_tests, talks, with_archive,
 };
-use crate::house::{Plan, SOON, friend, running};
+use crate::test_host::{Plan, SOON, friend, running};
 
 /// This happens if `plugin dev` runs in one terminal and `plugin test` in another, in a folder that was just cloned.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_may_build_one_folder_at_once() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "c", folder.path()).await;
+    let plugin = begun("repeat", "c", folder.path()).await;
     for _ in 0..3 {
         fs::remove_dir_all(plugin.join(".parlor")).unwrap();
         let test = ["plugin", "test", "--trust", plugin.to_str().unwrap()];
@@ -34,7 +34,7 @@ async fn several_may_build_one_folder_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "c", folder.path()).await;
+    let plugin = begun("repeat", "c", folder.path()).await;
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
     fs::write(plugin.join("plugin.toml"), manifest + more).unwrap();
@@ -55,20 +55,20 @@ async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
 async fn a_new_plugin_in_c_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("c", folder.path(), &folder).await;
-    editors_find_every_header(&folder.path().join("parrot"));
+    editors_find_every_header(&folder.path().join("repeat"));
 }
 
 /// Its stack is allocated from the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_c_takes_less_than_a_mebibyte_of_memory() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "c", folder.path()).await;
-    let parrot = built(&plugin, &folder).await;
-    let house = Plan::offline().bytes("parrot", &parrot, talks).start().await;
-    running(&house, "parrot").await;
-    let memory = house.host.status().await.pop().unwrap().usage.unwrap().memory;
+    let plugin = begun("repeat", "c", folder.path()).await;
+    let repeat = built(&plugin, &folder).await;
+    let host = Plan::offline().bytes("repeat", &repeat, talks).start().await;
+    running(&host, "repeat").await;
+    let memory = host.host.status().await.pop().unwrap().usage.unwrap().memory;
     assert!(memory <= 1 << 20, "{memory} bytes");
-    house.stop().await;
+    host.stop().await;
 }
 
 /// The flags for clangd lead to the SDK, and do not hide the C compiler's own headers. Headers of another platform are
@@ -97,22 +97,22 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("denied", Some("messages.send for nobody@nowhere.invalid")),
         ("invalid", Some("jid")),
         ("escape", Some("&lt;a&gt;&amp; \"\\u000a\\\"\"")),
-        ("!deed one 'two three'", Some("one|two three| / one 'two three'")),
-        ("!deeds.whole I don't  know", Some("I|don't|know| / I don't  know")),
+        ("!action one 'two three'", Some("one|two three| / one 'two three'")),
+        ("!actions.whole I don't  know", Some("I|don't|know| / I don't  know")),
         ("ready", Some("ready once")),
         ("built", Some("<a b='&lt;&apos;&gt;&#10;'><c xmlns='urn:x'>&amp;\u{fffd}</c></a>")),
         ("ping", Some("true")),
     ];
-    let house = deeds(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
-    holds_no_password(&house);
-    is_ready_again(&house).await;
-    let lines = crate::trace::with("account", house.name());
+    let host = actions(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
+    holds_no_password(&host);
+    is_ready_again(&host).await;
+    let lines = crate::trace::with("account", host.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
     assert!(logged("a handler of message failed: not granted: messages.send for nobody@nowhere.invalid"));
     assert!(logged("it printed print this") && logged("it printed print that"));
     assert!(!logged("plugin ended"));
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +137,8 @@ async fn a_plugin_in_c_reads_a_whole_archive_or_as_much_as_it_wants() {
         }
         pages(&page)
     });
-    let house = with_archive(script, &plugin).await;
-    house.ears().emit("read", &Value::Null).await;
+    let host = with_archive(script, &plugin).await;
+    host.ears().emit("read", &Value::Null).await;
     for outcome in [
         "300 to uid-299: well",
         "2 to uid-1: well",
@@ -147,12 +147,12 @@ async fn a_plugin_in_c_reads_a_whole_archive_or_as_much_as_it_wants() {
         "1 to uid-0: not-allowed",
         "1 to uid-0: the archive gives the same page again and again",
     ] {
-        house.says(&format!(">{outcome}<")).await;
+        host.says(&format!(">{outcome}<")).await;
     }
-    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
-    let lines = crate::trace::with("account", house.name());
+    assert_eq!(host.instance("actions").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", host.name());
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,10 +160,10 @@ async fn the_dice_roll_in_chats() {
     let folder = Folder::new().unwrap();
     let dice = built(&example("dice"), &folder).await;
     passes_its_tests("dice", &folder, "1 passed, 0 failed\n").await;
-    let house = Plan::new().await.bytes("dice", &dice, |entry| talks(entry).grant("rooms.send", &["*"])).start().await;
-    running(&house, "dice").await;
+    let host = Plan::new().await.bytes("dice", &dice, |entry| talks(entry).grant("rooms.send", &["*"])).start().await;
+    running(&host, "dice").await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     for (said, begins, holds) in [
         ("!roll 3d2+10", "3d2+10: ", " = 1"),
         ("!roll", "1d6: ", " = "),
@@ -174,7 +174,7 @@ async fn the_dice_roll_in_chats() {
         let fits = |text: &str| (text.starts_with(begins) && text.contains(holds)).then_some(());
         friend.wait_text(said, &bot, SOON, fits).await.unwrap();
     }
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,9 +184,10 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     folder
         .write("plugin/plugin.c", "#include <parlor.h>\nparlor_error parlor_start(void) { return PARLOR_OK }\n")
         .unwrap();
-    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "deeds did not compile"]).await;
+    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "actions did not compile"]).await;
     folder.write("plugin/plugin.c", "#include <parlor.h>\n").unwrap();
-    is_refused(&folder.path().join("plugin"), &folder, &["deeds did not compile: plugin.c has no parlor_start"]).await;
+    is_refused(&folder.path().join("plugin"), &folder, &["actions did not compile: plugin.c has no parlor_start"])
+        .await;
     // Mistakes about which compilers only warn.
     for (mistake, flag) in [
         ("  return parlor_chats_reply(event, \"hello\");", "-Wincompatible-pointer-types"),
@@ -197,7 +198,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
         let start = "parlor_error parlor_start(void) { return PARLOR_OK; }";
         let text = format!("#include <parlor.h>\n{start}\n{answer}\n{mistake}\n}}\n");
         folder.write("plugin/plugin.c", text).unwrap();
-        is_refused(&folder.path().join("plugin"), &folder, &["error: ", flag, "deeds did not compile"]).await;
+        is_refused(&folder.path().join("plugin"), &folder, &["error: ", flag, "actions did not compile"]).await;
     }
     // A call that the manifest does not cover is refused by its name.
     let calls =
@@ -244,7 +245,7 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_calls_exit_is_said_to_have() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "c", folder.path()).await;
+    let plugin = begun("repeat", "c", folder.path()).await;
     let source = fs::read_to_string(plugin.join("plugin.c")).unwrap();
     let exits = source.replace("  (void)context;\n", "  (void)context;\n  exit(0);\n");
     assert_ne!(exits, source);
@@ -430,9 +431,9 @@ static parlor_error much(const parlor_message *message) {
 
 static parlor_error promise(const parlor_message *message) {
   const char *value;
-  parlor_error error = parlor_promises_add("deedsDone");
-  if (!error) error = parlor_emit("deedsDone", "{\"x\": 1}");
-  if (!error) error = parlor_wait_until("deedsDone", &value);
+  parlor_error error = parlor_promises_add("actionsDone");
+  if (!error) error = parlor_emit("actionsDone", "{\"x\": 1}");
+  if (!error) error = parlor_wait_until("actionsDone", &value);
   return error ? error : parlor_chats_reply(message, "%s", value);
 }
 
@@ -466,7 +467,7 @@ static parlor_error answer(const parlor_event *event, void *context) {
   return PARLOR_OK;
 }
 
-static parlor_error deed(const parlor_event *event, void *context) {
+static parlor_error action(const parlor_event *event, void *context) {
   const char *all = "";
   (void)context;
   for (size_t i = 0; i < event->command->count; i++) all = parlor_format("%s%s|", all, event->command->arguments[i]);
@@ -474,8 +475,8 @@ static parlor_error deed(const parlor_event *event, void *context) {
 }
 
 parlor_error parlor_start(void) {
-  parlor_error error = parlor_commands_add("deed", "Does it", "", deed, NULL);
-  if (!error) error = parlor_commands_add("deeds.Whole", "Does it", "", deed, NULL);
+  parlor_error error = parlor_commands_add("action", "Does it", "", action, NULL);
+  if (!error) error = parlor_commands_add("actions.Whole", "Does it", "", action, NULL);
   if (!error) error = parlor_on_ready(count, NULL);
   return error ? error : parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
 }

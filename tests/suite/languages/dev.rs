@@ -12,7 +12,7 @@ use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
 
 use super::{MANIFEST, begun, parlor, rust_place};
-use crate::house::{SOON, friend, prosody};
+use crate::test_host::{SOON, friend, prosody};
 
 /// A plugin that repeats what it hears, or does what it is told.
 const PLUGIN: &str = r#"
@@ -39,9 +39,9 @@ fn plugin(folder: &Folder) -> PathBuf {
         "scope = [\"*\"], reason = \"to answer\"",
         "scope = [\"@example.org\", \"@localhost\"], reason = \"r\"",
     );
-    folder.write("deeds/plugin.toml", manifest).unwrap();
-    folder.write("deeds/plugin.js", PLUGIN).unwrap();
-    folder.join("deeds")
+    folder.write("actions/plugin.toml", manifest).unwrap();
+    folder.write("actions/plugin.js", PLUGIN).unwrap();
+    folder.join("actions")
 }
 
 /// Replaces a part of the source, as an editor that saves does.
@@ -83,27 +83,27 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
     let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
     let plugin = plugin(&folder);
     let mut terminal = at_terminal(&home, &plugin, &[]);
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.sees("alice: ", SOON).unwrap();
     assert!(!terminal.is_cooked().unwrap(), "its keys are its own");
     terminal.types("hello").unwrap();
     terminal.sees("  to alice: you said: hello\n".replace('\n', "\r\n").as_str(), SOON).unwrap();
 
     edit(&plugin, "you said", "you shouted");
-    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 has taken over (", SOON).unwrap();
     // The arrow key recalls the last input.
     terminal.presses("\x1b[A\r").unwrap();
     terminal.sees("  to alice: you shouted: hello", SOON).unwrap();
 
     edit(&plugin, "function lost", "functio lost");
-    terminal.sees("deeds did not compile", SOON).unwrap();
+    terminal.sees("actions did not compile", SOON).unwrap();
     terminal.sees("/plugin.js:12", SOON).unwrap();
-    terminal.sees("# deeds 0.1.0 goes on as it was", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 goes on as it was", SOON).unwrap();
     terminal.types("still there?").unwrap();
     terminal.sees("  to alice: you shouted: still there?", SOON).unwrap();
 
     edit(&plugin, "functio lost", "function lost");
-    terminal.sees("# it builds again, and deeds 0.1.0 is what runs already", SOON).unwrap();
+    terminal.sees("# it builds again, and actions 0.1.0 is what runs already", SOON).unwrap();
 
     // An exception is shown with its function and line, and the plugin keeps running.
     edit(&plugin, "told to", "asked to");
@@ -122,14 +122,14 @@ async fn what_is_saved_while_it_is_built_is_built_as_well() {
     let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
     let plugin = plugin(&folder);
     let mut terminal = at_terminal(&home, &plugin, &[]);
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.sees("alice: ", SOON).unwrap();
     // Code outside of functions runs during the build. This code takes long, and prints that it begins.
     let slow = "say } from \"parlor\";\nconsole.log(\"it begins\");\nfor (let i = 0; i < 2e7; i++);\n";
     edit_all(&plugin, &[("say } from \"parlor\";\n", slow), ("you said", "you shouted")]);
     terminal.sees("it begins", SOON).unwrap();
     edit(&plugin, "you shouted", "you whispered");
-    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 has taken over (", SOON).unwrap();
     // If the machine reports saved files late, the first version may run for a moment.
     let whispers = |terminal: &mut Terminal| {
         terminal.types("hello").unwrap();
@@ -151,7 +151,7 @@ async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_
     terminal.types("/join garden").unwrap();
     terminal.sees("# there is nobody to talk to yet", SOON).unwrap();
     edit(&plugin, "functio lost", "function lost");
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.types("/join garden").unwrap();
     terminal.types("/room hi").unwrap();
     terminal.sees("  to garden: alice: hi", SOON).unwrap();
@@ -194,14 +194,14 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
     has(
         &finished.stdout,
         &[
-            "# deeds 0.1.0 is there (",
+            "# actions 0.1.0 is there (",
             "alice: hello\n  to alice: you said: hello\n",
             // A person's text is not taken for a line end.
             "alice: a\\u{a}# b\n  to alice: you said: a\\u{a}# b\n",
             "bob: hi\n  to bob: you said: hi\n",
             "bob: /room all\n  to garden: bob: all\n",
             "bob: far\n  denied messages.send for nobody@elsewhere.org\n",
-            "# to allow it: parlor plugin grant deeds messages.send=nobody@elsewhere.org\n",
+            "# to allow it: parlor plugin grant actions messages.send=nobody@elsewhere.org\n",
             "messages.send for nobody@elsewhere.org (chats.send \"nobody@elsewhere.org\")\n",
             // The location is where the call was made, although the answer came later.
             "(/plugin.js:5:",
@@ -244,10 +244,10 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
     edit(&plugin, "function lost", "functio lost");
     let finished = scripted(&plugin, "hello\n").await;
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    has(&finished.stdout, &["deeds did not compile", "/plugin.js:12", "# it is built again when you save something"]);
+    has(&finished.stdout, &["actions did not compile", "/plugin.js:12", "# it is built again when you save something"]);
     has(&finished.stdout, &["alice: hello\n", "# there is nobody to talk to yet"]);
     assert!(finished.stderr.contains("the script ended before the plugin ran"), "{finished:?}");
-    assert!(!plugin.join("deeds.wasm").exists());
+    assert!(!plugin.join("actions.wasm").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +256,7 @@ async fn a_handler_without_an_end_is_told_of_before_it_is_ended_and_named_then()
     let plugin = plugin(&folder);
     edit(&plugin, "throw new Error(\"told to\")", "for (;;)");
     let mut terminal = at_terminal(&home, &plugin, &[]);
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.types("throw").unwrap();
     terminal.sees("# it has computed for ", SOON).unwrap();
     terminal.sees(" ms without a pause: it is slowed down now, and ended after 1 s of that", SOON).unwrap();
@@ -282,7 +282,7 @@ async fn one_that_does_not_start_is_not_talked_to_as_if_it_were_there() {
         &[
             "  denied rooms.read\n",
             "# to allow it: its author has to ask for it, in plugin.toml under [permissions]: \"rooms.read\" = { scope = [\"*\"]",
-            "# deeds 0.1.0 does not run: ",
+            "# actions 0.1.0 does not run: ",
             "alice: hello\n# it does not run, and hears nothing: ",
             "; /restart starts it now\n",
         ],
@@ -304,14 +304,14 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
 
     let before = fs::read_dir(home.path()).unwrap().count();
     let mut terminal = at_terminal(&home, &plugin, &["--account", "main"]);
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.sees(&format!("# write to {} with a client of yours", account.jid), SOON).unwrap();
     let mut friend = friend("friend").await;
     let bot = account.jid.clone();
     friend.chat(bot.clone(), "hello").await.unwrap();
     friend.wait_body(&bot, "you said: hello", SOON).await.unwrap();
     edit(&plugin, "you said", "you shouted");
-    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 has taken over (", SOON).unwrap();
     friend.chat(bot.clone(), "hello").await.unwrap();
     friend.wait_body(&bot, "you shouted: hello", SOON).await.unwrap();
     friend.chat(bot.clone(), "throw").await.unwrap();
@@ -337,7 +337,7 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
     let mut terminal = at_terminal(&home, &plugin(&folder), &["--account", "main"]);
     terminal.sees("# the host that runs here is on account main, too, with echo: ", SOON).unwrap();
     terminal.sees("`parlor plugin disable echo` keeps one quiet meanwhile", SOON).unwrap();
-    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
     terminal.types("/quit").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
@@ -348,7 +348,7 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("parrot", "rust", &place).await;
+    let plugin = begun("repeat", "rust", &place).await;
     let lib = plugin.join("src/lib.rs");
     let text = fs::read_to_string(&lib).unwrap();
     let text = text.replace("    if let (Some(body)", "    fall(&message);\n    if let (Some(body)");
@@ -361,13 +361,13 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let mut command = home.command(["plugin", "dev", "--trust", plugin.to_str().unwrap()]).unwrap();
     command.env("CARGO_TARGET_DIR", &compiled);
     let mut terminal = Terminal::start(command).unwrap();
-    terminal.sees("# parrot 0.1.0 is there (", 10 * SOON).unwrap();
+    terminal.sees("# repeat 0.1.0 is there (", 10 * SOON).unwrap();
     terminal.types("fall").unwrap();
     terminal.sees("log error: panicked at src/lib.rs:24:5:", SOON).unwrap();
     terminal.sees("plugin ends: it panicked or aborted while it handled message (chat)", SOON).unwrap();
-    terminal.sees("parrot::fall", SOON).unwrap();
+    terminal.sees("repeat::fall", SOON).unwrap();
     terminal.sees("at src/lib.rs:24:5", SOON).unwrap();
-    terminal.sees("parrot::answer", SOON).unwrap();
+    terminal.sees("repeat::answer", SOON).unwrap();
     terminal.sees("at src/lib.rs:15:5", SOON).unwrap();
     terminal.types("/after 1 s").unwrap();
     terminal.types("hello").unwrap();
@@ -380,7 +380,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     assert_eq!(tested.code, Some(1), "{tested:?}");
     has(
         &tested.stdout,
-        &["plugin ends: it panicked or aborted while it handled message (chat)", "parrot::fall", "at src/lib.rs:24:5"],
+        &["plugin ends: it panicked or aborted while it handled message (chat)", "repeat::fall", "at src/lib.rs:24:5"],
     );
 
     // The file for owners keeps the function names, but is not larger for debug information.

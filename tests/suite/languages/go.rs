@@ -6,10 +6,10 @@ use parlor_tests::policy::Entry;
 use serde_json::Value;
 
 use super::{
-    MANIFEST, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    MANIFEST, actions, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
     is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
-use crate::house::{Plan, SOON, friend, running};
+use crate::test_host::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_go_builds_at_once_and_answers() {
@@ -38,15 +38,15 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
         ("year", Some("true")),
         ("collect", Some("500500")),
         ("escape", Some("<a b='&lt;&apos;&gt;'><c>&amp;</c></a>")),
-        ("!deed one 'two three'", Some("one|two three / one 'two three'")),
-        ("!deeds.whole I don't  know", Some("I|don't|know / I don't  know")),
+        ("!action one 'two three'", Some("one|two three / one 'two three'")),
+        ("!actions.whole I don't  know", Some("I|don't|know / I don't  know")),
         ("ready", Some("ready once")),
     ];
     let files = [("plugin.go", PLUGIN), ("number.go", NUMBER), ("go.mod", MODULE)];
-    let house = deeds(&files, "h\u{fc} \"\\\n", &told).await;
-    holds_no_password(&house);
-    is_ready_again(&house).await;
-    let lines = crate::trace::with("account", house.name());
+    let host = actions(&files, "h\u{fc} \"\\\n", &told).await;
+    holds_no_password(&host);
+    is_ready_again(&host).await;
+    let lines = crate::trace::with("account", host.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
     // A panic is logged with a stack trace of the author's own lines.
@@ -58,7 +58,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     assert!(logged("a line with=fields n=1"));
     assert!(lines.iter().any(|line| line.is("it is over", &[("fatal", "true")])), "worse than an error is fatal");
     assert!(!logged("plugin ended"));
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,13 +79,13 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
         }
         pages(page)
     });
-    let house = with_archive(script, &plugin).await;
-    house.ears().emit("read", &Value::Null).await;
-    house.says(">[uid-0 uid-1 uid-2 uid-3], and [uid-0] before not-allowed<").await;
-    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
-    let lines = crate::trace::with("account", house.name());
+    let host = with_archive(script, &plugin).await;
+    host.ears().emit("read", &Value::Null).await;
+    host.says(">[uid-0 uid-1 uid-2 uid-3], and [uid-0] before not-allowed<").await;
+    assert_eq!(host.instance("actions").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", host.name());
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,17 +94,17 @@ async fn karma_is_counted_also_after_a_restart() {
     let karma = built(&example("karma"), &folder).await;
     passes_its_tests("karma", &folder, "6 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
-    let house = Plan::new().await.bytes("karma", &karma, keeps).start().await;
-    running(&house, "karma").await;
+    let host = Plan::new().await.bytes("karma", &karma, keeps).start().await;
+    running(&host, "karma").await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "juliet++").await.unwrap();
     friend.wait_body(&bot, "juliet has 1", SOON).await.unwrap();
-    let house = house.restart().await;
-    running(&house, "karma").await;
+    let host = host.restart().await;
+    running(&host, "karma").await;
     friend.chat(bot.clone(), "!karma juliet").await.unwrap();
     friend.wait_body(&bot, "juliet has 1", SOON).await.unwrap();
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     folder.write("plugin/go.mod", MODULE).unwrap();
     folder.write("plugin/plugin.go", "package main\n\nfunc main() { nobody() }\n").unwrap();
     let plugin = folder.path().join("plugin");
-    is_refused(&plugin, &folder, &["plugin.go:3:15: undefined: nobody", "deeds did not compile"]).await;
+    is_refused(&plugin, &folder, &["plugin.go:3:15: undefined: nobody", "actions did not compile"]).await;
     // A call that the manifest does not cover is refused by its name.
     let calls = "package main\n\nimport (\n\t\"context\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
                  func start(ctx context.Context) error {\n\t_, err := parlor.RoomsSend(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
@@ -254,7 +254,7 @@ func answer(ctx context.Context, message *parlor.Message) error {
 }
 "#;
 
-const MODULE: &str = "module deeds\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
+const MODULE: &str = "module actions\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
 
 const READER: &str = r#"package main
 
@@ -340,8 +340,8 @@ func start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for _, name := range []string{"deed", "deeds.Whole"} {
-		if _, err := parlor.OnCommand(ctx, name, "Does it", "", deed); err != nil {
+	for _, name := range []string{"action", "actions.Whole"} {
+		if _, err := parlor.OnCommand(ctx, name, "Does it", "", action); err != nil {
 			return err
 		}
 	}
@@ -350,7 +350,7 @@ func start(ctx context.Context) error {
 
 var ready int
 
-func deed(ctx context.Context, command *parlor.Command) error {
+func action(ctx context.Context, command *parlor.Command) error {
 	return parlor.ReplyInChat(ctx, command.Message, strings.Join(command.Arguments, "|")+" / "+command.Rest)
 }
 
@@ -390,10 +390,10 @@ func answer(ctx context.Context, message *parlor.Message) error {
 	case "promise":
 		return says(promise(ctx))
 	case "rejected":
-		if err := errors.Join(parlor.PromisesAdd(ctx, "deedsLeft"), parlor.PromisesReject(ctx, "deedsLeft", "no")); err != nil {
+		if err := errors.Join(parlor.PromisesAdd(ctx, "actionsLeft"), parlor.PromisesReject(ctx, "actionsLeft", "no")); err != nil {
 			return err
 		}
-		_, err := parlor.WaitUntil(ctx, "deedsLeft")
+		_, err := parlor.WaitUntil(ctx, "actionsLeft")
 		return says(err.Error(), nil)
 	case "deadline":
 		brief, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
@@ -489,13 +489,13 @@ func ticks(then func() error) error {
 }
 
 func promise(ctx context.Context) (string, error) {
-	if err := parlor.PromisesAdd(ctx, "deedsDone"); err != nil {
+	if err := parlor.PromisesAdd(ctx, "actionsDone"); err != nil {
 		return "", err
 	}
-	if err := parlor.Emit(ctx, "deedsDone", map[string]int{"x": 1}); err != nil {
+	if err := parlor.Emit(ctx, "actionsDone", map[string]int{"x": 1}); err != nil {
 		return "", err
 	}
-	done, err := parlor.WaitUntil(ctx, "deedsDone")
+	done, err := parlor.WaitUntil(ctx, "actionsDone")
 	if err != nil {
 		return "", err
 	}

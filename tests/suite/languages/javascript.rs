@@ -18,10 +18,10 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, does_not_start, example,
-    holds_no_password, is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
+    MANIFEST, actions, asked, begins_and_answers, begun, built, built_reader, does_as_expected, does_not_start,
+    example, holds_no_password, is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
-use crate::house::{Plan, SOON, friend, id, running};
+use crate::test_host::{Plan, SOON, friend, id, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
@@ -39,7 +39,7 @@ async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_built_where_nobody_reads_what_is_said_meanwhile() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "js", folder.path()).await;
+    let plugin = begun("repeat", "js", folder.path()).await;
     fs::write(plugin.join("plugin.ts"), "").unwrap();
     let mut command = Home::new().unwrap().command(["plugin", "build", plugin.to_str().unwrap()]).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -53,7 +53,7 @@ async fn a_plugin_is_built_where_nobody_reads_what_is_said_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runtime_is_compiled_once_whatever_plugin_it_evaluates() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "js", folder.path()).await;
+    let plugin = begun("repeat", "js", folder.path()).await;
     // Installs the tools, which are then linked into a folder with an empty compile cache.
     built(&plugin, &folder).await;
     let tools = parlor_authoring::build::data_folder().unwrap().join("tools");
@@ -99,9 +99,9 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("typo", Some("TypeError: chats has no sned; .parlor/docs/reference/api/chats.md names what it has")),
         ("invalid", Some("jid")),
         ("year", Some("true")),
-        ("!deed one 'two three'", Some("one|two three / one 'two three'")),
-        ("!deeds.whole I don't  know", Some("I|don't|know / I don't  know")),
-        ("help", Some("name: the command help is the host's; choose another name, or deeds.help")),
+        ("!action one 'two three'", Some("one|two three / one 'two three'")),
+        ("!actions.whole I don't  know", Some("I|don't|know / I don't  know")),
+        ("help", Some("name: the command help is the host's; choose another name, or actions.help")),
         ("ready", Some("ready once")),
         ("built", Some("<a b='&lt;&apos;&gt;&#10;'><c xmlns='urn:x'>&amp;\u{fffd}</c></a>")),
         ("parsed", Some("urn:x & <1>")),
@@ -110,12 +110,12 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("words", Some("tea for 2")),
     ];
     let words = "{ \"drink\": \"tea\",\n  \"people\": [1, 2] }\n";
-    let house =
-        deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
-    holds_no_password(&house);
-    is_ready_again(&house).await;
+    let host =
+        actions(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
+    holds_no_password(&host);
+    is_ready_again(&host).await;
     // The log has a stack trace of the author's own lines, with or without types, and the plugin keeps running.
-    let lines = crate::trace::with("account", house.name());
+    let lines = crate::trace::with("account", host.name());
     let thrown = lines.iter().find(|line| line.get("message").contains("RangeError: told to")).unwrap();
     let thrown = thrown.get("message");
     for place in ["a handler of message failed", "number.ts:4:", "plugin.js:23:"] {
@@ -123,7 +123,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     }
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
     assert!(lines.iter().any(|line| line.get("message").contains("it printed {\"this\":1}")));
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,12 +148,12 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
         stanzas.extend(pages(page));
         stanzas
     });
-    let house = with_archive(script, &plugin).await;
-    house.ears().emit("count", &Value::Null).await;
-    house.says(">hello<").await;
-    house.says(">counted 20 of 20, and uid-0 before StanzaError<").await;
-    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
-    let lines = crate::trace::with("account", house.name());
+    let host = with_archive(script, &plugin).await;
+    host.ears().emit("count", &Value::Null).await;
+    host.says(">hello<").await;
+    host.says(">counted 20 of 20, and uid-0 before StanzaError<").await;
+    assert_eq!(host.instance("actions").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", host.name());
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
 }
 
@@ -166,19 +166,19 @@ async fn a_plugin_in_javascript_draws_other_numbers_at_each_start() {
                  await reply(message, `drawn ${[1, 2, 3].map(() => Math.random())}`);\n});\n";
     folder.write("plugin/plugin.js", source).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
-    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
+    let host = Plan::new().await.bytes("actions", &plugin, asked).start().await;
+    let (mut friend, bot) = (friend("friend").await, host.account().jid.clone());
     let mut drawn = BTreeSet::new();
     for _ in 0..3 {
-        running(&house, "deeds").await;
+        running(&host, "actions").await;
         friend.chat(bot.clone(), "draw").await.unwrap();
         let numbers = |text: &str| text.strip_prefix("drawn ").map(str::to_owned);
         let numbers = friend.wait_text("numbers", &bot, SOON, numbers).await.unwrap();
         drawn.extend(numbers.split(',').map(str::to_owned));
-        assert!(house.host.restart_plugin(&id("deeds")).await);
+        assert!(host.host.restart_plugin(&id("actions")).await);
     }
     assert_eq!(drawn.len(), 9, "{drawn:?}");
-    house.stop().await;
+    host.stop().await;
 }
 
 /// Calls that need a connection come too early then, and the author is told what to do.
@@ -189,13 +189,13 @@ async fn a_start_that_sends_is_refused_with_what_helps() {
     let sends = "import { onStart, send } from \"parlor\";\n\nonStart(() => send(\"juliet@localhost\", \"hello\"));\n";
     folder.write("plugin/plugin.js", sends).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
-    let state = house.state("deeds").await;
+    let host = Plan::new().await.bytes("actions", &plugin, asked).start().await;
+    let state = host.state("actions").await;
     assert!(
         matches!(&state, State::Refused(reason) if reason.contains("wait for `initialized`, or use onReady")),
         "{state:?}"
     );
-    house.stop().await;
+    host.stop().await;
 }
 
 /// Code at the top of a file runs when the plugin starts, where no stack trace leads to the author's line.
@@ -222,10 +222,10 @@ async fn the_polls_count_reactions_also_after_a_restart() {
     let polls = built(&example("polls"), &folder).await;
     passes_its_tests("polls", &folder, "4 passed, 0 failed\n").await;
     let asks = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
-    let house = Plan::new().await.bytes("polls", &polls, asks).start().await;
-    house.logged("ready to ask", &[("plugin", "polls")]).await;
+    let host = Plan::new().await.bytes("polls", &polls, asks).start().await;
+    host.logged("ready to ask", &[("plugin", "polls")]).await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "!poll nothing").await.unwrap();
     friend.wait_body(&bot, "Say: poll 'Pizza or pasta?' \u{1f355} \u{1f35d}", SOON).await.unwrap();
     friend.chat(bot.clone(), "!poll 'Pizza or pasta?' \u{1f355} \u{1f35d}").await.unwrap();
@@ -239,11 +239,11 @@ async fn the_polls_count_reactions_also_after_a_restart() {
     react(&mut friend, &bot, "another", "\u{1f355}").await;
     friend.chat(bot.clone(), "!votes").await.unwrap();
     friend.wait_body(&bot, "Pizza or pasta? \u{1f355} 0, \u{1f35d} 1", SOON).await.unwrap();
-    let house = house.restart().await;
-    house.logged("ready to ask", &[("plugin", "polls")]).await;
+    let host = host.restart().await;
+    host.logged("ready to ask", &[("plugin", "polls")]).await;
     friend.chat(bot.clone(), "!votes").await.unwrap();
     friend.wait_body(&bot, "Pizza or pasta? \u{1f355} 0, \u{1f35d} 1", SOON).await.unwrap();
-    house.stop().await;
+    host.stop().await;
 }
 
 async fn react(friend: &mut Client, to: &BareJid, id: &str, emoji: &str) {
@@ -259,10 +259,10 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
     let plugin = folder.path().join("plugin");
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     for (text, parts) in [
-        ("let x = 1;\nlet = ;\n", ["plugin.js:2:", "deeds did not compile"]),
+        ("let x = 1;\nlet = ;\n", ["plugin.js:2:", "actions did not compile"]),
         ("import \"./gone.js\";\n", ["there is no file gone.js", "plugin.js"]),
         ("import \"lodash\";\n", ["there is no module lodash here", "plugin.js"]),
-        ("import \"./typed.ts\";\n", ["typed.ts:2:", "deeds did not compile"]),
+        ("import \"./typed.ts\";\n", ["typed.ts:2:", "actions did not compile"]),
         ("import words from \"./words.json\";\n", ["/words.json", "line 1 column 2"]),
         ("import { Message, on } from \"parlor\";\n", ["'Message'", "import { type X }"]),
         (
@@ -390,9 +390,9 @@ const PLUGIN: &str = r#"import {
 import { number } from "./lib/number.js";
 import words from "./lib/words.json";
 
-const deed = async (args, message, rest) => reply(message, `${args.join("|")} / ${rest}`);
-await command("deed", "Does it", deed);
-await command("deeds.Whole", "Does it", deed);
+const action = async (args, message, rest) => reply(message, `${args.join("|")} / ${rest}`);
+await command("action", "Does it", action);
+await command("actions.Whole", "Does it", action);
 
 let ready = 0;
 onReady(() => void ready++);
@@ -437,17 +437,17 @@ on("message", { kind: "chat" }, async (message) => {
       break;
     }
     case "promise":
-      await promise("deedsDone");
-      await emit("deedsDone", { x: 1 });
-      await reply(message, JSON.stringify(await waitUntil("deedsDone")));
+      await promise("actionsDone");
+      await emit("actionsDone", { x: 1 });
+      await reply(message, JSON.stringify(await waitUntil("actionsDone")));
       break;
     case "early":
-      await promise("deedsLater");
+      await promise("actionsLater");
       await reply(message, "waiting");
-      await reply(message, `it came: ${await waitUntil("deedsLater")}`);
+      await reply(message, `it came: ${await waitUntil("actionsLater")}`);
       break;
     case "resolve":
-      await emit("deedsLater", 7);
+      await emit("actionsLater", 7);
       break;
     case "denied":
       try {
@@ -479,7 +479,7 @@ on("message", { kind: "chat" }, async (message) => {
       }
       break;
     case "help":
-      await command("help", "Helps", deed).catch((error) => reply(message, `${error.argument}: ${error.reason}`));
+      await command("help", "Helps", action).catch((error) => reply(message, `${error.argument}: ${error.reason}`));
       break;
     case "ready":
       while (ready === 0) await sleep(0.01);

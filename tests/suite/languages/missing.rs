@@ -61,8 +61,8 @@ fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
 
 /// Builds a new plugin in this environment. It must fail with each of these parts of a message and leave nothing.
 async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &Folder, parts: &[&str]) {
-    let _ = std::fs::remove_dir_all(folder.path().join("parrot"));
-    let plugin = begun("parrot", language, folder.path()).await;
+    let _ = std::fs::remove_dir_all(folder.path().join("repeat"));
+    let plugin = begun("repeat", language, folder.path()).await;
     let mut home = Home::new().unwrap();
     home.set_environment("XDG_DATA_HOME", folder.path().join("data").to_str().unwrap());
     for (name, value) in surroundings {
@@ -76,7 +76,7 @@ async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &
     let last = finished.stderr.lines().filter(|line| line.starts_with("parlor: ")).count();
     assert_eq!(last, 1, "{language}: one message says what to do: {finished:?}");
     assert!(
-        !plugin.join("parrot.wasm").exists() && !plugin.join("target/plugins").exists(),
+        !plugin.join("repeat.wasm").exists() && !plugin.join("target/plugins").exists(),
         "{language}: a file was left"
     );
     assert_eq!(tools(folder), 0, "{language}: half of a tool was left");
@@ -146,7 +146,7 @@ async fn without_a_package_index_within_reach_that_is_said_and_nothing_is_left()
         "rust",
         &[("CARGO_HOME", &cargo_home)],
         &folder,
-        &["127.0.0.1:9", "cannot install what parrot depends on", "cargo has to reach its registry"],
+        &["127.0.0.1:9", "cannot install what repeat depends on", "cargo has to reach its registry"],
     )
     .await;
 }

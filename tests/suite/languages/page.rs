@@ -8,7 +8,7 @@ use parlor_tests::policy::Entry;
 
 use super::typed::complaints;
 use super::{example, parlor_in, rust_place, talks};
-use crate::house::{Plan, SOON, friend, running};
+use crate::test_host::{Plan, SOON, friend, running};
 
 /// The first page, which creates the folder.
 const FIRST: &str = "author/first-plugin.md";
@@ -66,10 +66,10 @@ async fn follow(page: &str, title: &str, place: &mut PathBuf) {
 async fn shouts_and_then_counts(language: &str, around: &Path) {
     let mut place = around.to_owned();
     follow(FIRST, language, &mut place).await;
-    let shouts = fs::read(place.join("parrot.wasm")).unwrap();
+    let shouts = fs::read(place.join("repeat.wasm")).unwrap();
     follow(SECOND, EVERYWHERE, &mut place).await;
     follow(SECOND, language, &mut place).await;
-    let counts = fs::read(place.join("parrot.wasm")).unwrap();
+    let counts = fs::read(place.join("repeat.wasm")).unwrap();
 
     let mut friend = friend("friend").await;
     let told = friend.jid().to_bare().to_string();
@@ -77,15 +77,15 @@ async fn shouts_and_then_counts(language: &str, around: &Path) {
         let entry = entry.grant("messages.send", &["*"]).grant("storage", &["1 MiB"]);
         entry.set("to", told).set("every", "1 s")
     };
-    let house = Plan::new().await.bytes("parrot", &shouts, talks).bytes("second", &counts, owned).start().await;
-    running(&house, "parrot").await;
-    running(&house, "second").await;
-    let bot = house.account().jid.clone();
+    let host = Plan::new().await.bytes("repeat", &shouts, talks).bytes("second", &counts, owned).start().await;
+    running(&host, "repeat").await;
+    running(&host, "second").await;
+    let bot = host.account().jid.clone();
     for (said, answer) in [("hello", "HELLO"), ("!drank tea", "tea: 1"), ("!drank green tea", "green tea: 1, tea: 1")] {
         friend.chat(bot.clone(), said).await.unwrap();
         friend.wait_body(&bot, answer, SOON).await.unwrap();
     }
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn the_pages_plugin_in_typescript_shouts_and_then_counts() {
     let folder = Folder::new().unwrap();
     shouts_and_then_counts("TypeScript", folder.path()).await;
     // A build strips types without checking them.
-    assert_eq!(complaints(&folder.path().join("parrot")).await, "");
+    assert_eq!(complaints(&folder.path().join("repeat")).await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,17 +15,17 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, does_not_start, example,
+    MANIFEST, actions, asked, begins_and_answers, built, built_reader, does_as_expected, does_not_start, example,
     holds_no_password, is_refused, passes_its_tests, talks,
 };
-use crate::house::{House, Plan, SOON, friend, running};
+use crate::test_host::{Plan, SOON, TestHost, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_python_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("python", folder.path(), &folder).await;
     editors_are_told_what_there_is(&folder);
-    let plugin = folder.path().join("parrot");
+    let plugin = folder.path().join("repeat");
     super::unit::python_is_typed(&plugin).await;
     super::unit::python_is_tested(&plugin);
 }
@@ -44,7 +44,7 @@ fn editors_are_told_what_there_is(folder: &Folder) {
     let call = "import componentize_py; componentize_py.script()";
     let flags = ["-c", call, "--quiet", "--world", "plugin", "--wit-path"].map(OsStr::new);
     python(&[&flags[..], &[wit.as_os_str(), OsStr::new("bindings"), bindings.as_os_str()]].concat());
-    let (sdk, package) = (folder.path().join("parrot/.parlor/sdk"), example("../plugins-sdk/python/parlor"));
+    let (sdk, package) = (folder.path().join("repeat/.parlor/sdk"), example("../plugins-sdk/python/parlor"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages/stubs.py");
     let compared = python(&[script.as_os_str(), sdk.as_os_str(), bindings.as_os_str(), package.as_os_str()]);
     assert!(compared.trim().parse::<usize>().unwrap() > 100, "{compared} names compared");
@@ -73,17 +73,17 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("year", Some("True")),
         ("compare", Some("[False, True, True, False] {'x': 3}")),
         ("escape", Some("&lt;a&gt;&amp; \"it is\"")),
-        ("!deed one 'two three'", Some("one|two three")),
+        ("!action one 'two three'", Some("one|two three")),
         ("ready", Some("True")),
         ("wait", None),
         ("timeout", Some("too late")),
         ("wake", Some("woken")),
     ];
-    let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
-    holds_no_password(&house);
-    stays_in_the_thread(&house).await;
+    let host = actions(&[("plugin.py", PLUGIN)], "hi", &told).await;
+    holds_no_password(&host);
+    stays_in_the_thread(&host).await;
     // The log has a traceback of the author's own lines, and the plugin keeps running.
-    let lines = crate::trace::with("account", house.name());
+    let lines = crate::trace::with("account", host.name());
     let raised = lines.iter().find(|line| line.get("message").contains("ValueError: told to")).unwrap();
     assert!(raised.get("message").contains("plugin.py"), "{raised:?}");
     let end = "RuntimeError: told to by another one";
@@ -91,12 +91,12 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
     let printed = lines.iter().find(|line| line.get("message").starts_with("it printed")).unwrap();
     assert!(!printed.get("message").contains('\x1b'), "{printed:?}");
-    house.stop().await;
+    host.stop().await;
 }
 
 /// A reply stays in the thread of the message that it answers.
-async fn stays_in_the_thread(house: &House) {
-    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
+async fn stays_in_the_thread(host: &TestHost) {
+    let (mut friend, bot) = (friend("friend").await, host.account().jid.clone());
     let mut asked = Message::new_with_type(MessageType::Chat, Some(bot.into()));
     asked = asked.with_body(Lang::default(), "setting".to_owned());
     asked.thread = Some(Thread { parent: None, id: "t1".to_owned() });
@@ -134,11 +134,11 @@ async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short
     });
     let reads = |entry: Entry| asked(entry).grant("archive.read", &["*"]);
     let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
-    let house = plan.bytes("deeds", &plugin, reads).start().await;
+    let host = plan.bytes("actions", &plugin, reads).start().await;
     let read = "['message 0', 'message 1', 'message 2', 'message 3'], ['message 0'], internal-server-error";
-    house.logged(read, &[("plugin", "deeds")]).await;
-    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
-    house.stop().await;
+    host.logged(read, &[("plugin", "actions")]).await;
+    assert_eq!(host.instance("actions").await.open_archive_queries(), 0);
+    host.stop().await;
 }
 
 /// Calls that need a connection come too early then, and the author is told what to do, with the line.
@@ -150,15 +150,15 @@ async fn a_start_that_sends_is_refused_with_what_helps_and_its_traceback() {
                  await send(\"juliet@localhost\", \"hello\")\n";
     folder.write("plugin/plugin.py", sends).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
-    let state = house.state("deeds").await;
+    let host = Plan::new().await.bytes("actions", &plugin, asked).start().await;
+    let state = host.state("actions").await;
     assert!(matches!(&state, State::Refused(reason) if reason.contains("or send in @on_ready")), "{state:?}");
-    let lines = crate::trace::with("account", house.name());
+    let lines = crate::trace::with("account", host.name());
     let refused = lines.iter().find(|line| line.get("message").starts_with("it does not start")).unwrap();
     for part in ["plugin.py", "line 6, in start"] {
         assert!(refused.get("message").contains(part), "{part} is missing: {refused:?}");
     }
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,10 +208,10 @@ async fn the_reminders_remind_also_after_a_restart() {
     let reminders = built(&example("reminders"), &folder).await;
     passes_its_tests("reminders", &folder, "6 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("storage", &["1 MiB"]);
-    let house = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
-    running(&house, "reminders").await;
+    let host = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
+    running(&host, "reminders").await;
     let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
+    let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "remind me in 1h to sleep").await.unwrap();
     friend.chat(bot.clone(), "remind me in 1s to water the plants").await.unwrap();
     friend.wait_body(&bot, "You wanted to be reminded to water the plants", SOON).await.unwrap();
@@ -221,10 +221,10 @@ async fn the_reminders_remind_also_after_a_restart() {
     for _ in 0..3 {
         friend.wait_text("each promise", &bot, SOON, promised).await.unwrap();
     }
-    let house = house.restart_after(async || tokio::time::sleep(Duration::from_secs(5)).await).await;
-    house.logged("2 reminders are due some day", &[("plugin", "reminders")]).await;
+    let host = host.restart_after(async || tokio::time::sleep(Duration::from_secs(5)).await).await;
+    host.logged("2 reminders are due some day", &[("plugin", "reminders")]).await;
     friend.wait_body(&bot, "You wanted to be reminded to get up", SOON).await.unwrap();
-    house.stop().await;
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +232,7 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     folder.write("plugin/plugin.py", "def answer(:\n").unwrap();
-    let parts = ["    File \"plugin.py\", line 1\n      def answer(:\n", "deeds did not compile"];
+    let parts = ["    File \"plugin.py\", line 1\n      def answer(:\n", "actions did not compile"];
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
@@ -285,13 +285,13 @@ async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it(
     let mut home = Home::new().unwrap();
     home.set_environment("RUST_BACKTRACE", "1");
     let finished = home.run(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await.unwrap();
-    let expected = "  it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n    \
+    let expected = "  it begins\nparlor: actions did not compile: Traceback (most recent call last):\n    \
                     File \"plugin.py\", line 1, in <module>\n      import lib.part\n    \
                     File \"lib/part.py\", line 4, in <module>\n      not_there(1)\n      ^^^^^^^^^\n  \
                     NameError: name 'not_there' is not defined\n";
     assert!(finished.stderr.ends_with(expected), "{finished:?}");
     // Progress is shown also without a terminal.
-    assert!(finished.stderr.contains("building deeds\n") && finished.stdout.is_empty(), "{finished:?}");
+    assert!(finished.stderr.contains("building actions\n") && finished.stdout.is_empty(), "{finished:?}");
 }
 
 const ARCHIVE: &str = r#"
@@ -365,8 +365,8 @@ async def ready() -> None:
     is_ready = connection.connected()
 
 
-@command("Deed", help="Does it", usage="WHAT")
-async def deed(command: Command) -> None:
+@command("Action", help="Does it", usage="WHAT")
+async def action(command: Command) -> None:
     await reply(command.message, "|".join(command.args))
 
 
@@ -405,9 +405,9 @@ async def answer(message: Message) -> None:
                 await reply(message, "it is later")
             after(0.01, later)
         case "promise":
-            await promise("deedsDone")
-            await emit("deedsDone", {"x": 1})
-            await reply(message, str(await wait_until("deedsDone")))
+            await promise("actionsDone")
+            await emit("actionsDone", {"x": 1})
+            await reply(message, str(await wait_until("actionsDone")))
         case "denied":
             try:
                 await send("nobody@nowhere.invalid", "hello")

@@ -8,19 +8,19 @@ use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use super::{begins_and_answers, begun, built, is_ready_again, is_refused, parlor, passes, rust_place, talks};
-use crate::house::{FULL, Plan, SOON, friend, prosody, running};
+use crate::test_host::{FULL, Plan, SOON, friend, prosody, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_where_it_is() {
     let folder = Folder::new().unwrap();
     let (_alone, place) = rust_place().await;
-    let plugin = place.join("parrot");
+    let plugin = place.join("repeat");
     begins_and_answers("rust", &place, &folder).await;
 
     let lib = plugin.join("src/lib.rs");
     let text = fs::read_to_string(&lib).unwrap();
     fs::write(&lib, text.replace("Ok(())\n}\n", "Ok(1)\n}\n")).unwrap();
-    is_refused(&plugin, &folder, &["src/lib.rs:", "parrot did not compile"]).await;
+    is_refused(&plugin, &folder, &["src/lib.rs:", "repeat did not compile"]).await;
 
     // A permission that no call needs causes a warning, and the file is written all the same.
     fs::write(&lib, text).unwrap();
@@ -53,7 +53,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_name() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("deeds", "rust", &place).await;
+    let plugin = begun("actions", "rust", &place).await;
     fs::write(plugin.join("src/lib.rs"), READY).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n\
@@ -66,16 +66,16 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
                   rand = { version = \"0.10\", default-features = false }\n";
     fs::write(plugin.join("Cargo.toml"), cargo.replace("[dependencies]\n", crates)).unwrap();
     let folder = Folder::new().unwrap();
-    let deeds = built(&plugin, &folder).await;
+    let actions = built(&plugin, &folder).await;
     folder.write("tests/cut.chat", CUT).unwrap();
     passes(&folder.path().join("tests"), &folder, "1 passed, 0 failed\n").await;
     let all = |entry: Entry| {
         let entry = talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
         entry.grant("storage", &["1 MiB"]).grant("stanza.send", &["iq"])
     };
-    let house = Plan::new().await.three().bytes("deeds", &deeds, all).start().await;
-    running(&house, "deeds").await;
-    let (mut juliet, bot) = (friend("juliet").await, house.account().jid.clone());
+    let host = Plan::new().await.three().bytes("actions", &actions, all).start().await;
+    running(&host, "actions").await;
+    let (mut juliet, bot) = (friend("juliet").await, host.account().jid.clone());
     for (said, answer) in [
         ("ready", "ready once"),
         ("now", "true true"),
@@ -87,22 +87,22 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("many", "1000 true"),
         ("draw", "first"),
         ("cannot", "true true true true true"),
-        ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
+        ("!actions.whole I don't  know", "I|don't|know / I don't  know"),
         ("refuse", "true true"),
-        ("!deeds.whole once more", "once|more / once more"),
-        ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
+        ("!actions.whole once more", "once|more / once more"),
+        ("help", "invalid name: the command help is the host's; choose another name, or actions.help"),
     ] {
         juliet.chat(bot.clone(), said).await.unwrap();
         juliet.wait_body(&bot, answer, SOON).await.unwrap();
     }
-    is_ready_again(&house).await;
+    is_ready_again(&host).await;
     juliet.chat(bot.clone(), "!fails").await.unwrap();
     juliet.wait_body(&bot, "Sorry, that failed.", SOON).await.unwrap();
     juliet.chat(bot.clone(), "lose").await.unwrap();
     juliet.chat(bot.clone(), "parse").await.unwrap();
     juliet.chat(bot.clone(), "draw").await.unwrap();
     juliet.wait_body(&bot, "another", SOON).await.unwrap();
-    let lines = crate::trace::with("account", house.name());
+    let lines = crate::trace::with("account", host.name());
     // The message has the call and its argument, or the author's line.
     for (failed, place) in [
         ("a handler of command fails failed: told to", "(at src/lib.rs:"),
@@ -117,7 +117,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     }
 
     let room = prosody().await.fresh_room();
-    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
     juliet.join(&room, "Juliet", SOON).await.unwrap();
     juliet.say(&room, "nobody is meant").await.unwrap();
     juliet.say(&room, "hello Bot!").await.unwrap();
@@ -126,14 +126,14 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     // Ending in a handler does not count as an answer either.
     juliet.chat(bot.clone(), "!dies").await.unwrap();
     juliet.wait_body(&bot, "Sorry, that failed.", SOON).await.unwrap();
-    house.stop().await;
+    host.stop().await;
 }
 
 /// chrono does this with its default features.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("parrot", "rust", &place).await;
+    let plugin = begun("repeat", "rust", &place).await;
     let lib = plugin.join("src/lib.rs");
     let browser = "\n#[link(wasm_import_module = \"__wbindgen_placeholder__\")]\nunsafe extern \"C\" {\n    \
                    fn __wbindgen_describe(v: u32);\n}\n\n#[unsafe(no_mangle)]\npub extern \"C\" fn described() {\n    \
@@ -174,7 +174,7 @@ async fn start() -> Result<()> {
         count.set(count.get() + if connection::connected() { 1 } else { 10 });
         Ok(())
     })?;
-    commands::add("deeds.Whole", "Does it", "", |command: Command| async move {
+    commands::add("actions.Whole", "Does it", "", |command: Command| async move {
         chats::reply(&command.message, format!("{} / {}", command.args.join("|"), command.rest())).await.map(drop)
     })
     .await?;
@@ -269,12 +269,12 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             let socket = std::net::TcpStream::connect("127.0.0.1:80").is_err();
             let thread = std::thread::Builder::new().spawn(|| ()).is_err();
             let environment = std::env::var("HOME").is_err();
-            let text = include_str!("../plugin.toml").contains("deeds");
+            let text = include_str!("../plugin.toml").contains("actions");
             chats::reply(&message, format!("{file} {socket} {thread} {environment} {text}")).await.map(drop)
         }
         Some("refuse") => {
             let add = |says: &'static str| {
-                commands::add("deeds.whole", "is to be\none line", "", move |command: Command| async move {
+                commands::add("actions.whole", "is to be\none line", "", move |command: Command| async move {
                     chats::reply(&command.message, says).await.map(drop)
                 })
             };
@@ -298,35 +298,35 @@ async fn the_moderator_warns_puts_out_obeys_and_bans_in_a_real_room() {
         let entry = entry.grant("rooms.send", &["*"]).grant("rooms.moderate", &["*"]);
         entry.set("forbidden", vec!["spam"]).set("warnings", 1)
     };
-    let house = Plan::new().await.three().plugin("moderator", "moderator", all).start().await;
-    running(&house, "moderator").await;
+    let host = Plan::new().await.three().plugin("moderator", "moderator", all).start().await;
+    running(&host, "moderator").await;
     let room = prosody().await.fresh_room();
     let jid = room.to_string();
-    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Bot" })).await.ok();
+    host.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Bot" })).await.ok();
     let (mut paris, mut juliet) = (friend("paris").await, friend("juliet").await);
     let admin = json!({ "jid": jid, "user": juliet.jid().to_bare().to_string(), "affiliation": "admin" });
-    house.call(FULL, "rooms.set-affiliation", admin).await.ok();
+    host.call(FULL, "rooms.set-affiliation", admin).await.ok();
     paris.join(&room, "Paris", SOON).await.unwrap();
     juliet.join(&room, "Juliet", SOON).await.unwrap();
 
-    let gone = house.listen(FULL, "occupantLeft").await;
+    let gone = host.listen(FULL, "occupantLeft").await;
     paris.say(&room, "buy SPAM!").await.unwrap();
     let says = |text: &'static str| move |said: &str| (said == text).then_some(());
     let warning = "Paris: please do not say \u{201c}spam\u{201d} here (1 of 1)";
     paris.wait_text("the warning", &room, SOON, says(warning)).await.unwrap();
     paris.say(&room, "spam").await.unwrap();
-    let left = house.heard(FULL, gone).await["payload"]["occupant"].clone();
+    let left = host.heard(FULL, gone).await["payload"]["occupant"].clone();
     assert_eq!((&left["nick"], &left["left"]), (&json!("Paris"), &json!("kicked")));
 
     // An admin may give orders; orders from others are ignored.
     let mut paris = friend("paris").await;
     paris.join(&room, "Paris", SOON).await.unwrap();
     paris.say(&room, "!ban Juliet").await.unwrap();
-    let gone = house.listen(FULL, "occupantLeft").await;
+    let gone = host.listen(FULL, "occupantLeft").await;
     juliet.say(&room, "!ban Paris enough of that").await.unwrap();
-    let left = house.heard(FULL, gone).await["payload"]["occupant"].clone();
+    let left = host.heard(FULL, gone).await["payload"]["occupant"].clone();
     assert_eq!((&left["nick"], &left["left"]), (&json!("Paris"), &json!("banned")));
-    let banned = house.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "outcast" })).await.ok();
+    let banned = host.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "outcast" })).await.ok();
     assert_eq!(banned[0]["jid"], paris.jid().to_bare().to_string());
-    house.stop().await;
+    host.stop().await;
 }

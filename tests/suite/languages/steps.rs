@@ -10,7 +10,7 @@ use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use super::{built, example};
-use crate::house::{FULL, House, Plan, SOON, friend, granted, running};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted, running};
 
 /// Returns the output of all plugins, with placeholders for the addresses that differ in each run.
 fn expected() -> String {
@@ -62,7 +62,7 @@ async fn come_out(plugin: &[u8]) {
 
 /// One plugin that takes the steps, and the client that orders them.
 struct Walk {
-    house: House,
+    host: TestHost,
     friend: Client,
     bot: BareJid,
     room: BareJid,
@@ -73,11 +73,11 @@ impl Walk {
     async fn begin(plugin: &[u8]) -> Self {
         // The archive is read in several pages.
         let plan = Plan::new().await.set("archived_messages_page_size", 5).set("archived_messages_limit", 5);
-        let house = plan.caller(FULL, granted).bytes("steps", plugin, grants).start().await;
-        running(&house, "steps").await;
-        let (friend, bot) = (friend("friend").await, house.account().jid.clone());
-        let room = format!("steps-{}@conference.localhost", house.name()).parse().unwrap();
-        Self { house, friend, bot, room, lines: String::new() }
+        let host = plan.caller(FULL, granted).bytes("steps", plugin, grants).start().await;
+        running(&host, "steps").await;
+        let (friend, bot) = (friend("friend").await, host.account().jid.clone());
+        let room = format!("steps-{}@conference.localhost", host.name()).parse().unwrap();
+        Self { host, friend, bot, room, lines: String::new() }
     }
 
     async fn transcript(mut self) -> String {
@@ -90,7 +90,7 @@ impl Walk {
         self.says("heard").await;
         self.part("heard", "-").await;
         let promise = json!({ "name": "promised" });
-        self.house.call(FULL, "promises.add", promise).await.ok();
+        self.host.call(FULL, "promises.add", promise).await.ok();
         self.part("promises", "-").await;
         self.waits().await;
         self.part("messages", "<came> & 'went'  h\u{fc}\u{1f355}").await;
@@ -98,16 +98,16 @@ impl Walk {
         self.part("rooms", "-").await;
         self.part("account", "-").await;
         let whom = self.friend.jid().to_bare();
-        self.house.stop().await;
+        self.host.stop().await;
         self.lines.replace(whom.as_str(), "FRIEND").replace(self.room.as_str(), "ROOM")
     }
 
     /// Tells the plugin to wait for a promise, fulfils it meanwhile, and then lets the plugin wait again.
     async fn waits(&mut self) {
         self.tell("wait", "promised").await;
-        self.house.logged("waiting for promised", &[("plugin", "steps")]).await;
+        self.host.logged("waiting for promised", &[("plugin", "steps")]).await;
         let kept = json!({ "name": "promised", "payload": { "kept": true } });
-        self.house.call(FULL, "api.emit", kept).await.ok();
+        self.host.call(FULL, "api.emit", kept).await.ok();
         self.answer("wait").await;
         self.part("wait", "promised").await;
     }

@@ -37,21 +37,21 @@ pub(super) async fn complaints(plugin: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "ts", folder.path()).await;
+    let plugin = begun("repeat", "ts", folder.path()).await;
     built(&plugin, &folder).await;
-    folder.write("parrot/uses.ts", USES).unwrap();
+    folder.write("repeat/uses.ts", USES).unwrap();
     assert_eq!(complaints(&plugin).await, "");
     folder
-        .write("parrot/uses.ts", "import { rooms } from \"parlor\";\n\nawait rooms.open(\"r@x\", { nik: \"bot\" });\n")
+        .write("repeat/uses.ts", "import { rooms } from \"parlor\";\n\nawait rooms.open(\"r@x\", { nik: \"bot\" });\n")
         .unwrap();
     assert!(complaints(&plugin).await.contains("uses.ts(3,"), "what is no field is no field");
     // Only types are stripped. A type that is imported without `type` stays.
     let takes = "import { type Message, on } from \"parlor\";\nimport words from \"./words.json\";\n\n\
                  on(\"message\", (message: Message) => void (message.body === words.yes));\n";
-    folder.write("parrot/words.json", "{ \"yes\": \"yes\" }").unwrap();
-    folder.write("parrot/uses.ts", takes).unwrap();
+    folder.write("repeat/words.json", "{ \"yes\": \"yes\" }").unwrap();
+    folder.write("repeat/uses.ts", takes).unwrap();
     assert_eq!(complaints(&plugin).await, "");
-    folder.write("parrot/uses.ts", takes.replace("type Message", "Message")).unwrap();
+    folder.write("repeat/uses.ts", takes.replace("type Message", "Message")).unwrap();
     let complaints = complaints(&plugin).await;
     assert!(complaints.contains("uses.ts(1,") && complaints.contains("TS1484"), "{complaints}");
 }

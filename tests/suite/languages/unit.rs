@@ -96,7 +96,7 @@ async fn the_examples_on_the_pages_are_plugins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authors_own_tests_in_go_run_without_a_host() {
     let folder = Folder::new().unwrap();
-    let plugin = begun("parrot", "go", folder.path()).await;
+    let plugin = begun("repeat", "go", folder.path()).await;
     built(&plugin, &folder).await;
     fs::write(plugin.join("plugin_test.go"), TESTS_IN_GO).unwrap();
     tested_in_go(&plugin, "--- PASS: TestAnAnswerNeedsAHost");

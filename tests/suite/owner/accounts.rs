@@ -11,7 +11,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::presence;
 
 use super::{SOON, echo, ended, home, juliet, start};
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 const READ: &str = "configuration read again";
 const NOT_READ: &str = "the configuration was not read; nothing has changed";
@@ -93,7 +93,7 @@ async fn one_that_is_added_logs_in_with_its_plugins_and_one_that_is_gone_leaves(
     assert_eq!(accounts(&home).await, [("main".to_owned(), "connected".to_owned())]);
     assert_eq!(host.lines("plugin stopped", &[("account", "second")]).len(), 1, "{}", host.log().tail());
     // Its session has ended, so a client that logs in to the account is alone, and nobody answers its messages.
-    let mut own = crate::house::client(&second).await;
+    let mut own = crate::test_host::client(&second).await;
     own.chat(second.jid.clone(), "to whoever is here").await.unwrap();
     own.wait_body(&second.jid, "to whoever is here", SOON).await.unwrap();
     answers(&mut juliet, &main.jid, "three").await;
@@ -239,7 +239,7 @@ async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_wh
     is_untouched(&host, "main");
     home.amend("main", "transport", Some("tcp".into())).unwrap();
     host.wait_count("account failed", &[("account", "main")], 1, SOON).await.unwrap();
-    answers(&mut juliet, &second.jid, "the house stands").await;
+    answers(&mut juliet, &second.jid, "the host stands").await;
     // The password file has another content under the same name, which only an explicit reload notices.
     home.write("wrong.password", &format!("{}\n", main.password)).unwrap();
     let shown = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
@@ -264,14 +264,14 @@ async fn locked_out(home: &mut Home, host: &Host, name: &str) {
 }
 
 #[tokio::test]
-async fn a_house_ends_when_no_account_is_left_and_not_because_each_was_lost_once() {
+async fn a_host_ends_when_no_account_is_left_and_not_because_each_was_lost_once() {
     let (mut home, mut host, [main, _]) = two().await;
     let mut juliet = juliet().await;
     locked_out(&mut home, &host, "main").await;
     home.amend("main", "password_file", Some("main.password".into())).unwrap();
     connected(&host, "main", 2).await;
     locked_out(&mut home, &host, "second").await;
-    answers_once_there(&mut juliet, &main.jid, "the house stands").await;
+    answers_once_there(&mut juliet, &main.jid, "the host stands").await;
     home.remove_account("main").unwrap();
     assert_eq!(host.ended(SOON).await.unwrap().code(), Some(6));
 }

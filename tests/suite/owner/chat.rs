@@ -9,7 +9,7 @@ use tokio_xmpp::minidom::Element;
 use xmpp_parsers::iq::Iq;
 
 use super::{SOON, echo, ended, home, juliet, start};
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 const FORMS: &str = "jabber:x:data";

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parlor::control::lines::Lines;
-use parlor::control::server::{Control, House, ORDERS};
+use parlor::control::server::{Control, HostHandle, ORDERS};
 use parlor::host::Host;
 use parlor_config::{Config, Overrides};
 use parlor_plugins::limits::{Limits, ROOM};
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use super::{SOON, echo, ended, home, juliet, service, stand_in, start};
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 #[tokio::test]
 async fn status_shows_accounts_and_plugins_with_what_they_use() {
@@ -721,7 +721,7 @@ async fn a_host_that_stops_is_held_by_nobody_who_asks() {
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     let host = Arc::new(Host::start(config, Compiler::ThisProcess).await.unwrap());
     let (orders, _ordered) = mpsc::channel(ORDERS);
-    let control = Control::start(House { host: Arc::clone(&host), lines: Lines::default(), orders }).unwrap();
+    let control = Control::start(HostHandle { host: Arc::clone(&host), lines: Lines::default(), orders }).unwrap();
     let path = home.path().join("data/control.sock");
     let mut waiting = Vec::new();
     for _ in 0..8 {

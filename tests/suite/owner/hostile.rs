@@ -307,7 +307,7 @@ pub(super) fn give(path: &Path, user: u32) {
 }
 
 #[tokio::test]
-async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
+async fn root_leaves_nothing_in_a_host_that_its_user_could_not_read() {
     if !is_root() {
         return;
     }
@@ -363,7 +363,7 @@ async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
     }
     let (home, _) = home().await;
     // The certificate must be where others can read it.
-    let certificate = crate::house::prosody().await.certificate().certificate_file.clone();
+    let certificate = crate::test_host::prosody().await.certificate().certificate_file.clone();
     std::fs::copy(&certificate, home.path().join("ca.pem")).unwrap();
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
     home.write("parlor.toml", &config.replace(certificate.to_str().unwrap(), "ca.pem")).unwrap();

@@ -5,6 +5,7 @@ mod ask;
 mod chat;
 mod control;
 mod data;
+mod file_watcher;
 mod hostile;
 mod killed;
 mod page;
@@ -15,7 +16,6 @@ mod setup;
 mod sources;
 mod top;
 mod upgrade;
-mod watch;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
@@ -26,7 +26,7 @@ use parlor_tests::host::{Finished, Home, Host, Server};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::Account;
 
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 /// The general timeout. Steps usually take much less.
 const SOON: Duration = Duration::from_mins(1);

@@ -183,7 +183,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     let tried = ended(home.run(&arguments).await.unwrap(), 1).json().unwrap();
     let page = page();
     for (heading, shown) in [
-        ("The house", &status),
+        ("The host", &status),
         ("The process", &status["host"]),
         ("An account", &status["accounts"]),
         ("A plugin", &plugin),

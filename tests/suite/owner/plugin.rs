@@ -213,8 +213,8 @@ async fn each_grant_that_is_given_counts() {
     assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(granted));
 
     // `--grant-all` does not widen a permission that was narrowed.
-    run(&home, &["add", &file, "--id", "parrot", "--yes", "--policy", "more.toml", "--grant-all"], 0).await;
-    let granted = &entry(&home, "parrot")["grants"];
+    run(&home, &["add", &file, "--id", "repeat", "--yes", "--policy", "more.toml", "--grant-all"], 0).await;
+    let granted = &entry(&home, "repeat")["grants"];
     assert_eq!(granted["messages.send"], toml::Value::from(vec!["@example.net"]));
     assert_eq!(granted["messages.read"], toml::Value::from(vec!["*"]));
 }
@@ -366,15 +366,15 @@ async fn a_policy_file_decides_and_is_checked() {
         assert!(refused.stderr.contains(words), "{text}: {refused:?}");
     }
     home.write("decision.toml", &format!("accounts = [\"main\"]\n{grants}[limits]\nmemory = \"8 MiB\"\n")).unwrap();
-    run(&home, &["add", &file, "--yes", "--policy", "decision.toml", "--id", "parrot", "--disabled"], 0).await;
-    let entry = entry(&home, "parrot");
+    run(&home, &["add", &file, "--yes", "--policy", "decision.toml", "--id", "repeat", "--disabled"], 0).await;
+    let entry = entry(&home, "repeat");
     assert_eq!((entry["enabled"].as_bool(), entry["limits"]["memory"].as_str()), (Some(false), Some("8 MiB")));
     assert_eq!(entry["grants"]["messages.send"][0].as_str(), Some("contacts"));
     // An id that looks like the plugin's other one must be given explicitly.
     let twin = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parr0t"], 0).await;
     assert!(twin.stdout.contains("parr0t 0.1.0 is installed"));
-    let taken = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parrot"], 1).await;
-    assert!(taken.stderr.contains("there is a plugin parrot already"), "{taken:?}");
+    let taken = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "repeat"], 1).await;
+    assert!(taken.stderr.contains("there is a plugin repeat already"), "{taken:?}");
     home.set_policy(&Policy::default().with("ech0", super::echo(&home))).unwrap();
     let alike = run(&home, &["add", &file, "--yes", "--grant-all"], 1).await;
     assert!(alike.stderr.contains("echo looks like ech0, which is installed"), "{alike:?}");
@@ -618,12 +618,12 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
 
     // An entry under another id was written by hand, and still refers to the secret.
-    home.write("plugins.toml", &policy(&home).replace("plugin.echo", "plugin.parrot")).unwrap();
+    home.write("plugins.toml", &policy(&home).replace("plugin.echo", "plugin.repeat")).unwrap();
     run(&home, &["add", "one.wasm", "--id", "other", "--yes", "--grant-all"], 0).await;
     assert!(kept.exists() && !home.path().join("data/versions/echo.json").exists());
     // Now no entry refers to it.
     let mut table: toml::Table = policy(&home).parse().unwrap();
-    table["plugin"].as_table_mut().unwrap().remove("parrot");
+    table["plugin"].as_table_mut().unwrap().remove("repeat");
     home.write("plugins.toml", &toml::to_string(&table).unwrap()).unwrap();
     run(&home, &["remove", "other", "--yes"], 0).await;
     for folder in ["versions", "components"] {

@@ -17,7 +17,7 @@ use parlor_tests::process::{Process, Signal};
 use prost::Message as _;
 
 use super::{SOON, echo, ended, home, juliet};
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 /// Waits until the service manager hears a message with this beginning. Pings of the watchdog are skipped unless
 /// wanted.

@@ -10,7 +10,7 @@ use parlor_tests::terminal::Terminal;
 use serde_json::Value;
 
 use super::{SOON, echo, ended, home, start};
-use crate::house::prosody;
+use crate::test_host::prosody;
 
 /// Creates an empty folder, and returns flags for the suite's server.
 async fn empty() -> (Home, Vec<String>) {
@@ -256,7 +256,7 @@ fn finding<'f>(json: &'f Value, check: &str, state: &str) -> &'f Value {
 }
 
 #[tokio::test]
-async fn a_house_in_order_is_found_to_be_and_stays_connected() {
+async fn a_host_in_order_is_found_to_be_and_stays_connected() {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
     let fine = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();

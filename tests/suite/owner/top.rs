@@ -42,7 +42,7 @@ fn given_back(terminal: &Terminal, screen: &str) {
 }
 
 #[tokio::test]
-async fn the_house_is_seen_and_looked_after() {
+async fn the_host_is_seen_and_looked_after() {
     let (home, host, mut terminal) = shown().await;
     let picture = terminal.shows("running", SOON).unwrap();
     for words in ["parlor 0.1.0", "main  connected", "PLUGIN▲", "MEMORY", "echo"] {
@@ -78,7 +78,7 @@ async fn the_house_is_seen_and_looked_after() {
 }
 
 #[tokio::test]
-async fn root_changes_nothing_in_somebody_elses_house() {
+async fn root_changes_nothing_in_somebody_elses_host() {
     let (home, _host, mut terminal) = shown().await;
     terminal.shows("running", SOON).unwrap();
     if !is_root() {
@@ -93,7 +93,7 @@ async fn root_changes_nothing_in_somebody_elses_house() {
 
 /// `parlor status` and `parlor plugin disable` behave the same way. Actions that grant something need a valid file.
 #[tokio::test]
-async fn the_house_is_seen_and_held_back_though_its_configuration_is_wrong_by_now() {
+async fn the_host_is_seen_and_held_back_though_its_configuration_is_wrong_by_now() {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();

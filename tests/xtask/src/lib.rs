@@ -16,7 +16,7 @@ pub struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
-  cargo xtask demo          watch the house at work, on a server of its own
+  cargo xtask demo          watch the host at work, on a server of its own
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
   cargo xtask operate       the owner's side, from init to remove

@@ -16,7 +16,7 @@ use crate::{build, dependencies, setup, workspace};
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// The host's test in which all faults follow from a seed.
-const WHATEVER_BREAKS: &str = "account::tests::simulated::nothing_is_lost_whatever_breaks";
+const WHATEVER_BREAKS: &str = "account::tests::simulated_network::nothing_is_lost_whatever_breaks";
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -106,7 +106,7 @@ mod tests {
     /// Cargo succeeds without running anything if no test has the name.
     #[test]
     fn the_test_that_takes_numbers_is_there() {
-        let file = include_str!("../../../host/runtime/src/account/tests/simulated.rs");
+        let file = include_str!("../../../host/runtime/src/account/tests/simulated_network.rs");
         let (_, name) = WHATEVER_BREAKS.rsplit_once("::").unwrap();
         assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
     }

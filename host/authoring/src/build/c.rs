@@ -13,7 +13,7 @@ use parlor_plugins::manifest::Manifest;
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::ComponentEncoder;
 
-use super::names::{self, Kept};
+use super::names::{self, DebugInfo};
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, Traces, kept, metadata};
 
@@ -117,7 +117,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
         return Err(BuildError::Source { package, reason });
     }
     let unmade = |reason: String| BuildError::Component { package: package.clone(), reason };
-    let kept = if traces == Traces::Lines { Kept::Lines } else { Kept::Functions };
+    let kept = if traces == Traces::Lines { DebugInfo::Lines } else { DebugInfo::Functions };
     let module = names::keep(module, kept).map_err(|error| unmade(error.to_string()))?;
     // The adapter is for plugins that print. The encoder leaves it out if nothing needs it.
     let component = ComponentEncoder::default()

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::nearest::nearest;
 use parlor_session::permissions::table;
 

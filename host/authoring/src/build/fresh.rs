@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{self, Locked};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_plugins::manifest::Manifest;
 

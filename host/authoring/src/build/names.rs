@@ -8,7 +8,7 @@ use wasmparser::{Parser, Payload};
 
 /// The debug information that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum DebugInfo {
     /// None.
     Nothing,
     /// The names of functions.
@@ -18,15 +18,15 @@ pub(super) enum Kept {
 }
 
 /// Returns the core module with only this debug information, and with everything else unchanged.
-pub(super) fn keep(module: Vec<u8>, kept: Kept) -> wasmparser::Result<Vec<u8>> {
-    if kept == Kept::Lines {
+pub(super) fn keep(module: Vec<u8>, kept: DebugInfo) -> wasmparser::Result<Vec<u8>> {
+    if kept == DebugInfo::Lines {
         return Ok(module);
     }
     let mut left = wasm_encoder::Module::new();
     for part in Parser::new(0).parse_all(&module) {
         let part = part?;
         let is_left_out = matches!(&part, Payload::CustomSection(section) if match section.name() {
-            "name" => kept == Kept::Nothing,
+            "name" => kept == DebugInfo::Nothing,
             name => name.starts_with(".debug_"),
         });
         if let Some((id, range)) = part.as_section().filter(|_| !is_left_out) {
@@ -56,8 +56,8 @@ mod tests {
         let without = r#"(module (func) (@custom "producers" "\00"))"#;
         let (with, without) = (wat::parse_str(with).unwrap(), wat::parse_str(without).unwrap());
         assert_eq!(customs(&with), [".debug_line", "producers", ".debug_info", "name"]);
-        assert_eq!(keep(with.clone(), Kept::Lines).unwrap(), with);
-        assert_eq!(customs(&keep(with.clone(), Kept::Functions).unwrap()), ["producers", "name"]);
-        assert_eq!(keep(with, Kept::Nothing).unwrap(), without);
+        assert_eq!(keep(with.clone(), DebugInfo::Lines).unwrap(), with);
+        assert_eq!(customs(&keep(with.clone(), DebugInfo::Functions).unwrap()), ["producers", "name"]);
+        assert_eq!(keep(with, DebugInfo::Nothing).unwrap(), without);
     }
 }

@@ -142,7 +142,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (grouping, text) in stubs::of_contract() {
         kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
     }
-    // Beside these, the modules with which an author's own tests run.
+    // Replacement these, the modules with which an author's own tests run.
     let runs = SDK.iter().filter(|(name, _)| RUNS_OUTSIDE.contains(name)).chain(OUTSIDE);
     for (name, text) in runs {
         kept::write(&place.join("parlor").join(name), text)?;
@@ -311,7 +311,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let said = |text: &str| {
             fs::write(folder.path().join(MARK), text).unwrap();
-            match check(Path::new("python3"), folder.path(), "parrot") {
+            match check(Path::new("python3"), folder.path(), "repeat") {
                 Ok(()) => String::new(),
                 Err(error) => error.to_string(),
             }
@@ -320,7 +320,7 @@ mod tests {
         fs::write(folder.path().join("lib/part.py"), "a = 1\ndef answer(:\n").unwrap();
         assert_eq!(
             said("from lib import part\n"),
-            "parrot did not compile: Traceback (most recent call last):\n  File \"lib/part.py\", line 2\n    def answer(:\n\
+            "repeat did not compile: Traceback (most recent call last):\n  File \"lib/part.py\", line 2\n    def answer(:\n\
              \u{20}              ^\nSyntaxError: invalid syntax"
         );
         // Imports that are not executed during the build are not followed.

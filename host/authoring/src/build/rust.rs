@@ -130,23 +130,23 @@ mod tests {
     #[test]
     fn what_was_made_of_a_folder_is_found_also_in_its_workspace() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("plugins/parrot");
+        let folder = root.path().join("plugins/repeat");
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(MARK), "[package]\nname = \"my-parrot\"\n").unwrap();
+        fs::write(folder.join(MARK), "[package]\nname = \"my-repeat\"\n").unwrap();
         assert_eq!(made_of(&folder), None);
         let target = fs::canonicalize(root.path()).unwrap().join("target/plugins");
         fs::create_dir_all(&target).unwrap();
-        fs::write(target.join("my-parrot.wasm"), "").unwrap();
+        fs::write(target.join("my-repeat.wasm"), "").unwrap();
         assert_eq!(made_of(&folder), None, "nobody builds there");
         fs::write(root.path().join(MARK), "[workspace]\n").unwrap();
-        assert_eq!(made_of(&folder), Some(target.join("my-parrot.wasm")));
-        fs::write(folder.join(MARK), "[package]\nname = \"../plugins/my-parrot\"\n").unwrap();
+        assert_eq!(made_of(&folder), Some(target.join("my-repeat.wasm")));
+        fs::write(folder.join(MARK), "[package]\nname = \"../plugins/my-repeat\"\n").unwrap();
         assert_eq!(made_of(&folder), None);
     }
 
     #[test]
     fn a_mistake_of_the_author_is_told_from_what_is_not_to_be_had() {
-        let because = |said: &str| failed("parrot".to_owned(), ExitStatus::from_raw(101 << 8), said.as_bytes());
+        let because = |said: &str| failed("repeat".to_owned(), ExitStatus::from_raw(101 << 8), said.as_bytes());
         let compiled = "{\"reason\":\"compiler-artifact\"}\n{\"reason\":\"build-finished\",\"success\":false}\n";
         assert!(matches!(because(compiled), BuildError::Compile { .. }));
         for said in ["", "build-finished", "{\"reason\":\"compiler-artifact\"}\n"] {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use parlor_base::atomic::{self, Locked};
 use parlor_base::child::{self, NOWHERE};
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 
 use super::BuildError;
 use super::fresh::alone_in;
@@ -77,7 +77,7 @@ impl InUse {
             None => {
                 let error = String::from_utf8_lossy(&output.stderr);
                 let said = [said.as_str(), error.trim(), &output.status.to_string()].map(str::trim).join(" ");
-                Err(BuildError::Broken { program, said: harmless(said.trim(), MAX_SAID), remedy })
+                Err(BuildError::Broken { program, said: escape_untrusted(said.trim(), MAX_SAID), remedy })
             }
             Some((word, version)) if version < self.oldest => {
                 Err(BuildError::TooOld { program, found: word.to_owned(), oldest: self.oldest_said, remedy })
@@ -239,7 +239,7 @@ pub(super) fn announce(what: &str) {
 /// the cursor or be mistaken for parlor's own.
 pub(super) fn show_output(text: &str) {
     for line in text.lines() {
-        announce(&format!("  {}", harmless(line, usize::MAX)));
+        announce(&format!("  {}", escape_untrusted(line, usize::MAX)));
     }
 }
 

@@ -9,12 +9,12 @@ use clap::Args;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build;
 use parlor_base::atomic::is_open;
-use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config, Hidden};
+use parlor_plugins::admin::{AdminError, Expected, GrantRequest};
 use parlor_plugins::admission::Refusal;
-use parlor_plugins::desk::{DeskError, Expected, Wish};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::is_decision;
 use parlor_plugins::source::{LogIn, Source, SourceError};
@@ -27,8 +27,8 @@ use super::data::each_kept;
 use super::inspect;
 use crate::Ended;
 use crate::ask::Terminal;
-use crate::place::{self, Place};
 use crate::show::{print, print_json};
+use crate::target::{self, Target};
 use crate::tell;
 
 /// The longest password, in bytes.
@@ -62,7 +62,7 @@ pub struct AddArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// The owner's decision as flags, for commands that cannot ask.
@@ -72,8 +72,8 @@ pub(super) struct Wanted {
     #[arg(long, short)]
     pub(super) yes: bool,
     /// Grant this, such as `messages.send=contacts,@example.org`; may be given several times.
-    #[arg(long = "grant", value_name = "PERMISSION[=SCOPE,…]", value_parser = wish)]
-    pub(super) grants: Vec<Wish>,
+    #[arg(long = "grant", value_name = "PERMISSION[=SCOPE,…]", value_parser = request)]
+    pub(super) grants: Vec<GrantRequest>,
     /// Grant everything that it asks for, as it asks.
     #[arg(long)]
     pub(super) grant_all: bool,
@@ -104,7 +104,7 @@ impl Origin {
     pub(super) fn expected(&self) -> anyhow::Result<Expected> {
         let login = match (&self.username, &self.password_file) {
             (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
-            _ => LogIn::Kept,
+            _ => LogIn::Stored,
         };
         Ok(Expected { digest: self.digest, unsigned: self.unsigned, login })
     }
@@ -163,7 +163,7 @@ pub(super) fn is_no_folder(_: &Source) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wish(text: &str) -> Result<Wish, String> {
+fn request(text: &str) -> Result<GrantRequest, String> {
     text.parse()
 }
 
@@ -180,9 +180,9 @@ impl Wanted {
         text.parse::<Table>().with_context(|| format!("{} is not TOML", path.escaped()))
     }
 
-    /// Returns the wishes for an installed plugin: the flags, and the grants in the file. Other keys in the file are
+    /// Returns the requests for an installed plugin: the flags, and the grants in the file. Other keys in the file are
     /// refused, since they are already decided.
-    pub(super) fn further_wishes(&self, id: &PluginId, manifest: &Manifest) -> anyhow::Result<Vec<Wish>> {
+    pub(super) fn further_requests(&self, id: &PluginId, manifest: &Manifest) -> anyhow::Result<Vec<GrantRequest>> {
         let decision = self.decision()?;
         if let (Some(path), Some(other)) = (&self.policy, decision.keys().find(|key| *key != "grants")) {
             bail!(
@@ -193,42 +193,47 @@ impl Wanted {
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let written = Grants::from_table(&written)?;
         let entries = |scope: &Scope| Some(scope.entries()).filter(|entries| !entries.is_empty());
-        let mut wishes: Vec<_> =
-            written.iter().map(|(permission, scope)| Wish { permission, scope: entries(scope) }).collect();
-        wishes.extend(self.grants.iter().cloned());
-        Ok(self.asked(wishes, &Grants::default(), id, manifest)?)
+        let mut requests: Vec<_> =
+            written.iter().map(|(permission, scope)| GrantRequest { permission, scope: entries(scope) }).collect();
+        requests.extend(self.grants.iter().cloned());
+        Ok(self.asked(requests, &Grants::default(), id, manifest)?)
     }
 
-    /// Returns the wishes of the flags, and refuses permissions that the plugin does not request. With `grant_all`,
+    /// Returns the requests of the flags, and refuses permissions that the plugin does not request. With `grant_all`,
     /// permissions in `written` are left out: their scope is narrower on purpose.
-    pub(super) fn wishes(&self, written: &Grants, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
+    pub(super) fn requests(
+        &self,
+        written: &Grants,
+        id: &PluginId,
+        manifest: &Manifest,
+    ) -> Result<Vec<GrantRequest>, AdminError> {
         self.asked(self.grants.clone(), written, id, manifest)
     }
 
     /// Checks that the plugin requests these permissions. With `grant_all` it adds all others that it requests.
     fn asked(
         &self,
-        mut wishes: Vec<Wish>,
+        mut requests: Vec<GrantRequest>,
         written: &Grants,
         id: &PluginId,
         manifest: &Manifest,
-    ) -> Result<Vec<Wish>, DeskError> {
-        if let Some(unasked) = wishes.iter().find(|wish| !manifest.permissions.contains_key(&wish.permission)) {
-            return Err(DeskError::NotAsked { id: id.clone(), permission: unasked.permission });
+    ) -> Result<Vec<GrantRequest>, AdminError> {
+        if let Some(unasked) = requests.iter().find(|request| !manifest.permissions.contains_key(&request.permission)) {
+            return Err(AdminError::NotAsked { id: id.clone(), permission: unasked.permission });
         }
         if self.grant_all {
-            let named: Vec<_> = wishes.iter().map(|wish| wish.permission).collect();
+            let named: Vec<_> = requests.iter().map(|request| request.permission).collect();
             let is_named = |permission: &Permission| named.contains(permission) || written.has(*permission);
             let others = manifest.permissions.keys().filter(|permission| !is_named(permission));
-            wishes.extend(others.map(|permission| Wish { permission: *permission, scope: None }));
+            requests.extend(others.map(|permission| GrantRequest { permission: *permission, scope: None }));
         }
-        Ok(wishes)
+        Ok(requests)
     }
 
     /// Explains why a plugin is not installed. An invalid setting can only be in the file with the decision.
-    fn why_not(&self, error: DeskError, id: &PluginId) -> anyhow::Error {
+    fn why_not(&self, error: AdminError, id: &PluginId) -> anyhow::Error {
         match (&self.policy, error) {
-            (Some(path), DeskError::Refused(Refusal::Setting { name, why, .. })) => {
+            (Some(path), AdminError::Refused(Refusal::Setting { name, why, .. })) => {
                 anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.escaped())
             }
             (_, error) => needs_consent(error, id),
@@ -239,26 +244,26 @@ impl Wanted {
 impl AddArgs {
     /// Installs the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
-        place::is_policy_in_force(&config)?;
-        let desk = place::desk(&config);
+        let config = self.target.load_to_write()?;
+        target::is_policy_in_force(&config)?;
+        let admin = target::admin(&config);
         // Check this first: the owner should not read all requests only to learn of a typo in a name.
-        desk.has_accounts(&self.accounts)?;
+        admin.has_accounts(&self.accounts)?;
         is_no_folder(&self.source)?;
-        let offer = desk.offer(&self.source, &self.origin.expected()?)?;
+        let offer = admin.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
-        let plan = desk.plan_install(&id, &offer, self.id.is_some())?;
+        let plan = admin.plan_install(&id, &offer, self.id.is_some())?;
 
         let mut decision = self.wanted.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let mut grants = Grants::from_table(&written)?;
-        let wishes = self.wanted.wishes(&grants, &id, manifest);
-        let mut wishes = wishes.map_err(|error| anyhow!("{error}; nothing was installed"))?;
+        let requests = self.wanted.requests(&grants, &id, manifest);
+        let mut requests = requests.map_err(|error| anyhow!("{error}; nothing was installed"))?;
         let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
         let undecided = |permission: &Permission| {
-            !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
+            !grants.has(*permission) && !requests.iter().any(|request| request.permission == *permission)
         };
         if !self.json {
             print(&inspect::offered(&offer))?;
@@ -281,7 +286,7 @@ impl AddArgs {
                     return Err(Ended::Declined("nothing was changed".to_owned()).into());
                 }
             }
-            wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
+            requests.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
         } else {
             plan.is_unmistakable()?;
             if !self.wanted.yes {
@@ -289,10 +294,10 @@ impl AddArgs {
                 return Err(Ended::Declined(sentence.to_owned()).into());
             }
         }
-        for wish in wishes {
-            let Some(request) = manifest.permissions.get(&wish.permission) else { continue };
-            let entries = wish.scope.unwrap_or_else(|| request.entries(wish.permission));
-            grants.grant_more(wish.permission, &entries)?;
+        for GrantRequest { permission, scope } in requests {
+            let Some(asked) = manifest.permissions.get(&permission) else { continue };
+            let entries = scope.unwrap_or_else(|| asked.entries(permission));
+            grants.grant_more(permission, &entries)?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());
         if !self.accounts.is_empty() {
@@ -302,15 +307,15 @@ impl AddArgs {
         if self.disabled {
             decision.insert("enabled".to_owned(), false.into());
         }
-        desk.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }
 }
 
 /// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
-pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
+pub(super) fn needs_consent(error: AdminError, id: &PluginId) -> anyhow::Error {
     match error {
-        DeskError::Refused(Refusal::NotGranted { lacking, .. }) => {
+        AdminError::Refused(Refusal::NotGranted { lacking, .. }) => {
             let flags: Vec<_> = lacking.iter().map(|lacking| format!("--grant {}", lacking.permission)).collect();
             let sentence = format!("{id} cannot do without what was not granted; to grant it: {}", flags.join(" "));
             Ended::Declined(sentence).into()
@@ -325,17 +330,17 @@ pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool
 }
 
 /// Returns the error if a plugin does not run after a change.
-pub(super) fn failure(told: &tell::Told, sentence: &str) -> Option<anyhow::Error> {
+pub(super) fn failure(told: &tell::ChangeResult, sentence: &str) -> Option<anyhow::Error> {
     told.trouble().map(|trouble| anyhow!("{sentence}, but {trouble}"))
 }
 
 /// Lets the host apply a change.
-pub(super) fn told(config: &Config, id: &PluginId, sentence: &str) -> anyhow::Result<tell::Told> {
+pub(super) fn told(config: &Config, id: &PluginId, sentence: &str) -> anyhow::Result<tell::ChangeResult> {
     tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))
 }
 
 /// Returns the result of a change, for programs.
-pub(super) fn done_json(told: &tell::Told, id: &PluginId, sentence: &str) -> serde_json::Value {
+pub(super) fn done_json(told: &tell::ChangeResult, id: &PluginId, sentence: &str) -> serde_json::Value {
     json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins })
 }
 
@@ -349,7 +354,7 @@ pub(super) fn untold_json(error: &anyhow::Error, id: &PluginId, sentence: &str) 
     json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": format!("{error:#}") })
 }
 
-fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
+fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::ChangeResult> {
     let told = told(config, id, sentence);
     match &told {
         Ok(told) => show_done(told, id, sentence, as_json)?,
@@ -360,7 +365,7 @@ fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow:
 }
 
 /// Prints a change, and the host's result.
-pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn show_done(told: &tell::ChangeResult, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
     if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
 }
 
@@ -372,19 +377,19 @@ mod tests {
     #[test]
     fn who_names_a_plugins_folder_is_told_of_the_file_that_is_made_of_it() {
         let around = tempfile::tempdir().unwrap();
-        let folder = around.path().join("my parrot");
+        let folder = around.path().join("my repeat");
         std::fs::create_dir(&folder).unwrap();
         let source = Source::File(folder.clone());
         assert!(is_no_folder(&source).is_ok(), "there is no plugin in it");
         let said = || is_no_folder(&source).unwrap_err().to_string();
-        let manifest = "[plugin]\nname = \"parrot\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Repeats\"\n";
+        let manifest = "[plugin]\nname = \"repeat\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Repeats\"\n";
         std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
-        std::fs::write(folder.join("Cargo.toml"), "[package]\nname = \"parrot\"\n").unwrap();
+        std::fs::write(folder.join("Cargo.toml"), "[package]\nname = \"repeat\"\n").unwrap();
         let command = format!("`parlor plugin build '{}'`", folder.display());
         let told = format!("a plugin's file, which {command} makes first, and names");
         assert!(said().ends_with(&told), "{}", said());
         std::fs::rename(folder.join("Cargo.toml"), folder.join("plugin.py")).unwrap();
-        let file = folder.join("parrot.wasm");
+        let file = folder.join("repeat.wasm");
         let told = format!("a plugin's file, which {command} makes first: {}", file.display());
         assert!(said().ends_with(&told), "{}", said());
         std::fs::write(&file, "component").unwrap();

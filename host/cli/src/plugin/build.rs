@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use parlor_authoring::build::{self, Built};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_runtime::traces::Traces;
 
 use super::trust;
@@ -15,7 +15,7 @@ use crate::show::{error_lines, for_terminal, plain_json};
 /// The arguments of `parlor plugin build`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build parrot -o parrot.wasm\n\nExit codes: 0 built, 3 not agreed to run what it brings along, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build repeat -o repeat.wasm\n\nExit codes: 0 built, 3 not agreed to run what it brings along, 1 failed, 2 wrong usage"
 )]
 pub struct BuildArgs {
     /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python), plugin.js or plugin.ts, go.mod (Go), or plugin.c

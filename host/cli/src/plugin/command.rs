@@ -11,9 +11,9 @@ use parlor_config::Config;
 use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
 
 use super::add::done;
-use crate::place::{self, Place};
 use crate::show::{print, print_json, table};
 use crate::status;
+use crate::target::{self, Target};
 
 /// The arguments of `parlor plugin command`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub struct CommandArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 fn named(text: &str) -> Result<CommandName, String> {
@@ -49,21 +49,21 @@ impl CommandArgs {
         let id = &self.plugin;
         match (&self.command, &self.name, &self.unset) {
             (Some(command), Some(name), _) => {
-                let config = self.place.load_to_write()?;
+                let config = self.target.load_to_write()?;
                 may_be_called(id, command, name, &running(&config)?)?;
-                let changed = place::desk(&config).name_command(id, command, Some(name))?;
+                let changed = target::admin(&config).name_command(id, command, Some(name))?;
                 let already = if changed { "" } else { " already" };
                 done(&config, id, &format!("{command} of {id} goes by the name {name}{already}"), self.json)
             }
             (_, _, Some(command)) => {
-                let config = self.place.load_to_write()?;
-                let changed = place::desk(&config).name_command(id, command, None)?;
+                let config = self.target.load_to_write()?;
+                let changed = target::admin(&config).name_command(id, command, None)?;
                 let already = if changed { "again" } else { "already" };
                 done(&config, id, &format!("{command} of {id} goes by its own name {already}"), self.json)
             }
             _ => {
-                let config = self.place.load()?;
-                let chosen = place::desk(&config).entry(id)?.commands;
+                let config = self.target.load()?;
+                let chosen = target::admin(&config).entry(id)?.commands;
                 let commands = all(&chosen, &running(&config)?, id);
                 if self.json { print_json(&commands) } else { print(&screen(id, &commands)) }
             }
@@ -73,8 +73,8 @@ impl CommandArgs {
 
 /// Returns the plugins of the running host if it uses this policy.
 fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
-    let house = status::of(config)?;
-    Ok(if place::is_its_policy(&house, config) { house.plugins } else { Vec::new() })
+    let status = status::of(config)?;
+    Ok(if target::is_its_policy(&status, config) { status.plugins } else { Vec::new() })
 }
 
 /// Returns the commands of a plugin, each with its current name: from the running plugin, else from the policy.

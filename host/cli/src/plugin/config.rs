@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::SecretSource;
 use parlor_plugins::setting::{Setting, SettingKind};
@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 
 use super::add::done;
 use crate::ask::Terminal;
-use crate::place::{self, Place};
 use crate::show::{print, print_json, table};
+use crate::target::{self, Target};
 
 /// How much of an author's text or of a value is shown, in bytes.
 const SHOWN: usize = 200;
@@ -56,23 +56,23 @@ pub struct ConfigArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl ConfigArgs {
     /// Shows or changes settings.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
-        let desk = place::desk(&config);
+        let config = self.target.load()?;
+        let admin = target::admin(&config);
         let id = &self.plugin;
-        let entry = desk.entry(id)?;
-        let examined = desk.look(id, &entry)?;
+        let entry = admin.entry(id)?;
+        let examined = admin.look(id, &entry)?;
         let schema = &examined.manifest.settings;
         if self.changes(schema) {
-            place::is_own_house(&config)?;
+            target::is_own_host(&config)?;
         }
         if let Some(name) = &self.unset {
-            let how = unset(&desk, id, name, &entry, schema)?;
+            let how = unset(&admin, id, name, &entry, schema)?;
             return done(&config, id, &format!("{name} of {id} {how}"), self.json);
         }
         let Some(name) = &self.setting else {
@@ -101,7 +101,7 @@ impl ConfigArgs {
                     if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
                         return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                     }
-                    desk.keep_secret(id, name, &secret(id, name, set, self.json)?)?;
+                    admin.keep_secret(id, name, &secret(id, name, set, self.json)?)?;
                     return done(
                         &config,
                         id,
@@ -119,7 +119,9 @@ impl ConfigArgs {
                     return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                 }
                 let value = set.or(setting.default.as_ref());
-                return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
+                return print(
+                    &value.map_or_else(|| "not set".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN)),
+                );
             }
             (Some(SettingKind::Number), Some(text)) => number(text),
             // The schema refuses an invalid value, and says what it has to be.
@@ -135,7 +137,7 @@ impl ConfigArgs {
                 Value::from(text.as_str())
             }
         };
-        desk.set(id, name, Some(&value))?;
+        admin.set(id, name, Some(&value))?;
         done(&config, id, &format!("{name} of {id} is set"), self.json)
     }
 
@@ -149,7 +151,7 @@ impl ConfigArgs {
 
 /// Removes the value of a setting. Returns what holds from now on.
 fn unset(
-    desk: &Desk,
+    admin: &PluginAdmin,
     id: &PluginId,
     name: &str,
     entry: &Entry,
@@ -159,7 +161,7 @@ fn unset(
     if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
         bail!(unknown(id, name, schema));
     }
-    desk.set(id, name, None)?;
+    admin.set(id, name, None)?;
     let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
     Ok(if has_default { "has its default again" } else { "is not set any more" })
 }
@@ -186,7 +188,7 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
         let question = match present {
             None => format!("The secret {name}, which is not shown:"),
             Some(present) => {
-                let present = harmless(&kept(present), SHOWN);
+                let present = escape_untrusted(&kept(present), SHOWN);
                 format!("The secret {name} {present}; a new one, which is not shown, or nothing to leave it:")
             }
         };
@@ -209,7 +211,7 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
     });
     let read = match given.recv_timeout(QUIET) {
         Err(RecvTimeoutError::Timeout) => {
-            place::say(&format!("waiting for the secret {name} on standard input, {advice}"));
+            target::say(&format!("waiting for the secret {name} on standard input, {advice}"));
             given.recv().context("standard input")?
         }
         read => read.context("standard input")?,
@@ -235,14 +237,14 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
     let rows: Vec<_> = all
         .iter()
         .map(|(name, setting, value)| {
-            let text = |value: &Value| harmless(&value.to_string(), SHOWN);
+            let text = |value: &Value| escape_untrusted(&value.to_string(), SHOWN);
             let value = match (&setting.kind, value) {
                 (_, None) => "-".to_owned(),
                 (SettingKind::Secret, Some(value)) => kept(value),
                 (_, Some(value)) => text(value),
             };
             let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
-            vec![name.clone(), setting.kind.to_string(), value, default, harmless(&setting.description, SHOWN)]
+            vec![name.clone(), setting.kind.to_string(), value, default, escape_untrusted(&setting.description, SHOWN)]
         })
         .collect();
     table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
@@ -267,6 +269,6 @@ fn one_as_json((name, setting, value): &Shown) -> Value {
     let shown = if is_secret { None } else { value.as_ref() };
     json!({
         "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
-        "default": setting.default, "description": harmless(&setting.description, SHOWN),
+        "default": setting.default, "description": escape_untrusted(&setting.description, SHOWN),
     })
 }

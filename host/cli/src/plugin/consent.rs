@@ -2,7 +2,7 @@
 
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk};
-use parlor_plugins::desk::Wish;
+use parlor_plugins::admin::GrantRequest;
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights};
 use parlor_session::permissions::Grants;
@@ -46,7 +46,7 @@ pub(super) fn ask(
     id: &PluginId,
     manifest: &Manifest,
     only: impl Fn(&Permission) -> bool,
-) -> anyhow::Result<Vec<Wish>> {
+) -> anyhow::Result<Vec<GrantRequest>> {
     let rights = wanted(id, manifest, only);
     if rights.is_empty() {
         return if terminal.agrees(&format!("{doing}?"))? { Ok(Vec::new()) } else { Err(declined()) };
@@ -57,17 +57,17 @@ pub(super) fn ask(
     if !each && !is_yes(&answer) {
         return Err(declined());
     }
-    let mut wishes = Vec::new();
+    let mut requests = Vec::new();
     for right in rights {
         let permission = right.permission;
-        let mut wish = if each { one(terminal, &right)? } else { Some(Wish { permission, scope: None }) };
-        if wish.is_some() && permission.risk() == Risk::High {
+        let mut request = if each { one(terminal, &right)? } else { Some(GrantRequest { permission, scope: None }) };
+        if request.is_some() && permission.risk() == Risk::High {
             let name = marked(permission.as_str(), Mark::Red);
             let question = format!("{name} is of high risk: {} Grant it?", right.what);
-            wish = if terminal.agrees(&question)? { wish } else { None };
+            request = if terminal.agrees(&question)? { request } else { None };
         }
-        match wish {
-            Some(wish) => wishes.push(wish),
+        match request {
+            Some(request) => requests.push(request),
             None if right.asked.as_ref().is_some_and(|asked| !asked.optional) => {
                 let sentence = format!("{id} cannot do without {permission}; nothing was changed");
                 return Err(Ended::Declined(sentence).into());
@@ -75,11 +75,11 @@ pub(super) fn ask(
             None => {}
         }
     }
-    Ok(wishes)
+    Ok(requests)
 }
 
 /// Asks for one permission until the answer is valid. None: not granted.
-fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
+fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<GrantRequest>> {
     let permission = right.permission;
     let entries = right.asked.as_ref().map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());
     let what = entries.map(|entries| format!(" for {entries}")).unwrap_or_default();
@@ -88,7 +88,7 @@ fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
     loop {
         let answer = terminal.ask(&question)?.ok_or_else(declined)?;
         if is_yes(&answer) {
-            return Ok(Some(Wish { permission, scope: None }));
+            return Ok(Some(GrantRequest { permission, scope: None }));
         }
         let is_no = answer.is_empty() || ["n", "no"].contains(&answer.to_ascii_lowercase().as_str());
         if is_no || other.is_empty() {
@@ -96,7 +96,7 @@ fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
         }
         let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
         match Grants::default().grant(permission, &scope) {
-            Ok(()) => return Ok(Some(Wish { permission, scope: Some(scope) })),
+            Ok(()) => return Ok(Some(GrantRequest { permission, scope: Some(scope) })),
             Err(error) => print(&error_lines(&error.to_string()))?,
         }
     }

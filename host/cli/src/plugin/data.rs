@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountConfig, AccountName, Config};
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 use parlor_session::permissions::{DEFAULT_QUOTA, Scope};
-use parlor_store::{DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
+use parlor_store::{DataError, DataFile, LONGEST_KEY, LONGEST_VALUE, Owner, StoredValue, is_key};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::place::Place;
 use crate::show::{plain_json, print, print_json, size, table};
+use crate::target::Target;
 
 /// How much of a value a list shows, in bytes.
 const SHOWN: usize = 60;
@@ -42,7 +42,7 @@ pub struct DataArgs {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,8 +84,8 @@ struct Line {
 }
 
 impl Line {
-    fn new(account: &AccountName, kept: Kept) -> Self {
-        let Kept { key, value, expires } = kept;
+    fn new(account: &AccountName, kept: StoredValue) -> Self {
+        let StoredValue { key, value, expires } = kept;
         let (value, hex) = match String::from_utf8(value) {
             Ok(text) => (Some(text), None),
             Err(bytes) => (None, Some(hex::encode(bytes.as_bytes()))),
@@ -93,7 +93,7 @@ impl Line {
         Self { account: account.clone(), key, value, hex, expires }
     }
 
-    fn kept(self) -> anyhow::Result<Kept> {
+    fn kept(self) -> anyhow::Result<StoredValue> {
         let value = match (self.value, self.hex) {
             (Some(text), None) => text.into_bytes(),
             (None, Some(digits)) => hex::decode(digits).context("`hex` is not hexadecimal")?,
@@ -105,7 +105,7 @@ impl Line {
         if value.len() > LONGEST_VALUE {
             bail!("a value has at most {LONGEST_VALUE} bytes");
         }
-        Ok(Kept { key: self.key, value, expires: self.expires })
+        Ok(StoredValue { key: self.key, value, expires: self.expires })
     }
 }
 
@@ -114,7 +114,7 @@ impl Line {
 pub(super) fn each_kept(
     config: &Config,
     plugin: &PluginId,
-    mut with: impl FnMut(&AccountName, Kept) -> anyhow::Result<()>,
+    mut with: impl FnMut(&AccountName, StoredValue) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
     for (name, account) in &config.accounts {
@@ -131,8 +131,8 @@ impl DataArgs {
     /// Runs the subcommand.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = match &self.what {
-            What::List { .. } | What::Export => self.place.load()?,
-            What::Import { .. } => self.place.load_to_write()?,
+            What::List { .. } | What::Export => self.target.load()?,
+            What::Import { .. } => self.target.load_to_write()?,
         };
         match &self.what {
             What::List { json: true } => self.list_json(&config),
@@ -159,8 +159,8 @@ impl DataArgs {
         each_kept(config, &self.plugin, |name, kept| {
             bytes += kept.value.len() as u64;
             let begins = String::from_utf8_lossy(&kept.value[..kept.value.len().min(SHOWN)]).into_owned();
-            let key = harmless(&kept.key, 512);
-            rows.push(vec![name.to_string(), key, size(kept.value.len() as u64), harmless(&begins, SHOWN)]);
+            let key = escape_untrusted(&kept.key, 512);
+            rows.push(vec![name.to_string(), key, size(kept.value.len() as u64), escape_untrusted(&begins, SHOWN)]);
             Ok(())
         })?;
         if rows.is_empty() {
@@ -202,7 +202,8 @@ impl DataArgs {
             }
             Some(_) | None => Box::new(io::stdin().lock()),
         };
-        let quota = Desk::new(config).entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
+        let quota =
+            PluginAdmin::new(config).entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
         let quota = quota.unwrap_or(DEFAULT_QUOTA);
         let mut by_account = BTreeMap::<AccountName, Entries>::new();
         let (mut number, mut count, mut expired) = (0_usize, 0, 0);
@@ -259,14 +260,14 @@ impl DataArgs {
 /// The entries to import for one account; the last of several under one key wins.
 #[derive(Default)]
 struct Entries {
-    kept: BTreeMap<String, Kept>,
+    kept: BTreeMap<String, StoredValue>,
     /// The size of their keys and values.
     bytes: u64,
 }
 
 impl Entries {
-    fn put(&mut self, kept: Kept) {
-        let bytes = |kept: &Kept| (kept.key.len() + kept.value.len()) as u64;
+    fn put(&mut self, kept: StoredValue) {
+        let bytes = |kept: &StoredValue| (kept.key.len() + kept.value.len()) as u64;
         self.bytes += bytes(&kept);
         if let Some(earlier) = self.kept.insert(kept.key.clone(), kept) {
             self.bytes -= bytes(&earlier);

@@ -3,11 +3,11 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jid::{BareJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
-use parlor_plugins::desk::{Revoked, Wish};
+use parlor_plugins::admin::{GrantRequest, Revoked};
 use parlor_runtime::api::acts_for;
 use parlor_runtime::rights::shown;
 use parlor_session::permissions::Scope;
@@ -15,8 +15,8 @@ use parlor_store::DataFile;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::ask::Terminal;
-use crate::place::{self, Place};
 use crate::show::{Mark, Put as _, marked};
+use crate::target::{self, Target};
 use crate::{Ended, tell};
 
 /// The arguments of commands for one plugin.
@@ -31,14 +31,14 @@ pub struct OneArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl OneArgs {
     /// Enables or disables the plugin.
     pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
-        let config = if enabled { self.place.load_to_write()? } else { self.place.load_to_stop()? };
-        let changed = place::desk(&config).enable(&self.plugin, enabled)?;
+        let config = if enabled { self.target.load_to_write()? } else { self.target.load_to_stop()? };
+        let changed = target::admin(&config).enable(&self.plugin, enabled)?;
         let state = if enabled { "enabled" } else { "disabled" };
         let already = if changed { "" } else { " already" };
         done(&config, &self.plugin, &format!("{} is {state}{already}", self.plugin), self.json)
@@ -59,7 +59,7 @@ impl RestartArgs {
     /// Lets the host restart the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
-        let told = tell::restart(&self.one.place.load()?, id)?;
+        let told = tell::restart(&self.one.target.load()?, id)?;
         if told.plugins.iter().all(|plugin| plugin.state == "disabled") {
             bail!("{id} is disabled; `parlor plugin enable {id}` lets it run");
         }
@@ -84,14 +84,14 @@ pub struct LogArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl LogArgs {
     /// Stores the level in the policy.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
-        let changed = place::desk(&config).log_from(&self.plugin, self.level.parse().ok())?;
+        let config = self.target.load_to_write()?;
+        let changed = target::admin(&config).log_from(&self.plugin, self.level.parse().ok())?;
         let already = if changed { "" } else { " already" };
         let how = if self.level == "default" { "as everything else" } else { &format!("from {} on", self.level) };
         done(&config, &self.plugin, &format!("{} is logged {how}{already}", self.plugin), self.json)
@@ -118,16 +118,16 @@ impl RemoveArgs {
     /// Removes the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
-        let config = self.one.place.load_to_write()?;
-        let desk = place::desk(&config);
-        let is_installed = match desk.entry(id) {
+        let config = self.one.target.load_to_write()?;
+        let admin = target::admin(&config);
+        let is_installed = match admin.entry(id) {
             Ok(_) => true,
             Err(_) if self.with_data && keeps(&config, id)? => false,
             Err(error) => return Err(error.into()),
         };
         self.agree(is_installed)?;
         if is_installed {
-            desk.remove(id)?;
+            admin.remove(id)?;
         }
         if !self.with_data {
             let left = if keeps(&config, id).unwrap_or(false) {
@@ -185,7 +185,7 @@ pub struct GrantArgs {
     plugin: PluginId,
     /// The permissions to grant.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
-    grants: Vec<Wish>,
+    grants: Vec<GrantRequest>,
     /// Grant high-risk permissions without being asked.
     #[arg(long, short)]
     yes: bool,
@@ -193,17 +193,17 @@ pub struct GrantArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl GrantArgs {
     /// Grants the permissions.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
-        let desk = place::desk(&config);
-        let more = desk.comes_to(&self.plugin, &self.grants)?;
+        let config = self.target.load_to_write()?;
+        let admin = target::admin(&config);
+        let more = admin.comes_to(&self.plugin, &self.grants)?;
         self.agree(&more)?;
-        desk.grant(&self.plugin, &self.grants)?;
+        admin.grant(&self.plugin, &self.grants)?;
         let granted: Vec<_> = more.iter().map(|(permission, scope)| self.in_words(*permission, scope)).collect();
         let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
         let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&self.grants, &own));
@@ -236,7 +236,7 @@ impl GrantArgs {
         if entries.is_empty() {
             return permission.to_string();
         }
-        let is_named = self.grants.iter().any(|wish| wish.permission == permission && wish.scope.is_some());
+        let is_named = self.grants.iter().any(|request| request.permission == permission && request.scope.is_some());
         let as_asked = if is_named { "" } else { ", as it asks" };
         let is_all = entries.iter().any(|entry| entry == "*");
         let all = match permission.scope_kind() {
@@ -258,19 +258,19 @@ pub struct RevokeArgs {
     plugin: PluginId,
     /// The permissions to revoke.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
-    grants: Vec<Wish>,
+    grants: Vec<GrantRequest>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl RevokeArgs {
     /// Revokes the permissions.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_stop()?;
-        let Revoked { needed, left } = place::desk(&config).revoke(&self.plugin, &self.grants)?;
+        let config = self.target.load_to_stop()?;
+        let Revoked { needed, left } = target::admin(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
         // A remaining entry may cover a revoked one: the domain of an address, or `contacts`.
@@ -288,15 +288,15 @@ impl RevokeArgs {
 }
 
 /// Returns a clause about entries whose IQ recipient is the account itself: these cover nothing.
-fn idle(wishes: &[Wish], accounts: &[BareJid]) -> String {
-    let send = wishes.iter().filter(|wish| wish.permission == Permission::StanzaSend);
+fn idle(requests: &[GrantRequest], accounts: &[BareJid]) -> String {
+    let send = requests.iter().filter(|request| request.permission == Permission::StanzaSend);
     let recipient = |entry: &String| Scope::parse(ScopeKind::Stanzas, &[entry]).ok()?.one_recipient();
     let own = |jid: &Jid| accounts.iter().any(|own| acts_for(own, jid, false));
     let idle: Vec<_> = send
-        .filter_map(|wish| wish.scope.as_ref())
+        .filter_map(|request| request.scope.as_ref())
         .flatten()
         .filter(|entry| recipient(entry).is_some_and(|(kind, jid)| kind == "iq" && own(&jid)))
-        .map(|entry| harmless(entry, usize::MAX))
+        .map(|entry| escape_untrusted(entry, usize::MAX))
         .collect();
     if idle.is_empty() {
         return String::new();
@@ -304,12 +304,12 @@ fn idle(wishes: &[Wish], accounts: &[BareJid]) -> String {
     format!("; {} covers nothing on the account of that address, where only iq covers IQs to itself", idle.join(", "))
 }
 
-fn names(wishes: &[Wish]) -> String {
-    let name = |wish: &Wish| match &wish.scope {
-        None => wish.permission.to_string(),
-        Some(entries) => format!("{} for {}", wish.permission, entries.join(", ")),
+fn names(requests: &[GrantRequest]) -> String {
+    let name = |request: &GrantRequest| match &request.scope {
+        None => request.permission.to_string(),
+        Some(entries) => format!("{} for {}", request.permission, entries.join(", ")),
     };
-    wishes.iter().map(name).collect::<Vec<_>>().join(", ")
+    requests.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn an_entry_for_iqs_to_the_account_itself_is_said_to_cover_nothing() {
         let own: BareJid = "bot@example.org".parse().unwrap();
-        let idle = |wish: &str| idle(&[wish.parse().unwrap()], std::slice::from_ref(&own));
+        let idle = |request: &str| idle(&[request.parse().unwrap()], std::slice::from_ref(&own));
         assert_eq!(
             idle("stanza.send=iq:juliet@example.org,iq:BOT@example.org"),
             "; iq:BOT@example.org covers nothing on the account of that address, where only iq covers IQs to itself"

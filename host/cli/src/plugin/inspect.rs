@@ -2,11 +2,11 @@
 
 use anyhow::bail;
 use clap::Args;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::url::Url;
+use parlor_plugins::admin::{Offer, PluginAdmin};
 use parlor_plugins::component::Examined;
-use parlor_plugins::desk::{Desk, Offer};
 use parlor_plugins::policy::SettingValues;
 use parlor_plugins::setting::SettingKind;
 use parlor_plugins::signature::KeyName;
@@ -18,8 +18,8 @@ use serde_json::{Map, Value, json};
 
 use super::consent;
 use crate::Ended;
-use crate::place::Place;
 use crate::show::{Mark, Put as _, marked, print, print_json, size};
+use crate::target::Target;
 
 /// How much of an author's text is shown, in bytes.
 pub(super) const LONGEST: usize = 1_000;
@@ -41,7 +41,7 @@ pub struct InspectArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl InspectArgs {
@@ -51,12 +51,19 @@ impl InspectArgs {
         // A file can be inspected without a configuration.
         let (examined, source, grants, id, (signer, by_whom), values) = match read {
             Ok(id) if !is_file => {
-                let config = self.place.load()?;
-                let desk = Desk::new(&config);
-                let entry = desk.entry(&id)?;
+                let config = self.target.load()?;
+                let admin = PluginAdmin::new(&config);
+                let entry = admin.entry(&id)?;
                 let source = entry.source.to_string();
                 let by_whom = entry.signer.as_ref().map(ToString::to_string);
-                (desk.look(&id, &entry)?, source, Some(entry.grants), id, (entry.signer, by_whom), Some(entry.settings))
+                (
+                    admin.look(&id, &entry)?,
+                    source,
+                    Some(entry.grants),
+                    id,
+                    (entry.signer, by_whom),
+                    Some(entry.settings),
+                )
             }
             read => {
                 let source = super::add::source(&self.what).map_err(|error| Ended::Usage(error.to_string()))?;
@@ -67,7 +74,7 @@ impl InspectArgs {
                     bail!(Ended::Usage(error.to_string()));
                 }
                 super::add::is_no_folder(&source)?;
-                let fetched = source.fetch(&LogIn::Kept)?;
+                let fetched = source.fetch(&LogIn::Stored)?;
                 let signer = self.signer(&source, &fetched);
                 let offer = Offer::of(self.what.clone(), fetched.bytes)?;
                 let id = offer.manifest().name.clone();
@@ -82,7 +89,7 @@ impl InspectArgs {
         for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind == SettingKind::Secret) {
             if let Some(values) = &values {
                 let where_ = values.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
-                print(&format!("  {:9} {name} {}", "secret", harmless(&where_, LONGEST)))?;
+                print(&format!("  {:9} {name} {}", "secret", escape_untrusted(&where_, LONGEST)))?;
             }
         }
         if let Some(by_whom) = by_whom {
@@ -94,14 +101,14 @@ impl InspectArgs {
     /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The
     /// policy lists the trusted keys; without a configuration, both are none.
     fn signer(&self, source: &Source, fetched: &Downloaded) -> (Option<KeyName>, Option<String>) {
-        let Ok(config) = self.place.load() else { return (None, None) };
-        match Desk::new(&config).signer(source, fetched) {
+        let Ok(config) = self.target.load() else { return (None, None) };
+        match PluginAdmin::new(&config).signer(source, fetched) {
             Ok(signer) => {
                 let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
                 let words = signed_by(signer.as_ref(), comment.as_deref());
                 (signer, Some(words))
             }
-            Err(error) => (None, Some(format!("{NOBODY}: {}", harmless(&error.to_string(), LONGEST)))),
+            Err(error) => (None, Some(format!("{NOBODY}: {}", escape_untrusted(&error.to_string(), LONGEST)))),
         }
     }
 }
@@ -116,7 +123,7 @@ fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
 pub(super) fn offered(offer: &Offer) -> String {
     let mut text = sheet(&offer.examined, &offer.source);
     for url in &offer.redirects {
-        text.put(format_args!("  {:9} {}\n", "led to", harmless(&without_token(url), LONGEST)));
+        text.put(format_args!("  {:9} {}\n", "led to", escape_untrusted(&without_token(url), LONGEST)));
     }
     let by_whom = signed_by(offer.signer.as_ref(), offer.comment.as_deref());
     text.put(format_args!("  {:9} {by_whom}\n", "signed by"));
@@ -135,21 +142,21 @@ fn without_token(url: &Url) -> String {
 pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     let manifest = &examined.manifest;
     let title = marked(&format!("{} {}", manifest.name, manifest.version), Mark::Bold);
-    let mut text = format!("{title}  {}\n", harmless(&manifest.description, LONGEST));
+    let mut text = format!("{title}  {}\n", escape_untrusted(&manifest.description, LONGEST));
     let mut line = |name: &str, value: &str| text.put(format_args!("  {name:9} {value}\n"));
-    line("source", &harmless(source, LONGEST));
+    line("source", &escape_untrusted(source, LONGEST));
     line("digest", &examined.digest.to_string());
     line("size", &size(examined.size as u64));
     line("language", examined.language.as_deref().unwrap_or("unknown"));
     line("contract", &manifest.api.to_string());
     if !manifest.authors.is_empty() {
-        line("authors", &harmless(&manifest.authors.join(", "), LONGEST));
+        line("authors", &escape_untrusted(&manifest.authors.join(", "), LONGEST));
     }
     if let Some(license) = &manifest.license {
-        line("license", &harmless(license, LONGEST));
+        line("license", &escape_untrusted(license, LONGEST));
     }
     if let Some(change) = manifest.changes.get(&manifest.version) {
-        line("new", &format!("“{}”", harmless(change, LONGEST)));
+        line("new", &format!("“{}”", escape_untrusted(change, LONGEST)));
     }
     if examined.wasi {
         line("WASI", "its language wants one, and gets an empty one");
@@ -162,10 +169,10 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
         let default = setting
             .default
             .as_ref()
-            .map(|value| format!(", {} by default", harmless(&value.to_string(), LONGEST)))
+            .map(|value| format!(", {} by default", escape_untrusted(&value.to_string(), LONGEST)))
             .unwrap_or_default();
         let secret = if setting.kind == SettingKind::Secret { ", which reaches the plugin" } else { "" };
-        let what = harmless(&setting.description, LONGEST);
+        let what = escape_untrusted(&setting.description, LONGEST);
         line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
     }
     text
@@ -174,7 +181,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
 /// Returns the changes of these versions in the author's words, for programs.
 pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String)>) -> Value {
     changes
-        .map(|(version, change)| (version.to_string(), harmless(change, LONGEST).into()))
+        .map(|(version, change)| (version.to_string(), escape_untrusted(change, LONGEST).into()))
         .collect::<Map<_, _>>()
         .into()
 }
@@ -189,7 +196,7 @@ fn as_json(
 ) -> Value {
     let manifest = &examined.manifest;
     let setting = |(name, setting): (&String, &parlor_plugins::setting::Setting)| {
-        let description = harmless(&setting.description, LONGEST);
+        let description = escape_untrusted(&setting.description, LONGEST);
         let is_set = values.is_some_and(|values| values.0.contains_key(name));
         json!({
             "name": name, "type": setting.kind.to_string(), "default": setting.default, "set": is_set,
@@ -202,11 +209,11 @@ fn as_json(
         "name": manifest.name,
         "version": manifest.version,
         "contract": manifest.api,
-        "description": harmless(&manifest.description, LONGEST),
-        "authors": manifest.authors.iter().map(|author| harmless(author, LONGEST)).collect::<Vec<_>>(),
+        "description": escape_untrusted(&manifest.description, LONGEST),
+        "authors": manifest.authors.iter().map(|author| escape_untrusted(author, LONGEST)).collect::<Vec<_>>(),
         "changes": changes(manifest.changes.iter()),
-        "license": manifest.license.as_deref().map(|license| harmless(license, LONGEST)),
-        "source": harmless(source, LONGEST),
+        "license": manifest.license.as_deref().map(|license| escape_untrusted(license, LONGEST)),
+        "source": escape_untrusted(source, LONGEST),
         "signer": signer,
         "digest": examined.digest,
         "size": examined.size,

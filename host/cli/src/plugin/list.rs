@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use parlor::control::views::{Plugin, Status};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
-use parlor_plugins::desk::Desk;
+use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::{Entry, Policy};
 use serde_json::{Value, json};
 
-use crate::place::{self, Place};
 use crate::show::{Put as _, print, print_json, table, width};
 use crate::status;
+use crate::target::{self, Target};
 
 /// The arguments of `parlor plugin list`.
 #[derive(Debug, Args)]
@@ -27,27 +27,27 @@ pub struct ListArgs {
     #[arg(long, conflicts_with = "json")]
     names: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl ListArgs {
     /// Prints the plugins.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.target.load()?;
         let policy = Policy::load(&config.plugins)?;
         if self.names {
             // Shell completion runs this at each key, so do not wait for a host.
             let ids: Vec<_> = policy.plugins.keys().map(PluginId::as_str).collect();
             return if ids.is_empty() { Ok(()) } else { print(&ids.join("\n")) };
         }
-        let mut house = status::of(&config)?;
-        let is_elsewhere = !place::is_its_policy(&house, &config);
+        let mut status = status::of(&config)?;
+        let is_elsewhere = !target::is_its_policy(&status, &config);
         // The same id in another policy is another plugin. A plugin that is being removed is not shown.
-        house.plugins.retain(|one| !is_elsewhere && (one.state != "stopping" || is_named(&policy, one)));
-        let desk = Desk::new(&config);
-        let running = house.plugins.iter().filter_map(|one| one.id.parse::<PluginId>().ok());
+        status.plugins.retain(|one| !is_elsewhere && (one.state != "stopping" || is_named(&policy, one)));
+        let admin = PluginAdmin::new(&config);
+        let running = status.plugins.iter().filter_map(|one| one.id.parse::<PluginId>().ok());
         let ids: BTreeSet<PluginId> = policy.plugins.keys().cloned().chain(running).collect();
-        let rows: Vec<_> = ids.iter().map(|id| Row::of(id, policy.plugins.get(id), &house, &desk)).collect();
+        let rows: Vec<_> = ids.iter().map(|id| Row::of(id, policy.plugins.get(id), &status, &admin)).collect();
         if self.json {
             return print_json(&rows.iter().map(Row::json).collect::<Vec<_>>());
         }
@@ -56,7 +56,7 @@ impl ListArgs {
             "no plugins; `parlor plugin add FILE` adds one\n".to_owned()
         } else {
             let mut head = vec!["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
-            let mut cells: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
+            let mut cells: Vec<_> = rows.iter().map(|row| row.cells(&status)).collect();
             // Without signatures, and without a rule that requires them, the column would be empty.
             if policy.require_signature || policy.plugins.values().any(|entry| entry.signer.is_some()) {
                 // The longest column stays last.
@@ -66,10 +66,10 @@ impl ListArgs {
                     cells.insert(6, signer.map_or_else(|| "-".to_owned(), ToString::to_string));
                 }
             }
-            table(&head, &cells) + &status::reasons(&house.plugins, width())
+            table(&head, &cells) + &status::reasons(&status.plugins, width())
         };
         if is_elsewhere {
-            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.escaped()));
+            text.put(format_args!("\nthe host that runs reads {} instead\n", status.policy.escaped()));
         }
         if !unnamed.is_empty() {
             let (policy, unnamed) = (config.plugins.escaped(), unnamed.join(", "));
@@ -99,14 +99,14 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(id: &'a PluginId, entry: Option<&'a Entry>, house: &'a Status, desk: &Desk<'_>) -> Self {
-        let on: Vec<_> = house.plugins.iter().filter(|one| one.id == id.as_str()).collect();
+    fn of(id: &'a PluginId, entry: Option<&'a Entry>, host: &'a Status, admin: &PluginAdmin<'_>) -> Self {
+        let on: Vec<_> = host.plugins.iter().filter(|one| one.id == id.as_str()).collect();
         let mut states: Vec<_> = on.iter().map(|one| one.state.as_str()).collect();
         states.dedup();
         let (version, digest, source) = match (on.first(), entry) {
             (Some(one), _) => (one.version.clone(), one.digest.parse::<Digest>().ok(), Some(one.source.clone())),
             (None, Some(entry)) => {
-                let version = desk.version(id, entry).map(|one| one.to_string());
+                let version = admin.version(id, entry).map(|one| one.to_string());
                 (version, Some(entry.digest), Some(entry.source.to_string()))
             }
             (None, None) => (None, None, None),
@@ -125,7 +125,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    fn cells(&self, house: &Status) -> Vec<String> {
+    fn cells(&self, host: &Status) -> Vec<String> {
         let accounts = |entry: &Entry| {
             let names = entry.accounts.as_ref()?.iter().map(ToString::to_string);
             Some(names.collect::<Vec<_>>().join(", "))
@@ -137,7 +137,7 @@ impl<'a> Row<'a> {
             self.version.clone().unwrap_or_else(unknown),
             self.entry.map_or_else(unknown, |entry| if entry.enabled { "yes" } else { "no" }.to_owned()),
             self.entry.map_or_else(unknown, |entry| accounts(entry).unwrap_or_else(|| "all".to_owned())),
-            if house.running { states } else { "host stopped".to_owned() },
+            if host.running { states } else { "host stopped".to_owned() },
             self.digest.map_or_else(unknown, |digest| digest.short()),
             self.source.clone().unwrap_or_else(unknown),
         ]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use parlor_authoring::build;
 use parlor_base::atomic::folder_of;
-use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::PluginId;
 
 use super::trust;
@@ -17,7 +17,7 @@ use crate::show::for_terminal;
 /// The arguments of `parlor plugin new`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  parlor plugin new parrot --lang rust && cd parrot && parlor plugin build\n\nExit codes: 0 made, 1 failed and nothing was made, 2 wrong usage"
+    after_help = "Example:\n  parlor plugin new repeat --lang rust && cd repeat && parlor plugin build\n\nExit codes: 0 made, 1 failed and nothing was made, 2 wrong usage"
 )]
 pub struct NewArgs {
     /// Its name, which is also the folder's
@@ -130,10 +130,10 @@ mod tests {
     fn every_template_has_a_manifest_that_a_host_reads_under_its_name() {
         for language in Language::value_variants() {
             let around = tempfile::tempdir().unwrap();
-            let folder = around.path().join("parrot");
-            make(&folder, "parrot", language.template()).unwrap();
+            let folder = around.path().join("repeat");
+            make(&folder, "repeat", language.template()).unwrap();
             let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
-            assert_eq!(manifest.name.as_str(), "parrot");
+            assert_eq!(manifest.name.as_str(), "repeat");
             // The pages that its README names are in the folder.
             let readme = fs::read_to_string(folder.join("README.md")).unwrap();
             for page in ["reference/manifest.md", "reference/testing.md", "reference/events.md", "author/cannot.md"] {
@@ -142,7 +142,7 @@ mod tests {
             // It fits on one screen.
             assert!(readme.lines().count() <= 40, "{language:?}: more than a screen");
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
-            assert_eq!(left, ["parrot"]);
+            assert_eq!(left, ["repeat"]);
         }
     }
 
@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn what_is_there_is_left_alone() {
         let around = tempfile::tempdir().unwrap();
-        let folder = around.path().join("parrot");
+        let folder = around.path().join("repeat");
         fs::create_dir(&folder).unwrap();
-        let error = make(&folder, "parrot", Language::Python.template()).unwrap_err().to_string();
+        let error = make(&folder, "repeat", Language::Python.template()).unwrap_err().to_string();
         assert!(error.ends_with("is there already; take another name, or remove it first"), "{error}");
         assert!(fs::read_dir(&folder).unwrap().next().is_none());
     }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use parlor_authoring::build;
-use parlor_authoring::rehearsal::script::{DEEDS, Row, STEPS};
-use parlor_authoring::rehearsal::{Script, report, run};
+use parlor_authoring::plugin_test::script::{ACTIONS, Row, STEPS};
+use parlor_authoring::plugin_test::{Script, report, run};
 use parlor_base::atomic::{self, Readers};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use serde_json::{Value, json};
 
 use super::build::warn;
@@ -81,7 +81,7 @@ fn help() -> String {
         format!("  {:COLUMN$}{gap}{}\n", row.example, row.about)
     };
     let table = |rows: &[Row]| rows.iter().map(row).collect::<String>();
-    format!("{HEAD}{}\nWhat the plugin may do:\n{}\n{FOOT}", table(&STEPS), table(&DEEDS))
+    format!("{HEAD}{}\nWhat the plugin may do:\n{}\n{FOOT}", table(&STEPS), table(&ACTIONS))
 }
 
 impl TestArgs {
@@ -112,7 +112,7 @@ impl TestArgs {
         }
         let mut out = io::stdout().lock();
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
-        let (mut all, mut told) = (Vec::new(), report::Told::default());
+        let (mut all, mut told) = (Vec::new(), report::Reported::default());
         for (path, script) in &scripts {
             let (file, name) = (path.to_string_lossy(), path.escaped().to_string());
             let wanted = script.tests.iter().filter(|test| self.wants(&file, &test.name));

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use parlor_authoring::build::{Consent, Outside};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 
 use crate::Ended;
 use crate::ask::Terminal;
-use crate::place::say;
+use crate::target::say;
 
 /// Asks once for each folder, on a terminal; without one, `--trust` is required.
 pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::Result<Consent> {

@@ -1,11 +1,11 @@
 //! `parlor plugin update` and `rollback`: change the version of an installed plugin.
 
 use clap::Args;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Config;
-use parlor_plugins::desk::{Carried, Desk, Difference, Offer, Older, Plan};
+use parlor_plugins::admin::{Carried, Difference, Offer, Older, Plan, PluginAdmin};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::{LogIn, Source};
 use semver::Version;
@@ -15,8 +15,8 @@ use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, s
 use super::{consent, inspect};
 use crate::Ended;
 use crate::ask::Terminal;
-use crate::place::{self, Place};
 use crate::show::{Put as _, error_lines, print, print_json};
+use crate::target::{self, Target};
 
 /// The arguments of `parlor plugin update`.
 #[derive(Debug, Args)]
@@ -50,26 +50,26 @@ pub struct UpdateArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl UpdateArgs {
     /// Updates one plugin, or all.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = if self.check { self.place.load()? } else { self.place.load_to_write()? };
-        let desk = place::desk(&config);
+        let config = if self.check { self.target.load()? } else { self.target.load_to_write()? };
+        let admin = target::admin(&config);
         let ids = match &self.plugin {
             Some(id) => vec![id.clone()],
-            None => desk.policy()?.plugins.into_keys().collect(),
+            None => admin.policy()?.plugins.into_keys().collect(),
         };
         if !self.all {
-            let mut outcomes = ids.iter().map(|id| self.update(&config, &desk, id));
+            let mut outcomes = ids.iter().map(|id| self.update(&config, &admin, id));
             return outcomes.next().map_or(Ok(()), |outcome| outcome?.show(self.json));
         }
         // A plugin that cannot be updated does not stop the others. The first failure is the result.
         let (mut failed, mut all) = (None, Vec::new());
         for id in ids {
-            let outcome = self.update(&config, &desk, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
+            let outcome = self.update(&config, &admin, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
             if let (Some(error), false) = (&outcome.failure, self.json) {
                 print(&format!("{id}: {}", error_lines(&format!("{error:#}"))))?;
             }
@@ -82,14 +82,14 @@ impl UpdateArgs {
         failed.map_or(Ok(()), Err)
     }
 
-    fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
-        let entry = desk.entry(id)?;
+    fn update(&self, config: &Config, admin: &PluginAdmin<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
+        let entry = admin.entry(id)?;
         let (source, expected) = (self.source.as_ref().unwrap_or(&entry.source), self.origin.expected()?);
-        let offer = desk.offer(source, &expected)?;
+        let offer = admin.offer(source, &expected)?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
         change(
             config,
-            desk,
+            admin,
             id,
             &entry,
             &offer,
@@ -142,18 +142,18 @@ pub struct RollbackArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl RollbackArgs {
     /// Goes back to the version.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
-        let desk = place::desk(&config);
-        let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
-        let offer = desk.earlier(id, self.to.as_deref())?;
+        let config = self.target.load_to_write()?;
+        let admin = target::admin(&config);
+        let (id, entry) = (&self.plugin, admin.entry(&self.plugin)?);
+        let offer = admin.earlier(id, self.to.as_deref())?;
         let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json, asked: None };
-        change(&config, &desk, id, &entry, &offer, &how)?.show(self.json)
+        change(&config, &admin, id, &entry, &offer, &how)?.show(self.json)
     }
 }
 
@@ -169,16 +169,16 @@ struct How<'a> {
 /// Replaces the installed version by an offer, if the owner agrees.
 fn change(
     config: &Config,
-    desk: &Desk<'_>,
+    admin: &PluginAdmin<'_>,
     id: &PluginId,
     entry: &Entry,
     offer: &Offer,
     how: &How<'_>,
 ) -> anyhow::Result<Outcome> {
     let new = offer.manifest();
-    let plan = match desk.plan(id, entry, offer, how.older)? {
+    let plan = match admin.plan(id, entry, offer, how.older)? {
         Plan::Nothing => return unchanged(id, offer, how),
-        Plan::Restore => return restore(config, desk, id, offer, how),
+        Plan::Restore => return restore(config, admin, id, offer, how),
         Plan::Replace(plan) => plan,
     };
     let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
@@ -197,7 +197,7 @@ fn change(
         print(&inspect::offered(offer))?;
         print(&says)?;
     }
-    let mut wishes = how.wanted.further_wishes(id, new)?;
+    let mut requests = how.wanted.further_requests(id, new)?;
     if !how.wanted.yes {
         let Some(terminal) = Terminal::open_unless(how.json) else {
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
@@ -206,12 +206,12 @@ fn change(
         let undecided = |permission: &Permission| {
             difference.new.contains(permission)
                 && !plan.counting.has(*permission)
-                && !wishes.iter().any(|wish| wish.permission == *permission)
+                && !requests.iter().any(|request| request.permission == *permission)
         };
         let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
-        wishes.extend(more);
+        requests.extend(more);
     }
-    let carried = desk.replace(&plan, &wishes).map_err(|error| needs_consent(error, id))?;
+    let carried = admin.replace(&plan, &requests).map_err(|error| needs_consent(error, id))?;
     let settled = settled(&carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
@@ -243,7 +243,13 @@ fn changed(
 }
 
 /// Fetches an installed component again that was lost, with the same digest.
-fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
+fn restore(
+    config: &Config,
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    offer: &Offer,
+    how: &How<'_>,
+) -> anyhow::Result<Outcome> {
     let version = offer.manifest().version.to_string();
     if how.check {
         if !how.json {
@@ -252,7 +258,7 @@ fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: 
         let json = json!({ "plugin": id, "changed": false, "version": version, "new": version });
         return Ok(Outcome { json, failure: None });
     }
-    desk.restore(id, offer)?;
+    admin.restore(id, offer)?;
     let sentence = format!("{id} {version} was lost, and is in the component store again");
     changed(config, id, [&version, &version], &sentence, how)
 }
@@ -264,7 +270,7 @@ fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outc
     let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
     let source = how.asked.map_or_else(|| offer.source.clone(), |(source, _)| source.to_string());
     if !how.json {
-        let mut text = format!("{} still gives {id} {version}", harmless(&source, usize::MAX));
+        let mut text = format!("{} still gives {id} {version}", escape_untrusted(&source, usize::MAX));
         if let Some(all @ [(_, newest), ..]) = newer.as_deref() {
             let versions = all.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
             text.put(format_args!(
@@ -325,7 +331,7 @@ fn describe(
         text.push_str("Its author says of what is new:\n");
     }
     for (version, change) in changes {
-        text.put(format_args!("  {version}  “{}”\n", harmless(change, inspect::LONGEST)));
+        text.put(format_args!("  {version}  “{}”\n", escape_untrusted(change, inspect::LONGEST)));
     }
     let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if difference.new.is_empty() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parlor_authoring::build;
-use parlor_authoring::rehearsal::Player;
+use parlor_authoring::plugin_test::Player;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::engine::Engine;
 

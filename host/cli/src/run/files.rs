@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use parlor_base::id::Digest;
 use parlor_config::{Config, ConfigError, Overrides};
 
-use crate::watch::Watch;
+use crate::file_watcher::FileWatcher;
 
 /// Both files.
 pub(super) struct Files {
     pub(super) config: ConfigFile,
     /// The file watcher; none if the files are not watched.
-    watch: Option<Watch>,
+    watch: Option<FileWatcher>,
 }
 
 /// The configuration file, with the digest of the last version that was read.
@@ -25,7 +25,7 @@ impl Files {
     /// Watches the files of this configuration, unless it disables that or the system cannot.
     pub(super) fn of(config: &Config, written: ConfigFile) -> Self {
         let files = || [config.plugins.clone(), config.path.clone()];
-        let watch = config.watch.then(|| Watch::start(files()));
+        let watch = config.watch.then(|| FileWatcher::start(files()));
         let watch = watch.and_then(|watch| {
             watch.map_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reads them again")).ok()
         });

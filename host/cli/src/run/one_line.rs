@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use parlor_base::harmless::Reader;
+use parlor_base::escape::Reader;
 use tracing_subscriber::fmt::format::Writer;
 
 /// The longest line, in bytes; the rest is truncated.

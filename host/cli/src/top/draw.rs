@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parlor::control::VERSION;
 use parlor::control::views::{self, Account, Plugin, Status};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
@@ -72,7 +72,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, now: Instant) {
 }
 
 fn safe(text: &str) -> String {
-    harmless(text, LONGEST)
+    escape_untrusted(text, LONGEST)
 }
 
 fn title(top: &Top, now: Instant) -> Line<'static> {

@@ -16,10 +16,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Ended;
-use super::place::{self, Place};
+use super::target::{self, Target};
 use news::{News, Sources};
 use screen::Screen;
-use state::{Top, Wish};
+use state::{Request, Top};
 
 /// How long the screen stays unchanged if nothing happens.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -27,11 +27,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The arguments of `parlor top`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Keys: ? shows them all. Restarting and disabling ask first.\n\nExamples:\n  parlor top               the house, live\n  parlor status --json      the same once, for programs\n\nExit codes: 0 left, 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Keys: ? shows them all. Restarting and disabling ask first.\n\nExamples:\n  parlor top               the host, live\n  parlor status --json      the same once, for programs\n\nExit codes: 0 left, 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct TopArgs {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 impl TopArgs {
@@ -46,30 +46,30 @@ impl TopArgs {
                  same in lines"
             );
         }
-        let config = self.place.load_to_look()?;
+        let config = self.target.load_to_look()?;
         // Before the screen is taken: the user must be able to read what to do first.
-        let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut top = Top::new(host.get("/v1/status")?, Instant::now());
-        let sources = Sources::start(config, self.place.clone()).context("signals cannot be listened to")?;
+        let sources = Sources::start(config, self.target.clone()).context("signals cannot be listened to")?;
         let mut screen = Screen::open().context("the terminal cannot be drawn on")?;
         loop {
             screen.draw(|frame| draw::draw(frame, &mut top, Instant::now())).context("the terminal")?;
-            let wish = match sources.next(AGAIN) {
+            let request = match sources.next(AGAIN) {
                 Ok(News::Key(key)) => top.key(key),
                 Ok(News::Looked(look)) => top.look(look, Instant::now()),
                 Ok(News::Done(result)) => top.done(result),
-                Ok(News::Resized) | Err(RecvTimeoutError::Timeout) => Wish::Nothing,
-                Ok(News::Stop) => Wish::Quit,
+                Ok(News::Resized) | Err(RecvTimeoutError::Timeout) => Request::Nothing,
+                Ok(News::Stop) => Request::Quit,
                 Ok(News::Lost(error)) => return Err(error).context("the terminal"),
                 Ok(News::Broken) | Err(RecvTimeoutError::Disconnected) => {
                     bail!("a part of it broke; please report this")
                 }
             };
-            match wish {
-                Wish::Nothing => {}
-                Wish::Quit => return Ok(()),
-                Wish::Logs(plugin) => sources.show_logs(plugin),
-                Wish::Do(order) => sources.carry_out(order),
+            match request {
+                Request::Nothing => {}
+                Request::Quit => return Ok(()),
+                Request::Logs(plugin) => sources.show_logs(plugin),
+                Request::Do(order) => sources.carry_out(order),
             }
         }
     }

@@ -12,8 +12,8 @@ use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::state::{Look, Order};
-use crate::place::{self, Place};
 use crate::show::Put as _;
+use crate::target::{self, Target};
 use crate::{Ended, tell};
 
 /// How often the host is queried.
@@ -42,7 +42,7 @@ pub(super) enum News {
 
 /// All event sources.
 pub(super) struct Sources {
-    place: Place,
+    target: Target,
     news: Receiver<News>,
     teller: Teller,
     logs: Sender<Option<PluginId>>,
@@ -63,7 +63,7 @@ impl Drop for Teller {
 
 impl Sources {
     /// Starts all threads. They end with the process.
-    pub(super) fn start(config: Config, place: Place) -> io::Result<Self> {
+    pub(super) fn start(config: Config, target: Target) -> io::Result<Self> {
         let (sender, news) = mpsc::channel();
         let teller = Teller(sender);
         let (logs, wanted) = mpsc::channel();
@@ -86,7 +86,7 @@ impl Sources {
         thread::spawn(move || look(&config, &wanted, &own));
         let own = teller.clone();
         thread::spawn(move || read(&own));
-        Ok(Self { place, news, teller, logs })
+        Ok(Self { target, news, teller, logs })
     }
 
     /// Waits for the next event, up to this time.
@@ -102,9 +102,9 @@ impl Sources {
 
     /// Executes a command in a thread, and reports the result.
     pub(super) fn carry_out(&self, order: Order) {
-        let (place, teller) = (self.place.clone(), self.teller.clone());
+        let (target, teller) = (self.target.clone(), self.teller.clone());
         thread::spawn(move || {
-            let done = carry_out(&place, &order).map_err(|error| format!("{error:#}"));
+            let done = carry_out(&target, &order).map_err(|error| format!("{error:#}"));
             let _ = teller.0.send(News::Done(done));
         });
     }
@@ -144,7 +144,7 @@ fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
 }
 
 fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
-    let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    let host = target::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
     let status = host.get("/v1/status")?;
     let logs = match logs {
         None => None,
@@ -156,18 +156,18 @@ fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
     Ok(Look { status, logs })
 }
 
-fn carry_out(place: &Place, order: &Order) -> anyhow::Result<String> {
+fn carry_out(target: &Target, order: &Order) -> anyhow::Result<String> {
     match order {
         Order::Enable(id, enabled) => {
             // As on the command line: a plugin can be disabled even if the configuration is broken.
-            let config = if *enabled { place.load_to_write()? } else { place.load_to_stop()? };
-            let changed = place::desk(&config).enable(id, *enabled)?;
+            let config = if *enabled { target.load_to_write()? } else { target.load_to_stop()? };
+            let changed = target::admin(&config).enable(id, *enabled)?;
             let already = if changed { "" } else { " already" };
             let told = tell::tell(&config, &[id])?;
             Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))
         }
         Order::Restart(id) => {
-            let told = tell::restart(&place.load_to_look()?, id)?;
+            let told = tell::restart(&target.load_to_look()?, id)?;
             let mut text = format!("{id} was restarted");
             for plugin in &told.plugins {
                 let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();

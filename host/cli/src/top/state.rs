@@ -35,7 +35,7 @@ pub(super) enum Order {
 
 /// The effect of a key outside of the screen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Request {
     /// No effect.
     Nothing,
     /// Quit.
@@ -188,12 +188,12 @@ impl Top {
     }
 
     /// Applies a response of the host.
-    pub(super) fn look(&mut self, look: Result<Box<Look>, String>, now: Instant) -> Wish {
+    pub(super) fn look(&mut self, look: Result<Box<Look>, String>, now: Instant) -> Request {
         let Look { status, logs } = match look {
             Ok(look) => *look,
             Err(trouble) => {
                 self.trouble = Some(trouble);
-                return Wish::Nothing;
+                return Request::Nothing;
             }
         };
         let elapsed = now.saturating_duration_since(self.looked);
@@ -218,14 +218,14 @@ impl Top {
             log.lines = Some(lines);
         }
         self.keep_selected();
-        Wish::Nothing
+        Request::Nothing
     }
 
     /// Records the result of a command.
-    pub(super) fn done(&mut self, result: Result<String, String>) -> Wish {
+    pub(super) fn done(&mut self, result: Result<String, String>) -> Request {
         self.doing = None;
         self.said = Some(result);
-        Wish::Nothing
+        Request::Nothing
     }
 
     /// Returns the age of the shown state.
@@ -300,10 +300,10 @@ impl Top {
     }
 
     /// Handles a key.
-    pub(super) fn key(&mut self, key: KeyEvent) -> Wish {
+    pub(super) fn key(&mut self, key: KeyEvent) -> Request {
         // Ctrl-C quits from every view.
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return if key.code == KeyCode::Char('c') { Wish::Quit } else { Wish::Nothing };
+            return if key.code == KeyCode::Char('c') { Request::Quit } else { Request::Nothing };
         }
         match &self.view {
             View::Plugins => self.key_in_plugins(key.code),
@@ -311,21 +311,21 @@ impl Top {
             View::Logs(_) => self.key_in_logs(key.code),
             View::Help => {
                 self.view = View::Plugins;
-                Wish::Nothing
+                Request::Nothing
             }
             View::Confirm(order) => {
                 let order = order.clone();
                 self.view = View::Plugins;
-                if key.code == KeyCode::Char('y') { self.order(order) } else { Wish::Nothing }
+                if key.code == KeyCode::Char('y') { self.order(order) } else { Request::Nothing }
             }
         }
     }
 
-    fn key_in_plugins(&mut self, key: KeyCode) -> Wish {
+    fn key_in_plugins(&mut self, key: KeyCode) -> Request {
         let plugin = self.selected().and_then(|plugin| plugin.id.parse::<PluginId>().ok());
         match key {
-            KeyCode::Char('q') => return Wish::Quit,
-            KeyCode::Esc if self.filter.is_empty() => return Wish::Quit,
+            KeyCode::Char('q') => return Request::Quit,
+            KeyCode::Esc if self.filter.is_empty() => return Request::Quit,
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Up | KeyCode::Char('k') => self.select(|at, _| at.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => self.select(|at, _| at + 1),
@@ -342,20 +342,20 @@ impl Top {
             KeyCode::Char('d') => self.ask(plugin.map(|id| Order::Enable(id, false))),
             KeyCode::Char('e') => {
                 // Enabling takes nothing away, so it needs no confirmation.
-                return plugin.map_or(Wish::Nothing, |id| self.order(Order::Enable(id, true)));
+                return plugin.map_or(Request::Nothing, |id| self.order(Order::Enable(id, true)));
             }
             KeyCode::Enter | KeyCode::Char('l') => {
-                let Some(plugin) = plugin else { return Wish::Nothing };
+                let Some(plugin) = plugin else { return Request::Nothing };
                 self.view = View::Logs(Log { plugin: plugin.clone(), lines: None, back: 0, aside: 0 });
-                return Wish::Logs(Some(plugin));
+                return Request::Logs(Some(plugin));
             }
             _ => {}
         }
         self.keep_selected();
-        Wish::Nothing
+        Request::Nothing
     }
 
-    fn key_in_filter(&mut self, key: KeyCode) -> Wish {
+    fn key_in_filter(&mut self, key: KeyCode) -> Request {
         match key {
             KeyCode::Esc => {
                 self.filter.clear();
@@ -367,16 +367,16 @@ impl Top {
             _ => {}
         }
         self.keep_selected();
-        Wish::Nothing
+        Request::Nothing
     }
 
-    fn key_in_logs(&mut self, key: KeyCode) -> Wish {
-        let View::Logs(log) = &mut self.view else { return Wish::Nothing };
+    fn key_in_logs(&mut self, key: KeyCode) -> Request {
+        let View::Logs(log) = &mut self.view else { return Request::Nothing };
         let most = log.lines.as_ref().map_or(0, |lines| lines.len().saturating_sub(1));
         match key {
             KeyCode::Char('q' | 'l') | KeyCode::Esc | KeyCode::Enter => {
                 self.view = View::Plugins;
-                return Wish::Logs(None);
+                return Request::Logs(None);
             }
             KeyCode::Up | KeyCode::Char('k') => log.back += 1,
             KeyCode::Down | KeyCode::Char('j') => log.back = log.back.saturating_sub(1),
@@ -389,7 +389,7 @@ impl Top {
             _ => {}
         }
         log.back = log.back.min(most);
-        Wish::Nothing
+        Request::Nothing
     }
 
     /// Sorts by another visible column. Amounts are sorted in descending order.
@@ -407,13 +407,13 @@ impl Top {
     }
 
     /// Executes a command, unless another one is in progress.
-    fn order(&mut self, order: Order) -> Wish {
+    fn order(&mut self, order: Order) -> Request {
         if self.doing.is_some() {
             self.said = Some(Err("something else is being done; try again when it has ended".to_owned()));
-            return Wish::Nothing;
+            return Request::Nothing;
         }
         (self.doing, self.said) = (Some(order.clone()), None);
-        Wish::Do(order)
+        Request::Do(order)
     }
 }
 

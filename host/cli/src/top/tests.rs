@@ -9,7 +9,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::draw::draw;
-use super::state::{Column, Look, Order, Top, View, Wish};
+use super::state::{Column, Look, Order, Request, Top, View};
 
 fn usage(handled: u64, cpu_ms: u64) -> Usage {
     Usage {
@@ -48,7 +48,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
     }
 }
 
-fn house(plugins: Vec<Plugin>) -> Status {
+fn running(plugins: Vec<Plugin>) -> Status {
     let account = |name: &str, connection: &str, reason: Option<&str>| Account {
         name: name.into(),
         jid: format!("{name}@example.org"),
@@ -82,7 +82,7 @@ fn three(handled: u64, cpu_ms: u64) -> Status {
         (usage.slowed, usage.denials) = (true, 12);
     }
     let broken = Plugin { restarts: 4, ..plugin("broken", "main", None) };
-    house(vec![broken, plugin("echo", "main", Some(usage(10, 5))), snoop])
+    running(vec![broken, plugin("echo", "main", Some(usage(10, 5))), snoop])
 }
 
 /// Returns a screen after one second.
@@ -101,7 +101,7 @@ fn drawn(top: &mut Top, width: u16, height: u16, now: Instant) -> String {
     text.lines().map(|line| line.trim_matches('"').trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-fn press(top: &mut Top, keys: &str) -> Vec<Wish> {
+fn press(top: &mut Top, keys: &str) -> Vec<Request> {
     keys.chars().map(|one| top.key(KeyEvent::new(KeyCode::Char(one), KeyModifiers::NONE))).collect()
 }
 
@@ -147,7 +147,7 @@ fn what_strangers_write_moves_no_cursor() {
     let mut evil = plugin("echo\x1b[2J", "main\r", Some(usage(1, 1)));
     evil.version = Some("\x1b]0;x\x07".into());
     evil.reason = Some("see \u{202e}txt.exe\nand more\x1b[31m".into());
-    let (now, mut status) = (Instant::now(), house(vec![evil.clone()]));
+    let (now, mut status) = (Instant::now(), running(vec![evil.clone()]));
     status.accounts[0].jid = "\x1b[1;1H@example.org".into();
     let mut top = Top::new(status.clone(), now);
     let line = Line {
@@ -209,18 +209,18 @@ fn what_takes_something_away_is_asked_about() {
     let (mut top, now) = screen();
     drawn(&mut top, 80, 24, now);
     let broken = || "broken".parse().unwrap();
-    assert_eq!(press(&mut top, "d"), [Wish::Nothing]);
+    assert_eq!(press(&mut top, "d"), [Request::Nothing]);
     assert!(drawn(&mut top, 80, 24, now).contains("Disable broken on all accounts, until it is enabled again? y/n"));
-    assert_eq!(press(&mut top, "n"), [Wish::Nothing]);
-    assert_eq!(press(&mut top, "dy"), [Wish::Nothing, Wish::Do(Order::Enable(broken(), false))]);
+    assert_eq!(press(&mut top, "n"), [Request::Nothing]);
+    assert_eq!(press(&mut top, "dy"), [Request::Nothing, Request::Do(Order::Enable(broken(), false))]);
     assert!(drawn(&mut top, 80, 24, now).contains("broken is being disabled…"));
     // Only one command at a time.
-    assert_eq!(press(&mut top, "ry"), [Wish::Nothing, Wish::Nothing]);
+    assert_eq!(press(&mut top, "ry"), [Request::Nothing, Request::Nothing]);
     top.done(Err("no\x1b[2J".into()));
     assert!(drawn(&mut top, 80, 24, now).contains("no\\u{1b}[2J"));
-    assert_eq!(press(&mut top, "ry"), [Wish::Nothing, Wish::Do(Order::Restart(broken()))]);
+    assert_eq!(press(&mut top, "ry"), [Request::Nothing, Request::Do(Order::Restart(broken()))]);
     top.done(Ok("broken was restarted".into()));
-    assert_eq!(press(&mut top, "e"), [Wish::Do(Order::Enable(broken(), true))]);
+    assert_eq!(press(&mut top, "e"), [Request::Do(Order::Enable(broken(), true))]);
 }
 
 #[test]
@@ -230,14 +230,14 @@ fn a_filter_shows_what_it_matches_alone() {
     assert_eq!(top.rows().len(), 1);
     assert_eq!(top.selected().unwrap().id, "snoop");
     // While a filter is typed, keys are letters.
-    assert_eq!(press(&mut top, "q"), [Wish::Nothing]);
+    assert_eq!(press(&mut top, "q"), [Request::Nothing]);
     assert!(drawn(&mut top, 80, 24, now).contains("no plugin is like that; Esc shows all"));
     assert_eq!(press(&mut top, "x".repeat(1_000).as_str()).len(), 1_000);
     assert!(top.filter.len() <= 64);
     top.key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
     assert_eq!(top.rows().len(), 3);
-    assert_eq!(press(&mut top, "q"), [Wish::Quit]);
-    assert_eq!(top.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Wish::Quit);
+    assert_eq!(press(&mut top, "q"), [Request::Quit]);
+    assert_eq!(top.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Request::Quit);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn the_log_follows_unless_it_is_held() {
     let id = || "broken".parse().unwrap();
     let look =
         |lines: u64| Ok(Box::new(Look { status: three(1, 1), logs: Some((id(), (1..=lines).map(line).collect())) }));
-    assert_eq!(press(&mut top, "l"), [Wish::Logs(Some(id()))]);
+    assert_eq!(press(&mut top, "l"), [Request::Logs(Some(id()))]);
     top.look(look(40), now);
     insta::assert_snapshot!("log", drawn(&mut top, 80, 12, now));
     press(&mut top, "k");
@@ -264,7 +264,7 @@ fn the_log_follows_unless_it_is_held() {
     press(&mut top, "G");
     top.look(look(50), now);
     assert!(drawn(&mut top, 80, 24, now).contains("line 50"));
-    assert_eq!(press(&mut top, "q"), [Wish::Logs(None)]);
+    assert_eq!(press(&mut top, "q"), [Request::Logs(None)]);
 }
 
 #[test]

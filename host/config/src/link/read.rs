@@ -11,7 +11,7 @@ use super::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, others_may_read,
 };
 use crate::endpoint::{BadEndpoint, BadUrl};
-use crate::error::{ConfigError, Place};
+use crate::error::{ConfigError, FilePosition};
 use crate::name::AccountName;
 use crate::sections::{Section, Written};
 use crate::settings::{Authentication, Settings};
@@ -216,7 +216,7 @@ fn password(
     environment: fn(&str) -> Option<String>,
     settings: &Settings,
 ) -> Result<Option<PasswordSource>, ConfigError> {
-    let mut found: Option<(&'static str, PasswordSource, Place)> = None;
+    let mut found: Option<(&'static str, PasswordSource, FilePosition)> = None;
     for key in ["password_file", "password_command", "password_env"] {
         let Some(Written { value, at }) = section.text(key)? else { continue };
         if let (Some((first, ..)), Some(at)) = (&found, section.place_of(key)) {
@@ -246,7 +246,7 @@ fn password(
 }
 
 /// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.
-fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+fn present(file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     match std::fs::metadata(&file) {
         Ok(metadata) if metadata.is_dir() => {
             Err(ConfigError::NoPasswordFile { at, file, cause: io::ErrorKind::IsADirectory.into() })
@@ -256,7 +256,7 @@ fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
     }
 }
 
-fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
     match opened {
         Ok(metadata) if metadata.is_file() => Ok(file),

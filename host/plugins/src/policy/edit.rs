@@ -250,7 +250,7 @@ fn change_list(list: &mut toml_edit::Array, new: &[Value]) -> Option<()> {
 }
 
 /// A header, or a key with its value, in the order of the text.
-struct Place {
+struct Line {
     path: Vec<String>,
     /// How many of the keys the header above it has; all of them if it is a header itself.
     header: usize,
@@ -258,7 +258,7 @@ struct Place {
     before: String,
 }
 
-impl Place {
+impl Line {
     fn is_header(&self) -> bool {
         self.header == self.path.len()
     }
@@ -286,7 +286,7 @@ impl Place {
 }
 
 /// Returns every header and key of a document.
-fn places(document: &DocumentMut) -> Vec<Place> {
+fn places(document: &DocumentMut) -> Vec<Line> {
     let mut tables = Vec::new();
     collect(document.as_table(), &[], &mut tables);
     tables.sort_by_key(|(table, path)| (!path.is_empty(), table.position()));
@@ -294,12 +294,12 @@ fn places(document: &DocumentMut) -> Vec<Place> {
     let mut places = Vec::new();
     for (table, path) in tables {
         if !path.is_empty() && !table.is_implicit() {
-            places.push(Place { header: path.len(), before: text(table.decor()), path: path.clone() });
+            places.push(Line { header: path.len(), before: text(table.decor()), path: path.clone() });
         }
         for (keys, _) in table.get_values() {
             let before = keys.last().map(|key| text(key.leaf_decor())).unwrap_or_default();
             let keys = keys.into_iter().map(|key| key.get().to_owned());
-            places.push(Place { header: path.len(), before, path: path.iter().cloned().chain(keys).collect() });
+            places.push(Line { header: path.len(), before, path: path.iter().cloned().chain(keys).collect() });
         }
     }
     places

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::Digest;
 use parlor_config::Hidden;
 use parlor_config::url::{Url, UrlError};
@@ -277,7 +277,7 @@ impl Pulled {
         let manifest: Manifest = serde_json::from_slice(bytes)
             .map_err(|error| self.shape(format!("its manifest cannot be read ({error})")))?;
         match manifest.media_type.as_ref().filter(|kind| *kind != MANIFEST) {
-            Some(other) => Err(self.shape(format!("its manifest is of the type {}", harmless(other, SHOWN)))),
+            Some(other) => Err(self.shape(format!("its manifest is of the type {}", escape_untrusted(other, SHOWN)))),
             None => Ok(manifest),
         }
     }

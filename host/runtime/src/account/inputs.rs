@@ -57,8 +57,8 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
-            Order::Heir { new, of, done } => {
-                self.session.instance_heir(new, of);
+            Order::Successor { new, of, done } => {
+                self.session.instance_successor(new, of);
                 let _ = done.send(());
             }
             Order::Swap { old, new, done } => {
@@ -71,7 +71,7 @@ impl Worker {
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
             Order::HearNobody { done } => {
-                self.hears_nobody = true;
+                self.is_draining = true;
                 if let Some(link) = &mut self.link {
                     link.acknowledge_no_more();
                 }
@@ -102,7 +102,7 @@ impl Worker {
             self.keepers.pins.keep();
         }
         match event {
-            LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
+            LinkEvent::Stanza(incoming) if self.is_draining && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => {
                 #[cfg(test)]
                 parlor_xmpp::peer::panic_if_told("the session", &format!("{incoming:?}"));
@@ -111,7 +111,7 @@ impl Worker {
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
                 self.bound(jid, offers, taken_up, (again, doubtful), now);
             }
-            LinkEvent::Suspended { why } if !why.is_own_wish() && !self.shared.settings.load().auto_reconnect => {
+            LinkEvent::Suspended { why } if !why.is_own_choice() && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);

@@ -118,7 +118,7 @@ impl Worker {
         let tokens = self.shared.tokens.clone();
         let (pins, dialer) = (self.keepers.pins.pins(), self.dialer.clone());
         let mut link = Link::log_in(settings, LogIn { password, after, left, tokens, pins, dialer });
-        if self.hears_nobody {
+        if self.is_draining {
             link.acknowledge_no_more();
         }
         self.link = Some(link);

@@ -24,7 +24,7 @@ pub(super) enum Order {
     LogIn(Option<Credentials>, Answer<()>),
     LogOut(Answer<()>),
     Forget { instance: InstanceId, done: oneshot::Sender<()> },
-    Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
+    Successor { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
     Reply { to: Jid, id: String, reply: Reply },

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
-use parlor_base::chance::Chance;
 use parlor_base::clock::Clock;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::fair;
-use parlor_base::harmless::harmless;
 use parlor_base::held::Holding;
 use parlor_base::id::{InstanceId, PluginId};
+use parlor_base::rng::RandomSource;
 use parlor_config::{AccountName, Settings};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Course, Mailbox, Names, Router};
+use parlor_session::router::{Delivery, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
@@ -38,7 +38,7 @@ pub struct Shared {
     /// The clock of the account.
     pub clock: Clock,
     /// The source of its plugins' random numbers.
-    pub chance: Chance,
+    pub rng: RandomSource,
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,
@@ -177,7 +177,7 @@ impl Shared {
     /// Warns about such a name.
     pub(crate) fn warn_of(&self, name: &str, plugin: &PluginId) {
         let nearest = self.names.nearest(name);
-        let event = harmless(name, 128);
+        let event = escape_untrusted(name, 128);
         tracing::warn!(account = %self.name, %plugin, event, nearest, "nobody declares the event that a plugin listens to");
     }
 
@@ -273,8 +273,8 @@ impl Shared {
     }
 
     /// Lets an instance register the same as another one, which it is to replace.
-    pub async fn heir(&self, new: InstanceId, of: InstanceId) {
-        self.tell(|done| Order::Heir { new, of, done }).await;
+    pub async fn successor(&self, new: InstanceId, of: InstanceId) {
+        self.tell(|done| Order::Successor { new, of, done }).await;
     }
 
     /// Replaces one instance by another between two events, so that exactly one of them gets each event.
@@ -316,14 +316,14 @@ impl Shared {
     /// Returns the course of an event that happens now. In a room it is numbered by the visit to the room. Messages of
     /// a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
     /// before.
-    fn course(&self, event: &Event, snapshot: &Snapshot) -> Course {
+    fn course(&self, event: &Event, snapshot: &Snapshot) -> Delivery {
         let entered = match &event.payload {
             Payload::Message(message) if message.kind == MessageKind::Groupchat => {
                 snapshot.rooms.get(&message.chat).map(|room| room.entered + u64::from(!room.joined))
             }
             _ => None,
         };
-        entered.map_or_else(|| self.router.live(), Course::Live)
+        entered.map_or_else(|| self.router.live(), Delivery::Live)
     }
 
     /// Routes an event to this one instance.

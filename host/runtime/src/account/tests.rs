@@ -5,7 +5,7 @@ mod contacts;
 mod fairness;
 mod leaving;
 mod logins;
-mod simulated;
+mod simulated_network;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -547,8 +547,9 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
         session.settle(&[]).await;
         let shared = Arc::clone(account.shared());
         let opening = tokio::spawn(async move {
-            let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), parlor_session::RoomWish::default());
-            shared.ask(Asker::Host, &Granted::HOST, OpenRoom { by, jid, wish }).await
+            let (by, jid, options) =
+                (InstanceId::next(), ROOM.parse().unwrap(), parlor_session::RoomOptions::default());
+            shared.ask(Asker::Host, &Granted::HOST, OpenRoom { by, jid, options }).await
         });
         soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
         let occupant = |nick: &str, status: &str| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jid::FullJid;
 use jiff::{SignedDuration, Timestamp};
-use parlor_base::clock::Watch;
+use parlor_base::clock::ClockJumpDetector;
 use parlor_base::fair;
 use parlor_config::{LinkSettings, Settings};
 use parlor_session::{AnyCommand, Effect, KeepRoster, Session};
@@ -55,7 +55,7 @@ pub(super) struct Connected {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     /// Notices when the clock was set.
-    pub(super) watch: Watch,
+    pub(super) watch: ClockJumpDetector,
     pub(super) settings: LinkSettings,
     /// The settings as the owner wrote them; plugins may have changed some since.
     pub(super) written: Settings,
@@ -77,7 +77,7 @@ pub(super) struct Worker {
     /// The stanzas that are sent again once the archive has answered whether they arrived.
     pub(super) in_question: Option<InQuestion>,
     /// The host is shutting down: incoming messages and requests are left to the server.
-    pub(super) hears_nobody: bool,
+    pub(super) is_draining: bool,
     /// When to report the client as inactive (XEP-0352). None: never, or it was reported.
     pub(super) quiet: Alarm,
     /// The effects of the input that was just handled. The buffer is kept to save an allocation for each stanza.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{ChangeContact, Contact, ContactWish, Contacts};
+use parlor_session::{ChangeContact, Contact, ContactChange, Contacts};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::RosterItem;
 use wasmtime::component::Accessor;
@@ -41,23 +41,23 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn remove(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, CallName::ContactsRemove, &jid, ContactWish::Remove).await.map(drop))
+        answer(change(accessor, CallName::ContactsRemove, &jid, ContactChange::Remove).await.map(drop))
     }
 
     async fn rename(accessor: &Accessor<T, Self>, jid: String, fullname: String) -> Result<(), Error> {
-        answer(change(accessor, CallName::ContactsRename, &jid, ContactWish::Rename(fullname)).await.map(drop))
+        answer(change(accessor, CallName::ContactsRename, &jid, ContactChange::Rename(fullname)).await.map(drop))
     }
 
     async fn set_groups(accessor: &Accessor<T, Self>, jid: String, groups: Vec<String>) -> Result<(), Error> {
-        answer(change(accessor, CallName::ContactsSetGroups, &jid, ContactWish::SetGroups(groups)).await.map(drop))
+        answer(change(accessor, CallName::ContactsSetGroups, &jid, ContactChange::SetGroups(groups)).await.map(drop))
     }
 
     async fn accept(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, CallName::ContactsAccept, &jid, ContactWish::Accept).await.map(drop))
+        answer(change(accessor, CallName::ContactsAccept, &jid, ContactChange::Accept).await.map(drop))
     }
 
     async fn deny(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, CallName::ContactsDeny, &jid, ContactWish::Deny).await.map(drop))
+        answer(change(accessor, CallName::ContactsDeny, &jid, ContactChange::Deny).await.map(drop))
     }
 }
 
@@ -98,7 +98,7 @@ async fn add<T: Send + 'static>(
     fullname: Option<String>,
 ) -> Result<WitContact, CallError> {
     let (instance, granted) =
-        change(accessor, CallName::ContactsAdd, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
+        change(accessor, CallName::ContactsAdd, jid, ContactChange::Add { fullname: fullname.clone() }).await?;
     // Another client may have removed it since.
     let contact =
         known(&instance, &granted)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
@@ -119,16 +119,16 @@ async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     call: CallName,
     jid: &str,
-    wish: ContactWish,
+    change: ContactChange,
 ) -> Result<(Arc<Instance>, Granted), CallError> {
     let (instance, call) = caller(accessor, call)?;
     let jid = bare_jid("jid", jid)?;
-    wish.check()?;
+    change.check()?;
     let granted = call.granted(Target::None)?;
     let is_noted =
-        matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
+        matches!(change, ContactChange::Add { .. } | ContactChange::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();
-    let done = question(&instance, &granted, ChangeContact { jid, wish }).await;
+    let done = question(&instance, &granted, ChangeContact { jid, change }).await;
     if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
         instance.account.records.added_no_contact(&instance.plugin, &whom);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::log_level::LogLevel;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -30,7 +30,7 @@ fn write(instance: &Instance, level: Level, message: &str) {
         return;
     }
     let (plugin, account) = (&instance.plugin, &instance.account.name);
-    let line = harmless(message, LONGEST);
+    let line = escape_untrusted(message, LONGEST);
     // A line's name must be a constant in the code.
     macro_rules! say {
         ($say:ident $($fatal:tt)*) => {

@@ -10,14 +10,14 @@ use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
     Attribute, ChangeRoomView, CloseRoom, Command, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
-    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, Room, RoomWish, SendMessage, SetBookmark,
+    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, Room, RoomOptions, SendMessage, SetBookmark,
     SetRoomAttribute, SetSubject, ViewChange,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
 
-use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
+use self::arguments::{affiliation, fields, has_affiliation, nick, optional, options, role};
 use super::types::{draft, shown_card};
 use super::{
     addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
@@ -73,7 +73,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
         let (instance, _open) = caller(accessor, CallName::RoomsOpen)?;
-        answer(open(&instance, CallName::RoomsOpen, "jid", &jid, &wish(&attributes)?).await)
+        answer(open(&instance, CallName::RoomsOpen, "jid", &jid, &options(&attributes)?).await)
     }
 
     async fn open_many(
@@ -82,12 +82,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         attributes: Attributes,
     ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
         let (instance, _open) = caller(accessor, CallName::RoomsOpenMany)?;
-        let wish = wish(&attributes)?;
+        let options = options(&attributes)?;
         if addresses("jids", &jids)?.is_empty() {
             let rooms = covered(&instance, CallName::RoomsOpenMany)?;
             return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
         }
-        Ok(each(jids.iter().map(|jid| open(&instance, CallName::RoomsOpenMany, "jids", jid, &wish))).await)
+        Ok(each(jids.iter().map(|jid| open(&instance, CallName::RoomsOpenMany, "jids", jid, &options))).await)
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
@@ -423,13 +423,13 @@ async fn get_or_create(
     attributes: &Attributes,
     create: bool,
 ) -> Result<Option<WitRoom>, CallError> {
-    let wish = wish(attributes)?;
+    let options = options(attributes)?;
     let found = get(instance, CallName::RoomsGetOrCreate, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
     match found {
         Some(room) if room.joined || !create => Ok(Some(room)),
         None if !create => Ok(None),
         // To enter it takes what entering takes.
-        _ => open(instance, CallName::RoomsOpen, "jid", jid, &wish).await.map(Some),
+        _ => open(instance, CallName::RoomsOpen, "jid", jid, &options).await.map(Some),
     }
 }
 
@@ -438,20 +438,20 @@ async fn open(
     call: CallName,
     argument: &str,
     jid: &str,
-    wish: &RoomWish,
+    options: &RoomOptions,
 ) -> Result<WitRoom, CallError> {
     let jid = bare_jid(argument, jid)?;
     let granted = instance.granted(call, Target::Room(&jid))?;
-    if wish.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
+    if options.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
     let place = instance.open_room(&jid)?;
     let opening = async {
         pace(instance).await?;
-        // Only now: most calls of a list wait, and the wish of each may be as long as a stanza.
-        let (by, wish) = (instance.id, wish.clone());
+        // Only now: most calls of a list wait, and the options of each may be as long as a stanza.
+        let (by, options) = (instance.id, options.clone());
         let _waits = instance.waits_for_session();
-        instance.ask(&granted, OpenRoom { by, jid, wish }).await
+        instance.ask(&granted, OpenRoom { by, jid, options }).await
     };
     let opened = opening.await;
     place.ended(opened.is_ok());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_config::Settings;
 use parlor_session::permissions::{CallName, Granted, Target};
@@ -62,7 +62,7 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
 
 /// Warns about a name that neither the plugin nor the host has: a misspelt name yields nothing, or a default.
 fn warn_of(instance: &Instance, key: &str) {
-    let (setting, nearest) = (harmless(key, 128), instance.settings.nearest(key));
+    let (setting, nearest) = (escape_untrusted(key, 128), instance.settings.nearest(key));
     tracing::warn!(
         plugin = %instance.plugin, account = %instance.account.name, setting, nearest,
         "plugin asks for a setting that its plugin.toml does not declare"

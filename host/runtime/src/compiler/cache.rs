@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use parlor_base::atomic::{self, Locked, Readers};
-use parlor_base::harmless::EscapedPath as _;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use ring::hmac;
 use sha2::{Digest as _, Sha256};

@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Once;
 
 use parlor_base::child::NOWHERE;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use serde::Deserialize as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -77,7 +77,7 @@ async fn run(
         return Err(CompileError::TooLarge);
     }
     let words = String::from_utf8_lossy(&words).lines().collect::<Vec<_>>().join(" ");
-    let words = harmless(words.trim(), MAX_WORDS);
+    let words = escape_untrusted(words.trim(), MAX_WORDS);
     if status.success() {
         if !words.is_empty() {
             TOLD.call_once(

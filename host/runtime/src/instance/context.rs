@@ -39,7 +39,7 @@ impl HasData for Grouping {
 
 /// Creates the Store of an instance, with its limits.
 pub(super) fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
-    let (limits, chance) = (&instance.limits, &instance.account.chance);
+    let (limits, rng) = (&instance.limits, &instance.account.rng);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
@@ -49,9 +49,9 @@ pub(super) fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context>
         // Random bytes are first produced in the host's memory, so their number is limited. Sockets are denied, since
         // even an unconnected one takes a file descriptor of the host.
         wasi: WasiCtx::builder()
-            .secure_random(chance.generator())
-            .insecure_random(chance.generator())
-            .insecure_random_seed(chance.generator().random())
+            .secure_random(rng.generator())
+            .insecure_random(rng.generator())
+            .insecure_random_seed(rng.generator().random())
             .max_random_size(limits.hostcall_bytes.as_usize() as u64)
             .allow_tcp(false)
             .allow_udp(false)

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 
 /// The maximum length of a description, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -19,7 +19,7 @@ pub(super) fn detail(error: &wasmtime::Error) -> String {
     // A write only fails when the text is full, and then the text so far will do.
     let _ = write!(written, "{error:?}");
     let _ = rustc_demangle::demangle_stream(&mut written.0.as_bytes(), &mut read, true);
-    let lines: Vec<_> = read.0.lines().map(|line| harmless(line, LONGEST_LINE)).collect();
+    let lines: Vec<_> = read.0.lines().map(|line| escape_untrusted(line, LONGEST_LINE)).collect();
     lines.join("\n")
 }
 
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn a_function_in_rust_has_the_name_that_its_author_gave_it() {
-        let detail = detail_of("_ZN6parrot4fall17he8a7393de1e83f76E");
-        assert!(detail.contains("parrot::fall::he8a7393de1e83f76"), "{detail}");
+        let detail = detail_of("_ZN6repeat4fall17he8a7393de1e83f76E");
+        assert!(detail.contains("repeat::fall::he8a7393de1e83f76"), "{detail}");
         assert!(detail.contains("\n\nCaused by:\n"), "{detail}");
     }
 
     #[test]
     fn a_full_stack_is_told_from_other_faults_of_memory() {
         let trap = |address: &str, names: &[&str]| {
-            let frame = |(at, name): (usize, &&str)| format!("{at:5}: 0xa43d - parrot!{name}\n");
+            let frame = |(at, name): (usize, &&str)| format!("{at:5}: 0xa43d - repeat!{name}\n");
             let frames = names.iter().enumerate().map(frame).collect::<Vec<_>>().concat();
             format!(
                 "error while executing at wasm backtrace:\n{frames}\nCaused by:\n    0: memory fault at wasm address \

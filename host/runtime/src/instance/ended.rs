@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity;
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi::I32Exit;
@@ -103,5 +103,5 @@ pub(super) fn reason(error: &wasmtime::Error) -> String {
         };
     }
     // The outer context says where it happened, which belongs to the detail.
-    harmless(&error.root_cause().to_string(), LONGEST_REASON)
+    escape_untrusted(&error.root_cause().to_string(), LONGEST_REASON)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_stanza::types::MessageKind;
 
@@ -43,11 +43,11 @@ impl Handed {
 impl fmt::Display for Handed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Plugins can name events too.
-        let event = harmless(&self.event, LONGEST_REASON);
+        let event = escape_untrusted(&self.event, LONGEST_REASON);
         match &self.which {
             Which::Any => f.write_str(&event),
             Which::Message(kind) => write!(f, "{event} ({kind})"),
-            Which::Command(name) => write!(f, "{event} {}", harmless(name, LONGEST_REASON)),
+            Which::Command(name) => write!(f, "{event} {}", escape_untrusted(name, LONGEST_REASON)),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::ended::{SlowHandler, reason};
 use super::handed::Handed;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::books::Handling;
+use crate::catch_up::Handling;
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;
@@ -85,12 +85,12 @@ pub(super) async fn handle<'a>(
     guest: &'a Guest,
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
-    place: Option<Place>,
+    place: Option<SparePlace>,
     incoming: &mut Incoming,
 ) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
     instance.took.notify_one();
     if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
-        instance.books.passed(mail.place.take()).await;
+        instance.progress.passed(mail.place.take()).await;
         return None;
     }
     let mut mail = match loss(instance) {
@@ -106,7 +106,7 @@ pub(super) async fn handle<'a>(
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
     let mut handling = instance.handling(&mail.event);
-    let begun = instance.books.began(mail.place.take()).await;
+    let begun = instance.progress.began(mail.place.take()).await;
     Some(async move {
         let result = within(limit, &handling.handed, handler).await;
         match &result {
@@ -129,11 +129,11 @@ pub(super) struct Spare(Arc<()>);
 
 /// The additional place, held by a handler.
 #[derive(Debug)]
-pub(super) struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+pub(super) struct SparePlace(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 impl Spare {
-    pub(super) fn take(&self) -> Place {
-        Place(Arc::clone(&self.0))
+    pub(super) fn take(&self) -> SparePlace {
+        SparePlace(Arc::clone(&self.0))
     }
 
     /// Returns whether all `most` places are taken, not counting the additional one.

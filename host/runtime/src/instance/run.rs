@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FusedFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_session::router::Mail;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -16,22 +16,22 @@ use wasmtime::component::Accessor;
 
 use super::context::{Context, store};
 use super::ended::Ended;
-use super::mail::{Backlog, Incoming, Place, Spare, fire_timers, handle, next_due};
+use super::mail::{Backlog, Incoming, Spare, SparePlace, fire_timers, handle, next_due};
 use super::{Instance, LONGEST_REASON};
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::books::Handling;
+use crate::catch_up::Handling;
 use crate::engine::{Compiled, Engine};
 
 /// The mode in which an instance is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parting {
+pub(crate) enum ShutdownMode {
     /// At once: waiting handlers are dropped.
     Now,
     /// Another instance replaces it. Running handlers finish first, so that no message is left half-answered.
     Handover,
     /// The host shuts down and delivers nothing more. Events in the mailbox are handled first, for at most the limit
     /// `stop`. Then the plugin's `stop` has as much time.
-    House,
+    Host,
 }
 
 /// Everything that an instance needs to run.
@@ -47,7 +47,7 @@ pub(crate) struct Start {
     /// Notified when `initialize` has returned.
     pub initialized: oneshot::Sender<()>,
     /// Asks it to stop.
-    pub stop: oneshot::Receiver<Parting>,
+    pub stop: oneshot::Receiver<ShutdownMode>,
     /// The events that the replaced instance has not handled, which come before all others; `None` if it replaces none.
     pub backlog: Option<oneshot::Receiver<Backlog>>,
     /// Receives the events that it has not handled, as soon as it is asked to stop.
@@ -81,15 +81,15 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut running = Running::new(&instance, guest, accessor, mail);
             // It may be told to stop before this call returns, which is then not given up.
             let initialize = pin!(guest.call_initialize(accessor).fuse());
-            let parting = match running.serve(initialize, initialized, stop).await? {
+            let shutdown = match running.serve(initialize, initialized, stop).await? {
                 Served::Declined(words) => return Ok(Ended::Declined(words)),
-                Served::Until(parting) => parting,
+                Served::Until(shutdown) => shutdown,
             };
-            if parting == Parting::House {
+            if shutdown == ShutdownMode::Host {
                 running.finish_mail().await?;
             }
-            running.leave(parting, rest);
-            if parting == Parting::Handover {
+            running.leave(shutdown, rest);
+            if shutdown == ShutdownMode::Handover {
                 running.finish_handlers().await?;
             }
             running.say_goodbye().await?;
@@ -104,7 +104,7 @@ enum Served {
     /// Its `initialize` returned an error, with this text.
     Declined(String),
     /// It is to stop in this mode.
-    Until(Parting),
+    Until(ShutdownMode),
 }
 
 /// A guest that runs, with its mail and its handlers.
@@ -131,7 +131,7 @@ impl<'a> Running<'a> {
         &mut self,
         mut initialize: Pin<&mut impl FusedFuture<Output = wasmtime::Result<Result<(), String>>>>,
         initialized: oneshot::Sender<()>,
-        mut stop: oneshot::Receiver<Parting>,
+        mut stop: oneshot::Receiver<ShutdownMode>,
     ) -> wasmtime::Result<Served> {
         let (instance, mut initialized) = (self.instance, Some(initialized));
         let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
@@ -142,7 +142,7 @@ impl<'a> Running<'a> {
                 biased;
                 result = &mut initialize => {
                     if let Err(words) = result? {
-                        return Ok(Served::Declined(harmless(&words, LONGEST_REASON)));
+                        return Ok(Served::Declined(escape_untrusted(&words, LONGEST_REASON)));
                     }
                     instance.only_handles.store(true, Relaxed);
                     if let Some(initialized) = initialized.take() {
@@ -152,7 +152,7 @@ impl<'a> Running<'a> {
                 }
                 Some(result) = self.handlers.next(), if !self.handlers.is_empty() => has_returned(self.instance, result?).await,
                 // If the sender is dropped, the instance is to end.
-                parting = &mut stop => return Ok(Served::Until(parting.unwrap_or(Parting::Now))),
+                shutdown = &mut stop => return Ok(Served::Until(shutdown.unwrap_or(ShutdownMode::Now))),
                 () = &mut timer, if due.is_some() && self.spare.is_there(self.handlers.len(), self.most) => {
                     if let Some(mail) = fire_timers(instance, is_full) {
                         let place = Some(self.spare.take());
@@ -162,7 +162,7 @@ impl<'a> Running<'a> {
                 }
                 () = instance.registered.timers_changed.notified() => due = next_due(instance, timer.as_mut()),
                 mail = self.mail.next(), if !is_full => {
-                    let Some(mail) = mail else { return Ok(Served::Until(Parting::Now)) };
+                    let Some(mail) = mail else { return Ok(Served::Until(ShutdownMode::Now)) };
                     self.begin(mail, None).await;
                 }
             }
@@ -170,7 +170,7 @@ impl<'a> Running<'a> {
     }
 
     /// Begins to handle mail.
-    async fn begin(&mut self, mail: Box<Mail>, place: Option<Place>) {
+    async fn begin(&mut self, mail: Box<Mail>, place: Option<SparePlace>) {
         let handler = handle(self.instance, self.guest, self.accessor, mail, place, &mut self.mail).await;
         self.handlers.extend(handler.map(FutureExt::boxed));
     }
@@ -195,9 +195,9 @@ impl<'a> Running<'a> {
 
     /// Takes no more mail, and leaves what it has not handled to the instance that follows. Running handlers may finish
     /// during `stop`; the supervisor's timeout limits both.
-    fn leave(&mut self, parting: Parting, rest: oneshot::Sender<Backlog>) {
+    fn leave(&mut self, shutdown: ShutdownMode, rest: oneshot::Sender<Backlog>) {
         let (instance, left) = (self.instance, self.mail.close());
-        if parting == Parting::House && !left.is_empty() {
+        if shutdown == ShutdownMode::Host && !left.is_empty() {
             tracing::warn!(
                 plugin = %instance.plugin, account = %instance.account.name, left = left.len(),
                 "plugin did not come to handle all that it was told"
@@ -223,7 +223,7 @@ impl<'a> Running<'a> {
                 biased;
                 result = &mut goodbye => return result,
                 Some(result) = self.handlers.next(), if !self.handlers.is_empty() => {
-                    self.instance.books.returned(result?).await;
+                    self.instance.progress.returned(result?).await;
                 }
             }
         }
@@ -232,6 +232,6 @@ impl<'a> Running<'a> {
 
 /// Counts a handler that has returned.
 async fn has_returned(instance: &Instance, handling: Option<Handling>) {
-    instance.books.returned(handling).await;
+    instance.progress.returned(handling).await;
     instance.counters.handled.fetch_add(1, Relaxed);
 }

@@ -80,7 +80,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         Arc::default(),
         Arc::clone(account.shared()),
         lasting,
-        Books::default(),
+        CatchUpProgress::default(),
     )
 }
 

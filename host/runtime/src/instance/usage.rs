@@ -71,7 +71,7 @@ impl Instance {
             cpu: self.cpu.used(),
             cpu_share: self.cpu_share(),
             cpu_limit: self.limits.cpu_share,
-            slowed: self.cpu.in_yard(),
+            slowed: self.cpu.in_background(),
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
             limits: self.limit_uses(kept),

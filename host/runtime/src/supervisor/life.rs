@@ -29,7 +29,7 @@ impl Life {
 /// Polls an instance on the runtime to which its CPU account assigns it.
 async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
     loop {
-        let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
+        let runtime = if instance.cpu.in_background() { engine.background().handle() } else { &beside };
         // Dropping what the instance leaves takes longer the more memory it has. It is done on the runtime where the
         // instance ran.
         let mut stay = AbortOnDrop(runtime.spawn(async move {
@@ -43,7 +43,7 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
             Ok(ControlFlow::Continue(moving)) => {
                 metered = moving;
                 tracing::debug!(
-                    plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(),
+                    plugin = %instance.plugin, account = %instance.account.name, in_background = instance.cpu.in_background(),
                     unbroken_ms = %instance.cpu.unbroken().as_millis(),
                     cpu_slice = %show_duration(instance.limits.cpu_slice), "plugin moved"
                 );

@@ -12,11 +12,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::dependency::dependencies;
 use super::life::Life;
-use super::succession::{self, Beside};
+use super::replacement::{self, Replacement};
 use super::{HANDOVER, Shared, State, lock};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
-use crate::instance::{self, Ended, Instance, Parting, Start, Waits};
+use crate::instance::{self, Ended, Instance, ShutdownMode, Start, Waits};
 use crate::watchdog::Metered;
 
 /// How long an instance must run for its earlier failures to be forgotten.
@@ -56,7 +56,7 @@ fn told(shared: &Shared, ended: Ended, failures: &mut u32) -> Option<String> {
 }
 
 /// Runs the instances of a plugin until it is asked to stop, or fails too often.
-pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Parting>>) {
+pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<ShutdownMode>>) {
     let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
     let ready = tokio::select! {
         ready = dependencies(&shared) => ready,
@@ -88,7 +88,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<
             let (why, pause) = (why.clone(), PAUSE_FOR_ROOM);
             let state = if is_crowded { State::BackingOff { why, pause } } else { State::Quarantined(why) };
             shared.state.send_replace(state);
-            if !succession::takes_over(shared.is_beside.subscribe(), &mut stopped).await {
+            if !replacement::takes_over(shared.is_beside.subscribe(), &mut stopped).await {
                 return;
             }
         }
@@ -103,7 +103,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<
         }
         let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures - 1) };
         // Random jitter, so that plugins that failed together do not restart together.
-        let pause = pause.mul_f64(shared.account.chance.generator().random_range(0.75..1.25));
+        let pause = pause.mul_f64(shared.account.rng.generator().random_range(0.75..1.25));
         shared.state.send_replace(State::BackingOff { why, pause });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -120,17 +120,17 @@ pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<
 }
 
 /// Runs one instance from start to end, and removes everything that it registered.
-async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
+async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<ShutdownMode>>) -> Ended {
     shared.settings.restart();
     shared.account.records.learn().await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let (log, commands) = (Arc::clone(&shared.log), Arc::clone(&shared.commands));
-    let (lasting, books) = (shared.lasting.clone(), shared.books.clone());
-    if let Err(error) = books.learn_rooms().await {
+    let (lasting, progress) = (shared.lasting.clone(), shared.progress.clone());
+    if let Err(error) = progress.learn_rooms().await {
         let plugin = &shared.admitted.id;
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, books);
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, progress);
     shared.lasting.record.begins(&instance);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // This follows after the instance is visible: later changes of the grants then reach it too.
@@ -138,13 +138,13 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     let beside = lock(&shared.beside).take();
     let backlog = match beside {
         None => {
-            shared.books.restart().await;
+            shared.progress.restart().await;
             None
         }
-        Some(Beside { old, backlog, before: _ }) => {
+        Some(Replacement { old, backlog, before: _ }) => {
             instance.mailbox.shadow(Shadow::On);
             if let Some(old) = old {
-                shared.account.heir(instance.id, old).await;
+                shared.account.successor(instance.id, old).await;
             }
             Some(backlog)
         }
@@ -185,7 +185,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     let failed = matches!(ended, Ended::Failed { .. });
     shared.lasting.failed.store(failed, Relaxed);
     if failed && !*shared.is_beside.borrow() {
-        shared.books.broke().await;
+        shared.progress.broke().await;
     }
     shared.account.forget(instance.id).await;
     // Nothing is routed to it any more, so the counts are final.
@@ -199,8 +199,8 @@ async fn watch_over(
     instance: &Arc<Instance>,
     life: &mut Life,
     initialized: oneshot::Receiver<()>,
-    stop: oneshot::Sender<Parting>,
-    stopped: &mut watch::Receiver<Option<Parting>>,
+    stop: oneshot::Sender<ShutdownMode>,
+    stopped: &mut watch::Receiver<Option<ShutdownMode>>,
 ) -> Ended {
     let limit = instance.limits.initialize;
     let mut started =
@@ -236,21 +236,21 @@ async fn watch_over(
         never = keep_up(shared, instance) => match never {},
     }
     shared.state.send_replace(State::Stopping);
-    let parting = stopped.borrow().unwrap_or(Parting::Now);
-    let limit = match parting {
-        Parting::Now | Parting::House => instance.limits.stop,
-        Parting::Handover => instance.limits.stop.max(HANDOVER),
+    let shutdown = stopped.borrow().unwrap_or(ShutdownMode::Now);
+    let limit = match shutdown {
+        ShutdownMode::Now | ShutdownMode::Host => instance.limits.stop,
+        ShutdownMode::Handover => instance.limits.stop.max(HANDOVER),
     };
     // If the instance is already gone, the send fails and `outcome` returns at once.
-    let _ = stop.send(parting);
+    let _ = stop.send(shutdown);
     // When the host shuts down, `stop` begins once the mailbox is handled, or the time for that is over.
-    let told = if parting == Parting::House { lock(&shared.rest).take() } else { None };
+    let told = if shutdown == ShutdownMode::Host { lock(&shared.rest).take() } else { None };
     if let Some(told) = told {
         let _ = tokio::time::timeout(limit, told).await;
     }
     match tokio::time::timeout(limit, life.outcome()).await {
         Ok(Ended::Failed { why, .. }) => {
-            shared.books.broke().await;
+            shared.progress.broke().await;
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
         }
         Ok(Ended::Stopped | Ended::Declined(_) | Ended::NoRoom { .. }) => {}

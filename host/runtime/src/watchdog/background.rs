@@ -3,14 +3,14 @@
 /// The background runtime for instances whose account is overdrawn: one thread that runs only when no other thread
 /// wants to.
 #[derive(Debug)]
-pub(crate) struct Yard(Option<tokio::runtime::Runtime>);
+pub(crate) struct BackgroundRuntime(Option<tokio::runtime::Runtime>);
 
-impl Yard {
+impl BackgroundRuntime {
     /// Starts its thread.
     pub(crate) fn start() -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .thread_name("parlor-yard")
+            .thread_name("parlor-bg")
             .enable_all()
             // Guests take whole slices here, and timers and new tasks must not wait for 61 of them.
             .event_interval(1)
@@ -26,7 +26,7 @@ impl Yard {
     }
 }
 
-impl Drop for Yard {
+impl Drop for BackgroundRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             // A plain drop would block, and would panic inside another runtime.
@@ -44,6 +44,6 @@ fn step_back() {
         libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) != 0
     };
     if failed {
-        tracing::warn!(error = %std::io::Error::last_os_error(), "the yard runs at normal priority");
+        tracing::warn!(error = %std::io::Error::last_os_error(), "the background runtime runs at normal priority");
     }
 }

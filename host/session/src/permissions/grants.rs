@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jid::{BareJid, Jid};
-use parlor_base::harmless::{Reader, has_harmful, shell_word};
+use parlor_base::escape::{Reader, has_harmful, shell_word};
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use parlor_stanza::error::CallError;
 use toml::{Table, Value};
@@ -369,7 +369,7 @@ impl FromIterator<(Permission, Scope)> for Grants {
 
 /// The grant that an owner would have to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum GrantChange {
     /// The permission for everybody and everything.
     Whole,
     /// Exactly these targets, spelled as entries. A plugin may have chosen them, so an entry that also covers others is
@@ -379,7 +379,7 @@ pub enum Wish {
     Entries(Vec<String>),
 }
 
-impl Wish {
+impl GrantChange {
     /// Checks that a grant can express it. The error is a clause.
     pub fn check(&self, permission: Permission) -> Result<(), String> {
         let kind = permission.scope_kind();
@@ -419,11 +419,11 @@ impl Wish {
             let place = format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\"");
             return Ok(format!("{place}: {}", all.join(", ")));
         }
-        let wish = match &entries[..] {
+        let change = match &entries[..] {
             [] => permission.to_string(),
             entries => format!("{permission}={}", entries.join(",")),
         };
-        Ok(format!("parlor plugin grant {plugin} {}", shell_word(&wish)))
+        Ok(format!("parlor plugin grant {plugin} {}", shell_word(&change)))
     }
 }
 
@@ -445,16 +445,16 @@ fn toml_string(text: &str) -> String {
 /// Returns the error for a call without the grant that it needs, with the command that adds the grant. If no grant
 /// would help, it says why.
 pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
-    let wish = scope.clone().map_or(Wish::Whole, |scope| Wish::Targets(vec![scope]));
-    let hint = wish.remedy(plugin, permission).unwrap_or_else(|why| why);
+    let change = scope.clone().map_or(GrantChange::Whole, |scope| GrantChange::Targets(vec![scope]));
+    let hint = change.remedy(plugin, permission).unwrap_or_else(|why| why);
     CallError::Denied { permission, scope, hint }
 }
 
 /// Returns the error for a call whose permission is not in the plugin's manifest: it cannot be granted.
 pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
-    let wish = example(permission);
+    let change = example(permission);
     let hint = format!(
-        "its author has to ask for it, in plugin.toml under [permissions]: \"{permission}\" = {{ scope = {wish}, reason = \"…\" }}, \
+        "its author has to ask for it, in plugin.toml under [permissions]: \"{permission}\" = {{ scope = {change}, reason = \"…\" }}, \
          and to build it again; no grant helps before"
     );
     CallError::Denied { permission, scope, hint }

@@ -13,7 +13,7 @@ pub mod table;
 
 pub use call_name::CallName;
 pub use granted::{Granted, granted};
-pub use grants::{About, Decision, GrantError, Grants, Missing, Target, Wish, denial, undeclared};
+pub use grants::{About, Decision, GrantChange, GrantError, Grants, Missing, Target, denial, undeclared};
 pub use grants::{example, unquoted};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};

@@ -9,12 +9,12 @@ mod condition;
 use std::fmt;
 
 use jid::{BareJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::Permission;
 use serde::{Deserialize, Serialize};
 
-use super::grants::{About, Decision, GrantError, Grants, Target, Wish};
+use super::grants::{About, Decision, GrantChange, GrantError, Grants, Target};
 use super::scope::Scope;
 use super::table::{self, Call, EventRule};
 
@@ -108,14 +108,14 @@ pub struct Answer {
     /// The reason: a clause that follows the outcome.
     pub reason: String,
     /// The missing permission, with the scope that a yes needs; none: no grant would help.
-    pub lacks: Option<(Permission, Wish)>,
+    pub lacks: Option<(Permission, GrantChange)>,
 }
 
 impl Answer {
     /// Returns the command or line that would allow it to the plugin of this id, if one would.
     pub fn remedy(&self, plugin: &str) -> Option<String> {
-        let (permission, wish) = self.lacks.as_ref()?;
-        wish.remedy(plugin, *permission).ok()
+        let (permission, change) = self.lacks.as_ref()?;
+        change.remedy(plugin, *permission).ok()
     }
 
     /// Returns the answer for a case that does not hold now: a yes becomes unknown. `when` names the condition, as a
@@ -183,8 +183,10 @@ impl Question {
     /// and the address that it is about.
     pub fn parse(what: &str, about: Option<&str>) -> Result<Self, BadQuestion> {
         let address = |text: &str| {
-            parlor_stanza::types::address(text)
-                .map_err(|error| BadQuestion::Address { text: harmless(text, LONGEST), reason: error.to_string() })
+            parlor_stanza::types::address(text).map_err(|error| BadQuestion::Address {
+                text: escape_untrusted(text, LONGEST),
+                reason: error.to_string(),
+            })
         };
         let about = about.map(address).transpose()?;
         let Some((name, entries)) = what.split_once('=') else {
@@ -231,8 +233,8 @@ impl Question {
     /// Returns the question as it was written.
     pub fn words(&self) -> String {
         match (&self.about, self.words.contains('=')) {
-            (Some(about), false) => harmless(&format!("{} {about}", self.words), usize::MAX),
-            _ => harmless(&self.words, usize::MAX),
+            (Some(about), false) => escape_untrusted(&format!("{} {about}", self.words), usize::MAX),
+            _ => escape_untrusted(&self.words, usize::MAX),
         }
     }
 

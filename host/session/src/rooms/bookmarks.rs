@@ -13,7 +13,7 @@ use crate::Answer;
 use crate::command::Command;
 use crate::deadlines::Late;
 use crate::features::Features;
-use crate::questions::{PATIENCE, Waiting};
+use crate::iq::{PATIENCE, Waiting};
 use crate::rooms::Rooms;
 use crate::turn::{Common, Turn};
 

@@ -10,7 +10,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{History, Outgoing, PresenceOut};
 
 use super::leaving::Farewell;
-use super::{Membership, Room, RoomWish, Stage, Tells};
+use super::{Membership, Room, RoomOptions, Stage, Tells};
 use crate::Occupant;
 use crate::deadlines::Late;
 use crate::event::Payload;
@@ -87,7 +87,7 @@ impl Rooms {
 
     /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
     pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool, turn: &mut Turn<'_>) {
-        self.wish_nick_back(jid, turn);
+        self.want_nick_back(jid, turn);
         let Some(membership) = self.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Automatic;
         if turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
@@ -116,7 +116,7 @@ impl Rooms {
     }
 
     /// Returns to the requested nickname: its other user may be gone by now.
-    pub(super) fn wish_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(super) fn want_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let nick = self.memberships.get(jid).map(|membership| membership.nick.clone());
         if let (Some(nick), Some(room)) = (nick, self.shown.get_mut(jid))
             && room.nick != nick
@@ -181,7 +181,7 @@ impl Features {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
-            self.rooms.wish_nick_back(&jid, turn);
+            self.rooms.want_nick_back(&jid, turn);
             self.enter(&jid, turn);
         }
     }
@@ -204,8 +204,8 @@ impl Features {
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return false;
         }
-        let wish = RoomWish { nick, ..RoomWish::default() };
-        match self.try_open(jid, wish, Reason::Automatic, turn) {
+        let options = RoomOptions { nick, ..RoomOptions::default() };
+        match self.try_open(jid, options, Reason::Automatic, turn) {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
@@ -238,7 +238,7 @@ impl Features {
         self.tell_what_has_changed(jid, turn);
         self.disco.ask_about(jid, turn);
         self.rooms.tell_changes_since(jid, &before, turn);
-        self.again.send_to_room_again(jid, turn);
+        self.resend.send_to_room_again(jid, turn);
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(jid, turn),
             (true, Some(fields)) => fields,
@@ -284,7 +284,7 @@ impl Features {
             if membership.reason == Reason::Automatic {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
             }
-            self.again.forget(jid);
+            self.resend.forget(jid);
             self.drop_room(jid, turn);
         }
         for joiner in joiners {
@@ -361,7 +361,7 @@ impl Features {
 
     /// Handles the refusal of a room that we were in: we count as having left, and so do its occupants.
     fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
-        self.again.forget(jid);
+        self.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
         self.rooms.tell_changes_since(jid, &before, turn);

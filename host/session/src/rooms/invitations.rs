@@ -5,11 +5,11 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use parlor_stanza::types::{Invitation, Invite, Outgoing, RoomJoin, kept};
 
-use super::{Reason, RoomWish, Stage};
+use super::{Reason, RoomOptions, Stage};
 use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
-use crate::questions::random_id;
+use crate::iq::random_id;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -118,7 +118,7 @@ impl Features {
         cut_reason(&mut invite);
         invite.password = invite.password.filter(|password| password.len() <= MAX_PASSWORD);
         let join = RoomJoin { password: invite.password.clone(), history: None };
-        let wish = RoomWish { join, ..RoomWish::default() };
+        let options = RoomOptions { join, ..RoomOptions::default() };
         let room = invite.room.clone();
         turn.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)));
         let entering = self.rooms.memberships.values();
@@ -126,7 +126,7 @@ impl Features {
         let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
         if turn.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
             // No call waits for it: an invitation that fails is the inviter's loss.
-            let _ = self.try_open(&room, wish, Reason::Invited, turn);
+            let _ = self.try_open(&room, options, Reason::Invited, turn);
         }
     }
 }

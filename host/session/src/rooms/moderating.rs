@@ -11,8 +11,8 @@ use super::{About, not_open};
 use crate::Answer;
 use crate::command::Command;
 use crate::features::Features;
+use crate::iq::{PATIENCE, Waiting};
 use crate::messages::STANZA_IDS;
-use crate::questions::{PATIENCE, Waiting};
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -196,7 +196,7 @@ impl Features {
             RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => turn.answer(answer, result.map(drop)),
             RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
             RoomQuestion::AfterSubject(id) => {
-                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = turn.take_question(&id, is_subject) {
+                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = turn.take_iq(&id, is_subject) {
                     turn.answer(answer, Ok(()));
                 }
             }
@@ -232,7 +232,7 @@ impl Features {
         let of_room =
             |waiting: &Waiting| is_subject(waiting) && matches!(waiting, Waiting::Room(jid, _) if *jid == room);
         if let Some(id) = &message.id
-            && let Some(Waiting::Room(jid, question)) = turn.take_question(id, of_room)
+            && let Some(Waiting::Room(jid, question)) = turn.take_iq(id, of_room)
         {
             self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
         }

@@ -117,7 +117,7 @@ impl Features {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Again;
         self.emptied(jid, turn);
-        self.rooms.wish_nick_back(jid, turn);
+        self.rooms.want_nick_back(jid, turn);
         self.enter(jid, turn);
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use jid::{BareJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::{Message, MessageKind};
 
 use crate::event::{Event, Payload};
@@ -287,9 +287,9 @@ impl Filter {
         if !self.kinds.is_empty() {
             all.push(format!("kind {}", self.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ")));
         }
-        all.extend(self.from.as_ref().map(|from| format!("from {}", harmless(from.as_str(), LONGEST))));
-        all.extend(self.room.as_ref().map(|room| format!("room {}", harmless(room.as_str(), LONGEST))));
-        all.extend(self.prefix.as_ref().map(|prefix| format!("prefix \"{}\"", harmless(prefix, LONGEST))));
+        all.extend(self.from.as_ref().map(|from| format!("from {}", escape_untrusted(from.as_str(), LONGEST))));
+        all.extend(self.room.as_ref().map(|room| format!("room {}", escape_untrusted(room.as_str(), LONGEST))));
+        all.extend(self.prefix.as_ref().map(|prefix| format!("prefix \"{}\"", escape_untrusted(prefix, LONGEST))));
         if once {
             all.push("the next one alone".to_owned());
         }

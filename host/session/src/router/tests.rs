@@ -253,8 +253,8 @@ fn message(id: Option<&str>, body: &str) -> Event {
 /// Returns the archive id of each piece of mail, and whether it has an event for the plugin.
 fn places(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<(Option<String>, bool)> {
     let id = |mail: &Mail| match &mail.place {
-        Some(Place::Message { at, .. }) => at.id.clone(),
-        Some(Place::CaughtUp(..)) | None => None,
+        Some(ArchivePlace::Message { at, .. }) => at.id.clone(),
+        Some(ArchivePlace::CaughtUp(..)) | None => None,
     };
     std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| (id(&mail), !mail.subscriptions.is_empty())).collect()
 }
@@ -339,7 +339,7 @@ fn what_can_wait_leaves_half_of_a_mailbox_to_what_cannot() {
     }
     assert_eq!((told, places(&mut receiver).len()), (4, 4));
     for _ in 0..20 {
-        mailbox.pass(Place::CaughtUp(Archive::Own, 1));
+        mailbox.pass(ArchivePlace::CaughtUp(Archive::Own, 1));
     }
     assert_eq!(mailbox.take_lost(), 0, "a place that is not said is none that is lost");
 }
@@ -379,7 +379,7 @@ fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there(
     let rooms = CaughtUpRooms::default();
     let (mailbox, mut receiver) = Mailbox::catching_up(InstanceId::next(), 8, Arc::new(Grants::all()), rooms.clone());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
-    let live = |event| router.route(event, Course::Live(1), &|_| false);
+    let live = |event| router.route(event, Delivery::Live(1), &|_| false);
     live(in_room(Some("a"), "a", true));
     assert_eq!(places(&mut receiver), [(None, true)], "it has no place in a room yet where it does not catch up");
     rooms.add(&"hall@rooms.example.org".parse().unwrap());

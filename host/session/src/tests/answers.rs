@@ -7,7 +7,7 @@ use parlor_stanza::card::CardChange;
 use parlor_stanza::types::{ArchiveQuery, Bookmark, MAM};
 
 use super::*;
-use crate::{ConfigValue, ContactWish};
+use crate::{ConfigValue, ContactChange};
 
 const FRIEND: &str = "friend@example.net/x";
 const OWN: &str = "bot@example.org";
@@ -16,8 +16,8 @@ const OWN: &str = "bot@example.org";
 struct Call(Box<dyn FnMut() -> Option<Result<(), CallError>>>);
 
 impl Call {
-    fn start<C: Command>(desk: &mut Desk, command: C) -> Self {
-        let mut receiver = desk.ask(command);
+    fn start<C: Command>(test: &mut TestSession, command: C) -> Self {
+        let mut receiver = test.ask(command);
         let mut outcome = None;
         Self(Box::new(move || {
             // An answer is given once, but read several times.
@@ -31,8 +31,8 @@ impl Call {
     }
 }
 
-fn wish(desk: &mut Desk, who: &str, wish: ContactWish) -> Call {
-    Call::start(desk, ChangeContact { jid: bare(who), wish })
+fn change(test: &mut TestSession, who: &str, change: ContactChange) -> Call {
+    Call::start(test, ChangeContact { jid: bare(who), change })
 }
 
 fn bookmark() -> Bookmark {
@@ -47,7 +47,7 @@ fn bookmark() -> Bookmark {
     }
 }
 
-fn change() -> CardChange {
+fn card_change() -> CardChange {
     CardChange { role: Some("bot".to_owned()), ..CardChange::default() }
 }
 
@@ -55,15 +55,15 @@ fn query(with: Option<&str>) -> ArchiveQuery {
     ArchiveQuery { with: with.map(jid), max: 10, ..ArchiveQuery::default() }
 }
 
-fn order(desk: &mut Desk, ask: Ask) -> Call {
-    Call::start(desk, ModerateRoom { jid: bare(ROOM), ask })
+fn order(test: &mut TestSession, ask: Ask) -> Call {
+    Call::start(test, ModerateRoom { jid: bare(ROOM), ask })
 }
 
 /// A call, how it is made, and which answers it accepts. An order accepts any result, since results of orders are
 /// empty.
 struct Question {
     name: &'static str,
-    ask: fn(&mut Desk) -> Call,
+    ask: fn(&mut TestSession) -> Call,
     yes: &'static [&'static str],
 }
 
@@ -73,51 +73,51 @@ fn questions() -> Vec<Question> {
     let question = |name, yes, ask| Question { name, ask, yes };
     let cards = &["nothing", "an empty card", "an odd card"];
     vec![
-        question("api.send-iq", ANY, |desk| {
+        question("api.send-iq", ANY, |test| {
             let iq = raw(&format!("<iq type='get' id='x' to='{FRIEND}'><x xmlns='y'/></iq>"));
-            Call::start(desk, SendIq { by: InstanceId(1), iq })
+            Call::start(test, SendIq { by: InstanceId(1), iq })
         }),
-        question("archive.query", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, QueryArchive { by: Some(InstanceId(1)), query: query(None) })
+        question("archive.query", &["an empty page", "an odd page"], |test| {
+            Call::start(test, QueryArchive { by: Some(InstanceId(1)), query: query(None) })
         }),
         // The address is asked first whether it is a room. If it does not answer, the own archive is queried.
-        question("archive.query of a stranger", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, QueryArchive { by: Some(InstanceId(1)), query: query(Some("who@example.net")) })
+        question("archive.query of a stranger", &["an empty page", "an odd page"], |test| {
+            Call::start(test, QueryArchive { by: Some(InstanceId(1)), query: query(Some("who@example.net")) })
         }),
-        question("disco.supports", &["empty features", "odd features", "too many features"], |desk| {
-            Call::start(desk, Discover { entity: jid(FRIEND) })
+        question("disco.supports", &["empty features", "odd features", "too many features"], |test| {
+            Call::start(test, Discover { entity: jid(FRIEND) })
         }),
-        question("vcard.get", cards, |desk| Call::start(desk, GetCard { jid: jid(FRIEND), force: true })),
-        question("vcard.update", cards, |desk| Call::start(desk, UpdateCard { jid: jid(ROMEO), force: true })),
-        question("vcard.set", cards, |desk| Call::start(desk, SetCard { by: InstanceId(1), change: change() })),
-        question("contacts.add", ANY, |desk| wish(desk, "new@example.net", ContactWish::Add { fullname: None })),
-        question("contacts.remove", ANY, |desk| wish(desk, ROMEO, ContactWish::Remove)),
-        question("contacts.rename", ANY, |desk| wish(desk, ROMEO, ContactWish::Rename("x".to_owned()))),
-        question("contacts.set-groups", ANY, |desk| wish(desk, ROMEO, ContactWish::SetGroups(Vec::new()))),
-        question("rooms.set-role", ANY, |desk| {
-            order(desk, Ask::SetRole { nick: "juliet".to_owned(), role: "visitor", reason: None })
+        question("vcard.get", cards, |test| Call::start(test, GetCard { jid: jid(FRIEND), force: true })),
+        question("vcard.update", cards, |test| Call::start(test, UpdateCard { jid: jid(ROMEO), force: true })),
+        question("vcard.set", cards, |test| Call::start(test, SetCard { by: InstanceId(1), change: card_change() })),
+        question("contacts.add", ANY, |test| change(test, "new@example.net", ContactChange::Add { fullname: None })),
+        question("contacts.remove", ANY, |test| change(test, ROMEO, ContactChange::Remove)),
+        question("contacts.rename", ANY, |test| change(test, ROMEO, ContactChange::Rename("x".to_owned()))),
+        question("contacts.set-groups", ANY, |test| change(test, ROMEO, ContactChange::SetGroups(Vec::new()))),
+        question("rooms.set-role", ANY, |test| {
+            order(test, Ask::SetRole { nick: "juliet".to_owned(), role: "visitor", reason: None })
         }),
-        question("rooms.set-affiliation", ANY, |desk| {
-            order(desk, Ask::SetAffiliation { user: bare(ROMEO), affiliation: "member", reason: None })
+        question("rooms.set-affiliation", ANY, |test| {
+            order(test, Ask::SetAffiliation { user: bare(ROMEO), affiliation: "member", reason: None })
         }),
-        question("rooms.destroy", ANY, |desk| order(desk, Ask::DestroyRoom { reason: None, alternative: None })),
-        question("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |desk| {
-            Call::start(desk, ListAffiliations { jid: bare(ROOM), affiliation: "member" })
+        question("rooms.destroy", ANY, |test| order(test, Ask::DestroyRoom { reason: None, alternative: None })),
+        question("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |test| {
+            Call::start(test, ListAffiliations { jid: bare(ROOM), affiliation: "member" })
         }),
         // No form among the answers has the field.
-        question("rooms.configure", &[], |desk| {
+        question("rooms.configure", &[], |test| {
             let fields = vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))];
-            Call::start(desk, ConfigureRoom { jid: bare(ROOM), fields })
+            Call::start(test, ConfigureRoom { jid: bare(ROOM), fields })
         }),
-        question("rooms.set-bookmark", ANY, |desk| Call::start(desk, SetBookmark { bookmark: bookmark() })),
-        question("rooms.remove-bookmark", ANY, |desk| {
+        question("rooms.set-bookmark", ANY, |test| Call::start(test, SetBookmark { bookmark: bookmark() })),
+        question("rooms.remove-bookmark", ANY, |test| {
             let own = Bookmark { room: bare(ROOM), ..bookmark() };
-            let mut set = Call::start(desk, SetBookmark { bookmark: own });
-            let id = desk.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
-            desk.hear_xml(&result(None, &id, ""));
+            let mut set = Call::start(test, SetBookmark { bookmark: own });
+            let id = test.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
+            test.hear_xml(&result(None, &id, ""));
             assert_eq!(set.outcome(), Some(Ok(())));
-            desk.sent.clear();
-            Call::start(desk, RemoveBookmark { jid: bare(ROOM) })
+            test.sent.clear();
+            Call::start(test, RemoveBookmark { jid: bare(ROOM) })
         }),
     ]
 }
@@ -173,8 +173,8 @@ fn errors() -> Vec<(&'static str, &'static str)> {
 struct Asked(HashSet<String>);
 
 impl Asked {
-    fn news(&mut self, desk: &Desk) -> Vec<(Option<Jid>, String)> {
-        let asked = desk.sent.iter().filter_map(|stanza| match stanza {
+    fn news(&mut self, test: &TestSession) -> Vec<(Option<Jid>, String)> {
+        let asked = test.sent.iter().filter_map(|stanza| match stanza {
             Outgoing::Ask { to, id, .. } => Some((to.clone(), id.clone())),
             Outgoing::Private(iq, _) => Some((iq.to(), iq.id()?.to_owned())),
             _ => None,
@@ -183,13 +183,13 @@ impl Asked {
     }
 
     /// Answers all open requests, and those that follow from the answers.
-    fn answer(&mut self, desk: &mut Desk, answer: impl Fn(Option<&Jid>, &str) -> String) {
+    fn answer(&mut self, test: &mut TestSession, answer: impl Fn(Option<&Jid>, &str) -> String) {
         for _ in 0..8 {
-            for (to, id) in self.news(desk) {
-                desk.hear_xml(&answer(to.as_ref(), &id));
+            for (to, id) in self.news(test) {
+                test.hear_xml(&answer(to.as_ref(), &id));
             }
         }
-        assert!(self.news(desk).is_empty(), "asked again and again");
+        assert!(self.news(test).is_empty(), "asked again and again");
     }
 }
 
@@ -206,10 +206,10 @@ fn error(to: Option<&Jid>, id: &str, error: &str) -> String {
 }
 
 /// Returns how many things wait.
-fn waiting(desk: &Desk) -> [usize; 7] {
-    let session = &desk.session;
+fn waiting(test: &TestSession) -> [usize; 7] {
+    let session = &test.session;
     [
-        session.common.questions.len(),
+        session.common.iqs.len(),
         session.features.archives.len(),
         session.features.disco.sizes()[3],
         session.features.cards.sizes().1,
@@ -219,9 +219,9 @@ fn waiting(desk: &Desk) -> [usize; 7] {
     ]
 }
 
-/// Returns a desk that is connected, with an archive, in a room, and without open requests.
-fn desk() -> (Desk, Asked) {
-    let mut desk = Desk::connected(Settings::default());
+/// Returns a test that is connected, with an archive, in a room, and without open requests.
+fn test() -> (TestSession, Asked) {
+    let mut test = TestSession::connected(Settings::default());
     let mut asked = Asked(HashSet::new());
     let features = format!(
         "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='account' type='registered'/>\
@@ -231,14 +231,14 @@ fn desk() -> (Desk, Asked) {
         Some(to) if *to == jid(OWN) => result(Some(to), id, &features),
         to => error(to, id, errors()[0].1),
     };
-    asked.answer(&mut desk, answer);
-    desk.in_room();
-    asked.answer(&mut desk, answer);
+    asked.answer(&mut test, answer);
+    test.in_room();
+    asked.answer(&mut test, answer);
     // The features of the account are announced.
-    desk.wait(1);
-    assert_eq!(desk.session.common.questions.len(), 0);
-    desk.forget();
-    (desk, asked)
+    test.wait(1);
+    assert_eq!(test.session.common.iqs.len(), 0);
+    test.forget();
+    (test, asked)
 }
 
 /// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115.
@@ -246,25 +246,25 @@ fn desk() -> (Desk, Asked) {
 fn an_error_is_told_and_nonsense_believed_by_nobody() {
     for Question { name, ask, yes } in questions() {
         for (kind, payload) in results() {
-            let (mut desk, mut asked) = desk();
-            let before = waiting(&desk);
-            let mut call = ask(&mut desk);
+            let (mut test, mut asked) = test();
+            let before = waiting(&test);
+            let mut call = ask(&mut test);
             assert_eq!(call.outcome(), None, "{name} asks nobody");
-            asked.answer(&mut desk, |to, id| result(to, id, &payload));
+            asked.answer(&mut test, |to, id| result(to, id, &payload));
             let outcome = call.outcome().unwrap_or_else(|| panic!("{name}: {kind} ends nothing"));
             let is_yes = yes == ANY || yes.contains(&kind);
             assert_eq!(outcome.is_ok(), is_yes, "{name}: {kind}: {outcome:?}");
             assert!(!matches!(outcome, Err(CallError::Stopped | CallError::TimedOut)), "{name}: {kind}: {outcome:?}");
-            assert_eq!(waiting(&desk)[..6], before[..6], "{name}: {kind}");
+            assert_eq!(waiting(&test)[..6], before[..6], "{name}: {kind}");
         }
         for (kind, payload) in errors() {
-            let (mut desk, mut asked) = desk();
-            let before = waiting(&desk);
-            let mut call = ask(&mut desk);
-            asked.answer(&mut desk, |to, id| error(to, id, payload));
+            let (mut test, mut asked) = test();
+            let before = waiting(&test);
+            let mut call = ask(&mut test);
+            asked.answer(&mut test, |to, id| error(to, id, payload));
             let outcome = call.outcome().unwrap_or_else(|| panic!("{name}: {kind} ends nothing"));
             assert!(matches!(outcome, Err(CallError::Stanza(_))), "{name}: {kind}: {outcome:?}");
-            assert_eq!(waiting(&desk)[..6], before[..6], "{name}: {kind}");
+            assert_eq!(waiting(&test)[..6], before[..6], "{name}: {kind}");
         }
     }
 }
@@ -273,23 +273,23 @@ fn an_error_is_told_and_nonsense_believed_by_nobody() {
 #[test]
 fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
     for Question { name, ask, .. } in questions() {
-        let (mut desk, mut asked) = desk();
-        let before = waiting(&desk);
-        let mut call = ask(&mut desk);
-        let mut late = asked.news(&desk);
+        let (mut test, mut asked) = test();
+        let before = waiting(&test);
+        let mut call = ask(&mut test);
+        let mut late = asked.news(&test);
         for _ in 0..9 {
-            desk.wait(10);
-            late.extend(asked.news(&desk));
+            test.wait(10);
+            late.extend(asked.news(&test));
         }
         assert_eq!(call.outcome(), Some(Err(CallError::TimedOut)), "{name}");
-        assert_eq!(waiting(&desk)[..6], before[..6], "{name}");
-        let ignored = desk.session.ignored();
-        desk.forget();
+        assert_eq!(waiting(&test)[..6], before[..6], "{name}");
+        let ignored = test.session.ignored();
+        test.forget();
         for (to, id) in &late {
-            desk.hear_xml(&result(to.as_ref(), id, ""));
+            test.hear_xml(&result(to.as_ref(), id, ""));
         }
-        assert_eq!(desk.session.ignored() - ignored, late.len() as u64, "{name}: what came too late is not taken");
-        assert!(desk.lines().is_empty(), "{name}: and nothing comes of it");
+        assert_eq!(test.session.ignored() - ignored, late.len() as u64, "{name}: what came too late is not taken");
+        assert!(test.lines().is_empty(), "{name}: and nothing comes of it");
     }
 }
 
@@ -297,50 +297,50 @@ fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
 #[test]
 fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
     for Question { name, ask, .. } in questions() {
-        let (mut desk, mut asked) = desk();
-        let mut call = ask(&mut desk);
-        let [(to, id)] = &asked.news(&desk)[..] else { panic!("{name} asks more than one at once") };
-        let before = waiting(&desk);
-        let ignored = desk.session.ignored();
+        let (mut test, mut asked) = test();
+        let mut call = ask(&mut test);
+        let [(to, id)] = &asked.news(&test)[..] else { panic!("{name} asks more than one at once") };
+        let before = waiting(&test);
+        let ignored = test.session.ignored();
         let others = ["evil@example.net/x", "friend@example.net/y", "example.net", "romeo@example.org/bot"].map(jid);
         for other in &others {
-            desk.hear_xml(&result(Some(other), id, ""));
-            desk.hear_xml(&error(Some(other), id, errors()[0].1));
+            test.hear_xml(&result(Some(other), id, ""));
+            test.hear_xml(&error(Some(other), id, errors()[0].1));
         }
         assert_eq!(call.outcome(), None, "{name}");
-        assert_eq!(desk.session.ignored() - ignored, 2 * others.len() as u64, "{name}");
-        assert_eq!(waiting(&desk), before, "{name}");
+        assert_eq!(test.session.ignored() - ignored, 2 * others.len() as u64, "{name}");
+        assert_eq!(waiting(&test), before, "{name}");
         // Again, after it has ended.
-        desk.hear_xml(&error(to.as_ref(), id, errors()[0].1));
-        asked.answer(&mut desk, |to, id| error(to, id, errors()[0].1));
+        test.hear_xml(&error(to.as_ref(), id, errors()[0].1));
+        asked.answer(&mut test, |to, id| error(to, id, errors()[0].1));
         let outcome = call.outcome();
         assert!(matches!(outcome, Some(Err(CallError::Stanza(_)))), "{name}: {outcome:?}");
-        let ignored = desk.session.ignored();
-        desk.forget();
-        desk.hear_xml(&error(to.as_ref(), id, errors()[0].1));
-        desk.hear_xml(&result(to.as_ref(), id, ""));
-        assert_eq!((desk.session.ignored() - ignored, desk.lines().len()), (2, 0), "{name}");
+        let ignored = test.session.ignored();
+        test.forget();
+        test.hear_xml(&error(to.as_ref(), id, errors()[0].1));
+        test.hear_xml(&result(to.as_ref(), id, ""));
+        assert_eq!((test.session.ignored() - ignored, test.lines().len()), (2, 0), "{name}");
     }
 }
 
 /// Requests that are answered only by a presence or a message end in time, too.
 #[test]
 fn a_room_that_never_answers_lets_nobody_wait() {
-    let (mut desk, mut asked) = desk();
-    let before = waiting(&desk);
+    let (mut test, mut asked) = test();
+    let before = waiting(&test);
     let mut opened =
-        desk.ask(OpenRoom { by: InstanceId(1), jid: bare("mute@muc.example.org"), wish: RoomWish::default() });
-    let mut subject = desk.ask(SetSubject { jid: bare(ROOM), subject: "x".to_owned() });
+        test.ask(OpenRoom { by: InstanceId(1), jid: bare("mute@muc.example.org"), options: RoomOptions::default() });
+    let mut subject = test.ask(SetSubject { jid: bare(ROOM), subject: "x".to_owned() });
     let (answer, mut closed) = Answer::channel();
-    desk.wait(120);
-    asked.news(&desk);
-    desk.wait(120);
+    test.wait(120);
+    asked.news(&test);
+    test.wait(120);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
     assert_eq!(got(&mut subject).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.command(AnyCommand::with(CloseRoom { by: InstanceId(1), jid: bare(ROOM) }, answer));
-    desk.wait(120);
+    test.command(AnyCommand::with(CloseRoom { by: InstanceId(1), jid: bare(ROOM) }, answer));
+    test.wait(120);
     assert!(got(&mut closed).is_some(), "a room that says nothing is left all the same");
-    assert_eq!(waiting(&desk)[..6], before[..6]);
+    assert_eq!(waiting(&test)[..6], before[..6]);
 }
 
 /// Nonsense for every request that the account makes by itself.
@@ -350,20 +350,20 @@ fn an_account_begins_whatever_the_server_answers() {
     let answers = results.iter().map(|(kind, payload)| (*kind, payload.as_str(), true));
     let errors = errors().into_iter().map(|(kind, payload)| (kind, payload, false));
     for (kind, payload, is_result) in answers.chain(errors) {
-        let mut desk = Desk::new(Settings::default());
+        let mut test = TestSession::new(Settings::default());
         let mut asked = Asked(HashSet::new());
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        asked.answer(&mut desk, |to, id| if is_result { result(to, id, payload) } else { error(to, id, payload) });
-        desk.wait(60);
-        assert_eq!((desk.count("initialized"), desk.session.common.questions.len()), (1, 0), "{kind}");
+        test.run(Session::plugins_initialized);
+        test.bind();
+        asked.answer(&mut test, |to, id| if is_result { result(to, id, payload) } else { error(to, id, payload) });
+        test.wait(60);
+        assert_eq!((test.count("initialized"), test.session.common.iqs.len()), (1, 0), "{kind}");
     }
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
     for _ in 0..12 {
-        desk.wait(10);
+        test.wait(10);
     }
-    assert_eq!(desk.count("initialized"), 1, "no answer at all");
-    assert!(desk.session.common.questions.len() <= 1, "the roster is asked for again");
+    assert_eq!(test.count("initialized"), 1, "no answer at all");
+    assert!(test.session.common.iqs.len() <= 1, "the roster is asked for again");
 }

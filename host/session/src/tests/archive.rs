@@ -19,45 +19,45 @@ fn disco(category: &str, features: &[&str]) -> Disco {
 }
 
 /// Answers the last request for an address's information.
-fn says(desk: &mut Desk, who: &str, outcome: Result<Disco, Box<StanzaError>>) {
-    let id = desk.asked_of(who, |ask| matches!(ask, Ask::DiscoInfo { .. }));
-    desk.answer(Some(who), id, outcome.map(Body::Disco));
+fn says(test: &mut TestSession, who: &str, outcome: Result<Disco, Box<StanzaError>>) {
+    let id = test.asked_of(who, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    test.answer(Some(who), id, outcome.map(Body::Disco));
 }
 
-/// Returns a desk that is connected to an account with an archive.
-fn with_archive() -> Desk {
-    let mut desk = Desk::connected(Settings::default());
-    says(&mut desk, OWN, Ok(disco("account", &[MAM, "urn:xmpp:sid:0"])));
-    desk.forget();
-    desk
+/// Returns a test that is connected to an account with an archive.
+fn with_archive() -> TestSession {
+    let mut test = TestSession::connected(Settings::default());
+    says(&mut test, OWN, Ok(disco("account", &[MAM, "urn:xmpp:sid:0"])));
+    test.forget();
+    test
 }
 
-fn query(desk: &mut Desk, query: ArchiveQuery) -> Page {
-    query_as(desk, None, query)
+fn query(test: &mut TestSession, query: ArchiveQuery) -> Page {
+    query_as(test, None, query)
 }
 
-fn query_as(desk: &mut Desk, by: Option<InstanceId>, query: ArchiveQuery) -> Page {
-    desk.ask(QueryArchive { by, query })
+fn query_as(test: &mut TestSession, by: Option<InstanceId>, query: ArchiveQuery) -> Page {
+    test.ask(QueryArchive { by, query })
 }
 
 fn of(with: Option<&str>, max: u32, cursor: Cursor) -> ArchiveQuery {
     ArchiveQuery { with: with.map(jid), max, cursor, ..ArchiveQuery::default() }
 }
 
-fn asked_page(desk: &Desk) -> (Option<Jid>, String, ArchiveQuery) {
-    let asked = desk.sent.iter().rev().find_map(|stanza| match stanza {
+fn asked_page(test: &TestSession) -> (Option<Jid>, String, ArchiveQuery) {
+    let asked = test.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Ask { to, id, ask: Ask::Archive(query) } => Some((to.clone(), id.clone(), (**query).clone())),
         _ => None,
     });
     asked.expect("a page was asked for")
 }
 
-fn result(desk: &mut Desk, from: &str, queryid: &str, id: &str, inner: Message) {
-    heavy_result(desk, from, queryid, id, inner, 100);
+fn result(test: &mut TestSession, from: &str, queryid: &str, id: &str, inner: Message) {
+    heavy_result(test, from, queryid, id, inner, 100);
 }
 
-fn heavy_result(desk: &mut Desk, from: &str, queryid: &str, id: &str, inner: Message, weight: usize) {
-    desk.hear(Incoming::Archived(Box::new(ArchiveResult {
+fn heavy_result(test: &mut TestSession, from: &str, queryid: &str, id: &str, inner: Message, weight: usize) {
+    test.hear(Incoming::Archived(Box::new(ArchiveResult {
         from: jid(from),
         queryid: Some(queryid.to_owned()),
         id: id.to_owned(),
@@ -84,20 +84,20 @@ fn fin(complete: bool) -> Body {
 /// Events serviceDiscovered.
 #[test]
 fn an_archive_is_asked_once_the_account_said_that_it_has_one() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     for known in [false, true] {
-        let refused = got(&mut query(&mut desk, of(None, 5, Cursor::Start))).unwrap().unwrap_err();
+        let refused = got(&mut query(&mut test, of(None, 5, Cursor::Start))).unwrap().unwrap_err();
         let expected = "This server does not support XEP-0313, Message Archive Management";
         assert_eq!(refused, CallError::Unsupported(expected.to_owned()));
         if !known {
-            says(&mut desk, OWN, Ok(disco("account", &["urn:xmpp:ping"])));
+            says(&mut test, OWN, Ok(disco("account", &["urn:xmpp:ping"])));
         }
     }
-    let mut desk = Desk::connected(Settings::default());
-    says(&mut desk, "example.org", Ok(disco("server", &[MAM])));
-    assert!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).is_some(), "what the server can does not count");
-    says(&mut desk, OWN, Ok(disco("account", &[MAM, MAM])));
-    let told: Vec<_> = desk
+    let mut test = TestSession::connected(Settings::default());
+    says(&mut test, "example.org", Ok(disco("server", &[MAM])));
+    assert!(got(&mut query(&mut test, of(None, 5, Cursor::Start))).is_some(), "what the server can does not count");
+    says(&mut test, OWN, Ok(disco("account", &[MAM, MAM])));
+    let told: Vec<_> = test
         .events
         .iter()
         .filter_map(|event| match &event.payload {
@@ -106,28 +106,28 @@ fn an_archive_is_asked_once_the_account_said_that_it_has_one() {
         })
         .collect();
     assert_eq!(told, ["example.org", OWN], "once for each entity");
-    assert!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).is_none());
-    assert_eq!(asked_page(&desk).0, None, "the account is asked");
-    desk.bind();
-    assert!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).is_none(), "nobody tells a second time");
+    assert!(got(&mut query(&mut test, of(None, 5, Cursor::Start))).is_none());
+    assert_eq!(asked_page(&test).0, None, "the account is asked");
+    test.bind();
+    assert!(got(&mut query(&mut test, of(None, 5, Cursor::Start))).is_none(), "nobody tells a second time");
 }
 
 /// Rules archive-result.
 #[test]
 fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
-    let mut desk = with_archive();
-    let mut page = query(&mut desk, of(None, 5, Cursor::Start));
-    let (_, id, asked) = asked_page(&desk);
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(None, 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
     let queryid = asked.queryid;
     let forged =
         ["juliet@example.org", "evil.example", "bot@example.org/house", "bot@example.org/other", "example.org"];
     for from in forged {
-        result(&mut desk, from, &queryid, "forged", hello(ROMEO));
+        result(&mut test, from, &queryid, "forged", hello(ROMEO));
     }
     for wrong in ["", "guess", &id] {
-        result(&mut desk, OWN, wrong, "forged", hello(ROMEO));
+        result(&mut test, OWN, wrong, "forged", hello(ROMEO));
     }
-    desk.hear(Incoming::Archived(Box::new(ArchiveResult {
+    test.hear(Incoming::Archived(Box::new(ArchiveResult {
         from: jid(OWN),
         queryid: None,
         id: "forged".to_owned(),
@@ -136,57 +136,57 @@ fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
         author: None,
         weight: 0,
     })));
-    assert_eq!(desk.session.ignored(), 9);
-    result(&mut desk, OWN, &queryid, "1", hello(ROMEO));
-    desk.answer(None, id, Ok(fin(true)));
+    assert_eq!(test.session.ignored(), 9);
+    result(&mut test, OWN, &queryid, "1", hello(ROMEO));
+    test.answer(None, id, Ok(fin(true)));
     assert_eq!(ids(&got(&mut page).unwrap().unwrap()), ["1"]);
-    result(&mut desk, OWN, &queryid, "2", hello(ROMEO));
-    assert_eq!(desk.session.ignored(), 10, "it does not run any more");
-    assert!(desk.events.iter().all(|event| &*event.name != "message"), "no result is news");
+    result(&mut test, OWN, &queryid, "2", hello(ROMEO));
+    assert_eq!(test.session.ignored(), 10, "it does not run any more");
+    assert!(test.events.iter().all(|event| &*event.name != "message"), "no result is news");
 }
 
 /// Rows 37.
 #[test]
 fn a_room_is_asked_for_its_own_archive_whether_we_are_in_it_or_not() {
-    let mut desk = with_archive();
-    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    assert!(matches!(desk.sent.last(), Some(Outgoing::Ask { ask: Ask::DiscoInfo { .. }, .. })), "is it a room?");
-    let mut waits = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
-    let (to, id, asked) = asked_page(&desk);
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    assert!(matches!(test.sent.last(), Some(Outgoing::Ask { ask: Ask::DiscoInfo { .. }, .. })), "is it a room?");
+    let mut waits = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
+    let (to, id, asked) = asked_page(&test);
     assert_eq!((to, asked.with), (Some(jid(ROOM)), None));
     let queryid = asked.queryid;
     let groupchat = |from: &str| message(from, MessageKind::Groupchat, "hello");
-    result(&mut desk, OWN, &queryid, "forged", groupchat(&format!("{ROOM}/juliet")));
-    result(&mut desk, &format!("{ROOM}/mallory"), &queryid, "forged", groupchat(&format!("{ROOM}/juliet")));
-    result(&mut desk, ROOM, &queryid, "forged", groupchat("other@muc.example.org/juliet"));
-    result(&mut desk, ROOM, &queryid, "forged", hello(ROMEO));
-    assert_eq!(desk.session.ignored(), 4);
-    result(&mut desk, ROOM, &queryid, "1", groupchat(&format!("{ROOM}/juliet")));
-    desk.answer(Some(ROOM), id, Ok(fin(true)));
+    result(&mut test, OWN, &queryid, "forged", groupchat(&format!("{ROOM}/juliet")));
+    result(&mut test, &format!("{ROOM}/mallory"), &queryid, "forged", groupchat(&format!("{ROOM}/juliet")));
+    result(&mut test, ROOM, &queryid, "forged", groupchat("other@muc.example.org/juliet"));
+    result(&mut test, ROOM, &queryid, "forged", hello(ROMEO));
+    assert_eq!(test.session.ignored(), 4);
+    result(&mut test, ROOM, &queryid, "1", groupchat(&format!("{ROOM}/juliet")));
+    test.answer(Some(ROOM), id, Ok(fin(true)));
     let mut done: Vec<_> = [&mut page, &mut waits].into_iter().filter_map(got).collect();
     let page = done.pop().unwrap().unwrap();
     assert!(done.is_empty(), "the other one was asked, too");
     assert_eq!((ids(&page), page.of_room), (vec!["1"], true));
 
-    let mut desk = with_archive();
-    desk.in_room();
-    let _page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    says(&mut desk, ROOM, Ok(disco("other", &[MAM])));
-    assert_eq!(asked_page(&desk).0, Some(jid(ROOM)), "we know that it is one");
+    let mut test = with_archive();
+    test.in_room();
+    let _page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    says(&mut test, ROOM, Ok(disco("other", &[MAM])));
+    assert_eq!(asked_page(&test).0, Some(jid(ROOM)), "we know that it is one");
 }
 
 /// Rows 37. Another client of the account is in the room, or was.
 #[test]
 fn what_was_said_with_an_occupant_alone_is_a_conversation_of_its_own() {
-    let mut desk = with_archive();
+    let mut test = with_archive();
     let juliet = format!("{ROOM}/juliet");
-    let mut page = query(&mut desk, of(Some(juliet.as_str()), 5, Cursor::Start));
-    let (_, id, asked) = asked_page(&desk);
+    let mut page = query(&mut test, of(Some(juliet.as_str()), 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
     let sent = Message { own: true, to: jid(&juliet), chat: jid(ROOM), of_occupant: true, ..hello(OWN) };
-    result(&mut desk, OWN, &asked.queryid, "1", sent);
-    result(&mut desk, OWN, &asked.queryid, "2", Message { of_occupant: true, ..hello(&juliet) });
-    desk.answer(None, id, Ok(fin(true)));
+    result(&mut test, OWN, &asked.queryid, "1", sent);
+    result(&mut test, OWN, &asked.queryid, "2", Message { of_occupant: true, ..hello(&juliet) });
+    test.answer(None, id, Ok(fin(true)));
     let page = got(&mut page).unwrap().unwrap();
     assert_eq!(ids(&page), ["1", "2"]);
     assert!(page.messages.iter().all(|one| one.message.chat == jid(&juliet)), "{:?}", page.messages);
@@ -194,31 +194,31 @@ fn what_was_said_with_an_occupant_alone_is_a_conversation_of_its_own() {
 
 #[test]
 fn a_room_without_an_archive_says_so_and_whoever_is_no_room_is_in_the_own_archive() {
-    let mut desk = with_archive();
-    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    says(&mut desk, ROOM, Ok(disco("conference", &[])));
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    says(&mut test, ROOM, Ok(disco("conference", &[])));
     assert!(matches!(got(&mut page), Some(Err(CallError::Unsupported(_)))));
     assert!(matches!(
-        got(&mut query(&mut desk, of(Some(ROOM), 5, Cursor::Start))),
+        got(&mut query(&mut test, of(Some(ROOM), 5, Cursor::Start))),
         Some(Err(CallError::Unsupported(_)))
     ));
     let stranger = "stranger@example.net";
     for outcome in [Ok(disco("account", &[MAM])), Err(stanza_error("service-unavailable"))] {
-        let mut desk = with_archive();
-        let _page = query(&mut desk, of(Some(stranger), 5, Cursor::Start));
-        says(&mut desk, stranger, outcome);
-        let (to, _, asked) = asked_page(&desk);
+        let mut test = with_archive();
+        let _page = query(&mut test, of(Some(stranger), 5, Cursor::Start));
+        says(&mut test, stranger, outcome);
+        let (to, _, asked) = asked_page(&test);
         assert_eq!((to, asked.with), (None, Some(jid(stranger))));
     }
     // Contacts, the own domain and occupants need no request.
     for with in [ROMEO, "else@example.org", "room@muc.example.org/juliet", OWN] {
-        let _page = query(&mut desk, of(Some(with), 5, Cursor::Start));
-        assert_eq!(asked_page(&desk).2.with, Some(jid(with)), "{with}");
+        let _page = query(&mut test, of(Some(with), 5, Cursor::Start));
+        assert_eq!(asked_page(&test).2.with, Some(jid(with)), "{with}");
     }
-    let mut page = query(&mut desk, of(Some("late@example.net"), 5, Cursor::Start));
-    desk.wait(10);
-    assert_eq!(asked_page(&desk).2.with, Some(jid("late@example.net")), "nobody waits for ever");
-    desk.wait(20);
+    let mut page = query(&mut test, of(Some("late@example.net"), 5, Cursor::Start));
+    test.wait(10);
+    assert_eq!(asked_page(&test).2.with, Some(jid("late@example.net")), "nobody waits for ever");
+    test.wait(20);
     assert_eq!(got(&mut page).unwrap().unwrap_err(), CallError::TimedOut);
 }
 
@@ -226,17 +226,17 @@ fn a_room_without_an_archive_says_so_and_whoever_is_no_room_is_in_the_own_archiv
 /// A server that returns more than requested would show what the plugin may not see.
 #[test]
 fn what_was_said_with_others_is_not_shown() {
-    let mut desk = with_archive();
-    let mut page = query(&mut desk, of(Some(ROMEO), 5, Cursor::Start));
-    let (_, id, asked) = asked_page(&desk);
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(Some(ROMEO), 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
     let own = |to: &str| Message { own: true, to: jid(to), ..message(OWN, MessageKind::Chat, "hello") };
-    result(&mut desk, OWN, &asked.queryid, "1", hello("romeo@example.org/orchard"));
-    result(&mut desk, OWN, &asked.queryid, "x", hello("juliet@example.org"));
-    result(&mut desk, OWN, &asked.queryid, "2", own(ROMEO));
-    result(&mut desk, OWN, &asked.queryid, "y", own("juliet@example.org"));
-    desk.answer(None, id, Ok(fin(true)));
+    result(&mut test, OWN, &asked.queryid, "1", hello("romeo@example.org/orchard"));
+    result(&mut test, OWN, &asked.queryid, "x", hello("juliet@example.org"));
+    result(&mut test, OWN, &asked.queryid, "2", own(ROMEO));
+    result(&mut test, OWN, &asked.queryid, "y", own("juliet@example.org"));
+    test.answer(None, id, Ok(fin(true)));
     assert_eq!(ids(&got(&mut page).unwrap().unwrap()), ["1", "2"]);
-    assert_eq!(desk.session.ignored(), 2);
+    assert_eq!(test.session.ignored(), 2);
 }
 
 #[test]
@@ -244,15 +244,15 @@ fn a_page_has_as_many_messages_as_were_asked_for_whatever_the_server_sends() {
     for (cursor, expected) in
         [(Cursor::Start, ["0", "1", "2"]), (Cursor::Before(String::new()), ["9997", "9998", "9999"])]
     {
-        let mut desk = with_archive();
-        let mut page = query(&mut desk, of(None, 3, cursor));
-        let (_, id, asked) = asked_page(&desk);
+        let mut test = with_archive();
+        let mut page = query(&mut test, of(None, 3, cursor));
+        let (_, id, asked) = asked_page(&test);
         for number in 0..10_000 {
-            result(&mut desk, OWN, &asked.queryid, &number.to_string(), hello(ROMEO));
+            result(&mut test, OWN, &asked.queryid, &number.to_string(), hello(ROMEO));
         }
         let said =
             ArchiveFin { complete: true, first: Some("0".into()), last: Some("9999".into()), ..ArchiveFin::default() };
-        desk.answer(None, id, Ok(Body::ArchiveFin(said)));
+        test.answer(None, id, Ok(Body::ArchiveFin(said)));
         let page = got(&mut page).unwrap().unwrap();
         assert_eq!(ids(&page), expected);
         let ends = (page.fin.first.as_deref(), page.fin.last.as_deref());
@@ -263,13 +263,13 @@ fn a_page_has_as_many_messages_as_were_asked_for_whatever_the_server_sends() {
 
 #[test]
 fn a_page_is_bounded_in_bytes_too_and_always_goes_on() {
-    let mut desk = with_archive();
-    let mut page = query(&mut desk, of(None, 50, Cursor::Start));
-    let (_, id, asked) = asked_page(&desk);
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(None, 50, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
     for number in 0..3 {
-        heavy_result(&mut desk, OWN, &asked.queryid, &number.to_string(), hello(ROMEO), MAX_WEIGHT);
+        heavy_result(&mut test, OWN, &asked.queryid, &number.to_string(), hello(ROMEO), MAX_WEIGHT);
     }
-    desk.answer(None, id, Ok(fin(true)));
+    test.answer(None, id, Ok(fin(true)));
     let page = got(&mut page).unwrap().unwrap();
     assert_eq!((ids(&page), page.fin.complete), (vec!["0"], false));
 }
@@ -277,12 +277,12 @@ fn a_page_is_bounded_in_bytes_too_and_always_goes_on() {
 /// Rows 41, 42 and 48.
 #[test]
 fn what_the_archive_refuses_is_told_as_what_it_is() {
-    let mut desk = with_archive();
+    let mut test = with_archive();
     let mut refused = |cursor: Cursor, condition: &str| {
-        let mut page = query(&mut desk, of(None, 5, cursor));
-        let id = asked_page(&desk).1;
+        let mut page = query(&mut test, of(None, 5, cursor));
+        let id = asked_page(&test).1;
         let kind = if condition == "not-acceptable" { "modify" } else { "cancel" };
-        desk.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
+        test.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
         got(&mut page).unwrap().unwrap_err()
     };
     let after = Cursor::After("gone".to_owned());
@@ -294,11 +294,11 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
     assert!(matches!(refused(Cursor::Start, "item-not-found"), CallError::Stanza(_)));
     assert!(matches!(refused(Cursor::Index(9), "feature-not-implemented"), CallError::Unsupported(_)));
     // A room sends this to anyone who is not in it, whatever the request is.
-    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::After("gone".to_owned())));
-    says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
-    let id = asked_page(&desk).1;
+    let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::After("gone".to_owned())));
+    says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
+    let id = asked_page(&test).1;
     let kind = "modify".to_owned();
-    desk.answer(Some(ROOM), id, Err(Box::new(StanzaError { kind, ..*stanza_error("not-acceptable") })));
+    test.answer(Some(ROOM), id, Err(Box::new(StanzaError { kind, ..*stanza_error("not-acceptable") })));
     assert!(matches!(got(&mut page), Some(Err(CallError::Stanza(_)))));
 }
 
@@ -306,11 +306,11 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
 #[test]
 fn a_server_that_ignores_the_index_cannot_begin_at_one() {
     for (index, is_right) in [(Some(9), true), (Some(0), false), (None, false)] {
-        let mut desk = with_archive();
-        let mut page = query(&mut desk, of(None, 5, Cursor::Index(9)));
-        let (_, id, asked) = asked_page(&desk);
-        result(&mut desk, OWN, &asked.queryid, "1", hello(ROMEO));
-        desk.answer(None, id, Ok(Body::ArchiveFin(ArchiveFin { index, ..ArchiveFin::default() })));
+        let mut test = with_archive();
+        let mut page = query(&mut test, of(None, 5, Cursor::Index(9)));
+        let (_, id, asked) = asked_page(&test);
+        result(&mut test, OWN, &asked.queryid, "1", hello(ROMEO));
+        test.answer(None, id, Ok(Body::ArchiveFin(ArchiveFin { index, ..ArchiveFin::default() })));
         assert_eq!(got(&mut page).unwrap().is_ok(), is_right, "{index:?}");
     }
 }
@@ -318,122 +318,122 @@ fn a_server_that_ignores_the_index_cannot_begin_at_one() {
 /// Settings `message_archiving_timeout`.
 #[test]
 fn a_page_ends_with_its_answer_in_time_or_with_the_stream() {
-    let mut desk = Desk::connected(settings(&[("message_archiving_timeout", 5_000.into())]));
-    says(&mut desk, OWN, Ok(disco("account", &[MAM])));
-    let mut page = query(&mut desk, of(None, 5, Cursor::Start));
-    let (_, id, asked) = asked_page(&desk);
-    result(&mut desk, OWN, &asked.queryid, "1", hello(ROMEO));
-    desk.wait(4);
+    let mut test = TestSession::connected(settings(&[("message_archiving_timeout", 5_000.into())]));
+    says(&mut test, OWN, Ok(disco("account", &[MAM])));
+    let mut page = query(&mut test, of(None, 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
+    result(&mut test, OWN, &asked.queryid, "1", hello(ROMEO));
+    test.wait(4);
     assert!(got(&mut page).is_none());
-    desk.wait(1);
+    test.wait(1);
     assert_eq!(got(&mut page).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.answer(None, id, Ok(fin(true)));
+    test.answer(None, id, Ok(fin(true)));
     for odd in [Body::Empty, Body::Other] {
-        let mut page = query(&mut desk, of(None, 5, Cursor::Start));
-        let id = asked_page(&desk).1;
-        desk.answer(None, id, Ok(odd));
+        let mut page = query(&mut test, of(None, 5, Cursor::Start));
+        let id = asked_page(&test).1;
+        test.answer(None, id, Ok(odd));
         assert!(matches!(got(&mut page).unwrap().unwrap_err(), CallError::Other(_)));
     }
-    let mut page = query(&mut desk, of(None, 5, Cursor::Start));
-    let mut waits = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    desk.run(Session::suspended);
+    let mut page = query(&mut test, of(None, 5, Cursor::Start));
+    let mut waits = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    test.run(Session::suspended);
     assert!(got(&mut page).is_none(), "it may be resumed");
-    desk.bind();
+    test.bind();
     for page in [&mut page, &mut waits] {
         assert_eq!(got(page).unwrap().unwrap_err(), CallError::Offline);
     }
-    assert_eq!(desk.session.features.archives.len(), 0);
-    desk.run(|session, now, effects| session.lost("gone", now, effects));
-    assert_eq!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).unwrap().unwrap_err(), CallError::Offline);
+    assert_eq!(test.session.features.archives.len(), 0);
+    test.run(|session, now, effects| session.lost("gone", now, effects));
+    assert_eq!(got(&mut query(&mut test, of(None, 5, Cursor::Start))).unwrap().unwrap_err(), CallError::Offline);
 }
 
 /// Rows 37, 115.
 /// Events serviceDiscovered.
 #[test]
 fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
-    let mut desk = with_archive();
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    let mut told = desk.ask(Discover { entity: jid(ROOM) });
-    let questions = |desk: &Desk| {
+    let mut test = with_archive();
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    let mut told = test.ask(Discover { entity: jid(ROOM) });
+    let questions = |test: &TestSession| {
         let of_room = |stanza: &&Outgoing| matches!(stanza, Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } if *to == jid(ROOM));
-        desk.sent.iter().filter(of_room).count()
+        test.sent.iter().filter(of_room).count()
     };
-    assert_eq!(questions(&desk), 1);
+    assert_eq!(questions(&test), 1);
     assert!(got(&mut page).is_none() && got(&mut told).is_none());
-    says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
+    says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
     assert!(got(&mut told).unwrap().is_ok());
-    assert_eq!(asked_page(&desk).0, Some(jid(ROOM)), "the query goes on to the room");
-    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].about.features, [MAM]);
-    assert_eq!(desk.count("serviceDiscovered"), 1);
-    desk.wait(600);
-    let _page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    let mut told = desk.ask(Discover { entity: jid(ROOM) });
+    assert_eq!(asked_page(&test).0, Some(jid(ROOM)), "the query goes on to the room");
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].about.features, [MAM]);
+    assert_eq!(test.count("serviceDiscovered"), 1);
+    test.wait(600);
+    let _page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    let mut told = test.ask(Discover { entity: jid(ROOM) });
     assert!(got(&mut told).unwrap().is_ok());
-    assert_eq!(questions(&desk), 1, "what it said counts for an hour");
-    desk.message(Message { body: None, room_status: vec![104], ..message(ROOM, MessageKind::Groupchat, "") });
-    assert_eq!(questions(&desk), 2, "something about it changed");
-    says(&mut desk, ROOM, Ok(disco("conference", &[])));
-    let refused = got(&mut query(&mut desk, of(Some(ROOM), 5, Cursor::Start)));
+    assert_eq!(questions(&test), 1, "what it said counts for an hour");
+    test.message(Message { body: None, room_status: vec![104], ..message(ROOM, MessageKind::Groupchat, "") });
+    assert_eq!(questions(&test), 2, "something about it changed");
+    says(&mut test, ROOM, Ok(disco("conference", &[])));
+    let refused = got(&mut query(&mut test, of(Some(ROOM), 5, Cursor::Start)));
     assert!(matches!(refused, Some(Err(CallError::Unsupported(_)))), "{refused:?}");
 }
 
 #[test]
 fn queries_and_entities_are_bounded_and_nothing_is_left_of_who_is_gone() {
-    let mut desk = with_archive();
-    let open: Vec<_> = (0..MAX_RUNNING).map(|_| query(&mut desk, of(None, 5, Cursor::Start))).collect();
-    let refused = got(&mut query(&mut desk, of(None, 5, Cursor::Start)));
+    let mut test = with_archive();
+    let open: Vec<_> = (0..MAX_RUNNING).map(|_| query(&mut test, of(None, 5, Cursor::Start))).collect();
+    let refused = got(&mut query(&mut test, of(None, 5, Cursor::Start)));
     assert!(matches!(refused, Some(Err(CallError::OverLimit(_)))));
     drop(open);
-    let mut page = query(&mut desk, of(None, 5, Cursor::Start));
+    let mut page = query(&mut test, of(None, 5, Cursor::Start));
     assert!(got(&mut page).is_none());
     let strangers: Vec<_> =
-        (0..=MAX_ASKED).map(|n| query(&mut desk, of(Some(&format!("s{n}@example.net")), 5, Cursor::Start))).collect();
-    assert_eq!(desk.session.features.archives.len(), MAX_ASKED + 1, "and the page before");
+        (0..=MAX_ASKED).map(|n| query(&mut test, of(Some(&format!("s{n}@example.net")), 5, Cursor::Start))).collect();
+    assert_eq!(test.session.features.archives.len(), MAX_ASKED + 1, "and the page before");
     drop((page, strangers));
-    desk.run(|session, _, effects| session.instance_gone(InstanceId::next(), effects));
-    assert_eq!(desk.session.features.archives.len(), 0);
+    test.run(|session, _, effects| session.instance_gone(InstanceId::next(), effects));
+    assert_eq!(test.session.features.archives.len(), 0);
 }
 
 #[test]
 fn so_many_pages_are_asked_for_by_a_plugin_and_take_no_place_of_another_one() {
-    fn ask(desk: &mut Desk, by: u64, with: Option<usize>) -> Page {
+    fn ask(test: &mut TestSession, by: u64, with: Option<usize>) -> Page {
         let with = with.map(|number| format!("s{number}@example.net"));
-        query_as(desk, Some(InstanceId(by)), of(with.as_deref(), 5, Cursor::Start))
+        query_as(test, Some(InstanceId(by)), of(with.as_deref(), 5, Cursor::Start))
     }
-    let mut desk = with_archive();
-    let open: Vec<_> = (0..MAX_OWN).map(|_| ask(&mut desk, 1, None)).collect();
-    assert!(matches!(got(&mut ask(&mut desk, 1, None)), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut ask(&mut desk, 2, None)).is_none(), "a neighbour asks all the same");
+    let mut test = with_archive();
+    let open: Vec<_> = (0..MAX_OWN).map(|_| ask(&mut test, 1, None)).collect();
+    assert!(matches!(got(&mut ask(&mut test, 1, None)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut ask(&mut test, 2, None)).is_none(), "a neighbour asks all the same");
     drop(open);
-    assert!(got(&mut ask(&mut desk, 1, None)).is_none(), "those that were given up make room");
+    assert!(got(&mut ask(&mut test, 1, None)).is_none(), "those that were given up make room");
     // Abandoning calls does not let it ask an unlimited number of strangers whether they are rooms.
     for number in 0..MAX_OWN {
-        assert!(got(&mut ask(&mut desk, 1, Some(number))).is_none());
+        assert!(got(&mut ask(&mut test, 1, Some(number))).is_none());
     }
-    assert!(matches!(got(&mut ask(&mut desk, 1, Some(MAX_OWN))), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut ask(&mut desk, 2, Some(MAX_OWN))).is_none(), "a neighbour has one asked all the same");
-    desk.wait(10);
-    assert!(got(&mut ask(&mut desk, 1, Some(MAX_OWN))).is_none(), "none of them has said anything");
+    assert!(matches!(got(&mut ask(&mut test, 1, Some(MAX_OWN))), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut ask(&mut test, 2, Some(MAX_OWN))).is_none(), "a neighbour has one asked all the same");
+    test.wait(10);
+    assert!(got(&mut ask(&mut test, 1, Some(MAX_OWN))).is_none(), "none of them has said anything");
 }
 
 /// Rows 41.
 /// Ids that came from the archive need no check that it knows them.
 #[test]
 fn ids_that_came_are_known() {
-    let mut desk = with_archive();
-    let known = |desk: &mut Desk, id: &str| {
-        let mut page = query(desk, of(None, 5, Cursor::After(id.to_owned())));
-        let (_, question, asked) = asked_page(desk);
-        result(desk, OWN, &asked.queryid, "next", hello(ROMEO));
-        desk.answer(None, question, Ok(fin(true)));
+    let mut test = with_archive();
+    let known = |test: &mut TestSession, id: &str| {
+        let mut page = query(test, of(None, 5, Cursor::After(id.to_owned())));
+        let (_, question, asked) = asked_page(test);
+        result(test, OWN, &asked.queryid, "next", hello(ROMEO));
+        test.answer(None, question, Ok(fin(true)));
         got(&mut page).unwrap().unwrap().cursor_known
     };
-    assert!(!known(&mut desk, "live"));
-    assert!(known(&mut desk, "next"));
-    desk.message(Message { stanza_id: Some("live".to_owned()), ..message(ROMEO, MessageKind::Chat, "hi") });
-    assert!(known(&mut desk, "live"));
+    assert!(!known(&mut test, "live"));
+    assert!(known(&mut test, "next"));
+    test.message(Message { stanza_id: Some("live".to_owned()), ..message(ROMEO, MessageKind::Chat, "hi") });
+    assert!(known(&mut test, "live"));
 }
 
 /// Settings `message_archiving`.
@@ -444,18 +444,18 @@ fn the_archive_keeps_what_the_setting_says_where_it_lets_us_choose() {
         always: vec![jid(ROMEO)],
         never: vec![jid("juliet@example.org")],
     };
-    let asked = |desk: &Desk| {
-        desk.sent.iter().any(|stanza| matches!(stanza, Outgoing::Ask { ask: Ask::ArchivePreferences, .. }))
+    let asked = |test: &TestSession| {
+        test.sent.iter().any(|stanza| matches!(stanza, Outgoing::Ask { ask: Ask::ArchivePreferences, .. }))
     };
-    let mut desk = Desk::connected(Settings::default());
-    says(&mut desk, OWN, Ok(disco("account", &[MAM])));
-    assert!(!asked(&desk), "the server's own choice stands");
+    let mut test = TestSession::connected(Settings::default());
+    says(&mut test, OWN, Ok(disco("account", &[MAM])));
+    assert!(!asked(&test), "the server's own choice stands");
     for (wanted, is, changes) in [("never", "always", true), ("roster", "roster", false), ("always", "", true)] {
-        let mut desk = Desk::connected(settings(&[("message_archiving", wanted.into())]));
-        says(&mut desk, OWN, Ok(disco("account", &[MAM])));
-        let id = desk.asked(|ask| matches!(ask, Ask::ArchivePreferences));
-        desk.answer(None, id, Ok(Body::ArchivePreferences(kept(is))));
-        let changed = desk.sent.iter().find_map(|stanza| match stanza {
+        let mut test = TestSession::connected(settings(&[("message_archiving", wanted.into())]));
+        says(&mut test, OWN, Ok(disco("account", &[MAM])));
+        let id = test.asked(|ask| matches!(ask, Ask::ArchivePreferences));
+        test.answer(None, id, Ok(Body::ArchivePreferences(kept(is))));
+        let changed = test.sent.iter().find_map(|stanza| match stanza {
             Outgoing::Ask { ask: Ask::SetArchivePreferences(preferences), .. } => Some(preferences.clone()),
             _ => None,
         });
@@ -466,40 +466,40 @@ fn the_archive_keeps_what_the_setting_says_where_it_lets_us_choose() {
 /// Row 37.
 #[test]
 fn a_room_that_its_service_does_not_know_is_an_error_and_no_empty_page() {
-    let mut desk = with_archive();
+    let mut test = with_archive();
     let service = |kind: &str| {
         let mut service = disco("conference", &["http://jabber.org/protocol/muc"]);
         kind.clone_into(&mut service.identities[0].kind);
         service
     };
-    let ask = |desk: &mut Desk, who: &str, condition: &str| {
-        let mut page = query(desk, of(Some(who), 5, Cursor::Start));
-        says(desk, who, Err(stanza_error(condition)));
+    let ask = |test: &mut TestSession, who: &str, condition: &str| {
+        let mut page = query(test, of(Some(who), 5, Cursor::Start));
+        says(test, who, Err(stanza_error(condition)));
         got(&mut page).map(Result::unwrap_err)
     };
     assert_eq!(
-        ask(&mut desk, "first@muc.example.org", "item-not-found"),
+        ask(&mut test, "first@muc.example.org", "item-not-found"),
         None,
         "whose service is unknown may be a person"
     );
     for (domain, kind) in [("muc.example.org", "text"), ("irc.example.org", "irc")] {
-        let _known = desk.ask(Discover { entity: jid(domain) });
-        says(&mut desk, domain, Ok(service(kind)));
+        let _known = test.ask(Discover { entity: jid(domain) });
+        says(&mut test, domain, Ok(service(kind)));
     }
     let unknown = CallError::Stanza(stanza_error("item-not-found"));
-    assert_eq!(ask(&mut desk, "nosuch@muc.example.org", "item-not-found"), Some(unknown));
-    assert_eq!(ask(&mut desk, "hidden@muc.example.org", "forbidden"), None, "it says nothing to strangers");
-    assert_eq!(ask(&mut desk, "nick@irc.example.org", "item-not-found"), None, "a gateway has people as well");
+    assert_eq!(ask(&mut test, "nosuch@muc.example.org", "item-not-found"), Some(unknown));
+    assert_eq!(ask(&mut test, "hidden@muc.example.org", "forbidden"), None, "it says nothing to strangers");
+    assert_eq!(ask(&mut test, "nick@irc.example.org", "item-not-found"), None, "a gateway has people as well");
 }
 
 #[test]
 fn the_archive_may_be_asked_on_each_stream_once_it_is_known_and_messages_may_come() {
-    let mut desk = Desk::connected(Settings::default());
-    assert_eq!(desk.session.snapshot().archive, None, "it has not said what it can do");
-    says(&mut desk, OWN, Ok(disco("account", &[MAM])));
-    assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
-    desk.bind();
-    assert_eq!(desk.session.snapshot().archive, None, "it is another stream");
+    let mut test = TestSession::connected(Settings::default());
+    assert_eq!(test.session.snapshot().archive, None, "it has not said what it can do");
+    says(&mut test, OWN, Ok(disco("account", &[MAM])));
+    assert_eq!(test.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
+    test.bind();
+    assert_eq!(test.session.snapshot().archive, None, "it is another stream");
 }
 
 /// For example, while a server starts.
@@ -509,46 +509,46 @@ fn an_account_that_cannot_say_now_what_it_can_do_is_asked_again_and_one_that_wil
     let busy =
         |kind: &str, condition: &str| Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) });
     for failure in [None, Some(busy("wait", "resource-constraint")), Some(busy("cancel", "internal-server-error"))] {
-        let mut desk = Desk::connected(Settings::default());
+        let mut test = TestSession::connected(Settings::default());
         match failure {
-            None => desk.wait(31),
-            Some(error) => says(&mut desk, OWN, Err(error)),
+            None => test.wait(31),
+            Some(error) => says(&mut test, OWN, Err(error)),
         }
-        assert_eq!(desk.session.snapshot().archive, None, "it has said nothing");
-        desk.forget();
-        desk.wait(61);
-        assert_eq!(desk.lines().iter().filter(|line| *line == ask).count(), 1);
-        says(&mut desk, OWN, Ok(disco("account", &[MAM])));
-        assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
+        assert_eq!(test.session.snapshot().archive, None, "it has said nothing");
+        test.forget();
+        test.wait(61);
+        assert_eq!(test.lines().iter().filter(|line| *line == ask).count(), 1);
+        says(&mut test, OWN, Ok(disco("account", &[MAM])));
+        assert_eq!(test.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
     }
-    let mut desk = Desk::connected(Settings::default());
-    says(&mut desk, OWN, Err(busy("cancel", "service-unavailable")));
-    assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: false }));
-    desk.forget();
-    desk.wait(61);
-    assert!(!desk.lines().iter().any(|line| line == ask));
+    let mut test = TestSession::connected(Settings::default());
+    says(&mut test, OWN, Err(busy("cancel", "service-unavailable")));
+    assert_eq!(test.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: false }));
+    test.forget();
+    test.wait(61);
+    assert!(!test.lines().iter().any(|line| line == ask));
 }
 
 #[test]
 fn a_room_says_each_time_that_it_is_entered_whether_it_has_an_archive_whose_ids_its_messages_carry() {
-    let stands = |desk: &Desk| {
-        let snapshot = desk.session.snapshot();
+    let stands = |test: &TestSession| {
+        let snapshot = test.session.snapshot();
         let room = snapshot.rooms.values().next().unwrap();
         (room.entered, room.archived, snapshot.rooms_told)
     };
     for (features, expected) in [(&[MAM, "urn:xmpp:sid:0"][..], true), (&[MAM], false), (&["urn:xmpp:sid:0"], false)] {
-        let mut desk = with_archive();
-        desk.in_room();
-        assert_eq!(stands(&desk), (1, None, 0), "it has said nothing");
+        let mut test = with_archive();
+        test.in_room();
+        assert_eq!(stands(&test), (1, None, 0), "it has said nothing");
         // A room that fails temporarily is asked again.
-        desk.wait(31);
-        assert_eq!(stands(&desk), (1, None, 0));
-        desk.forget();
-        desk.wait(5 * 60);
-        assert_eq!(desk.lines().iter().filter(|line| *line == &format!("> ask disco of {ROOM}")).count(), 1);
-        says(&mut desk, ROOM, Ok(disco("conference", features)));
-        assert_eq!(stands(&desk), (1, Some(expected), 1));
-        desk.bind();
-        assert_eq!(stands(&desk).1, None, "it is another stream");
+        test.wait(31);
+        assert_eq!(stands(&test), (1, None, 0));
+        test.forget();
+        test.wait(5 * 60);
+        assert_eq!(test.lines().iter().filter(|line| *line == &format!("> ask disco of {ROOM}")).count(), 1);
+        says(&mut test, ROOM, Ok(disco("conference", features)));
+        assert_eq!(stands(&test), (1, Some(expected), 1));
+        test.bind();
+        assert_eq!(stands(&test).1, None, "it is another stream");
     }
 }

@@ -29,20 +29,20 @@ const AFTER_ROSTER: [&str; 9] = [
 
 #[test]
 fn events_come_in_the_order_of_the_api() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    assert_eq!(desk.lines(), ["pluginsInitialized", "connectionInitialized"]);
-    assert!(!desk.session.snapshot().connected);
-    desk.bind();
-    assert_eq!(desk.lines(), BEFORE_ROSTER);
-    assert!(desk.session.snapshot().connected);
-    assert_eq!(desk.session.snapshot().jid, jid("bot@example.org/house"));
-    assert!(desk.session.snapshot().contacts.is_none());
-    desk.roster(vec![item(ROMEO, "both")]);
-    let lines = desk.lines();
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    assert_eq!(test.lines(), ["pluginsInitialized", "connectionInitialized"]);
+    assert!(!test.session.snapshot().connected);
+    test.bind();
+    assert_eq!(test.lines(), BEFORE_ROSTER);
+    assert!(test.session.snapshot().connected);
+    assert_eq!(test.session.snapshot().jid, jid("bot@example.org/house"));
+    assert!(test.session.snapshot().contacts.is_none());
+    test.roster(vec![item(ROMEO, "both")]);
+    let lines = test.lines();
     assert_eq!(lines[..3], ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
     assert_eq!(lines[3..], AFTER_ROSTER);
-    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
+    assert_eq!(test.session.snapshot().contacts.unwrap().len(), 1);
 }
 
 /// Row 31: a plugin that waits for it must not be told that the server lacks a feature that it has.
@@ -50,46 +50,46 @@ fn events_come_in_the_order_of_the_api() {
 fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed() {
     let rest = ["discoInitialized", "rosterInitialized", "> ask roster"];
     let begun = || {
-        let mut desk = Desk::new(Settings::default());
-        desk.run(Session::plugins_initialized);
-        desk.bind_alone();
-        assert_eq!(desk.lines()[2..], BEFORE_ROSTER[..5]);
-        desk
+        let mut test = TestSession::new(Settings::default());
+        test.run(Session::plugins_initialized);
+        test.bind_alone();
+        assert_eq!(test.lines()[2..], BEFORE_ROSTER[..5]);
+        test
     };
-    let answer = |desk: &mut Desk, entity: &str, features: &[&str]| {
-        let id = desk.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    let answer = |test: &mut TestSession, entity: &str, features: &[&str]| {
+        let id = test.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
         let features = features.iter().map(|var| (*var).to_owned()).collect();
         let disco = types::Disco { features, ..types::Disco::default() };
-        desk.answer(Some(entity), id, Ok(Body::Disco(disco)));
+        test.answer(Some(entity), id, Ok(Body::Disco(disco)));
     };
     for (first, second) in [("example.org", "bot@example.org"), ("bot@example.org", "example.org")] {
-        let mut desk = begun();
-        let mut waiting = desk.wait_until("discoInitialized");
-        answer(&mut desk, first, &[]);
-        assert!(desk.lines().is_empty() && got(&mut waiting).is_none(), "{second} has not answered");
-        answer(&mut desk, second, &[types::MAM]);
-        assert_eq!(desk.lines(), [&["serviceDiscovered"][..], &rest].concat());
+        let mut test = begun();
+        let mut waiting = test.wait_until("discoInitialized");
+        answer(&mut test, first, &[]);
+        assert!(test.lines().is_empty() && got(&mut waiting).is_none(), "{second} has not answered");
+        answer(&mut test, second, &[types::MAM]);
+        assert_eq!(test.lines(), [&["serviceDiscovered"][..], &rest].concat());
         assert!(got(&mut waiting).unwrap().is_ok());
-        assert_eq!(desk.session.has_archive(), second == "bot@example.org");
+        assert_eq!(test.session.has_archive(), second == "bot@example.org");
     }
-    let mut desk = begun();
-    desk.account_told();
-    assert_eq!(desk.lines(), rest, "they refuse to say");
-    let mut desk = begun();
-    answer(&mut desk, "example.org", &[]);
-    desk.wait(9);
-    assert!(desk.lines().is_empty());
-    desk.wait(1);
-    assert_eq!(desk.lines(), rest, "the account took too long");
-    answer(&mut desk, "bot@example.org", &[types::MAM]);
-    assert_eq!(desk.lines(), ["serviceDiscovered"]);
+    let mut test = begun();
+    test.account_told();
+    assert_eq!(test.lines(), rest, "they refuse to say");
+    let mut test = begun();
+    answer(&mut test, "example.org", &[]);
+    test.wait(9);
+    assert!(test.lines().is_empty());
+    test.wait(1);
+    assert_eq!(test.lines(), rest, "the account took too long");
+    answer(&mut test, "bot@example.org", &[types::MAM]);
+    assert_eq!(test.lines(), ["serviceDiscovered"]);
     // The next stream asks again, and nothing is reported twice.
-    desk.run(Session::suspended);
-    desk.forget();
-    desk.bind_alone();
-    assert!(!desk.lines().contains(&"> ask roster".to_owned()));
-    desk.account_told();
-    assert_eq!(desk.lines(), ["> ask roster"]);
+    test.run(Session::suspended);
+    test.forget();
+    test.bind_alone();
+    assert!(!test.lines().contains(&"> ask roster".to_owned()));
+    test.account_told();
+    assert_eq!(test.lines(), ["> ask roster"]);
 }
 
 #[test]
@@ -99,32 +99,32 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
         (Some(("internal-server-error", "wait")), true),
         (Some(("service-unavailable", "cancel")), false),
     ] {
-        let mut desk = Desk::new(Settings::default());
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        let mut waiting = desk.wait_until("rosterContactsFetched");
-        desk.forget();
+        let mut test = TestSession::new(Settings::default());
+        test.run(Session::plugins_initialized);
+        test.bind();
+        let mut waiting = test.wait_until("rosterContactsFetched");
+        test.forget();
         if let Some((condition, kind)) = refusal {
-            let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-            desk.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
+            let id = test.asked(|ask| matches!(ask, Ask::Roster { .. }));
+            test.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
         } else {
-            desk.wait(20);
+            test.wait(20);
         }
-        desk.bookmarks(Vec::new());
-        assert_eq!(desk.lines(), AFTER_ROSTER);
+        test.bookmarks(Vec::new());
+        assert_eq!(test.lines(), AFTER_ROSTER);
         assert!(matches!(got(&mut waiting), Some(Err(CallError::Rejected(_)))));
-        assert!(desk.session.snapshot().contacts.is_none(), "an empty roster would be a lie");
-        let mut cached = desk.wait_until("cachedRoster");
+        assert!(test.session.snapshot().contacts.is_none(), "an empty roster would be a lie");
+        let mut cached = test.wait_until("cachedRoster");
         assert!(matches!(got(&mut cached), Some(Err(CallError::Rejected(_)))));
-        desk.wait(60);
+        test.wait(60);
         if may_pass {
             // It may have been a temporary failure.
-            assert_eq!(desk.lines(), ["> ask roster"]);
-            desk.roster(vec![item(ROMEO, "both")]);
-            assert_eq!(desk.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
-            assert!(matches!(got(&mut desk.wait_until("roster")), Some(Ok(Payload::None))));
+            assert_eq!(test.lines(), ["> ask roster"]);
+            test.roster(vec![item(ROMEO, "both")]);
+            assert_eq!(test.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
+            assert!(matches!(got(&mut test.wait_until("roster")), Some(Ok(Payload::None))));
         } else {
-            assert!(desk.lines().is_empty());
+            assert!(test.lines().is_empty());
         }
     }
 }
@@ -132,46 +132,47 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
 /// The roster is long, or the server has just started.
 #[test]
 fn a_roster_that_comes_after_nobody_waited_for_it_any_longer_is_taken() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.account_told();
-    desk.wait(20);
-    desk.bookmarks(Vec::new());
-    desk.wait(59);
-    assert!(desk.session.snapshot().contacts.is_none());
-    desk.forget();
-    desk.roster_alone(vec![item(ROMEO, "both")]);
-    assert_eq!(desk.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
-    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
-    desk.wait(60);
-    assert!(desk.lines().is_empty(), "nothing is left to be asked for");
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.account_told();
+    test.wait(20);
+    test.bookmarks(Vec::new());
+    test.wait(59);
+    assert!(test.session.snapshot().contacts.is_none());
+    test.forget();
+    test.roster_alone(vec![item(ROMEO, "both")]);
+    assert_eq!(test.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
+    assert_eq!(test.session.snapshot().contacts.unwrap().len(), 1);
+    test.wait(60);
+    assert!(test.lines().is_empty(), "nothing is left to be asked for");
 }
 
 /// Carbons and the server's services depend on it.
 #[test]
 fn a_server_that_could_not_say_what_it_can_do_is_asked_again() {
-    let mut desk = Desk::connected(Settings::default());
-    let asked = |desk: &mut Desk| desk.lines().iter().filter(|line| *line == "> ask disco of example.org").count();
-    desk.wait(30);
-    desk.forget();
-    desk.wait(5 * 60);
-    assert_eq!(asked(&mut desk), 1);
-    let id = desk.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
-    desk.answer(Some("example.org"), id, Err(stanza_error("service-unavailable")));
-    desk.wait(60 * 60);
-    assert_eq!(asked(&mut desk), 0, "it has said so");
+    let mut test = TestSession::connected(Settings::default());
+    let asked =
+        |test: &mut TestSession| test.lines().iter().filter(|line| *line == "> ask disco of example.org").count();
+    test.wait(30);
+    test.forget();
+    test.wait(5 * 60);
+    assert_eq!(asked(&mut test), 1);
+    let id = test.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    test.answer(Some("example.org"), id, Err(stanza_error("service-unavailable")));
+    test.wait(60 * 60);
+    assert_eq!(asked(&mut test), 0, "it has said so");
 }
 
 /// Rows 17-33.
 #[test]
 fn every_promise_of_the_host_comes_true_on_connecting() {
-    let mut desk = Desk::new(Settings::default());
-    let mut waiting: Vec<_> = names::promises().map(|name| (name, desk.wait_until(name))).collect();
+    let mut test = TestSession::new(Settings::default());
+    let mut waiting: Vec<_> = names::promises().map(|name| (name, test.wait_until(name))).collect();
     assert!(waiting.iter_mut().all(|(_, receiver)| got(receiver).is_none()));
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster(Vec::new());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(Vec::new());
     for (name, receiver) in &mut waiting {
         let result = got(receiver);
         match *name {
@@ -183,26 +184,26 @@ fn every_promise_of_the_host_comes_true_on_connecting() {
 
 #[test]
 fn a_stream_that_is_resumed_loses_nothing() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
-    desk.forget();
-    desk.run(Session::suspended);
-    assert_eq!(desk.lines(), ["disconnected", "will-reconnect", "connfeedback"]);
-    assert!(!desk.session.snapshot().connected);
-    desk.run(|session, now, effects| session.retrying(Duration::from_secs(4), "connection refused", now, effects));
-    assert_eq!(desk.lines(), ["connfeedback"]);
-    desk.run(Session::reconnecting);
-    assert_eq!(desk.lines(), ["reconnecting"]);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    test.forget();
+    test.run(Session::suspended);
+    assert_eq!(test.lines(), ["disconnected", "will-reconnect", "connfeedback"]);
+    assert!(!test.session.snapshot().connected);
+    test.run(|session, now, effects| session.retrying(Duration::from_secs(4), "connection refused", now, effects));
+    assert_eq!(test.lines(), ["connfeedback"]);
+    test.run(Session::reconnecting);
+    assert_eq!(test.lines(), ["reconnecting"]);
     let (answer, mut sent) = Answer::channel();
     let draft = types::Draft { body: Some("hi".to_owned()), ..types::Draft::default() };
-    desk.command(AnyCommand::with(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }, answer));
+    test.command(AnyCommand::with(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }, answer));
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
-    desk.forget();
-    desk.run(Session::resumed);
+    test.forget();
+    test.run(Session::resumed);
     // Asks whether the room still knows us (XEP-0410, section 3).
-    assert_eq!(desk.lines(), ["reconnected", "connfeedback", "> ask Ping"]);
-    let snapshot = desk.session.snapshot();
+    assert_eq!(test.lines(), ["reconnected", "connfeedback", "> ask Ping"]);
+    let snapshot = test.session.snapshot();
     assert!(snapshot.connected && snapshot.rooms[&bare(ROOM)].joined);
     assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
 }
@@ -210,21 +211,21 @@ fn a_stream_that_is_resumed_loses_nothing() {
 /// Servers stamp messages that they repeat after a resumption.
 #[test]
 fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
-    let mut desk = Desk::connected(Settings::default());
-    let bound: Timestamp = desk.now;
+    let mut test = TestSession::connected(Settings::default());
+    let bound: Timestamp = test.now;
     let late =
         |at: Timestamp| Message { at, delayed: true, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
-    let told = |desk: &mut Desk, late: Message| {
-        desk.forget();
-        desk.message(late);
-        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
-        (told.delayed, desk.count("messageNotification"))
+    let told = |test: &mut TestSession, late: Message| {
+        test.forget();
+        test.message(late);
+        let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
+        (told.delayed, test.count("messageNotification"))
     };
-    desk.wait(60);
-    assert_eq!(told(&mut desk, late(bound + Duration::from_secs(30))), (true, 0), "nothing was cut");
-    desk.run(Session::suspended);
-    desk.wait(10);
-    desk.run(Session::resumed);
+    test.wait(60);
+    assert_eq!(told(&mut test, late(bound + Duration::from_secs(30))), (true, 0), "nothing was cut");
+    test.run(Session::suspended);
+    test.wait(10);
+    test.run(Session::resumed);
     for (at, is_history) in [
         (bound + Duration::from_secs(65), false),
         // Sent just before the connection was lost, and stamped with whole seconds.
@@ -233,67 +234,67 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
         // Stored before the session existed.
         (bound - Duration::from_mins(1), true),
     ] {
-        assert_eq!(told(&mut desk, late(at)), (is_history, usize::from(!is_history)), "{at}");
+        assert_eq!(told(&mut test, late(at)), (is_history, usize::from(!is_history)), "{at}");
     }
     let copy = Message { carbon: Some(types::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
-    assert!(told(&mut desk, copy).0, "it was told to somebody else");
+    assert!(told(&mut test, copy).0, "it was told to somebody else");
     // The clock was an hour ahead when the stream was bound.
-    desk.session.clock_set(-jiff::SignedDuration::from_hours(1));
-    assert!(!told(&mut desk, late(bound - Duration::from_mins(50))).0);
+    test.session.clock_set(-jiff::SignedDuration::from_hours(1));
+    assert!(!told(&mut test, late(bound - Duration::from_mins(50))).0);
     // Messages from before the next session are history.
-    desk.run(Session::suspended);
-    desk.wait(10);
-    desk.bind();
-    desk.run(Session::suspended);
-    desk.run(Session::resumed);
-    let before = late(desk.now - Duration::from_secs(8));
-    assert!(told(&mut desk, before).0);
+    test.run(Session::suspended);
+    test.wait(10);
+    test.bind();
+    test.run(Session::suspended);
+    test.run(Session::resumed);
+    let before = late(test.now - Duration::from_secs(8));
+    assert!(told(&mut test, before).0);
 }
 
 /// The server stores it until the first presence: its author may have seen us log in, and no other client gets it.
 #[test]
 fn what_is_said_while_we_connect_is_news() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
     // In the middle of a second: some servers stamp whole seconds only.
-    desk.now = "2026-11-23T12:00:00.5Z".parse().unwrap();
-    let bound: Timestamp = desk.now;
-    let told = |desk: &mut Desk, at: Timestamp| {
+    test.now = "2026-11-23T12:00:00.5Z".parse().unwrap();
+    let bound: Timestamp = test.now;
+    let told = |test: &mut TestSession, at: Timestamp| {
         let late = Message { at, delayed: true, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
-        desk.forget();
-        desk.message(late);
-        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+        test.forget();
+        test.message(late);
+        let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
         (told.delayed, told.at == at)
     };
-    let begin = |desk: &mut Desk, taken_up: bool| {
-        desk.bind();
+    let begin = |test: &mut TestSession, taken_up: bool| {
+        test.bind();
         if taken_up {
-            desk.run(Session::taken_up);
+            test.run(Session::taken_up);
         }
-        desk.wait(3);
-        desk.roster(vec![item(ROMEO, "both")]);
-        desk.wait(10);
+        test.wait(3);
+        test.roster(vec![item(ROMEO, "both")]);
+        test.wait(10);
     };
-    begin(&mut desk, false);
+    begin(&mut test, false);
     for (after_ms, is_history) in [(0, false), (2_900, false), (500, false), (-500, true), (-100, true), (5_000, true)]
     {
         let at = bound + jiff::SignedDuration::from_millis(after_ms);
-        assert_eq!(told(&mut desk, at), (is_history, true), "{after_ms} ms after it was bound");
+        assert_eq!(told(&mut test, at), (is_history, true), "{after_ms} ms after it was bound");
     }
     // If a previous process left the session, messages to that process are stored as well.
-    desk.run(Session::suspended);
-    desk.wait(60);
-    let bound: Timestamp = desk.now;
-    begin(&mut desk, true);
-    assert_eq!(told(&mut desk, bound + jiff::SignedDuration::from_millis(100)), (true, true));
+    test.run(Session::suspended);
+    test.wait(60);
+    let bound: Timestamp = test.now;
+    begin(&mut test, true);
+    assert_eq!(told(&mut test, bound + jiff::SignedDuration::from_millis(100)), (true, true));
 }
 
 /// Rules delayed: Dino stamps messages that were written offline, Kaidan all messages, and Spectrum those that a
 /// network dates.
 #[test]
 fn what_its_author_stamped_is_news_to_who_was_there() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.wait(60);
+    let mut test = TestSession::connected(Settings::default());
+    test.wait(60);
     for (seconds, by, is_history) in [
         (0, "", false),
         (30, "", false),
@@ -301,94 +302,94 @@ fn what_its_author_stamped_is_news_to_who_was_there() {
         // The server may have stored it before we were there.
         (3_600, "", true),
     ] {
-        let stamp: Timestamp = desk.now - Duration::from_secs(seconds);
-        desk.forget();
-        desk.hear_xml(&format!(
+        let stamp: Timestamp = test.now - Duration::from_secs(seconds);
+        test.forget();
+        test.hear_xml(&format!(
             "<message from='{ROMEO}/orchard' type='chat'><body>hi</body><delay xmlns='urn:xmpp:delay' {by} \
              stamp='{stamp}'/></message>"
         ));
-        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
-        let at = if is_history { stamp } else { desk.now };
+        let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
+        let at = if is_history { stamp } else { test.now };
         assert_eq!((told.delayed, told.at), (is_history, at), "{seconds} {by}");
-        assert_eq!(desk.count("messageNotification"), usize::from(!is_history), "{seconds} {by}");
+        assert_eq!(test.count("messageNotification"), usize::from(!is_history), "{seconds} {by}");
     }
 }
 
 /// Rules delayed: Gajim signs its stamps, and a clock may be fast, or an author may lie.
 #[test]
 fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.wait(60);
-    let (stored, claimed): (Timestamp, Timestamp) = (desk.now - Duration::from_hours(1), desk.now);
+    let mut test = TestSession::connected(Settings::default());
+    test.wait(60);
+    let (stored, claimed): (Timestamp, Timestamp) = (test.now - Duration::from_hours(1), test.now);
     let stamp = |by: &str, at: Timestamp| format!("<delay xmlns='urn:xmpp:delay' from='{by}' stamp='{at}'/>");
     let (author, server) = (stamp(ROMEO, claimed), stamp("example.org", stored));
-    desk.forget();
-    desk.hear_xml(&format!("<message from='{ROMEO}/orchard' type='chat'><body>hi</body>{author}{server}</message>"));
-    let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+    test.forget();
+    test.hear_xml(&format!("<message from='{ROMEO}/orchard' type='chat'><body>hi</body>{author}{server}</message>"));
+    let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
     assert_eq!((told.delayed, told.at), (true, stored));
-    assert_eq!(desk.count("messageNotification"), 0);
+    assert_eq!(test.count("messageNotification"), 0);
 }
 
 /// Our presence waits in a queue: nobody wants us to enter and leave the room repeatedly.
 #[test]
 fn what_enters_a_room_during_a_cut_is_sent_once() {
-    let mut desk = Desk::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
-    desk.run(Session::suspended);
-    desk.forget();
+    let mut test = TestSession::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
+    test.run(Session::suspended);
+    test.forget();
     for _ in 0..8 {
-        desk.wait(30);
+        test.wait(30);
     }
-    desk.run(Session::resumed);
-    let lines = desk.lines();
+    test.run(Session::resumed);
+    let lines = test.lines();
     assert!(!lines.iter().any(|line| line.contains(ROOM)), "{lines:?}");
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(test.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
 /// Archives are queried as after a new stream and entering again; nothing else is.
 #[test]
 fn a_stream_that_is_resumed_in_doubt_counts_as_another() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let before = desk.session.snapshot();
-    desk.run(Session::suspended);
-    desk.run(Session::resumed);
-    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].entered, before.rooms[&bare(ROOM)].entered);
-    let stream = desk.session.stream();
-    desk.forget();
-    desk.session.doubt_stream();
-    assert_eq!(desk.session.stream(), stream + 1);
-    let snapshot = desk.session.snapshot();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let before = test.session.snapshot();
+    test.run(Session::suspended);
+    test.run(Session::resumed);
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].entered, before.rooms[&bare(ROOM)].entered);
+    let stream = test.session.stream();
+    test.forget();
+    test.session.doubt_stream();
+    assert_eq!(test.session.stream(), stream + 1);
+    let snapshot = test.session.snapshot();
     assert!(snapshot.rooms[&bare(ROOM)].entered > before.rooms[&bare(ROOM)].entered);
     assert!(snapshot.rooms_told > before.rooms_told && snapshot.rooms[&bare(ROOM)].joined);
-    assert_eq!(desk.lines(), Vec::<String>::new());
+    assert_eq!(test.lines(), Vec::<String>::new());
 }
 
 #[test]
 fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
-    desk.run(Session::suspended);
-    let mut iq = desk.ask(SendIq {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    test.run(Session::suspended);
+    let mut iq = test.ask(SendIq {
         by: InstanceId(1),
         iq: raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>"),
     });
-    desk.forget();
-    desk.bind();
+    test.forget();
+    test.bind();
     assert_eq!(got(&mut iq).unwrap().unwrap_err(), CallError::Offline);
     assert_eq!(
-        desk.lines(),
+        test.lines(),
         ["reconnected", "connfeedback", "> ask disco of example.org", "> ask disco of bot@example.org", "> ask roster"]
     );
-    let mut early = desk.wait_until("roster");
+    let mut early = test.wait_until("roster");
     assert!(got(&mut early).is_none(), "a new roster is on its way");
-    assert!(desk.session.snapshot().contacts.is_some(), "the old one still serves");
-    assert!(!desk.session.snapshot().rooms[&bare(ROOM)].joined);
-    desk.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
+    assert!(test.session.snapshot().contacts.is_some(), "the old one still serves");
+    assert!(!test.session.snapshot().rooms[&bare(ROOM)].joined);
+    test.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
     assert!(got(&mut early).unwrap().is_ok());
     assert_eq!(
-        desk.lines(),
+        test.lines(),
         [
             "roster",
             "rosterGroupsFetched",
@@ -398,51 +399,51 @@ fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
             "> available to room@muc.example.org/bot entering"
         ]
     );
-    desk.presence(occupant("juliet", PresenceKind::Available, &[]));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org"], "nobody was told that we were out");
-    assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert_eq!(test.lines(), ["> ask disco of room@muc.example.org"], "nobody was told that we were out");
+    assert!(test.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
 #[test]
 fn a_lost_session_ends_every_wait_and_makes_promises_fresh() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    let mut waiting = desk.wait_until("connected");
-    desk.run(|session, now, effects| session.lost("not authorized", now, effects));
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    let mut waiting = test.wait_until("connected");
+    test.run(|session, now, effects| session.lost("not authorized", now, effects));
     assert_eq!(got(&mut waiting).unwrap().unwrap_err(), CallError::Stopped);
-    assert_eq!(got(&mut desk.wait_until("initialized")).unwrap().unwrap_err(), CallError::Stopped);
-    assert!(got(&mut desk.wait_until("pluginsInitialized")).unwrap().is_ok());
+    assert_eq!(got(&mut test.wait_until("initialized")).unwrap().unwrap_err(), CallError::Stopped);
+    assert!(got(&mut test.wait_until("pluginsInitialized")).unwrap().is_ok());
 
-    let mut desk = Desk::connected(Settings::default());
-    desk.run(|session, now, effects| session.lost("conflict", now, effects));
-    assert_eq!(desk.lines(), ["disconnected", "connfeedback"]);
-    assert!(desk.session.snapshot().contacts.is_none());
-    assert!(desk.session.next_deadline().is_none());
-    desk.bind();
-    assert_eq!(desk.lines()[..2], ["connectionInitialized", "connected"]);
-    desk.roster(Vec::new());
-    assert!(got(&mut desk.wait_until("initialized")).unwrap().is_ok());
+    let mut test = TestSession::connected(Settings::default());
+    test.run(|session, now, effects| session.lost("conflict", now, effects));
+    assert_eq!(test.lines(), ["disconnected", "connfeedback"]);
+    assert!(test.session.snapshot().contacts.is_none());
+    assert!(test.session.next_deadline().is_none());
+    test.bind();
+    assert_eq!(test.lines()[..2], ["connectionInitialized", "connected"]);
+    test.roster(Vec::new());
+    assert!(got(&mut test.wait_until("initialized")).unwrap().is_ok());
 }
 
 /// Rows 34.
 #[test]
 fn a_closed_stream_keeps_promises_and_a_log_out_does_not() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.run(Session::closed);
-    assert_eq!(desk.lines(), ["disconnected", "connfeedback"]);
-    assert!(got(&mut desk.wait_until("roster")).unwrap().is_ok());
-    assert!(desk.session.snapshot().contacts.is_some());
-    desk.run(|session, _, _| session.connecting());
-    desk.bind();
-    let lines = desk.lines();
+    let mut test = TestSession::connected(Settings::default());
+    test.run(Session::closed);
+    assert_eq!(test.lines(), ["disconnected", "connfeedback"]);
+    assert!(got(&mut test.wait_until("roster")).unwrap().is_ok());
+    assert!(test.session.snapshot().contacts.is_some());
+    test.run(|session, _, _| session.connecting());
+    test.bind();
+    let lines = test.lines();
     assert_eq!(lines[0], "connected", "nothing was cut that it could come back to: {lines:?}");
     assert!(!lines.contains(&"reconnected".to_owned()), "{lines:?}");
-    desk.in_room();
-    desk.run(Session::logged_out);
-    assert_eq!(desk.lines().last().unwrap(), "logout");
-    assert!(desk.session.snapshot().contacts.is_none() && desk.session.snapshot().rooms.is_empty());
-    assert_eq!(got(&mut desk.wait_until("roster")).unwrap().unwrap_err(), CallError::Stopped);
+    test.in_room();
+    test.run(Session::logged_out);
+    assert_eq!(test.lines().last().unwrap(), "logout");
+    assert!(test.session.snapshot().contacts.is_none() && test.session.snapshot().rooms.is_empty());
+    assert_eq!(got(&mut test.wait_until("roster")).unwrap().unwrap_err(), CallError::Stopped);
 }
 
 #[test]
@@ -450,32 +451,32 @@ fn automatic_joins_hold_up_the_end_for_half_a_minute_at_most() {
     let room = json!([{ "jid": ROOM, "nick": "Bot" }]);
     let settings = settings(&[("auto_join_rooms", room), ("auto_join_private_chats", json!(["nurse@example.org"]))]);
     let last = ["roomsAutoJoined", "chatBoxInitialized", "chatBoxOpened", "privateChatsAutoJoined", "initialized"];
-    let mut desk = Desk::connected(settings.clone());
+    let mut test = TestSession::connected(settings.clone());
     assert!(
-        matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { to: Some(to), .. })) if to.as_str() == "room@muc.example.org/Bot")
+        matches!(test.sent.last(), Some(Outgoing::Presence(PresenceOut { to: Some(to), .. })) if to.as_str() == "room@muc.example.org/Bot")
     );
-    desk.presence(occupant("Bot", PresenceKind::Available, &[110]));
-    assert_eq!(desk.lines()[2..], last);
+    test.presence(occupant("Bot", PresenceKind::Available, &[110]));
+    assert_eq!(test.lines()[2..], last);
 
-    let mut desk = Desk::connected(settings.clone());
-    desk.presence(presence(&format!("{ROOM}/Bot"), PresenceKind::Error(stanza_error("forbidden"))));
-    assert_eq!(desk.lines(), last);
+    let mut test = TestSession::connected(settings.clone());
+    test.presence(presence(&format!("{ROOM}/Bot"), PresenceKind::Error(stanza_error("forbidden"))));
+    assert_eq!(test.lines(), last);
 
-    let mut desk = Desk::connected(settings);
-    assert_eq!(desk.session.next_deadline(), Some(desk.now + Duration::from_secs(30)));
-    desk.wait(30);
-    let lines = desk.lines();
+    let mut test = TestSession::connected(settings);
+    assert_eq!(test.session.next_deadline(), Some(test.now + Duration::from_secs(30)));
+    test.wait(30);
+    let lines = test.lines();
     assert!(last.iter().all(|name| lines.iter().any(|line| line == name)), "{lines:?}");
 }
 
 #[test]
 fn a_clock_that_is_set_back_stretches_no_wait() {
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.wait(20);
-    desk.now -= Duration::from_hours(1);
-    desk.wait(0);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.wait(20);
+    test.now -= Duration::from_hours(1);
+    test.wait(0);
     assert!(got(&mut opened).is_none());
-    desk.wait(10);
+    test.wait(10);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
 }

@@ -4,7 +4,7 @@ use parlor_stanza::types::{Caps, Disco, Field, Form, Identity, Reply};
 
 use super::*;
 use crate::disco::{GATHER, MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_OWN, MAX_SERVICES, MAX_VERIFIED};
-use crate::questions::MAX_OUTSTANDING;
+use crate::iq::MAX_OUTSTANDING;
 
 const SERVER: &str = "example.org";
 const JULIET: &str = "juliet@example.org/balcony";
@@ -42,15 +42,15 @@ fn claiming(from: &str, ver: &str) -> Presence {
 /// An answer contains all of it in one stanza, and servers end the stream at 256 KiB.
 #[test]
 fn what_plugins_add_has_its_bounds_in_bytes() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let long = |number: u32| format!("{number}{}", "&".repeat(500));
-    let added = (0..200).filter(|number| desk.add_feature(InstanceId::next(), &long(*number)).is_ok()).count();
+    let added = (0..200).filter(|number| test.add_feature(InstanceId::next(), &long(*number)).is_ok()).count();
     assert!((10..25).contains(&added), "{added} features of 2.5 KiB");
     let identity = identity("client", &long(1), &long(2));
-    assert!(matches!(desk.add_identity(InstanceId::next(), identity), Err(CallError::OverLimit(_))));
+    assert!(matches!(test.add_identity(InstanceId::next(), identity), Err(CallError::OverLimit(_))));
 }
 
-impl Desk {
+impl TestSession {
     fn add_feature(&mut self, by: InstanceId, name: &str) -> Result<bool, CallError> {
         let mut receiver = self.ask(AddFeature { by, name: name.to_owned() });
         got(&mut receiver).unwrap()
@@ -131,98 +131,98 @@ impl Desk {
 /// Rows 109-110.
 #[test]
 fn twenty_features_at_once_are_one_presence_and_the_hash_leads_to_them() {
-    let mut desk = Desk::connected(Settings::default());
-    let first = desk.told_caps();
+    let mut test = TestSession::connected(Settings::default());
+    let first = test.told_caps();
     assert_eq!(first.len(), 1, "on connecting");
     let one = InstanceId::next();
     for number in 0..20 {
-        assert!(desk.add_feature(one, &format!("urn:x:{number}")).unwrap());
-        assert!(!desk.add_feature(one, &format!("urn:x:{number}")).unwrap());
+        assert!(test.add_feature(one, &format!("urn:x:{number}")).unwrap());
+        assert!(!test.add_feature(one, &format!("urn:x:{number}")).unwrap());
     }
-    assert!(desk.told_caps().is_empty(), "not yet");
-    assert!(matches!(desk.says(Some(&first[0])), Reply::Disco { .. }), "who heard the first presence may ask still");
-    desk.moment();
-    let told = desk.told_caps();
+    assert!(test.told_caps().is_empty(), "not yet");
+    assert!(matches!(test.says(Some(&first[0])), Reply::Disco { .. }), "who heard the first presence may ask still");
+    test.moment();
+    let told = test.told_caps();
     assert_eq!(told.len(), 1);
     assert_ne!(told, first);
-    let Reply::Disco { node, disco } = desk.says(Some(&told[0])) else { panic!("not known") };
+    let Reply::Disco { node, disco } = test.says(Some(&told[0])) else { panic!("not known") };
     assert_eq!((node.as_deref(), disco.features.contains(&"urn:x:19".to_owned())), (Some(told[0].as_str()), true));
     let refused = Reply::Refuse { kind: "cancel", condition: "item-not-found" };
-    assert_eq!(desk.says(Some(&first[0])), refused);
-    assert_eq!(desk.says(Some("#")), refused);
-    desk.wait(60);
-    assert!(desk.told_caps().is_empty());
+    assert_eq!(test.says(Some(&first[0])), refused);
+    assert_eq!(test.says(Some("#")), refused);
+    test.wait(60);
+    assert!(test.told_caps().is_empty());
 }
 
 /// Rows 109, 129.
 #[test]
 fn what_is_added_before_connecting_is_in_the_first_presence() {
-    let mut desk = Desk::new(Settings::default());
-    let before = desk.session.snapshot().own;
-    assert!(desk.add_feature(InstanceId::next(), "urn:x").unwrap());
+    let mut test = TestSession::new(Settings::default());
+    let before = test.session.snapshot().own;
+    assert!(test.add_feature(InstanceId::next(), "urn:x").unwrap());
     assert!(!before.features.contains(&"urn:x".to_owned()), "who read it before has it as it was");
-    assert!(desk.session.snapshot().own.features.contains(&"urn:x".to_owned()));
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster(Vec::new());
-    let told = desk.told_caps();
+    assert!(test.session.snapshot().own.features.contains(&"urn:x".to_owned()));
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(Vec::new());
+    let told = test.told_caps();
     assert_eq!(told.len(), 1);
-    let Reply::Disco { disco, .. } = desk.says(Some(&told[0])) else { panic!("not known") };
+    let Reply::Disco { disco, .. } = test.says(Some(&told[0])) else { panic!("not known") };
     assert!(disco.features.contains(&"urn:x".to_owned()));
-    desk.wait(60);
-    assert!(desk.told_caps().is_empty());
+    test.wait(60);
+    assert!(test.told_caps().is_empty());
 }
 
 /// Rows 109, 113.
 #[test]
 fn what_a_plugin_added_goes_with_it_unless_another_added_it_too() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let (one, two) = (InstanceId::next(), InstanceId::next());
-    assert!(desk.add_feature(one, "urn:x").unwrap());
-    assert!(!desk.add_feature(two, "urn:x").unwrap());
-    assert!(desk.add_feature(one, "urn:y").unwrap());
-    assert!(!desk.add_feature(one, "urn:xmpp:ping").unwrap(), "the host's own");
-    desk.moment();
-    desk.told_caps();
-    desk.gone(one);
-    let left = desk.disco().features;
+    assert!(test.add_feature(one, "urn:x").unwrap());
+    assert!(!test.add_feature(two, "urn:x").unwrap());
+    assert!(test.add_feature(one, "urn:y").unwrap());
+    assert!(!test.add_feature(one, "urn:xmpp:ping").unwrap(), "the host's own");
+    test.moment();
+    test.told_caps();
+    test.gone(one);
+    let left = test.disco().features;
     assert!(left.contains(&"urn:x".to_owned()) && !left.contains(&"urn:y".to_owned()));
     assert!(left.contains(&"urn:xmpp:ping".to_owned()));
-    desk.gone(two);
-    assert!(!desk.disco().features.contains(&"urn:x".to_owned()));
-    desk.wait(5);
-    assert_eq!(desk.told_caps().len(), 1, "and others are told, once");
+    test.gone(two);
+    assert!(!test.disco().features.contains(&"urn:x".to_owned()));
+    test.wait(5);
+    assert_eq!(test.told_caps().len(), 1, "and others are told, once");
 }
 
 /// Rows 111-113.
 #[test]
 fn identities_are_added_cleared_and_the_default_comes_back() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let (one, two) = (InstanceId::next(), InstanceId::next());
-    let default = desk.disco().identities;
+    let default = test.disco().identities;
     assert_eq!(default, [identity("client", "bot", "parlor")]);
     let web = identity("client", "web", "X");
-    assert!(desk.add_identity(one, web.clone()).unwrap());
-    assert!(!desk.add_identity(one, web.clone()).unwrap());
-    assert!(!desk.add_identity(two, web.clone()).unwrap(), "exactly there");
-    assert!(desk.add_identity(one, Identity { lang: Some("de".to_owned()), ..web.clone() }).unwrap());
-    desk.clear_identities(one);
-    assert_eq!(desk.disco().identities, [web], "another's stays");
-    desk.gone(two);
-    assert!(desk.session.snapshot().own.identities.is_empty());
-    assert_eq!(desk.disco().identities, [identity("client", "bot", "")], "XEP-0030 wants one");
-    desk.gone(one);
-    assert_eq!(desk.disco().identities, default);
+    assert!(test.add_identity(one, web.clone()).unwrap());
+    assert!(!test.add_identity(one, web.clone()).unwrap());
+    assert!(!test.add_identity(two, web.clone()).unwrap(), "exactly there");
+    assert!(test.add_identity(one, Identity { lang: Some("de".to_owned()), ..web.clone() }).unwrap());
+    test.clear_identities(one);
+    assert_eq!(test.disco().identities, [web], "another's stays");
+    test.gone(two);
+    assert!(test.session.snapshot().own.identities.is_empty());
+    assert_eq!(test.disco().identities, [identity("client", "bot", "")], "XEP-0030 wants one");
+    test.gone(one);
+    assert_eq!(test.disco().identities, default);
 }
 
 /// Rows 109, 111.
 #[test]
 fn own_names_are_bounded_and_cannot_pretend() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let one = InstanceId::next();
     let long = "x".repeat(513);
     for name in ["", "a\u{7}", "a<b", "a\nb", "\u{ffff}", &long] {
-        assert!(matches!(desk.add_feature(one, name), Err(CallError::Invalid { argument, .. }) if argument == "name"));
+        assert!(matches!(test.add_feature(one, name), Err(CallError::Invalid { argument, .. }) if argument == "name"));
     }
     for (argument, bad) in [
         ("category", identity("", "pc", "")),
@@ -234,35 +234,35 @@ fn own_names_are_bounded_and_cannot_pretend() {
         ("lang", Identity { lang: Some(String::new()), ..identity("client", "pc", "") }),
         ("lang", Identity { lang: Some("e n".to_owned()), ..identity("client", "pc", "") }),
     ] {
-        let refused = desk.add_identity(one, bad);
+        let refused = test.add_identity(one, bad);
         assert!(
             matches!(&refused, Err(CallError::Invalid { argument: found, .. }) if found == argument),
             "{refused:?}"
         );
     }
     for number in 0..MAX_OWN {
-        desk.add_feature(one, &format!("urn:{number}")).unwrap();
-        desk.add_identity(one, identity("x", &number.to_string(), "")).unwrap();
+        test.add_feature(one, &format!("urn:{number}")).unwrap();
+        test.add_identity(one, identity("x", &number.to_string(), "")).unwrap();
     }
-    assert!(matches!(desk.add_feature(one, "urn:more"), Err(CallError::OverLimit(_))));
-    assert!(!desk.add_feature(one, "urn:1").unwrap());
-    assert!(matches!(desk.add_identity(one, identity("x", "more", "")), Err(CallError::OverLimit(_))));
-    assert!(desk.add_feature(InstanceId::next(), "urn:more").unwrap(), "another has its own");
+    assert!(matches!(test.add_feature(one, "urn:more"), Err(CallError::OverLimit(_))));
+    assert!(!test.add_feature(one, "urn:1").unwrap());
+    assert!(matches!(test.add_identity(one, identity("x", "more", "")), Err(CallError::OverLimit(_))));
+    assert!(test.add_feature(InstanceId::next(), "urn:more").unwrap(), "another has its own");
 }
 
 #[test]
 fn rooms_are_told_too_and_a_hidden_account_tells_nobody() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let entered = desk.sent.iter().any(|stanza| {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let entered = test.sent.iter().any(|stanza| {
         matches!(stanza, Outgoing::Presence(PresenceOut { to: Some(_), join: Some(_), caps: Some(_), .. }))
     });
     assert!(entered);
-    desk.sent.clear();
+    test.sent.clear();
     let one = InstanceId::next();
-    desk.add_feature(one, "urn:x").unwrap();
-    desk.moment();
-    let sent = std::mem::take(&mut desk.sent);
+    test.add_feature(one, "urn:x").unwrap();
+    test.moment();
+    let sent = std::mem::take(&mut test.sent);
     let caps: Vec<_> = sent
         .iter()
         .filter_map(|stanza| match stanza {
@@ -272,112 +272,112 @@ fn rooms_are_told_too_and_a_hidden_account_tells_nobody() {
         .collect();
     assert_eq!(caps.iter().map(|(room, _)| *room).collect::<Vec<_>>(), [false, true]);
     assert_eq!(caps[0].1, caps[1].1);
-    let _receiver = desk.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
-    desk.add_feature(one, "urn:y").unwrap();
-    desk.wait(60);
+    let _receiver = test.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
+    test.add_feature(one, "urn:y").unwrap();
+    test.wait(60);
     let hidden = |stanza: &Outgoing| matches!(stanza, Outgoing::Presence(PresenceOut { caps: None, .. }));
-    assert!(desk.sent.iter().all(hidden), "{:?}", desk.sent);
+    assert!(test.sent.iter().all(hidden), "{:?}", test.sent);
 }
 
 #[test]
 fn a_plugin_that_changes_its_mind_all_the_time_is_told_of_seldom() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.told_caps();
+    let mut test = TestSession::connected(Settings::default());
+    test.told_caps();
     let one = InstanceId::next();
     for number in 0..100 {
-        desk.add_feature(one, &format!("urn:{number}")).unwrap();
-        desk.now += Duration::from_millis(200);
-        desk.run(Session::tick);
+        test.add_feature(one, &format!("urn:{number}")).unwrap();
+        test.now += Duration::from_millis(200);
+        test.run(Session::tick);
     }
-    let told = desk.told_caps().len();
+    let told = test.told_caps().len();
     assert!((4..=6).contains(&told), "{told} presences in 20 s");
 }
 
 #[test]
 fn settings_say_what_the_host_can_do() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let muc = "http://jabber.org/protocol/muc".to_owned();
-    assert!(desk.disco().features.contains(&muc));
-    desk.told_caps();
-    desk.set(&[("allow_muc", false.into())]).unwrap();
-    assert!(!desk.disco().features.contains(&muc));
-    desk.moment();
-    assert_eq!(desk.told_caps().len(), 1);
+    assert!(test.disco().features.contains(&muc));
+    test.told_caps();
+    test.set(&[("allow_muc", false.into())]).unwrap();
+    assert!(!test.disco().features.contains(&muc));
+    test.moment();
+    assert_eq!(test.told_caps().len(), 1);
 }
 
 /// Row 50.
 /// Events serviceDiscovered, discoExtensionFieldDiscovered, discoInitialized.
 #[test]
 fn the_server_its_services_and_the_account_are_asked_on_connecting() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    assert_eq!(desk.count("discoInitialized"), 1);
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    assert_eq!(test.count("discoInitialized"), 1);
     let fields = vec![
         Field { var: "FORM_TYPE".to_owned(), kind: Some("hidden".to_owned()), values: vec!["urn:f".to_owned()] },
         Field { var: "abuse".to_owned(), kind: None, values: vec!["a".to_owned(), "b".to_owned()] },
     ];
     let form = Form { form_type: Some("urn:f".to_owned()), fields };
-    desk.info(SERVER, Disco { forms: vec![form.clone(), form], ..features(&[ITEMS, "urn:a", "urn:a"]) });
-    assert_eq!(desk.count("serviceDiscovered"), 2);
-    assert_eq!(desk.count("discoExtensionFieldDiscovered"), 2);
-    let Payload::Json(json) = desk.last("discoExtensionFieldDiscovered") else { panic!() };
+    test.info(SERVER, Disco { forms: vec![form.clone(), form], ..features(&[ITEMS, "urn:a", "urn:a"]) });
+    assert_eq!(test.count("serviceDiscovered"), 2);
+    assert_eq!(test.count("discoExtensionFieldDiscovered"), 2);
+    let Payload::Json(json) = test.last("discoExtensionFieldDiscovered") else { panic!() };
     let field: Value = serde_json::from_str(json).unwrap();
     let expected = serde_json::json!({
         "entity": SERVER, "form_type": "urn:f", "var": "abuse", "type": null, "value": "a", "values": ["a", "b"],
     });
     assert_eq!(field, expected);
-    desk.info("bot@example.org", features(&["urn:xmpp:mam:2"]));
+    test.info("bot@example.org", features(&["urn:xmpp:mam:2"]));
     assert!(
-        matches!(desk.last("serviceDiscovered"), Payload::Feature { entity, .. } if *entity == bare("bot@example.org"))
+        matches!(test.last("serviceDiscovered"), Payload::Feature { entity, .. } if *entity == bare("bot@example.org"))
     );
     let items = ["muc.example.org", SERVER, "muc.example.org", "bot@example.org", "up.example.org"];
-    let id = desk.asked(|ask| matches!(ask, Ask::DiscoItems));
-    desk.answer(Some(SERVER), id, Ok(Body::Items(items.map(jid).to_vec())));
-    desk.info("muc.example.org", features(&["http://jabber.org/protocol/muc", ITEMS]));
-    desk.info("up.example.org", features(&["urn:xmpp:http:upload:0"]));
-    assert!(["muc.example.org", "up.example.org", SERVER].iter().all(|one| desk.times_asked(one) == 1));
-    assert_eq!(desk.count("serviceDiscovered"), 6);
-    assert_eq!(desk.sent.iter().filter(|one| matches!(one, Outgoing::Ask { ask: Ask::DiscoItems, .. })).count(), 1);
+    let id = test.asked(|ask| matches!(ask, Ask::DiscoItems));
+    test.answer(Some(SERVER), id, Ok(Body::Items(items.map(jid).to_vec())));
+    test.info("muc.example.org", features(&["http://jabber.org/protocol/muc", ITEMS]));
+    test.info("up.example.org", features(&["urn:xmpp:http:upload:0"]));
+    assert!(["muc.example.org", "up.example.org", SERVER].iter().all(|one| test.times_asked(one) == 1));
+    assert_eq!(test.count("serviceDiscovered"), 6);
+    assert_eq!(test.sent.iter().filter(|one| matches!(one, Outgoing::Ask { ask: Ask::DiscoItems, .. })).count(), 1);
     // A new stream asks again, and reports only what is new.
-    desk.bind();
-    desk.info(SERVER, features(&["urn:a", "urn:b"]));
-    assert_eq!(desk.count("serviceDiscovered"), 7);
-    desk.run(Session::logged_out);
-    desk.bind();
-    desk.info(SERVER, features(&["urn:a", "urn:b"]));
-    assert_eq!(desk.count("serviceDiscovered"), 9, "a new session hears all of it");
+    test.bind();
+    test.info(SERVER, features(&["urn:a", "urn:b"]));
+    assert_eq!(test.count("serviceDiscovered"), 7);
+    test.run(Session::logged_out);
+    test.bind();
+    test.info(SERVER, features(&["urn:a", "urn:b"]));
+    assert_eq!(test.count("serviceDiscovered"), 9, "a new session hears all of it");
 }
 
 /// Rows 114-115.
 #[test]
 fn an_entity_is_asked_once_and_known_afterwards() {
-    let mut desk = Desk::connected(Settings::default());
-    let (mut first, mut second) = (desk.discover("romeo@example.org/x"), desk.discover("romeo@example.org/x"));
-    assert_eq!(desk.times_asked("romeo@example.org/x"), 1);
-    desk.info("romeo@example.org/x", client());
+    let mut test = TestSession::connected(Settings::default());
+    let (mut first, mut second) = (test.discover("romeo@example.org/x"), test.discover("romeo@example.org/x"));
+    assert_eq!(test.times_asked("romeo@example.org/x"), 1);
+    test.info("romeo@example.org/x", client());
     for receiver in [&mut first, &mut second] {
         assert_eq!(*got(receiver).unwrap().unwrap(), client());
     }
-    assert!(desk.session.snapshot().known.of(&jid("romeo@example.org/x"), desk.now).is_some());
-    assert!(got(&mut desk.discover("romeo@example.org/x")).unwrap().is_ok());
-    assert_eq!(desk.times_asked("romeo@example.org/x"), 1);
-    let own = got(&mut desk.discover("bot@example.org/house")).unwrap().unwrap();
+    assert!(test.session.snapshot().known.of(&jid("romeo@example.org/x"), test.now).is_some());
+    assert!(got(&mut test.discover("romeo@example.org/x")).unwrap().is_ok());
+    assert_eq!(test.times_asked("romeo@example.org/x"), 1);
+    let own = got(&mut test.discover("bot@example.org/house")).unwrap().unwrap();
     assert!(own.features.contains(&"urn:xmpp:ping".to_owned()));
-    desk.wait(3_601);
-    assert!(got(&mut desk.discover("romeo@example.org/x")).is_none(), "asked again after an hour");
+    test.wait(3_601);
+    assert!(got(&mut test.discover("romeo@example.org/x")).is_none(), "asked again after an hour");
 }
 
 /// A gateway to another network may call its people rooms, but does not have only rooms.
 #[test]
 fn a_room_that_is_not_open_is_known_by_its_service() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let muc = || features(&["http://jabber.org/protocol/muc"]);
     for (service, kind) in [("muc.example.org", "text"), ("irc.example.org", "irc")] {
-        drop(desk.discover(service));
-        desk.info(service, Disco { identities: vec![identity("conference", kind, "")], ..muc() });
+        drop(test.discover(service));
+        test.info(service, Disco { identities: vec![identity("conference", kind, "")], ..muc() });
     }
-    let known = |jid: &str| desk.session.snapshot().known.is_at_rooms(&jid.parse().unwrap(), desk.now);
+    let known = |jid: &str| test.session.snapshot().known.is_at_rooms(&jid.parse().unwrap(), test.now);
     assert!(known("attic@muc.example.org"));
     assert!(!known("muc.example.org") && !known("rom%net@irc.example.org") && !known("juliet@example.org"));
 }
@@ -385,166 +385,166 @@ fn a_room_that_is_not_open_is_known_by_its_service() {
 /// Rows 114-115.
 #[test]
 fn who_does_not_say_is_a_typed_error() {
-    let mut desk = Desk::connected(Settings::default());
-    let ask = |desk: &mut Desk| (desk.discover("a@example.org"), desk.info_asked_of("a@example.org").0);
-    let (mut refused, id) = ask(&mut desk);
-    desk.answer(Some("evil@example.org"), id.clone(), Ok(Body::Disco(client())));
+    let mut test = TestSession::connected(Settings::default());
+    let ask = |test: &mut TestSession| (test.discover("a@example.org"), test.info_asked_of("a@example.org").0);
+    let (mut refused, id) = ask(&mut test);
+    test.answer(Some("evil@example.org"), id.clone(), Ok(Body::Disco(client())));
     assert!(got(&mut refused).is_none(), "somebody else answered");
-    desk.answer(Some("a@example.org"), id.clone(), Err(stanza_error("service-unavailable")));
+    test.answer(Some("a@example.org"), id.clone(), Err(stanza_error("service-unavailable")));
     let error = got(&mut refused).unwrap().unwrap_err();
     assert!(matches!(error, CallError::Stanza(error) if error.condition == "service-unavailable"));
-    desk.answer(Some("a@example.org"), id, Ok(Body::Disco(client())));
-    assert_eq!(desk.session.ignored(), 2, "it had its turn");
-    let (mut nonsense, id) = ask(&mut desk);
-    desk.answer(Some("a@example.org"), id, Ok(Body::Empty));
+    test.answer(Some("a@example.org"), id, Ok(Body::Disco(client())));
+    assert_eq!(test.session.ignored(), 2, "it had its turn");
+    let (mut nonsense, id) = ask(&mut test);
+    test.answer(Some("a@example.org"), id, Ok(Body::Empty));
     assert!(matches!(got(&mut nonsense), Some(Err(CallError::Other(_)))));
-    let (mut late, id) = ask(&mut desk);
-    desk.wait(30);
+    let (mut late, id) = ask(&mut test);
+    test.wait(30);
     assert_eq!(got(&mut late).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.answer(Some("a@example.org"), id, Ok(Body::Disco(client())));
-    assert!(desk.session.snapshot().known.of(&jid("a@example.org"), desk.now).is_none());
-    let (mut cut, _) = ask(&mut desk);
-    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    test.answer(Some("a@example.org"), id, Ok(Body::Disco(client())));
+    assert!(test.session.snapshot().known.of(&jid("a@example.org"), test.now).is_none());
+    let (mut cut, _) = ask(&mut test);
+    test.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut cut).unwrap().unwrap_err(), CallError::Offline);
-    assert_eq!(got(&mut desk.discover("a@example.org")).unwrap().unwrap_err(), CallError::Offline);
-    assert_eq!(desk.session.features.disco.sizes()[3], 0, "nobody waits");
+    assert_eq!(got(&mut test.discover("a@example.org")).unwrap().unwrap_err(), CallError::Offline);
+    assert_eq!(test.session.features.disco.sizes()[3], 0, "nobody waits");
 }
 
 /// Rows 114-115.
 #[test]
 fn a_verified_hash_speaks_for_everybody_who_claims_it() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.presence(claiming(JULIET, VER));
-    let mut asked = desk.discover(JULIET);
-    assert_eq!(desk.info_asked_of(JULIET).1, Some(format!("http://code.google.com/p/exodus#{VER}")));
-    desk.info(JULIET, client());
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(claiming(JULIET, VER));
+    let mut asked = test.discover(JULIET);
+    assert_eq!(test.info_asked_of(JULIET).1, Some(format!("http://code.google.com/p/exodus#{VER}")));
+    test.info(JULIET, client());
     assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
-    desk.presence(claiming("romeo@example.org/x", VER));
-    assert_eq!(*got(&mut desk.discover("romeo@example.org/x")).unwrap().unwrap(), client());
-    assert_eq!(desk.times_asked("romeo@example.org/x"), 0);
-    desk.presence(presence("romeo@example.org/x", PresenceKind::Available));
-    assert!(got(&mut desk.discover("romeo@example.org/x")).is_some(), "it is silent of it (XEP-0115, section 8.4)");
+    test.presence(claiming("romeo@example.org/x", VER));
+    assert_eq!(*got(&mut test.discover("romeo@example.org/x")).unwrap().unwrap(), client());
+    assert_eq!(test.times_asked("romeo@example.org/x"), 0);
+    test.presence(presence("romeo@example.org/x", PresenceKind::Available));
+    assert!(got(&mut test.discover("romeo@example.org/x")).is_some(), "it is silent of it (XEP-0115, section 8.4)");
     // The client claims something else now.
-    desk.presence(claiming("romeo@example.org/x", "other"));
-    assert!(got(&mut desk.discover("romeo@example.org/x")).is_none());
-    desk.presence(presence(JULIET, PresenceKind::Unavailable));
-    assert!(got(&mut desk.discover(JULIET)).is_none(), "she may come back as something else");
+    test.presence(claiming("romeo@example.org/x", "other"));
+    assert!(got(&mut test.discover("romeo@example.org/x")).is_none());
+    test.presence(presence(JULIET, PresenceKind::Unavailable));
+    assert!(got(&mut test.discover(JULIET)).is_none(), "she may come back as something else");
 }
 
 /// Rows 114-115. Nobody reported who left meanwhile.
 #[test]
 fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let juliet = format!("{ROOM}/juliet");
     let muc = occupant("juliet", PresenceKind::Available, &[]).muc;
-    desk.presence(Presence { muc, ..claiming(&juliet, VER) });
-    let mut asked = desk.discover(&juliet);
-    desk.info(&juliet, client());
+    test.presence(Presence { muc, ..claiming(&juliet, VER) });
+    let mut asked = test.discover(&juliet);
+    test.info(&juliet, client());
     assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
-    assert_eq!(desk.session.features.disco.sizes()[1], 0, "who is not heard of takes nobody's room");
-    desk.in_room();
-    assert!(got(&mut desk.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    assert_eq!(test.session.features.disco.sizes()[1], 0, "who is not heard of takes nobody's room");
+    test.in_room();
+    assert!(got(&mut test.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
 }
 
 /// Rows 114-115. Nobody can forge the features of others.
 #[test]
 fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.presence(claiming("evil@example.net/x", VER));
-    let mut asked = desk.discover("evil@example.net/x");
-    desk.info("evil@example.net/x", features(&["urn:evil"]));
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(claiming("evil@example.net/x", VER));
+    let mut asked = test.discover("evil@example.net/x");
+    test.info("evil@example.net/x", features(&["urn:evil"]));
     assert_eq!(got(&mut asked).unwrap().unwrap().features, ["urn:evil"], "it may say of itself what it likes");
-    desk.presence(claiming(JULIET, VER));
-    assert!(got(&mut desk.discover(JULIET)).is_none(), "she is asked herself");
-    desk.info(JULIET, client());
-    assert_eq!(desk.session.features.disco.sizes()[2], 1);
+    test.presence(claiming(JULIET, VER));
+    assert!(got(&mut test.discover(JULIET)).is_none(), "she is asked herself");
+    test.info(JULIET, client());
+    assert_eq!(test.session.features.disco.sizes()[2], 1);
 }
 
 /// Rows 114-115.
 #[test]
 fn a_client_that_does_not_know_its_own_node_is_asked_without() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.presence(claiming(JULIET, VER));
-    let mut asked = desk.discover(JULIET);
-    let id = desk.info_asked_of(JULIET).0;
-    desk.answer(Some(JULIET), id, Err(stanza_error("item-not-found")));
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(claiming(JULIET, VER));
+    let mut asked = test.discover(JULIET);
+    let id = test.info_asked_of(JULIET).0;
+    test.answer(Some(JULIET), id, Err(stanza_error("item-not-found")));
     assert!(got(&mut asked).is_none());
-    assert_eq!(desk.info_asked_of(JULIET).1, None);
-    let id = desk.info_asked_of(JULIET).0;
-    desk.answer(Some(JULIET), id, Err(stanza_error("item-not-found")));
+    assert_eq!(test.info_asked_of(JULIET).1, None);
+    let id = test.info_asked_of(JULIET).0;
+    test.answer(Some(JULIET), id, Err(stanza_error("item-not-found")));
     assert!(matches!(got(&mut asked), Some(Err(CallError::Stanza(_)))), "and not for ever");
 }
 
 #[test]
 fn what_others_say_is_bounded() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.info(SERVER, features(&[ITEMS]));
-    let id = desk.asked(|ask| matches!(ask, Ask::DiscoItems));
+    let mut test = TestSession::connected(Settings::default());
+    test.info(SERVER, features(&[ITEMS]));
+    let id = test.asked(|ask| matches!(ask, Ask::DiscoItems));
     let items = (0..1_000).map(|number| jid(&format!("s{number}.example.org"))).collect();
-    desk.answer(Some(SERVER), id, Ok(Body::Items(items)));
-    assert_eq!(desk.times_asked("s63.example.org") + desk.times_asked("s64.example.org"), 1);
+    test.answer(Some(SERVER), id, Ok(Body::Items(items)));
+    assert_eq!(test.times_asked("s63.example.org") + test.times_asked("s64.example.org"), 1);
     assert_eq!(MAX_SERVICES, 64);
     let names: Vec<String> = (0..10_000).map(|number| format!("urn:{number}")).collect();
-    desk.info("s0.example.org", Disco { features: names, ..Disco::default() });
-    let known = desk.session.snapshot().known;
-    assert_eq!(known.of(&jid("s0.example.org"), desk.now).unwrap().features.len(), MAX_FEATURES);
-    desk.info("s1.example.org", features(&[&"x".repeat(1 << 20), "urn:short"]));
-    assert_eq!(desk.session.snapshot().known.of(&jid("s1.example.org"), desk.now).unwrap().features, ["urn:short"]);
+    test.info("s0.example.org", Disco { features: names, ..Disco::default() });
+    let known = test.session.snapshot().known;
+    assert_eq!(known.of(&jid("s0.example.org"), test.now).unwrap().features.len(), MAX_FEATURES);
+    test.info("s1.example.org", features(&[&"x".repeat(1 << 20), "urn:short"]));
+    assert_eq!(test.session.snapshot().known.of(&jid("s1.example.org"), test.now).unwrap().features, ["urn:short"]);
     for number in 0..2 * MAX_ENTITIES {
         let entity = format!("p{number}@example.org");
-        drop(desk.discover(&entity));
-        desk.info(&entity, features(&["urn:a"]));
-        desk.sent.clear();
+        drop(test.discover(&entity));
+        test.info(&entity, features(&["urn:a"]));
+        test.sent.clear();
     }
-    assert!(desk.session.snapshot().known.of(&jid(SERVER), desk.now).is_some(), "the server is not pushed out");
+    assert!(test.session.snapshot().known.of(&jid(SERVER), test.now).is_some(), "the server is not pushed out");
     for number in 0..MAX_CLAIMS + 10 {
-        desk.presence(claiming(&format!("romeo@example.org/{number}"), "x"));
-        desk.presence(claiming(&format!("s{number}@example.net/x"), "x"));
+        test.presence(claiming(&format!("romeo@example.org/{number}"), "x"));
+        test.presence(claiming(&format!("s{number}@example.net/x"), "x"));
     }
-    let [entities, claims, _, waiters, told] = desk.session.features.disco.sizes();
+    let [entities, claims, _, waiters, told] = test.session.features.disco.sizes();
     assert!(entities <= MAX_ENTITIES + MAX_SERVICES + 2, "{entities}");
     assert_eq!((claims, waiters, told), (MAX_CLAIMS, 0, MAX_ENTITIES));
     let long = "v".repeat(300);
-    desk.presence(claiming("romeo@example.org/0", &long));
-    assert_eq!(desk.session.features.disco.sizes()[1], MAX_CLAIMS - 1, "a claim of that length is none");
+    test.presence(claiming("romeo@example.org/0", &long));
+    assert_eq!(test.session.features.disco.sizes()[1], MAX_CLAIMS - 1, "a claim of that length is none");
 }
 
 #[test]
 fn what_strangers_claim_takes_nobodys_room() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(claiming("stranger@example.net/x", VER));
-    assert_eq!(desk.session.features.disco.sizes()[1], 0);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(claiming("stranger@example.net/x", VER));
+    assert_eq!(test.session.features.disco.sizes()[1], 0);
     for (number, entity) in
         ["romeo@example.org/x", "bot@example.org/other", "room@muc.example.org/juliet"].iter().enumerate()
     {
-        desk.presence(claiming(entity, VER));
-        assert_eq!(desk.session.features.disco.sizes()[1], number + 1, "{entity}");
+        test.presence(claiming(entity, VER));
+        assert_eq!(test.session.features.disco.sizes()[1], number + 1, "{entity}");
     }
 }
 
 #[test]
 fn hashes_are_so_many_too() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     for number in 0..MAX_VERIFIED + 10 {
         let (disco, entity) = (features(&[&format!("urn:{number}")]), format!("romeo@example.org/{number}"));
         let ver = crate::disco::ver(&disco);
-        desk.presence(claiming(&entity, &ver));
-        drop(desk.discover(&entity));
-        desk.info(&entity, disco);
+        test.presence(claiming(&entity, &ver));
+        drop(test.discover(&entity));
+        test.info(&entity, disco);
     }
-    assert_eq!(desk.session.features.disco.sizes()[2], MAX_VERIFIED);
+    assert_eq!(test.session.features.disco.sizes()[2], MAX_VERIFIED);
 }
 
 #[test]
 fn calls_that_nobody_waits_for_are_forgotten() {
-    let mut desk = Desk::connected(Settings::default());
-    let receivers: Vec<_> = (0..MAX_OUTSTANDING).map(|_| desk.discover("slow.example.org")).collect();
-    assert!(matches!(got(&mut desk.discover("slow.example.org")), Some(Err(CallError::OverLimit(_)))));
+    let mut test = TestSession::connected(Settings::default());
+    let receivers: Vec<_> = (0..MAX_OUTSTANDING).map(|_| test.discover("slow.example.org")).collect();
+    assert!(matches!(got(&mut test.discover("slow.example.org")), Some(Err(CallError::OverLimit(_)))));
     drop(receivers);
-    desk.gone(InstanceId::next());
-    assert_eq!(desk.session.features.disco.sizes()[3], 0);
-    assert!(got(&mut desk.discover("slow.example.org")).is_none());
+    test.gone(InstanceId::next());
+    assert_eq!(test.session.features.disco.sizes()[3], 0);
+    assert!(got(&mut test.discover("slow.example.org")).is_none());
 }

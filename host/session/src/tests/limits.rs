@@ -8,27 +8,27 @@ use crate::{chats, occupants, presence, roster};
 
 #[test]
 fn chats_make_room_for_new_ones() {
-    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    let mut test = TestSession::connected(settings(&[("allow_non_roster_messaging", true.into())]));
     for number in 0..=chats::MAX_OPEN {
-        desk.now += Duration::from_secs(1);
-        let at = desk.now;
-        desk.message(Message { at, ..message(&format!("p{number}@example.org"), MessageKind::Chat, "hi") });
+        test.now += Duration::from_secs(1);
+        let at = test.now;
+        test.message(Message { at, ..message(&format!("p{number}@example.org"), MessageKind::Chat, "hi") });
     }
-    let open = desk.session.snapshot().chats;
+    let open = test.session.snapshot().chats;
     assert_eq!(open.len(), chats::MAX_OPEN);
     assert!(!open.contains_key(&bare("p0@example.org")), "the one that was idle longest");
-    assert_eq!(desk.count("chatBoxClosed"), 1);
+    assert_eq!(test.count("chatBoxClosed"), 1);
 }
 
 #[test]
 fn a_contact_has_so_many_clients() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     for number in 0..100 {
-        desk.presence(presence(&format!("{ROMEO}/c{number}"), PresenceKind::Available));
+        test.presence(presence(&format!("{ROMEO}/c{number}"), PresenceKind::Available));
     }
     let status = Some("x".repeat(5_000));
-    desk.presence(Presence { status, ..presence(&format!("{ROMEO}/long"), PresenceKind::Available) });
-    let romeo = &desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)];
+    test.presence(Presence { status, ..presence(&format!("{ROMEO}/long"), PresenceKind::Available) });
+    let romeo = &test.session.snapshot().contacts.unwrap()[&bare(ROMEO)];
     assert_eq!(romeo.resources.len(), presence::MAX_RESOURCES);
     assert_eq!(romeo.status().unwrap().len(), 1_024);
     let kept = presence::kept_status(Some("x".repeat(5_000))).unwrap();
@@ -37,127 +37,128 @@ fn a_contact_has_so_many_clients() {
 
 #[test]
 fn strangers_cannot_fill_the_roster() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     for number in 0..roster::MAX_REQUESTS + 5 {
-        desk.presence(presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
+        test.presence(presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
     }
-    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_REQUESTS + 2);
-    assert_eq!(desk.count("contactRequest"), roster::MAX_REQUESTS);
-    assert_eq!(desk.session.ignored(), 5);
+    assert_eq!(test.session.snapshot().contacts.unwrap().len(), roster::MAX_REQUESTS + 2);
+    assert_eq!(test.count("contactRequest"), roster::MAX_REQUESTS);
+    assert_eq!(test.session.ignored(), 5);
 }
 
 #[test]
 fn strangers_who_ask_are_not_kept_with_their_clients() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.presence(presence("paris@example.net", PresenceKind::Subscribe));
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(presence("paris@example.net", PresenceKind::Subscribe));
     for number in 0..presence::MAX_RESOURCES {
         let status = Some("x".repeat(1_000));
-        desk.presence(Presence {
+        test.presence(Presence {
             status,
             ..presence(&format!("paris@example.net/c{number}"), PresenceKind::Available)
         });
     }
-    let paris = &desk.session.snapshot().contacts.unwrap()[&bare("paris@example.net")];
+    let paris = &test.session.snapshot().contacts.unwrap()[&bare("paris@example.net")];
     assert!(paris.requesting && paris.resources.is_empty(), "{paris:?}");
 }
 
 #[test]
 fn a_roster_is_cut_where_it_is_too_long() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster((0..=roster::MAX_CONTACTS).map(|number| item(&format!("c{number}@example.org"), "both")).collect());
-    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
-    desk.push(item("one-more@example.org", "both"));
-    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster((0..=roster::MAX_CONTACTS).map(|number| item(&format!("c{number}@example.org"), "both")).collect());
+    assert_eq!(test.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+    test.push(item("one-more@example.org", "both"));
+    assert_eq!(test.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
 }
 
 #[test]
 fn rooms_and_occupants_are_so_many() {
-    let mut desk = Desk::connected(Settings::default());
-    let open = |desk: &mut Desk, number: usize| {
+    let mut test = TestSession::connected(Settings::default());
+    let open = |test: &mut TestSession, number: usize| {
         let (answer, receiver) = Answer::channel();
         let jid = bare(&format!("r{number}@muc.example.org"));
-        desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid, wish: RoomWish::default() }, answer));
+        test.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid, options: RoomOptions::default() }, answer));
         receiver
     };
-    let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
-    assert!(matches!(got(&mut open(&mut desk, MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
+    let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut test, number)).collect();
+    assert!(matches!(got(&mut open(&mut test, MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
     drop(opened);
-    desk.wait(30);
-    desk.in_room();
+    test.wait(30);
+    test.in_room();
     for number in 0..occupants::MAX_OCCUPANTS {
-        desk.presence(occupant(&format!("o{number}"), PresenceKind::Available, &[]));
+        test.presence(occupant(&format!("o{number}"), PresenceKind::Available, &[]));
     }
-    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), occupants::MAX_OCCUPANTS);
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].occupants.len(), occupants::MAX_OCCUPANTS);
 }
 
 #[test]
 fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_one() {
     const ONE: InstanceId = InstanceId(1);
     const TWO: InstanceId = InstanceId(2);
-    fn enter(desk: &mut Desk, by: InstanceId) -> Receiver<Result<Arc<Room>, CallError>> {
-        desk.ask(OpenRoom { by, jid: bare(ROOM), wish: RoomWish::default() })
+    fn enter(test: &mut TestSession, by: InstanceId) -> Receiver<Result<Arc<Room>, CallError>> {
+        test.ask(OpenRoom { by, jid: bare(ROOM), options: RoomOptions::default() })
     }
-    fn leave(desk: &mut Desk, by: InstanceId) -> Receiver<Result<(), CallError>> {
-        desk.ask(CloseRoom { by, jid: bare(ROOM) })
+    fn leave(test: &mut TestSession, by: InstanceId) -> Receiver<Result<(), CallError>> {
+        test.ask(CloseRoom { by, jid: bare(ROOM) })
     }
-    let mut desk = Desk::connected(Settings::default());
-    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| enter(&mut desk, ONE)).collect();
-    assert!(matches!(got(&mut enter(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut enter(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    let mut test = TestSession::connected(Settings::default());
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| enter(&mut test, ONE)).collect();
+    assert!(matches!(got(&mut enter(&mut test, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut enter(&mut test, TWO)).is_none(), "a neighbour waits all the same");
     drop(waiting);
-    assert!(got(&mut enter(&mut desk, ONE)).is_none(), "those who left make room");
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| leave(&mut desk, ONE)).collect();
-    assert!(matches!(got(&mut leave(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut leave(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    assert!(got(&mut enter(&mut test, ONE)).is_none(), "those who left make room");
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| leave(&mut test, ONE)).collect();
+    assert!(matches!(got(&mut leave(&mut test, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut leave(&mut test, TWO)).is_none(), "a neighbour waits all the same");
     drop(waiting);
-    assert!(got(&mut leave(&mut desk, ONE)).is_none(), "those who left make room");
+    assert!(got(&mut leave(&mut test, ONE)).is_none(), "those who left make room");
 }
 
 #[test]
 fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_another_one() {
-    fn open(desk: &mut Desk, by: u64) -> Receiver<Result<Arc<Chat>, CallError>> {
-        desk.ask(OpenChat { by: InstanceId(by), jid: bare(ROMEO) })
+    fn open(test: &mut TestSession, by: u64) -> Receiver<Result<Arc<Chat>, CallError>> {
+        test.ask(OpenChat { by: InstanceId(by), jid: bare(ROMEO) })
     }
-    let mut desk = Desk::new(Settings::default());
-    let waiting: Vec<_> = (0..chats::MAX_OWN_PENDING).map(|_| open(&mut desk, 1)).collect();
-    assert!(matches!(got(&mut open(&mut desk, 1)), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut open(&mut desk, 2)).is_none(), "a neighbour waits all the same");
+    let mut test = TestSession::new(Settings::default());
+    let waiting: Vec<_> = (0..chats::MAX_OWN_PENDING).map(|_| open(&mut test, 1)).collect();
+    assert!(matches!(got(&mut open(&mut test, 1)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut open(&mut test, 2)).is_none(), "a neighbour waits all the same");
     drop(waiting);
-    assert!(got(&mut open(&mut desk, 1)).is_none(), "those who left make room");
+    assert!(got(&mut open(&mut test, 1)).is_none(), "those who left make room");
     // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(number, chats::MAX_OWN_PENDING));
-    let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut desk, by)).collect();
+    let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut test, by)).collect();
     // None of them takes the places of another one.
-    let mut own: Vec<_> = (0..RESERVED).map(|_| open(&mut desk, 2)).collect();
+    let mut own: Vec<_> = (0..RESERVED).map(|_| open(&mut test, 2)).collect();
     assert!(own.iter_mut().all(|receiver| got(receiver).is_none()));
-    assert!(matches!(got(&mut open(&mut desk, 2)), Some(Err(CallError::OverLimit(_)))));
+    assert!(matches!(got(&mut open(&mut test, 2)), Some(Err(CallError::OverLimit(_)))));
     drop(waiting);
-    assert!(got(&mut open(&mut desk, 2)).is_none(), "those who left make room");
+    assert!(got(&mut open(&mut test, 2)).is_none(), "those who left make room");
 }
 
 #[test]
 fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let room = |number: usize| format!("r{number}@muc.example.org");
-    let enter = |desk: &mut Desk, number: usize| {
-        let receiver = desk.ask(OpenRoom { by: InstanceId(1), jid: bare(&room(number)), wish: RoomWish::default() });
+    let enter = |test: &mut TestSession, number: usize| {
+        let receiver =
+            test.ask(OpenRoom { by: InstanceId(1), jid: bare(&room(number)), options: RoomOptions::default() });
         let from = jid(&format!("{}/bot", room(number)));
-        desk.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
+        test.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
         drop(receiver);
     };
     let full = occupants::MAX_ALL_OCCUPANTS / occupants::MAX_OCCUPANTS;
     for number in 0..=full {
-        enter(&mut desk, number);
+        enter(&mut test, number);
         for nick in 0..occupants::MAX_OCCUPANTS {
             let from = jid(&format!("{}/o{nick}", room(number)));
-            desk.presence(Presence { from, ..occupant("o", PresenceKind::Available, &[]) });
+            test.presence(Presence { from, ..occupant("o", PresenceKind::Available, &[]) });
         }
-        desk.forget();
+        test.forget();
     }
-    let rooms = desk.session.snapshot().rooms;
+    let rooms = test.session.snapshot().rooms;
     let counts: Vec<_> = rooms.values().map(|room| room.occupants.len()).collect();
     assert!(counts[..full].iter().all(|count| *count == occupants::MAX_OCCUPANTS), "{counts:?}");
     assert_eq!(counts[full], occupants::OWN_SHARE, "{counts:?}");
@@ -166,8 +167,8 @@ fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
 /// A room decides the names of its occupants.
 #[test]
 fn what_is_known_of_occupants_takes_so_many_bytes() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let long = |number: usize| format!("{number:01000}");
     let person = jid(&format!("{}@example.org/{}", "a".repeat(1_000), "c".repeat(1_000)));
     let told = |number: usize| {
@@ -177,31 +178,31 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
         presence
     };
     for number in 0..occupants::MAX_OCCUPANTS {
-        desk.presence(told(number));
+        test.presence(told(number));
     }
-    let known = desk.session.snapshot().rooms[&bare(ROOM)].occupants.len();
+    let known = test.session.snapshot().rooms[&bare(ROOM)].occupants.len();
     let most = occupants::MAX_ALL_BYTES / (5 * 1_000);
     assert!((most / 2..=most).contains(&known), "{known}, and {most} at most");
     // If an occupant leaves, there is room for another one. The account itself is always included.
-    desk.presence(Presence { kind: PresenceKind::Unavailable, ..told(7) });
-    desk.presence(told(occupants::MAX_OCCUPANTS));
-    let there = desk.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
+    test.presence(Presence { kind: PresenceKind::Unavailable, ..told(7) });
+    test.presence(told(occupants::MAX_OCCUPANTS));
+    let there = test.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
     assert_eq!(there.len(), known);
     assert!(there.contains_key(&long(occupants::MAX_OCCUPANTS)) && there.values().any(|one| one.own));
     // Changes of known occupants are handled regardless of the room.
     let mut demoted = occupant(&long(9), PresenceKind::Available, &[]);
     demoted.status = Some("d".repeat(1_024));
     demoted.muc.as_mut().unwrap().role = "none".to_owned();
-    desk.presence(demoted);
-    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
+    test.presence(demoted);
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
     // A room that is entered again starts with an empty list.
-    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
-    desk.in_room();
+    let _closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    test.in_room();
     for number in 0..100 {
-        desk.presence(told(number));
+        test.presence(told(number));
     }
-    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
 }
 
 /// A server may send what it kept for the account before its answer with the roster.

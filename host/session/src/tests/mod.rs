@@ -1,6 +1,5 @@
 //! The session through its public functions: inputs and their effects.
 
-mod again;
 mod answers;
 mod archive;
 mod cards;
@@ -9,12 +8,13 @@ mod commands;
 mod connect;
 mod contacts;
 mod disco;
+mod iq;
 mod limits;
 mod messages;
 mod owners;
 mod presence;
 mod promises;
-mod questions;
+mod resend;
 mod rooms;
 mod settings;
 mod status;
@@ -163,7 +163,7 @@ fn got<T>(receiver: &mut Receiver<Result<T, CallError>>) -> Option<Result<T, Cal
 }
 
 /// A session under test: effects are carried out, and each is recorded as one line.
-struct Desk {
+struct TestSession {
     session: Session,
     now: Timestamp,
     lines: Vec<String>,
@@ -172,21 +172,21 @@ struct Desk {
     kept: Vec<KeepRoster>,
 }
 
-impl Desk {
+impl TestSession {
     fn new(settings: Settings) -> Self {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new(), kept: Vec::new() }
     }
 
-    /// Returns a connected desk with Romeo and Juliet in the roster.
+    /// Returns a connected test with Romeo and Juliet in the roster.
     fn connected(settings: Settings) -> Self {
-        let mut desk = Self::new(settings);
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        desk.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
-        desk.forget();
-        desk
+        let mut test = Self::new(settings);
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
+        test.forget();
+        test
     }
 
     fn run(&mut self, step: impl FnOnce(&mut Session, Timestamp, &mut Vec<Effect>)) {
@@ -367,8 +367,8 @@ impl Desk {
 
     fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
         let (answer, receiver) = Answer::channel();
-        let wish = RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() };
-        self.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+        let options = RoomOptions { nick: nick.map(str::to_owned), ..RoomOptions::default() };
+        self.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options }, answer));
         receiver
     }
 

@@ -7,22 +7,22 @@ use super::*;
 const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
 
 /// Returns the session of an account whose owner is Juliet.
-fn owned() -> Desk {
-    let mut desk = Desk::new(Settings::default());
-    desk.session.set_owners(vec![bare("juliet@example.org")]);
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
-    desk
+fn owned() -> TestSession {
+    let mut test = TestSession::new(Settings::default());
+    test.session.set_owners(vec![bare("juliet@example.org")]);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test
 }
 
 #[test]
 fn only_an_owner_at_a_client_gives_commands() {
-    let mut desk = owned();
+    let mut test = owned();
     let mut given = |from: &str| {
-        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{COMMAND}</iq>"));
-        desk.lines()
+        test.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{COMMAND}</iq>"));
+        test.lines()
     };
     assert_eq!(given("from='juliet@example.org/balcony'"), ["command disable"]);
     for other in [
@@ -42,12 +42,12 @@ fn only_an_owner_at_a_client_gives_commands() {
 /// A plugin that may send IQs may also send them to this very client, and must not give commands that way.
 #[test]
 fn what_this_very_client_sends_is_no_command_of_an_owners() {
-    let mut desk = owned();
-    desk.session.set_owners(vec![bare("bot@example.org")]);
-    desk.forget();
+    let mut test = owned();
+    test.session.set_owners(vec![bare("bot@example.org")]);
+    test.forget();
     let mut given = |client: &str| {
-        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' from='{client}'>{COMMAND}</iq>"));
-        desk.lines()
+        test.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' from='{client}'>{COMMAND}</iq>"));
+        test.lines()
     };
     assert_eq!(given("bot@example.org/telephone"), ["command disable"]);
     let lines = given("bot@example.org/house");
@@ -56,11 +56,11 @@ fn what_this_very_client_sends_is_no_command_of_an_owners() {
 
 #[test]
 fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
-    let mut desk = owned();
+    let mut test = owned();
     let mut of = |what: &str, from: &str, node: &str| {
         let query = format!("<query xmlns='http://jabber.org/protocol/disco#{what}' node='{node}'/>");
-        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
-        desk.lines().concat()
+        test.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
+        test.lines().concat()
     };
     // A client that looks for items below it, such as a service browser, finds an empty list.
     let below = of("items", "juliet@example.org/balcony", "restart");

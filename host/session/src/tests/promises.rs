@@ -9,22 +9,22 @@ const TWO: InstanceId = InstanceId(2);
 /// Maximum number of promises that each plugin may own.
 const MOST: usize = 64;
 
-fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
+fn add(test: &mut TestSession, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let names = names.iter().map(|name| EventName::from(*name)).collect();
-    desk.command(AnyCommand::with(AddPromises { by, names, most: MOST }, answer));
+    test.command(AnyCommand::with(AddPromises { by, names, most: MOST }, answer));
     got(&mut receiver).unwrap().map(drop)
 }
 
-fn emit(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
+fn emit(test: &mut TestSession, by: InstanceId, name: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let payload = Payload::Json("1".into());
-    desk.command(AnyCommand::with(Emit { by, name: name.into(), payload }, answer));
+    test.command(AnyCommand::with(Emit { by, name: name.into(), payload }, answer));
     got(&mut receiver).unwrap()
 }
 
-fn reject(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
-    let mut receiver = desk.ask(RejectPromise { by, name: name.into(), reason: "no luck".to_owned() });
+fn reject(test: &mut TestSession, by: InstanceId, name: &str) -> Result<(), CallError> {
+    let mut receiver = test.ask(RejectPromise { by, name: name.into(), reason: "no luck".to_owned() });
     got(&mut receiver).unwrap()
 }
 
@@ -34,26 +34,26 @@ fn is_json(result: Option<Result<Payload, CallError>>) -> bool {
 
 #[test]
 fn who_waits_gets_the_payload_early_or_late() {
-    let mut desk = Desk::new(Settings::default());
-    assert!(matches!(got(&mut desk.wait_until("ready")), Some(Err(CallError::NotFound(_)))));
-    add(&mut desk, ONE, &["ready"]).unwrap();
-    let mut early = desk.wait_until("ready");
+    let mut test = TestSession::new(Settings::default());
+    assert!(matches!(got(&mut test.wait_until("ready")), Some(Err(CallError::NotFound(_)))));
+    add(&mut test, ONE, &["ready"]).unwrap();
+    let mut early = test.wait_until("ready");
     assert!(got(&mut early).is_none());
-    emit(&mut desk, ONE, "ready").unwrap();
-    assert!(is_json(got(&mut early)) && is_json(got(&mut desk.wait_until("ready"))));
-    assert_eq!(desk.lines(), ["ready"]);
-    add(&mut desk, ONE, &["ready"]).unwrap();
-    assert!(got(&mut desk.wait_until("ready")).is_none(), "it is fresh");
+    emit(&mut test, ONE, "ready").unwrap();
+    assert!(is_json(got(&mut early)) && is_json(got(&mut test.wait_until("ready"))));
+    assert_eq!(test.lines(), ["ready"]);
+    add(&mut test, ONE, &["ready"]).unwrap();
+    assert!(got(&mut test.wait_until("ready")).is_none(), "it is fresh");
 }
 
 /// Thousands of calls may wait for one promise.
 #[test]
 fn what_a_promise_carries_is_held_once() {
-    let mut desk = Desk::new(Settings::default());
-    add(&mut desk, ONE, &["ready"]).unwrap();
-    let waiting = [desk.wait_until("ready"), desk.wait_until("ready")];
-    drop(desk.wait_until("ready"));
-    emit(&mut desk, ONE, "ready").unwrap();
+    let mut test = TestSession::new(Settings::default());
+    add(&mut test, ONE, &["ready"]).unwrap();
+    let waiting = [test.wait_until("ready"), test.wait_until("ready")];
+    drop(test.wait_until("ready"));
+    emit(&mut test, ONE, "ready").unwrap();
     let [one, other] = waiting.map(|mut one| match got(&mut one) {
         Some(Ok(Payload::Json(json))) => json,
         other => panic!("{other:?}"),
@@ -63,107 +63,107 @@ fn what_a_promise_carries_is_held_once() {
 
 #[test]
 fn what_a_promise_refuses() {
-    let mut desk = Desk::new(Settings::default());
+    let mut test = TestSession::new(Settings::default());
     let long = "x".repeat(129);
-    add(&mut desk, ONE, &["mine"]).unwrap();
-    assert!(matches!(add(&mut desk, TWO, &["theirs", "mine"]), Err(CallError::NotOwner(_))));
-    assert!(matches!(got(&mut desk.wait_until("theirs")), Some(Err(CallError::NotFound(_)))), "all or none");
-    assert!(matches!(emit(&mut desk, TWO, "mine"), Err(CallError::NotOwner(_))));
-    assert!(matches!(reject(&mut desk, TWO, "mine"), Err(CallError::NotOwner(_))));
-    assert!(matches!(reject(&mut desk, ONE, "nothing"), Err(CallError::NotFound(_))));
+    add(&mut test, ONE, &["mine"]).unwrap();
+    assert!(matches!(add(&mut test, TWO, &["theirs", "mine"]), Err(CallError::NotOwner(_))));
+    assert!(matches!(got(&mut test.wait_until("theirs")), Some(Err(CallError::NotFound(_)))), "all or none");
+    assert!(matches!(emit(&mut test, TWO, "mine"), Err(CallError::NotOwner(_))));
+    assert!(matches!(reject(&mut test, TWO, "mine"), Err(CallError::NotOwner(_))));
+    assert!(matches!(reject(&mut test, ONE, "nothing"), Err(CallError::NotFound(_))));
     for name in ["roster", "message", "lagged", "", &long, "a\nb"] {
-        for result in [add(&mut desk, ONE, &[name]), emit(&mut desk, ONE, name)] {
+        for result in [add(&mut test, ONE, &[name]), emit(&mut test, ONE, name)] {
             assert!(matches!(result, Err(CallError::Invalid { argument, .. }) if argument == "name"), "{name}");
         }
     }
-    assert!(matches!(reject(&mut desk, ONE, "roster"), Err(CallError::Invalid { .. })));
-    assert!(matches!(add(&mut desk, ONE, &[]), Err(CallError::Invalid { .. })));
-    assert!(desk.lines().is_empty(), "nothing was fired");
-    emit(&mut desk, TWO, "anything-else").unwrap();
-    assert_eq!(desk.lines(), ["anything-else"]);
+    assert!(matches!(reject(&mut test, ONE, "roster"), Err(CallError::Invalid { .. })));
+    assert!(matches!(add(&mut test, ONE, &[]), Err(CallError::Invalid { .. })));
+    assert!(test.lines().is_empty(), "nothing was fired");
+    emit(&mut test, TWO, "anything-else").unwrap();
+    assert_eq!(test.lines(), ["anything-else"]);
 }
 
 #[test]
 fn a_rejection_reaches_everybody() {
-    let mut desk = Desk::new(Settings::default());
-    add(&mut desk, ONE, &["ready"]).unwrap();
-    let mut early = desk.wait_until("ready");
-    reject(&mut desk, ONE, "ready").unwrap();
-    for result in [got(&mut early), got(&mut desk.wait_until("ready"))] {
+    let mut test = TestSession::new(Settings::default());
+    add(&mut test, ONE, &["ready"]).unwrap();
+    let mut early = test.wait_until("ready");
+    reject(&mut test, ONE, "ready").unwrap();
+    for result in [got(&mut early), got(&mut test.wait_until("ready"))] {
         assert_eq!(result.unwrap().unwrap_err(), CallError::Rejected("no luck".to_owned()));
     }
-    assert!(matches!(reject(&mut desk, ONE, "ready"), Err(CallError::Invalid { .. })), "it is settled");
+    assert!(matches!(reject(&mut test, ONE, "ready"), Err(CallError::Invalid { .. })), "it is settled");
     // Another event of that name does not resolve it; only a fresh promise can be resolved.
-    emit(&mut desk, ONE, "ready").unwrap();
-    assert!(got(&mut desk.wait_until("ready")).unwrap().is_err());
-    add(&mut desk, ONE, &["ready"]).unwrap();
-    emit(&mut desk, ONE, "ready").unwrap();
-    assert!(got(&mut desk.wait_until("ready")).unwrap().is_ok());
+    emit(&mut test, ONE, "ready").unwrap();
+    assert!(got(&mut test.wait_until("ready")).unwrap().is_err());
+    add(&mut test, ONE, &["ready"]).unwrap();
+    emit(&mut test, ONE, "ready").unwrap();
+    assert!(got(&mut test.wait_until("ready")).unwrap().is_ok());
 }
 
 #[test]
 fn an_instance_that_ends_takes_its_promises_along() {
-    let mut desk = Desk::connected(Settings::default());
-    add(&mut desk, ONE, &["ready", "resolved"]).unwrap();
-    add(&mut desk, TWO, &["other"]).unwrap();
-    emit(&mut desk, ONE, "resolved").unwrap();
-    let (mut waiting, mut other) = (desk.wait_until("ready"), desk.wait_until("other"));
-    desk.run(|session, _, effects| session.instance_gone(ONE, effects));
+    let mut test = TestSession::connected(Settings::default());
+    add(&mut test, ONE, &["ready", "resolved"]).unwrap();
+    add(&mut test, TWO, &["other"]).unwrap();
+    emit(&mut test, ONE, "resolved").unwrap();
+    let (mut waiting, mut other) = (test.wait_until("ready"), test.wait_until("other"));
+    test.run(|session, _, effects| session.instance_gone(ONE, effects));
     assert_eq!(got(&mut waiting).unwrap().unwrap_err(), CallError::Stopped);
     assert!(got(&mut other).is_none());
-    assert!(matches!(got(&mut desk.wait_until("resolved")), Some(Err(CallError::NotFound(_)))));
-    add(&mut desk, TWO, &["ready"]).unwrap();
-    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    assert!(matches!(got(&mut test.wait_until("resolved")), Some(Err(CallError::NotFound(_)))));
+    add(&mut test, TWO, &["ready"]).unwrap();
+    test.run(|session, now, effects| session.lost("gone", now, effects));
     assert!(got(&mut other).is_none(), "a plugin's own promise outlives the session");
 }
 
 #[test]
 fn a_plugin_owns_so_many_and_no_more() {
-    let mut desk = Desk::new(Settings::default());
+    let mut test = TestSession::new(Settings::default());
     let names: Vec<String> = (0..65).map(|number| format!("promise{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert!(matches!(add(&mut desk, ONE, &names), Err(CallError::OverLimit(_))));
-    add(&mut desk, ONE, &names[..64]).unwrap();
-    add(&mut desk, ONE, &names[..64]).unwrap();
-    assert!(matches!(add(&mut desk, ONE, &names[64..]), Err(CallError::OverLimit(_))));
+    assert!(matches!(add(&mut test, ONE, &names), Err(CallError::OverLimit(_))));
+    add(&mut test, ONE, &names[..64]).unwrap();
+    add(&mut test, ONE, &names[..64]).unwrap();
+    assert!(matches!(add(&mut test, ONE, &names[64..]), Err(CallError::OverLimit(_))));
 }
 
 #[test]
 fn so_many_calls_of_a_plugin_may_wait_and_take_no_place_of_another_one() {
-    let mut desk = Desk::new(Settings::default());
-    add(&mut desk, TWO, &["ready", "other"]).unwrap();
+    let mut test = TestSession::new(Settings::default());
+    add(&mut test, TWO, &["ready", "other"]).unwrap();
     // The limit applies to all promises together.
     let names = ["ready", "other"].into_iter().cycle().take(promises::MAX_OWN_WAITERS);
-    let waiting: Vec<_> = names.map(|name| desk.wait_until_as(ONE, name)).collect();
-    assert!(matches!(got(&mut desk.wait_until_as(ONE, "ready")), Some(Err(CallError::OverLimit(_)))));
-    assert!(got(&mut desk.wait_until_as(TWO, "ready")).is_none(), "a neighbour waits all the same");
+    let waiting: Vec<_> = names.map(|name| test.wait_until_as(ONE, name)).collect();
+    assert!(matches!(got(&mut test.wait_until_as(ONE, "ready")), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut test.wait_until_as(TWO, "ready")).is_none(), "a neighbour waits all the same");
     drop(waiting);
-    assert!(got(&mut desk.wait_until_as(ONE, "ready")).is_none(), "those who left make room");
+    assert!(got(&mut test.wait_until_as(ONE, "ready")).is_none(), "those who left make room");
 }
 
 #[test]
 fn so_many_calls_may_wait_in_all() {
-    let mut desk = Desk::new(Settings::default());
-    add(&mut desk, ONE, &["ready"]).unwrap();
+    let mut test = TestSession::new(Settings::default());
+    add(&mut test, ONE, &["ready"]).unwrap();
     // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), promises::MAX_OWN_WAITERS));
-    let waiting: Vec<_> = plugins.take(promises::MAX_WAITERS).map(|by| desk.wait_until_as(by, "ready")).collect();
+    let waiting: Vec<_> = plugins.take(promises::MAX_WAITERS).map(|by| test.wait_until_as(by, "ready")).collect();
     // None of them takes the places of another one.
-    let mut own: Vec<_> = (0..RESERVED).map(|_| desk.wait_until_as(TWO, "ready")).collect();
+    let mut own: Vec<_> = (0..RESERVED).map(|_| test.wait_until_as(TWO, "ready")).collect();
     assert!(own.iter_mut().all(|receiver| got(receiver).is_none()));
-    assert!(matches!(got(&mut desk.wait_until_as(TWO, "ready")), Some(Err(CallError::OverLimit(_)))));
+    assert!(matches!(got(&mut test.wait_until_as(TWO, "ready")), Some(Err(CallError::OverLimit(_)))));
     drop(waiting);
-    assert!(got(&mut desk.wait_until_as(TWO, "ready")).is_none(), "those who left make room");
+    assert!(got(&mut test.wait_until_as(TWO, "ready")).is_none(), "those who left make room");
 }
 
 #[test]
 fn a_plugin_owns_as_many_as_it_is_allowed_and_no_more() {
-    let mut desk = Desk::new(Settings::default());
+    let mut test = TestSession::new(Settings::default());
     for (allowed, wanted, result) in [(0, 1, false), (1, 1, true), (100, 100, true), (100, 101, false)] {
         let (answer, mut receiver) = Answer::channel();
         let by = InstanceId(100 + allowed as u64 + wanted);
         let names = (0..wanted).map(|number| EventName::from(format!("{allowed} {wanted} {number}"))).collect();
-        desk.command(AnyCommand::with(AddPromises { by, names, most: allowed }, answer));
+        test.command(AnyCommand::with(AddPromises { by, names, most: allowed }, answer));
         let owned = got(&mut receiver).unwrap().ok();
         assert_eq!(owned, result.then_some(allowed), "{wanted} of {allowed}");
     }

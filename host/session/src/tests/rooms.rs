@@ -6,12 +6,12 @@ use parlor_stanza::types::BookmarkPlace;
 
 use super::*;
 
-fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
-    desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) })
+fn close(test: &mut TestSession) -> Receiver<Result<(), CallError>> {
+    test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) })
 }
 
-fn room(desk: &Desk) -> Arc<Room> {
-    Arc::clone(&desk.session.snapshot().rooms[&bare(ROOM)])
+fn room(test: &TestSession) -> Arc<Room> {
+    Arc::clone(&test.session.snapshot().rooms[&bare(ROOM)])
 }
 
 fn with_muc(mut presence: Presence, change: impl FnOnce(&mut MucUser)) -> Presence {
@@ -19,8 +19,8 @@ fn with_muc(mut presence: Presence, change: impl FnOnce(&mut MucUser)) -> Presen
     presence
 }
 
-fn last_occupant(desk: &Desk, event: &str) -> Arc<Occupant> {
-    match desk.last(event) {
+fn last_occupant(test: &TestSession, event: &str) -> Arc<Occupant> {
+    match test.last(event) {
         Payload::Occupant(occupant) => Arc::clone(occupant),
         other => panic!("{other:?}"),
     }
@@ -28,50 +28,50 @@ fn last_occupant(desk: &Desk, event: &str) -> Arc<Occupant> {
 
 #[test]
 fn who_opens_a_room_is_told_when_we_are_in() {
-    let mut desk = Desk::connected(Settings::default());
-    let mut first = desk.open_room(None);
-    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
-    let mut second = desk.open_room(Some("other"));
-    assert!(desk.lines().is_empty(), "they share the way in");
-    desk.presence(occupant("juliet", PresenceKind::Available, &[]));
-    assert!(desk.lines().is_empty(), "who was there before us is not news");
-    assert!(got(&mut first).is_none() && !room(&desk).joined);
-    desk.presence(occupant("Bot!", PresenceKind::Available, &[110, 210]));
-    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org", "chatRoomOpened"]);
-    for result in [got(&mut first), got(&mut second), got(&mut desk.open_room(None))] {
+    let mut test = TestSession::connected(Settings::default());
+    let mut first = test.open_room(None);
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
+    let mut second = test.open_room(Some("other"));
+    assert!(test.lines().is_empty(), "they share the way in");
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    assert!(test.lines().is_empty(), "who was there before us is not news");
+    assert!(got(&mut first).is_none() && !room(&test).joined);
+    test.presence(occupant("Bot!", PresenceKind::Available, &[110, 210]));
+    assert_eq!(test.lines(), ["> ask disco of room@muc.example.org", "chatRoomOpened"]);
+    for result in [got(&mut first), got(&mut second), got(&mut test.open_room(None))] {
         let room = result.unwrap().unwrap();
         assert!(room.joined);
         assert_eq!((room.nick.as_str(), room.role.as_str(), room.occupants.len()), ("Bot!", "participant", 2));
     }
-    assert!(desk.session.next_deadline().is_some_and(|at| at > desk.now));
-    desk.wait(60);
-    assert!(room(&desk).joined);
+    assert!(test.session.next_deadline().is_some_and(|at| at > test.now));
+    test.wait(60);
+    assert!(room(&test).joined);
 }
 
 /// For example, from a service older than XEP-0045, or in a presence of which only the sender was within the limits.
 #[test]
 fn an_occupant_of_whom_a_room_says_nothing_is_there() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.hear_xml(&format!("<presence from='{ROOM}/Old'/>"));
-    assert_eq!(desk.lines(), ["occupantJoined"]);
-    let old = last_occupant(&desk, "occupantJoined");
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.hear_xml(&format!("<presence from='{ROOM}/Old'/>"));
+    assert_eq!(test.lines(), ["occupantJoined"]);
+    let old = last_occupant(&test, "occupantJoined");
     assert_eq!((old.nick.as_str(), old.role.as_str(), old.affiliation.as_str()), ("Old", "participant", "none"));
     let item = "<item affiliation='admin' role='moderator' jid='anna@example.org/x'/>";
     let anna = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
-    desk.hear_xml(&format!("<presence from='{ROOM}/anna'>{anna}</presence>"));
-    desk.hear_xml(&format!("<presence from='{ROOM}/anna'><show>away</show></presence>"));
-    let anna = last_occupant(&desk, "occupantChanged");
+    test.hear_xml(&format!("<presence from='{ROOM}/anna'>{anna}</presence>"));
+    test.hear_xml(&format!("<presence from='{ROOM}/anna'><show>away</show></presence>"));
+    let anna = last_occupant(&test, "occupantChanged");
     assert_eq!(
         (anna.role.as_str(), anna.affiliation.as_str(), anna.jid.as_ref()),
         ("moderator", "admin", Some(&jid("anna@example.org/x")))
     );
-    desk.lines();
-    desk.hear_xml(&format!("<presence from='{ROOM}/Old' type='unavailable'/>"));
-    assert_eq!(desk.lines(), ["occupantLeft"]);
-    desk.hear_xml("<presence from='hall@muc.example.org/Old'/>");
-    desk.hear_xml(&format!("<presence from='{ROOM}'/>"));
-    assert!(desk.lines().is_empty() && room(&desk).occupants.len() == 3, "another room, and the room itself");
+    test.lines();
+    test.hear_xml(&format!("<presence from='{ROOM}/Old' type='unavailable'/>"));
+    assert_eq!(test.lines(), ["occupantLeft"]);
+    test.hear_xml("<presence from='hall@muc.example.org/Old'/>");
+    test.hear_xml(&format!("<presence from='{ROOM}'/>"));
+    assert!(test.lines().is_empty() && room(&test).occupants.len() == 3, "another room, and the room itself");
 }
 
 /// Servers refuse such nicknames (RFC 7622, section 3.4), except for the space, which is allowed.
@@ -88,21 +88,21 @@ fn who_enters_and_who_speaks_is_read_in_the_same_way() {
         ("ﬁn", Some("fin")),
         ("n🐢", Some("n🐢")),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
         let item = "<item affiliation='none' role='participant'/>";
         let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
-        desk.hear_xml(&format!("<presence from='{ROOM}/{written}'>{x}</presence>"));
-        desk.hear_xml(&format!("<message from='{ROOM}/{written}' type='groupchat'><body>hi</body></message>"));
+        test.hear_xml(&format!("<presence from='{ROOM}/{written}'>{x}</presence>"));
+        test.hear_xml(&format!("<message from='{ROOM}/{written}' type='groupchat'><body>hi</body></message>"));
         assert_eq!(
-            (desk.count("occupantJoined"), desk.count("message")),
+            (test.count("occupantJoined"), test.count("message")),
             if read.is_some() { (1, 1) } else { (0, 0) },
             "{written:?}"
         );
         if let Some(read) = read {
-            let Payload::Message(said) = desk.last("message") else { panic!("a message") };
+            let Payload::Message(said) = test.last("message") else { panic!("a message") };
             assert_eq!(
-                (last_occupant(&desk, "occupantJoined").nick.as_str(), said.nick.as_deref()),
+                (last_occupant(&test, "occupantJoined").nick.as_str(), said.nick.as_deref()),
                 (read, Some(read)),
                 "{written:?}"
             );
@@ -113,14 +113,14 @@ fn who_enters_and_who_speaks_is_read_in_the_same_way() {
 /// Some services omit the code 110, which XEP-0045, section 7.2.2, requires.
 #[test]
 fn our_own_address_says_that_we_are_in() {
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
     let known = |nick: &str, real: &str| {
         with_muc(occupant(nick, PresenceKind::Available, &[]), |muc| muc.jid = Some(jid(real)))
     };
-    desk.presence(known("elsewhere", "bot@example.org/other"));
+    test.presence(known("elsewhere", "bot@example.org/other"));
     assert!(got(&mut opened).is_none(), "another session of ours");
-    desk.presence(known("bot", "bot@example.org/house"));
+    test.presence(known("bot", "bot@example.org/house"));
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
@@ -133,12 +133,12 @@ fn the_nickname_is_the_given_the_settings_or_the_accounts() {
         (from_jid, None, "bot"),
         (Settings::default(), None, "bot"),
     ] {
-        let mut desk = Desk::connected(settings);
-        let _opened = desk.open_room(given);
-        assert_eq!(room(&desk).nick, expected);
+        let mut test = TestSession::connected(settings);
+        let _opened = test.open_room(given);
+        assert_eq!(room(&test).nick, expected);
     }
-    let mut desk = Desk::connected(Settings::default());
-    let refused = got(&mut desk.open_room(Some("")));
+    let mut test = TestSession::connected(Settings::default());
+    let refused = got(&mut test.open_room(Some("")));
     assert!(matches!(refused, Some(Err(CallError::Invalid { argument, .. })) if argument == "attributes.nick"));
 }
 
@@ -152,81 +152,81 @@ fn the_nickname_of_an_account_is_its_name_as_people_read_it_if_it_can_be_read() 
         ("bot\\2@example.org", "bot\\2"),
         ("\\27bot\\@example.org", "\\27bot\\"),
     ] {
-        let mut desk = Desk::connected(Settings::default());
+        let mut test = TestSession::connected(Settings::default());
         let own = FullJid::new(&format!("{account}/house")).unwrap();
-        desk.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
-        let _opened = desk.open_room(None);
-        assert_eq!(room(&desk).nick, expected, "{account}");
+        test.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
+        let _opened = test.open_room(None);
+        assert_eq!(room(&test).nick, expected, "{account}");
     }
 }
 
 #[test]
 fn a_room_that_lets_nobody_in_says_why() {
     for condition in ["conflict", "forbidden", "registration-required", "not-authorized", "service-unavailable"] {
-        let mut desk = Desk::connected(Settings::default());
-        let mut opened = desk.open_room(None);
-        desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error(condition))));
+        let mut test = TestSession::connected(Settings::default());
+        let mut opened = test.open_room(None);
+        test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error(condition))));
         assert!(matches!(got(&mut opened), Some(Err(CallError::Stanza(error))) if error.condition == condition));
-        assert!(desk.session.snapshot().rooms.is_empty());
+        assert!(test.session.snapshot().rooms.is_empty());
     }
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.forget();
-    desk.wait(30);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.forget();
+    test.wait(30);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
-    assert_eq!(desk.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it let us in after all");
-    assert!(desk.session.snapshot().rooms.is_empty());
+    assert_eq!(test.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it let us in after all");
+    assert!(test.session.snapshot().rooms.is_empty());
 
-    let mut desk = Desk::connected(settings(&[("allow_muc", false.into())]));
-    assert!(matches!(got(&mut desk.open_room(None)), Some(Err(CallError::Unsupported(_)))));
-    let mut desk = Desk::new(Settings::default());
-    assert_eq!(got(&mut desk.open_room(None)).unwrap().unwrap_err(), CallError::Offline);
+    let mut test = TestSession::connected(settings(&[("allow_muc", false.into())]));
+    assert!(matches!(got(&mut test.open_room(None)), Some(Err(CallError::Unsupported(_)))));
+    let mut test = TestSession::new(Settings::default());
+    assert_eq!(got(&mut test.open_room(None)).unwrap().unwrap_err(), CallError::Offline);
 }
 
 #[test]
 fn who_comes_goes_and_changes_is_told() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(occupant("romeo", PresenceKind::Available, &[]));
-    assert_eq!(desk.lines(), ["occupantJoined"]);
-    desk.presence(occupant("romeo", PresenceKind::Available, &[]));
-    assert!(desk.lines().is_empty(), "nothing new");
-    desk.presence(with_muc(occupant("romeo", PresenceKind::Available, &[]), |muc| {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(occupant("romeo", PresenceKind::Available, &[]));
+    assert_eq!(test.lines(), ["occupantJoined"]);
+    test.presence(occupant("romeo", PresenceKind::Available, &[]));
+    assert!(test.lines().is_empty(), "nothing new");
+    test.presence(with_muc(occupant("romeo", PresenceKind::Available, &[]), |muc| {
         "moderator".clone_into(&mut muc.role);
     }));
-    assert_eq!(last_occupant(&desk, "occupantChanged").role, "moderator");
-    desk.forget();
-    desk.presence(with_muc(occupant("romeo", PresenceKind::Unavailable, &[303]), |muc| {
+    assert_eq!(last_occupant(&test, "occupantChanged").role, "moderator");
+    test.forget();
+    test.presence(with_muc(occupant("romeo", PresenceKind::Unavailable, &[303]), |muc| {
         muc.nick = Some("r".to_owned());
     }));
-    let renamed = last_occupant(&desk, "occupantChanged");
+    let renamed = last_occupant(&test, "occupantChanged");
     assert_eq!((renamed.nick.as_str(), renamed.previous_nick.as_deref()), ("r", Some("romeo")));
-    desk.presence(with_muc(occupant("r", PresenceKind::Available, &[]), |muc| "moderator".clone_into(&mut muc.role)));
-    assert_eq!(desk.lines(), ["occupantChanged"], "one change, told once");
-    assert!(!room(&desk).occupants.contains_key("romeo"));
+    test.presence(with_muc(occupant("r", PresenceKind::Available, &[]), |muc| "moderator".clone_into(&mut muc.role)));
+    assert_eq!(test.lines(), ["occupantChanged"], "one change, told once");
+    assert!(!room(&test).occupants.contains_key("romeo"));
     for (status, why) in [(&[][..], "left"), (&[307], "kicked"), (&[301], "banned"), (&[322], "members-only")] {
-        desk.presence(occupant("mercutio", PresenceKind::Available, &[]));
+        test.presence(occupant("mercutio", PresenceKind::Available, &[]));
         let gone = occupant("mercutio", PresenceKind::Unavailable, status);
-        desk.presence(with_muc(gone, |muc| muc.reason = Some("a plague".to_owned())));
-        let left = last_occupant(&desk, "occupantLeft");
+        test.presence(with_muc(gone, |muc| muc.reason = Some("a plague".to_owned())));
+        let left = last_occupant(&test, "occupantLeft");
         assert_eq!((left.left, left.reason.as_deref()), (Some(why), Some("a plague")));
     }
-    assert_eq!(room(&desk).occupants.len(), 3);
+    assert_eq!(room(&test).occupants.len(), 3);
 }
 
 /// XEP-0045, section 7.14.
 #[test]
 fn what_somebody_says_in_leaving_is_told_and_no_status_of_before() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     for (said, told) in
         [(None, None), (Some(""), None), (Some("gone where the goblins go"), Some("gone where the goblins go"))]
     {
         let here = occupant("romeo", PresenceKind::Available, &[]);
-        desk.presence(Presence { show: Some(types::Show::Dnd), status: Some("sighing".to_owned()), ..here });
+        test.presence(Presence { show: Some(types::Show::Dnd), status: Some("sighing".to_owned()), ..here });
         let gone = occupant("romeo", PresenceKind::Unavailable, &[]);
-        desk.presence(Presence { status: said.map(str::to_owned), ..gone });
-        let left = last_occupant(&desk, "occupantLeft");
+        test.presence(Presence { status: said.map(str::to_owned), ..gone });
+        let left = last_occupant(&test, "occupantLeft");
         assert_eq!((left.left, left.show, left.status.as_deref(), &left.reason), (Some("left"), None, told, &None));
     }
 }
@@ -235,22 +235,22 @@ fn what_somebody_says_in_leaving_is_told_and_no_status_of_before() {
 #[test]
 fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
     for written in ["Anna ❤\u{fe0f}", "Ann\u{e9}", "Anne\u{301}", "Anna…"] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
         let muc = "http://jabber.org/protocol/muc#user";
         let here = |nick: &str| {
             format!(
                 "<presence from='{ROOM}/{nick}'><x xmlns='{muc}'><item affiliation='none' role='visitor'/></x></presence>"
             )
         };
-        desk.hear_xml(&here("anna"));
-        desk.hear_xml(&format!(
+        test.hear_xml(&here("anna"));
+        test.hear_xml(&format!(
             "<presence type='unavailable' from='{ROOM}/anna'><x xmlns='{muc}'><item affiliation='none' role='visitor' \
              nick='{written}'/><status code='303'/></x></presence>"
         ));
-        desk.hear_xml(&here(written));
-        assert_eq!(desk.lines(), ["occupantJoined", "occupantChanged"], "{written}");
-        assert_eq!(room(&desk).occupants.len(), 3, "{written}");
+        test.hear_xml(&here(written));
+        assert_eq!(test.lines(), ["occupantJoined", "occupantChanged"], "{written}");
+        assert_eq!(room(&test).occupants.len(), 3, "{written}");
     }
 }
 
@@ -258,45 +258,45 @@ fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
 #[test]
 fn what_we_may_do_in_a_room_is_in_its_record() {
     for status in [&[110][..], &[]] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        desk.presence(with_muc(occupant("bot", PresenceKind::Available, status), |muc| {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.presence(with_muc(occupant("bot", PresenceKind::Available, status), |muc| {
             "moderator".clone_into(&mut muc.role);
             "admin".clone_into(&mut muc.affiliation);
         }));
-        assert_eq!((room(&desk).role.as_str(), room(&desk).affiliation.as_str()), ("moderator", "admin"));
-        assert!(last_occupant(&desk, "occupantChanged").own);
+        assert_eq!((room(&test).role.as_str(), room(&test).affiliation.as_str()), ("moderator", "admin"));
+        assert!(last_occupant(&test, "occupantChanged").own);
     }
 }
 
 #[test]
 fn our_own_new_nickname_is_known() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 303]), |muc| {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 303]), |muc| {
         muc.nick = Some("bot2".to_owned());
     }));
-    desk.presence(occupant("bot2", PresenceKind::Available, &[110]));
-    assert!(room(&desk).joined);
-    assert_eq!(room(&desk).nick, "bot2");
-    assert!(last_occupant(&desk, "occupantChanged").own);
-    desk.bind();
-    desk.roster(Vec::new());
-    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering", "and kept");
+    test.presence(occupant("bot2", PresenceKind::Available, &[110]));
+    assert!(room(&test).joined);
+    assert_eq!(room(&test).nick, "bot2");
+    assert!(last_occupant(&test, "occupantChanged").own);
+    test.bind();
+    test.roster(Vec::new());
+    assert_eq!(test.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering", "and kept");
 }
 
 /// Rooms send this if another client of the account stays there under the old nickname.
 #[test]
 fn our_own_new_nickname_is_kept_where_nobody_says_that_the_old_one_was_changed() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(occupant("bot2", PresenceKind::Available, &[110]));
-    assert_eq!(room(&desk).nick, "bot2");
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[]));
-    assert!(!last_occupant(&desk, "occupantLeft").own && room(&desk).joined, "that was the other one");
-    desk.bind();
-    desk.roster(Vec::new());
-    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering");
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(occupant("bot2", PresenceKind::Available, &[110]));
+    assert_eq!(room(&test).nick, "bot2");
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    assert!(!last_occupant(&test, "occupantLeft").own && room(&test).joined, "that was the other one");
+    test.bind();
+    test.roster(Vec::new());
+    assert_eq!(test.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering");
 }
 
 #[test]
@@ -313,31 +313,31 @@ fn being_put_out_is_told_with_the_reason() {
         (&[110], true, "destroyed", false),
         (&[110], false, "left", false),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
         let gone = with_muc(occupant("bot", PresenceKind::Unavailable, status), |muc| {
             muc.destroyed = destroyed.then_some(None);
         });
-        desk.presence(Presence { status: Some("Disconnected: timed out".to_owned()), ..gone });
-        assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
-        let left = last_occupant(&desk, "occupantLeft");
-        assert_eq!((left.left, room(&desk).left), (Some(why), Some(why)));
+        test.presence(Presence { status: Some("Disconnected: timed out".to_owned()), ..gone });
+        assert_eq!(test.lines(), ["occupantLeft", "roomLeft"]);
+        let left = last_occupant(&test, "occupantLeft");
+        assert_eq!((left.left, room(&test).left), (Some(why), Some(why)));
         assert_eq!(left.status.as_deref(), Some("Disconnected: timed out"));
         // Prosody sends the reason of an error in this form.
         let reason = (why == "error").then_some("Disconnected: timed out");
-        assert_eq!((left.reason.as_deref(), room(&desk).reason.as_deref()), (reason, reason), "{why}");
-        assert!(!room(&desk).joined && room(&desk).occupants.is_empty());
-        desk.wait(30);
-        assert_eq!(desk.lines().len(), usize::from(comes_back), "{why}: a service that restarts wanted nothing of us");
-        desk.bind();
-        desk.roster(Vec::new());
-        assert_eq!(desk.lines().iter().any(|line| line.contains("entering")), comes_back, "{why}");
-        let mut closed = close(&mut desk);
+        assert_eq!((left.reason.as_deref(), room(&test).reason.as_deref()), (reason, reason), "{why}");
+        assert!(!room(&test).joined && room(&test).occupants.is_empty());
+        test.wait(30);
+        assert_eq!(test.lines().len(), usize::from(comes_back), "{why}: a service that restarts wanted nothing of us");
+        test.bind();
+        test.roster(Vec::new());
+        assert_eq!(test.lines().iter().any(|line| line.contains("entering")), comes_back, "{why}");
+        let mut closed = close(&mut test);
         if comes_back {
-            desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+            test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
         }
         assert!(got(&mut closed).unwrap().is_ok());
-        assert!(desk.session.snapshot().rooms.is_empty());
+        assert!(test.session.snapshot().rooms.is_empty());
     }
 }
 
@@ -346,111 +346,111 @@ fn being_put_out_is_told_with_the_reason() {
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
     let entering = "> available to room@muc.example.org/bot entering";
     for (told, then) in [(Ok(Body::Empty), &[][..]), (Err(stanza_error("not-acceptable")), &[entering])] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        desk.presence(occupant("bot", PresenceKind::Unavailable, &[]));
-        assert_eq!(desk.lines(), ["> ask Ping"]);
-        assert!(room(&desk).joined);
-        let id = desk.asked(|ask| *ask == Ask::Ping);
-        desk.answer(Some(&format!("{ROOM}/bot")), id, told);
-        assert_eq!(desk.lines(), then, "nobody is told that we left");
-        assert_eq!(room(&desk).joined, then.is_empty());
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+        assert_eq!(test.lines(), ["> ask Ping"]);
+        assert!(room(&test).joined);
+        let id = test.asked(|ask| *ask == Ask::Ping);
+        test.answer(Some(&format!("{ROOM}/bot")), id, told);
+        assert_eq!(test.lines(), then, "nobody is told that we left");
+        assert_eq!(room(&test).joined, then.is_empty());
     }
 }
 
 #[test]
 fn leaving_is_over_when_the_room_says_so_or_in_time() {
-    let mut desk = Desk::connected(Settings::default());
-    assert!(matches!(got(&mut close(&mut desk)), Some(Err(CallError::NotFound(_)))));
+    let mut test = TestSession::connected(Settings::default());
+    assert!(matches!(got(&mut close(&mut test)), Some(Err(CallError::NotFound(_)))));
     for in_time in [true, false] {
-        desk.in_room();
-        let mut closed = close(&mut desk);
-        assert_eq!(desk.lines(), ["> unavailable to room@muc.example.org/bot"]);
+        test.in_room();
+        let mut closed = close(&mut test);
+        assert_eq!(test.lines(), ["> unavailable to room@muc.example.org/bot"]);
         assert!(got(&mut closed).is_none());
         if in_time {
-            desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+            test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
         } else {
-            desk.wait(10);
+            test.wait(10);
         }
         assert!(got(&mut closed).unwrap().is_ok());
-        assert_eq!(desk.count("roomLeft"), 1);
-        assert!(desk.session.snapshot().rooms.is_empty());
+        assert_eq!(test.count("roomLeft"), 1);
+        assert!(test.session.snapshot().rooms.is_empty());
     }
 }
 
 #[test]
 fn entering_while_leaving_is_not_mistaken_for_it() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let mut closed = close(&mut desk);
-    let mut opened = desk.open_room(None);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let mut closed = close(&mut test);
+    let mut opened = test.open_room(None);
     assert!(got(&mut closed).unwrap().is_ok());
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
     assert!(got(&mut opened).is_none(), "that was the farewell");
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
 #[test]
 fn closing_ends_the_wait_of_those_who_open() {
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    let _closed = close(&mut desk);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    let _closed = close(&mut test);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::Stopped);
 }
 
 #[test]
 fn who_is_on_the_way_in_when_the_stream_breaks_gets_in_or_is_told() {
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.bind();
-    let mut later = desk.open_room(None);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.bind();
+    let mut later = test.open_room(None);
     assert!(got(&mut opened).is_none(), "it is tried again");
-    desk.roster(Vec::new());
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.roster(Vec::new());
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok() && got(&mut later).unwrap().is_ok());
 
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::Offline);
-    assert!(desk.session.snapshot().rooms.is_empty());
+    assert!(test.session.snapshot().rooms.is_empty());
 }
 
 #[test]
 fn a_room_that_refuses_our_return_is_left() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
-    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("forbidden"))));
-    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
-    assert!(!room(&desk).joined);
-    assert_eq!((room(&desk).left, room(&desk).reason.as_deref()), (Some("refused"), Some("forbidden")));
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("forbidden"))));
+    assert_eq!(test.lines(), ["occupantLeft", "roomLeft"]);
+    assert!(!room(&test).joined);
+    assert_eq!((room(&test).left, room(&test).reason.as_deref()), (Some("refused"), Some("forbidden")));
 
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.roster(Vec::new());
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
     let ns = "urn:ietf:params:xml:ns:xmpp-stanzas";
-    desk.hear_xml(&format!(
+    test.hear_xml(&format!(
         "<presence type='error' from='{ROOM}'><error type='cancel'><gone xmlns='{ns}'>xmpp:hall@muc.example.org?join\
          </gone><text xmlns='{ns}'>We moved</text></error></presence>"
     ));
-    let Payload::Room(left) = desk.last("roomLeft") else { panic!("a room") };
+    let Payload::Room(left) = test.last("roomLeft") else { panic!("a room") };
     assert_eq!((left.left, left.reason.as_deref()), (Some("destroyed"), Some("We moved")));
     assert_eq!(left.alternative, Some(bare("hall@muc.example.org")));
 }
 
 fn configured(
-    desk: &mut Desk,
+    test: &mut TestSession,
     configure: Option<Vec<(String, ConfigValue)>>,
 ) -> Receiver<Result<Arc<Room>, CallError>> {
     let (answer, opened) = Answer::channel();
-    let wish = RoomWish { configure, ..RoomWish::default() };
-    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
+    let options = RoomOptions { configure, ..RoomOptions::default() };
+    test.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options }, answer));
+    test.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
     opened
 }
 
@@ -484,8 +484,8 @@ fn wanted(fields: &[(&str, ConfigValue)]) -> Vec<(String, ConfigValue)> {
 }
 
 /// Returns the submitted values, by field.
-fn submitted(desk: &Desk) -> BTreeMap<String, Vec<String>> {
-    let fields = desk.sent.iter().rev().find_map(|stanza| match stanza {
+fn submitted(test: &TestSession) -> BTreeMap<String, Vec<String>> {
+    let fields = test.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Ask { ask: Ask::ConfigureRoom { fields }, .. } => Some(fields.iter().cloned().collect()),
         _ => None,
     });
@@ -496,24 +496,24 @@ fn submitted(desk: &Desk) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn a_room_that_we_create_is_instant_or_waits_for_somebody() {
     for (instant, configure) in [(true, None), (false, Some(Vec::new()))] {
-        let mut desk = Desk::connected(settings(&[("muc_instant_rooms", instant.into())]));
-        let mut opened = configured(&mut desk, configure);
+        let mut test = TestSession::connected(settings(&[("muc_instant_rooms", instant.into())]));
+        let mut opened = configured(&mut test, configure);
         assert!(got(&mut opened).is_none(), "nobody else can enter yet");
-        let id = desk.asked(|ask| *ask == Ask::ConfigureRoom { fields: Vec::new() });
-        desk.answer(Some(ROOM), id, Ok(Body::Empty));
+        let id = test.asked(|ask| *ask == Ask::ConfigureRoom { fields: Vec::new() });
+        test.answer(Some(ROOM), id, Ok(Body::Empty));
         assert!(got(&mut opened).unwrap().is_ok());
-        assert_eq!(desk.count("chatRoomOpened"), 1);
+        assert_eq!(test.count("chatRoomOpened"), 1);
     }
-    let mut desk = Desk::connected(settings(&[("muc_instant_rooms", false.into())]));
-    let mut opened = configured(&mut desk, None);
-    assert_eq!(desk.lines()[2..], ["configurationNeeded", "chatRoomOpened"]);
+    let mut test = TestSession::connected(settings(&[("muc_instant_rooms", false.into())]));
+    let mut opened = configured(&mut test, None);
+    assert_eq!(test.lines()[2..], ["configurationNeeded", "chatRoomOpened"]);
     assert!(got(&mut opened).unwrap().is_ok());
 }
 
 /// Row 102.
 #[test]
 fn a_new_room_keeps_what_nobody_named() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let fields = wanted(&[
         ("persistentroom", ConfigValue::Flag(true)),
         ("membersonly", text("false")),
@@ -521,12 +521,12 @@ fn a_new_room_keeps_what_nobody_named() {
         ("whois", texts(&["anyone"])),
         ("allow_bridges", ConfigValue::Flag(false)),
     ]);
-    let mut opened = configured(&mut desk, Some(fields));
-    let id = desk.asked(|ask| *ask == Ask::RoomConfig);
-    assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0, "the form comes first");
-    desk.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
+    let mut opened = configured(&mut test, Some(fields));
+    let id = test.asked(|ask| *ask == Ask::RoomConfig);
+    assert_eq!(test.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0, "the form comes first");
+    test.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
     let values: Vec<_> =
-        submitted(&desk).into_iter().map(|(name, values)| format!("{name}={}", values.join(","))).collect();
+        submitted(&test).into_iter().map(|(name, values)| format!("{name}={}", values.join(","))).collect();
     assert_eq!(
         values,
         [
@@ -538,9 +538,9 @@ fn a_new_room_keeps_what_nobody_named() {
             "muc#roomconfig_whois=anyone",
         ]
     );
-    let id = desk.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
+    let id = test.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
     assert!(got(&mut opened).is_none());
-    desk.answer(Some(ROOM), id, Ok(Body::Empty));
+    test.answer(Some(ROOM), id, Ok(Body::Empty));
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
@@ -555,19 +555,19 @@ fn a_field_that_does_not_fit_is_named_and_no_room_is_left_behind() {
         ("whois", text("nobody")),
         ("presencebroadcast", texts(&["visitor", "ghost"])),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        let mut opened = configured(&mut desk, Some(wanted(&[(name, value)])));
-        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
-        desk.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
+        let mut test = TestSession::connected(Settings::default());
+        let mut opened = configured(&mut test, Some(wanted(&[(name, value)])));
+        let id = test.asked(|ask| *ask == Ask::RoomConfig);
+        test.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
         let error = got(&mut opened).unwrap().unwrap_err();
         let argument = format!("attributes.roomconfig.{name}");
         assert!(matches!(&error, CallError::Invalid { argument: named, .. } if *named == argument), "{error:?}");
-        assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0);
-        assert_eq!(desk.count_asked(|ask| *ask == Ask::CancelRoomConfig), 1);
-        assert!(desk.lines().contains(&"> unavailable to room@muc.example.org/bot".to_owned()));
-        assert_eq!((desk.count("chatRoomOpened"), room(&desk).joined), (0, true), "until the room has heard it");
-        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
-        assert!(desk.session.snapshot().rooms.is_empty());
+        assert_eq!(test.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0);
+        assert_eq!(test.count_asked(|ask| *ask == Ask::CancelRoomConfig), 1);
+        assert!(test.lines().contains(&"> unavailable to room@muc.example.org/bot".to_owned()));
+        assert_eq!((test.count("chatRoomOpened"), room(&test).joined), (0, true), "until the room has heard it");
+        test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+        assert!(test.session.snapshot().rooms.is_empty());
     }
 }
 
@@ -584,54 +584,54 @@ fn a_room_that_cannot_be_configured_says_why() {
         ),
     ];
     for (answer, why) in cases {
-        let mut desk = Desk::connected(Settings::default());
-        let mut opened = configured(&mut desk, Some(wanted(&[("roomname", text("x"))])));
-        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
-        desk.answer(Some(ROOM), id, answer());
+        let mut test = TestSession::connected(Settings::default());
+        let mut opened = configured(&mut test, Some(wanted(&[("roomname", text("x"))])));
+        let id = test.asked(|ask| *ask == Ask::RoomConfig);
+        test.answer(Some(ROOM), id, answer());
         let error = got(&mut opened).unwrap().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
 
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        let mut configured = desk.ask(ConfigureRoom { jid: bare(ROOM), fields: wanted(&[("roomname", text("x"))]) });
-        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
-        desk.answer(Some(ROOM), id, answer());
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        let mut configured = test.ask(ConfigureRoom { jid: bare(ROOM), fields: wanted(&[("roomname", text("x"))]) });
+        let id = test.asked(|ask| *ask == Ask::RoomConfig);
+        test.answer(Some(ROOM), id, answer());
         let error = got(&mut configured).unwrap().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
-        assert!(room(&desk).joined, "it was there before");
+        assert!(room(&test).joined, "it was there before");
     }
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = configured(&mut desk, Some(wanted(&[("roomname", text("x"))])));
-    desk.wait(31);
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = configured(&mut test, Some(wanted(&[("roomname", text("x"))])));
+    test.wait(31);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = configured(&mut desk, None);
-    let id = desk.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
-    desk.answer(Some(ROOM), id, Err(stanza_error("not-acceptable")));
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = configured(&mut test, None);
+    let id = test.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
+    test.answer(Some(ROOM), id, Err(stanza_error("not-acceptable")));
     assert!(matches!(got(&mut opened), Some(Err(CallError::Stanza(_)))));
 }
 
 /// Rules rejoin.
 #[test]
 fn a_room_is_entered_again_from_where_we_were() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.wait(600);
-    let before = desk.now;
-    desk.message(Message {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.wait(600);
+    let before = test.now;
+    test.message(Message {
         at: before,
         id: Some("1".to_owned()),
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
     });
-    desk.bind();
-    desk.roster(Vec::new());
-    let join = desk.sent.iter().rev().find_map(|stanza| match stanza {
+    test.bind();
+    test.roster(Vec::new());
+    let join = test.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Presence(PresenceOut { join: Some(join), .. }) => join.history,
         _ => None,
     });
     let since = join.unwrap().since.unwrap();
     assert!(since < before && before.duration_since(since).as_secs() <= 60, "{since} {before}");
-    desk.forget();
+    test.forget();
     // Known messages are repeated, and then come the missed ones.
     let past = |id: &str, body: &str| Message {
         at: before,
@@ -639,24 +639,24 @@ fn a_room_is_entered_again_from_where_we_were() {
         delayed: true,
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, body)
     };
-    desk.presence(occupant("mercutio", PresenceKind::Available, &[]));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.presence(occupant("mercutio", PresenceKind::Available, &[]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert_eq!(
-        desk.lines(),
+        test.lines(),
         ["> ask disco of room@muc.example.org", "occupantLeft", "occupantJoined"],
         "who came and went meanwhile"
     );
-    desk.message(past("1", "hi"));
-    desk.message(past("2", "hi"));
-    desk.message(past("2", "hi"));
-    assert_eq!(desk.count("message"), 1);
+    test.message(past("1", "hi"));
+    test.message(past("2", "hi"));
+    test.message(past("2", "hi"));
+    assert_eq!(test.count("message"), 1);
 }
 
 /// Rules duplicate.
 #[test]
 fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
-    let mut desk = Desk::connected(Settings::default());
-    let at = desk.now;
+    let mut test = TestSession::connected(Settings::default());
+    let at = test.now;
     let past = || Message {
         at,
         id: Some("1".to_owned()),
@@ -664,123 +664,123 @@ fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
         delayed: true,
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
     };
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.message(past());
-    desk.subject("");
-    assert_eq!(desk.count("message"), 2, "and the subject");
-    let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.message(past());
+    test.subject("");
+    assert_eq!(test.count("message"), 2, "and the subject");
+    let id = test.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
     let features = vec!["urn:xmpp:sid:0".to_owned()];
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.forget();
-    desk.message(past());
-    assert_eq!(desk.count("message"), 0, "it came before");
-    desk.message(Message { id: Some("2".to_owned()), stanza_id: Some("n2".to_owned()), ..past() });
-    assert_eq!(desk.count("message"), 1);
+    test.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.forget();
+    test.message(past());
+    assert_eq!(test.count("message"), 0, "it came before");
+    test.message(Message { id: Some("2".to_owned()), stanza_id: Some("n2".to_owned()), ..past() });
+    assert_eq!(test.count("message"), 1);
 }
 
 /// An occupant may write a stamp in the room's name, and some services forward it.
 #[test]
 fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let stamped = |id: &str| Message {
         at: Timestamp::UNIX_EPOCH,
         id: Some(id.to_owned()),
         delayed: true,
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi")
     };
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.message(stamped("1"));
-    assert_eq!(desk.count("messageNotification"), 0, "that is the past");
-    desk.subject("");
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.message(stamped("1"));
+    assert_eq!(test.count("messageNotification"), 0, "that is the past");
+    test.subject("");
     // MongooseIM repeats each subject in its place, and continues with later messages.
-    desk.message(stamped("2"));
-    assert_eq!(desk.count("messageNotification"), 0, "that may be the past still");
-    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: now"));
-    assert_eq!(desk.count("messageNotification"), 1, "that is not");
-    desk.wait(5);
-    desk.message(stamped("3"));
-    assert_eq!(desk.count("messageNotification"), 2);
+    test.message(stamped("2"));
+    assert_eq!(test.count("messageNotification"), 0, "that may be the past still");
+    test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: now"));
+    assert_eq!(test.count("messageNotification"), 1, "that is not");
+    test.wait(5);
+    test.message(stamped("3"));
+    assert_eq!(test.count("messageNotification"), 2);
     // A room that is entered again sends its history again.
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.forget();
-    desk.message(stamped("4"));
-    assert_eq!(desk.count("messageNotification"), 0);
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.forget();
+    test.message(stamped("4"));
+    assert_eq!(test.count("messageNotification"), 0);
 }
 
 /// Phones capitalise the first word.
 #[test]
 fn whoever_names_us_may_do_so_in_capitals() {
-    let mut desk = Desk::connected(Settings::default());
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.subject("");
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.subject("");
     for (said, mentions) in [("Bot, help", 1), ("BOT?", 2), ("Bots", 2), ("a robot", 2)] {
         let id = Some(said.to_owned());
-        desk.message(Message { id, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, said) });
-        assert_eq!(desk.count("messageNotification"), mentions, "{said}");
+        test.message(Message { id, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, said) });
+        assert_eq!(test.count("messageNotification"), mentions, "{said}");
     }
 }
 
 /// In the form that `MongooseIM` sends.
 #[test]
 fn a_subject_beside_an_empty_body_is_one() {
-    let mut desk = Desk::connected(Settings::default());
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.forget();
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.forget();
     let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2020-01-01T00:00:00Z'/>");
     let subject = |text: &str| {
         format!("<message from='{ROOM}/juliet' type='groupchat'><subject>{text}</subject><body/>{stamp}</message>")
     };
-    desk.hear_xml(&subject(""));
-    assert_eq!(desk.lines(), ["message"], "and nothing that was said");
-    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi"));
-    assert_eq!(desk.count("messageNotification"), 1, "the past ended with it");
-    desk.hear_xml(&subject("Verona"));
-    assert_eq!(room(&desk).subject.as_deref(), Some("Verona"));
+    test.hear_xml(&subject(""));
+    assert_eq!(test.lines(), ["message"], "and nothing that was said");
+    test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi"));
+    assert_eq!(test.count("messageNotification"), 1, "the past ended with it");
+    test.hear_xml(&subject("Verona"));
+    assert_eq!(room(&test).subject.as_deref(), Some("Verona"));
     // It is sent again whenever we enter again, without an id.
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.hear_xml(&subject("Verona"));
-    desk.forget();
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.hear_xml(&subject("Verona"));
+    test.forget();
     let stamped =
         Message { delayed: true, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi again") };
-    desk.wait(5);
-    desk.message(stamped);
-    assert_eq!(desk.count("messageNotification"), 1, "nobody hides behind a stamp");
+    test.wait(5);
+    test.message(stamped);
+    assert_eq!(test.count("messageNotification"), 1, "nobody hides behind a stamp");
 }
 
 #[test]
 fn our_ghost_does_not_keep_us_out() {
     let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
-    desk.presence(conflict());
-    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot_2 entering"]);
-    desk.presence(conflict());
-    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot_3 entering"]);
-    desk.presence(occupant("bot_3", PresenceKind::Available, &[110]));
-    assert_eq!((room(&desk).nick.as_str(), room(&desk).joined), ("bot_3", true));
-    desk.bind();
-    desk.roster(Vec::new());
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(conflict());
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_2 entering"]);
+    test.presence(conflict());
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_3 entering"]);
+    test.presence(occupant("bot_3", PresenceKind::Available, &[110]));
+    assert_eq!((room(&test).nick.as_str(), room(&test).joined), ("bot_3", true));
+    test.bind();
+    test.roster(Vec::new());
     let entering = "> available to room@muc.example.org/bot entering".to_owned();
-    assert!(desk.lines().contains(&entering), "it may be gone by now");
+    assert!(test.lines().contains(&entering), "it may be gone by now");
     for _ in 0..20 {
-        desk.presence(conflict());
+        test.presence(conflict());
     }
-    assert_eq!(desk.count("roomLeft"), 1, "but not for ever");
-    assert_eq!(room(&desk).left, Some("refused"));
+    assert_eq!(test.count("roomLeft"), 1, "but not for ever");
+    assert_eq!(room(&test).left, Some("refused"));
 }
 
 /// The same condition also means that creating rooms is forbidden.
@@ -791,101 +791,101 @@ fn a_nickname_that_tigase_does_not_allow_is_one_that_somebody_has() {
         (Some("Room creation is not allowed"), "roomLeft"),
         (None, "roomLeft"),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        desk.bind();
-        desk.roster(Vec::new());
-        desk.forget();
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.bind();
+        test.roster(Vec::new());
+        test.forget();
         let mut error = stanza_error("not-allowed");
         error.text = text.map(str::to_owned);
-        desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(error)));
-        assert_eq!(desk.lines().last().map(String::as_str), Some(then), "{text:?}");
+        test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(error)));
+        assert_eq!(test.lines().last().map(String::as_str), Some(then), "{text:?}");
     }
 }
 
 #[test]
 fn a_service_that_is_down_is_tried_again_until_it_is_back() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.account_told();
-    desk.roster(Vec::new());
-    desk.forget();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.account_told();
+    test.roster(Vec::new());
+    test.forget();
     let down = || presence(ROOM, PresenceKind::Error(stanza_error("remote-server-timeout")));
     let mut waited = 0;
     for wait in [10, 20, 40, 80, 160, 320] {
-        desk.presence(down());
-        assert!(desk.lines().is_empty() && !room(&desk).joined);
-        desk.wait(wait);
+        test.presence(down());
+        assert!(test.lines().is_empty() && !room(&test).joined);
+        test.wait(wait);
         waited += 1;
-        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{waited}");
+        assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"], "{waited}");
     }
-    desk.presence(down());
-    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+    test.presence(down());
+    assert_eq!(test.lines(), ["occupantLeft", "roomLeft"]);
     for tried in 0..20 {
-        desk.wait(640);
-        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
-        desk.presence(down());
-        assert!(desk.lines().is_empty(), "it was told once");
+        test.wait(640);
+        assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
+        test.presence(down());
+        assert!(test.lines().is_empty(), "it was told once");
     }
-    desk.wait(640);
+    test.wait(640);
     // Another user of our nickname does not keep us out.
-    desk.presence(presence(ROOM, PresenceKind::Error(stanza_error("conflict"))));
-    desk.presence(occupant("bot_2", PresenceKind::Available, &[110]));
-    assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
-    assert!(room(&desk).joined);
+    test.presence(presence(ROOM, PresenceKind::Error(stanza_error("conflict"))));
+    test.presence(occupant("bot_2", PresenceKind::Available, &[110]));
+    assert!(test.lines().contains(&"chatRoomOpened".to_owned()));
+    assert!(room(&test).joined);
 }
 
 /// It may shut down while we are entering.
 #[test]
 fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
     for status in [&[110, 332][..], &[110, 333, 307]] {
-        let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        desk.account_told();
-        desk.roster(Vec::new());
+        let mut test = TestSession::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.account_told();
+        test.roster(Vec::new());
         for entering in ["for the first time", "again"] {
-            desk.presence(occupant("juliet", PresenceKind::Available, &[]));
-            desk.presence(occupant("bot", PresenceKind::Unavailable, status));
-            assert_eq!(desk.count("roomLeft"), 0, "{entering}");
-            desk.forget();
-            desk.wait(10);
-            assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{entering}");
-            desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-            assert!(room(&desk).joined);
-            assert!(room(&desk).occupants.keys().eq(["bot"]), "who was named before may be gone");
-            desk.room_told();
-            desk.bind();
-            desk.account_told();
-            desk.roster(Vec::new());
+            test.presence(occupant("juliet", PresenceKind::Available, &[]));
+            test.presence(occupant("bot", PresenceKind::Unavailable, status));
+            assert_eq!(test.count("roomLeft"), 0, "{entering}");
+            test.forget();
+            test.wait(10);
+            assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"], "{entering}");
+            test.presence(occupant("bot", PresenceKind::Available, &[110]));
+            assert!(room(&test).joined);
+            assert!(room(&test).occupants.keys().eq(["bot"]), "who was named before may be gone");
+            test.room_told();
+            test.bind();
+            test.account_told();
+            test.roster(Vec::new());
         }
     }
     // The caller gets the error.
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
     let error = got(&mut opened).unwrap().unwrap_err().to_string();
     assert!(error.contains("let nobody in (shutdown)"), "{error}");
-    assert!(desk.session.snapshot().rooms.is_empty());
+    assert!(test.session.snapshot().rooms.is_empty());
 }
 
 /// The service fails because of something that we are or send, and fails again as soon as we are back.
 #[test]
 fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let mut come_and_go = |stays: u64, wait: u64| {
-        desk.wait(stays);
-        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
+        test.wait(stays);
+        test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
         let mut entered_after = |seconds| {
-            desk.forget();
-            desk.wait(seconds);
-            desk.lines().iter().any(|line| line.contains("entering"))
+            test.forget();
+            test.wait(seconds);
+            test.lines().iter().any(|line| line.contains("entering"))
         };
         assert!(!entered_after(wait - 1) && entered_after(1), "{wait}");
-        desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-        assert!(room(&desk).joined);
+        test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        assert!(room(&test).joined);
     };
     for wait in [30, 60, 120, 240, 480, 960, 960, 960] {
         come_and_go(1, wait);
@@ -895,215 +895,215 @@ fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
         come_and_go(if wait == 30 { 600 } else { 1 }, wait);
     }
     // A lost stream is not the service's fault.
-    desk.wait(599);
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    desk.wait(1);
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
-    desk.forget();
-    desk.wait(30);
-    assert!(desk.lines().iter().any(|line| line.contains("entering")));
+    test.wait(599);
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.wait(1);
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
+    test.forget();
+    test.wait(30);
+    assert!(test.lines().iter().any(|line| line.contains("entering")));
 }
 
 /// The settings list it, and its service starts later than we do.
 #[test]
 fn a_room_that_was_never_there_is_entered_when_it_is() {
-    let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.account_told();
-    desk.roster(Vec::new());
-    desk.forget();
+    let mut test = TestSession::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.account_told();
+    test.roster(Vec::new());
+    test.forget();
     for tried in 0..20 {
-        desk.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
-        desk.forget();
-        desk.wait(640);
-        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
+        test.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
+        test.forget();
+        test.wait(640);
+        assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
     }
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(test.lines().contains(&"chatRoomOpened".to_owned()));
 }
 
 /// Row 52. A log-out is different: it forgets all rooms.
 #[test]
 fn a_room_that_we_are_to_enter_by_ourselves_is_entered_at_the_next_log_in() {
     let automatic = || {
-        let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        desk.roster(Vec::new());
-        desk
+        let mut test = TestSession::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(Vec::new());
+        test
     };
     let mut down = automatic();
     down.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
-    let mut put_out = Desk::connected(Settings::default());
+    let mut put_out = TestSession::connected(Settings::default());
     put_out.in_room();
     put_out.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
-    for (mut desk, what) in [(automatic(), "on its way"), (down, "down"), (put_out, "put out")] {
-        desk.run(Session::closed);
-        desk.wait(640);
-        desk.run(|session, _, _| session.connecting());
-        desk.forget();
-        desk.bind();
-        desk.roster(Vec::new());
-        let entering = desk.lines().into_iter().filter(|line| line.ends_with("entering")).collect::<Vec<_>>();
+    for (mut test, what) in [(automatic(), "on its way"), (down, "down"), (put_out, "put out")] {
+        test.run(Session::closed);
+        test.wait(640);
+        test.run(|session, _, _| session.connecting());
+        test.forget();
+        test.bind();
+        test.roster(Vec::new());
+        let entering = test.lines().into_iter().filter(|line| line.ends_with("entering")).collect::<Vec<_>>();
         assert_eq!(entering, ["> available to room@muc.example.org/bot entering"], "{what}");
-        desk.run(Session::logged_out);
-        assert!(desk.session.snapshot().rooms.is_empty());
+        test.run(Session::logged_out);
+        assert!(test.session.snapshot().rooms.is_empty());
     }
 }
 
 /// The first error means a nickname that has just changed; the same error again means a room that is gone.
 #[test]
 fn a_room_that_is_gone_is_entered_anew() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.account_told();
-    desk.in_room();
-    desk.room_told();
-    desk.forget();
+    let mut test = TestSession::connected(Settings::default());
+    test.account_told();
+    test.in_room();
+    test.room_told();
+    test.forget();
     for (after, then) in [(15 * 60, &[][..]), (16 * 60, &["> available to room@muc.example.org/bot entering"])] {
-        desk.wait(after);
-        assert_eq!(desk.lines(), ["> ask Ping"]);
-        let id = desk.asked(|ask| *ask == Ask::Ping);
-        desk.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("item-not-found")));
-        assert_eq!(desk.lines(), then);
+        test.wait(after);
+        assert_eq!(test.lines(), ["> ask Ping"]);
+        let id = test.asked(|ask| *ask == Ask::Ping);
+        test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("item-not-found")));
+        assert_eq!(test.lines(), then);
     }
 }
 
 /// A members-only room must not come back open to everyone.
 #[test]
 fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let (answer, mut opened) = Answer::channel();
     let configure = Some(vec![("membersonly".to_owned(), ConfigValue::Flag(true))]);
-    let wish = RoomWish { configure, ..RoomWish::default() };
-    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let options = RoomOptions { configure, ..RoomOptions::default() };
+    test.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options }, answer));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok(), "somebody else has made it");
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
-    desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
-    let _asked = desk.asked(|ask| *ask == Ask::RoomConfig);
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
+    let _asked = test.asked(|ask| *ask == Ask::RoomConfig);
 }
 
 /// XEP-0045, section 10.1.3.
 #[test]
 fn a_room_that_somebody_else_is_making_is_come_back_to() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
-    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("item-not-found"))));
-    assert!(desk.lines().is_empty());
-    desk.wait(10);
-    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("item-not-found"))));
+    assert!(test.lines().is_empty());
+    test.wait(10);
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
 /// A plugin that hears of a new stream may do so, and other plugins lose nothing by it.
 #[test]
 fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    let mut opened = desk.open_room(None);
-    desk.roster(Vec::new());
-    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    let mut opened = test.open_room(None);
+    test.roster(Vec::new());
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
     assert!(got(&mut opened).is_none(), "another nickname is tried, as for whoever never left");
-    desk.forget();
-    desk.presence(occupant("bot_2", PresenceKind::Available, &[110]));
+    test.forget();
+    test.presence(occupant("bot_2", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().unwrap().joined);
-    assert_eq!(desk.count("occupantLeft"), 1, "Juliet went meanwhile: {:?}", desk.lines());
+    assert_eq!(test.count("occupantLeft"), 1, "Juliet went meanwhile: {:?}", test.lines());
 }
 
 /// It was reported that we are in.
 #[test]
 fn closing_a_room_that_is_being_come_back_to_is_told() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.bind();
-    desk.forget();
-    let mut closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.forget();
+    let mut closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
     assert!(got(&mut closed).unwrap().is_ok());
-    assert_eq!(desk.lines(), ["roomLeft"]);
+    assert_eq!(test.lines(), ["roomLeft"]);
 }
 
 #[test]
 fn who_was_banned_is_an_outcast_in_what_is_told_and_kept() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let mut banned = occupant("bot", PresenceKind::Unavailable, &[110, 301]);
     "outcast".clone_into(&mut banned.muc.as_mut().unwrap().affiliation);
-    desk.presence(banned);
-    assert_eq!(room(&desk).affiliation, "outcast");
+    test.presence(banned);
+    assert_eq!(room(&test).affiliation, "outcast");
 }
 
 /// Some services omit the item with the affiliation.
 #[test]
 fn an_affiliation_of_which_nothing_is_said_stays() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let say = |desk: &mut Desk, nick: &str, kind: &str, content: &str| {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let say = |test: &mut TestSession, nick: &str, kind: &str, content: &str| {
         let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{content}</x>");
-        desk.hear_xml(&format!("<presence from='{ROOM}/{nick}'{kind}>{x}</presence>"));
+        test.hear_xml(&format!("<presence from='{ROOM}/{nick}'{kind}>{x}</presence>"));
     };
     let is = |who: &Occupant| (who.role.clone(), who.affiliation.clone());
     let words = |role: &str, affiliation: &str| (role.to_owned(), affiliation.to_owned());
-    say(&mut desk, "romeo", "", "<item affiliation='admin' role='moderator'/>");
-    say(&mut desk, "romeo", "", "");
-    assert_eq!(is(&room(&desk).occupants["romeo"]), words("moderator", "admin"));
-    say(&mut desk, "romeo", "", "<item role='visitor'/>");
-    assert_eq!(is(&last_occupant(&desk, "occupantChanged")), words("visitor", "admin"));
-    say(&mut desk, "romeo", " type='unavailable'", "");
-    assert_eq!(last_occupant(&desk, "occupantLeft").affiliation, "admin");
-    say(&mut desk, "tybalt", "", "");
-    assert_eq!(is(&last_occupant(&desk, "occupantJoined")), words("none", "none"), "nothing was ever said");
-    say(&mut desk, "bot", " type='unavailable'", "<status code='110'/>");
-    assert_eq!((last_occupant(&desk, "occupantLeft").own, room(&desk).affiliation.as_str()), (true, "member"));
+    say(&mut test, "romeo", "", "<item affiliation='admin' role='moderator'/>");
+    say(&mut test, "romeo", "", "");
+    assert_eq!(is(&room(&test).occupants["romeo"]), words("moderator", "admin"));
+    say(&mut test, "romeo", "", "<item role='visitor'/>");
+    assert_eq!(is(&last_occupant(&test, "occupantChanged")), words("visitor", "admin"));
+    say(&mut test, "romeo", " type='unavailable'", "");
+    assert_eq!(last_occupant(&test, "occupantLeft").affiliation, "admin");
+    say(&mut test, "tybalt", "", "");
+    assert_eq!(is(&last_occupant(&test, "occupantJoined")), words("none", "none"), "nothing was ever said");
+    say(&mut test, "bot", " type='unavailable'", "<status code='110'/>");
+    assert_eq!((last_occupant(&test, "occupantLeft").own, room(&test).affiliation.as_str()), (true, "member"));
 }
 
 /// The confirmation comes after the time limit, and does not refer to later requests.
 #[test]
 fn a_farewell_that_is_answered_late_ends_no_other_entering() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
-    desk.wait(10);
-    let mut opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let _closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    test.wait(10);
+    let mut opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
 /// The room was slow, or its server was unreachable for a while, and it answers each of our presences in turn.
 #[test]
 fn a_room_that_answers_late_is_not_taken_for_left() {
-    let answers = |desk: &mut Desk| {
+    let answers = |test: &mut TestSession| {
         for (kind, joined) in
             [(PresenceKind::Available, true), (PresenceKind::Unavailable, false), (PresenceKind::Available, true)]
         {
-            desk.presence(occupant("bot", kind, &[110]));
-            assert_eq!(room(desk).joined, joined);
+            test.presence(occupant("bot", kind, &[110]));
+            assert_eq!(room(test).joined, joined);
         }
-        let told = ["chatRoomOpened", "occupantLeft", "roomLeft"].map(|name| desk.count(name));
-        assert_eq!(told, [1, 0, 0], "{:?}", desk.lines);
+        let told = ["chatRoomOpened", "occupantLeft", "roomLeft"].map(|name| test.count(name));
+        assert_eq!(told, [1, 0, 0], "{:?}", test.lines);
         // The room has answered everything.
-        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
-        assert_eq!((desk.count("roomLeft"), room(desk).joined), (1, false));
+        test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+        assert_eq!((test.count("roomLeft"), room(test).joined), (1, false));
     };
-    let mut desk = Desk::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
-    desk.wait(30);
-    desk.wait(10);
-    answers(&mut desk);
+    let mut test = TestSession::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    test.wait(30);
+    test.wait(10);
+    answers(&mut test);
 
-    let mut desk = Desk::connected(Settings::default());
-    let mut first = desk.open_room(None);
-    desk.wait(30);
+    let mut test = TestSession::connected(Settings::default());
+    let mut first = test.open_room(None);
+    test.wait(30);
     assert_eq!(got(&mut first).unwrap().unwrap_err(), CallError::TimedOut);
-    let mut second = desk.open_room(None);
-    answers(&mut desk);
+    let mut second = test.open_room(None);
+    answers(&mut test);
     assert!(got(&mut second).unwrap().is_ok());
 }
 
@@ -1111,72 +1111,72 @@ fn a_room_that_answers_late_is_not_taken_for_left() {
 #[test]
 fn a_farewell_that_is_answered_after_all_is_not_waited_for_again() {
     for is_known in [true, false] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        let _closed = close(&mut desk);
-        desk.wait(10);
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        let _closed = close(&mut test);
+        test.wait(10);
         let gone = || occupant("bot", PresenceKind::Unavailable, &[110]);
         if is_known {
-            let _opened = desk.open_room(None);
-            desk.presence(gone());
+            let _opened = test.open_room(None);
+            test.presence(gone());
         } else {
-            desk.presence(gone());
-            let _opened = desk.open_room(None);
+            test.presence(gone());
+            let _opened = test.open_room(None);
         }
-        desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-        assert!(room(&desk).joined);
-        desk.forget();
-        desk.presence(gone());
-        assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"], "{is_known}");
+        test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        assert!(room(&test).joined);
+        test.forget();
+        test.presence(gone());
+        assert_eq!(test.lines(), ["occupantLeft", "roomLeft"], "{is_known}");
     }
 }
 
 /// A room that does not know us need not confirm. Its information comes after all pending confirmations.
 #[test]
 fn a_farewell_that_is_never_answered_is_not_waited_for_once_the_room_has_said_what_it_is() {
-    let mut desk = Desk::connected(Settings::default());
-    let _first = desk.open_room(None);
-    desk.wait(30);
-    let mut second = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let mut test = TestSession::connected(Settings::default());
+    let _first = test.open_room(None);
+    test.wait(30);
+    let mut second = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut second).unwrap().unwrap().joined);
-    let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco::default())));
-    desk.forget();
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
-    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+    let id = test.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    test.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco::default())));
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    assert_eq!(test.lines(), ["occupantLeft", "roomLeft"]);
 }
 
 /// A room does not confirm the leaving of someone whom it bans.
 #[test]
 fn a_room_that_has_not_answered_a_farewell_may_still_say_why_it_lets_nobody_in() {
-    let mut desk = Desk::connected(Settings::default());
-    let _first = desk.open_room(None);
-    desk.wait(30);
-    let mut second = desk.open_room(None);
-    desk.forget();
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 301]));
+    let mut test = TestSession::connected(Settings::default());
+    let _first = test.open_room(None);
+    test.wait(30);
+    let mut second = test.open_room(None);
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 301]));
     let error = got(&mut second).unwrap().unwrap_err().to_string();
     assert!(error.contains("let nobody in (banned)"), "{error}");
-    assert_eq!(desk.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it lets us in after that");
-    assert!(desk.session.snapshot().rooms.is_empty());
+    assert_eq!(test.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it lets us in after that");
+    assert!(test.session.snapshot().rooms.is_empty());
 }
 
 #[test]
 fn nothing_is_sent_to_a_room_after_our_farewell() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
-    desk.forget();
-    let _set = desk.ask(SetStatus { value: Some(StatusValue::Dnd), message: None });
-    assert!(desk.lines().iter().all(|line| !line.contains(ROOM)), "{:?}", desk.lines());
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let _closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    test.forget();
+    let _set = test.ask(SetStatus { value: Some(StatusValue::Dnd), message: None });
+    assert!(test.lines().iter().all(|line| !line.contains(ROOM)), "{:?}", test.lines());
 }
 
 /// XEP-0410, section 3.
 #[test]
 fn a_silent_room_is_asked_whether_we_are_in() {
     let bot = &format!("{ROOM}/bot");
-    let ping = |desk: &Desk| desk.asked(|ask| *ask == Ask::Ping);
+    let ping = |test: &TestSession| test.asked(|ask| *ask == Ask::Ping);
     let entering = "> available to room@muc.example.org/bot entering";
     for (condition, still_in) in [
         (None, true),
@@ -1189,82 +1189,82 @@ fn a_silent_room_is_asked_whether_we_are_in() {
         (Some("not-allowed"), false),
         (Some("gone"), false),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.account_told();
-        desk.in_room();
-        desk.room_told();
-        desk.wait(10 * 60);
-        desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
-        desk.forget();
-        desk.wait(14 * 60);
-        assert!(desk.lines().is_empty(), "it was not silent");
-        desk.wait(60);
-        assert_eq!(desk.lines(), ["> ask Ping"]);
+        let mut test = TestSession::connected(Settings::default());
+        test.account_told();
+        test.in_room();
+        test.room_told();
+        test.wait(10 * 60);
+        test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
+        test.forget();
+        test.wait(14 * 60);
+        assert!(test.lines().is_empty(), "it was not silent");
+        test.wait(60);
+        assert_eq!(test.lines(), ["> ask Ping"]);
         let outcome = condition.map_or(Ok(Body::Empty), |condition| Err(stanza_error(condition)));
-        let id = ping(&desk);
-        desk.answer(Some(ROOM), id.clone(), Ok(Body::Empty));
-        desk.answer(Some("mallory@example.net/x"), id.clone(), Err(stanza_error("not-acceptable")));
-        assert!(desk.lines().is_empty() && room(&desk).joined, "nobody else was asked");
-        desk.answer(Some(bot), id, outcome);
-        assert_eq!(room(&desk).joined, still_in, "{condition:?}");
+        let id = ping(&test);
+        test.answer(Some(ROOM), id.clone(), Ok(Body::Empty));
+        test.answer(Some("mallory@example.net/x"), id.clone(), Err(stanza_error("not-acceptable")));
+        assert!(test.lines().is_empty() && room(&test).joined, "nobody else was asked");
+        test.answer(Some(bot), id, outcome);
+        assert_eq!(room(&test).joined, still_in, "{condition:?}");
         if still_in {
-            desk.wait(16 * 60);
-            assert_eq!(desk.lines(), ["> ask Ping"], "{condition:?}");
+            test.wait(16 * 60);
+            assert_eq!(test.lines(), ["> ask Ping"], "{condition:?}");
         } else {
-            assert_eq!(desk.lines(), [entering]);
-            desk.presence(occupant("juliet", PresenceKind::Available, &[]));
-            desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-            assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org"], "nobody noticed");
-            assert!(room(&desk).joined);
+            assert_eq!(test.lines(), [entering]);
+            test.presence(occupant("juliet", PresenceKind::Available, &[]));
+            test.presence(occupant("bot", PresenceKind::Available, &[110]));
+            assert_eq!(test.lines(), ["> ask disco of room@muc.example.org"], "nobody noticed");
+            assert!(room(&test).joined);
         }
     }
-    let mut desk = Desk::connected(Settings::default());
-    desk.account_told();
-    desk.in_room();
-    desk.wait(15 * 60);
-    desk.forget();
-    desk.wait(30);
-    assert!(desk.lines().is_empty() && room(&desk).joined, "no answer decides nothing");
-    desk.wait(60);
-    assert_eq!(desk.lines(), ["> ask Ping"]);
+    let mut test = TestSession::connected(Settings::default());
+    test.account_told();
+    test.in_room();
+    test.wait(15 * 60);
+    test.forget();
+    test.wait(30);
+    assert!(test.lines().is_empty() && room(&test).joined, "no answer decides nothing");
+    test.wait(60);
+    assert_eq!(test.lines(), ["> ask Ping"]);
 }
 
 /// `MongooseIM` sends this to occupants of such a room. Entering again would not report any occupants.
 #[test]
 fn a_room_where_nobody_may_ask_another_knows_us_still() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.account_told();
-    desk.in_room();
-    desk.room_told();
-    desk.forget();
-    desk.wait(15 * 60);
-    assert_eq!(desk.lines(), ["> ask Ping"]);
-    let id = desk.asked(|ask| *ask == Ask::Ping);
+    let mut test = TestSession::connected(Settings::default());
+    test.account_told();
+    test.in_room();
+    test.room_told();
+    test.forget();
+    test.wait(15 * 60);
+    assert_eq!(test.lines(), ["> ask Ping"]);
+    let id = test.asked(|ask| *ask == Ask::Ping);
     let mut error = stanza_error("not-allowed");
     error.text = Some("Queries to the conference members are not allowed in this room".to_owned());
-    desk.answer(Some(&format!("{ROOM}/bot")), id, Err(error));
-    assert!(desk.lines().is_empty() && room(&desk).joined);
-    assert_eq!(room(&desk).occupants.len(), 2);
+    test.answer(Some(&format!("{ROOM}/bot")), id, Err(error));
+    assert!(test.lines().is_empty() && room(&test).joined);
+    assert_eq!(room(&test).occupants.len(), 2);
 }
 
 #[test]
 fn a_room_that_does_not_know_us_is_entered_again() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let bounced = |from: &str| Message {
         error: Some(stanza_error("not-acceptable")),
         body: None,
         ..message(from, MessageKind::Error, "")
     };
-    desk.message(bounced(&format!("{ROOM}/juliet")));
-    assert_eq!(desk.lines(), ["messageError"], "an occupant is not the room");
-    desk.message(bounced(ROOM));
-    assert_eq!(desk.lines(), ["> ask Ping", "messageError"]);
-    desk.message(bounced(ROOM));
-    assert_eq!(desk.lines(), ["messageError"], "one question at a time");
-    let id = desk.asked(|ask| *ask == Ask::Ping);
-    desk.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
-    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
+    test.message(bounced(&format!("{ROOM}/juliet")));
+    assert_eq!(test.lines(), ["messageError"], "an occupant is not the room");
+    test.message(bounced(ROOM));
+    assert_eq!(test.lines(), ["> ask Ping", "messageError"]);
+    test.message(bounced(ROOM));
+    assert_eq!(test.lines(), ["messageError"], "one question at a time");
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
 /// Openfire sends this for a room that is gone, and Tigase to people who are not in it, as others do to visitors.
@@ -1278,41 +1278,41 @@ fn a_room_that_refuses_what_we_say_is_asked_whether_we_are_in() {
         ("forbidden", format!("{ROOM}/bot"), "participant", false),
         ("resource-constraint", ROOM.to_owned(), "participant", false),
     ] {
-        let mut desk = Desk::connected(Settings::default());
-        desk.in_room();
-        desk.presence(with_muc(occupant("bot", PresenceKind::Available, &[110]), |muc| role.clone_into(&mut muc.role)));
-        desk.forget();
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.presence(with_muc(occupant("bot", PresenceKind::Available, &[110]), |muc| role.clone_into(&mut muc.role)));
+        test.forget();
         let error = Some(stanza_error(condition));
-        desk.message(Message { error, body: None, ..message(&from, MessageKind::Error, "") });
-        let asked = desk.lines().contains(&"> ask Ping".to_owned());
+        test.message(Message { error, body: None, ..message(&from, MessageKind::Error, "") });
+        let asked = test.lines().contains(&"> ask Ping".to_owned());
         assert_eq!(asked, is_asked, "{condition} from {from} to a {role}");
     }
 }
 
 #[test]
 fn why_we_are_out_is_in_the_record() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[110]), |muc| {
         muc.destroyed = Some(Some(bare("hall@muc.example.org")));
         muc.reason = Some("x".repeat(5_000));
     });
-    desk.presence(gone);
-    let Payload::Room(left) = desk.last("roomLeft").clone() else { panic!("a room") };
+    test.presence(gone);
+    let Payload::Room(left) = test.last("roomLeft").clone() else { panic!("a room") };
     assert_eq!((left.left, left.alternative.as_ref()), (Some("destroyed"), Some(&bare("hall@muc.example.org"))));
     assert_eq!(left.reason.as_ref().unwrap().len(), 4_096);
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    let room = room(&desk);
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let room = room(&test);
     assert_eq!((room.left, &room.reason, &room.alternative), (None, &None, &None));
 }
 
 #[test]
 fn what_a_room_says_of_itself_is_kept_in_step() {
-    let mut desk = Desk::connected(Settings::default());
-    let _opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[100, 110, 170]));
-    assert!(room(&desk).shows_jids && room(&desk).logged);
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[100, 110, 170]));
+    assert!(room(&test).shows_jids && room(&test).logged);
     let about = |features: &[&str]| {
         let identity = types::Identity {
             category: "conference".to_owned(),
@@ -1323,52 +1323,52 @@ fn what_a_room_says_of_itself_is_kept_in_step() {
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
         Ok(Body::Disco(types::Disco { identities: vec![identity], features, ..types::Disco::default() }))
     };
-    let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
-    desk.answer(Some(ROOM), id, about(&["muc_open"]));
-    assert_eq!(room(&desk).about.name.as_deref(), Some("The hall"));
-    assert_eq!(room(&desk).about.features, ["muc_open"]);
-    desk.forget();
+    let id = test.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+    test.answer(Some(ROOM), id, about(&["muc_open"]));
+    assert_eq!(room(&test).about.name.as_deref(), Some("The hall"));
+    assert_eq!(room(&test).about.features, ["muc_open"]);
+    test.forget();
     let notice = |codes: &[u16]| Message {
         room_status: codes.to_vec(),
         body: None,
         ..message(ROOM, MessageKind::Groupchat, "")
     };
-    desk.message(notice(&[104]));
-    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org", "message"]);
-    desk.message(notice(&[171, 173]));
-    assert!(!room(&desk).shows_jids && !room(&desk).logged);
-    desk.message(notice(&[170]));
-    desk.message(notice(&[172]));
-    assert!(room(&desk).shows_jids && room(&desk).logged);
+    test.message(notice(&[104]));
+    assert_eq!(test.lines(), ["> ask disco of room@muc.example.org", "message"]);
+    test.message(notice(&[171, 173]));
+    assert!(!room(&test).shows_jids && !room(&test).logged);
+    test.message(notice(&[170]));
+    test.message(notice(&[172]));
+    assert!(room(&test).shows_jids && room(&test).logged);
 }
 
 /// XEP-0421, section 5.
 #[test]
 fn occupant_ids_are_told_where_the_room_knows_of_them() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
     let come = |nick: &str| {
         with_muc(occupant(nick, PresenceKind::Available, &[]), |muc| muc.occupant_id = Some("id1".to_owned()))
     };
-    desk.presence(come("romeo"));
-    assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id, None, "anybody could have written it");
-    let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+    test.presence(come("romeo"));
+    assert_eq!(last_occupant(&test, "occupantJoined").occupant_id, None, "anybody could have written it");
+    let id = test.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
     let features = vec!["urn:xmpp:occupant-id:0".to_owned()];
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
-    desk.presence(come("paris"));
-    assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id.as_deref(), Some("id1"));
-    assert!(room(&desk).has_occupant_ids());
+    test.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
+    test.presence(come("paris"));
+    assert_eq!(last_occupant(&test, "occupantJoined").occupant_id.as_deref(), Some("id1"));
+    assert!(room(&test).has_occupant_ids());
 }
 
 #[test]
 fn a_subject_is_set_when_the_room_says_so() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     assert!(matches!(
-        got(&mut desk.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() })),
+        got(&mut test.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() })),
         Some(Err(CallError::NotFound(_)))
     ));
-    desk.in_room();
-    let asked = |desk: &Desk| match &desk.sent[desk.sent.len() - 2..] {
+    test.in_room();
+    let asked = |test: &TestSession| match &test.sent[test.sent.len() - 2..] {
         [Outgoing::Message { id, .. }, Outgoing::Ask { id: after, ask: Ask::DiscoInfo { .. }, .. }] => {
             (id.clone(), after.clone())
         }
@@ -1376,21 +1376,21 @@ fn a_subject_is_set_when_the_room_says_so() {
     };
     // A room need not repeat an unchanged subject.
     for told in [true, false] {
-        let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() });
-        let (_, after) = asked(&desk);
+        let mut set = test.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() });
+        let (_, after) = asked(&test);
         if told {
-            desk.subject("News");
+            test.subject("News");
         }
-        desk.answer(Some(&format!("{ROOM}/juliet")), after.clone(), Ok(Body::Empty));
+        test.answer(Some(&format!("{ROOM}/juliet")), after.clone(), Ok(Body::Empty));
         assert!(got(&mut set).is_none(), "not from the room");
         let outcome = if told { Ok(Body::Empty) } else { Err(stanza_error("forbidden")) };
-        desk.answer(Some(ROOM), after, outcome);
+        test.answer(Some(ROOM), after, outcome);
         assert_eq!(got(&mut set), Some(Ok(())), "it heard us, and did not refuse");
-        assert_eq!(room(&desk).subject.as_deref(), Some("News"));
+        assert_eq!(room(&test).subject.as_deref(), Some("News"));
     }
 
-    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
-    let (id, after) = asked(&desk);
+    let mut set = test.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
+    let (id, after) = asked(&test);
     let id = Some(id);
     let error = Some(stanza_error("forbidden"));
     let refused = |from: &str| Message {
@@ -1399,22 +1399,22 @@ fn a_subject_is_set_when_the_room_says_so() {
         body: None,
         ..message(from, MessageKind::Error, "")
     };
-    desk.message(refused("mallory@example.net"));
-    desk.message(refused(&format!("{ROOM}/juliet")));
+    test.message(refused("mallory@example.net"));
+    test.message(refused(&format!("{ROOM}/juliet")));
     assert!(got(&mut set).is_none(), "not from the room");
-    desk.message(refused(ROOM));
+    test.message(refused(ROOM));
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
-    desk.answer(Some(ROOM), after, Ok(Body::Empty));
+    test.answer(Some(ROOM), after, Ok(Body::Empty));
 
     // MongooseIM sends refusals under our own nickname, which nobody else has.
-    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
-    let id = Some(asked(&desk).0);
+    let mut set = test.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
+    let id = Some(asked(&test).0);
     let error = Some(stanza_error("forbidden"));
-    desk.message(Message { id, error, body: None, ..message(&format!("{ROOM}/bot"), MessageKind::Error, "") });
+    test.message(Message { id, error, body: None, ..message(&format!("{ROOM}/bot"), MessageKind::Error, "") });
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
 
-    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "Later".to_owned() });
-    desk.wait(30);
+    let mut set = test.ask(SetSubject { jid: bare(ROOM), subject: "Later".to_owned() });
+    test.wait(30);
     assert_eq!(got(&mut set), Some(Err(CallError::TimedOut)));
 }
 
@@ -1422,38 +1422,38 @@ fn a_subject_is_set_when_the_room_says_so() {
 fn orders_to_rooms_are_answered_by_them_alone() {
     let order =
         || ModerateRoom { jid: bare(ROOM), ask: Ask::SetRole { nick: "j".to_owned(), role: "none", reason: None } };
-    let mut desk = Desk::connected(Settings::default());
-    let mut done = desk.ask(order());
-    let id = desk.asked(|ask| matches!(ask, Ask::SetRole { .. }));
-    desk.answer(Some(&format!("{ROOM}/juliet")), id.clone(), Ok(Body::Empty));
-    desk.answer(None, id.clone(), Ok(Body::Empty));
+    let mut test = TestSession::connected(Settings::default());
+    let mut done = test.ask(order());
+    let id = test.asked(|ask| matches!(ask, Ask::SetRole { .. }));
+    test.answer(Some(&format!("{ROOM}/juliet")), id.clone(), Ok(Body::Empty));
+    test.answer(None, id.clone(), Ok(Body::Empty));
     assert!(got(&mut done).is_none());
-    desk.answer(Some(ROOM), id.clone(), Err(stanza_error("not-allowed")));
+    test.answer(Some(ROOM), id.clone(), Err(stanza_error("not-allowed")));
     assert!(matches!(got(&mut done), Some(Err(CallError::Stanza(_)))));
-    let ignored = desk.session.ignored();
-    desk.answer(Some(ROOM), id, Ok(Body::Empty));
-    assert_eq!(desk.session.ignored(), ignored + 1, "a second answer");
+    let ignored = test.session.ignored();
+    test.answer(Some(ROOM), id, Ok(Body::Empty));
+    assert_eq!(test.session.ignored(), ignored + 1, "a second answer");
 
-    let mut people = desk.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
-    let id = desk.asked(|ask| matches!(ask, Ask::Affiliations { .. }));
-    desk.answer(Some(ROOM), id, Ok(Body::Empty));
+    let mut people = test.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
+    let id = test.asked(|ask| matches!(ask, Ask::Affiliations { .. }));
+    test.answer(Some(ROOM), id, Ok(Body::Empty));
     assert!(matches!(got(&mut people), Some(Err(CallError::Other(_)))), "no list");
-    let mut late = desk.ask(order());
-    let mut lost = desk.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
-    desk.wait(20);
-    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    let mut late = test.ask(order());
+    let mut lost = test.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
+    test.wait(20);
+    test.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut lost).unwrap().unwrap_err(), CallError::Offline);
     assert_eq!(got(&mut late), Some(Err(CallError::Offline)));
-    assert_eq!(got(&mut desk.ask(order())), Some(Err(CallError::Offline)));
-    let mut desk = Desk::connected(settings(&[("allow_muc", false.into())]));
-    assert!(matches!(got(&mut desk.ask(order())), Some(Err(CallError::Unsupported(_)))));
+    assert_eq!(got(&mut test.ask(order())), Some(Err(CallError::Offline)));
+    let mut test = TestSession::connected(settings(&[("allow_muc", false.into())]));
+    assert!(matches!(got(&mut test.ask(order())), Some(Err(CallError::Unsupported(_)))));
 }
 
 #[test]
 fn invitations_of_ours_are_told() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     for (direct, to) in [(true, ROMEO), (false, ROOM)] {
-        let mut sent = desk.ask(InviteToRoom {
+        let mut sent = test.ask(InviteToRoom {
             jid: bare(ROOM),
             user: bare(ROMEO),
             direct,
@@ -1461,8 +1461,8 @@ fn invitations_of_ours_are_told() {
             password: None,
         });
         assert_eq!(got(&mut sent), Some(Ok(())));
-        assert_eq!(desk.lines(), [format!("> invite to {to}"), "roomInviteSent".to_owned()]);
-        let Payload::Invite(invite) = desk.last("roomInviteSent") else { panic!("an invitation") };
+        assert_eq!(test.lines(), [format!("> invite to {to}"), "roomInviteSent".to_owned()]);
+        let Payload::Invite(invite) = test.last("roomInviteSent") else { panic!("an invitation") };
         assert_eq!((&invite.room, &invite.to, &invite.from), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org/house")));
     }
     let no = |body: &str| {
@@ -1470,24 +1470,24 @@ fn invitations_of_ours_are_told() {
         let no = format!("<decline from='{ROMEO}'><reason>{}</reason></decline>", "x".repeat(5_000));
         format!("<message from='{ROOM}' to='bot@example.org/house'>{body}<x xmlns='{muc}'>{no}</x></message>")
     };
-    let ignored = desk.session.ignored();
-    desk.hear_xml(&no(""));
-    assert!(desk.lines().is_empty(), "of a room that is not open anybody could say so");
-    assert_eq!(desk.session.ignored(), ignored + 1);
-    desk.in_room();
-    desk.hear_xml(&no(""));
-    assert_eq!(desk.lines(), ["roomInviteDeclined"], "and nothing that was said");
-    let Payload::Invite(told) = desk.last("roomInviteDeclined") else { panic!("an invitation") };
+    let ignored = test.session.ignored();
+    test.hear_xml(&no(""));
+    assert!(test.lines().is_empty(), "of a room that is not open anybody could say so");
+    assert_eq!(test.session.ignored(), ignored + 1);
+    test.in_room();
+    test.hear_xml(&no(""));
+    assert_eq!(test.lines(), ["roomInviteDeclined"], "and nothing that was said");
+    let Payload::Invite(told) = test.last("roomInviteDeclined") else { panic!("an invitation") };
     assert_eq!((&told.room, &told.from, &told.to), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org")));
     assert_eq!(told.reason.as_ref().unwrap().len(), 4_096);
-    desk.hear_xml(&no("<body>He does not come</body>"));
-    assert_eq!(desk.lines()[..2], ["roomInviteDeclined", "message"]);
+    test.hear_xml(&no("<body>He does not come</body>"));
+    assert_eq!(test.lines()[..2], ["roomInviteDeclined", "message"]);
 }
 
 /// Settings auto_join_on_invite.
 #[test]
 fn nobody_is_followed_to_what_is_no_room() {
-    let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
+    let mut test = TestSession::connected(settings(&[("auto_join_on_invite", true.into())]));
     for room in [ROMEO, "bot@example.org", "muc.example.org"] {
         let invite = types::Invite {
             room: bare(room),
@@ -1497,8 +1497,8 @@ fn nobody_is_followed_to_what_is_no_room() {
             password: None,
         };
         let from = "mallory@example.net";
-        desk.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
-        assert!(desk.lines().is_empty(), "{room}");
+        test.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+        assert!(test.lines().is_empty(), "{room}");
     }
     for number in 0..100 {
         let invite = types::Invite {
@@ -1509,16 +1509,16 @@ fn nobody_is_followed_to_what_is_no_room() {
             password: None,
         };
         let from = "mallory@example.net";
-        desk.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+        test.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
     }
-    assert_eq!(desk.session.snapshot().rooms.len(), 16, "so many at once");
+    assert_eq!(test.session.snapshot().rooms.len(), 16, "so many at once");
 }
 
 /// The own server ends the stream over a stanza that is too large, and the room is entered again after each reconnect.
 #[test]
 fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
     for (length, taken) in [(4_096, true), (4_097, false), (1 << 20, false)] {
-        let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
+        let mut test = TestSession::connected(settings(&[("auto_join_on_invite", true.into())]));
         let password = "p".repeat(length);
         let invite = types::Invite {
             room: bare(ROOM),
@@ -1528,8 +1528,8 @@ fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
             password: Some(password.clone()),
         };
         let invite = Some(Box::new(invite));
-        desk.message(Message { body: None, invite, ..message("mallory@example.net", MessageKind::Normal, "") });
-        let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = desk.sent.last() else {
+        test.message(Message { body: None, invite, ..message("mallory@example.net", MessageKind::Normal, "") });
+        let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = test.sent.last() else {
             panic!("the room is not entered")
         };
         assert_eq!(join.password, taken.then_some(password), "{length}");
@@ -1538,36 +1538,37 @@ fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
 
 #[test]
 fn what_is_forged_changes_nothing() {
-    let mut desk = Desk::connected(Settings::default());
-    desk.presence(occupant("juliet", PresenceKind::Available, &[110]));
-    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
-    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
-    assert!(desk.lines().is_empty() && desk.session.snapshot().rooms.is_empty(), "a room that we never entered");
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(occupant("juliet", PresenceKind::Available, &[110]));
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
+    assert!(test.lines().is_empty() && test.session.snapshot().rooms.is_empty(), "a room that we never entered");
 
-    let mut opened = desk.open_room(None);
-    desk.forget();
-    desk.presence(occupant("bot", PresenceKind::Available, &[]));
-    assert!(got(&mut opened).is_none() && !room(&desk).joined, "somebody may have our name, our ghost for instance");
-    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Available));
-    assert!(got(&mut opened).is_none() && !room(&desk).joined, "no word of a room");
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let mut opened = test.open_room(None);
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Available, &[]));
+    assert!(got(&mut opened).is_none() && !room(&test).joined, "somebody may have our name, our ghost for instance");
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Available));
+    assert!(got(&mut opened).is_none() && !room(&test).joined, "no word of a room");
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok());
     let error = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
-    desk.presence(error());
-    desk.presence(error());
-    assert!(room(&desk).joined, "it is too late for that");
-    assert_eq!(desk.count_asked(|ask| *ask == Ask::Ping), 1, "but we ask");
-    desk.presence(presence("mallory@example.net/bot", PresenceKind::Error(stanza_error("forbidden"))));
-    assert!(room(&desk).joined);
+    test.presence(error());
+    test.presence(error());
+    assert!(room(&test).joined, "it is too late for that");
+    assert_eq!(test.count_asked(|ask| *ask == Ask::Ping), 1, "but we ask");
+    test.presence(presence("mallory@example.net/bot", PresenceKind::Error(stanza_error("forbidden"))));
+    assert!(room(&test).joined);
 }
 
 /// Rows 79-82. Events roomViewChanged.
 #[test]
 fn how_a_room_is_shown_is_kept_and_told() {
-    let mut desk = Desk::connected(Settings::default());
-    let change = |desk: &mut Desk, change| got(&mut desk.ask(ChangeRoomView { jid: bare(ROOM), change })).unwrap();
-    assert!(matches!(change(&mut desk, ViewChange::Show), Err(CallError::NotFound(_))));
-    desk.in_room();
+    let mut test = TestSession::connected(Settings::default());
+    let change =
+        |test: &mut TestSession, change| got(&mut test.ask(ChangeRoomView { jid: bare(ROOM), change })).unwrap();
+    assert!(matches!(change(&mut test, ViewChange::Show), Err(CallError::NotFound(_))));
+    test.in_room();
     for (what, told, minimized, focused) in [
         (ViewChange::Minimize, true, true, false),
         (ViewChange::Minimize, false, true, false),
@@ -1576,49 +1577,49 @@ fn how_a_room_is_shown_is_kept_and_told() {
         (ViewChange::Show, true, false, true),
         (ViewChange::Minimize, true, true, false),
     ] {
-        desk.forget();
-        assert_eq!(change(&mut desk, what), Ok(()));
-        assert_eq!(desk.count("roomViewChanged"), usize::from(told), "{what:?}");
-        assert_eq!(room(&desk).view.minimized, minimized);
-        assert_eq!(room(&desk).view.focused, focused);
+        test.forget();
+        assert_eq!(change(&mut test, what), Ok(()));
+        assert_eq!(test.count("roomViewChanged"), usize::from(told), "{what:?}");
+        assert_eq!(room(&test).view.minimized, minimized);
+        assert_eq!(room(&test).view.focused, focused);
         if told {
-            let Payload::Room(shown) = desk.last("roomViewChanged") else { panic!("a room") };
+            let Payload::Room(shown) = test.last("roomViewChanged") else { panic!("a room") };
             assert_eq!((shown.view.minimized, shown.view.focused, shown.view.shown), (minimized, focused, true));
         }
     }
-    let open = |desk: &mut Desk, maximize, bring_to_foreground| {
+    let open = |test: &mut TestSession, maximize, bring_to_foreground| {
         let (answer, mut opened) = Answer::channel();
-        let wish = RoomWish { maximize, bring_to_foreground, ..RoomWish::default() };
-        desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
+        let options = RoomOptions { maximize, bring_to_foreground, ..RoomOptions::default() };
+        test.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options }, answer));
         assert!(got(&mut opened).unwrap().is_ok());
     };
-    open(&mut desk, false, true);
-    assert!(room(&desk).view.minimized, "there is nothing that it could come before");
-    open(&mut desk, true, false);
-    assert!(!room(&desk).view.minimized && !room(&desk).view.focused);
+    open(&mut test, false, true);
+    assert!(room(&test).view.minimized, "there is nothing that it could come before");
+    open(&mut test, true, false);
+    assert!(!room(&test).view.minimized && !room(&test).view.focused);
     // A chat without the focus is enough.
-    let _opened = desk.ask(OpenChat { by: InstanceId(1), jid: bare(ROMEO) });
-    change(&mut desk, ViewChange::Minimize).unwrap();
-    open(&mut desk, false, true);
-    assert!(room(&desk).view.focused && !room(&desk).view.minimized);
-    desk.forget();
-    let _shown = desk.ask(ChangeChatView { jid: bare(ROMEO), change: ViewChange::Focus });
-    assert_eq!(desk.lines(), ["roomViewChanged", "chatBoxFocused"], "the room has lost it");
-    let Payload::Room(shown) = desk.last("roomViewChanged") else { panic!("a room") };
-    assert!(!shown.view.focused && !room(&desk).view.focused);
+    let _opened = test.ask(OpenChat { by: InstanceId(1), jid: bare(ROMEO) });
+    change(&mut test, ViewChange::Minimize).unwrap();
+    open(&mut test, false, true);
+    assert!(room(&test).view.focused && !room(&test).view.minimized);
+    test.forget();
+    let _shown = test.ask(ChangeChatView { jid: bare(ROMEO), change: ViewChange::Focus });
+    assert_eq!(test.lines(), ["roomViewChanged", "chatBoxFocused"], "the room has lost it");
+    let Payload::Room(shown) = test.last("roomViewChanged") else { panic!("a room") };
+    assert!(!shown.view.focused && !room(&test).view.focused);
 }
 
 #[test]
 fn a_room_that_is_entered_by_itself_is_not_shown_before_somebody_asks() {
-    let mut desk = Desk::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
-    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    assert!(room(&desk).joined && !room(&desk).view.shown);
-    let mut shown = desk.ask(ChangeRoomView { jid: bare(ROOM), change: ViewChange::Show });
+    let mut test = TestSession::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(room(&test).joined && !room(&test).view.shown);
+    let mut shown = test.ask(ChangeRoomView { jid: bare(ROOM), change: ViewChange::Show });
     assert_eq!(got(&mut shown), Some(Ok(())));
-    assert!(room(&desk).view.shown);
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    assert!(room(&desk).view.shown, "a plugin asked");
+    assert!(room(&test).view.shown);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    assert!(room(&test).view.shown, "a plugin asked");
 }
 
 /// Events occupantLeft, roomLeft, occupantChanged.
@@ -1630,56 +1631,56 @@ fn who_did_something_to_somebody_is_told_where_the_room_says_so() {
         let reason = Some("noise".to_owned());
         Presence { muc: Some(Box::new(MucUser { reason, ..muc })), ..presence(&format!("{ROOM}/{nick}"), kind) }
     };
-    let told = |desk: &Desk, event: &str| match desk.last(event) {
+    let told = |test: &TestSession, event: &str| match test.last(event) {
         Payload::Occupant(occupant) => (occupant.actor.clone(), occupant.reason.clone()),
         Payload::Room(room) => (room.actor.clone(), room.reason.clone()),
         other => panic!("{other:?}"),
     };
     let expected = (by(), Some("noise".to_owned()));
-    let mut desk = Desk::connected(Settings::default());
-    desk.in_room();
-    desk.presence(occupant("paris", PresenceKind::Available, &[]));
-    desk.presence(of("paris", PresenceKind::Available, &[], "visitor"));
-    assert_eq!(told(&desk, "occupantChanged"), expected);
-    let kept = Arc::clone(&room(&desk).occupants["paris"]);
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(occupant("paris", PresenceKind::Available, &[]));
+    test.presence(of("paris", PresenceKind::Available, &[], "visitor"));
+    assert_eq!(told(&test, "occupantChanged"), expected);
+    let kept = Arc::clone(&room(&test).occupants["paris"]);
     assert_eq!((&kept.actor, &kept.reason), (&None, &None), "it is of that change alone");
-    desk.presence(of("paris", PresenceKind::Unavailable, &[307], "none"));
-    assert_eq!(told(&desk, "occupantLeft"), expected);
-    desk.presence(of("bot", PresenceKind::Unavailable, &[110, 307], "none"));
-    assert_eq!(told(&desk, "roomLeft"), expected);
-    assert_eq!(room(&desk).actor, by());
-    desk.in_room();
-    assert_eq!(room(&desk).actor, None, "we are in again");
+    test.presence(of("paris", PresenceKind::Unavailable, &[307], "none"));
+    assert_eq!(told(&test, "occupantLeft"), expected);
+    test.presence(of("bot", PresenceKind::Unavailable, &[110, 307], "none"));
+    assert_eq!(told(&test, "roomLeft"), expected);
+    assert_eq!(room(&test).actor, by());
+    test.in_room();
+    assert_eq!(room(&test).actor, None, "we are in again");
 }
 
 /// Events affiliationChanged.
 #[test]
 fn another_affiliation_of_somebody_who_is_not_there_is_told_and_is_no_message() {
-    let mut desk = Desk::connected(Settings::default());
+    let mut test = TestSession::connected(Settings::default());
     let x = |inside: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{inside}</x>");
     let item = "<item affiliation='member' jid='paris@example.org' role='none'><actor nick='juliet'/><reason>good</reason></item>";
-    let hear = |desk: &mut Desk, from: &str, inside: &str| {
-        desk.forget();
-        desk.hear_xml(&format!("<message from='{from}'>{inside}</message>"));
-        desk.lines()
+    let hear = |test: &mut TestSession, from: &str, inside: &str| {
+        test.forget();
+        test.hear_xml(&format!("<message from='{from}'>{inside}</message>"));
+        test.lines()
     };
-    assert_eq!(hear(&mut desk, ROOM, &x(item)), ["message"], "of a room that we are not in it is anybody's word");
-    desk.in_room();
-    assert_eq!(hear(&mut desk, ROOM, &x(item)), ["affiliationChanged"]);
-    let Payload::Occupant(told) = desk.last("affiliationChanged") else { panic!("an occupant") };
+    assert_eq!(hear(&mut test, ROOM, &x(item)), ["message"], "of a room that we are not in it is anybody's word");
+    test.in_room();
+    assert_eq!(hear(&mut test, ROOM, &x(item)), ["affiliationChanged"]);
+    let Payload::Occupant(told) = test.last("affiliationChanged") else { panic!("an occupant") };
     assert_eq!(
         (told.jid.as_ref(), &*told.affiliation, &*told.role),
         (Some(&jid("paris@example.org")), "member", "none")
     );
     assert_eq!((&*told.nick, told.reason.as_deref()), ("", Some("good")));
     assert_eq!(told.actor.as_ref().and_then(|actor| actor.nick.as_deref()), Some("juliet"));
-    assert!(!room(&desk).occupants.contains_key(""));
+    assert!(!room(&test).occupants.contains_key(""));
     let body = format!("{}<body>hi</body>", x(item));
-    assert_eq!(hear(&mut desk, ROOM, &body)[0], "affiliationChanged");
-    assert_eq!(desk.count("message"), 1, "it says something as well");
+    assert_eq!(hear(&mut test, ROOM, &body)[0], "affiliationChanged");
+    assert_eq!(test.count("message"), 1, "it says something as well");
     for (from, inside) in [(format!("{ROOM}/juliet"), item), (ROOM.to_owned(), "<item affiliation='member'/>")] {
-        hear(&mut desk, &from, &x(inside));
-        assert_eq!(desk.count("affiliationChanged"), 0, "{from} {inside}");
+        hear(&mut test, &from, &x(inside));
+        assert_eq!(test.count("affiliationChanged"), 0, "{from} {inside}");
     }
 }
 
@@ -1695,73 +1696,73 @@ fn bookmark(autojoin: bool) -> types::Bookmark {
     }
 }
 
-/// Returns a desk that has just connected, with these bookmarks.
-fn bookmarked(settings: Settings, bookmarks: Vec<types::Bookmark>) -> Desk {
-    let mut desk = Desk::new(settings);
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.forget();
-    desk.bookmarks(bookmarks);
-    desk
+/// Returns a test that has just connected, with these bookmarks.
+fn bookmarked(settings: Settings, bookmarks: Vec<types::Bookmark>) -> TestSession {
+    let mut test = TestSession::new(settings);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.forget();
+    test.bookmarks(bookmarks);
+    test
 }
 
 /// Row 32. Events bookmarksInitialized, roomsAutoJoined. Settings allow_bookmarks.
 #[test]
 fn bookmarked_rooms_are_entered_on_connecting() {
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
+    let mut test = bookmarked(Settings::default(), vec![bookmark(true)]);
     assert_eq!(
-        desk.lines(),
+        test.lines(),
         ["bookmarksInitialized", "roomsPanelRendered", "> available to room@muc.example.org/Puck entering"]
     );
-    let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = desk.sent.last() else { panic!("a presence") };
+    let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = test.sent.last() else { panic!("a presence") };
     assert_eq!(join.password.as_deref(), Some("secret"));
-    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-    assert_eq!(desk.count("roomsAutoJoined"), 1);
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    assert_eq!(test.count("roomsAutoJoined"), 1);
 
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-    assert_eq!(desk.lines()[..3], ["bookmarksInitialized", "roomsPanelRendered", "roomsAutoJoined"]);
-    let _opened = desk.open_room(None);
-    assert_eq!(room(&desk).nick, "Puck", "row 95");
+    let mut test = bookmarked(Settings::default(), vec![bookmark(false)]);
+    assert_eq!(test.lines()[..3], ["bookmarksInitialized", "roomsPanelRendered", "roomsAutoJoined"]);
+    let _opened = test.open_room(None);
+    assert_eq!(room(&test).nick, "Puck", "row 95");
 
-    let mut desk = Desk::new(settings(&[("allow_bookmarks", false.into())]));
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster(Vec::new());
-    assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. })), 0);
-    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+    let mut test = TestSession::new(settings(&[("allow_bookmarks", false.into())]));
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(Vec::new());
+    assert_eq!(test.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. })), 0);
+    assert_eq!((test.count("bookmarksInitialized"), test.count("initialized")), (1, 1));
 }
 
 /// Another client has stored it while we were offline, or before we fell out of the room.
 #[test]
 fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     let changed = || types::Bookmark { password: Some("changed".to_owned()), ..bookmark(true) };
-    let said = |desk: &Desk| match desk.sent.last() {
+    let said = |test: &TestSession| match test.sent.last() {
         Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) => join.password.clone(),
         other => panic!("{other:?}"),
     };
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
-    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.bookmarks(vec![changed()]);
-    assert_eq!(said(&desk).as_deref(), Some("changed"));
+    let mut test = bookmarked(Settings::default(), vec![bookmark(true)]);
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.bookmarks(vec![changed()]);
+    assert_eq!(said(&test).as_deref(), Some("changed"));
 
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
-    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
-    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
-    let id = desk.asked(|ask| *ask == Ask::Ping);
-    desk.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
-    assert_eq!(said(&desk).as_deref(), Some("changed"));
+    let mut test = bookmarked(Settings::default(), vec![bookmark(true)]);
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    test.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    test.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(said(&test).as_deref(), Some("changed"));
 
     // The password in a plugin's call takes precedence.
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let mut test = bookmarked(Settings::default(), vec![bookmark(false)]);
     let (answer, _opened) = Answer::channel();
     let join = types::RoomJoin { password: Some("known".to_owned()), history: None };
-    let wish = RoomWish { join, ..RoomWish::default() };
-    desk.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
-    assert_eq!(said(&desk).as_deref(), Some("known"));
+    let options = RoomOptions { join, ..RoomOptions::default() };
+    test.command(AnyCommand::with(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options }, answer));
+    assert_eq!(said(&test).as_deref(), Some("known"));
 }
 
 /// Like the password. It does not rename us in a room that we are in.
@@ -1770,105 +1771,105 @@ fn a_bookmarked_room_is_entered_again_with_the_nickname_that_it_has_now() {
     let changed = || types::Bookmark { nick: Some("Oberon".to_owned()), ..bookmark(true) };
     let entering = |nick: &str| Some(format!("> available to room@muc.example.org/{nick} entering"));
     let inside = || {
-        let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
-        desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-        desk.forget();
-        desk
+        let mut test = bookmarked(Settings::default(), vec![bookmark(true)]);
+        test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+        test.forget();
+        test
     };
-    let mut desk = inside();
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.bookmarks(vec![changed()]);
-    assert_eq!(desk.lines().pop(), entering("Oberon"));
+    let mut test = inside();
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.bookmarks(vec![changed()]);
+    assert_eq!(test.lines().pop(), entering("Oberon"));
 
-    let mut desk = inside();
-    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
-    assert!(desk.lines().is_empty() && room(&desk).nick == "Puck");
-    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
-    let id = desk.asked(|ask| *ask == Ask::Ping);
-    desk.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
-    assert_eq!(desk.lines().pop(), entering("Oberon"));
+    let mut test = inside();
+    test.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    assert!(test.lines().is_empty() && room(&test).nick == "Puck");
+    test.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(test.lines().pop(), entering("Oberon"));
 
-    let mut desk = inside();
-    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
-    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[110, 332]));
-    desk.wait(30);
-    assert_eq!(desk.lines().pop(), entering("Oberon"));
+    let mut test = inside();
+    test.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    test.presence(occupant("Puck", PresenceKind::Unavailable, &[110, 332]));
+    test.wait(30);
+    assert_eq!(test.lines().pop(), entering("Oberon"));
 
     // The bookmark's nickname is unchanged, so our new nickname stays.
-    let mut desk = inside();
+    let mut test = inside();
     let renamed = occupant("Puck", PresenceKind::Unavailable, &[110, 303]);
-    desk.presence(with_muc(renamed, |muc| muc.nick = Some("Robin".to_owned())));
-    desk.presence(occupant("Robin", PresenceKind::Available, &[110]));
-    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.bookmarks(vec![bookmark(true)]);
-    assert_eq!(desk.lines().pop(), entering("Robin"));
+    test.presence(with_muc(renamed, |muc| muc.nick = Some("Robin".to_owned())));
+    test.presence(occupant("Robin", PresenceKind::Available, &[110]));
+    test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.bookmarks(vec![bookmark(true)]);
+    assert_eq!(test.lines().pop(), entering("Robin"));
 }
 
 /// Row 32.
 #[test]
 fn a_server_without_bookmarks_holds_up_nothing() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
-    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    let id = test.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
+    test.answer(None, id, Err(stanza_error("service-unavailable")));
     for place in [BookmarkPlace::Node, BookmarkPlace::Private] {
-        let id = desk.asked(|ask| *ask == Ask::Bookmarks { place });
-        assert_eq!(desk.count("bookmarksInitialized"), 0, "they may be where they used to be");
-        desk.answer(None, id, Err(stanza_error("service-unavailable")));
+        let id = test.asked(|ask| *ask == Ask::Bookmarks { place });
+        assert_eq!(test.count("bookmarksInitialized"), 0, "they may be where they used to be");
+        test.answer(None, id, Err(stanza_error("service-unavailable")));
     }
-    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
-    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotKept), "nothing is to be waited for");
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
-    desk.wait(10);
-    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+    assert_eq!((test.count("bookmarksInitialized"), test.count("initialized")), (1, 1));
+    assert_eq!(test.session.snapshot().bookmarks, Err(NoBookmarks::NotKept), "nothing is to be waited for");
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    assert_eq!(test.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
+    test.wait(10);
+    assert_eq!((test.count("bookmarksInitialized"), test.count("initialized")), (1, 1));
 }
 
 /// Refuses the requests for bookmarks with these conditions, the newest place first; the last condition is for all
 /// further places.
-fn refuse_bookmarks(desk: &mut Desk, conditions: &[&str]) {
+fn refuse_bookmarks(test: &mut TestSession, conditions: &[&str]) {
     let mut left = conditions.iter();
     let mut asked = String::new();
     loop {
-        let id = desk.asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+        let id = test.asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
         if id == asked {
             break;
         }
         asked.clone_from(&id);
         let condition = left.next().or(conditions.last()).unwrap();
         let kind = if *condition == "resource-constraint" { "wait" } else { "cancel" }.to_owned();
-        desk.answer(None, id, Err(Box::new(StanzaError { kind, ..*stanza_error(condition) })));
+        test.answer(None, id, Err(Box::new(StanzaError { kind, ..*stanza_error(condition) })));
     }
 }
 
 /// Row 32.
 #[test]
 fn an_account_without_bookmarks_has_none_and_gets_some() {
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    refuse_bookmarks(&mut desk, &["item-not-found", "service-unavailable"]);
-    assert_eq!(desk.count("bookmarksInitialized"), 1);
-    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty(), "that is known");
-    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/Puck entering");
-    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    refuse_bookmarks(&mut test, &["item-not-found", "service-unavailable"]);
+    assert_eq!(test.count("bookmarksInitialized"), 1);
+    assert!(test.session.snapshot().bookmarks.unwrap().is_empty(), "that is known");
+    test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    assert_eq!(test.lines().last().unwrap(), "> available to room@muc.example.org/Puck entering");
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
     // Another client removed the last bookmark, and its node, while we were offline.
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.forget();
-    refuse_bookmarks(&mut desk, &["item-not-found", "forbidden"]);
-    assert!(!desk.lines().iter().any(|line| line.contains("entering")), "{:?}", desk.lines);
-    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.forget();
+    refuse_bookmarks(&mut test, &["item-not-found", "forbidden"]);
+    assert!(!test.lines().iter().any(|line| line.contains("entering")), "{:?}", test.lines);
+    assert!(test.session.snapshot().bookmarks.unwrap().is_empty());
 }
 
 #[test]
@@ -1879,83 +1880,83 @@ fn who_cannot_say_which_bookmarks_there_are_has_us_leave_no_room() {
         &["item-not-found", "item-not-found", "resource-constraint"],
         &["item-not-found", "item-not-found", "internal-server-error"],
     ] {
-        let mut desk = bookmarked(Settings::default(), Vec::new());
-        desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-        desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-        desk.bind();
-        desk.roster_alone(Vec::new());
-        refuse_bookmarks(&mut desk, conditions);
-        let entering = desk.lines().iter().any(|line| line == "> available to room@muc.example.org/Puck entering");
-        assert!(entering, "{conditions:?}: {:?}", desk.lines);
-        assert_eq!(desk.session.snapshot().bookmarks.unwrap().len(), 1, "{conditions:?}: what was known is known");
+        let mut test = bookmarked(Settings::default(), Vec::new());
+        test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+        test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+        test.bind();
+        test.roster_alone(Vec::new());
+        refuse_bookmarks(&mut test, conditions);
+        let entering = test.lines().iter().any(|line| line == "> available to room@muc.example.org/Puck entering");
+        assert!(entering, "{conditions:?}: {:?}", test.lines);
+        assert_eq!(test.session.snapshot().bookmarks.unwrap().len(), 1, "{conditions:?}: what was known is known");
     }
 }
 
 /// Row 32. A server that has just started may be too busy to answer.
 #[test]
 fn bookmarks_that_did_not_come_are_asked_for_again() {
-    let asked = |desk: &Desk| desk.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    desk.wait(10);
-    assert_eq!((desk.count("bookmarksInitialized"), asked(&desk)), (1, 1), "nothing waits for them");
-    desk.wait(60);
-    assert_eq!(asked(&desk), 2);
-    refuse_bookmarks(&mut desk, &["resource-constraint"]);
-    desk.wait(60);
-    assert_eq!(asked(&desk), 3);
-    desk.forget();
-    desk.bookmarks(vec![bookmark(true)]);
-    assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()), "{:?}", desk.lines);
-    desk.wait(60);
-    assert_eq!(asked(&desk), 3, "they came");
+    let asked = |test: &TestSession| test.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.wait(10);
+    assert_eq!((test.count("bookmarksInitialized"), asked(&test)), (1, 1), "nothing waits for them");
+    test.wait(60);
+    assert_eq!(asked(&test), 2);
+    refuse_bookmarks(&mut test, &["resource-constraint"]);
+    test.wait(60);
+    assert_eq!(asked(&test), 3);
+    test.forget();
+    test.bookmarks(vec![bookmark(true)]);
+    assert!(test.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()), "{:?}", test.lines);
+    test.wait(60);
+    assert_eq!(asked(&test), 3, "they came");
 }
 
 /// Row 32. Data of other clients in them would be lost (XEP-0402, section 2).
 #[test]
 fn no_bookmark_is_changed_before_they_are_known() {
     let changed = |ask: &Ask| matches!(ask, Ask::PublishBookmark { .. } | Ask::RetractBookmark(_));
-    let set = |desk: &mut Desk| {
+    let set = |test: &mut TestSession| {
         let bookmark = types::Bookmark { extensions: None, ..bookmark(true) };
-        got(&mut desk.ask(SetBookmark { bookmark }))
+        got(&mut test.ask(SetBookmark { bookmark }))
     };
     for late in [true, false] {
-        let mut desk = Desk::new(Settings::default());
-        desk.run(Session::plugins_initialized);
-        desk.bind();
-        desk.roster_alone(Vec::new());
-        assert!(matches!(set(&mut desk), Some(Err(CallError::NotReady(_)))), "they are on their way");
+        let mut test = TestSession::new(Settings::default());
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster_alone(Vec::new());
+        assert!(matches!(set(&mut test), Some(Err(CallError::NotReady(_)))), "they are on their way");
         if late {
-            desk.wait(10);
+            test.wait(10);
         } else {
-            refuse_bookmarks(&mut desk, &["internal-server-error"]);
+            refuse_bookmarks(&mut test, &["internal-server-error"]);
         }
-        assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotTold));
-        assert!(matches!(set(&mut desk), Some(Err(CallError::Unsupported(_)))));
-        let removed = got(&mut desk.ask(RemoveBookmark { jid: bare(ROOM) }));
+        assert_eq!(test.session.snapshot().bookmarks, Err(NoBookmarks::NotTold));
+        assert!(matches!(set(&mut test), Some(Err(CallError::Unsupported(_)))));
+        let removed = got(&mut test.ask(RemoveBookmark { jid: bare(ROOM) }));
         assert!(matches!(removed, Some(Err(CallError::NotReady(_)))), "they are asked for again: {removed:?}");
-        desk.bookmarks(vec![bookmark(false)]);
-        assert_eq!(desk.count_asked(changed), 0);
-        assert!(set(&mut desk).is_none(), "it is asked for");
-        desk.asked(|ask| *ask == Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain: false });
+        test.bookmarks(vec![bookmark(false)]);
+        assert_eq!(test.count_asked(changed), 0);
+        assert!(set(&mut test).is_none(), "it is asked for");
+        test.asked(|ask| *ask == Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain: false });
     }
     let cut = types::Bookmark { extensions: None, is_cut: true, ..bookmark(false) };
-    let mut desk = bookmarked(Settings::default(), vec![cut]);
-    assert!(matches!(set(&mut desk), Some(Err(CallError::OverLimit(_)))));
-    assert_eq!(desk.count_asked(changed), 0);
+    let mut test = bookmarked(Settings::default(), vec![cut]);
+    assert!(matches!(set(&mut test), Some(Err(CallError::OverLimit(_)))));
+    assert_eq!(test.count_asked(changed), 0);
 }
 
 #[test]
 fn bookmarks_that_are_wanted_again_are_not_there_yet_until_they_come() {
-    let mut desk = bookmarked(Settings::default(), Vec::new());
-    desk.set(&[("allow_bookmarks", false.into())]).unwrap();
-    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
-    desk.set(&[("allow_bookmarks", true.into())]).unwrap();
-    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
-    desk.bookmarks(vec![bookmark(false)]);
-    assert_eq!(desk.session.snapshot().bookmarks.unwrap().len(), 1);
+    let mut test = bookmarked(Settings::default(), Vec::new());
+    test.set(&[("allow_bookmarks", false.into())]).unwrap();
+    assert_eq!(test.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
+    test.set(&[("allow_bookmarks", true.into())]).unwrap();
+    assert_eq!(test.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
+    test.bookmarks(vec![bookmark(false)]);
+    assert_eq!(test.session.snapshot().bookmarks.unwrap().len(), 1);
 }
 
 #[test]
@@ -1963,82 +1964,82 @@ fn bookmarks_are_followed_as_other_clients_change_them() {
     let entering = "> available to room@muc.example.org/Puck entering";
     let leaving = "> unavailable to room@muc.example.org/Puck";
     for end in [Set(bookmark(false)), Removed(bare(ROOM)), AllRemoved] {
-        let mut desk = bookmarked(Settings::default(), Vec::new());
-        desk.forget();
-        desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-        assert_eq!(desk.lines(), [entering]);
-        desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-        desk.forget();
-        desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-        assert!(desk.lines().is_empty(), "we are in");
-        desk.hear(Incoming::Bookmarks(vec![end]));
-        assert_eq!(desk.lines(), [leaving]);
+        let mut test = bookmarked(Settings::default(), Vec::new());
+        test.forget();
+        test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+        assert_eq!(test.lines(), [entering]);
+        test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+        test.forget();
+        test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+        assert!(test.lines().is_empty(), "we are in");
+        test.hear(Incoming::Bookmarks(vec![end]));
+        assert_eq!(test.lines(), [leaving]);
     }
-    let mut desk = bookmarked(Settings::default(), Vec::new());
-    desk.in_room();
-    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
-    desk.hear(Incoming::Bookmarks(vec![Removed(bare(ROOM))]));
-    assert!(desk.lines().is_empty(), "a plugin opened it");
+    let mut test = bookmarked(Settings::default(), Vec::new());
+    test.in_room();
+    test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    test.hear(Incoming::Bookmarks(vec![Removed(bare(ROOM))]));
+    assert!(test.lines().is_empty(), "a plugin opened it");
 }
 
 #[test]
 fn bookmarks_are_put_down_and_forgotten() {
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-    let mut set = desk.ask(SetBookmark { bookmark: types::Bookmark { extensions: None, ..bookmark(true) } });
+    let mut test = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let mut set = test.ask(SetBookmark { bookmark: types::Bookmark { extensions: None, ..bookmark(true) } });
     let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
     // A server that does not know the publish options is asked to configure the node first.
-    let id = desk.asked(|ask| *ask == publish(false));
-    desk.answer(None, id, Err(stanza_error("resource-constraint")));
-    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: false, counted: false });
-    desk.answer(None, id, Err(stanza_error("item-not-found")));
-    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: true, counted: false });
-    desk.answer(None, id, Ok(Body::Empty));
-    let id = desk.asked(|ask| *ask == publish(true));
-    desk.answer(None, id, Ok(Body::Empty));
+    let id = test.asked(|ask| *ask == publish(false));
+    test.answer(None, id, Err(stanza_error("resource-constraint")));
+    let id = test.asked(|ask| *ask == Ask::PrepareBookmarks { create: false, counted: false });
+    test.answer(None, id, Err(stanza_error("item-not-found")));
+    let id = test.asked(|ask| *ask == Ask::PrepareBookmarks { create: true, counted: false });
+    test.answer(None, id, Ok(Body::Empty));
+    let id = test.asked(|ask| *ask == publish(true));
+    test.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut set), Some(Ok(())));
-    assert!(desk.session.snapshot().bookmarks.unwrap()[&bare(ROOM)].autojoin);
-    assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()));
-    let mut removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
-    let id = desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
-    desk.answer(None, id, Ok(Body::Empty));
+    assert!(test.session.snapshot().bookmarks.unwrap()[&bare(ROOM)].autojoin);
+    assert!(test.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()));
+    let mut removed = test.ask(RemoveBookmark { jid: bare(ROOM) });
+    let id = test.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
+    test.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut removed), Some(Ok(())));
-    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
-    assert!(matches!(got(&mut desk.ask(RemoveBookmark { jid: bare(ROOM) })), Some(Err(CallError::NotFound(_)))));
+    assert!(test.session.snapshot().bookmarks.unwrap().is_empty());
+    assert!(matches!(got(&mut test.ask(RemoveBookmark { jid: bare(ROOM) })), Some(Err(CallError::NotFound(_)))));
 }
 
 /// Row 32. Openfire does not know the value for an unlimited number of items, whether the node exists or not.
 #[test]
 fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() {
-    let set = |desk: &mut Desk| {
+    let set = |test: &mut TestSession| {
         let bookmark = types::Bookmark { extensions: None, ..bookmark(true) };
-        desk.ask(SetBookmark { bookmark })
+        test.ask(SetBookmark { bookmark })
     };
-    let stumbles = |desk: &mut Desk, asked: &Ask, condition: &str| {
-        let id = desk.asked(|ask| ask == asked);
-        desk.answer(None, id, Err(stanza_error(condition)));
+    let stumbles = |test: &mut TestSession, asked: &Ask, condition: &str| {
+        let id = test.asked(|ask| ask == asked);
+        test.answer(None, id, Err(stanza_error(condition)));
     };
     let prepare = |create, counted| Ask::PrepareBookmarks { create, counted };
     let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
     for is_there in [true, false] {
-        let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-        let mut set = set(&mut desk);
-        stumbles(&mut desk, &publish(false), "internal-server-error");
+        let mut test = bookmarked(Settings::default(), vec![bookmark(false)]);
+        let mut set = set(&mut test);
+        stumbles(&mut test, &publish(false), "internal-server-error");
         if !is_there {
-            stumbles(&mut desk, &prepare(false, false), "item-not-found");
+            stumbles(&mut test, &prepare(false, false), "item-not-found");
         }
-        stumbles(&mut desk, &prepare(!is_there, false), "internal-server-error");
-        let id = desk.asked(|ask| *ask == prepare(!is_there, true));
-        desk.answer(None, id, Ok(Body::Empty));
-        let id = desk.asked(|ask| *ask == publish(true));
-        desk.answer(None, id, Ok(Body::Empty));
+        stumbles(&mut test, &prepare(!is_there, false), "internal-server-error");
+        let id = test.asked(|ask| *ask == prepare(!is_there, true));
+        test.answer(None, id, Ok(Body::Empty));
+        let id = test.asked(|ask| *ask == publish(true));
+        test.answer(None, id, Ok(Body::Empty));
         assert_eq!(got(&mut set), Some(Ok(())));
     }
     // If the server refuses all variants, the call fails.
-    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-    let mut set = set(&mut desk);
-    stumbles(&mut desk, &publish(false), "conflict");
-    stumbles(&mut desk, &prepare(false, false), "bad-request");
-    stumbles(&mut desk, &prepare(false, true), "bad-request");
+    let mut test = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let mut set = set(&mut test);
+    stumbles(&mut test, &publish(false), "conflict");
+    stumbles(&mut test, &prepare(false, false), "bad-request");
+    stumbles(&mut test, &prepare(false, true), "bad-request");
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "bad-request"));
 }
 
@@ -2046,29 +2047,29 @@ fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() 
 #[test]
 fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
     let other = || types::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
-    let mut desk = Desk::new(Settings::default());
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster_alone(Vec::new());
-    let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
-    desk.answer(None, id, Err(stanza_error("item-not-found")));
-    desk.bookmarks(vec![bookmark(false), other()]);
-    let mut removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    let id = test.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
+    test.answer(None, id, Err(stanza_error("item-not-found")));
+    test.bookmarks(vec![bookmark(false), other()]);
+    let mut removed = test.ask(RemoveBookmark { jid: bare(ROOM) });
     assert!(matches!(got(&mut removed), Some(Err(CallError::Unsupported(_)))), "it would be there at the next log-in");
     let published = |room: &types::Bookmark| {
         let room = room.room.clone();
         move |ask: &Ask| matches!(ask, Ask::PublishBookmark { bookmark, .. } if bookmark.room == room)
     };
-    let _set = desk.ask(SetBookmark { bookmark: bookmark(true) });
-    let id = desk.asked(published(&bookmark(true)));
-    assert_eq!(desk.count_asked(published(&other())), 0, "not before one has been taken");
-    desk.answer(None, id, Ok(Body::Empty));
-    let id = desk.asked(published(&other()));
-    desk.answer(None, id, Ok(Body::Empty));
-    let _set = desk.ask(SetBookmark { bookmark: bookmark(false) });
-    let id = desk.asked(published(&bookmark(false)));
-    desk.answer(None, id, Ok(Body::Empty));
-    assert_eq!((desk.count_asked(published(&other())), desk.count_asked(published(&bookmark(true)))), (1, 2), "once");
-    let _removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
-    desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
+    let _set = test.ask(SetBookmark { bookmark: bookmark(true) });
+    let id = test.asked(published(&bookmark(true)));
+    assert_eq!(test.count_asked(published(&other())), 0, "not before one has been taken");
+    test.answer(None, id, Ok(Body::Empty));
+    let id = test.asked(published(&other()));
+    test.answer(None, id, Ok(Body::Empty));
+    let _set = test.ask(SetBookmark { bookmark: bookmark(false) });
+    let id = test.asked(published(&bookmark(false)));
+    test.answer(None, id, Ok(Body::Empty));
+    assert_eq!((test.count_asked(published(&other())), test.count_asked(published(&bookmark(true)))), (1, 2), "once");
+    let _removed = test.ask(RemoveBookmark { jid: bare(ROOM) });
+    test.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{messages, questions};
+use crate::{iq, messages};
 
 /// One input.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ enum Step {
     Say(u8, bool),
     Iq,
     Status(u8),
-    Wish(u8, u8),
+    Change(u8, u8),
     Card(u8, u8),
     Promise(u8, u8),
     Emit(u8, u8),
@@ -65,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Say(a, b)),
         2 => Just(Step::Iq),
         2 => any::<u8>().prop_map(Step::Status),
-        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Wish(a, b)),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Change(a, b)),
         3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Card(a, b)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Promise(a, b)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Emit(a, b)),
@@ -109,8 +109,8 @@ fn instance(number: u8) -> InstanceId {
 struct Open(Vec<Box<dyn FnMut() -> bool>>);
 
 impl Open {
-    fn ask<C: Command>(&mut self, desk: &mut Desk, command: C) {
-        let mut receiver = desk.ask(command);
+    fn ask<C: Command>(&mut self, test: &mut TestSession, command: C) {
+        let mut receiver = test.ask(command);
         let mut answered = false;
         self.0.push(Box::new(move || {
             answered = answered || got(&mut receiver).is_some();
@@ -129,50 +129,50 @@ fn presence_kind(number: u8) -> PresenceKind {
     }
 }
 
-fn act_on_room(desk: &mut Desk, open: &mut Open, jid: BareJid, what: u8) {
+fn act_on_room(test: &mut TestSession, open: &mut Open, jid: BareJid, what: u8) {
     match what % 6 {
-        0 => open.ask(desk, SetSubject { jid, subject: "news".to_owned() }),
-        1 => open.ask(desk, ModerateRoom { jid, ask: Ask::DestroyRoom { reason: None, alternative: None } }),
-        2 => open.ask(desk, ListAffiliations { jid, affiliation: "member" }),
+        0 => open.ask(test, SetSubject { jid, subject: "news".to_owned() }),
+        1 => open.ask(test, ModerateRoom { jid, ask: Ask::DestroyRoom { reason: None, alternative: None } }),
+        2 => open.ask(test, ListAffiliations { jid, affiliation: "member" }),
         3 => {
             let fields = vec![("roomname".to_owned(), ConfigValue::Flag(true))];
-            open.ask(desk, ConfigureRoom { jid, fields });
+            open.ask(test, ConfigureRoom { jid, fields });
         }
-        4 => open.ask(desk, ChangeRoomView { jid, change: ViewChange::Focus }),
-        _ => open.ask(desk, RemoveBookmark { jid }),
+        4 => open.ask(test, ChangeRoomView { jid, change: ViewChange::Focus }),
+        _ => open.ask(test, RemoveBookmark { jid }),
     }
 }
 
-fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
+fn mark(test: &mut TestSession, which: u8, autojoin: bool) {
     let room = room(which);
     let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false };
     let change = if which < 200 { BookmarkChange::Set(set) } else { BookmarkChange::AllRemoved };
-    desk.hear(Incoming::Bookmarks(vec![change]));
+    test.hear(Incoming::Bookmarks(vec![change]));
 }
 
 /// The instance that makes the calls.
 const BY: InstanceId = InstanceId(1);
 
-fn room_wish(configure: bool) -> RoomWish {
+fn room_options(configure: bool) -> RoomOptions {
     let configure = configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]);
-    RoomWish { configure, ..RoomWish::default() }
+    RoomOptions { configure, ..RoomOptions::default() }
 }
 
-fn take(desk: &mut Desk, open: &mut Open, step: Step) {
+fn take(test: &mut TestSession, open: &mut Open, step: Step) {
     match step {
-        Step::Bind => desk.bind(),
-        Step::Suspend => desk.run(Session::suspended),
-        Step::Resume => desk.run(Session::resumed),
-        Step::Retry => desk.run(|session, now, out| session.retrying(Duration::from_secs(1), "refused", now, out)),
-        Step::Close => desk.run(Session::closed),
-        Step::LogOut => desk.run(Session::logged_out),
-        Step::Lose => desk.run(|session, now, out| session.lost("gone", now, out)),
-        Step::Wait(seconds) => desk.wait(u64::from(seconds)),
-        Step::Back(seconds) => desk.now -= Duration::from_secs(u64::from(seconds)),
+        Step::Bind => test.bind(),
+        Step::Suspend => test.run(Session::suspended),
+        Step::Resume => test.run(Session::resumed),
+        Step::Retry => test.run(|session, now, out| session.retrying(Duration::from_secs(1), "refused", now, out)),
+        Step::Close => test.run(Session::closed),
+        Step::LogOut => test.run(Session::logged_out),
+        Step::Lose => test.run(|session, now, out| session.lost("gone", now, out)),
+        Step::Wait(seconds) => test.wait(u64::from(seconds)),
+        Step::Back(seconds) => test.now -= Duration::from_secs(u64::from(seconds)),
         Step::Presence(from, kind, status) => {
             let nick = status.contains(&303).then(|| "other".to_owned());
             let muc = (kind < 200).then(|| Box::new(MucUser { nick, status, ..MucUser::default() }));
-            desk.presence(Presence { muc, ..presence(address(from), presence_kind(kind)) });
+            test.presence(Presence { muc, ..presence(address(from), presence_kind(kind)) });
         }
         Step::Message(from, kind, id) => {
             let kinds = [MessageKind::Chat, MessageKind::Groupchat, MessageKind::Error, MessageKind::Normal];
@@ -187,14 +187,14 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
                 })
             });
             let stanza_id = id.map(|id| id.to_string());
-            desk.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
+            test.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
         }
         Step::Push(who, remove) => {
             let who = jid(address(who)).to_bare();
-            desk.push(item(who.as_str(), if remove { "remove" } else { "both" }));
+            test.push(item(who.as_str(), if remove { "remove" } else { "both" }));
         }
         Step::Answer(which, from, fine) => {
-            let asked = desk.sent.iter().filter_map(|stanza| match stanza {
+            let asked = test.sent.iter().filter_map(|stanza| match stanza {
                 Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), ask)),
                 _ => None,
             });
@@ -207,75 +207,75 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
                 Ask::Bookmarks { .. } => Body::Bookmarks(Vec::new()),
                 _ => Body::Empty,
             };
-            desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
+            test.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
         }
         Step::Open(who) => {
-            open.ask(desk, OpenChat { by: BY, jid: jid(address(who)).to_bare() });
+            open.ask(test, OpenChat { by: BY, jid: jid(address(who)).to_bare() });
         }
-        Step::Shut(who) => open.ask(desk, CloseChat { jid: jid(address(who)).to_bare() }),
+        Step::Shut(who) => open.ask(test, CloseChat { jid: jid(address(who)).to_bare() }),
         Step::Enter(which, configure) => {
-            open.ask(desk, OpenRoom { by: BY, jid: room(which), wish: room_wish(configure) });
+            open.ask(test, OpenRoom { by: BY, jid: room(which), options: room_options(configure) });
         }
-        Step::Leave(which) => open.ask(desk, CloseRoom { by: BY, jid: room(which) }),
+        Step::Leave(which) => open.ask(test, CloseRoom { by: BY, jid: room(which) }),
         Step::Say(to, public) => {
             let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
             let draft = Draft { body: Some("hi".to_owned()), ..Draft::default() };
-            open.ask(desk, SendMessage { to: jid(address(to)), kind, draft });
+            open.ask(test, SendMessage { to: jid(address(to)), kind, draft });
         }
         Step::Iq => {
             let iq = raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>");
-            open.ask(desk, SendIq { by: InstanceId(1), iq });
+            open.ask(test, SendIq { by: InstanceId(1), iq });
         }
         Step::Status(value) => {
             let values = [StatusValue::Online, StatusValue::Away, StatusValue::Offline];
             let value = Some(values[usize::from(value) % 3]);
-            open.ask(desk, SetStatus { value, message: None });
+            open.ask(test, SetStatus { value, message: None });
         }
         Step::Promise(by, name) => {
             let names = vec![promise(name)];
-            open.ask(desk, AddPromises { by: instance(by), names, most: 64 });
+            open.ask(test, AddPromises { by: instance(by), names, most: 64 });
         }
         Step::Emit(by, name) => {
             let (by, name, payload) = (instance(by), promise(name), Payload::None);
-            open.ask(desk, Emit { by, name, payload });
+            open.ask(test, Emit { by, name, payload });
         }
         Step::Reject(by, name) => {
             let (by, name, reason) = (instance(by), promise(name), String::new());
-            open.ask(desk, RejectPromise { by, name, reason });
+            open.ask(test, RejectPromise { by, name, reason });
         }
-        Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
-        Step::Card(who, what) => card(desk, open, jid(address(who)), what),
+        Step::Change(who, what) => change(test, open, &jid(address(who)), what),
+        Step::Card(who, what) => card(test, open, jid(address(who)), what),
         Step::Await(name) => {
             let (by, name) = (instance(name), promise(name));
-            open.ask(desk, WaitUntil { by, name });
+            open.ask(test, WaitUntil { by, name });
         }
-        Step::ActOnRoom(which, what) => act_on_room(desk, open, room(which), what),
-        Step::Marks(which, autojoin) => mark(desk, which, autojoin),
-        Step::Gone(which) => desk.run(|session, _, out| session.instance_gone(instance(which), out)),
+        Step::ActOnRoom(which, what) => act_on_room(test, open, room(which), what),
+        Step::Marks(which, autojoin) => mark(test, which, autojoin),
+        Step::Gone(which) => test.run(|session, _, out| session.instance_gone(instance(which), out)),
     }
 }
 
-fn wish(desk: &mut Desk, open: &mut Open, jid: &Jid, what: u8) {
-    let wishes = [
-        ContactWish::Add { fullname: None },
-        ContactWish::Remove,
-        ContactWish::Rename("x".to_owned()),
-        ContactWish::SetGroups(vec!["g".to_owned()]),
-        ContactWish::Accept,
-        ContactWish::Deny,
+fn change(test: &mut TestSession, open: &mut Open, jid: &Jid, what: u8) {
+    let changes = [
+        ContactChange::Add { fullname: None },
+        ContactChange::Remove,
+        ContactChange::Rename("x".to_owned()),
+        ContactChange::SetGroups(vec!["g".to_owned()]),
+        ContactChange::Accept,
+        ContactChange::Deny,
     ];
-    let wish = wishes[usize::from(what) % wishes.len()].clone();
-    open.ask(desk, ChangeContact { jid: jid.to_bare(), wish });
+    let change = changes[usize::from(what) % changes.len()].clone();
+    open.ask(test, ChangeContact { jid: jid.to_bare(), change });
 }
 
-fn card(desk: &mut Desk, open: &mut Open, jid: Jid, what: u8) {
+fn card(test: &mut TestSession, open: &mut Open, jid: Jid, what: u8) {
     let force = what > 127;
     match what % 3 {
-        0 => open.ask(desk, GetCard { jid, force }),
-        1 => open.ask(desk, UpdateCard { jid, force }),
+        0 => open.ask(test, GetCard { jid, force }),
+        1 => open.ask(test, UpdateCard { jid, force }),
         _ => {
             let change = CardChange { role: Some("bot".to_owned()), ..CardChange::default() };
-            open.ask(desk, SetCard { by: BY, change });
+            open.ask(test, SetCard { by: BY, change });
         }
     }
 }
@@ -290,30 +290,30 @@ proptest! {
             ("auto_join_on_invite", true.into()),
             ("allow_non_roster_messaging", true.into()),
         ]);
-        let mut desk = Desk::new(settings);
+        let mut test = TestSession::new(settings);
         let mut open = Open::default();
-        desk.run(Session::plugins_initialized);
-        desk.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
+        test.run(Session::plugins_initialized);
+        test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
         for step in steps {
-            take(&mut desk, &mut open, step);
-            let session = &desk.session;
+            take(&mut test, &mut open, step);
+            let session = &test.session;
             prop_assert!(session.features.rooms.is_consistent());
             prop_assert!(session.features.seen.len() <= messages::REMEMBERED);
             prop_assert!(session.features.roster.strangers.len() <= roster::MAX_REQUESTS);
-            prop_assert!(session.common.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
-            prop_assert!(session.common.deadlines.len() <= session.common.questions.len() + 2 * session.snapshot().rooms.len() + 8);
+            prop_assert!(session.common.iqs.len() <= iq::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
+            prop_assert!(session.common.deadlines.len() <= session.common.iqs.len() + 2 * session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
                 prop_assert!(!room.joined || session.snapshot().connected || session.common.is_live());
             }
         }
-        desk.run(|session, now, out| session.lost("gone", now, out));
+        test.run(|session, now, out| session.lost("gone", now, out));
         for number in 0..3 {
-            desk.run(|session, _, out| session.instance_gone(instance(number), out));
+            test.run(|session, _, out| session.instance_gone(instance(number), out));
         }
         prop_assert!(open.0.iter_mut().all(|answered| answered()), "somebody waits for ever");
-        prop_assert_eq!(desk.session.features.rooms.waiters() + desk.session.features.chats.pending() + desk.session.common.questions.len(), 0);
-        prop_assert_eq!(desk.session.features.cards.sizes(), (0, 0));
-        prop_assert_eq!(desk.session.common.promises.sizes(), (names::promises().count(), 0));
-        prop_assert!(desk.session.next_deadline().is_none());
+        prop_assert_eq!(test.session.features.rooms.waiters() + test.session.features.chats.pending() + test.session.common.iqs.len(), 0);
+        prop_assert_eq!(test.session.features.cards.sizes(), (0, 0));
+        prop_assert_eq!(test.session.common.promises.sizes(), (names::promises().count(), 0));
+        prop_assert!(test.session.next_deadline().is_none());
     }
 }

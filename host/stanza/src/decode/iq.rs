@@ -59,7 +59,7 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     let version = payload.attr("ver").map(str::to_owned);
     let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
     let item = match (items.next(), items.next()) {
-        (Some(item), None) => roster_item(item, Place::Push),
+        (Some(item), None) => roster_item(item, Sent::Push),
         // A push has exactly one item; anything else is answered with an error.
         (None | Some(_), _) => None,
     };
@@ -114,7 +114,7 @@ fn body(payload: &Element) -> Body {
     if payload.is("query", ns::ROSTER) {
         // One invalid entry must not cost the whole roster.
         let items = payload.children().filter(|child| child.is("item", ns::ROSTER));
-        let items = items.filter_map(|item| roster_item(item, Place::Result)).collect();
+        let items = items.filter_map(|item| roster_item(item, Sent::Result)).collect();
         return Body::Roster { version: payload.attr("ver").map(str::to_owned), items };
     }
     if payload.is("query", ns::DISCO_INFO) {
@@ -142,17 +142,17 @@ fn body(payload: &Element) -> Body {
 
 /// The context of a roster item.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Sent {
     Push,
     Result,
 }
 
 /// Reads one roster item (RFC 6121, section 2.1.2); `None` if it has no address. It is read by hand, because the RFC
 /// says to ignore unknown values, and not the whole item.
-fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
+fn roster_item(item: &Element, place: Sent) -> Option<RosterItem> {
     let subscription = match item.attr("subscription") {
         Some(known @ ("to" | "from" | "both")) => known,
-        Some("remove") if place == Place::Push => "remove",
+        Some("remove") if place == Sent::Push => "remove",
         Some(_) | None => "none",
     };
     let mut groups: Vec<String> = Vec::new();

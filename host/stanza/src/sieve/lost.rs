@@ -118,7 +118,7 @@ impl Lost {
     }
 
     /// Returns whether this end wanted another connection, and the server did nothing wrong.
-    pub fn is_own_wish(&self) -> bool {
+    pub fn is_own_choice(&self) -> bool {
         matches!(self, Self::Moved | Self::Bug)
     }
 

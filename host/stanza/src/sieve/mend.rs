@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use minidom::rxml::Namespace;
 use minidom::{Element, Node};
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl_cb::SaslChannelBinding;
 use xmpp_parsers::sm::Enabled;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use parlor_config::url::Url;
 use parlor_config::{LinkSettings, TlsMode};
 use parlor_https::trust::NO_TLS;

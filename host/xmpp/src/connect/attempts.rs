@@ -50,7 +50,7 @@ impl Attempts {
     }
 
     /// Returns a random number in [0, 1), which decides where a wait lies within its bounds.
-    pub(crate) fn chance(&self) -> f64 {
+    pub(crate) fn jitter(&self) -> f64 {
         self.dial().map_or_else(rand::random, Dial::draw)
     }
 

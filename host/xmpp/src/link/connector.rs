@@ -14,8 +14,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::{Span, field, trace_span};
 
-use super::ledger::Ledger;
 use super::pace::{Pace, in_time};
+use super::stream_management::StreamManagement;
 use crate::bind::Previous;
 use crate::bosh::Tokens;
 use crate::connect::{Attempts, Opened, log_in};
@@ -86,20 +86,20 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Begins to connect.
-    pub(super) fn spawn(settings: LinkSettings, wish: LogIn) -> Self {
-        let configured = wish.left.as_ref().map_or_else(|| settings.jid.clone(), |left| left.jid.clone().into());
+    pub(super) fn spawn(settings: LinkSettings, log_in: LogIn) -> Self {
+        let configured = log_in.left.as_ref().map_or_else(|| settings.jid.clone(), |left| left.jid.clone().into());
         let jid = configured.try_into_full().unwrap_or_else(|bare| {
             bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
                 .expect("a short ASCII word is a resource")
         });
-        let previous = wish.left.as_ref().and_then(|left| Ledger::taken_up(left).previous());
+        let previous = log_in.left.as_ref().and_then(|left| StreamManagement::taken_up(left).previous());
         let (wants, wanted) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(2);
         let (settings, follows) = watch::channel(settings);
-        let (attempts, first_wait) = (Attempts::begun(wish.pins.clone(), &wish.dialer), Some(wish.after));
+        let (attempts, first_wait) = (Attempts::begun(log_in.pins.clone(), &log_in.dialer), Some(log_in.after));
         let task = Task {
             follows,
-            wish,
+            log_in,
             jid: jid.clone(),
             wants: wanted,
             reports: report,
@@ -143,7 +143,7 @@ impl Drop for Connector {
 /// The task's own state.
 struct Task {
     follows: watch::Receiver<LinkSettings>,
-    wish: LogIn,
+    log_in: LogIn,
     jid: FullJid,
     wants: mpsc::Receiver<Wanted>,
     reports: mpsc::Sender<Report>,
@@ -235,7 +235,7 @@ impl Task {
         let at_node = node.is_some();
         let server = quest.elsewhere.take().or(node);
         let span = connecting(self.jid.domain().as_str());
-        let (password, tokens) = (self.wish.password.as_ref(), &self.wish.tokens);
+        let (password, tokens) = (self.log_in.password.as_ref(), &self.log_in.tokens);
         let (server, previous) = (server.as_ref(), quest.previous.as_ref());
         let attempt = log_in(&settings, password, &self.jid, server, previous, tokens, &self.attempts);
         let outcome = tokio::select! {
@@ -310,7 +310,7 @@ impl Task {
         let now = Instant::now();
         let unsettled = quest.previous.as_ref().filter(|previous| previous.settled.get().is_none());
         let kept = unsettled.and_then(|previous| previous.kept);
-        in_time(self.pace.wait(now, self.attempts.chance()), kept, quest.cut, now)
+        in_time(self.pace.wait(now, self.attempts.jitter()), kept, quest.cut, now)
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
-use parlor_base::harmless::io_words;
+use parlor_base::escape::io_words;
 use parlor_stanza::sieve::lost::Lost;
 use tokio::time::{Instant, Sleep};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
@@ -19,8 +19,8 @@ use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
-use super::ledger::{Ledger, Miscounted};
 use super::queue::{QUEUE, Queue};
+use super::stream_management::{Miscounted, StreamManagement};
 use crate::connect::Transport;
 use crate::event::ClientState;
 use crate::intake::Ending;
@@ -185,11 +185,11 @@ impl Live {
     pub(super) fn poll(
         &mut self,
         queue: &mut Queue,
-        ledger: &mut Option<Ledger>,
+        sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Stanza>> {
         loop {
-            if let Poll::Ready(Err(error)) = self.poll_write(queue, ledger, cx) {
+            if let Poll::Ready(Err(error)) = self.poll_write(queue, sm, cx) {
                 self.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
                 return Poll::Ready(None);
             }
@@ -201,7 +201,7 @@ impl Live {
                 if why == Lost::Deaf && self.ending.arriving().is_some() {
                     tracing::warn!("a stanza is skipped: its end did not come in time");
                     // The server would send it again, and hold up the next connection as well.
-                    count(ledger);
+                    count(sm);
                 }
                 self.ending.note(why);
                 return Poll::Ready(None);
@@ -210,16 +210,16 @@ impl Live {
             let read = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.stream).poll_next(cx)));
             let Ok(read) = read else {
                 // The server would send the stanza again, and end the next connection as well.
-                count(ledger);
+                count(sm);
                 self.ending.note(Lost::Bug);
                 return Poll::Ready(None);
             };
             let item = ready!(read);
             // Without stream management, any received data counts as an answer.
-            if ledger.is_none() && matches!(item, Some(Ok(_))) {
+            if sm.is_none() && matches!(item, Some(Ok(_))) {
                 self.asked = None;
             }
-            if let ControlFlow::Break(found) = self.take(item, ledger, cx) {
+            if let ControlFlow::Break(found) = self.take(item, sm, cx) {
                 return Poll::Ready(found);
             }
         }
@@ -229,7 +229,7 @@ impl Live {
     fn take(
         &mut self,
         item: Option<Result<FallibleStreamElement, ReadError>>,
-        ledger: &mut Option<Ledger>,
+        sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Option<Stanza>> {
         match item {
@@ -241,12 +241,12 @@ impl Live {
             }
             None => return ControlFlow::Break(None),
             Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
-                count(ledger);
+                count(sm);
                 return ControlFlow::Break(Some(stanza));
             }
             Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
                 self.asked = None;
-                match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
+                match sm.as_mut().map(|sm| (sm.acknowledge(h), sm.is_settled())) {
                     Some((Err(miscounted), _)) => return ControlFlow::Break(self.protest(miscounted, cx)),
                     // A repeated count acknowledges nothing.
                     Some((Ok(0), false)) => {}
@@ -255,13 +255,13 @@ impl Live {
             }
             Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
                 // Without stream management, a request for an acknowledgement is ignored.
-                if ledger.is_some() {
+                if sm.is_some() {
                     self.acks_due = self.acks_due.saturating_add(1);
                 }
             }
             Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
                 tracing::debug!("a stanza that the library does not read was dropped");
-                count(ledger);
+                count(sm);
             }
             Some(Err(ReadError::SoftTimeout)) => self.ask(),
             // The element is not allowed here, or is malformed.
@@ -289,12 +289,12 @@ impl Live {
     fn poll_write(
         &mut self,
         queue: &mut Queue,
-        ledger: &mut Option<Ledger>,
+        sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let mut stream = Pin::new(&mut self.stream);
         loop {
-            let fits = |next: &Stanza| ledger.as_ref().is_none_or(|ledger| ledger.has_room(next));
+            let fits = |next: &Stanza| sm.as_ref().is_none_or(|sm| sm.has_room(next));
             let may_write = queue.front().is_some_and(fits);
             let asks = self.unasked && self.asked.is_none();
             if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
@@ -308,7 +308,7 @@ impl Live {
                     ClientState::Inactive => stream.as_mut().start_send(&Inactive)?,
                 }
             } else if std::mem::take(&mut self.silent) {
-                if ledger.is_some() {
+                if sm.is_some() {
                     stream.as_mut().start_send(&R)?;
                     self.asked.get_or_insert_with(|| Asked::now(&self.ending));
                 } else {
@@ -319,8 +319,8 @@ impl Live {
             } else if may_write && let Some(stanza) = queue.pop_front() {
                 match stream.as_mut().start_send(&stanza) {
                     Ok(()) => {
-                        if let Some(ledger) = ledger {
-                            ledger.wrote(stanza);
+                        if let Some(sm) = sm {
+                            sm.wrote(stanza);
                             self.unasked = true;
                         }
                     }
@@ -334,8 +334,8 @@ impl Live {
                 stream.as_mut().start_send(&R)?;
                 self.unasked = false;
                 self.asked = Some(Asked::now(&self.ending));
-            } else if let Some(ledger) = ledger {
-                stream.as_mut().start_send(&A { h: ledger.heard() })?;
+            } else if let Some(sm) = sm {
+                stream.as_mut().start_send(&A { h: sm.heard() })?;
                 self.acks_due -= 1;
             }
         }
@@ -407,11 +407,11 @@ impl Live {
     /// Writes queued stanzas, waits until the server has acknowledged them, and ends without closing the stream, so
     /// that the session can be resumed. Stanzas that arrive meanwhile are not counted: the server sends them again.
     /// Returns false on failure.
-    pub(super) async fn leave(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) -> bool {
+    pub(super) async fn leave(mut self, queue: &mut Queue, sm: &mut Option<StreamManagement>) -> bool {
         std::future::poll_fn(|cx| {
             loop {
-                let written = self.poll_write(queue, ledger, cx);
-                let is_settled = ledger.as_ref().is_some_and(Ledger::is_settled);
+                let written = self.poll_write(queue, sm, cx);
+                let is_settled = sm.as_ref().is_some_and(StreamManagement::is_settled);
                 match written {
                     Poll::Ready(Err(_)) => return Poll::Ready(false),
                     Poll::Ready(Ok(())) if queue.is_empty() && is_settled => return Poll::Ready(true),
@@ -420,7 +420,7 @@ impl Live {
                 match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
                     Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
                         self.asked = None;
-                        if ledger.as_mut().is_none_or(|ledger| ledger.acknowledge(h).is_err()) {
+                        if sm.as_mut().is_none_or(|sm| sm.acknowledge(h).is_err()) {
                             return Poll::Ready(false);
                         }
                     }
@@ -443,12 +443,12 @@ impl Live {
 
     /// Writes queued stanzas, sends a final acknowledgement (XEP-0198, section 4), closes the stream, and waits for the
     /// server to close it too.
-    pub(super) async fn close(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) {
-        self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
-        if let Some(ledger) = ledger {
-            ledger.end();
+    pub(super) async fn close(mut self, queue: &mut Queue, sm: &mut Option<StreamManagement>) {
+        self.acks_due = self.acks_due.max(u32::from(sm.is_some()));
+        if let Some(sm) = sm {
+            sm.end();
         }
-        let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
+        let written = std::future::poll_fn(|cx| self.poll_write(queue, sm, cx)).await;
         if written.is_err() || self.stream.shutdown().await.is_err() {
             return;
         }
@@ -462,9 +462,9 @@ fn signs(ending: &Ending, writes: bool) -> Signs {
     Signs { pieces: ending.pieces(), written: ending.written(), writes, arriving: ending.arriving() }
 }
 
-fn count(ledger: &mut Option<Ledger>) {
-    if let Some(ledger) = ledger {
-        ledger.count();
+fn count(sm: &mut Option<StreamManagement>) {
+    if let Some(sm) = sm {
+        sm.count();
     }
 }
 

@@ -73,7 +73,7 @@ impl From<VecDeque<Stanza>> for Queue {
 
 /// A written stanza, kept until the server acknowledges it.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct Unacknowledged {
     form: Form,
     /// The approximate memory of the stanza, in bytes.
     bytes: usize,
@@ -98,7 +98,7 @@ pub(super) fn id(stanza: &Stanza) -> &str {
     }
 }
 
-impl Kept {
+impl Unacknowledged {
     pub(super) fn new(stanza: Stanza) -> Self {
         let bytes = raw::stanza_weight(&stanza);
         if bytes <= HEAVY {
@@ -152,13 +152,13 @@ mod tests {
         let many = stanza(&many);
         let (weight, written) = (raw::stanza_weight(&many), raw::to_text(&many));
         assert!(weight > 10 * written.len(), "{weight} for {}", written.len());
-        let kept = Kept::new(many);
+        let kept = Unacknowledged::new(many);
         assert_eq!((kept.id(), kept.bytes()), ("many", written.len() + 4));
         assert_eq!(raw::to_text(&kept.into_stanza().unwrap()), written);
         for xml in ["<message to='a@b' id='one'><body>hi</body></message>", "<presence/>"] {
             let one = stanza(xml);
             let written = raw::to_text(&one);
-            let kept = Kept::new(one);
+            let kept = Unacknowledged::new(one);
             assert!(matches!(kept.form, Form::Whole(_)));
             assert_eq!(raw::to_text(&kept.into_stanza().unwrap()), written);
         }

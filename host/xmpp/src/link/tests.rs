@@ -403,7 +403,7 @@ async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_sta
     let (event, mut session) = again(&mut link, &peer).await;
     let LinkEvent::Bound { again: kept, .. } = event else { panic!("{event:?}") };
     assert_eq!(bodies(&kept), ["one", "two"]);
-    assert!(link.ledger.as_ref().unwrap().suspects().is_empty());
+    assert!(link.sm.as_ref().unwrap().suspects().is_empty());
     // If something was acknowledged on this connection, a stanza of ours may be the cause.
     link.send(message("three"));
     drop(session);

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use jid::Jid;
 use minidom::Element;
 use minidom::rxml::NcName;
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, InitiatingStream, ReadError, StreamElementError, XmppStream, XmppStreamElement,

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use parlor_base::harmless::printable;
+use parlor_base::escape::printable;
 use ring::{digest, hmac, pbkdf2};
 use zeroize::Zeroizing;
 

@@ -49,7 +49,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "tokens" => call_tokens(function, args),
         "user" => user::call(function, args).await,
         "vcard" => vcard::call(function, args).await,
-        "deed" => deed(n, function, args).await,
+        "action" => action(n, function, args).await,
         _ => Err(unknown(name)),
     }
 }
@@ -277,7 +277,7 @@ fn call_tokens(function: &str, args: &Value) -> Result<Value> {
 }
 
 /// Performs actions that are more than one call, for tests of limits.
-async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
+async fn action(n: u64, function: &str, args: &Value) -> Result<Value> {
     let times = arg::<Option<u32>>(args, "times")?.unwrap_or(1);
     match function {
         // Waits for the promise this often at once, and counts each outcome.

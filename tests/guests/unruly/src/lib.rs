@@ -1,18 +1,18 @@
 //! A plugin that misbehaves on order, for the suite.
 //!
-//! Its setting `behaviour` names what it does without an order. It may be a [`Deed`], performed after the start;
-//! `<deed>-on-event`, performed at each message; `initialize-…`, performed before the start; or `stop-…`, performed
+//! Its setting `behaviour` names what it does without an order. It may be a [`Action`], performed after the start;
+//! `<action>-on-event`, performed at each message; `initialize-…`, performed before the start; or `stop-…`, performed
 //! when it is told to stop. The setting `watches` makes it log what it sees of a log-in. With any setting, the
-//! chat message `do <deed>` makes it perform one at once, and `do ping` shows that it still runs.
+//! chat message `do <action>` makes it perform one at once, and `do ping` shows that it still runs.
 
-mod deed;
-mod wicked;
+mod action;
+mod corrupt;
 
 use std::cell::Cell;
 
 use parlor_sdk::prelude::*;
 
-use deed::{Deed, GO};
+use action::{Action, GO};
 
 parlor_sdk::plugin!(start);
 
@@ -25,35 +25,35 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behaviour {
     Good,
-    Initialize(Deed),
-    Started(Deed),
-    OnEvent(Deed),
+    Initialize(Action),
+    Started(Action),
+    OnEvent(Action),
     Watch,
-    Stop(Deed),
+    Stop(Action),
 }
 
 impl Behaviour {
     fn parse(name: &str) -> Result<Self> {
         Ok(match name {
             "" => Self::Good,
-            "initialize-fails" => Self::Initialize(Deed::Fail),
-            "initialize-traps" => Self::Initialize(Deed::Trap),
-            "initialize-traps-once" => Self::Initialize(Deed::TrapOnce),
-            "initialize-spins" => Self::Initialize(Deed::Spin),
-            "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
-            "initialize-sleeps" => Self::Initialize(Deed::Sleep),
-            "initialize-naps" => Self::Initialize(Deed::Nap),
-            "initialize-lets-go" => Self::Initialize(Deed::LetGo),
-            "initialize-adds-command" => Self::Initialize(Deed::AddCommand),
-            "initialize-waits-for-roster" => Self::Initialize(Deed::WaitForRoster),
+            "initialize-fails" => Self::Initialize(Action::Fail),
+            "initialize-traps" => Self::Initialize(Action::Trap),
+            "initialize-traps-once" => Self::Initialize(Action::TrapOnce),
+            "initialize-spins" => Self::Initialize(Action::Spin),
+            "initialize-never-returns" => Self::Initialize(Action::WaitForEver),
+            "initialize-sleeps" => Self::Initialize(Action::Sleep),
+            "initialize-naps" => Self::Initialize(Action::Nap),
+            "initialize-lets-go" => Self::Initialize(Action::LetGo),
+            "initialize-adds-command" => Self::Initialize(Action::AddCommand),
+            "initialize-waits-for-roster" => Self::Initialize(Action::WaitForRoster),
             "watches" => Self::Watch,
-            "stop-traps" => Self::Stop(Deed::Trap),
-            "stop-spins" => Self::Stop(Deed::Spin),
-            "stop-waits-for-word" => Self::Stop(Deed::WaitForWord),
-            "stop-lets-go" => Self::Stop(Deed::LetGo),
-            "stop-never-returns" => Self::Stop(Deed::WaitForEver),
+            "stop-traps" => Self::Stop(Action::Trap),
+            "stop-spins" => Self::Stop(Action::Spin),
+            "stop-waits-for-word" => Self::Stop(Action::WaitForWord),
+            "stop-lets-go" => Self::Stop(Action::LetGo),
+            "stop-never-returns" => Self::Stop(Action::WaitForEver),
             name => match name.strip_suffix("-on-event") {
-                Some(deed) => Self::OnEvent(deed.parse()?),
+                Some(action) => Self::OnEvent(action.parse()?),
                 None => Self::Started(name.parse()?),
             },
         })
@@ -62,8 +62,8 @@ impl Behaviour {
 
 async fn start() -> Result<()> {
     let behaviour = Behaviour::parse(&settings::get_or("behaviour", String::new())?)?;
-    if let Behaviour::Initialize(deed) = behaviour {
-        deed.commit().await?;
+    if let Behaviour::Initialize(action) = behaviour {
+        action.commit().await?;
     }
     if behaviour == Behaviour::Watch {
         for name in ["pluginsInitialized", "connectionInitialized", "connected", "initialized"] {
@@ -73,11 +73,11 @@ async fn start() -> Result<()> {
             })?;
         }
     }
-    if let Behaviour::Stop(deed) = behaviour {
-        if deed == Deed::LetGo {
+    if let Behaviour::Stop(action) = behaviour {
+        if action == Action::LetGo {
             promises::add(GO).await?;
         }
-        on_stop(move || async move { deed.commit().await.map(drop) });
+        on_stop(move || async move { action.commit().await.map(drop) });
     }
     // Some tests grant nothing at all.
     match on("message").run(move |message| handle(behaviour, message)) {
@@ -85,9 +85,9 @@ async fn start() -> Result<()> {
         Err(error) if error.is_denied() => info!("nobody can tell it anything: {error}"),
         Err(error) => return Err(error),
     }
-    if let Behaviour::Started(deed) = behaviour {
+    if let Behaviour::Started(action) = behaviour {
         spawn(async move {
-            info!("{deed:?}: {}", deed.commit().await?);
+            info!("{action:?}: {}", action.commit().await?);
             Ok(())
         });
     }
@@ -97,8 +97,8 @@ async fn start() -> Result<()> {
 
 async fn handle(behaviour: Behaviour, message: Message) -> Result<()> {
     SEEN.set(SEEN.get() + 1);
-    if let Behaviour::OnEvent(deed) = behaviour {
-        deed.commit().await?;
+    if let Behaviour::OnEvent(action) = behaviour {
+        action.commit().await?;
     }
     let Some(order) = message.body.as_deref().and_then(|body| body.strip_prefix("do ")) else { return Ok(()) };
     let answer = match order {
@@ -106,8 +106,8 @@ async fn handle(behaviour: Behaviour, message: Message) -> Result<()> {
         "seen" => format!("seen {}", SEEN.get()),
         "draw" => format!("drew {} {}", random(), random()),
         "flood-messages" => flood_messages(&message).await,
-        order => match order.parse::<Deed>() {
-            Ok(deed) => deed.commit().await?,
+        order => match order.parse::<Action>() {
+            Ok(action) => action.commit().await?,
             Err(error) => error.to_string(),
         },
     };

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use parlor_tests::conformance::list::List;
-use parlor_tests::conformance::tests_of::{self, Place, Test};
+use parlor_tests::conformance::tests_of::{self, RunsIn, Test};
 use parlor_tests::docs;
 use parlor_tests::folder::Folder;
 use parlor_tests::interrupt::{ended, interruptible};
@@ -60,10 +60,10 @@ async fn show(arguments: &Arguments) -> Result<bool> {
     let programs = Programs::build().await?;
     let folder = Folder::new()?;
     let named = |place| tests.iter().filter(move |test| test.place == place).collect::<Vec<&Test>>();
-    let units = programs.run_units(&named(Place::Unit)).await?;
+    let units = programs.run_units(&named(RunsIn::Unit)).await?;
     let mut runs = Vec::new();
     for software in Software::ALL.into_iter().filter(|one| server.is_none_or(|only| only == *one)) {
-        runs.push((software, programs.run_suite(&named(Place::Suite), software, &folder).await?));
+        runs.push((software, programs.run_suite(&named(RunsIn::Suite), software, &folder).await?));
     }
     ensure!(!runs.is_empty(), "no server was asked");
     Ok(Report { list: &list, calls: &calls, tests: &tests, runs: &runs, units: &units }.print(arguments.json))

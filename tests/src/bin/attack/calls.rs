@@ -8,7 +8,7 @@ use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use crate::case::{Case, case};
-use crate::cpu::{deed_ends, remove};
+use crate::cpu::{action_ends, remove};
 use crate::report::short;
 use crate::stage::{Plan, SOON};
 use crate::trial::Trial;
@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 async fn flood(trial: &mut Trial) -> Result<String> {
     let slice = |entry: Entry| entry.limit("cpu_slice", "300 ms");
-    deed_ends(trial, Plan::new()?.unruly(slice)?, "flood-calls", "it computed for 300 ms without a pause").await
+    action_ends(trial, Plan::new()?.unruly(slice)?, "flood-calls", "it computed for 300 ms without a pause").await
 }
 
 async fn flood_log(trial: &mut Trial) -> Result<String> {
@@ -88,7 +88,7 @@ async fn reentrance(trial: &mut Trial) -> Result<String> {
 }
 
 async fn trap_in_flight(trial: &mut Trial) -> Result<String> {
-    deed_ends(trial, Plan::new()?.unruly(|entry| entry)?, "trap-in-flight", "it panicked or aborted").await
+    action_ends(trial, Plan::new()?.unruly(|entry| entry)?, "trap-in-flight", "it panicked or aborted").await
 }
 
 async fn blocking(trial: &mut Trial) -> Result<String> {
@@ -124,10 +124,10 @@ async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {
         ("storage.set", json!({ "key": "k", "value": "v" })),
         ("storage.get", json!({ "key": "k" })),
         ("api.emit", json!({ "name": "x", "payload": 1 })),
-        ("deed.wait-until", json!({ "promise": "never", "times": 100 })),
-        ("deed.sleep", json!({ "times": 100 })),
-        ("deed.emit", json!({ "name": "x", "times": 100 })),
-        ("deed.work", json!({ "times": 1_000 })),
+        ("action.wait-until", json!({ "promise": "never", "times": 100 })),
+        ("action.sleep", json!({ "times": 100 })),
+        ("action.emit", json!({ "name": "x", "times": 100 })),
+        ("action.work", json!({ "times": 1_000 })),
         ("chats.send", json!({ "jid": "mallory@localhost", "body": "half" })),
         ("log.write", json!({ "level": "info", "message": "x", "times": 10_000 })),
     ];

@@ -28,9 +28,9 @@ fn slice(entry: Entry) -> Entry {
 }
 
 /// Orders a behaviour, checks the neighbour beside it, and waits for the plugin to be ended.
-pub(crate) async fn deed_ends(trial: &mut Trial, plan: Plan, deed: &str, reason: &str) -> Result<String> {
+pub(crate) async fn action_ends(trial: &mut Trial, plan: Plan, action: &str, reason: &str) -> Result<String> {
     let stage = trial.start(plan).await?;
-    stage.order(&format!("do {deed}")).await?;
+    stage.order(&format!("do {action}")).await?;
     stage.during().await?;
     let how = stage.ended("unruly", reason).await?;
     lives_again(stage, "unruly").await?;
@@ -47,7 +47,7 @@ pub(crate) async fn lives_again(stage: &mut Stage, plugin: &str) -> Result<()> {
 }
 
 async fn in_a_handler(trial: &mut Trial) -> Result<String> {
-    deed_ends(trial, Plan::new()?.unruly(slice)?, "spin", SLICE).await
+    action_ends(trial, Plan::new()?.unruly(slice)?, "spin", SLICE).await
 }
 
 async fn in_initialize(trial: &mut Trial) -> Result<String> {
@@ -95,19 +95,22 @@ async fn in_stop(trial: &mut Trial) -> Result<String> {
 }
 
 async fn bulk(trial: &mut Trial) -> Result<String> {
-    deed_ends(trial, Plan::new()?.unruly(slice)?, "copy-memory", SLICE).await?;
-    deed_ends(trial, Plan::new()?.unruly(slice)?, "fill-memory", SLICE).await
+    action_ends(trial, Plan::new()?.unruly(slice)?, "copy-memory", SLICE).await?;
+    action_ends(trial, Plan::new()?.unruly(slice)?, "fill-memory", SLICE).await
 }
 
 async fn recursion(trial: &mut Trial) -> Result<String> {
-    deed_ends(trial, Plan::new()?.unruly(|entry| entry)?, "recursion", "it used up its stack").await
+    action_ends(trial, Plan::new()?.unruly(|entry| entry)?, "recursion", "it used up its stack").await
 }
 
 async fn zero_waits(trial: &mut Trial) -> Result<String> {
     let plan = Plan::new()?.log("info,parlor_runtime=debug").unruly(|entry| entry.limit("cpu_share", 0.1))?;
     let stage = trial.start(plan).await?;
     stage.order("do sleep-storm").await?;
-    stage.host.wait_count("plugin moved", &[("plugin", "unruly"), ("in_yard", "true")], 1, crate::stage::SOON).await?;
+    stage
+        .host
+        .wait_count("plugin moved", &[("plugin", "unruly"), ("in_background", "true")], 1, crate::stage::SOON)
+        .await?;
     let (before, began) = computed(stage).await?;
     let (used, seconds) = loop {
         stage.during().await?;
@@ -120,7 +123,7 @@ async fn zero_waits(trial: &mut Trial) -> Result<String> {
     ensure!(used <= 100 + 100 * (seconds + 1), "it used {used} ms of {seconds} s");
     // It may continue at its share as long as the owner lets it.
     remove(stage).await?;
-    Ok(format!("moved to the yard, and held to its share: {used} ms in {seconds} s"))
+    Ok(format!("moved to the background runtime, and held to its share: {used} ms in {seconds} s"))
 }
 
 /// Returns how many milliseconds the plugin has computed, and how many seconds it has run.

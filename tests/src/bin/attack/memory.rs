@@ -7,7 +7,7 @@ use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use crate::case::{Case, case};
-use crate::cpu::{deed_ends, lives_again, remove};
+use crate::cpu::{action_ends, lives_again, remove};
 use crate::stage::{Plan, SOON};
 use crate::trial::Trial;
 
@@ -36,7 +36,8 @@ const OUTSIDE: &str = "out of bounds of memory";
 
 async fn grow(trial: &mut Trial) -> Result<String> {
     let small = |entry: Entry| entry.limit("memory", "32 MiB");
-    deed_ends(trial, Plan::new()?.unruly(small)?, "grow-memory", "it wanted more memory than its limit of 32 MiB").await
+    action_ends(trial, Plan::new()?.unruly(small)?, "grow-memory", "it wanted more memory than its limit of 32 MiB")
+        .await
 }
 
 /// Checks that a plugin with these modules is ended at each start, and finally quarantined.
@@ -135,7 +136,7 @@ async fn gigabyte(trial: &mut Trial) -> Result<String> {
 }
 
 async fn amplified(trial: &mut Trial) -> Result<String> {
-    let how = deed_ends(trial, Plan::new()?.unruly(|entry| entry)?, "aliased-list", TOO_MUCH).await?;
+    let how = action_ends(trial, Plan::new()?.unruly(|entry| entry)?, "aliased-list", TOO_MUCH).await?;
     // Three bytes of text take hundreds of bytes of memory when the host holds them.
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
     let objects = vec![json!({ "": 0 }); 2_000];
@@ -149,14 +150,14 @@ async fn amplified(trial: &mut Trial) -> Result<String> {
 async fn bad_pointers(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
     let mut reasons = Vec::new();
-    let deeds = [("bad-utf8", "invalid utf-8"), ("out-of-range", OUTSIDE), ("misaligned", "not aligned")];
-    for (lives, (deed, expected)) in deeds.into_iter().enumerate() {
+    let actions = [("bad-utf8", "invalid utf-8"), ("out-of-range", OUTSIDE), ("misaligned", "not aligned")];
+    for (lives, (action, expected)) in actions.into_iter().enumerate() {
         stage.host.wait_count("plugin running", &[("plugin", "unruly")], lives + 1, SOON).await?;
-        stage.order(&format!("do {deed}")).await?;
+        stage.order(&format!("do {action}")).await?;
         stage.during().await?;
         let line = stage.host.wait_count("plugin ended", &[("plugin", "unruly")], lives + 1, SOON).await?;
         let reason = line.get("reason");
-        ensure!(reason.contains(expected), "{deed} has to end with {expected:?}, but: {reason:?}");
+        ensure!(reason.contains(expected), "{action} has to end with {expected:?}, but: {reason:?}");
         reasons.push(reason);
     }
     stage.host.wait_count("plugin running", &[("plugin", "unruly")], 4, SOON).await?;

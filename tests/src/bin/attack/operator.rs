@@ -286,7 +286,7 @@ async fn goes_on(stage: &mut Stage, what: &str, wrong: i64, lives: usize) -> Res
     ensure!(back["ok"] == what, "{}", short(&back));
     // A plugin that fails is restarted after its pause.
     if wrong < 0 {
-        stage.order_call(1, "deed.panic", &json!(null)).await?;
+        stage.order_call(1, "action.panic", &json!(null)).await?;
     }
     stage.host.wait_count("plugin running", &[("plugin", "caller")], lives, SOON).await?;
     let status = stage.home.run(&["status", "--json"]).await?.json()?;

@@ -54,7 +54,7 @@ fn planted() -> [&'static str; 5] {
 /// A host with secrets in it: a victim with settings, one of them secret, and a stored value. The hostile plugin beside
 /// it may read the host's settings and listen to its own stanzas. The other examples in Rust run as well, so that the
 /// memory of many plugins is searched.
-async fn house(trial: &mut Trial) -> Result<&mut Stage> {
+async fn stage_of(trial: &mut Trial) -> Result<&mut Stage> {
     furnish(trial, plan()?).await
 }
 
@@ -186,7 +186,7 @@ async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
     let mut words: Vec<_> = planted().into_iter().flat_map(|secret| disguises(secret.as_bytes())).collect();
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
-    let found = stage.call("deed.search", &order).await?["ok"].clone();
+    let found = stage.call("action.search", &order).await?["ok"].clone();
     // The word that the plugin was told is found, which proves that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
     only_what_is_its_own(stage.host.id(), keys)
@@ -248,7 +248,7 @@ fn files(folder: &Path) -> Result<String> {
 }
 
 async fn errors(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
+    let stage = stage_of(trial).await?;
     let mut seen = Vec::new();
     for (call, args) in [
         ("api.send", json!({ "stanza": "<message to='juliet@localhost'/>" })),
@@ -289,7 +289,7 @@ async fn errors(trial: &mut Trial) -> Result<String> {
 }
 
 async fn read_back(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
+    let stage = stage_of(trial).await?;
     let mut seen = Vec::new();
     let keys = [
         "password",
@@ -324,7 +324,7 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
 }
 
 async fn debug_output(trial: &mut Trial) -> Result<String> {
-    logs_in_twice(house(trial).await?).await?;
+    logs_in_twice(stage_of(trial).await?).await?;
     // In this log-in the stream carries a proof that is derived from the password, and helps whoever has it to guess
     // it.
     let stage = furnish(trial, plan()?.proving()).await?;
@@ -349,10 +349,10 @@ async fn logs_in_twice(stage: &mut Stage) -> Result<()> {
 }
 
 async fn backtraces(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
-    stage.order_call(1, "deed.panic", &Value::Null).await?;
+    let stage = stage_of(trial).await?;
+    stage.order_call(1, "action.panic", &Value::Null).await?;
     let how = stage.ended("caller", "").await?;
-    let trap = json!({ "n": 1, "call": "deed.panic", "args": null });
+    let trap = json!({ "n": 1, "call": "action.panic", "args": null });
     stage.host.wait_count("plugin running", &[("plugin", "caller")], 2, SOON).await?;
     stage.call("api.emit", &json!({ "name": "victim.order", "payload": trap })).await?;
     stage.logged("plugin ended", "victim").await?;
@@ -385,7 +385,7 @@ async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
 const HEARD: [&str; 7] = ["send", "stanza", "sendMessage", "connected", "beforeLogin", "reconnected", "messageSend"];
 
 async fn events(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
+    let stage = stage_of(trial).await?;
     for (n, name) in HEARD.into_iter().enumerate() {
         let listen = json!({ "name": name, "xml": true, "own": true, "delayed": true });
         stage.order_call(u64::try_from(n)? + 10, "listen.on", &listen).await?;
@@ -405,7 +405,7 @@ async fn events(trial: &mut Trial) -> Result<String> {
     let plan = plan()?;
     let caller = plan.policy.plugin["caller"].clone().set("listens", HEARD.join(","));
     let stage = furnish(trial, plan.with("caller", caller).proving()).await?;
-    stage.order_call(1, "deed.panic", &Value::Null).await?;
+    stage.order_call(1, "action.panic", &Value::Null).await?;
     stage.host.wait_count("plugin running", &[("plugin", "caller")], 2, SOON).await?;
     stage.cut().await?;
     search(stage, &[]).await?;
@@ -415,7 +415,7 @@ async fn events(trial: &mut Trial) -> Result<String> {
 }
 
 async fn own_answers(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
+    let stage = stage_of(trial).await?;
     let mut seen = vec![stage.call("disco.own-features-get", &json!({})).await?];
     seen.push(stage.call("disco.own-identities-get", &json!({})).await?);
     seen.push(stage.call("vcard.get", &json!({ "jid": "bot@localhost" })).await?);

@@ -328,7 +328,7 @@ async fn full_queue(trial: &mut Trial) -> Result<String> {
     stage.reload(policy).await?;
     // The server stops reading. The buffers on both sides are finite, and the rest waits.
     stage.stop_reading(Duration::from_secs(4)).await?;
-    stage.order_call(1, "deed.send", &json!({ "jid": MALLORY, "times": 3_000, "length": 16_384 })).await?;
+    stage.order_call(1, "action.send", &json!({ "jid": MALLORY, "times": 3_000, "length": 16_384 })).await?;
     let held = stage.status("caller").await?["usage"]["sent"].as_u64().context("nothing is counted")?;
     ensure!(held < 3_000, "all of it went out though nobody reads");
     // The answer comes once everything has been sent after all.

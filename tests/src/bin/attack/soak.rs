@@ -78,36 +78,36 @@ fn held(entry: Entry) -> Entry {
 /// Runs the soak test for this long.
 pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     let mut alone = Box::pin(Stage::set(Plan::new()?)).await?;
-    let mut house = Box::pin(Stage::set(Plan::new()?)).await?;
-    let quiet = house.policy.clone();
-    let crowd = crowd(&house, &quiet)?;
+    let mut crowded = Box::pin(Stage::set(Plan::new()?)).await?;
+    let quiet = crowded.policy.clone();
+    let crowd = crowd(&crowded, &quiet)?;
     let (mut without, mut beside, mut begins) = (Vec::new(), Vec::new(), Vec::new());
     let end = Instant::now() + time;
     while Instant::now() < end {
-        house.reload(crowd.clone()).await?;
+        crowded.reload(crowd.clone()).await?;
         let began = Instant::now();
         let mut first = Vec::new();
         while began.elapsed() < BEGINNING {
-            first.extend(house.converse(TURNS).await.context("while they began")?);
+            first.extend(crowded.converse(TURNS).await.context("while they began")?);
         }
         first.sort_unstable();
         begins.push(share(&first, 99));
         let before = without.len();
         while began.elapsed() < CYCLE && Instant::now() < end {
             without.push(share(&alone.converse(TURNS).await?, 99));
-            beside.push(share(&house.converse(TURNS).await?, 99));
+            beside.push(share(&crowded.converse(TURNS).await?, 99));
         }
         progress(begins.len(), &without[before..], &beside[before..]);
-        house.reload(quiet.clone()).await?;
+        crowded.reload(quiet.clone()).await?;
     }
-    let ended = house.host.lines("plugin ended", &[]).len();
-    ensure!(house.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "the good one was ended");
-    for stage in [&alone, &house] {
+    let ended = crowded.host.lines("plugin ended", &[]).len();
+    ensure!(crowded.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "the good one was ended");
+    for stage in [&alone, &crowded] {
         let connected = stage.host.lines("account connected", &[]).len();
         ensure!(connected == 1, "it was connected {connected} times");
     }
-    tokio::time::timeout(4 * SOON, house.aftermath()).await.context("it does not come to rest")??;
-    let (_, resident_kib) = house.measured();
+    tokio::time::timeout(4 * SOON, crowded.aftermath()).await.context("it does not come to rest")??;
+    let (_, resident_kib) = crowded.measured();
     let cycles = begins.len();
     let (alone, beside, begin) = (median(without)?, median(beside)?, median(begins)?);
     let limits = crowd.plugin.get("spinner0").map(|entry| entry.limits.clone()).unwrap_or_default();

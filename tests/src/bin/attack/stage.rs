@@ -318,7 +318,7 @@ impl Stage {
     pub(crate) async fn order(&mut self, text: &str) -> Result<()> {
         self.said += 1;
         let id = self.said;
-        self.line.tell(Told::Say(mallory(), id, text.to_owned())).await
+        self.line.tell(Order::Say(mallory(), id, text.to_owned())).await
     }
 
     /// Waits for the next message from the hostile plugin to mallory.
@@ -351,7 +351,7 @@ impl Stage {
 
     /// Writes bytes to the host as they are.
     pub(crate) async fn raw(&mut self, xml: impl Into<String>) -> Result<()> {
-        self.line.tell(Told::Raw(xml.into())).await
+        self.line.tell(Order::Raw(xml.into())).await
     }
 
     /// From now on leaves IQs that contain this text for the case to answer.
@@ -529,7 +529,7 @@ impl Stage {
 
     /// Stops reading on the server's side for this long.
     pub(crate) async fn stop_reading(&self, time: Duration) -> Result<()> {
-        self.line.tell(Told::Hold(time)).await
+        self.line.tell(Order::Hold(time)).await
     }
 
     /// Returns the host's tasks, if it can be asked.
@@ -662,7 +662,7 @@ impl Stage {
             self.said += 1;
             let text = format!("message {}", self.said);
             let begin = Instant::now();
-            self.line.tell(Told::Say(somebody(), self.said, text.clone())).await?;
+            self.line.tell(Order::Say(somebody(), self.said, text.clone())).await?;
             let heard = self.hear(JULIET).await?;
             ensure!(heard == text, "the answer to {text:?} was {heard:?}");
             trips.push(begin.elapsed());
@@ -735,7 +735,7 @@ pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
 }
 
 /// The orders to the scripted server, beyond answering.
-enum Told {
+enum Order {
     Say(FullJid, u64, String),
     Raw(String),
     /// Stop reading for this long.
@@ -744,7 +744,7 @@ enum Told {
 
 /// The server's end of the stream. It answers IQs at once, whatever the case is busy with.
 struct Pump {
-    orders: mpsc::Sender<Told>,
+    orders: mpsc::Sender<Order>,
     stanzas: mpsc::UnboundedReceiver<Stanza>,
     /// Stanzas that were read and skipped.
     heard: VecDeque<Stanza>,
@@ -757,7 +757,7 @@ struct Pump {
 
 impl Pump {
     fn start(mut session: Session) -> Self {
-        let (orders, mut inbox) = mpsc::channel::<Told>(64);
+        let (orders, mut inbox) = mpsc::channel::<Order>(64);
         let (outbox, stanzas) = mpsc::unbounded_channel();
         let (sent, kept) = (Arc::<Mutex<Vec<Stanza>>>::default(), Arc::<Mutex<Vec<String>>>::default());
         let tap = session.tap().clone();
@@ -770,12 +770,12 @@ impl Pump {
                 tokio::select! {
                     () = &mut held, if holds => holds = false,
                     told = inbox.recv() => match told {
-                        Some(Told::Hold(time)) => {
+                        Some(Order::Hold(time)) => {
                             held.as_mut().reset(tokio::time::Instant::now() + time);
                             holds = true;
                         }
-                        Some(Told::Say(from, id, text)) => session.say(&from, id, &text).await?,
-                        Some(Told::Raw(xml)) => session.raw(xml.as_bytes()).await?,
+                        Some(Order::Say(from, id, text)) => session.say(&from, id, &text).await?,
+                        Some(Order::Raw(xml)) => session.raw(xml.as_bytes()).await?,
                         None => return Ok(()),
                     },
                     stanza = session.read(), if !holds => {
@@ -803,7 +803,7 @@ impl Pump {
         Self { orders, stanzas, heard: VecDeque::new(), sent, kept, tap, task }
     }
 
-    async fn tell(&self, told: Told) -> Result<()> {
+    async fn tell(&self, told: Order) -> Result<()> {
         self.orders.send(told).await.map_err(|_| anyhow!("the stream to the host was lost"))
     }
 

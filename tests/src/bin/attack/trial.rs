@@ -51,7 +51,7 @@ impl Trial {
     /// nothing is left on the one before.
     pub(crate) async fn start(&mut self, plan: Plan) -> Result<&mut Stage> {
         if let Some(before) = &mut self.stage {
-            Box::pin(before.aftermath()).await.context("afterwards, in the house before")?;
+            Box::pin(before.aftermath()).await.context("afterwards, in the stage before")?;
         }
         let stage = Box::pin(Stage::set(plan)).await?;
         Ok(self.stage.insert(stage))

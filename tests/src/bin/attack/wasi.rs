@@ -46,7 +46,7 @@ fn probe(function: &str, signature: &str, core: &str, call: &str) -> Result<Vec<
 }
 
 /// Starts a host with a plugin that contains this probe.
-async fn house<'t>(trial: &'t mut Trial, interface: &str, ty: &InstanceType, probe: &[u8]) -> Result<&'t mut Stage> {
+async fn stage_of<'t>(trial: &'t mut Trial, interface: &str, ty: &InstanceType, probe: &[u8]) -> Result<&'t mut Stage> {
     let mut bytes = plugins::built("unruly")?.bytes()?;
     graft_importing(&mut bytes, interface, ty, probe)?;
     let stage = trial.start(Plan::new()?.bytes("grafted", &bytes, |entry| entry)?).await?;
@@ -71,10 +71,10 @@ async fn huge_random(trial: &mut Trial) -> Result<String> {
             probe(function, "(param \"len\" u64) (result (list u8))", "(param i64 i32)", &call)
         };
         // A request within the limit is served.
-        let stage = house(trial, interface, &ty(), &ask("1024")?).await?;
+        let stage = stage_of(trial, interface, &ty(), &ask("1024")?).await?;
         stage.logged("plugin running", "grafted").await?;
         for bytes in ["1099511627776", "-1"] {
-            let stage = house(trial, interface, &ty(), &ask(bytes)?).await?;
+            let stage = stage_of(trial, interface, &ty(), &ask(bytes)?).await?;
             let reason = stage.logged("plugin quarantined", "grafted").await?.get("reason");
             ensure!(reason.contains("exceeds limit"), "it was ended for something else: {reason}");
         }
@@ -128,7 +128,7 @@ async fn exit(trial: &mut Trial) -> Result<String> {
     ty.ty().function().params([("status", ComponentValType::Type(0))]).result(None);
     ty.export("exit", wasm_encoder::ComponentTypeRef::Func(1));
     let probe = probe("exit", "(param \"status\" (result))", "(param i32)", "i32.const 0 call $call")?;
-    let stage = house(trial, "wasi:cli/exit@0.2.6", &ty, &probe).await?;
+    let stage = stage_of(trial, "wasi:cli/exit@0.2.6", &ty, &probe).await?;
     let reason = stage.logged("plugin quarantined", "grafted").await?.get("reason");
     ensure!(reason.contains("it called exit"), "it was ended for something else: {reason}");
     ensure!(stage.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "it took the neighbour along");

@@ -173,7 +173,7 @@ impl Program {
 
 impl Bot {
     /// Starts `parlor run` on a scripted peer, with a plugin that echoes. `install` adds the plugin to the home.
-    pub(crate) async fn parrot(
+    pub(crate) async fn repeat(
         certificate: &Certificate,
         id: &str,
         install: impl FnOnce(&Home) -> Result<Entry>,

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use parlor_session::event::Payload;
 use parlor_tests::plugins::built;
 
-use crate::house::House;
+use crate::host::BenchHost;
 use crate::table::median;
 
 /// The measurements of one kind of call.
@@ -55,38 +55,38 @@ const KINDS: [Kind; 4] = [
 pub(crate) async fn rows() -> Result<Vec<Row>> {
     let plugin = built("meter")?;
     let mut bare = bare::Bare::new(&std::fs::read(&plugin.file)?).await?;
-    let house = House::stand(&plugin, "").await?;
+    let host = BenchHost::stand(&plugin, "").await?;
     let mut rows = Vec::new();
     for kind in KINDS {
-        let (mut in_house, mut on_bare) = (Vec::new(), Vec::new());
+        let (mut in_host, mut on_bare) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            in_house.push(each(run(&house, kind).await?, kind));
+            in_host.push(each(run(&host, kind).await?, kind));
             on_bare.push(each(bare.run(kind).await?, kind));
         }
-        rows.push(Row { name: kind.name, parlor: median(in_house.into_iter()), bare: median(on_bare.into_iter()) });
+        rows.push(Row { name: kind.name, parlor: median(in_host.into_iter()), bare: median(on_bare.into_iter()) });
     }
-    house.stop().await;
+    host.stop().await;
     Ok(rows)
 }
 
 /// Returns how long the host takes for all calls of one round.
-async fn run(house: &House, kind: Kind) -> Result<Duration> {
+async fn run(host: &BenchHost, kind: Kind) -> Result<Duration> {
     let began = Instant::now();
-    let before = house.handled().await?;
+    let before = host.handled().await?;
     let events = match kind.call {
         Call::ToHost(call) => {
-            house.emit("measure", Payload::Json(order(call, kind.times).into())).await?;
+            host.emit("measure", Payload::Json(order(call, kind.times).into())).await?;
             1
         }
         Call::ToGuest => {
             for _ in 0..kind.times {
-                house.emit("tick", Payload::None).await?;
+                host.emit("tick", Payload::None).await?;
             }
             kind.times
         }
     };
-    while house.handled().await? < before + u64::from(events) {
-        let handled = house.handled().await?.wrapping_sub(before);
+    while host.handled().await? < before + u64::from(events) {
+        let handled = host.handled().await?.wrapping_sub(before);
         ensure!(began.elapsed() < Duration::from_secs(30), "{}: {handled} of {events} after 30 s", kind.name);
         tokio::task::yield_now().await;
     }

@@ -49,7 +49,7 @@ const LANGUAGES: [Language; 5] = [
     Language { name: "Python", lang: "python", source: "plugin.py", promise: Duration::from_mins(2) },
 ];
 
-const PLUGIN: &str = "parrot";
+const PLUGIN: &str = "repeat";
 /// A second plugin of the same author.
 const SECOND: &str = "second";
 /// The texts before each answer: of the template, and of each changed plugin.
@@ -210,7 +210,7 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
         memory.push(each(kib(all.resident_kib) - kib(one.resident_kib)));
     }
     let entry = |home: &Home| home.install_bytes(PLUGIN, &plugin).map(unhindered);
-    let mut bot = Bot::parrot(&certificate, PLUGIN, entry).await?;
+    let mut bot = Bot::repeat(&certificate, PLUGIN, entry).await?;
     measure::alone(&mut bot, MESSAGES).await?;
     let mut trips = measure::alone(&mut bot, MESSAGES).await?;
     trips.sort_unstable();

@@ -8,7 +8,7 @@
 mod archive;
 mod bots;
 mod calls;
-mod house;
+mod host;
 mod languages;
 mod measure;
 mod storage;

@@ -7,7 +7,7 @@ use parlor_session::event::Payload;
 use parlor_tests::plugins::built;
 use serde_json::json;
 
-use crate::house::House;
+use crate::host::BenchHost;
 use crate::table::median;
 
 /// The number of handlers that write at once.
@@ -33,27 +33,27 @@ pub(crate) struct Figures {
 /// Runs the benchmark, which takes some ten seconds.
 pub(crate) async fn figures() -> Result<Figures> {
     let more = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
-    let house = House::stand(&built("meter")?, more).await?;
+    let host = BenchHost::stand(&built("meter")?, more).await?;
     let (mut sets, mut gets) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let writing = timed(&house, "storage-set", WRITERS, VALUES).await?;
+        let writing = timed(&host, "storage-set", WRITERS, VALUES).await?;
         sets.push(f64::from(WRITERS * VALUES) / writing.as_secs_f64());
-        let reading = timed(&house, "storage-get", 1, READS).await?;
+        let reading = timed(&host, "storage-get", 1, READS).await?;
         gets.push(reading.as_secs_f64() * 1e6 / f64::from(READS));
     }
-    house.stop().await;
+    host.stop().await;
     Ok(Figures { sets: median(sets.into_iter()), get: median(gets.into_iter()) })
 }
 
 /// Returns how long this many handlers take to repeat the call this often each.
-async fn timed(house: &House, call: &str, handlers: u32, times: u32) -> Result<Duration> {
-    let before = house.handled().await?;
+async fn timed(host: &BenchHost, call: &str, handlers: u32, times: u32) -> Result<Duration> {
+    let before = host.handled().await?;
     let begin = Instant::now();
     for number in 0..handlers {
         let order = json!({ "call": call, "times": times, "number": number }).to_string();
-        house.emit("measure", Payload::Json(order.into())).await?;
+        host.emit("measure", Payload::Json(order.into())).await?;
     }
-    while house.handled().await? < before + u64::from(handlers) {
+    while host.handled().await? < before + u64::from(handlers) {
         ensure!(begin.elapsed() < LIMIT, "{call}: not done after {LIMIT:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -103,7 +103,7 @@ impl Stage {
         let ports = self.prosody.ports();
         eprintln!(
             "
-The house runs on. Join it with an ordinary client (Gajim, Dino, Profanity …):
+The host runs on. Join it with an ordinary client (Gajim, Dino, Profanity …):
   account      {visitor}
   password     {password}
   server       127.0.0.1, port {starttls} (STARTTLS) or {direct} (direct TLS)

@@ -208,7 +208,7 @@ fn is_unavailable(stanza: &Stanza, occupant: &str) -> bool {
 /// Shuts the host down, as a service manager would.
 pub(crate) async fn stop(mut stage: Stage, report: &mut Report) -> Result<()> {
     report
-        .step("the house stops cleanly", async {
+        .step("the host stops cleanly", async {
             let occupant = format!("{}/bot", stage.room);
             let status = stage.host.stop(SOON).await?;
             ensure!(status.success(), "`parlor run` ended with {status}\n{}", stage.host.log().tail());

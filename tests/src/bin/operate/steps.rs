@@ -118,10 +118,10 @@ async fn add_web(story: &mut Story) -> Result<String> {
     story.web.put("/echo.wasm.minisig", story.alice.sign(&bytes, "echo 0.1.0, by alice"));
     story.web.redirect("/echo.wasm", "/echo-0.1.0.wasm");
     let url = story.web.url("/echo.wasm");
-    let text = story.show("add, from the web", &["plugin", "add", &url, "--id", "parrot", YES[0], YES[1]], 0).await?;
+    let text = story.show("add, from the web", &["plugin", "add", &url, "--id", "repeat", YES[0], YES[1]], 0).await?;
     says(&text, "led to")?;
     says(&text, "signed by alice, who says “echo 0.1.0, by alice”")?;
-    says(&text, "parrot on main is running")?;
+    says(&text, "repeat on main is running")?;
     Ok("signed by alice".to_owned())
 }
 
@@ -169,7 +169,7 @@ async fn add_registry(story: &mut Story) -> Result<String> {
     story.run(&add, 0).await?;
     story.web.put(&format!("/v2/plugins/echo/blobs/{digest}"), b"other");
     says(&story.run(&["plugin", "update", "mynah"], 1).await?.stderr, "whoever runs the registry changed it")?;
-    for id in ["mynah", "parrot"] {
+    for id in ["mynah", "repeat"] {
         story.run(&["plugin", "remove", id, "--yes"], 0).await?;
     }
     Ok(reference)
@@ -195,16 +195,16 @@ async fn top(story: &mut Story) -> Result<String> {
     let look = move || -> Result<[String; 2]> {
         let mut terminal = Terminal::start(command)?;
         terminal.shows("e enable", SOON)?;
-        let house = terminal.shows("running", SOON)?;
+        let running = terminal.shows("running", SOON)?;
         terminal.presses("l")?;
         let log = terminal.shows("plugin running", SOON)?;
         terminal.presses("\x03")?;
         let (code, screen) = terminal.ended(SOON)?;
         ensure!(code == Some(0) && terminal.is_cooked()?, "it did not leave cleanly: {screen:?}");
-        Ok([house, log])
+        Ok([running, log])
     };
-    let [house, log] = tokio::task::spawn_blocking(look).await??;
-    story.screens.keep("top", &["top"], &house, story.home.path());
+    let [screen, log] = tokio::task::spawn_blocking(look).await??;
+    story.screens.keep("top", &["top"], &screen, story.home.path());
     story.screens.keep("top, the log of a plugin", &["top"], &log, story.home.path());
     Ok("two screens".to_owned())
 }
@@ -491,7 +491,7 @@ async fn again(story: &mut Story) -> Result<String> {
     host.signal(Signal::Kill)?;
     host.ended(SOON).await?;
     ensure!(story.home.path().join("data/control.sock").exists(), "it left no socket behind");
-    story.show("status, of a house that is down", &["status"], 4).await?;
+    story.show("status, of a host that is down", &["status"], 4).await?;
     story.start().await?;
     // A message to the bare address may go to the killed host's session, which the server keeps for a while.
     let line = story.host()?.wait_count("account connected", &[], 1, SOON).await?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::child;
 use serde::Deserialize;
 
-use super::super::names::Kept;
+use super::super::names::DebugInfo;
 use super::super::{BuildError, Traces, environment, tools};
 use super::toolchain::{TARGET, Toolchain};
 
@@ -31,7 +31,7 @@ pub(super) struct Project {
     pub(super) profile: Profile,
     /// The debug information that the author wants in the file for owners; `None`: all that the profile makes the
     /// compiler write.
-    kept: Option<Kept>,
+    kept: Option<DebugInfo>,
     version: String,
     description: String,
     authors: String,
@@ -169,10 +169,10 @@ impl Project {
     }
 
     /// Returns the debug information that is kept in the component.
-    pub(super) fn kept(&self, traces: Traces) -> Kept {
+    pub(super) fn kept(&self, traces: Traces) -> DebugInfo {
         match traces {
-            Traces::Functions => self.kept.unwrap_or(Kept::Lines),
-            Traces::Lines => Kept::Lines,
+            Traces::Functions => self.kept.unwrap_or(DebugInfo::Lines),
+            Traces::Lines => DebugInfo::Lines,
         }
     }
 
@@ -227,7 +227,7 @@ fn remapped(path: &Path, name: &str) -> Option<String> {
 
 /// Returns the profile, and the debug information that its author wants to keep; `None` if the author sets `debug`,
 /// which then decides.
-fn profile_of(root: &Path) -> (Profile, Option<Kept>) {
+fn profile_of(root: &Path) -> (Profile, Option<DebugInfo>) {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     let manifest = manifest.parse::<toml::Table>().unwrap_or_default();
     let written = |name| manifest.get("profile")?.get(name)?.as_table();
@@ -240,11 +240,11 @@ fn profile_of(root: &Path) -> (Profile, Option<Kept>) {
         own.and_then(|own| own.get(key)).or_else(inherited)
     };
     let kept = match said("strip") {
-        Some(toml::Value::Boolean(true)) => Kept::Nothing,
-        Some(toml::Value::String(what)) if what == "symbols" => Kept::Nothing,
-        Some(_) => Kept::Functions,
+        Some(toml::Value::Boolean(true)) => DebugInfo::Nothing,
+        Some(toml::Value::String(what)) if what == "symbols" => DebugInfo::Nothing,
+        Some(_) => DebugInfo::Functions,
         // This is cargo's default.
-        None if said("debug").is_none() => Kept::Functions,
+        None if said("debug").is_none() => DebugInfo::Functions,
         None => return (profile, None),
     };
     (profile, Some(kept))
@@ -303,19 +303,19 @@ mod tests {
         let kept = |manifest: &str| {
             fs::write(root.path().join("Cargo.toml"), manifest).expect("written");
             let project = project(root.path()).expect("a plugin");
-            assert_eq!(project.kept(Traces::Lines), Kept::Lines);
+            assert_eq!(project.kept(Traces::Lines), DebugInfo::Lines);
             assert_eq!(project.with_names().is_empty(), project.kept.is_none());
             project.kept(Traces::Functions)
         };
-        assert_eq!(kept(""), Kept::Functions);
-        assert_eq!(kept("[profile.release]\nstrip = true\n"), Kept::Nothing);
-        assert_eq!(kept("[profile.release]\nstrip = \"debuginfo\"\n"), Kept::Functions);
+        assert_eq!(kept(""), DebugInfo::Functions);
+        assert_eq!(kept("[profile.release]\nstrip = true\n"), DebugInfo::Nothing);
+        assert_eq!(kept("[profile.release]\nstrip = \"debuginfo\"\n"), DebugInfo::Functions);
         assert_eq!(
             kept("[profile.plugin]\ninherits = \"release\"\n[profile.release]\nstrip = \"symbols\"\n"),
-            Kept::Nothing
+            DebugInfo::Nothing
         );
         // An author who sets `debug` keeps everything.
-        assert_eq!(kept("[profile.release]\ndebug = true\n"), Kept::Lines);
+        assert_eq!(kept("[profile.release]\ndebug = true\n"), DebugInfo::Lines);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (name, text) in SOURCES {
         kept::write(&place.join("src").join(name), text)?;
     }
-    // Beside it, as in parlor's own tree.
+    // Replacement it, as in parlor's own tree.
     for (name, text) in contract::FILES {
         kept::write(&place.with_file_name("wit").join(format!("{name}.wit")), text)?;
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn plugins_of_one_workspace_share_the_one_that_it_names() {
         let root = tempfile::tempdir().unwrap();
-        let members = ["parrot", "deep/owl"].map(|name| root.path().join(name));
+        let members = ["repeat", "deep/owl"].map(|name| root.path().join(name));
         let names = |path: &str| {
             let workspace = format!("[workspace.dependencies]\nparlor-sdk = {{ path = \"{path}\" }}\n");
             fs::write(root.path().join("Cargo.toml"), workspace).unwrap();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jid::{BareJid, FullJid};
-use parlor_authoring::rehearsal::script::{Act, act};
-use parlor_authoring::rehearsal::{Said, names};
+use parlor_authoring::plugin_test::script::{Act, act};
+use parlor_authoring::plugin_test::{Said, names};
 
 /// The first speaker.
 const FIRST: &str = "alice";
@@ -208,7 +208,7 @@ mod tests {
         let mut chat = Chat::default();
         let (alice, bob) = (names::person("alice").unwrap(), names::person("bob@elsewhere.org").unwrap());
         assert_eq!(happens(&mut chat, " hello "), [said(alice.clone(), false, "hello")]);
-        assert_eq!(happens(&mut chat, "//deed"), [said(alice, false, "/deed")]);
+        assert_eq!(happens(&mut chat, "//action"), [said(alice, false, "/action")]);
         assert_eq!(chat.understand("/as bob@elsewhere.org"), Ok(Typed::Nothing));
         assert_eq!(happens(&mut chat, "hello"), [said(bob, false, "hello")]);
         assert_eq!(chat.understand("  "), Ok(Typed::Nothing));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use parlor::control::client;
 use parlor::control::views::Status;
 use parlor::host::Host;
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::Digest;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
@@ -53,8 +53,8 @@ impl Real {
             bail!("{} has no account {account}{near}; it has {}", config.path.escaped(), known.join(", "));
         };
         // A host that does not answer is assumed not to use the account.
-        let house = client::glimpse::<Status>(&config.data, "/v1/status");
-        let beside = house.and_then(|house| beside(&house, account, found.link.jid.is_full()));
+        let status = client::try_get::<Status>(&config.data, "/v1/status");
+        let beside = status.and_then(|status| beside(&status, account, found.link.jid.is_full()));
         config.accounts.retain(|name, _| name == account);
         (config.data, config.plugins) = (data, plugins);
         Ok(Self { config, account: account.clone(), host: None, running: None, beside, folder })
@@ -81,7 +81,7 @@ impl Real {
             Some(host) => host.reload().await?,
             None => self.host = Some(Host::start(self.config.clone(), Compiler::for_authors()).await?),
         }
-        let Some(host) = &self.host else { bail!("the house does not stand; please report this") };
+        let Some(host) = &self.host else { bail!("the host does not run; please report this") };
         host.settled().await;
         for plugin in host.status().await {
             if let Some(why) = plugin.not_replaced {
@@ -123,8 +123,8 @@ impl Real {
 
 /// Returns the warning if another host uses the same account; none if that has no effect. Only one client can have a
 /// resource.
-fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option<String> {
-    let there = house.accounts.iter().find(|one| one.name == account.as_str())?;
+fn beside(status: &Status, account: &AccountName, names_resource: bool) -> Option<String> {
+    let there = status.accounts.iter().find(|one| one.name == account.as_str())?;
     if !["connected", "connecting", "retrying"].contains(&there.connection.as_str()) {
         return None;
     }
@@ -135,13 +135,14 @@ fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option
         ));
     }
     let is_up = |state: &str| ["running", "waiting", "starting", "backing-off"].contains(&state);
-    let ours = house.plugins.iter().filter(|one| one.account.as_deref() == Some(account.as_str()) && is_up(&one.state));
+    let ours =
+        status.plugins.iter().filter(|one| one.account.as_deref() == Some(account.as_str()) && is_up(&one.state));
     let ids: Vec<_> = ours.map(|one| one.id.as_str()).collect();
-    let first = harmless(ids.first()?, SHOWN);
+    let first = escape_untrusted(ids.first()?, SHOWN);
     Some(format!(
         "the host that runs here is on account {account}, too, with {}: what people say reaches that host as well, and both \
          answer; `parlor plugin disable {first}` keeps one quiet meanwhile",
-        harmless(&ids.join(", "), SHOWN)
+        escape_untrusted(&ids.join(", "), SHOWN)
     ))
 }
 
@@ -162,7 +163,7 @@ fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<St
 mod tests {
     use super::*;
 
-    fn house(connection: &str, plugins: &[(&str, &str, &str)]) -> Status {
+    fn status_of(connection: &str, plugins: &[(&str, &str, &str)]) -> Status {
         let plugins: Vec<_> = plugins
             .iter()
             .map(|(id, account, state)| {
@@ -184,21 +185,21 @@ mod tests {
         let plugins = [
             ("echo", "main", "running"),
             ("other", "second", "running"),
-            ("parrot", "main", "backing-off"),
+            ("repeat", "main", "backing-off"),
             ("quiet", "main", "disabled"),
         ];
-        let says = beside(&house("connected", &plugins), &main, false).unwrap();
-        assert!(says.contains("on account main, too, with echo, parrot: ") && says.contains("both answer"), "{says}");
+        let says = beside(&status_of("connected", &plugins), &main, false).unwrap();
+        assert!(says.contains("on account main, too, with echo, repeat: ") && says.contains("both answer"), "{says}");
         assert!(says.contains("`parlor plugin disable echo`"), "{says}");
         let many = vec![("\u{1b}[2Jp", "main", "running"); 1_000];
-        let says = beside(&house("connected", &many), &main, false).unwrap();
+        let says = beside(&status_of("connected", &many), &main, false).unwrap();
         assert!(!says.contains('\u{1b}') && says.len() < 3 * SHOWN, "{says}");
-        let says = beside(&house("connected", &[]), &main, true).unwrap();
+        let says = beside(&status_of("connected", &[]), &main, true).unwrap();
         assert!(says.contains("throws out one of them") && says.contains("without /RESOURCE"), "{says}");
         for nothing in [
-            beside(&house("connected", &plugins[1..2]), &main, false),
-            beside(&house("failed", &plugins), &main, false),
-            beside(&house("connected", &plugins), &"third".parse().unwrap(), true),
+            beside(&status_of("connected", &plugins[1..2]), &main, false),
+            beside(&status_of("failed", &plugins), &main, false),
+            beside(&status_of("connected", &plugins), &"third".parse().unwrap(), true),
         ] {
             assert_eq!(nothing, None);
         }

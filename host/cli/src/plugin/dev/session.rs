@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use parlor_authoring::build;
-use parlor_authoring::rehearsal::script::Act;
-use parlor_authoring::rehearsal::{Happened, Notes, Player, Shown, Stage, stack, trace};
+use parlor_authoring::plugin_test::script::Act;
+use parlor_authoring::plugin_test::{Happened, Notes, Player, Shown, Stage, stack, trace};
 use parlor_base::clock::Clock;
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::quantity::show_duration;
 use parlor_plugins::component::Examined;
 use parlor_plugins::manifest::Manifest;
@@ -22,9 +22,9 @@ use super::DevArgs;
 use super::chat::{Chat, HELP, Typed};
 use super::console::Console;
 use super::real::Real;
+use crate::file_watcher::FileWatcher;
 use crate::plugin::workshop::Workshop;
 use crate::show::size;
-use crate::watch::Watch;
 
 /// How long nothing must happen before a script continues with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_millis(200);
 const LONGEST: usize = 16 << 10;
 
 /// The place where the plugin runs.
-enum Place {
+enum Runs {
     /// Among simulated people; the stage is none before the first build.
     MadeUp { workshop: Workshop, stage: Option<Box<Stage>> },
     /// On a real account.
@@ -48,11 +48,11 @@ pub(super) struct Session {
     /// Whether the user agreed to builds of it.
     consent: build::Consent,
     console: Console,
-    watch: Watch,
+    watch: FileWatcher,
     notes: Notes,
     shown: Shown,
     chat: Chat,
-    place: Place,
+    runs: Runs,
     /// The running plugin, from the last successful build.
     running: Option<Arc<Examined>>,
     /// Whether one has ever run.
@@ -94,11 +94,11 @@ impl Session {
         }
         let notes = Notes::default();
         notes.listen_everywhere().context("the log cannot be read")?;
-        let place = match &arguments.account {
-            Some(account) => Place::Account(Box::new(Real::at(&arguments.config, account)?)),
-            None => Place::MadeUp { workshop: Workshop::open()?, stage: None },
+        let runs = match &arguments.account {
+            Some(account) => Runs::Account(Box::new(Real::at(&arguments.config, account)?)),
+            None => Runs::MadeUp { workshop: Workshop::open()?, stage: None },
         };
-        let watch = Watch::tree(folder.clone(), build::is_no_source);
+        let watch = FileWatcher::tree(folder.clone(), build::is_no_source);
         let watch = watch.with_context(|| format!("{} cannot be watched", folder.escaped()))?;
         let console = Console::open().context("the terminal")?;
         Ok(Self {
@@ -109,7 +109,7 @@ impl Session {
             notes,
             shown: Shown::default(),
             chat: Chat::default(),
-            place,
+            runs,
             running: None,
             has_run: false,
             building: None,
@@ -122,7 +122,7 @@ impl Session {
 
     /// Runs until the user quits.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
-        if let Place::Account(real) = &self.place
+        if let Runs::Account(real) = &self.runs
             && let Some(beside) = real.beside()
         {
             self.remark(beside)?;
@@ -171,9 +171,9 @@ impl Session {
 
     /// Returns the state of the plugin, once there was a build.
     fn state(&self) -> Option<State> {
-        match &self.place {
-            Place::MadeUp { stage, .. } => stage.as_ref()?.state(),
-            Place::Account(_) => None,
+        match &self.runs {
+            Runs::MadeUp { stage, .. } => stage.as_ref()?.state(),
+            Runs::Account(_) => None,
         }
     }
 
@@ -189,10 +189,10 @@ impl Session {
 
     /// Ends the plugin and its account, and restores the terminal.
     pub(super) async fn close(self) {
-        match self.place {
-            Place::MadeUp { stage: Some(stage), .. } => stage.close().await,
-            Place::MadeUp { stage: None, .. } => {}
-            Place::Account(real) => real.close().await,
+        match self.runs {
+            Runs::MadeUp { stage: Some(stage), .. } => stage.close().await,
+            Runs::MadeUp { stage: None, .. } => {}
+            Runs::Account(real) => real.close().await,
         }
     }
 
@@ -273,8 +273,8 @@ impl Session {
     /// Runs a built file. Returns `false` if the same file is already running.
     async fn replace(&mut self, file: &Path) -> anyhow::Result<bool> {
         let is_first = self.running.is_none();
-        let examined = match &mut self.place {
-            Place::MadeUp { workshop, stage } => {
+        let examined = match &mut self.runs {
+            Runs::MadeUp { workshop, stage } => {
                 let player = workshop.load(file).await?;
                 let examined = Arc::clone(player.examined());
                 if self.running.as_ref().is_some_and(|running| running.digest == examined.digest) {
@@ -289,7 +289,7 @@ impl Session {
                 }
                 examined
             }
-            Place::Account(real) => {
+            Runs::Account(real) => {
                 let Some(examined) = real.replace(file).await? else { return Ok(false) };
                 Arc::new(examined)
             }
@@ -306,7 +306,7 @@ impl Session {
             (None, false) => format!("has taken over ({})", size(bytes)),
         };
         self.remark(&format!("{name} {what}"))?;
-        if let (true, Place::Account(real)) = (is_first, &self.place) {
+        if let (true, Runs::Account(real)) = (is_first, &self.runs) {
             self.remark(&real.invitation())?;
         } else if is_first && self.console.is_terminal() {
             self.remark("say something; /help shows what else there is, /quit ends")?;
@@ -344,8 +344,8 @@ impl Session {
         {
             self.remark(&format!("it does not run, and hears nothing: {why}; /restart starts it now"))?;
         }
-        match &mut self.place {
-            Place::MadeUp { stage: Some(stage), .. } => {
+        match &mut self.runs {
+            Runs::MadeUp { stage: Some(stage), .. } => {
                 for (index, act) in acts.into_iter().enumerate() {
                     if let Err(reason) = stage.act(&act, &mut self.shown).await {
                         if index == 0 {
@@ -357,12 +357,12 @@ impl Session {
                 }
                 Ok(())
             }
-            Place::MadeUp { stage: None, .. } => {
+            Runs::MadeUp { stage: None, .. } => {
                 // Nobody joined anything.
                 self.chat = before;
                 self.remark("there is nobody to talk to yet: it has not been built")
             }
-            Place::Account(real) => {
+            Runs::Account(real) => {
                 let invitation = real.invitation();
                 self.remark(&invitation)
             }
@@ -380,10 +380,10 @@ impl Session {
     /// Prints the plugin's reactions and log lines.
     fn tell(&mut self) -> anyhow::Result<()> {
         for happened in self.notes.take() {
-            let is_deed = matches!(happened, Happened::Did(_));
+            let is_action = matches!(happened, Happened::Did(_));
             for line in self.shown.lines(&happened) {
                 // A message to people keeps its own lines; only other text may hold a stack trace.
-                let said = if is_deed { line } else { stack::for_authors(&line) };
+                let said = if is_action { line } else { stack::for_authors(&line) };
                 let (line, stack) = said.split_once('\n').unwrap_or((&said, ""));
                 self.print(&format!("  {line}"))?;
                 self.remark(stack)?;
@@ -420,9 +420,9 @@ impl Session {
         if self.building.is_some() {
             return Ok(());
         }
-        let prompt = match &self.place {
-            Place::MadeUp { .. } => format!("{}: ", self.chat.user()),
-            Place::Account(_) => "> ".to_owned(),
+        let prompt = match &self.runs {
+            Runs::MadeUp { .. } => format!("{}: ", self.chat.user()),
+            Runs::Account(_) => "> ".to_owned(),
         };
         self.console.prompt(prompt).context("standard output")
     }
@@ -434,7 +434,7 @@ impl Session {
 
     /// Prints a line, escaped: it contains text of the plugin, and a terminal would interpret it.
     fn print(&self, line: &str) -> anyhow::Result<()> {
-        self.console.print(&harmless(line, LONGEST)).context("standard output")
+        self.console.print(&escape_untrusted(line, LONGEST)).context("standard output")
     }
 }
 

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parlor_base::child::{self, NOWHERE};
 use parlor_base::document::{self, ReadError};
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_config::Hidden;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -35,7 +35,7 @@ pub enum LogIn {
     /// The log-ins that other tools store: `$REGISTRY_AUTH_FILE` alone if set; else podman's `auth.json` of this
     /// session, then that of this user, and then docker's `config.json`.
     #[default]
-    Kept,
+    Stored,
     /// A log-in from the owner.
     Given {
         /// The user name.
@@ -89,14 +89,14 @@ pub enum LogInError {
 /// A file of log-ins, as docker, podman, oras and others store it. Some write `null` for an empty value.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kept {
-    auths: Option<BTreeMap<String, KeptLogIn>>,
+struct LoginFile {
+    auths: Option<BTreeMap<String, StoredLogin>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct KeptLogIn {
+struct StoredLogin {
     auth: Option<String>,
     identitytoken: Option<String>,
     /// Used in place of `auth` in files that people write and in secrets made for clusters.
@@ -119,7 +119,7 @@ impl LogIn {
                 let credentials = Credentials::Password { user: user.clone(), password: password.clone() };
                 Ok(Some((credentials, "the log-in that was given".to_owned())))
             }
-            Self::Kept => {
+            Self::Stored => {
                 let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
                 for path in files(variable, rustix::process::getuid().as_raw()) {
                     if let Some(found) = find_in(&path, registry, name)? {
@@ -159,7 +159,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     };
     // Reports the position of the parser's error but not its text, which may contain a secret.
     let unreadable = |error: serde_json::Error| wrong(format!("line {}, column {}", error.line(), error.column()));
-    let kept: Kept = serde_json::from_str(&text).map_err(unreadable)?;
+    let kept: LoginFile = serde_json::from_str(&text).map_err(unreadable)?;
     let (names, server) = HUB;
     let (registry, server) = if names.contains(&registry) { ("index.docker.io", server) } else { (registry, registry) };
     let helper = kept
@@ -170,7 +170,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
         .map(|(_, helper)| helper);
     if let Some(helper) = helper.or(kept.creds_store.as_ref()).filter(|name| !name.is_empty()) {
         let asked = ask(helper, server);
-        let failed = |cause| LogInError::Helper { name: harmless(helper, 64), path: path.to_owned(), cause };
+        let failed = |cause| LogInError::Helper { name: escape_untrusted(helper, 64), path: path.to_owned(), cause };
         if let Some(found) = asked.map_err(failed)? {
             return Ok(Some(found));
         }
@@ -189,7 +189,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
         let both = auth.username.clone().zip(auth.password.clone()).filter(|(user, _)| !user.is_empty());
         return Ok(both.map(|(user, password)| Credentials::Password { user, password }));
     };
-    let bad = || wrong(format!("`auth` of {} is not the base64 of name:password", harmless(key, 200)));
+    let bad = || wrong(format!("`auth` of {} is not the base64 of name:password", escape_untrusted(key, 200)));
     let decoded = BASE64_STANDARD.decode(auth.trim()).map_err(|_| bad())?;
     let text = String::from_utf8(decoded).map_err(|_| bad())?;
     let (user, password) = text.trim_end_matches('\0').split_once(':').ok_or_else(bad)?;

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use jid::BareJid;
 use parlor_session::permissions::Granted;
-use parlor_session::{ChangeContact, ContactWish, Emit};
+use parlor_session::{ChangeContact, ContactChange, Emit};
 use parlor_xmpp::Supplied;
 
 use super::*;
@@ -78,8 +78,8 @@ async fn nobody_else_answers_for_the_roster() {
     seen(&mut session).await;
     let shared = Arc::clone(account.shared());
     let adding = tokio::spawn(async move {
-        let (jid, wish) = ("nurse@far".parse().unwrap(), ContactWish::Add { fullname: None });
-        shared.ask(Asker::Host, &Granted::HOST, ChangeContact { jid, wish }).await
+        let (jid, change) = ("nurse@far".parse().unwrap(), ContactChange::Add { fullname: None });
+        shared.ask(Asker::Host, &Granted::HOST, ChangeContact { jid, change }).await
     });
     let (asked, id) = soon("the roster set", session.hear_xml()).await;
     assert!(asked.contains("nurse@far") && !asked.contains("subscription") && !asked.contains("to="), "{asked}");

@@ -1,7 +1,7 @@
 //! Parsing the arguments of `rooms`.
 
 use jid::BareJid;
-use parlor_session::{ConfigValue, RoomWish};
+use parlor_session::{ConfigValue, RoomOptions};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Bookmark, History, RoomJoin};
 
@@ -51,14 +51,14 @@ fn one_of(argument: &str, value: &str, known: &[&'static str]) -> Result<&'stati
 }
 
 /// Parses how a room should be entered.
-pub(super) fn wish(attributes: &Attributes) -> Result<RoomWish, CallError> {
+pub(super) fn options(attributes: &Attributes) -> Result<RoomOptions, CallError> {
     let Attributes { nick, password, history, auto_configure, roomconfig, maximize, bring_to_foreground } = attributes;
     optional("attributes.nick", nick.as_ref())?;
     optional("attributes.password", password.as_ref())?;
     if !auto_configure && !roomconfig.is_empty() {
         return Err(CallError::invalid("attributes.roomconfig", "fields need auto-configure"));
     }
-    Ok(RoomWish {
+    Ok(RoomOptions {
         nick: nick.clone(),
         join: RoomJoin { password: password.clone(), history: history.as_ref().map(self::history).transpose()? },
         configure: auto_configure.then(|| fields("attributes.roomconfig", roomconfig)).transpose()?,

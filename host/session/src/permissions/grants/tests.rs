@@ -422,12 +422,12 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
     let printed = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {hint}")).output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
     let words: Vec<_> = printed.lines().collect();
-    let &["parlor", "plugin", "grant", "echo", wish] = words.as_slice() else { panic!("{words:?}") };
-    if let Some((permission, entries)) = wish.split_once('=') {
+    let &["parlor", "plugin", "grant", "echo", change] = words.as_slice() else { panic!("{words:?}") };
+    if let Some((permission, entries)) = change.split_once('=') {
         let entries: Vec<_> = entries.split(',').map(str::trim).collect();
         grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
     } else {
-        let permission: Permission = wish.parse().unwrap();
+        let permission: Permission = change.parse().unwrap();
         grants.0.insert(permission, Scope::whole(permission.scope_kind()));
     }
     grants

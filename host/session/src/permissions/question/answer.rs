@@ -1,12 +1,12 @@
 //! Finds the decisions that an answer needs, and phrases the answer.
 
 use jid::{BareJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::{Permission, ScopeKind};
 
 use super::condition::{self, Check};
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
-use crate::permissions::grants::{About, Decision, Target, Wish};
+use crate::permissions::grants::{About, Decision, GrantChange, Target};
 use crate::permissions::scope::Scope;
 use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule};
 
@@ -49,10 +49,10 @@ impl Question {
         };
         match (answer.permission, &answer.lacks) {
             (Some(permission), _) if !judge.asks_for(permission) => undeclared(permission, judge),
-            (_, Some((permission, wish))) => match wish.check(*permission) {
+            (_, Some((permission, change))) => match change.check(*permission) {
                 Ok(()) => answer,
                 Err(why) => Answer {
-                    reason: format!("{}; {}", answer.reason, harmless(&why, usize::MAX)),
+                    reason: format!("{}; {}", answer.reason, escape_untrusted(&why, usize::MAX)),
                     lacks: None,
                     ..answer
                 },
@@ -216,8 +216,8 @@ impl Question {
         let kind = permission.scope_kind();
         let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Rooms) || permission == Permission::StanzaSend;
         let about = self.about.as_ref().filter(|_| counts);
-        let shown_about = about.map(|jid| harmless(jid.as_str(), usize::MAX)).unwrap_or_default();
-        let lacks = || Some((permission, wish(permission, parts)));
+        let shown_about = about.map(|jid| escape_untrusted(jid.as_str(), usize::MAX)).unwrap_or_default();
+        let lacks = || Some((permission, change(permission, parts)));
         let with = |outcome, reason: String, lacks: Option<_>| {
             let is_risky = lacks.is_some() && offered(parts).iter().any(|part| part.widens);
             let less = if about.is_none() { "; name an address to ask for less" } else { "" };
@@ -259,7 +259,7 @@ impl Question {
         let (allowed, denied): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.is_allowed());
         if !allowed.is_empty() {
             let words = |parts: &[&Part]| {
-                parts.iter().map(|part| harmless(&part.words, usize::MAX)).collect::<Vec<_>>().join(" and ")
+                parts.iter().map(|part| escape_untrusted(&part.words, usize::MAX)).collect::<Vec<_>>().join(" and ")
             };
             let reason =
                 format!("{permission} covers {list}, and with that {}, not {}", words(&allowed), words(&denied));
@@ -318,9 +318,11 @@ fn offered(parts: &[Part]) -> Vec<&Part> {
 }
 
 /// Returns the grant that would cover the offered parts.
-fn wish(permission: Permission, parts: &[Part]) -> Wish {
+fn change(permission: Permission, parts: &[Part]) -> GrantChange {
     let offered = offered(parts).into_iter();
-    let Some(entries) = offered.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
+    let Some(entries) = offered.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else {
+        return GrantChange::Whole;
+    };
     let scope = |entry: &String| Scope::parse(permission.scope_kind(), &[entry]).ok();
     let covers = |wide: &String, one: &String| {
         wide != one && scope(wide).zip(scope(one)).is_some_and(|(wide, one)| wide.includes(&one))
@@ -331,7 +333,7 @@ fn wish(permission: Permission, parts: &[Part]) -> Wish {
             needed.push(entry.clone());
         }
     }
-    Wish::Targets(needed)
+    GrantChange::Targets(needed)
 }
 
 fn free(reason: &str) -> Answer {
@@ -352,7 +354,7 @@ fn undeclared(permission: Permission, judge: &dyn Judge) -> Answer {
 /// Returns whether an entry that covers more than one address is granted as it is.
 fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
     let list = shown(&wanted.entries());
-    let lacks = || Some((permission, Wish::Entries(wanted.entries())));
+    let lacks = || Some((permission, GrantChange::Entries(wanted.entries())));
     let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
     let Some(granted) = judge.scope(permission) else {
         return with(Outcome::No, format!("{permission} is not granted"), lacks());
@@ -398,8 +400,8 @@ fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answ
         Some((one, answer)) => format!("{}: {}, {}", one.words(), answer.outcome, answer.reason),
     };
     let lacking = |(_, answer): &(&Question, Answer)| match &answer.lacks {
-        Some((_, Wish::Targets(entries) | Wish::Entries(entries))) => Some(entries.clone()),
-        Some((_, Wish::Whole)) | None => None,
+        Some((_, GrantChange::Targets(entries) | GrantChange::Entries(entries))) => Some(entries.clone()),
+        Some((_, GrantChange::Whole)) | None => None,
     };
     let lacks = open.iter().map(|one| lacking(one)).collect::<Option<Vec<_>>>();
     let lacks = lacks.map(|all| all.concat()).filter(|all| !all.is_empty());
@@ -408,11 +410,11 @@ fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answ
         permission: Some(permission),
         reason,
         // Each entry passed its own check, and is what the owner named.
-        lacks: lacks.map(|entries| (permission, Wish::Entries(entries))),
+        lacks: lacks.map(|entries| (permission, GrantChange::Entries(entries))),
     }
 }
 
 /// Joins entries into a list for people.
 fn shown(entries: &[String]) -> String {
-    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
+    entries.iter().map(|entry| escape_untrusted(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@
 //! A [`AccountState`] reports the state of an account. This module decides by it, and phrases the reason.
 
 use jid::{BareJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::escape::escape_untrusted;
 
 use super::{Answer, Outcome};
 use crate::permissions::table::{Depends, EventRule, Rank};
@@ -411,5 +411,5 @@ fn outside(room: &BareJid) -> String {
 }
 
 fn shown(jid: &BareJid) -> String {
-    harmless(jid.as_str(), usize::MAX)
+    escape_untrusted(jid.as_str(), usize::MAX)
 }

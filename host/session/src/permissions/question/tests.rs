@@ -175,7 +175,10 @@ fn a_scope_of_contacts_is_no_for_a_stranger_and_yes_for_a_contact() {
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("granted for contacts alone; name an address"), "{reason}");
     let answer = Question::parse("message", Some("juliet@localhost")).unwrap().answer(&echo);
-    assert_eq!(answer.lacks, Some((Permission::MessagesRead, Wish::Targets(vec!["juliet@localhost".to_owned()]))));
+    assert_eq!(
+        answer.lacks,
+        Some((Permission::MessagesRead, GrantChange::Targets(vec!["juliet@localhost".to_owned()])))
+    );
 }
 
 /// The router checks the other side's bare JID, so a grant for one of its clients covers none of its messages.
@@ -663,7 +666,7 @@ fn a_remedy_names_what_was_asked_about() {
         ("rooms.send", Some("localhost"), None),
         ("send", None, Some("stanza.read=message,presence,iq")),
     ] {
-        let expected = expected.map(|wish| format!("parlor plugin grant caller {wish}"));
+        let expected = expected.map(|change| format!("parlor plugin grant caller {change}"));
         assert_eq!(remedy(what, about), expected, "{what} {about:?}");
     }
     let answer = Question::parse("chats.send", Some("*")).unwrap().answer(&plugin(""));
@@ -677,7 +680,7 @@ fn a_remedy_names_what_was_asked_about() {
         line,
         "in plugins.toml, under [plugin.caller.grants], in the list \"messages.send\": \"juliet@localhost/a\\U00002067b\""
     );
-    assert_eq!(harmless(&line, usize::MAX), line);
+    assert_eq!(escape_untrusted(&line, usize::MAX), line);
 }
 
 /// `iq` covers requests that set the account's password.

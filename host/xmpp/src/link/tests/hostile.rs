@@ -553,8 +553,8 @@ impl Dial for Pipes {
 async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
     let (opens, mut opened) = mpsc::unbounded_channel();
-    let wish = LogIn { dialer: Dialer::Through(Arc::new(Pipes(opens))), ..LogIn::default() };
-    let mut link = Link::log_in(peer.settings(), wish);
+    let log_in = LogIn { dialer: Dialer::Through(Arc::new(Pipes(opens))), ..LogIn::default() };
+    let mut link = Link::log_in(peer.settings(), log_in);
     link.decode = |stanza, own, now| {
         assert!(!format!("{stanza:?}").contains("panic in decode"), "the test asked for it");
         decode(stanza, own, now)

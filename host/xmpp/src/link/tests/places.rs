@@ -22,8 +22,8 @@ fn dns(records: &[(&str, u16, &str, u16)]) -> LogIn {
 async fn a_server_is_spoken_to_as_the_dns_says() {
     for (tls, service) in [(TlsMode::StartTls, STARTTLS), (TlsMode::Direct, DIRECT)] {
         let peer = Peer::start(Manners { tls, ..Manners::default() }).await;
-        let wish = dns(&[(service, 0, "127.0.0.1", peer.port())]);
-        let event = outcome_of(&peer, Link::log_in(unnamed(&peer), wish)).await;
+        let log_in = dns(&[(service, 0, "127.0.0.1", peer.port())]);
+        let event = outcome_of(&peer, Link::log_in(unnamed(&peer), log_in)).await;
         assert!(matches!(event, LinkEvent::Bound { .. }), "{tls:?}: {event:?}");
     }
 }
@@ -48,12 +48,12 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let [first, second] = [&one, &other].map(|listener| listener.local_addr().unwrap().port());
     let settings = unnamed(&peer);
-    let wish = dns(&[
+    let log_in = dns(&[
         (STARTTLS, 0, "127.0.0.1", first),
         (STARTTLS, 10, "127.0.0.1", second),
         (STARTTLS, 20, "127.0.0.1", peer.port()),
     ]);
-    let mut link = Link::log_in(settings.clone(), wish);
+    let mut link = Link::log_in(settings.clone(), log_in);
     let hang_up = async |listener: &TcpListener| loop {
         drop(listener.accept().await);
     };

@@ -1,0 +1,517 @@
+//! Parses the first line of a step: something that happens in a test.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jid::{BareJid, FullJid};
+use jiff::Timestamp;
+use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
+use parlor_base::quantity;
+use parlor_session::permissions;
+use serde_json::Value;
+
+use super::names;
+use super::rows::{ACTIONS, STEPS};
+use super::server::{About, How, Rank, Said};
+
+/// The longest time that one step may let pass.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// Something that can happen in a test.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each case is a line of `STEPS`")]
+pub enum Act {
+    Clock(Timestamp),
+    Host {
+        key: String,
+        value: Value,
+    },
+    Room {
+        room: BareJid,
+        hides_addresses: bool,
+        occupants: Vec<(FullJid, Option<Rank>)>,
+    },
+    NoArchive,
+    Contact {
+        jid: BareJid,
+        name: Option<String>,
+    },
+    Set {
+        key: String,
+        value: Value,
+    },
+    Deny(Permission),
+    Grant {
+        permission: Permission,
+        scope: Option<toml::Value>,
+    },
+    Start,
+    Restart,
+    RestartHost,
+    Say(Said),
+    Enters(FullJid),
+    Leaves(FullJid),
+    Renames {
+        who: FullJid,
+        nick: String,
+    },
+    Ranks {
+        who: FullJid,
+        rank: Rank,
+    },
+    Is {
+        who: FullJid,
+        show: String,
+        status: Option<String>,
+    },
+    Invites {
+        who: FullJid,
+        room: BareJid,
+        reason: Option<String>,
+    },
+    AsksToSee(FullJid),
+    After(Duration),
+    Cut,
+    Back,
+    /// `by` removes the account from the room, permanently if `bans` is set.
+    PutsOut {
+        by: FullJid,
+        bans: bool,
+        reason: Option<String>,
+    },
+    Destroyed {
+        room: BareJid,
+        reason: Option<String>,
+    },
+    Bounces {
+        who: FullJid,
+        begins: String,
+        condition: String,
+    },
+    Answers {
+        who: BareJid,
+        xml: String,
+    },
+    Xml(String),
+}
+
+impl Act {
+    /// Returns whether the step must come before the plugin starts.
+    pub fn is_preparation(&self) -> bool {
+        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. } | Self::NoArchive)
+    }
+
+    /// Returns whether the step may come before the plugin starts and does not start it.
+    pub fn may_prepare(&self) -> bool {
+        self.is_preparation()
+            || matches!(self, Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. })
+    }
+
+    /// Returns whether people may do this before the plugin starts, in a test with an explicit `start`.
+    pub fn may_come_before(&self) -> bool {
+        matches!(self, Self::Enters(_) | Self::Leaves(_) | Self::Renames { .. } | Self::Ranks { .. } | Self::Is { .. })
+    }
+}
+
+/// Parses one step and its continuation lines.
+pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
+    let (first, rest) = quoted(text).or_else(|| text.split_once(' ')).unwrap_or((text, ""));
+    let rest = rest.trim();
+    if let Some(said) = rest.strip_prefix(':').filter(|_| quoted(text).is_some()) {
+        return say(first, said.trim(), more);
+    }
+    if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
+        return say(speaker, rest, more);
+    }
+    if !more.is_empty() && !SPEAKING.iter().any(|verb| rest.starts_with(verb)) {
+        return Err("only what somebody says goes on in the next line".to_owned());
+    }
+    let bare = |act: Act| if rest.is_empty() { Ok(act) } else { Err(format!("nothing follows `{first}`")) };
+    match first {
+        "start" => bare(Act::Start),
+        "restart" if rest == "host" => Ok(Act::RestartHost),
+        "restart" => bare(Act::Restart),
+        "cut" => bare(Act::Cut),
+        "back" => bare(Act::Back),
+        "xml" => Ok(Act::Xml(rest.to_owned())),
+        "no" if rest == "archive" => Ok(Act::NoArchive),
+        "clock" => rest.parse().map(Act::Clock).map_err(|_| "write a time such as 2026-03-01T09:00:00Z".to_owned()),
+        "after" => after(rest),
+        "deny" => permissions::permission(rest).map(Act::Deny).map_err(|error| error.to_string()),
+        "grant" => grant(rest),
+        "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
+        "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
+        "contact" => contact(rest),
+        "room" => room(rest),
+        subject => somebody(subject, rest, more),
+    }
+}
+
+/// Splits a quoted subject, which may contain spaces, from what follows: `"garden/Al Ice": hello`.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('"')?.split_once('"')
+}
+
+/// Verbs whose text may continue on further lines.
+const SPEAKING: [&str; 3] = ["whispers:", "replies ", "corrects "];
+
+fn say(speaker: &str, text: &str, more: &[String]) -> Result<Act, String> {
+    Ok(Act::Say(said(speaker, body(speaker, text, more)?, None)?))
+}
+
+/// Joins a text and its continuation lines.
+fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
+    let body = std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+    if body.is_empty() { Err(format!("{speaker} says nothing")) } else { Ok(body) }
+}
+
+/// Builds a message to a chat or a room.
+fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, String> {
+    match names::occupant(speaker) {
+        Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about }),
+        None => Ok(Said { from: names::person(speaker)?, to_room: false, body, about }),
+    }
+}
+
+/// Parses `👍 to "Pizza"` or `👍 to 1st "Pizza"`. The message's beginning is between the first and the last quotation
+/// mark.
+fn reacts(subject: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {subject} reacts 👍 to \"Pizza\"");
+    let (before, begins) = rest.strip_suffix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
+    let before = format!(" {before}");
+    let (emojis, which) = before.rsplit_once(" to ").ok_or_else(how_to)?;
+    let emojis = emojis.split_whitespace().map(str::to_owned).collect();
+    let about = about(How::Reaction(emojis), which, begins).ok_or_else(how_to)?;
+    Ok(Act::Say(said(subject, String::new(), Some(about))?))
+}
+
+/// Parses `to "Pizza": yes` or `2nd "helo": hello`.
+fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -> Result<Act, String> {
+    let how_to = || format!("write: {subject} {verb} \"Pizza\": yes");
+    let object = if how == How::Reply { rest.strip_prefix("to ") } else { Some(rest) };
+    let (which, quoted) = object.and_then(|object| object.split_once('"')).ok_or_else(how_to)?;
+    let (begins, text) = quoted.split_once("\":").ok_or_else(how_to)?;
+    let about = about(how, which, begins).ok_or_else(how_to)?;
+    Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
+}
+
+/// Builds a reference to an earlier message: the last one that begins with this text, or the `1st`, `2nd` and so on.
+fn about(how: How, which: &str, begins: &str) -> Option<About> {
+    let which = match which.trim() {
+        "" => None,
+        ordinal => {
+            let number = ["st", "nd", "rd", "th"].iter().find_map(|end| ordinal.strip_suffix(*end))?;
+            let number: NonZeroUsize = number.parse().ok()?;
+            Some(number.get())
+        }
+    };
+    Some(About { how, begins: unescaped(begins), which })
+}
+
+/// Replaces the escapes that a log uses for characters, such as `\u{a}` for a line end.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("\\u{") {
+        plain += before;
+        let spelt = after.split_once('}').and_then(|(digits, after)| {
+            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            Some((character, after))
+        });
+        if let Some((character, after)) = spelt {
+            plain.push(character);
+            rest = after;
+        } else {
+            plain += "\\u{";
+            rest = after;
+        }
+    }
+    plain + rest
+}
+
+/// The words before a new nickname.
+const CALLED: &str = "is now called";
+
+fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
+    let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
+    match verb {
+        "reacts" => return reacts(subject, object),
+        "replies" => return speaks_of(How::Reply, subject, "replies to", object, more),
+        "corrects" => return speaks_of(How::Correction, subject, verb, object, more),
+        "bounces" => return bounces(subject, object),
+        "answers:" => {
+            let who = names::person(subject)?.to_bare();
+            return Ok(Act::Answers { who, xml: object.trim().to_owned() });
+        }
+        _ => {}
+    }
+    let (object, words) = match object.split_once(':') {
+        Some((object, words)) => (object.trim(), Some(words.trim().to_owned())),
+        None => (object.trim(), None),
+    };
+    let occupant = |verb: &str| {
+        let none = || format!("say in which room: garden/{subject} {verb}");
+        names::occupant(subject).ok_or_else(none)?
+    };
+    match verb {
+        "kicks" | "bans" if object == US => {
+            Ok(Act::PutsOut { by: occupant(verb)?, bans: verb == "bans", reason: words })
+        }
+        "is" if object == "destroyed" => Ok(Act::Destroyed { room: names::room(subject)?, reason: words }),
+        "enters" if object.is_empty() => Ok(Act::Enters(occupant(verb)?)),
+        "leaves" if object.is_empty() => Ok(Act::Leaves(occupant(verb)?)),
+        "whispers:" => {
+            let body =
+                std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
+            let body = body.collect::<Vec<_>>().join("\n");
+            Ok(Act::Say(Said { from: occupant(verb)?, to_room: false, body, about: None }))
+        }
+        "is" if rest.starts_with(CALLED) => {
+            let nick = rest[CALLED.len()..].trim().trim_matches('"').to_owned();
+            if nick.is_empty() {
+                return Err(format!("say what: {subject} {CALLED} al"));
+            }
+            Ok(Act::Renames { who: occupant("is now called al")?, nick })
+        }
+        "is" if names::occupant(subject).is_some() => {
+            let who = occupant(verb)?;
+            let rank = Rank::of(object).filter(|_| words.is_none());
+            let rank = rank.ok_or_else(|| format!("{subject} can be {}", Rank::WORDS.join(", ")))?;
+            Ok(Act::Ranks { who, rank })
+        }
+        "is" => {
+            const SHOWS: [&str; 6] = ["online", "offline", "away", "xa", "dnd", "chat"];
+            if !SHOWS.contains(&object) {
+                return Err(format!("{subject} can be {}", SHOWS.join(", ")));
+            }
+            Ok(Act::Is { who: names::person(subject)?, show: object.to_owned(), status: words })
+        }
+        "invites" => {
+            let name = object.strip_prefix("to ").ok_or("write: alice invites to garden")?;
+            Ok(Act::Invites { who: names::person(subject)?, room: names::room(name)?, reason: words })
+        }
+        "asks" if object == "to be a contact" => Ok(Act::AsksToSee(names::person(subject)?)),
+        _ => Err(unknown(subject, verb)),
+    }
+}
+
+/// The node of the plugin's account, which every address of it has.
+const US: &str = "bot";
+
+/// Parses `"hello": item-not-found`. Without a condition, the recipient is unavailable.
+fn bounces(subject: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {subject} bounces \"hello\"");
+    let (begins, rest) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
+    let condition = match rest.trim().strip_prefix(':').map(str::trim) {
+        None if rest.trim().is_empty() => "service-unavailable",
+        Some(condition) if !condition.is_empty() => condition,
+        _ => return Err(how_to()),
+    };
+    let is_one = condition.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'-');
+    if !is_one {
+        return Err(format!("{condition:?} is no condition of an error, such as item-not-found"));
+    }
+    let (begins, condition) = (unescaped(begins), condition.to_owned());
+    Ok(Act::Bounces { who: names::person(subject)?, begins, condition })
+}
+
+fn unknown(first: &str, verb: &str) -> String {
+    if ACTIONS.iter().any(|row| row.example.split(' ').next() == Some(first)) {
+        return format!("what the plugin does is indented, below what happens: two spaces before `{first}`");
+    }
+    let words = || STEPS.iter().map(|row| row.word);
+    let near = nearest(first, words()).or_else(|| nearest(verb, words()));
+    let example = STEPS.iter().find(|row| Some(row.word) == near).map_or("alice: hello", |row| row.example);
+    format!("nobody knows what this is; perhaps: {example}")
+}
+
+fn after(text: &str) -> Result<Act, String> {
+    let time = quantity::duration(text).map_err(|error| error.to_string())?;
+    if time > LONGEST {
+        return Err("a year is the longest that a test waits".to_owned());
+    }
+    Ok(Act::After(time))
+}
+
+/// Parses `key = value`, as in TOML.
+fn pair(text: &str) -> Result<(String, toml::Value), String> {
+    let table: toml::Table = text.parse().map_err(|_| "write as in TOML: key = \"value\"".to_owned())?;
+    let mut entries = table.into_iter();
+    match (entries.next(), entries.next()) {
+        (Some(entry), None) => Ok(entry),
+        _ => Err("write one setting in a line".to_owned()),
+    }
+}
+
+fn json(value: &toml::Value) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn grant(text: &str) -> Result<Act, String> {
+    let (name, scope) = text.split_once('=').map_or((text, None), |(name, scope)| (name, Some(scope)));
+    let name = permissions::permission(name.trim().trim_matches('"')).map_err(|error| error.to_string())?;
+    let scope = scope.map(|scope| pair(&format!("scope = {scope}")).map(|(_, value)| value)).transpose()?;
+    Ok(Act::Grant { permission: name, scope })
+}
+
+fn contact(text: &str) -> Result<Act, String> {
+    let (who, name) = text.split_once(' ').map_or((text, None), |(who, name)| (who, Some(name)));
+    let name = name.map(|name| name.trim().trim_matches('"').to_owned());
+    Ok(Act::Contact { jid: names::person(who)?.to_bare(), name })
+}
+
+fn room(text: &str) -> Result<Act, String> {
+    let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
+    let (name, kind) = name.split_once(',').map_or((name, None), |(name, kind)| (name.trim(), Some(kind.trim())));
+    if kind.is_some_and(|kind| kind != "anonymous") {
+        return Err(format!("a room is like any other, or anonymous: room {name}, anonymous: alice"));
+    }
+    let room = names::room(name)?;
+    let nicks = nicks.into_iter().flat_map(|nicks| nicks.split(',')).map(str::trim).filter(|nick| !nick.is_empty());
+    let occupants = nicks.map(|nick| -> Result<_, String> {
+        let (nick, rank) = ranked(nick)?;
+        Ok((room.with_resource_str(nick).map_err(|error| error.to_string())?, rank))
+    });
+    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, hides_addresses: kind.is_some(), room })
+}
+
+/// Parses `alice (admin)`. Other words in brackets are part of the nickname.
+fn ranked(text: &str) -> Result<(&str, Option<Rank>), String> {
+    let Some((nick, word)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
+        return Ok((text, None));
+    };
+    match (Rank::of(word), nearest(word, Rank::WORDS)) {
+        (Some(rank), _) => Ok((nick.trim(), Some(rank))),
+        (None, Some(near)) => Err(format!("nobody is {word} in a room; did you mean {nick} ({near})?")),
+        (None, None) => Ok((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_comes_back_has_a_condition() {
+        let bounces = |line: &str| act(line, &[]);
+        let Ok(Act::Bounces { begins, condition, .. }) = bounces("alice bounces \"to: you\"") else { panic!() };
+        assert_eq!((begins.as_str(), condition.as_str()), ("to: you", "service-unavailable"));
+        for wrong in ["alice bounces hello", "alice bounces \"hello\" now", "alice bounces \"hello\":"] {
+            assert_eq!(bounces(wrong).unwrap_err(), "write: alice bounces \"hello\"", "{wrong}");
+        }
+        assert!(bounces("alice bounces \"hello\": No Such").unwrap_err().contains("is no condition"));
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        for row in STEPS.iter().filter(|row| row.word != "==" && row.word != "and") {
+            act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
+        }
+    }
+
+    #[test]
+    fn a_name_with_spaces_stands_in_quotes() {
+        let alice = names::room("garden").unwrap().with_resource_str("Al Ice").unwrap();
+        let said =
+            |to_room, body: &str| Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None });
+        assert_eq!(act("\"garden/Al Ice\": hello: \"you\"", &[]), Ok(said(true, "hello: \"you\"")));
+        assert_eq!(act("\"garden/Al Ice\" whispers: hello", &[]), Ok(said(false, "hello")));
+        assert_eq!(act("\"garden/Al Ice\" enters", &[]), Ok(Act::Enters(alice.clone())));
+        assert_eq!(act("\"garden/Al Ice\" leaves", &[]), Ok(Act::Leaves(alice.clone())));
+        let replies = act("\"garden/Al Ice\" replies to \"Pizza\": yes", &[]);
+        assert!(matches!(replies, Ok(Act::Say(Said { from, about: Some(_), .. })) if from == alice));
+        assert_eq!(act("\"garden/Al Ice\":", &[]).unwrap_err(), "garden/Al Ice says nothing");
+    }
+
+    #[test]
+    fn what_is_said_may_be_about_what_was_said() {
+        let said = |line: &str, more: &[&str]| {
+            let more: Vec<_> = more.iter().map(|line| (*line).to_owned()).collect();
+            match act(line, &more).unwrap() {
+                Act::Say(said) => (said.to_room, said.body, said.about),
+                other => panic!("{line}: {other:?}"),
+            }
+        };
+        let one_of = |which, how, begins: &str| Some(About { how, begins: begins.to_owned(), which });
+        let about = |how: How, begins: &str| one_of(None, how, begins);
+        let emojis = |emojis: &[&str]| How::Reaction(emojis.iter().map(|emoji| (*emoji).to_owned()).collect());
+        for (line, more, to_room, body, expected) in [
+            ("alice reacts 👍 🍕 to \"to \"", &[][..], false, "", about(emojis(&["👍", "🍕"]), "to ")),
+            ("garden/alice reacts to \"Pizza: yes?\"", &[], true, "", about(emojis(&[]), "Pizza: yes?")),
+            (
+                "alice replies to \"Pizza: or\": yes: I do",
+                &["and", ""],
+                false,
+                "yes: I do\nand\n",
+                about(How::Reply, "Pizza: or"),
+            ),
+            ("garden/alice corrects \"helo\": hello", &[], true, "hello", about(How::Correction, "helo")),
+            (
+                "alice reacts 👍 to 12th \"A \"b\" to 3\"",
+                &[],
+                false,
+                "",
+                one_of(Some(12), emojis(&["👍"]), "A \"b\" to 3"),
+            ),
+            ("alice replies to 1st \"a\": yes", &[], false, "yes", one_of(Some(1), How::Reply, "a")),
+            ("alice corrects 2nd \"a\": \"b\":", &[], false, "\"b\":", one_of(Some(2), How::Correction, "a")),
+            (
+                "alice reacts to \"Lunch?\\u{a}\\u{x}\\u{1f355}\"",
+                &[],
+                false,
+                "",
+                about(emojis(&[]), "Lunch?\n\\u{x}🍕"),
+            ),
+        ] {
+            assert_eq!(said(line, more), (to_room, body.to_owned(), expected), "{line}");
+        }
+        for (line, expected) in [
+            ("alice reacts 👍", "write: alice reacts 👍 to \"Pizza\""),
+            ("alice replies \"Pizza\": yes", "write: alice replies to \"Pizza\": yes"),
+            ("alice corrects Pizza: yes", "write: alice corrects \"Pizza\": yes"),
+            ("alice replies to \"Pizza\":", "alice says nothing"),
+            ("alice reacts 👍 to last \"Pizza\"", "write: alice reacts 👍 to \"Pizza\""),
+            ("alice corrects 0th \"Pizza\": yes", "write: alice corrects \"Pizza\": yes"),
+        ] {
+            assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn somebody_takes_another_nickname_in_a_room() {
+        let who = names::room("garden").unwrap().with_resource_str("alice").unwrap();
+        let renames = |nick: &str| Ok(Act::Renames { who: who.clone(), nick: nick.to_owned() });
+        assert_eq!(act("garden/alice is now called al", &[]), renames("al"));
+        assert_eq!(act("garden/alice is now called \"Al: Ice\"", &[]), renames("Al: Ice"));
+        assert_eq!(act("garden/alice is now called", &[]).unwrap_err(), "say what: garden/alice is now called al");
+        let error = act("alice is now called al", &[]).unwrap_err();
+        assert_eq!(error, "say in which room: garden/alice is now called al");
+        assert_eq!(act("alice is called al", &[]).unwrap_err(), "alice can be online, offline, away, xa, dnd, chat");
+    }
+
+    #[test]
+    fn people_in_a_room_are_what_is_said_of_them() {
+        let garden = names::room("garden").unwrap();
+        let at = |nick: &str| garden.with_resource_str(nick).unwrap();
+        let room = |hides_addresses, occupants: &[(&str, Option<Rank>)]| {
+            let occupants = occupants.iter().map(|(nick, rank)| (at(nick), *rank)).collect();
+            Ok(Act::Room { room: garden.clone(), hides_addresses, occupants })
+        };
+        let (admin, visitor) = (Rank::Affiliation("admin"), Rank::Role("visitor"));
+        let people = [("alice", Some(admin)), ("Bob (work)", None), ("Al Ice", Some(visitor))];
+        assert_eq!(act("room garden: alice (admin), Bob (work), Al Ice (visitor)", &[]), room(false, &people));
+        assert_eq!(act("room garden, anonymous: alice", &[]), room(true, &[("alice", None)]));
+        assert_eq!(act("room garden, anonymous", &[]), room(true, &[]));
+        assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
+        for (line, expected) in [
+            ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
+            ("room garden, open: alice", "a room is like any other, or anonymous: room garden, anonymous: alice"),
+            (
+                "garden/alice is away",
+                "garden/alice can be owner, admin, member, none, outcast, moderator, participant, visitor",
+            ),
+        ] {
+            assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The kinds of lines that a test may have, for `--help` and the documentation.
+
+/// One kind of line, for `--help` and the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The keyword that identifies the line.
+    pub word: &'static str,
+    /// An example of the line.
+    pub example: &'static str,
+    /// The line's meaning.
+    pub about: &'static str,
+}
+
+const fn row(word: &'static str, example: &'static str, about: &'static str) -> Row {
+    Row { word, example, about }
+}
+
+/// The steps that may happen, written at the left margin.
+pub const STEPS: [Row; 39] = [
+    row("start", "start", "the plugin starts; else before the first step that needs it"),
+    row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
+    row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
+    row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
+    row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
+    row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),
+    row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
+    row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
+    row("enters", "garden/alice enters", "alice enters the room"),
+    row("leaves", "garden/alice leaves", "and leaves it"),
+    row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
+    row("rank", "garden/alice is admin", "or owner, member, none, outcast, moderator, visitor"),
+    row("called", "garden/alice is now called al", "alice takes another nickname in the room"),
+    row("invites", "alice invites to garden: come", "alice invites the account to a room"),
+    row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
+    row("after", "after 10 min", "time goes by: ms, s, min, h, d"),
+    row("set", "set greeting = \"Hello\"", "a setting of the plugin, before the start or while it runs"),
+    row("deny", "deny messages.send", "a permission is withheld, or taken back"),
+    row("grant", "grant messages.send = [\"contacts\"]", "it is granted, for what is asked for or for less"),
+    row("contact", "contact alice", "alice is in the roster"),
+    row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
+    row("cut", "cut", "the connection breaks"),
+    row("back", "back", "and is there again: what happened meanwhile comes then"),
+    row("and", "and garden/alice: hello", "it happens at once with the step above, before the plugin acts"),
+    row("kicks", "garden/alice kicks bot: spam", "the plugin's account is put out of the room"),
+    row("bans", "garden/alice bans bot", "and cannot come back"),
+    row("is", "garden is destroyed: moved", "the room is gone, and everybody is out of it"),
+    row(
+        "bounces",
+        "alice bounces \"hello\": item-not-found",
+        "what the plugin wrote to alice comes back with an error",
+    ),
+    row(
+        "answers:",
+        "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
+        "alice answers such an IQ with this; without, it is refused",
+    ),
+    row("restart", "restart host", "the host ends and starts again, and logs in anew"),
+    row(
+        "xml",
+        "xml <iq type='get' id='1' from='alice@example.org/home'><ping xmlns='urn:xmpp:ping'/></iq>",
+        "an IQ as well",
+    ),
+    row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
+    row("==", "== it answers", "a test begins, with what it shows"),
+    row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
+    row("room", "room garden: alice (admin), bob", "and alice is an admin of it, or whatever else she may be"),
+    row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
+    row("no", "no archive", "at the top: neither the account nor a room has an archive"),
+    row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
+    row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
+];
+
+/// The expected actions of the plugin, written indented.
+pub const ACTIONS: [Row; 22] = [
+    row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
+    row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
+    row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
+    row("to", "to garden (instead of \"helo\"): hello", "a correction"),
+    row("to", "to alice (👍 for \"hello\")", "a reaction; `nothing for`: it takes them back"),
+    row("to", "to alice (received \"hello\")", "a receipt; a marker likewise, such as displayed"),
+    row("to", "to alice (composing)", "a chat state; likewise another kind: normal, headline"),
+    row("subject", "subject of garden: tea", "it sets a room's subject"),
+    row("enters", "enters garden as bot", "it enters a room; leaves garden"),
+    row("invites", "invites alice to garden", "it invites somebody to a room"),
+    row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
+    row("configures", "configures garden", "it configures a room, or destroys it"),
+    row("is", "is away: at lunch", "the account's status changes"),
+    row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
+    row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
+    row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
+    row("denied", "denied messages.send for alice", "it wanted to and may not"),
+    row(
+        "log",
+        "log error: a handler of message failed: it went wrong",
+        "it logs an error or a warning, and nothing less",
+    ),
+    row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
+    row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),
+    row("glob", "to alice: you rolled * (glob)", "`*` is anything, further lines as well; `?` is one character"),
+    row("nothing", "(nothing)", "may be written where it does nothing"),
+];

@@ -1,0 +1,133 @@
+//! The account's actions as plain data, for an observer.
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use minidom::Element;
+use parlor_stanza::decode;
+use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER};
+use parlor_stanza::types::Message;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::Type;
+use xmpp_parsers::stanza::Stanza;
+
+/// An action of the account.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each case is one thing that can be done, with the words of its XEP")]
+pub enum Action {
+    /// It sent a message.
+    Said(Box<Message>),
+    /// It invited somebody to a room.
+    Invited { room: BareJid, whom: Jid, reason: Option<String> },
+    /// It changed its status.
+    Status { show: String, text: String },
+    /// It entered a room, or changed its nickname there.
+    Entered { room: BareJid, nick: String },
+    /// It left a room.
+    Left { room: BareJid },
+    /// It requested a presence subscription, or answered such a request: `subscribe`, `subscribed` and so on.
+    Subscription { whom: BareJid, kind: &'static str },
+    /// It changed a roster item.
+    Contact { jid: String, name: Option<String>, groups: Vec<String>, removed: bool },
+    /// It changed a user's role or affiliation in a room.
+    Moderated { room: BareJid, whom: String, role: Option<String>, affiliation: Option<String>, reason: Option<String> },
+    /// It configured or destroyed a room.
+    Room { room: BareJid, what: &'static str },
+    /// It sent a request.
+    Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
+}
+
+/// Returns the action in an outgoing stanza; `None` for stanzas that every session sends by itself.
+pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timestamp) -> Option<Action> {
+    match stanza {
+        Stanza::Message(message) => {
+            let to = message.to.clone()?;
+            if let Some(invited) = message.payloads.iter().find_map(|payload| invited(payload, &to)) {
+                return Some(invited);
+            }
+            decode::leaving(stanza, own, now).map(|message| Action::Said(Box::new(message)))
+        }
+        Stanza::Presence(presence) => {
+            let to = presence.to.as_ref();
+            if let Some(whom) = to.map(Jid::to_bare) {
+                let kind = match presence.type_ {
+                    Type::Subscribe => "subscribe",
+                    Type::Subscribed => "subscribed",
+                    Type::Unsubscribe => "unsubscribe",
+                    Type::Unsubscribed => "unsubscribed",
+                    Type::Unavailable if whom.domain().as_str().starts_with("rooms.") => {
+                        return Some(Action::Left { room: whom });
+                    }
+                    Type::None if presence.payloads.iter().any(|payload| payload.is("x", ns::MUC)) => {
+                        let nick = to.and_then(|to| to.resource()).map(|nick| nick.as_str().to_owned());
+                        return Some(Action::Entered { room: whom, nick: nick.unwrap_or_default() });
+                    }
+                    _ => return None,
+                };
+                return Some(Action::Subscription { whom, kind });
+            }
+            let show = match (&presence.type_, &presence.show) {
+                (Type::None, None) => "online".to_owned(),
+                (Type::None, Some(show)) => format!("{show:?}").to_lowercase(),
+                _ => "offline".to_owned(),
+            };
+            Some(Action::Status { show, text: presence.statuses.values().next().cloned().unwrap_or_default() })
+        }
+        Stanza::Iq(Iq::Set { to, payload, .. }) => {
+            set(to.as_ref(), payload).or_else(|| of_a_plugin.then(|| asked(to.as_ref(), true, payload)))
+        }
+        Stanza::Iq(Iq::Get { to, payload, .. }) => of_a_plugin.then(|| asked(to.as_ref(), false, payload)),
+        Stanza::Iq(_) => None,
+    }
+}
+
+fn asked(to: Option<&Jid>, set: bool, payload: &Element) -> Action {
+    Action::Asked { to: to.cloned(), set, name: payload.name().to_owned(), namespace: payload.ns() }
+}
+
+fn invited(payload: &Element, to: &Jid) -> Option<Action> {
+    if payload.is("x", "jabber:x:conference") {
+        let room = payload.attr("jid")?.parse().ok()?;
+        return Some(Action::Invited { room, whom: to.clone(), reason: payload.attr("reason").map(str::to_owned) });
+    }
+    let invite = payload.get_child("invite", ns::MUC_USER)?;
+    let whom = invite.attr("to")?.parse().ok()?;
+    Some(Action::Invited { room: to.to_bare(), whom, reason: reason(invite) })
+}
+
+fn reason(element: &Element) -> Option<String> {
+    element.children().find(|child| child.name() == "reason").map(Element::text).filter(|text| !text.is_empty())
+}
+
+fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
+    let item = payload.children().next();
+    if payload.is("query", ns::ROSTER) {
+        let item = item?;
+        return Some(Action::Contact {
+            jid: item.attr("jid")?.to_owned(),
+            name: item.attr("name").map(str::to_owned),
+            groups: item.children().map(Element::text).collect(),
+            removed: item.attr("subscription") == Some("remove"),
+        });
+    }
+    let room = to?.to_bare();
+    if payload.is("query", MUC_ADMIN) {
+        let item = item?;
+        let attribute = |name: &str| item.attr(name).map(str::to_owned);
+        return Some(Action::Moderated {
+            whom: attribute("nick").or_else(|| attribute("jid"))?,
+            role: attribute("role"),
+            affiliation: attribute("affiliation"),
+            reason: reason(item),
+            room,
+        });
+    }
+    if payload.is("query", MUC_OWNER) {
+        let is_destroyed = item.is_some_and(|item| item.name() == "destroy");
+        // A form without fields accepts the default configuration, which the host does by itself.
+        let is_configured = item.is_some_and(|item| item.children().next().is_some());
+        let what = if is_destroyed { Some("destroys") } else { is_configured.then_some("configures") };
+        return what.map(|what| Action::Room { room, what });
+    }
+    None
+}

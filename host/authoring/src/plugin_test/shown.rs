@@ -1,0 +1,153 @@
+//! Formats events as lines of a transcript.
+
+use std::collections::HashMap;
+
+use jid::Jid;
+use parlor_stanza::types::{Message, MessageKind};
+use tracing::Level;
+
+use super::names::{short, short_text};
+use super::notes::Happened;
+use super::server::Action;
+
+/// The first character of each continuation line of a text.
+pub(super) const FURTHER: char = '|';
+
+/// The most characters of a message that are quoted to identify it.
+const GIST: usize = 40;
+
+/// Formats events as transcript lines. It remembers earlier messages, so that a reply can quote the message it answers.
+#[derive(Debug, Default)]
+pub struct Shown {
+    said: HashMap<String, String>,
+}
+
+impl Shown {
+    /// Remembers a message that somebody other than the plugin sent.
+    pub fn heard(&mut self, id: String, body: &str) {
+        self.said.insert(id, body.to_owned());
+    }
+
+    /// Returns the transcript lines of an event, or none if the event does not appear in transcripts.
+    pub fn lines(&mut self, happened: &Happened) -> Vec<String> {
+        let text = match happened {
+            Happened::Did(action) => self.action(action),
+            Happened::Denied { permission, scope } => {
+                let scope = scope.as_deref().map(|scope| format!(" for {}", short_text(scope)));
+                format!("denied {permission}{}", scope.unwrap_or_default())
+            }
+            Happened::Logged { level, text } if *level <= Level::WARN => {
+                format!("log {}: {text}", level.as_str().to_ascii_lowercase())
+            }
+            Happened::Logged { .. } | Happened::Runs | Happened::Computes(_) | Happened::Trace(_) => return Vec::new(),
+            Happened::Warned(text) => format!("host warns: {text}"),
+            Happened::Ended(why) => format!("plugin ends: {why}"),
+        };
+        let mut lines = text.split('\n').map(|line| line.trim_end().to_owned());
+        let first = lines.next();
+        first
+            .into_iter()
+            .chain(lines.map(|line| if line.is_empty() { FURTHER.to_string() } else { format!("{FURTHER} {line}") }))
+            .collect()
+    }
+
+    fn action(&mut self, action: &Action) -> String {
+        let reasoned =
+            |reason: &Option<String>| reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match action {
+            Action::Said(message) => self.message(message),
+            Action::Invited { room, whom, reason } => {
+                format!("invites {} to {}{}", short(whom), short(&room.clone().into()), reasoned(reason))
+            }
+            Action::Status { show, text } if text.is_empty() => format!("is {show}"),
+            Action::Status { show, text } => format!("is {show}: {text}"),
+            Action::Entered { room, nick } => format!("enters {} as {nick}", short(&room.clone().into())),
+            Action::Left { room } => format!("leaves {}", short(&room.clone().into())),
+            Action::Subscription { whom, kind } => format!("{kind} {}", short(&whom.clone().into())),
+            Action::Contact { jid, removed: true, .. } => format!("removes contact {}", short_text(jid)),
+            Action::Contact { jid, name, groups, .. } => {
+                let name = name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
+                let groups = if groups.is_empty() { String::new() } else { format!(" in {}", groups.join(", ")) };
+                format!("keeps contact {}{name}{groups}", short_text(jid))
+            }
+            Action::Moderated { room, whom, role, affiliation, reason } => {
+                let room = short(&room.clone().into());
+                let who = if whom.contains('@') {
+                    format!("{} in {room}", short_text(whom))
+                } else {
+                    format!("{room}/{whom}")
+                };
+                let what = match (role.as_deref(), affiliation.as_deref()) {
+                    (Some("none"), _) => format!("kicks {who}"),
+                    (_, Some("outcast")) => format!("bans {who}"),
+                    (Some(role), _) => format!("makes {who} {role}"),
+                    (None, Some(affiliation)) => format!("makes {who} {affiliation}"),
+                    (None, None) => format!("changes {who}"),
+                };
+                what + &reasoned(reason)
+            }
+            Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
+            Action::Asked { to, set, name, namespace } => {
+                let to = to.as_ref().map_or_else(|| "the server".to_owned(), short);
+                format!("{} {to}: <{name} xmlns='{namespace}'>", if *set { "tells" } else { "asks" })
+            }
+        }
+    }
+
+    fn message(&mut self, message: &Message) -> String {
+        let to =
+            if message.kind == MessageKind::Groupchat { Jid::from(message.to.to_bare()) } else { message.to.clone() };
+        let to = short(&to);
+        if let (Some(subject), None) = (&message.subject, &message.body) {
+            return format!("subject of {to}: {subject}");
+        }
+        let mut about = Vec::new();
+        if matches!(message.kind, MessageKind::Normal | MessageKind::Headline | MessageKind::Error) {
+            about.push(message.kind.to_string());
+        }
+        if let Some(extensions) = &message.extensions {
+            let gist = |id: &String| self.gist(id);
+            about.extend(extensions.reply.as_ref().map(|reply| format!("re {}", gist(&reply.id))));
+            about.extend(extensions.replace.as_ref().map(|id| format!("instead of {}", gist(id))));
+            about.extend(extensions.reactions.as_ref().map(|one| reacted(&one.emojis, &gist(&one.id))));
+            about.extend(extensions.receipt.as_ref().map(|id| format!("received {}", gist(id))));
+            let marker = extensions.marker.as_ref().zip(extensions.marked.as_ref());
+            about.extend(marker.map(|(marker, id)| format!("{marker} {}", gist(id))));
+            about.extend(extensions.chat_state.clone());
+        }
+        let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+        if let Some(body) = &message.body {
+            // In a room, other occupants refer to the message by the id that the room assigned.
+            self.said.extend(message.id.iter().chain(&message.stanza_id).map(|id| (id.clone(), body.clone())));
+        }
+        match &message.body {
+            Some(body) => format!("to {to}{about}: {body}"),
+            None => format!("to {to}{about}"),
+        }
+    }
+
+    fn gist(&self, id: &str) -> String {
+        let Some(body) = self.said.get(id) else { return "what nobody said".to_owned() };
+        let first = body.lines().next().unwrap_or_default();
+        let cut: String = first.chars().take(GIST).collect();
+        format!("\"{cut}{}\"", if cut.len() < body.len() { "…" } else { "" })
+    }
+}
+
+/// Formats reactions to a message. An empty list retracts earlier reactions.
+fn reacted(emojis: &[String], gist: &str) -> String {
+    let emojis = if emojis.is_empty() { "nothing".to_owned() } else { emojis.join(" ") };
+    format!("{emojis} for {gist}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reactions_that_are_taken_back_are_shown_as_nothing() {
+        let two = ["👍".to_owned(), "🍕".to_owned()];
+        assert_eq!(reacted(&two, "\"Pizza\""), "👍 🍕 for \"Pizza\"");
+        assert_eq!(reacted(&[], "\"Pizza\""), "nothing for \"Pizza\"");
+    }
+}

@@ -1,0 +1,478 @@
+//! The environment of a plugin test: an account with a mock server in the process, and one plugin instance.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_base::clock::Clock;
+use parlor_base::escape::EscapedPath as _;
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_plugins::admission::{Admitted, undeclared};
+use parlor_plugins::approved::read;
+use parlor_plugins::component::{Examined, examine};
+use parlor_plugins::limits::Limits;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::SettingValues;
+use parlor_plugins::setting::Setting;
+use parlor_runtime::account::{Account, Asker};
+use parlor_runtime::engine::{Compiled, Engine};
+use parlor_runtime::supervisor::{State, Supervised};
+use parlor_session::command_names::CommandNames;
+use parlor_session::permissions::{Granted, Grants};
+use parlor_session::{ChangeSettings, OpenRoom, Wins};
+use parlor_store::Store;
+use parlor_xmpp::Dialer;
+use serde_json::Value;
+
+use super::names;
+use super::notes::{Happened, Notes};
+use super::script::Act;
+use super::server::{Impossible, MockServer};
+use super::shown::Shown;
+
+/// How long a person or a room may take to be reached. It is bounded because a plugin may log the account out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A compiled plugin, ready to be run in a test.
+#[derive(Clone)]
+pub struct Player {
+    engine: Arc<Engine>,
+    compiled: Arc<Compiled>,
+    examined: Arc<Examined>,
+}
+
+impl Player {
+    /// Reads and compiles a plugin's file, as the host does.
+    pub async fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
+        let bytes = read(path)?;
+        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.escaped()))?;
+        if let Some((import, permission)) = undeclared(&examined).into_iter().next() {
+            let call = format!("{}.{}", import.grouping, import.function);
+            anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.escaped());
+        }
+        let (compiled, _) = engine.compile(examined.digest, bytes, examined.wasi).await?;
+        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
+    }
+
+    /// Returns what the examination found in the plugin's file.
+    pub fn examined(&self) -> &Arc<Examined> {
+        &self.examined
+    }
+
+    /// Returns the plugin's manifest.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.examined.manifest
+    }
+
+    fn id(&self) -> &PluginId {
+        &self.manifest().name
+    }
+}
+
+/// The grants and settings of a plugin: those that its manifest asks for, until a script changes them.
+#[derive(Debug, Clone)]
+pub struct Given {
+    manifest: Arc<Manifest>,
+    settings: Settings,
+    rooms: Vec<BareJid>,
+    grants: toml::Table,
+    own: BTreeMap<String, Value>,
+}
+
+impl Given {
+    /// Creates the grants that the manifest asks for.
+    pub fn of(manifest: &Arc<Manifest>) -> Self {
+        let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
+        Self {
+            manifest: Arc::clone(manifest),
+            settings: Settings::default(),
+            rooms: Vec::new(),
+            grants: grants.collect(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// Changes a setting of the host.
+    pub fn host(&mut self, key: &str, value: Value) -> Result<(), String> {
+        if !Settings::is_known(key) {
+            let near = Settings::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("the host has no setting `{key}`{near}"));
+        }
+        self.settings = self.settings.with(key, value).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Adds a room that the account is in from the beginning.
+    pub fn room(&mut self, room: BareJid) -> Result<(), String> {
+        if !self.rooms.contains(&room) {
+            self.rooms.push(room);
+        }
+        let rooms = self.rooms.iter().map(BareJid::to_string).collect::<Vec<_>>();
+        self.host("auto_join_rooms", rooms.into())
+    }
+
+    /// Changes one of the plugin's own settings.
+    pub fn set(&mut self, key: &str, value: Value) -> Result<(), String> {
+        let Some(setting) = self.manifest.settings.get(key) else {
+            let near = nearest(key, self.manifest.settings.keys().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("the plugin has no setting `{key}`{near}"));
+        };
+        setting.check(&value).map_err(|why| format!("the setting `{key}` does not fit: {why}"))?;
+        self.own.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Returns a required setting that has no value yet.
+    pub fn unset(&self) -> Option<&str> {
+        let lacks = |(name, setting): &(&String, &Setting)| setting.required && !self.own.contains_key(*name);
+        self.manifest.settings.iter().find(lacks).map(|(name, _)| name.as_str())
+    }
+
+    /// Withholds or revokes a permission.
+    pub fn deny(&mut self, permission: Permission) -> Result<(), String> {
+        self.asked_for(permission)?;
+        self.grants.remove(permission.as_str());
+        Ok(())
+    }
+
+    /// Grants a permission, with the scope of the manifest or another.
+    pub fn grant(&mut self, permission: Permission, scope: Option<toml::Value>) -> Result<(), String> {
+        let asked = self.asked_for(permission)?;
+        let scope = scope.map_or(asked, |scope| names::scope(permission.scope_kind(), scope));
+        let table = toml::Table::from_iter([(permission.to_string(), scope.clone())]);
+        Grants::from_table(&table).map_err(|error| error.to_string())?;
+        self.grants.insert(permission.to_string(), scope);
+        Ok(())
+    }
+
+    fn asked_for(&self, permission: Permission) -> Result<toml::Value, String> {
+        let request = self.manifest.permissions.get(&permission);
+        let none = || format!("the plugin does not ask for {permission}, so it never has it");
+        request.map(|request| request.scope.clone()).ok_or_else(none)
+    }
+
+    /// Returns the grants and settings for another version of the plugin: the same ones, as far as its manifest asks
+    /// for them.
+    fn passed_on(self, manifest: &Arc<Manifest>) -> Self {
+        let mut new = Self::of(manifest);
+        for (key, value) in self.own {
+            // A value that the new manifest does not accept is left out.
+            let _ = new.set(&key, value);
+        }
+        let asked = self.manifest.permissions.keys();
+        // Revoked permissions stay revoked and narrowed scopes stay narrowed. Permissions that are new in the manifest
+        // are granted.
+        for permission in asked.filter(|permission| manifest.permissions.contains_key(permission)) {
+            match self.grants.get(permission.as_str()) {
+                None => drop(new.grants.remove(permission.as_str())),
+                Some(scope) if *scope != self.manifest.permissions[permission].scope => {
+                    new.grants.insert(permission.to_string(), scope.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        Self { settings: self.settings, rooms: self.rooms, ..new }
+    }
+
+    fn grants(&self) -> Grants {
+        // Each grant was parsed when it was added, by the manifest's reader or here.
+        Grants::from_table(&self.grants).unwrap_or_default()
+    }
+}
+
+/// An account, its mock server, and a plugin on it.
+pub struct Stage {
+    /// The mock server.
+    pub server: MockServer,
+    /// The grants and settings of the plugin.
+    pub given: Given,
+    account: Option<Account>,
+    player: Player,
+    plugin: Option<Supervised>,
+    /// The store, which outlives a restart of the host.
+    store: Store,
+}
+
+impl Stage {
+    /// Creates an environment in which nothing has started yet. Must be called within a runtime.
+    pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
+        let notes = notes.clone();
+        let server = MockServer::new(names::own(), clock, move |action| notes.put(Happened::Did(action)));
+        let given = Given::of(player.manifest());
+        Self { server, given, account: None, player, plugin: None, store: Store::on_runtime() }
+    }
+
+    /// Returns whether the account and the plugin have been started.
+    pub fn has_begun(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// Starts the account and the plugin, and logs in, as the host does.
+    pub async fn begin(&mut self) {
+        let config = AccountConfig {
+            name: "main".parse().expect("a word of letters names an account"),
+            link: link(),
+            owners: Vec::new(),
+            settings: self.given.settings.clone(),
+        };
+        let dialer = Dialer::Local(Arc::new(self.server.clone()));
+        let account = Account::start_with(config, self.store.clone(), dialer, self.server.clock());
+        let shared = Arc::clone(account.shared());
+        self.account = Some(account);
+        self.start_plugin().await;
+        shared.plugins_initialized().await;
+        shared.warn_of_unknown_names();
+        shared.connect().await;
+    }
+
+    /// Waits until people can reach the account. The wait is bounded, since a plugin may have logged the account out.
+    pub async fn until_reachable(&self) {
+        let Some(account) = &self.account else { return };
+        // A message that is sent earlier would be delivered later, as history.
+        let _ = tokio::time::timeout(PATIENCE, account.shared().until("statusInitialized")).await;
+    }
+
+    /// Builds the admitted plugin from its file and what it is given.
+    fn admitted(&self, player: &Player, given: &Given) -> Arc<Admitted> {
+        let examined = &player.examined;
+        Arc::new(Admitted {
+            id: player.id().clone(),
+            digest: examined.digest,
+            manifest: Arc::clone(&examined.manifest),
+            grants: given.grants(),
+            limits: limits(self.server.clock()),
+            settings: SettingValues(given.own.clone()),
+            wasi: examined.wasi,
+            raises: examined.raises(),
+            log: None,
+            commands: CommandNames::default(),
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn start_plugin(&mut self) {
+        let Some(account) = &self.account else { return };
+        let player = &self.player;
+        let plugin = Supervised::start(
+            self.admitted(player, &self.given),
+            Arc::clone(&player.compiled),
+            Arc::clone(&player.engine),
+            Arc::clone(account.shared()),
+            Vec::new(),
+        );
+        plugin.settled().await;
+        self.plugin = Some(plugin);
+    }
+
+    /// Stops the plugin and starts it again. Its stored data is kept.
+    pub async fn restart(&mut self) {
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop().await;
+        }
+        self.start_plugin().await;
+    }
+
+    /// Stops the host and starts it again, as its owner does. The store is kept, and the account logs in again.
+    pub async fn restart_host(&mut self) {
+        if let Some(account) = &self.account {
+            account.hear_nobody().await;
+        }
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop_with_the_house().await;
+        }
+        if let Some(account) = self.account.take() {
+            account.stop().await;
+        }
+        for room in &self.given.rooms {
+            self.server.expect_in(room);
+        }
+        self.begin().await;
+    }
+
+    /// Replaces the plugin by another version, as the host does: the new version starts beside the old one and takes
+    /// over once it runs. Stored data is kept, and so are the grants and settings that the new manifest asks for. If
+    /// the new version does not start, the old one keeps running, and the error says why.
+    pub async fn replace(&mut self, player: Player) -> Result<(), String> {
+        let given = self.given.clone().passed_on(player.manifest());
+        let Some(old) = &self.plugin else {
+            (self.player, self.given) = (player, given);
+            return Ok(());
+        };
+        let (new, replacement) = Supervised::start_beside(
+            old,
+            self.admitted(&player, &given),
+            Arc::clone(&player.compiled),
+            Arc::clone(&player.engine),
+            Vec::new(),
+        );
+        // The wait ends because the plugin has a limit for `initialize`.
+        let mut state = new.state();
+        let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
+        match settled {
+            Ok(State::Running) => {
+                if let Some(old) = self.plugin.replace(new) {
+                    replacement.take_over(old).await;
+                }
+                (self.player, self.given) = (player, given);
+                Ok(())
+            }
+            other => {
+                new.stop().await;
+                Err(match other {
+                    Ok(State::Refused(why) | State::Quarantined(why)) => why,
+                    Ok(_) | Err(_) => "it ended".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Applies changed grants and settings to a running plugin: at once, or by a restart, as the host does.
+    pub async fn apply(&mut self) {
+        let Some(plugin) = &self.plugin else { return };
+        plugin.grant(&self.given.grants());
+        if plugin.admitted().settings.0 == self.given.own {
+            return;
+        }
+        if plugin.hears_of_settings() {
+            plugin.settings_changed(self.given.own.clone());
+        } else {
+            self.restart().await;
+        }
+    }
+
+    /// Performs a step. Messages are remembered, so that a reply can quote the message it answers.
+    pub async fn act(&mut self, act: &Act, shown: &mut Shown) -> Result<(), String> {
+        let possible = |result: Result<(), Impossible>| result.map_err(|error| error.to_string());
+        match act {
+            Act::Clock(_) => {}
+            Act::Host { key, value } => self.given.host(key, value.clone())?,
+            Act::Room { room, hides_addresses, occupants } => {
+                if *hides_addresses {
+                    self.server.hide_addresses(room);
+                }
+                self.open_room(room).await?;
+                for (occupant, rank) in occupants {
+                    let user = names::behind(occupant);
+                    possible(self.server.enter_room(occupant, &user))?;
+                    if let Some(rank) = rank {
+                        possible(self.server.rank_in_room(occupant, &user, *rank))?;
+                    }
+                }
+            }
+            Act::NoArchive => self.server.archive_nothing(),
+            Act::Contact { jid, name } => self.server.befriend(jid, name.as_deref()),
+            Act::Set { key, value } => {
+                self.given.set(key, value.clone())?;
+                self.apply().await;
+            }
+            Act::Deny(permission) => {
+                self.given.deny(*permission)?;
+                self.apply().await;
+            }
+            Act::Grant { permission, scope } => {
+                self.given.grant(*permission, scope.clone())?;
+                self.apply().await;
+            }
+            Act::Start => self.begin().await,
+            Act::Restart => self.restart().await,
+            Act::RestartHost => self.restart_host().await,
+            Act::PutsOut { by, bans, reason } => possible(self.server.put_us_out(by, *bans, reason.as_deref()))?,
+            Act::Destroyed { room, reason } => possible(self.server.destroy_room(room, reason.as_deref()))?,
+            Act::Bounces { who, begins, condition } => possible(self.server.bounce(who, begins, condition))?,
+            Act::Answers { who, xml } => possible(self.server.answer_for(who, xml))?,
+            Act::Say(said) => {
+                for id in self.server.say(said).map_err(|error| error.to_string())? {
+                    shown.heard(id, &said.body);
+                }
+            }
+            Act::Enters(occupant) => possible(self.server.enter_room(occupant, &names::behind(occupant)))?,
+            Act::Leaves(occupant) => possible(self.server.leave_room(occupant))?,
+            Act::Ranks { who, rank } => possible(self.server.rank_in_room(who, &names::behind(who), *rank))?,
+            Act::Renames { who, nick } => possible(self.server.rename_in_room(who, nick))?,
+            Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
+            Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),
+            Act::AsksToSee(who) => self.server.ask_to_see(&who.to_bare()),
+            Act::After(time) => tokio::time::sleep(*time).await,
+            Act::Cut => possible(self.server.cut())?,
+            Act::Back => possible(self.server.resume())?,
+            Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
+        }
+        Ok(())
+    }
+
+    /// Adds a room that the account is in from now on.
+    async fn open_room(&mut self, room: &BareJid) -> Result<(), String> {
+        self.server.expect_in(room);
+        self.given.room(room.clone())?;
+        let Some(account) = &self.account else { return Ok(()) };
+        let key = "auto_join_rooms";
+        let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
+        let change = ChangeSettings { values, wins: Wins::Always };
+        account.shared().ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| error.to_string())?;
+        if self.server.is_cut() {
+            return Ok(());
+        }
+        // The account must be in the room to receive what people say there next.
+        let (by, jid) = (InstanceId::next(), room.clone());
+        let enter = OpenRoom { by, jid, options: parlor_session::RoomOptions::default() };
+        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, &Granted::HOST, enter)).await;
+        Ok(())
+    }
+
+    /// Returns whether the plugin is busy and is not waiting for a call to the host.
+    pub fn is_at_work(&self) -> bool {
+        self.plugin.as_ref().and_then(Supervised::instance).is_some_and(|instance| instance.is_at_work())
+    }
+
+    /// Returns the plugin's state.
+    pub fn state(&self) -> Option<State> {
+        self.plugin.as_ref().map(|plugin| plugin.state().borrow().clone())
+    }
+
+    /// Stops the plugin and the account.
+    pub async fn close(mut self) {
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop().await;
+        }
+        if let Some(account) = self.account.take() {
+            account.stop().await;
+        }
+    }
+}
+
+/// Returns link settings that connect nowhere, since the server is in the process.
+fn link() -> LinkSettings {
+    LinkSettings {
+        jid: names::own().into(),
+        way: Way::Password,
+        password: PasswordSource::Environment(String::new()),
+        server: None,
+        tls: None,
+        ca_file: None,
+        allow_plain: false,
+        channel_binding: ChannelBinding::Auto,
+        transport: TransportChoice::Tcp,
+        websocket: None,
+        keep_unsent: Duration::from_hours(1),
+        bosh: None,
+        prebind: None,
+        ping_interval: Duration::from_mins(3),
+    }
+}
+
+/// Returns the plugin's usual limits. With a paused clock, limits that are measured on the machine's clock are wide,
+/// since test time says nothing about it.
+fn limits(clock: Clock) -> Limits {
+    const LONG: Duration = Duration::from_hours(24);
+    if matches!(clock, Clock::Runtime { .. }) {
+        Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
+    } else {
+        Limits::default()
+    }
+}

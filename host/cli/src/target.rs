@@ -1,0 +1,190 @@
+//! The place of a host: the flags that every owner's command takes, and the files that they lead to.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use parlor::control::client::{self, Client};
+use parlor::control::views::{Status, absolute};
+use parlor::host::LOCK;
+use parlor_base::atomic::folder_of;
+use parlor_base::escape::EscapedPath as _;
+use parlor_config::{Config, Overrides};
+use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::policy::file::PATIENCE;
+use ratatui::crossterm::terminal::is_raw_mode_enabled;
+
+use super::show::error_lines;
+
+/// The flags that select a host.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The configuration file.
+    #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
+    pub config: PathBuf,
+    /// The host's data folder, instead of the configuration's `data`.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// The policy file, instead of the configuration's `plugins`. As long as it exists, the data folder keeps
+    /// everything that it names, whatever changes in another policy.
+    #[arg(long)]
+    pub plugins: Option<PathBuf>,
+}
+
+impl Target {
+    /// Returns the values that override the configuration.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() }
+    }
+
+    /// Loads the configuration as a host started here would.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        self.is_named_policy_there()?;
+        self.load_as_it_is()
+    }
+
+    fn load_as_it_is(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config, &self.overrides())?)
+    }
+
+    /// Loads the configuration for a command that only reads.
+    pub(super) fn load_to_look(&self) -> anyhow::Result<Config> {
+        self.is_named_policy_there()?;
+        self.load_of_host()
+    }
+
+    /// Loads the configuration for a command that removes or disables something.
+    pub(super) fn load_to_stop(&self) -> anyhow::Result<Config> {
+        let config = self.load_of_host()?;
+        is_own_host(&config)?;
+        Ok(config)
+    }
+
+    /// Loads the configuration, or falls back to the running host if the file is broken: the host keeps running, and
+    /// these commands only need its place. The host itself reports the policy that it uses.
+    fn load_of_host(&self) -> anyhow::Result<Config> {
+        let error = match Config::load(&self.config, &self.overrides()) {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        };
+        let Ok(mut config) = Config::places_alone(&self.config, &self.overrides()) else { return Err(error.into()) };
+        let Ok(Some(host)) = host(&config) else { return Err(error.into()) };
+        if self.plugins.is_none() {
+            let status: Status = host.get("/v1/status")?;
+            config.plugins = status.policy;
+        }
+        say(&format!("parlor: {error}; the host that runs goes on as it was"));
+        Ok(config)
+    }
+
+    /// Refuses a policy that was named explicitly and does not exist. The default one may be missing: then there are no
+    /// plugins.
+    pub(super) fn is_named_policy_there(&self) -> anyhow::Result<()> {
+        match self.plugins.as_deref().filter(|path| !path.exists()) {
+            Some(path) => {
+                bail!("there is no policy {}: correct --plugins, or write an empty file there", path.escaped())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Loads the configuration for a command that writes.
+    pub(super) fn load_to_write(&self) -> anyhow::Result<Config> {
+        let config = self.load_as_it_is()?;
+        is_own_host(&config)?;
+        Ok(config)
+    }
+}
+
+/// Refuses to let root write files for a host of another user. Files that root creates belong to root, and the host
+/// could no longer read them, so not even a revocation would take effect.
+pub(super) fn is_own_host(config: &Config) -> anyhow::Result<()> {
+    // The owner of the lock is the host's user; before its first start, the owner of the folders.
+    is_own(&[&config.data.join(LOCK), &config.data, folder_of(&config.plugins)])
+}
+
+/// Checks the owner of the first of these paths that exists.
+pub(super) fn is_own(places: &[&Path]) -> anyhow::Result<()> {
+    let user_of = |path: &Path| path.metadata().ok().map(|found| found.uid());
+    let Some((place, owner)) = places.iter().find_map(|place| Some((place, user_of(place)?))) else { return Ok(()) };
+    // Only root could leave files there that the owner cannot read.
+    if user_of(Path::new("/proc/self")) != Some(0) || owner == 0 {
+        return Ok(());
+    }
+    let user = name_of(owner);
+    bail!(
+        "{} belongs to {user}, and what root writes there {user} could not read: run `sudo -u '{user}' parlor …`",
+        place.escaped()
+    )
+}
+
+/// Returns the name of a user on this machine, as `sudo -u` takes it.
+fn name_of(user: u32) -> String {
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = known.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = fields
+        .filter(|fields| fields.get(2).is_some_and(|id| id.parse() == Ok(user)))
+        .find_map(|fields| fields.first().map(|name| (*name).to_owned()));
+    name.unwrap_or_else(|| format!("#{user}"))
+}
+
+/// Refuses to start a new policy while the running host still uses the old one, whose file is gone: the host would
+/// remove all plugins that are not in the new one.
+pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
+    let policy = &config.plugins;
+    if std::fs::read_to_string(policy).is_ok_and(|text| !text.trim().is_empty()) {
+        return Ok(());
+    }
+    let Some(host) = host(config)? else { return Ok(()) };
+    let status: Status = host.get("/v1/status")?;
+    if !is_its_policy(&status, config) || status.plugins.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<_> = status.plugins.into_iter().map(|plugin| plugin.id).collect();
+    ids.dedup();
+    bail!(
+        "{} is gone or empty, but the host still runs {} by what it said: put it back; or, if they are not wanted any more, write an empty one and say `parlor reload`",
+        policy.escaped(),
+        ids.join(", ")
+    )
+}
+
+/// Returns whether the host uses the policy of this configuration: it may have been started with another one.
+pub(super) fn is_its_policy(status: &Status, config: &Config) -> bool {
+    // A missing file has no canonical path.
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
+    real(&status.policy) == real(&config.plugins)
+}
+
+/// Finds the host that runs in this place.
+pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
+    Ok(client::find(&config.data, || say_that_it_waits(&config.data))?)
+}
+
+fn say_that_it_waits(data: &Path) {
+    say(&format!(
+        "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
+         plugins, or stopping",
+        data.escaped()
+    ));
+}
+
+/// Opens the plugin administration, for a command that changes something.
+pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
+    PluginAdmin::new(config).saying(|policy| {
+        let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
+        say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
+    })
+}
+
+/// Prints a message for the user on standard error, beside the output.
+pub(super) fn say(sentence: &str) {
+    // It would appear in the middle of `parlor top`.
+    if is_raw_mode_enabled().unwrap_or(false) {
+        return;
+    }
+    // The command continues even if nobody reads the message.
+    let _ = writeln!(io::stderr(), "{}", error_lines(sentence));
+}

@@ -1,0 +1,160 @@
+//! Plugin administration for the owner: a plan, the owner's consent, and a commit.
+//!
+//! It only works on files; the caller notifies a running host. It checks each decision as a host would check it, finds
+//! all errors before it writes anything, and writes `plugins.toml` last. A process that is killed leaves the old or the
+//! new state.
+
+mod carried;
+mod commands;
+mod data;
+mod difference;
+mod error;
+mod granting;
+mod install;
+mod offer;
+mod settings;
+mod version;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parlor_base::id::PluginId;
+use parlor_base::log_level::LogLevel;
+use parlor_base::nearest::nearest;
+use parlor_config::{AccountName, Config};
+use semver::Version;
+
+use crate::admission::admit;
+use crate::approved;
+use crate::component::Examined;
+use crate::components::Components;
+use crate::manifest::Manifest;
+use crate::policy::edit::Change;
+use crate::policy::file::PolicyFile;
+use crate::policy::{Entry, Policy};
+use crate::secret::Secrets;
+
+pub use carried::Carried;
+pub use difference::Difference;
+pub use error::AdminError;
+pub use granting::{GrantRequest, Revoked};
+pub use install::Installation;
+pub use offer::{Expected, Offer};
+pub use version::{Older, Plan, Replacement};
+
+/// The administration of the plugins of one configuration.
+#[derive(Debug)]
+pub struct PluginAdmin<'c> {
+    config: &'c Config,
+    components: Components,
+    secrets: Secrets,
+    /// Called with the policy's path when another command that changes it has to finish first.
+    waits: fn(&Path),
+}
+
+impl<'c> PluginAdmin<'c> {
+    /// Returns the administration for this configuration.
+    pub fn new(config: &'c Config) -> Self {
+        let (components, secrets) = (Components::new(&config.data), Secrets::new(&config.data));
+        Self { config, components, secrets, waits: |_| {} }
+    }
+
+    /// Returns the same with a callback for when it has to wait for another command.
+    #[must_use]
+    pub fn saying(self, waits: fn(&Path)) -> Self {
+        Self { waits, ..self }
+    }
+
+    /// Opens the policy for a change.
+    fn open(&self) -> Result<PolicyFile, AdminError> {
+        let policy = &self.config.plugins;
+        Ok(PolicyFile::open(policy, || (self.waits)(policy))?)
+    }
+
+    /// Returns the component store.
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// Reads the present policy.
+    pub fn policy(&self) -> Result<Policy, AdminError> {
+        Ok(Policy::load(&self.config.plugins)?)
+    }
+
+    /// Returns the entry of a plugin.
+    pub fn entry(&self, id: &PluginId) -> Result<Entry, AdminError> {
+        self.known(&self.policy()?, id).cloned()
+    }
+
+    /// Examines the file of an installed plugin.
+    pub fn look(&self, id: &PluginId, entry: &Entry) -> Result<Examined, AdminError> {
+        Ok(approved::look(id, entry, &self.components)?)
+    }
+
+    /// Returns the version of an installed plugin, from its file or else from the policy.
+    pub fn version(&self, id: &PluginId, entry: &Entry) -> Option<Version> {
+        approved::version(id, entry, &self.components).or_else(|| entry.version.clone())
+    }
+
+    /// Checks that these accounts are configured.
+    pub fn has_accounts(&self, names: &[AccountName]) -> Result<(), AdminError> {
+        let Some(account) = names.iter().find(|name| !self.config.accounts.contains_key(*name)) else { return Ok(()) };
+        let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+        Err(AdminError::UnknownAccount { account: account.clone(), config: self.config.path.clone(), known })
+    }
+
+    /// Checks that a plugin of the policy may run, and returns its manifest.
+    pub fn fit(&self, id: &PluginId, entry: &Entry) -> Result<Arc<Manifest>, AdminError> {
+        let examined = self.look(id, entry)?;
+        self.may_run(id, entry, &examined)?;
+        Ok(examined.manifest)
+    }
+
+    fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), AdminError> {
+        self.has_accounts(entry.accounts.as_deref().unwrap_or_default())?;
+        let settings = &self.config.settings;
+        // A disabled plugin is checked as if it were enabled.
+        let entry = Entry { enabled: true, ..entry.clone() };
+        admit(id, &entry, examined, &settings.whitelisted_plugins, &settings.blacklisted_plugins)?;
+        Ok(())
+    }
+
+    /// Removes a plugin.
+    pub fn remove(&self, id: &PluginId) -> Result<(), AdminError> {
+        let mut file = self.open()?;
+        self.known(file.policy(), id)?;
+        file.change(id, &[Change::Remove])?;
+        self.prune(&file, id);
+        Ok(())
+    }
+
+    /// Enables or disables a plugin. Returns whether that is a change.
+    pub fn enable(&self, id: &PluginId, enabled: bool) -> Result<bool, AdminError> {
+        let mut file = self.open()?;
+        if self.known(file.policy(), id)?.enabled == enabled {
+            return Ok(false);
+        }
+        file.change(id, &[Change::Set(vec!["enabled".to_owned()], enabled.into())])?;
+        Ok(true)
+    }
+
+    /// Sets the minimum level of a plugin's log lines; `None` = the same as for everything else. Returns whether that
+    /// is a change.
+    pub fn log_from(&self, id: &PluginId, level: Option<LogLevel>) -> Result<bool, AdminError> {
+        let mut file = self.open()?;
+        if self.known(file.policy(), id)?.log == level {
+            return Ok(false);
+        }
+        let key = vec!["log".to_owned()];
+        file.change(id, &[level.map_or(Change::Unset(key.clone()), |level| Change::Set(key, level.as_str().into()))])?;
+        Ok(true)
+    }
+
+    fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, AdminError> {
+        policy.plugins.get(id).ok_or_else(|| AdminError::Unknown {
+            id: id.clone(),
+            policy: self.config.plugins.clone(),
+            near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The owner's settings when another version replaces the present one. Those that fit are kept. The others are put
+//! aside, and come back with the version that they were set for.
+
+use parlor_base::id::PluginId;
+
+use super::settings::written;
+use super::{AdminError, Offer, PluginAdmin};
+use crate::admission::setting_fits;
+use crate::policy::edit::Change;
+use crate::policy::{Entry, SettingValues};
+
+/// The settings that change with the version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// The settings for which the other version has no place.
+    pub aside: SettingValues,
+    /// The settings that were put aside when that version was replaced, and apply again.
+    pub back: SettingValues,
+}
+
+impl Carried {
+    /// Returns the names of both.
+    pub fn names(&self) -> [Vec<&str>; 2] {
+        [&self.aside, &self.back].map(|values| values.0.keys().map(String::as_str).collect())
+    }
+
+    /// Returns the settings after the change.
+    pub(super) fn settings(&self, present: &SettingValues) -> SettingValues {
+        let staying = present.0.iter().filter(|(name, _)| !self.aside.0.contains_key(*name));
+        SettingValues(staying.chain(&self.back.0).map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// Returns the changes to write.
+    pub(super) fn changes(&self) -> Result<Vec<Change>, AdminError> {
+        let aside = self.aside.0.keys().map(|name| written(name, None));
+        let back = self.back.0.iter().map(|(name, value)| written(name, Some(value)));
+        aside.chain(back).collect()
+    }
+}
+
+impl PluginAdmin<'_> {
+    /// Returns what would change in the owner's settings with an offer.
+    pub(super) fn carried(&self, id: &PluginId, entry: &Entry, offer: &Offer) -> Carried {
+        let manifest = offer.manifest();
+        let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
+        let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());
+        aside.0.retain(|name, value| !fits(name, value));
+        // If the versions cannot be read, the update fails anyway before anything is written.
+        let versions = self.components().versions(id).unwrap_or_default();
+        if let Some(kept) = versions.into_iter().find(|kept| kept.digest == offer.examined.digest) {
+            back = kept.settings;
+            // Values that the owner has set meanwhile take precedence.
+            let is_set = |name: &String| entry.settings.0.contains_key(name) && !aside.0.contains_key(name);
+            back.0.retain(|name, value| !is_set(name) && fits(name, value));
+        }
+        Carried { aside, back }
+    }
+}

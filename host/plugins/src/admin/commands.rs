@@ -1,0 +1,47 @@
+//! The owner's names for a plugin's commands.
+
+use parlor_base::id::PluginId;
+use parlor_config::AccountName;
+use parlor_session::command_names::CommandName;
+
+use super::{AdminError, PluginAdmin};
+use crate::policy::Entry;
+use crate::policy::edit::Change;
+
+impl PluginAdmin<'_> {
+    /// Names a plugin's command; `None` restores its own name. Returns whether that is a change.
+    pub fn name_command(
+        &self,
+        id: &PluginId,
+        command: &CommandName,
+        name: Option<&CommandName>,
+    ) -> Result<bool, AdminError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?;
+        if entry.commands.get(command.as_str()) == name {
+            return Ok(false);
+        }
+        if let Some(name) = name {
+            let meets = |(other, one): (&PluginId, &Entry)| {
+                let (taken, _) = one.commands.iter().find(|(_, taken)| *taken == name)?;
+                (other != id && share_an_account(entry, one)).then(|| (other.clone(), taken.clone()))
+            };
+            if let Some((other, taken)) = file.policy().plugins.iter().find_map(meets) {
+                return Err(AdminError::NameTaken { name: name.clone(), other, command: taken });
+            }
+        }
+        let key = vec!["commands".to_owned(), command.to_string()];
+        let change = name.map_or(Change::Unset(key.clone()), |name| Change::Set(key, name.as_str().into()));
+        file.change(id, &[change])?;
+        Ok(true)
+    }
+}
+
+/// Returns whether two plugins run on a common account, so that the same users can call both.
+fn share_an_account(one: &Entry, other: &Entry) -> bool {
+    let has = |accounts: &[AccountName], name: &AccountName| accounts.contains(name);
+    match (&one.accounts, &other.accounts) {
+        (Some(one), Some(other)) => one.iter().any(|name| has(other, name)),
+        _ => true,
+    }
+}

@@ -1,0 +1,183 @@
+//! Grants: giving and revoking them, and which of them apply to a new version.
+
+use std::collections::BTreeSet;
+
+use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::{self, GrantError, Grants, Scope};
+
+use super::{AdminError, Older, PluginAdmin};
+use crate::manifest::Manifest;
+use crate::policy::edit::Change;
+
+/// A permission and its scope; without a scope, the one that the plugin requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRequest {
+    /// The permission.
+    pub permission: Permission,
+    /// The entries of the scope.
+    pub scope: Option<Vec<String>>,
+}
+
+/// The consequences of revoking grants.
+#[derive(Debug)]
+pub struct Revoked {
+    /// The permissions that the plugin requires and no longer has.
+    pub needed: Vec<Permission>,
+    /// The remaining scope of permissions that were revoked in part.
+    pub left: Vec<(Permission, Scope)>,
+}
+
+impl std::str::FromStr for GrantRequest {
+    type Err = String;
+
+    /// Parses `messages.send`, or `messages.send=juliet@example.org,@example.net`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, scope): (_, Option<Vec<_>>) = match text.split_once('=') {
+            None => (text, None),
+            Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
+        };
+        let permission = permissions::permission(name.trim()).map_err(|error| error.to_string())?;
+        // An invalid scope is refused here, whatever the plugin requests.
+        if let Some(entries) = &scope {
+            Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { permission, scope })
+    }
+}
+
+impl PluginAdmin<'_> {
+    /// Resolves requests: each permission with the scope to be granted, which is the one that the plugin requests if none
+    /// is named.
+    pub fn comes_to(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<Vec<(Permission, Scope)>, AdminError> {
+        let entry = self.entry(id)?;
+        let manifest = self.look(id, &entry)?.manifest;
+        let (more, _) = granting(id, &manifest, &Grants::default(), requests)?;
+        Ok(more.iter().map(|(permission, scope)| (permission, scope.clone())).collect())
+    }
+    /// Grants permissions in addition to the present grants.
+    pub fn grant(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<(), AdminError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let examined = self.look(id, &entry)?;
+        let (_, changes) = granting(id, &examined.manifest, &entry.grants, requests)?;
+        file.change(id, &changes)?;
+        Ok(())
+    }
+
+    /// Revokes grants, entirely or in part.
+    pub fn revoke(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<Revoked, AdminError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let (grants, changes) = taking_back(id, &entry.grants, requests)?;
+        file.change(id, &changes)?;
+        let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);
+        let asked = |permission| manifest.as_ref().and_then(|manifest| manifest.permissions.get(&permission));
+        let (mut needed, mut left) = (Vec::new(), Vec::new());
+        for permission in requests.iter().map(|request| request.permission).collect::<BTreeSet<_>>() {
+            match grants.get(permission) {
+                Some(scope) => left.push((permission, scope.clone())),
+                None if asked(permission).is_some_and(|request| !request.optional) => needed.push(permission),
+                None => {}
+            }
+        }
+        Ok(Revoked { needed, left })
+    }
+}
+
+/// Returns the present grants that stay valid with a new version: those for permissions that the present version
+/// requests too. Otherwise a grant for a permission that one version dropped would apply again, without consent, once a
+/// later one requests it.
+pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, older: Older) -> Grants {
+    let Some(present) = present.filter(|_| older != Older::Had) else { return grants.clone() };
+    let is_asked_anew =
+        |permission| new.permissions.contains_key(&permission) && !present.permissions.contains_key(&permission);
+    let counting = grants.iter().filter(|(permission, _)| !is_asked_anew(*permission));
+    counting.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
+/// Returns the changes that remove the other grants.
+pub(super) fn taken_back(grants: &Grants, counting: &Grants) -> Vec<Change> {
+    let gone = counting.covers(grants);
+    gone.iter().map(|gone| Change::Unset(vec!["grants".to_owned(), gone.permission.to_string()])).collect()
+}
+
+/// Adds to the grants, and returns the changes that write them.
+pub(super) fn granting(
+    id: &PluginId,
+    manifest: &Manifest,
+    present: &Grants,
+    requests: &[GrantRequest],
+) -> Result<(Grants, Vec<Change>), AdminError> {
+    let mut grants = present.clone();
+    let mut touched = BTreeSet::new();
+    for request in requests {
+        let Some(asked) = manifest.permissions.get(&request.permission) else {
+            return Err(AdminError::NotAsked { id: id.clone(), permission: request.permission });
+        };
+        let more = request.scope.clone().unwrap_or_else(|| asked.entries(request.permission));
+        grants.grant_more(request.permission, &more).map_err(|error| decision(&error))?;
+        touched.insert(request.permission);
+    }
+    let changes = written(&grants, touched);
+    Ok((grants, changes))
+}
+
+/// Removes from the grants, and returns the changes that write them.
+pub(super) fn taking_back(
+    id: &PluginId,
+    present: &Grants,
+    requests: &[GrantRequest],
+) -> Result<(Grants, Vec<Change>), AdminError> {
+    let mut grants = present.clone();
+    let mut touched = BTreeSet::new();
+    for request in requests {
+        let permission = request.permission;
+        let missing = |what: String| AdminError::NotGranted { id: id.clone(), what };
+        let Some(scope) = grants.get(permission) else { return Err(missing(permission.to_string())) };
+        let mut left = scope.entries();
+        match &request.scope {
+            None => left.clear(),
+            Some(entries) => {
+                // An address has several spellings.
+                let bad = |reason| decision(&GrantError::BadScope { permission, reason });
+                let gone = Scope::parse(permission.scope_kind(), entries).map_err(bad)?;
+                for entry in gone.entries() {
+                    let Some(at) = left.iter().position(|one| *one == entry) else {
+                        let one = Scope::parse(permission.scope_kind(), std::slice::from_ref(&entry)).map_err(bad)?;
+                        return Err(match scope.covering(&one) {
+                            Some(by) => AdminError::Covered { id: id.clone(), permission, entry, by },
+                            None => missing(format!("{permission} for {entry}")),
+                        });
+                    };
+                    left.remove(at);
+                }
+            }
+        }
+        if left.is_empty() {
+            grants.revoke(permission);
+        } else {
+            grants.grant(permission, &left).map_err(|error| decision(&error))?;
+        }
+        touched.insert(permission);
+    }
+    let changes = written(&grants, touched);
+    Ok((grants, changes))
+}
+
+/// Returns the changes that write these permissions as they are granted now.
+fn written(grants: &Grants, touched: BTreeSet<Permission>) -> Vec<Change> {
+    let mut table = grants.to_table();
+    let changes = touched.into_iter().map(|permission| {
+        let keys = vec!["grants".to_owned(), permission.to_string()];
+        match table.remove(permission.as_str()) {
+            Some(value) => Change::Set(keys, value),
+            None => Change::Unset(keys),
+        }
+    });
+    changes.collect()
+}
+
+fn decision(error: &GrantError) -> AdminError {
+    AdminError::Decision(error.to_string())
+}

@@ -1,0 +1,195 @@
+//! Replacing the version of a plugin: a plan, which the owner agrees to or not, and its commit.
+
+use parlor_base::id::PluginId;
+use parlor_session::permissions::Grants;
+use semver::Version;
+
+use super::granting::{counting, granting, taken_back};
+use super::install::is_honest;
+use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin};
+use crate::approved::Unfit;
+use crate::component::Examined;
+use crate::policy::Entry;
+use crate::policy::edit::Change;
+
+/// The changes that an offer makes to an installed plugin.
+#[derive(Debug)]
+pub enum Plan<'o> {
+    /// Nothing: its bytes are installed.
+    Nothing,
+    /// Its bytes are those that were installed, and have been lost since.
+    Restore,
+    /// It is another version, or another build.
+    Replace(Box<Replacement<'o>>),
+}
+
+/// An offer that can replace the installed version, and the consequences.
+#[derive(Debug)]
+pub struct Replacement<'o> {
+    id: PluginId,
+    offer: &'o Offer,
+    older: Older,
+    /// The present entry.
+    entry: Entry,
+    /// The present file, if it can be read.
+    present: Option<Examined>,
+    /// The difference between the requests of both versions. If those of the present one are unknown, all are new.
+    pub difference: Difference,
+    /// The present grants that stay valid.
+    pub counting: Grants,
+    /// The settings that do not simply stay.
+    pub carried: Carried,
+}
+
+impl Replacement<'_> {
+    /// Returns the present version, from its file or else from the policy.
+    pub fn version(&self) -> Option<&Version> {
+        self.present.as_ref().map(|present| &present.manifest.version).or(self.entry.version.as_ref())
+    }
+}
+
+/// The treatment of an offer that is older than the installed version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Older {
+    /// It is refused: it may be offered because of a known fault in it.
+    Refused,
+    /// It is accepted, since the owner asked for it.
+    Wanted,
+    /// It is a rollback: the owner had it before, and keeps the grants.
+    Had,
+}
+
+impl PluginAdmin<'_> {
+    /// Plans what to do about the plugin of this entry with an offer, before the owner is asked anything.
+    pub fn plan<'o>(
+        &self,
+        id: &PluginId,
+        entry: &Entry,
+        offer: &'o Offer,
+        older: Older,
+    ) -> Result<Plan<'o>, AdminError> {
+        let present = match self.look(id, entry) {
+            Ok(present) => Some(present),
+            // An unreadable component is still there: do not report it as lost.
+            Err(unfit @ AdminError::Unfit(Unfit::KeptVersion { .. })) => return Err(unfit),
+            Err(_) => None,
+        };
+        if offer.examined.digest == entry.digest {
+            return Ok(if present.is_some() { Plan::Nothing } else { Plan::Restore });
+        }
+        Ok(Plan::Replace(Box::new(self.replacement(id, entry.clone(), present, offer, older)?)))
+    }
+
+    fn replacement<'o>(
+        &self,
+        id: &PluginId,
+        entry: Entry,
+        present: Option<Examined>,
+        offer: &'o Offer,
+        older: Older,
+    ) -> Result<Replacement<'o>, AdminError> {
+        is_honest(id, &offer.examined)?;
+        fits(id, &entry, present.as_ref(), offer, older)?;
+        let (old, new) = (present.as_ref().map(|present| &*present.manifest), offer.manifest());
+        let difference = match old {
+            Some(old) => Difference::between(old, new),
+            None => Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() },
+        };
+        let counting = counting(&entry.grants, old, new, older);
+        let carried = self.carried(id, &entry, offer);
+        Ok(Replacement { id: id.clone(), offer, older, entry, present, difference, counting, carried })
+    }
+
+    /// Replaces the version as planned. `more` is what the owner grants in addition to the present grants. Returns the
+    /// settings that do not simply stay.
+    pub fn replace(&self, plan: &Replacement<'_>, more: &[GrantRequest]) -> Result<Carried, AdminError> {
+        let mut file = self.open()?;
+        // Another command may have changed the entry while the owner was asked, so the plan is made anew.
+        let entry = self.known(file.policy(), &plan.id)?.clone();
+        let present = self.look(&plan.id, &entry).ok();
+        let plan = self.replacement(&plan.id, entry, present, plan.offer, plan.older)?;
+        let Replacement { id, offer, entry, present, counting, carried, .. } = plan;
+        let (grants, granted) = granting(&id, offer.manifest(), &counting, more)?;
+        let settings = carried.settings(&entry.settings);
+        let new = Entry { digest: offer.examined.digest, version: None, grants, settings, ..entry.clone() };
+        self.may_run(&id, &new, &offer.examined)?;
+        let mut changes = from_file(offer);
+        changes.extend(taken_back(&entry.grants, &counting));
+        changes.extend(granted);
+        changes.extend(carried.changes()?);
+        if let Some(present) = &present {
+            self.keep_present(&id, &entry, present)?;
+        }
+        self.keep(&id, offer, Some(&entry.digest))?;
+        let put = self.components.put_aside(&id, &entry.digest, carried.aside.clone());
+        put.map_err(|cause| self.unwritten(cause))?;
+        file.change(&id, &changes)?;
+        self.prune(&file, &id);
+        Ok(carried)
+    }
+
+    /// Stores the installed bytes again after they were lost. The decisions about the plugin stay in force.
+    pub fn restore(&self, id: &PluginId, offer: &Offer) -> Result<(), AdminError> {
+        // The lock is held until the bytes are written, so that the plugin is not removed meanwhile.
+        let file = self.open()?;
+        let present = self.known(file.policy(), id)?.digest;
+        self.keep(id, offer, Some(&present))
+    }
+}
+
+/// Returns the changes of an entry that follow from the file of another version.
+fn from_file(offer: &Offer) -> Vec<Change> {
+    let set = |key: &str, value: String| Change::Set(vec![key.to_owned()], value.into());
+    vec![
+        set("source", offer.source.clone()),
+        set("digest", offer.examined.digest.to_string()),
+        set("version", offer.manifest().version.to_string()),
+        match &offer.signer {
+            Some(signer) => set("signer", signer.to_string()),
+            None => Change::Unset(vec!["signer".to_owned()]),
+        },
+    ]
+}
+
+/// Checks that an offer can replace the installed version.
+fn fits(
+    id: &PluginId,
+    entry: &Entry,
+    present: Option<&Examined>,
+    offer: &Offer,
+    older: Older,
+) -> Result<(), AdminError> {
+    let new = offer.manifest();
+    if let Some(old) = present.map(|present| &present.manifest)
+        && old.name != new.name
+    {
+        return Err(AdminError::OtherPlugin { id: id.clone(), old: old.name.clone(), new: new.name.clone() });
+    }
+    if let (Some(was), Older::Refused) = (&entry.signer, older) {
+        match &offer.signer {
+            None => return Err(AdminError::NotSignedAgain { id: id.clone(), was: was.clone() }),
+            // Each key is only trusted for the plugins that it signed before.
+            Some(now) if now != was => {
+                return Err(AdminError::OtherSigner { id: id.clone(), was: was.clone(), now: now.clone() });
+            }
+            Some(_) => {}
+        }
+    }
+    match present.map(|present| &present.manifest.version).or(entry.version.as_ref()) {
+        Some(present) if older == Older::Refused && new.version < *present => {
+            let (present, offered) = (present.clone(), new.version.clone());
+            Err(AdminError::Older { id: id.clone(), present, offered })
+        }
+        // Developers rebuild local files without a new version, but a published version must not change its
+        // content.
+        Some(present)
+            if older == Older::Refused
+                && new.version == *present
+                && offer.examined.digest != entry.digest
+                && offer.source.contains("://") =>
+        {
+            Err(AdminError::SameVersion { id: id.clone(), version: present.clone(), from: offer.source.clone() })
+        }
+        _ => Ok(()),
+    }
+}

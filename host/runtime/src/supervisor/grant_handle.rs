@@ -1,0 +1,58 @@
+//! Changes to the grants of a plugin that runs, or is about to.
+
+use std::sync::Arc;
+
+use parlor_session::permissions::Grants;
+
+use super::{Shared, Supervised};
+use crate::instance::Instance;
+
+/// A handle for changing the grants of a plugin on an account, independent of its [`Supervised`].
+pub struct GrantHandle(Arc<Shared>);
+
+impl GrantHandle {
+    fn grant(&self, grants: &Grants) {
+        let grants = Arc::new(grants.clone());
+        self.0.grants.store(Arc::clone(&grants));
+        let instance = self.0.instance.borrow().clone();
+        if let Some(instance) = instance {
+            instance.mailbox.grant(grants);
+        }
+    }
+
+    /// Restricts its present grants to those that `grants` covers too.
+    pub fn hold_to(&self, grants: &Grants) {
+        let held = self.0.grants.load().within(grants);
+        self.grant(&held);
+    }
+}
+
+impl Supervised {
+    /// Replaces its grants, from its next event and call on.
+    pub fn grant(&self, grants: &Grants) {
+        self.grant_handle().grant(grants);
+    }
+
+    /// Returns the grants in force.
+    pub fn grants(&self) -> Grants {
+        Grants::clone(&self.shared.grants.load())
+    }
+
+    /// Returns a handle for changing its grants.
+    pub fn grant_handle(&self) -> GrantHandle {
+        GrantHandle(Arc::clone(&self.shared))
+    }
+}
+
+impl Shared {
+    /// Gives the latest grants to a starting instance, and repeats that if they change meanwhile.
+    pub(super) fn hand_over_grants(&self, instance: &Instance) {
+        loop {
+            let grants = self.grants.load_full();
+            instance.mailbox.grant(Arc::clone(&grants));
+            if Arc::ptr_eq(&grants, &self.grants.load()) {
+                return;
+            }
+        }
+    }
+}

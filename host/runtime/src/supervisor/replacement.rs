@@ -1,0 +1,122 @@
+//! Replacing one instance by another: between two events, and with the events that the old one has not handled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_base::id::InstanceId;
+use parlor_plugins::admission::Admitted;
+use tokio::sync::{oneshot, watch};
+
+use super::{Dependency, HANDOVER, Shared, Supervised, lock, progress};
+use crate::engine::{Compiled, Engine};
+use crate::instance::{Backlog, Lasting, ShutdownMode};
+
+/// The state that an instance needs to replace another one.
+pub(super) struct Replacement {
+    /// The other instance, if it runs.
+    pub(super) old: Option<InstanceId>,
+    /// Receives the events that the other one has not handled.
+    pub(super) backlog: oneshot::Receiver<Backlog>,
+    /// The lasting state of the other one, such as the rooms that it opened.
+    pub(super) before: Lasting,
+}
+
+/// A handle that lets a plugin started beside another one replace it.
+pub struct Successor {
+    pub(super) shared: Arc<Shared>,
+    /// Sends the events that the old instance has not handled.
+    pub(super) backlog: oneshot::Sender<Backlog>,
+}
+
+impl Supervised {
+    /// Starts a plugin beside another one on the same account, which it is to replace. It receives no events until
+    /// then. If it fails before, it is not restarted.
+    pub fn start_beside(
+        old: &Self,
+        admitted: Arc<Admitted>,
+        compiled: Arc<Compiled>,
+        engine: Arc<Engine>,
+        after: Vec<Dependency>,
+    ) -> (Self, Successor) {
+        let account = Arc::clone(&old.shared.account);
+        let (sender, backlog) = oneshot::channel();
+        let before = old.shared.lasting.clone();
+        let beside = Replacement { old: old.instance().map(|instance| instance.id), backlog, before };
+        let progress = match (admitted.manifest.catch_up, &old.shared.progress) {
+            (true, known) if known.are_kept() => known.clone(),
+            _ => progress(&admitted, &account),
+        };
+        let new = Self::begin(admitted, compiled, engine, account, after, progress, Some(beside));
+        let replacement = Successor { shared: Arc::clone(&new.shared), backlog: sender };
+        (new, replacement)
+    }
+}
+
+impl Successor {
+    /// Replaces the old plugin by the new one, which runs: between two events, and with all events that the old one has
+    /// not handled. Then the old one ends.
+    pub async fn take_over(self, old: Supervised) {
+        let new = self.shared.instance.borrow().clone();
+        let Some(new) = new else {
+            // The new one just failed. It is restarted like any plugin that fails. The old one ends first: two at once
+            // would answer twice.
+            old.stop().await;
+            self.shared.is_beside.send_replace(false);
+            return;
+        };
+        let account = &self.shared.account;
+        self.shared.progress.succeed().await;
+        self.shared.is_beside.send_replace(false);
+        let before = old.instance().map(|instance| (Arc::clone(&instance.mailbox), instance.limits.stop));
+        let limit = before.as_ref().map_or(Duration::ZERO, |(_, limit)| (*limit).max(HANDOVER));
+        account.swap(before.map(|(mailbox, _)| mailbox), Arc::clone(&new.mailbox)).await;
+        let rest = lock(&old.shared.rest).take();
+        old.part(ShutdownMode::Handover);
+        let left = match rest {
+            // If the old instance does not respond in time, its events are lost.
+            Some(rest) => tokio::time::timeout(limit, rest).await.ok().and_then(Result::ok).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let snapshot = account.snapshot();
+        let is_contact = |jid: &jid::BareJid| snapshot.is_contact(jid);
+        // The new instance has its own subscriptions, so events that it did not subscribe to are dropped.
+        let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
+        let mail = mail.collect();
+        drop(snapshot);
+        // It may have failed just now.
+        let _ = self.backlog.send(mail);
+        old.stop().await;
+    }
+}
+
+/// Waits for the decision about an instance that failed beside another one: true if it replaces the other one all the
+/// same, because the failure came too late to be noticed.
+pub(super) async fn takes_over(
+    mut beside: watch::Receiver<bool>,
+    stopped: &mut watch::Receiver<Option<ShutdownMode>>,
+) -> bool {
+    tokio::select! {
+        biased;
+        _ = stopped.wait_for(Option::is_some) => false,
+        taken = beside.wait_for(|beside| !beside) => taken.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// It may fail after it was seen running, when the other one is already to be replaced.
+    #[tokio::test]
+    async fn one_that_failed_is_over_unless_it_has_the_other_ones_place() {
+        let (beside, (stop, mut stopped)) = (watch::Sender::new(true), watch::channel(None));
+        assert!(takes_over(beside.subscribe(), &mut stopped).now_or_never().is_none());
+        beside.send_replace(false);
+        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(true));
+        beside.send_replace(true);
+        stop.send_replace(Some(ShutdownMode::Now));
+        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(false));
+    }
+}

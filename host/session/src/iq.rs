@@ -1,0 +1,513 @@
+//! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use parlor_base::id::InstanceId;
+use parlor_stanza::card::Card;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
+
+use crate::command::Command;
+use crate::deadlines::{DeadlineKey, Deadlines, Late};
+use crate::effect::{Effect, Sent};
+use crate::features::Features;
+use crate::lifecycle::Link;
+use crate::owners::{OWNER_COMMANDS, command_node};
+use crate::rooms::{BookmarkQuestion, RoomQuestion};
+use crate::roster::ASK_AGAIN;
+use crate::turn::Turn;
+use crate::{Answer, cards, contacts};
+
+/// The largest limit `iqs` that an owner can allow a plugin.
+pub const MOST_IQS: usize = 1_024;
+/// Maximum number of pending requests for plugins: those of eight plugins with that limit.
+pub(super) const MAX_OUTSTANDING: usize = 8 * MOST_IQS;
+/// Time limit for an answer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the roster, since everything after it waits.
+pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The feature of a server that copies messages to all clients of an account.
+const CARBONS: &str = "urn:xmpp:carbons:2";
+/// The node that lists the rooms in which someone is.
+const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
+
+/// The purpose of a pending request, which decides how its answer is handled.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The roster. `versioned`: an empty answer means that the known roster is current. `late`: nobody waits for it any
+    /// longer, but it is accepted when it comes.
+    Roster {
+        versioned: bool,
+        late: bool,
+    },
+    Contact(contacts::Pending),
+    /// Someone's vCard.
+    Card(Jid, cards::Fetch),
+    /// The own vCard, before a change.
+    OwnCard(cards::Change),
+    /// The change of the own vCard to this one.
+    CardSet(cards::Change, Box<Card>),
+    /// `disco#info` of this entity, optionally of a node.
+    Info(Jid, Option<String>),
+    /// The server's services.
+    Items,
+    /// A page of an archive, by the query's id.
+    Archive(String),
+    ArchivePreferences,
+    ArchivePreferencesSet,
+    Carbons,
+    Room(BareJid, RoomQuestion),
+    Bookmarks(BookmarkQuestion),
+    Plugin(Answer<RawStanza>),
+}
+
+#[derive(Debug)]
+struct PendingIq {
+    to: Option<Jid>,
+    waiting: Waiting,
+    deadline: DeadlineKey,
+}
+
+impl Waiting {
+    /// Returns whether a plugin waited for it and no longer does.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Contact(pending) => pending.answer.is_abandoned(),
+            Self::Card(_, fetch) => fetch.is_abandoned(),
+            Self::Plugin(answer) => answer.is_abandoned(),
+            Self::Room(_, iq) => iq.is_abandoned(),
+            Self::Bookmarks(iq) => iq.is_abandoned(),
+            // Calls for archive pages and service discovery wait elsewhere. Changes of the vCard end in their turn,
+            // since the next one waits for them.
+            Self::OwnCard(_)
+            | Self::CardSet(..)
+            | Self::Roster { .. }
+            | Self::Info(..)
+            | Self::Items
+            | Self::Archive(_)
+            | Self::ArchivePreferences
+            | Self::ArchivePreferencesSet
+            | Self::Carbons => false,
+        }
+    }
+}
+
+/// All pending requests.
+#[derive(Debug, Default)]
+pub(super) struct PendingIqs(HashMap<String, PendingIq>);
+
+impl PendingIqs {
+    fn add(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration, deadlines: &mut Deadlines) -> String {
+        let id = random_id();
+        let deadline = deadlines.set(patience, Late::Iq(id.clone()));
+        self.0.insert(id.clone(), PendingIq { to, waiting, deadline });
+        id
+    }
+
+    /// Removes the request that this answers, unless the answer comes from another entity.
+    fn answered(&mut self, answer: &types::Answer, own: &Jid) -> Option<PendingIq> {
+        let iq = self.0.get(&answer.id)?;
+        counts(iq.to.as_ref(), answer.from.as_ref(), own).then(|| self.0.remove(&answer.id)).flatten()
+    }
+
+    /// Ends all requests. The session's own ones are simply forgotten.
+    pub(super) fn end(turn: &mut Turn<'_>) {
+        for (_, iq) in std::mem::take(&mut turn.iqs).0 {
+            turn.deadlines.cancel(iq.deadline);
+            match iq.waiting {
+                Waiting::Room(_, asked) => asked.end(turn),
+                Waiting::Bookmarks(asked) => asked.end(turn),
+                Waiting::Contact(pending) => turn.answer(pending.answer, Err(CallError::Offline)),
+                Waiting::Card(_, fetch) => fetch.fail(CallError::Offline, turn),
+                Waiting::OwnCard(change) | Waiting::CardSet(change, _) => {
+                    turn.answer(change.answer, Err(CallError::Offline));
+                }
+                Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
+                // `Discovery::stream_gone` and `Archives::end` answer the calls that wait for these.
+                Waiting::Roster { .. }
+                | Waiting::Info(..)
+                | Waiting::Items
+                | Waiting::Archive(_)
+                | Waiting::ArchivePreferences
+                | Waiting::ArchivePreferencesSet
+                | Waiting::Carbons => {}
+            }
+        }
+    }
+
+    pub(super) fn forget_abandoned(&mut self, deadlines: &mut Deadlines) {
+        self.0.retain(|_, iq| {
+            let keep = !iq.waiting.is_abandoned();
+            if !keep {
+                deadlines.cancel(iq.deadline);
+            }
+            keep
+        });
+    }
+
+    /// Removes the pending changes of this contact that are completed according to `settles`.
+    pub(super) fn take_contacts(
+        &mut self,
+        jid: &BareJid,
+        deadlines: &mut Deadlines,
+        mut settles: impl FnMut(&mut contacts::Pending) -> bool,
+    ) -> Vec<contacts::Pending> {
+        let settled = self.0.extract_if(|_, iq| match &mut iq.waiting {
+            Waiting::Contact(pending) => pending.jid == *jid && settles(pending),
+            _ => false,
+        });
+        let settled = settled.filter_map(|(_, iq)| {
+            deadlines.cancel(iq.deadline);
+            match iq.waiting {
+                Waiting::Contact(pending) => Some(pending),
+                _ => None,
+            }
+        });
+        settled.collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Returns an id that cannot be guessed, so that nobody can answer in another entity's place.
+pub(super) fn random_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// Returns whether an answer from this address counts for a request to that one.
+fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
+    let is_account = |jid: &Jid| jid == own || *jid == own.to_bare();
+    match (to, from) {
+        (Some(to), Some(from)) => to == from || (*to == own.to_bare() && is_account(from)),
+        (Some(to), None) => is_account(to),
+        (None, None) => true,
+        (None, Some(from)) => is_account(from) || from.as_str() == own.domain().as_str(),
+    }
+}
+
+impl Turn<'_> {
+    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
+    /// receive (XEP-0280, section 4).
+    pub(super) fn ask_carbons(&mut self, features: &[String]) {
+        if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
+            self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
+        }
+    }
+
+    pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
+        let id = self.expect(to.clone(), waiting, patience);
+        self.send(Outgoing::Ask { to, id, ask });
+    }
+
+    /// Registers a request that is about to be sent. Returns its id.
+    pub(super) fn expect(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration) -> String {
+        self.common.iqs.add(to, waiting, patience, &mut self.common.deadlines)
+    }
+
+    /// Removes a request that was answered by something other than an IQ.
+    pub(super) fn take_iq(&mut self, id: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        self.common.iqs.0.get(id).filter(|iq| is_meant(&iq.waiting))?;
+        let iq = self.common.iqs.0.remove(id)?;
+        self.deadlines.cancel(iq.deadline);
+        Some(iq.waiting)
+    }
+
+    /// Checks that there is room for another pending request of a plugin.
+    pub(super) fn make_room_for_iq(&mut self) -> Result<(), CallError> {
+        if self.common.iqs.len() >= MAX_OUTSTANDING {
+            self.common.iqs.forget_abandoned(&mut self.common.deadlines);
+        }
+        if self.common.iqs.len() >= MAX_OUTSTANDING {
+            return Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration) {
+        let waiting = Waiting::Info(entity.clone(), node.clone());
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience);
+    }
+
+    pub(super) fn ask_items(&mut self, entity: Jid) {
+        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
+    }
+}
+
+/// Send a stanza as it is. Answered when the stanza is queued.
+#[derive(Debug)]
+pub struct SendRaw {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The stanza to send.
+    pub stanza: RawStanza,
+}
+
+impl Command for SendRaw {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.stanza.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.send_raw(self.by, self.stanza, answer, turn);
+    }
+}
+
+/// Send an IQ get or set, and wait for its result. The session sets the id. Answered with the whole result.
+#[derive(Debug)]
+pub struct SendIq {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The IQ to send.
+    pub iq: RawStanza,
+}
+
+impl Command for SendIq {
+    type Answer = RawStanza;
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.iq.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.send_iq(self.by, &self.iq, answer, turn);
+    }
+}
+
+impl Features {
+    /// Sends a request for a plugin, unless too many requests of plugins are pending.
+    pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
+        if let Some(waiting) = self.admit(waiting, turn) {
+            turn.ask(to, ask, waiting, PATIENCE);
+        }
+    }
+
+    /// Waits for a push that no answer announces. Returns `false` if too many requests are pending.
+    pub(super) fn wait_for_push(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> bool {
+        let Some(waiting) = self.admit(waiting, turn) else { return false };
+        // Its id is never sent, so nobody can answer it.
+        turn.expect(None, waiting, PATIENCE);
+        true
+    }
+
+    fn admit(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> Option<Waiting> {
+        match turn.make_room_for_iq() {
+            Ok(()) => Some(waiting),
+            Err(error) => {
+                self.iq_failed(waiting, error, turn);
+                None
+            }
+        }
+    }
+
+    /// Handles a request that will not be answered, for this reason.
+    fn iq_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
+        match waiting {
+            Waiting::Roster { .. } => self.roster.ask_roster(turn),
+            Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
+            Waiting::Archive(queryid) => self.archives.archive_failed(&queryid, error, turn),
+            Waiting::Carbons => self.carbons_failed(&error, turn),
+            Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
+            Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
+            Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
+            Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
+            Waiting::Card(_, fetch) => fetch.fail(error, turn),
+            Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.change_failed(change, error, turn),
+            Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
+        }
+    }
+
+    /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
+    /// yet, they are switched once they are.
+    pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
+        if self.disco.can(&turn.server(), CARBONS, turn) == Some(true) {
+            let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
+            turn.ask(None, ask, Waiting::Carbons, PATIENCE);
+        }
+    }
+
+    /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
+    fn carbons_failed(&mut self, error: &CallError, turn: &mut Turn<'_>) {
+        if error.may_pass() {
+            self.put_carbons_off(turn);
+        }
+    }
+
+    fn put_carbons_off(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
+    }
+
+    /// Requests during a lost connection would all be sent when it is over.
+    pub(super) fn ask_carbons_again(&mut self, turn: &mut Turn<'_>) {
+        if turn.link == Link::Suspended {
+            return self.put_carbons_off(turn);
+        }
+        self.switch_carbons(turn);
+    }
+
+    /// Sends a stanza that a plugin wrote.
+    pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        let presence = stanza.broadcast_presence();
+        let outgoing = if stanza.is_request() {
+            // The answer would be taken for that of the other request.
+            if stanza.id().is_some_and(|id| turn.iqs.0.contains_key(id)) {
+                let reason = "the id is that of another iq that waits for its answer; choose another";
+                return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
+            }
+            Outgoing::Private(stanza, by)
+        } else {
+            Outgoing::Raw(stanza)
+        };
+        turn.out.push(Effect::SendFor(outgoing, Sent::Raw(answer)));
+        if let Some(presence) = presence {
+            self.status_sent(presence, turn);
+        }
+    }
+
+    pub(super) fn send_iq(&mut self, by: InstanceId, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if !iq.is_request() {
+            return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
+        }
+        let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
+        let id = turn.expect(iq.to(), waiting, PATIENCE);
+        turn.send(Outgoing::Private(iq.with_id(&id), by));
+    }
+
+    pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
+        let Some(iq) = turn.common.iqs.answered(&answer, &turn.common.own) else {
+            turn.ignored += 1;
+            return;
+        };
+        turn.deadlines.cancel(iq.deadline);
+        match iq.waiting {
+            Waiting::Roster { versioned, .. } => match answer.outcome {
+                Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
+                Ok(Body::Empty) if versioned => self.roster_is_current(turn),
+                Ok(_) => self.roster_failed("the server's answer was no roster", turn),
+                Err(error) => {
+                    self.roster_failed(&error.to_string(), turn);
+                    if CallError::Stanza(error).may_pass() {
+                        turn.ask_roster_again();
+                    }
+                }
+            },
+            Waiting::Info(entity, node) => {
+                let result = match answer.outcome {
+                    Ok(Body::Disco(disco)) => Ok(disco),
+                    Ok(_) => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
+                    Err(error) => Err(CallError::Stanza(error)),
+                };
+                self.disco_came(&entity, node.as_deref(), result, turn);
+            }
+            Waiting::Items => {
+                // A server that does not answer has no services for us.
+                if let Ok(Body::Items(items)) = answer.outcome {
+                    self.disco.items_came(items, turn);
+                }
+            }
+            Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, answer.outcome, turn),
+            Waiting::ArchivePreferences => {
+                if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
+                    turn.archive_preferences_came(preferences);
+                }
+            }
+            Waiting::Carbons => {
+                if let Err(error) = answer.outcome {
+                    self.carbons_failed(&CallError::Stanza(error), turn);
+                }
+            }
+            // If the server refuses, it keeps its own preferences.
+            Waiting::ArchivePreferencesSet => {}
+            Waiting::Room(room, asked) => {
+                self.rooms.room_heard(&room, turn);
+                self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);
+            }
+            Waiting::Bookmarks(asked) => {
+                self.bookmarks_answered(asked, answer.outcome.map_err(CallError::Stanza), turn);
+            }
+            Waiting::Card(owner, fetch) => self.card_came(&owner, fetch, answer.outcome, turn),
+            Waiting::OwnCard(change) => self.own_card_came(change, answer.outcome, turn),
+            Waiting::CardSet(change, card) => self.card_was_set(change, *card, answer.outcome, turn),
+            Waiting::Contact(pending) => self.contact_answered(pending, answer.outcome.map(drop), turn),
+            Waiting::Plugin(asker) => {
+                turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
+            }
+        }
+    }
+
+    pub(super) fn iq_timed_out(&mut self, id: &str, turn: &mut Turn<'_>) {
+        // A server that has just started, or a long roster, may take that long each time.
+        if let Some(PendingIq { waiting: Waiting::Roster { late, .. }, deadline, .. }) = turn.common.iqs.0.get_mut(id)
+            && !std::mem::replace(late, true)
+        {
+            *deadline = turn.common.deadlines.set(ASK_AGAIN, Late::Iq(id.to_owned()));
+            return self.roster_failed("the server gave no answer in time", turn);
+        }
+        let Some(iq) = turn.iqs.0.remove(id) else { return };
+        self.iq_failed(iq.waiting, CallError::TimedOut, turn);
+    }
+
+    /// Answers a request to this account. Every request must be answered (RFC 6120, section 8.2.3).
+    pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
+        let reply = match request.query {
+            Query::Ping => Reply::Done,
+            Query::DiscoInfo { node: Some(node) }
+                if self.owner(request.from.as_ref(), turn).is_some()
+                    && let Some(disco) = command_node(&node) =>
+            {
+                Reply::Disco { node: Some(node), disco }
+            }
+            Query::DiscoInfo { node } => self.disco.own.answer(node),
+            Query::DiscoItems { node: Some(node) }
+                if node == types::COMMANDS && self.owner(request.from.as_ref(), turn).is_some() =>
+            {
+                Reply::Commands { of: turn.own.clone(), items: &OWNER_COMMANDS }
+            }
+            Query::AdHoc(command) => match self.owner(request.from.as_ref(), turn) {
+                Some(owner) => {
+                    let asked = AdHocRequest { from: owner.into(), id: request.id, command: *command };
+                    return turn.out.push(Effect::Command(asked));
+                }
+                // The same answer as from an entity without commands: whether an account has an owner is private.
+                None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
+            },
+            // A command has no items, but its node exists.
+            Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node, turn) => {
+                Reply::NoItems { node: Some(node) }
+            }
+            // The rooms that we are in are private, and an empty list reveals nothing (XEP-0045, section 6.7).
+            Query::DiscoItems { node: Some(node) }
+                if !node.is_empty() && node != OWN_ROOMS && !self.disco.own.has_node(&node) =>
+            {
+                Reply::Refuse { kind: "cancel", condition: "item-not-found" }
+            }
+            Query::DiscoItems { node } => Reply::NoItems { node },
+            Query::Version => Reply::Version,
+            Query::Time => Reply::Time(turn.now),
+            Query::RosterPush { version, item, xml } => {
+                self.roster_push(version, item, xml, turn);
+                Reply::Done
+            }
+            Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },
+            Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
+        };
+        turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });
+    }
+}

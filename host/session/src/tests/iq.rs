@@ -1,0 +1,158 @@
+//! Requests, and the answers that count.
+
+use parlor_stanza::types::Reply;
+
+use super::*;
+use crate::iq;
+
+fn send_iq(test: &mut TestSession, to: Option<&str>) -> (Receiver<Result<RawStanza, CallError>>, String) {
+    let to = to.map(|to| format!("to='{to}'")).unwrap_or_default();
+    let iq = raw(&format!("<iq xmlns='jabber:client' type='get' id='guess' {to}><ping xmlns='urn:xmpp:ping'/></iq>"));
+    let receiver = test.ask(SendIq { by: InstanceId(1), iq });
+    let id = match test.sent.last() {
+        Some(Outgoing::Private(iq, _)) => {
+            let xml = iq.to_xml();
+            let (_, rest) = xml.split_once("id=").unwrap();
+            rest[1..].split(['"', '\'']).next().unwrap().to_owned()
+        }
+        _ => String::new(),
+    };
+    (receiver, id)
+}
+
+/// Rules iq-reply.
+#[test]
+fn an_answer_counts_only_from_whom_was_asked() {
+    let own = [None, Some("bot@example.org"), Some("bot@example.org/house")];
+    for (to, counts, ignored) in [
+        (
+            Some("a@example.org/x"),
+            &[Some("a@example.org/x")][..],
+            &[None, Some("a@example.org"), Some("example.org")][..],
+        ),
+        (Some("example.org"), &[Some("example.org")], &[Some("bot@example.org"), Some("evil.example")]),
+        (Some("bot@example.org"), &own, &[Some("example.org"), Some("bot@example.org/other")]),
+        (
+            None,
+            &[None, Some("bot@example.org"), Some("bot@example.org/house"), Some("example.org")],
+            &[Some("evil.example"), Some("bot@example.org/other")],
+        ),
+    ] {
+        for from in counts {
+            let mut test = TestSession::connected(Settings::default());
+            let (mut receiver, id) = send_iq(&mut test, to);
+            assert_eq!(id.len(), 16, "the host chooses the id");
+            test.answer(*from, id, Ok(Body::Other));
+            assert!(got(&mut receiver).unwrap().is_ok(), "{to:?} {from:?}");
+        }
+        for from in ignored {
+            let mut test = TestSession::connected(Settings::default());
+            let (mut receiver, id) = send_iq(&mut test, to);
+            test.answer(*from, id, Ok(Body::Other));
+            test.answer(*from, "guess".to_owned(), Ok(Body::Other));
+            assert!(got(&mut receiver).is_none(), "{to:?} {from:?}");
+            assert_eq!(test.session.ignored(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_question_ends_with_its_answer_an_error_or_in_time() {
+    let mut test = TestSession::connected(Settings::default());
+    let (mut receiver, id) = send_iq(&mut test, Some("a@example.org"));
+    test.answer(Some("a@example.org"), id.clone(), Err(stanza_error("forbidden")));
+    assert!(matches!(got(&mut receiver), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
+    test.answer(Some("a@example.org"), id, Ok(Body::Other));
+    assert_eq!(test.session.ignored(), 1, "answered once");
+    let (mut receiver, _) = send_iq(&mut test, None);
+    test.wait(29);
+    assert!(got(&mut receiver).is_none());
+    test.wait(1);
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::TimedOut);
+    let (mut receiver, _) = send_iq(&mut test, None);
+    test.run(|session, now, effects| session.lost("gone", now, effects));
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
+    let (mut receiver, _) = send_iq(&mut test, None);
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
+}
+
+#[test]
+fn only_requests_are_sent_and_only_so_many() {
+    let mut test = TestSession::connected(Settings::default());
+    let mut receiver = test.ask(SendIq { by: InstanceId(1), iq: some_raw() });
+    assert!(matches!(got(&mut receiver), Some(Err(CallError::Invalid { argument, .. })) if argument == "iq"));
+    let open: Vec<_> = (0..iq::MAX_OUTSTANDING).map(|_| send_iq(&mut test, None)).collect();
+    assert!(matches!(got(&mut send_iq(&mut test, None).0), Some(Err(CallError::OverLimit(_)))));
+    drop(open);
+    assert!(got(&mut send_iq(&mut test, None).0).is_none());
+}
+
+#[test]
+fn a_plugin_that_asks_as_much_as_one_may_takes_no_place_of_another_one() {
+    let mut test = TestSession::connected(Settings::default());
+    let open: Vec<_> = (0..MOST_IQS).map(|_| send_iq(&mut test, None)).collect();
+    assert!(got(&mut send_iq(&mut test, None).0).is_none(), "a neighbour asks all the same");
+    drop(open);
+    let mut discover = |entity: &str| test.ask(Discover { entity: jid(entity) });
+    let open: Vec<_> = (0..MOST_IQS).map(|_| discover("a@b/c")).collect();
+    assert!(got(&mut discover("a@b/d")).is_none(), "and what somebody can do");
+    drop(open);
+}
+
+/// RFC 6120, sections 8.2.3 and 8.3.3.1.
+#[test]
+fn what_is_no_request_at_all_is_answered_as_such() {
+    let mut test = TestSession::connected(Settings::default());
+    let malformed = "> reply Refuse { kind: \"modify\", condition: \"bad-request\" }";
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    for (kind, payload, answer) in [
+        ("get", String::new(), Some(malformed)),
+        ("set", format!("{ping}{ping}"), Some(malformed)),
+        ("odd", ping.to_owned(), Some(malformed)),
+        ("get", format!("text{ping}"), Some("> reply Done")),
+        ("result", format!("{ping}{ping}"), None),
+        ("error", format!("{ping}{ping}"), None),
+    ] {
+        test.hear_xml(&format!("<iq from='a@b/c' id='7' type='{kind}'>{payload}</iq>"));
+        assert_eq!(test.lines().first().map(String::as_str), answer, "{kind} {payload}");
+    }
+}
+
+#[test]
+fn every_request_is_answered() {
+    let mut test = TestSession::connected(Settings::default());
+    let ask = |test: &mut TestSession, query| {
+        let from = Some(jid("a@example.org/x"));
+        test.hear(Incoming::Request(Request { from: from.clone(), id: "q".to_owned(), query }));
+        match test.sent.pop() {
+            Some(Outgoing::Reply { to, id, reply }) if to == from && id == "q" => reply,
+            other => panic!("no reply but {other:?}"),
+        }
+    };
+    let node = Some("n".to_owned());
+    assert_eq!(ask(&mut test, Query::Ping), Reply::Done);
+    assert_eq!(ask(&mut test, Query::Version), Reply::Version);
+    assert_eq!(ask(&mut test, Query::Time), Reply::Time(test.now));
+    assert_eq!(ask(&mut test, Query::DiscoItems { node: None }), Reply::NoItems { node: None });
+    // The rooms that we are in are private (XEP-0045, section 6.7).
+    let rooms = Some("http://jabber.org/protocol/muc#rooms".to_owned());
+    assert_eq!(ask(&mut test, Query::DiscoItems { node: rooms.clone() }), Reply::NoItems { node: rooms });
+    let refuse = |condition| Reply::Refuse { kind: "cancel", condition };
+    assert_eq!(ask(&mut test, Query::DiscoItems { node: node.clone() }), refuse("item-not-found"));
+    assert_eq!(ask(&mut test, Query::DiscoInfo { node }), refuse("item-not-found"));
+    assert_eq!(ask(&mut test, Query::Other), refuse("service-unavailable"));
+    // An empty node means none, and the answer repeats it.
+    let empty = Some(String::new());
+    assert_eq!(ask(&mut test, Query::DiscoItems { node: empty.clone() }), Reply::NoItems { node: empty.clone() });
+    for asked in [None, empty] {
+        match ask(&mut test, Query::DiscoInfo { node: asked.clone() }) {
+            Reply::Disco { node, disco } => {
+                assert_eq!(node, asked);
+                let itself = &disco.identities[0];
+                assert_eq!((itself.category.as_str(), itself.kind.as_str()), ("client", "bot"));
+                assert!(disco.features.contains(&"urn:xmpp:ping".to_owned()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
