@@ -1,6 +1,11 @@
 //! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
 //! (XEP-0153).
 
+use crate::chats::Chats;
+use crate::iq::PATIENCE;
+use crate::rooms::Rooms;
+use crate::roster::Roster;
+use crate::status::announce;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,7 +204,8 @@ impl Command for GetCard {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.get_card(&self.jid, self.force, answer, turn);
+        let owner = features.rooms.card_owner(&self.jid);
+        features.cards.get_or_fetch(owner, self.force, answer, turn);
     }
 }
 
@@ -222,7 +228,7 @@ impl Command for SetCard {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.set_card(Change { by: self.by, fields: self.change, answer }, turn);
+        features.cards.change(Change { by: self.by, fields: self.change, answer }, turn);
     }
 }
 
@@ -241,66 +247,77 @@ impl Command for UpdateCard {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.update_card(&self.jid, self.force, answer, turn);
+        let (cards, mut holders) = features.cards_and_holders();
+        cards.update(&self.jid, self.force, answer, &mut holders, turn);
     }
 }
 
-impl Features {
+impl Cards {
     /// Gets a vCard, from the cache or from its owner.
-    pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
-        let owner = self.rooms.card_owner(jid);
-        match self.cards.fresh_card(&owner, force) {
+    fn get_or_fetch(&mut self, owner: Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
+        match self.fresh_card(&owner, force) {
             Some(known) => turn.answer(answer, Ok(known)),
-            None => self.fetch_card(owner, Fetch::Get(answer), turn),
+            None => self.fetch(owner, Fetch::Get(answer), turn),
         }
     }
 
     /// Fetches a vCard, so that the contact shows it.
-    pub(super) fn update_card(&mut self, jid: &Jid, force: bool, answer: Answer<()>, turn: &mut Turn<'_>) {
-        let owner = self.rooms.card_owner(jid);
-        match self.cards.fresh_card(&owner, force) {
+    fn update(
+        &mut self,
+        jid: &Jid,
+        force: bool,
+        answer: Answer<()>,
+        holders: &mut CardHolders<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let owner = holders.rooms.card_owner(jid);
+        match self.fresh_card(&owner, force) {
             Some(known) => {
-                self.tell_card(&owner, &known, turn);
+                holders.tell(&owner, &known, turn);
                 turn.answer(answer, Ok(()));
             }
-            None => self.fetch_card(owner, Fetch::Update(answer), turn),
+            None => self.fetch(owner, Fetch::Update(answer), turn),
         }
     }
 
     /// Changes the own vCard.
-    pub(super) fn set_card(&mut self, change: Change, turn: &mut Turn<'_>) {
+    fn change(&mut self, change: Change, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             return turn.answer(change.answer, Err(CallError::Offline));
         }
-        if let Err(error) = self.cards.may_wait(change.by) {
+        if let Err(error) = self.may_wait(change.by) {
             return turn.answer(change.answer, Err(error));
         }
-        self.cards.changes.push_back(change);
+        self.changes.push_back(change);
         self.next_change(turn);
     }
 
-    fn fetch_card(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
+    fn fetch(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             return fetch.fail(CallError::Offline, turn);
         }
+        if let Err(error) = turn.make_room_for_iq() {
+            return fetch.fail(error, turn);
+        }
         // The own vCard is requested without an address (XEP-0054, section 3.1).
         let to = Some(owner.clone()).filter(|owner| *owner != turn.own.to_bare());
-        self.ask_for_plugin(to, Ask::Card, Waiting::Card(owner, fetch), turn);
+        turn.ask(to, Ask::Card, Waiting::Card(owner, fetch), PATIENCE);
     }
 
     /// Handles the answer to a request for a vCard.
-    pub(super) fn card_came(
+    pub(super) fn came(
         &mut self,
         owner: &Jid,
         fetch: Fetch,
         outcome: Result<Body, Box<StanzaError>>,
+        holders: &mut CardHolders<'_>,
         turn: &mut Turn<'_>,
     ) {
         let card = match read(outcome) {
             Ok((card, _)) => card,
             Err(error) => return fetch.fail(error, turn),
         };
-        let known = self.keep_card(owner, card, turn);
+        let known = self.keep(owner, card, holders, turn);
         match fetch {
             Fetch::Get(answer) => turn.answer(answer, Ok(known)),
             Fetch::Update(answer) => turn.answer(answer, Ok(())),
@@ -309,125 +326,61 @@ impl Features {
     }
 
     /// Stores a vCard that is current, and reports it.
-    fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
+    fn keep(&mut self, owner: &Jid, card: Card, holders: &mut CardHolders<'_>, turn: &mut Turn<'_>) -> Arc<KnownCard> {
         let known = Arc::new(KnownCard { card, updated: turn.now });
-        let before = self.cards.own_avatar(turn);
-        for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
-            self.show_card(&gone, None, turn);
+        for gone in self.put(owner.clone(), Arc::clone(&known)) {
+            holders.show(&gone, None, turn);
         }
-        self.tell_card(owner, &known, turn);
-        if self.cards.own_avatar(turn) != before && turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
+        holders.tell(owner, &known, turn);
+        let avatar = self.own_avatar(turn);
+        let is_another = std::mem::replace(&mut turn.own_avatar, avatar.clone()) != avatar;
+        if is_another && turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
             // XEP-0153, section 4.2: everyone who sees us learns of the new picture at once.
-            self.announce(turn);
+            announce(holders.rooms, turn);
         }
         known
     }
 
-    /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
-    /// occupant shows another one than before.
-    fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>, turn: &mut Turn<'_>) -> bool {
-        let bare = owner.to_bare();
-        if let Some(nick) = owner.resource() {
-            let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
-            if room.occupants.get(nick.as_str()).is_none_or(|occupant| occupant.card.as_ref() == card) {
-                return false;
-            }
-            if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
-                Arc::make_mut(occupant).card = card.map(Arc::clone);
-            }
-            turn.changed = true;
-            return true;
-        }
-        if let Some(contact) = self.roster.get_mut(&bare) {
-            contact.card = card.map(Arc::clone);
-            turn.changed = true;
-        }
-        let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
-        Arc::make_mut(chat).card = card.map(Arc::clone);
-        turn.changed = true;
-        true
-    }
-
     /// Removes all vCards, also from contacts, chats and occupants: the session in which they were fetched has ended.
-    pub(super) fn forget_cards(&mut self, turn: &mut Turn<'_>) {
-        let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
+    pub(super) fn forget_all(&mut self, holders: &mut CardHolders<'_>, turn: &mut Turn<'_>) {
+        let owners: Vec<Jid> = self.entries.keys().cloned().collect();
         for owner in owners {
-            self.show_card(&owner, None, turn);
+            holders.show(&owner, None, turn);
         }
-        self.cards = Cards::default();
-    }
-
-    /// Lets someone show a vCard that was fetched before they became a contact.
-    pub(super) fn show_known_card(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        if let Some(known) = self.cards.known_card(jid) {
-            self.show_card(jid, Some(&known), turn);
-        }
-    }
-
-    /// Lets all contacts show their cached vCards after the roster came.
-    pub(super) fn show_known_cards(&mut self, turn: &mut Turn<'_>) {
-        let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
-        let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
-        let known: Vec<BareJid> = known.filter(without).collect();
-        for jid in &known {
-            self.show_known_card(jid, turn);
-        }
-    }
-
-    fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
-        let bare = owner.to_bare();
-        let is_another = self.show_card(owner, Some(known), turn);
-        let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
-            Some(contact) => Arc::clone(contact),
-            None => Arc::new(Contact {
-                requesting: false,
-                occupant: owner.resource().map(ToString::to_string),
-                card: Some(Arc::clone(known)),
-                ..Contact::stranger(bare)
-            }),
-        };
-        turn.fire("vcardUpdated", Payload::Contact(contact));
-        if !is_another {
-            return;
-        }
-        // Front ends that see only chats or rooms learn of it by these events.
-        let bare = owner.to_bare();
-        if let Some(nick) = owner.resource() {
-            let room = self.rooms.shown.get(&bare);
-            if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
-                self.rooms.fire_occupant("occupantChanged", occupant, turn);
-            }
-        } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
-            turn.fire("chatBoxChanged", Payload::Chat(chat));
-        }
+        *self = Self::default();
+        turn.own_avatar = Avatar::Unknown;
     }
 
     /// Handles the announcement of someone's picture. Only vCards that were requested are cached, and so fetched again.
-    pub(super) fn avatar_seen(&mut self, from: &Jid, avatar: &Avatar, turn: &mut Turn<'_>) {
-        if self.cards.entries.is_empty() || *avatar == Avatar::Unknown {
+    pub(super) fn avatar_seen(&mut self, from: &Jid, avatar: &Avatar, rooms: &Rooms, turn: &mut Turn<'_>) {
+        if self.entries.is_empty() || *avatar == Avatar::Unknown {
             return;
         }
-        let owner = self.rooms.card_owner(from);
-        let Some(entry) = self.cards.entries.get_mut(&owner) else { return };
+        let owner = rooms.card_owner(from);
+        let Some(entry) = self.entries.get_mut(&owner) else { return };
         if Avatar::of(&entry.known.card) == *avatar {
             return;
         }
         let first = !std::mem::replace(&mut entry.stale, true);
         let is_old = turn.now.duration_since(entry.known.updated).unsigned_abs() >= REFRESH;
         if first && is_old {
-            self.fetch_card(owner, Fetch::Refresh, turn);
+            self.fetch(owner, Fetch::Refresh, turn);
         }
     }
 
     /// Begins the next change of the own vCard, if none is in progress.
     fn next_change(&mut self, turn: &mut Turn<'_>) {
-        if self.cards.changing {
-            return;
-        }
-        self.cards.changes.retain(|change| !change.answer.is_abandoned());
-        if let Some(change) = self.cards.changes.pop_front() {
-            self.cards.changing = true;
-            self.ask_for_plugin(None, Ask::Card, Waiting::OwnCard(change), turn);
+        self.changes.retain(|change| !change.answer.is_abandoned());
+        while !self.changing
+            && let Some(change) = self.changes.pop_front()
+        {
+            match turn.make_room_for_iq() {
+                Ok(()) => {
+                    self.changing = true;
+                    turn.ask(None, Ask::Card, Waiting::OwnCard(change), PATIENCE);
+                }
+                Err(error) => turn.answer(change.answer, Err(error)),
+            }
         }
     }
 
@@ -464,7 +417,10 @@ impl Features {
             return self.change_failed(change, error, turn);
         }
         let ask = Ask::SetCard { whole, change: Box::new(change.fields.clone()) };
-        self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
+        match turn.make_room_for_iq() {
+            Ok(()) => turn.ask(None, ask, Waiting::CardSet(change, Box::new(card)), PATIENCE),
+            Err(error) => self.change_failed(change, error, turn),
+        }
     }
 
     /// Handles the answer to a change of the own vCard.
@@ -473,21 +429,109 @@ impl Features {
         change: Change,
         card: Card,
         outcome: Result<Body, Box<StanzaError>>,
+        holders: &mut CardHolders<'_>,
         turn: &mut Turn<'_>,
     ) {
         if let Err(error) = outcome {
             return self.change_failed(change, CallError::Stanza(error), turn);
         }
-        self.keep_card(&Jid::from(turn.own.to_bare()), card, turn);
+        self.keep(&Jid::from(turn.own.to_bare()), card, holders, turn);
         turn.answer(change.answer, Ok(()));
-        self.cards.changing = false;
+        self.changing = false;
         self.next_change(turn);
     }
 
     pub(super) fn change_failed(&mut self, change: Change, error: CallError, turn: &mut Turn<'_>) {
         turn.answer(change.answer, Err(error));
-        self.cards.changing = false;
+        self.changing = false;
         self.next_change(turn);
+    }
+}
+
+/// All that shows a vCard: contacts, open chats, and occupants of rooms.
+pub(super) struct CardHolders<'a> {
+    pub(super) roster: &'a mut Roster,
+    pub(super) chats: &'a mut Chats,
+    pub(super) rooms: &'a mut Rooms,
+}
+
+impl CardHolders<'_> {
+    /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
+    /// occupant shows another one than before.
+    fn show(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>, turn: &mut Turn<'_>) -> bool {
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
+            if room.occupants.get(nick.as_str()).is_none_or(|occupant| occupant.card.as_ref() == card) {
+                return false;
+            }
+            if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
+                Arc::make_mut(occupant).card = card.map(Arc::clone);
+            }
+            turn.changed = true;
+            return true;
+        }
+        if let Some(contact) = self.roster.get_mut(&bare) {
+            contact.card = card.map(Arc::clone);
+            turn.changed = true;
+        }
+        let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
+        Arc::make_mut(chat).card = card.map(Arc::clone);
+        turn.changed = true;
+        true
+    }
+
+    fn tell(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
+        let bare = owner.to_bare();
+        let is_another = self.show(owner, Some(known), turn);
+        let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
+            Some(contact) => Arc::clone(contact),
+            None => Arc::new(Contact {
+                requesting: false,
+                occupant: owner.resource().map(ToString::to_string),
+                card: Some(Arc::clone(known)),
+                ..Contact::stranger(bare)
+            }),
+        };
+        turn.fire("vcardUpdated", Payload::Contact(contact));
+        if !is_another {
+            return;
+        }
+        // Front ends that see only chats or rooms learn of it by these events.
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let room = self.rooms.shown.get(&bare);
+            if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
+                self.rooms.fire_occupant("occupantChanged", occupant, turn);
+            }
+        } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
+            turn.fire("chatBoxChanged", Payload::Chat(chat));
+        }
+    }
+}
+
+impl Features {
+    /// Returns the vCards, and all that shows them.
+    pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
+        let Self { cards, roster, chats, rooms, .. } = self;
+        (cards, CardHolders { roster, chats, rooms })
+    }
+
+    /// Lets someone show a vCard that was fetched before they became a contact.
+    pub(super) fn show_known_card(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(known) = self.cards.known_card(jid) {
+            self.cards_and_holders().1.show(jid, Some(&known), turn);
+        }
+    }
+
+    /// Lets all contacts show their cached vCards after the roster came.
+    pub(super) fn show_known_cards(&mut self, turn: &mut Turn<'_>) {
+        let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
+        let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
+        let known: Vec<BareJid> = known.filter(without).collect();
+        for jid in &known {
+            self.show_known_card(jid, turn);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
+use crate::iq::PATIENCE;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -191,8 +192,11 @@ impl Features {
             | ContactChange::Rename(_)
             | ContactChange::SetGroups(_) => match self.roster.wanted_item(&jid, change, turn) {
                 Ok((item, subscribe)) => {
+                    if let Err(error) = turn.make_room_for_iq() {
+                        return turn.answer(answer, Err(error));
+                    }
                     let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
-                    self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
+                    turn.ask(None, Ask::SetRoster(item), Waiting::Contact(pending), PATIENCE);
                 }
                 Err(error) => turn.answer(answer, Err(error)),
             },
@@ -204,12 +208,15 @@ impl Features {
             return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
         }
         if *change == ContactChange::Accept {
+            if let Err(error) = turn.make_room_for_iq() {
+                return turn.answer(answer, Err(error));
+            }
             let to = Some(Jid::from(jid.clone()));
             let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
             let kind = PresenceOutKind::Subscribed;
-            if self.wait_for_push(Waiting::Contact(pending), turn) {
-                turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
-            }
+            // The push is the answer. The id of this request is never sent, so nobody can answer it.
+            turn.expect(None, Waiting::Contact(pending), PATIENCE);
+            turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
             return;
         }
         self.roster.request_is_over(&jid, turn);

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
-use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
@@ -49,7 +48,6 @@ const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 /// The features of other entities, and those that this account announces.
 #[derive(Debug)]
 pub(super) struct Discovery {
-    pub(super) own: Own,
     pub(super) known: KnownDisco,
     /// The calls that wait for the answer of an entity.
     waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
@@ -61,9 +59,8 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            own: Own::new(settings),
             known: KnownDisco::default(),
             waiting: HashMap::new(),
             told: Reported::default(),
@@ -144,7 +141,7 @@ impl Discovery {
     /// Returns an entity's information to a plugin, from memory or by asking it.
     pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
         if entity == turn.own {
-            return turn.answer(answer, Ok(Arc::clone(self.own.disco())));
+            return turn.answer(answer, Ok(Arc::clone(turn.own_disco.disco())));
         }
         if let Some(known) = self.known.of(&entity, turn.now) {
             let known = Arc::clone(known);

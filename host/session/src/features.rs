@@ -7,6 +7,7 @@ use parlor_base::id::InstanceId;
 use parlor_stanza::types::Incoming;
 
 use crate::effect::Effect;
+use crate::status::announce;
 use crate::turn::{Common, Turn};
 use crate::{
     Snapshot, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, resend, rooms, roster, view,
@@ -75,7 +76,7 @@ impl Features {
             seen: messages::Seen::new(),
             resend: resend::Resend::default(),
             archives: archive::Archives::new(),
-            disco: disco::Discovery::new(&common.settings),
+            disco: disco::Discovery::new(),
             commands: commands::Commands::default(),
             numbering: messages::Numbering::default(),
             message_events: messages::MessageEvents::new(&common.names),
@@ -133,7 +134,8 @@ impl Features {
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Discovery => self.discovery_late(turn),
                 deadlines::Late::Doubts => self.roster.doubts_end(turn),
-                deadlines::Late::Caps => self.caps_due(turn),
+                deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
+                deadlines::Late::Caps => {}
             }
         }
     }
@@ -146,7 +148,7 @@ impl Features {
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();
         self.disco.forget_abandoned();
-        self.disco.forget_own(instance, common);
+        common.forget_own(instance);
         self.commands.instance_gone(instance);
     }
 
@@ -162,7 +164,7 @@ impl Features {
             rooms: self.rooms.shown.clone(),
             bookmarks: self.rooms.known_bookmarks(common),
             bookmarks_older: self.rooms.bookmarks_older,
-            own: Arc::clone(&self.disco.own.listed),
+            own: Arc::clone(&common.own_disco.listed),
             known: self.disco.known.clone(),
             archive: self.archives.own_archive(common),
             rooms_told: self.rooms.told,

@@ -286,31 +286,6 @@ impl Command for SendIq {
 }
 
 impl Features {
-    /// Sends a request for a plugin, unless too many requests of plugins are pending.
-    pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
-        if let Some(waiting) = self.admit(waiting, turn) {
-            turn.ask(to, ask, waiting, PATIENCE);
-        }
-    }
-
-    /// Waits for a push that no answer announces. Returns `false` if too many requests are pending.
-    pub(super) fn wait_for_push(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> bool {
-        let Some(waiting) = self.admit(waiting, turn) else { return false };
-        // Its id is never sent, so nobody can answer it.
-        turn.expect(None, waiting, PATIENCE);
-        true
-    }
-
-    fn admit(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> Option<Waiting> {
-        match turn.make_room_for_iq() {
-            Ok(()) => Some(waiting),
-            Err(error) => {
-                self.iq_failed(waiting, error, turn);
-                None
-            }
-        }
-    }
-
     /// Handles a request that will not be answered, for this reason.
     fn iq_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
         match waiting {
@@ -323,7 +298,7 @@ impl Features {
             Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
             Waiting::Card(_, fetch) => fetch.fail(error, turn),
-            Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.change_failed(change, error, turn),
+            Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.cards.change_failed(change, error, turn),
             Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
         }
     }
@@ -385,8 +360,10 @@ impl Features {
         if !iq.is_request() {
             return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
         }
-        let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
-        let id = turn.expect(iq.to(), waiting, PATIENCE);
+        if let Err(error) = turn.make_room_for_iq() {
+            return turn.answer(answer, Err(error));
+        }
+        let id = turn.expect(iq.to(), Waiting::Plugin(answer), PATIENCE);
         turn.send(Outgoing::Private(iq.with_id(&id), by));
     }
 
@@ -442,9 +419,15 @@ impl Features {
             Waiting::Bookmarks(asked) => {
                 self.bookmarks_answered(asked, answer.outcome.map_err(CallError::Stanza), turn);
             }
-            Waiting::Card(owner, fetch) => self.card_came(&owner, fetch, answer.outcome, turn),
-            Waiting::OwnCard(change) => self.own_card_came(change, answer.outcome, turn),
-            Waiting::CardSet(change, card) => self.card_was_set(change, *card, answer.outcome, turn),
+            Waiting::Card(owner, fetch) => {
+                let (cards, mut holders) = self.cards_and_holders();
+                cards.came(&owner, fetch, answer.outcome, &mut holders, turn);
+            }
+            Waiting::OwnCard(change) => self.cards.own_card_came(change, answer.outcome, turn),
+            Waiting::CardSet(change, card) => {
+                let (cards, mut holders) = self.cards_and_holders();
+                cards.card_was_set(change, *card, answer.outcome, &mut holders, turn);
+            }
             Waiting::Contact(pending) => self.contact_answered(pending, answer.outcome.map(drop), turn),
             Waiting::Plugin(asker) => {
                 turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
@@ -474,7 +457,7 @@ impl Features {
             {
                 Reply::Disco { node: Some(node), disco }
             }
-            Query::DiscoInfo { node } => self.disco.own.answer(node),
+            Query::DiscoInfo { node } => turn.own_disco.answer(node),
             Query::DiscoItems { node: Some(node) }
                 if node == types::COMMANDS && self.owner(request.from.as_ref(), turn).is_some() =>
             {
@@ -494,7 +477,7 @@ impl Features {
             }
             // The rooms that we are in are private, and an empty list reveals nothing (XEP-0045, section 6.7).
             Query::DiscoItems { node: Some(node) }
-                if !node.is_empty() && node != OWN_ROOMS && !self.disco.own.has_node(&node) =>
+                if !node.is_empty() && node != OWN_ROOMS && !turn.own_disco.has_node(&node) =>
             {
                 Reply::Refuse { kind: "cancel", condition: "item-not-found" }
             }

@@ -78,7 +78,7 @@ impl Features {
         if turn.announced {
             return;
         }
-        self.announce_first(turn);
+        turn.announce_first(self.held.is_some());
         // A hidden account gets no presence.
         let hides = turn.status.value.is_hidden();
         self.roster.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }), turn);
@@ -184,7 +184,7 @@ impl Features {
         self.archives.end(turn);
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
-        self.disco.caps_untold(turn);
+        turn.caps_untold();
         self.rooms_cut(give_up, turn);
         if give_up == GiveUp::No {
             self.roster.doubt_presence(turn);
@@ -199,7 +199,8 @@ impl Features {
     /// Forgets what belongs to a session, and makes the host's promises pending again, except `pluginsInitialized`.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.end();
-        self.forget_cards(turn);
+        let (cards, mut holders) = self.cards_and_holders();
+        cards.forget_all(&mut holders, turn);
         turn.common.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         turn.promises.rearm(&fresh);

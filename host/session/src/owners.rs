@@ -34,7 +34,7 @@ impl Features {
     /// Sets the people who may give commands to the host itself.
     pub(super) fn set_owners(&mut self, owners: Vec<BareJid>, common: &mut Common) {
         if owners.is_empty() != self.owners.is_empty() {
-            self.disco.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] }, common);
+            common.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] });
         }
         self.owners = owners;
     }

@@ -164,7 +164,7 @@ impl Roster {
 impl Features {
     pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
         if let (PresenceKind::Available, Some(avatar)) = (&presence.kind, &presence.avatar) {
-            self.avatar_seen(&presence.from, avatar, turn);
+            self.cards.avatar_seen(&presence.from, avatar, &self.rooms, turn);
         }
         let bare = presence.from.to_bare();
         if self.rooms.has(&bare) {

@@ -85,7 +85,7 @@ impl Features {
     fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {
         let before = std::mem::replace(&mut turn.settings, settings);
         turn.changed = true;
-        self.disco.configure_own(turn);
+        turn.configure_own();
         // The status was not set otherwise yet, and was not announced.
         if before.default_state != turn.settings.default_state
             && !turn.promises.is_resolved("statusInitialized")

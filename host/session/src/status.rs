@@ -14,7 +14,8 @@ use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::presence::PRESENCE_PATIENCE;
-use crate::turn::{Common, Turn};
+use crate::rooms::Rooms;
+use crate::turn::Turn;
 
 /// Maximum length of a status text, in bytes.
 const MAX_MESSAGE: usize = 4_096;
@@ -132,7 +133,7 @@ impl Features {
         let message = message.unwrap_or_else(|| turn.status.message.clone());
         let before = std::mem::replace(&mut turn.status, Status { value, message });
         if turn.announced && turn.is_live() {
-            self.announce(turn);
+            announce(&mut self.rooms, turn);
         }
         self.status_changed(&before, turn);
         Ok(())
@@ -180,48 +181,50 @@ impl Features {
             turn.fire("statusMessageChanged", Payload::Status(turn.status.clone()));
         }
     }
+}
 
-    /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet.
-    pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
-        turn.announced = true;
-        turn.changed = true;
-        let is_shown = !turn.status.value.is_hidden();
-        // If a previous process left the session, the server has stored that one's messages as well.
-        let is_taken_up = self.held.is_some();
-        turn.arriving = (is_shown && !is_taken_up).then_some(turn.bound_at..=turn.now);
-        if is_shown {
-            self.disco.caps_told(turn);
-            turn.send(Outgoing::Presence(self.presence_to(None, turn)));
-        }
+/// Sends the own status to everyone who may see it, and to the rooms.
+pub(super) fn announce(rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    turn.send(Outgoing::Presence(turn.presence_to(None)));
+    turn.caps_told();
+    if turn.status.value.is_hidden() {
+        // The server informs the rooms by itself (RFC 6121, section 4.6.3).
+        return;
     }
+    rooms.changed_while_entering();
+    let occupied: Vec<Jid> = rooms.occupied().collect();
+    for occupant in occupied {
+        turn.send(Outgoing::Presence(turn.presence_to(Some(occupant))));
+    }
+}
 
-    pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
-        turn.send(Outgoing::Presence(self.presence_to(None, turn)));
-        self.disco.caps_told(turn);
-        if turn.status.value.is_hidden() {
-            // The server informs the rooms by itself (RFC 6121, section 4.6.3).
-            return;
-        }
-        self.rooms.changed_while_entering();
-        let occupied: Vec<Jid> = self.rooms.occupied().collect();
-        for occupant in occupied {
-            turn.send(Outgoing::Presence(self.presence_to(Some(occupant), turn)));
+impl Turn<'_> {
+    /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet. If a previous process
+    /// left the session (`is_taken_up`), the server has stored that one's messages as well.
+    pub(super) fn announce_first(&mut self, is_taken_up: bool) {
+        self.announced = true;
+        self.changed = true;
+        let is_shown = !self.status.value.is_hidden();
+        self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=self.now);
+        if is_shown {
+            self.caps_told();
+            self.send(Outgoing::Presence(self.presence_to(None)));
         }
     }
 
     /// Returns the own status as presence; without an address, for everyone who may see it.
-    pub(super) fn presence_to(&self, to: Option<Jid>, common: &Common) -> PresenceOut {
-        let hidden = common.status.value.is_hidden();
+    pub(super) fn presence_to(&self, to: Option<Jid>) -> PresenceOut {
+        let hidden = self.status.value.is_hidden();
         let kind = if hidden { PresenceOutKind::Unavailable } else { PresenceOutKind::Available };
         PresenceOut {
-            priority: to.is_none().then_some(common.settings.priority),
+            priority: to.is_none().then_some(self.settings.priority),
             to,
             kind,
-            show: common.status.value.show(),
-            status: Some(common.status.message.clone()).filter(|message| !message.is_empty()),
+            show: self.status.value.show(),
+            status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
             join: None,
-            avatar: (!hidden).then(|| self.cards.own_avatar(common)),
-            caps: (!hidden).then(|| self.disco.own.caps()),
+            avatar: (!hidden).then(|| self.own_avatar.clone()),
+            caps: (!hidden).then(|| self.own_disco.caps()),
         }
     }
 }

@@ -5,10 +5,12 @@ use std::ops::{Deref, DerefMut, RangeInclusive};
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_config::Settings;
+use parlor_stanza::card::Avatar;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 
 use crate::deadlines::Deadlines;
+use crate::disco::Own;
 use crate::effect::{Due, Effect};
 use crate::event::{Event, EventName, Payload};
 use crate::iq::PendingIqs;
@@ -39,6 +41,10 @@ pub struct Common {
     /// The time between binding the stream and its first presence. The server stores messages from that time, since the
     /// account seems to be offline.
     pub(super) arriving: Option<RangeInclusive<Timestamp>>,
+    /// What the account announces about itself (XEP-0030, XEP-0115).
+    pub(super) own_disco: Own,
+    /// The announcement of the own picture in presence (XEP-0153).
+    pub(super) own_avatar: Avatar,
     pub(super) deadlines: Deadlines,
     pub(super) iqs: PendingIqs,
     pub(super) names: Names,
@@ -55,6 +61,8 @@ impl Common {
         Self {
             own,
             status: Status::initial(&settings),
+            own_disco: Own::new(&settings),
+            own_avatar: Avatar::Unknown,
             settings,
             link: Link::Starting,
             stream: 0,

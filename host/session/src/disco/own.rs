@@ -13,7 +13,6 @@ use parlor_stanza::types::{Caps, Disco, Identity, Reply};
 use super::caps;
 use crate::command::{Answer, Command};
 use crate::deadlines::{DeadlineKey, Late};
-use crate::disco::Discovery;
 use crate::features::Features;
 use crate::turn::{Common, Turn};
 
@@ -92,7 +91,7 @@ impl Statement {
 }
 
 impl Own {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let nothing = Arc::<Disco>::default();
         let mut own = Self {
             added: BTreeMap::new(),
@@ -235,8 +234,8 @@ impl Command for AddFeature {
 
     const SENDS: bool = false;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.disco.add_feature(self.by, self.name, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let result = turn.add_feature(self.by, self.name);
         turn.answer(answer, result);
     }
 }
@@ -255,8 +254,8 @@ impl Command for AddIdentity {
 
     const SENDS: bool = false;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.disco.add_identity(self.by, self.identity, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let result = turn.add_identity(self.by, self.identity);
         turn.answer(answer, result);
     }
 }
@@ -273,26 +272,21 @@ impl Command for ClearIdentities {
 
     const SENDS: bool = false;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.disco.clear_identities(self.by, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        turn.clear_identities(self.by);
         turn.answer(answer, Ok(()));
     }
 }
 
-impl Discovery {
-    pub(crate) fn add_identity(
-        &mut self,
-        by: InstanceId,
-        identity: Identity,
-        turn: &mut Turn<'_>,
-    ) -> Result<bool, CallError> {
+impl Common {
+    fn add_identity(&mut self, by: InstanceId, identity: Identity) -> Result<bool, CallError> {
         check_name("category", &identity.category, false, &['<', '/'])?;
         check_name("kind", &identity.kind, false, &['<', '/'])?;
         check_name("name", identity.name.as_deref().unwrap_or_default(), true, &['<'])?;
         if let Some(lang) = &identity.lang {
             check_name("lang", lang, false, &['<', '/', ' '])?;
         }
-        let own = &mut self.own;
+        let own = &mut self.own_disco;
         let is_new = !own.listed.identities.contains(&identity);
         if !own.added.get(&by).is_some_and(|added| added.identities.contains(&identity)) {
             own.has_room(identity_len(&identity))?;
@@ -304,19 +298,19 @@ impl Discovery {
             }
             added.identities.push(identity);
         }
-        self.own_changed(turn);
+        self.own_changed();
         Ok(is_new)
     }
 
     /// Sets the announced features of the host that only some people can use.
-    pub(crate) fn offer(&mut self, features: Vec<&'static str>, common: &mut Common) {
-        self.own.offered = features;
-        self.own_changed(common);
+    pub(crate) fn offer(&mut self, features: Vec<&'static str>) {
+        self.own_disco.offered = features;
+        self.own_changed();
     }
 
-    pub(crate) fn add_feature(&mut self, by: InstanceId, name: String, turn: &mut Turn<'_>) -> Result<bool, CallError> {
+    fn add_feature(&mut self, by: InstanceId, name: String) -> Result<bool, CallError> {
         check_name("name", &name, false, &['<'])?;
-        let own = &mut self.own;
+        let own = &mut self.own_disco;
         let is_new = !own.has_feature(&name);
         if !own.added.get(&by).is_some_and(|added| added.features.contains(&name)) {
             own.has_room(feature_len(&name))?;
@@ -327,78 +321,78 @@ impl Discovery {
         }
         // It is noted even if it exists already: the other plugin may end first.
         added.features.insert(name);
-        self.own_changed(turn);
+        self.own_changed();
         Ok(is_new)
     }
 
     /// Notes that a presence for everyone is sent.
-    pub(crate) fn caps_told(&mut self, turn: &mut Turn<'_>) {
-        let own = &mut self.own;
+    pub(crate) fn caps_told(&mut self) {
+        let own = &mut self.own_disco;
         own.told = Some(own.shown.clone());
-        own.priority = Some(turn.settings.priority);
+        own.priority = Some(self.settings.priority);
     }
 
-    pub(crate) fn own_changed(&mut self, common: &mut Common) {
-        if self.own.rebuild() {
-            common.changed = true;
-            self.gather(common);
+    pub(crate) fn own_changed(&mut self) {
+        if self.own_disco.rebuild() {
+            self.changed = true;
+            self.gather();
         }
     }
 
     /// Applies settings that may change the features or the priority.
-    pub(crate) fn configure_own(&mut self, common: &mut Common) {
-        let is_new = self.own.configure(&common.settings);
-        if is_new || self.own.priority.is_some_and(|told| told != common.settings.priority) {
-            common.changed = true;
-            self.gather(common);
+    pub(crate) fn configure_own(&mut self) {
+        let is_new = self.own_disco.configure(&self.settings);
+        if is_new || self.own_disco.priority.is_some_and(|told| told != self.settings.priority) {
+            self.changed = true;
+            self.gather();
         }
     }
 
     /// Notes that nothing has been announced on the next stream.
-    pub(crate) fn caps_untold(&mut self, turn: &mut Turn<'_>) {
-        let own = &mut self.own;
+    pub(crate) fn caps_untold(&mut self) {
+        let own = &mut self.own_disco;
         own.told = None;
         own.priority = None;
-        turn.deadlines.replace(&mut own.gathering, None);
+        self.deadlines.replace(&mut own.gathering, None);
     }
 
-    pub(crate) fn clear_identities(&mut self, by: InstanceId, turn: &mut Turn<'_>) {
-        let added = self.own.added.entry(by).or_default();
+    fn clear_identities(&mut self, by: InstanceId) {
+        let added = self.own_disco.added.entry(by).or_default();
         added.identities.clear();
         added.no_default = true;
-        self.own_changed(turn);
+        self.own_changed();
     }
 
     /// Schedules an announcement, one for all changes within a moment.
-    pub(crate) fn gather(&mut self, common: &mut Common) {
-        let own = &mut self.own;
-        if own.gathering.is_some() || !common.announced {
+    pub(crate) fn gather(&mut self) {
+        let own = &mut self.own_disco;
+        if own.gathering.is_some() || !self.announced {
             return;
         }
-        let since = own.last_told.map(|at| common.deadlines.elapsed().saturating_sub(at));
+        let since = own.last_told.map(|at| self.deadlines.elapsed().saturating_sub(at));
         let pause = since.map_or(Duration::ZERO, |since| PAUSE.saturating_sub(since));
-        own.gathering = Some(common.deadlines.set(GATHER.max(pause), Late::Caps));
+        own.gathering = Some(self.deadlines.set(GATHER.max(pause), Late::Caps));
     }
 
     /// Removes the additions of an instance. The next announcement reports it.
-    pub(crate) fn forget_own(&mut self, gone: InstanceId, common: &mut Common) {
-        if self.own.added.remove(&gone).is_some() {
-            self.own_changed(common);
+    pub(crate) fn forget_own(&mut self, gone: InstanceId) {
+        if self.own_disco.added.remove(&gone).is_some() {
+            self.own_changed();
         }
     }
 }
 
-impl Features {
-    /// Announces the changes that were collected.
-    pub(crate) fn caps_due(&mut self, turn: &mut Turn<'_>) {
-        let own = &mut self.disco.own;
+impl Turn<'_> {
+    /// Returns whether the changes that were collected have to be announced now.
+    pub(crate) fn caps_are_due(&mut self) -> bool {
+        let own = &mut self.common.own_disco;
         own.gathering = None;
         let is_told = own.told.as_ref().is_some_and(|told| told.caps == own.shown.caps)
-            && own.priority == Some(turn.settings.priority);
-        if is_told || !turn.announced || !turn.is_live() || turn.status.value.is_hidden() {
-            return;
+            && own.priority == Some(self.common.settings.priority);
+        if is_told || !self.announced || !self.is_live() || self.status.value.is_hidden() {
+            return false;
         }
-        self.disco.own.last_told = Some(turn.deadlines.elapsed());
-        self.announce(turn);
+        self.own_disco.last_told = Some(self.deadlines.elapsed());
+        true
     }
 }

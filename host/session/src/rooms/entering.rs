@@ -133,9 +133,9 @@ impl Features {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let presence = if turn.status.value.is_hidden() {
-            PresenceOut { to: Some(address.into()), caps: Some(self.disco.own.caps()), ..PresenceOut::default() }
+            PresenceOut { to: Some(address.into()), caps: Some(turn.own_disco.caps()), ..PresenceOut::default() }
         } else {
-            self.presence_to(Some(address.into()), turn)
+            turn.presence_to(Some(address.into()))
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
@@ -161,7 +161,7 @@ impl Features {
         }
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        turn.send(Outgoing::Presence(self.presence_to(Some(address.into()), turn)));
+        turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
     }
 
     /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
