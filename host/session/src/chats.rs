@@ -73,6 +73,70 @@ impl Chats {
         self.pending.len()
     }
 
+    fn start(
+        &mut self,
+        jid: BareJid,
+        known: Known,
+        last_active: Option<Timestamp>,
+        view: View,
+        turn: &mut Turn<'_>,
+    ) -> Arc<Chat> {
+        if let Some(chat) = self.open.get(&jid) {
+            return Arc::clone(chat);
+        }
+        if self.open.len() >= MAX_OPEN {
+            let idle = self.open.values().min_by_key(|chat| chat.last_active.unwrap_or(chat.opened));
+            if let Some(idle) = idle.map(|chat| chat.jid.clone()) {
+                self.end(&idle, turn);
+            }
+        }
+        let Known { fullname, card } = known;
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
+        self.open.insert(jid, Arc::clone(&chat));
+        turn.changed = true;
+        turn.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)));
+        turn.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)));
+        chat
+    }
+
+    /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
+    /// end may have changed its own state. Being minimized is reported only if it changed.
+    fn change_view(&mut self, jid: &BareJid, change: ViewChange, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        let chat = self.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        let before = Arc::clone(chat);
+        let view = &mut Arc::make_mut(chat).view;
+        let toggled = view.change(change);
+        turn.move_focus(Focus::Chat(jid.clone()), change, view);
+        turn.changed |= *chat != before;
+        let chat = Arc::clone(chat);
+        let mut tell = |name| turn.fire(name, Payload::Chat(Arc::clone(&chat)));
+        if toggled {
+            tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
+            tell("chatBoxToggled");
+        }
+        match change {
+            ViewChange::Focus => tell("chatBoxFocused"),
+            ViewChange::Show => tell("chatBoxOpened"),
+            ViewChange::Maximize | ViewChange::Minimize => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if self.end(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
+    }
+
+    fn end(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+        let Some(mut chat) = self.open.remove(jid) else { return false };
+        turn.changed = true;
+        turn.end_focus(&Focus::Chat(jid.clone()));
+        if chat.view.focused {
+            Arc::make_mut(&mut chat).view.focused = false;
+        }
+        turn.fire("chatBoxClosed", Payload::Chat(chat));
+        true
+    }
+
     /// Sets or removes an attribute of a chat.
     pub(super) fn set_chat_attribute(
         &mut self,
@@ -131,7 +195,7 @@ impl Command for CloseChat {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.close_chat(&self.jid, turn);
+        let result = features.chats.close(&self.jid, turn);
         turn.answer(answer, result);
     }
 }
@@ -151,7 +215,10 @@ impl Command for ChangeChatView {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.change_chat_view(&self.jid, self.change, turn);
+        if self.change == ViewChange::Focus && features.chats.open.contains_key(&self.jid) {
+            features.take_focus_for(&Focus::Chat(self.jid.clone()), turn);
+        }
+        let result = features.chats.change_view(&self.jid, self.change, turn);
         turn.answer(answer, result);
     }
 }
@@ -176,7 +243,25 @@ impl Command for SetChatAttribute {
     }
 }
 
+/// What is known about the other side of a chat that is opened.
+struct Known {
+    fullname: String,
+    card: Option<Arc<KnownCard>>,
+}
+
 impl Features {
+    /// Opens a chat, or returns the open one.
+    pub(super) fn start_chat(
+        &mut self,
+        jid: BareJid,
+        last_active: Option<Timestamp>,
+        view: View,
+        turn: &mut Turn<'_>,
+    ) -> Arc<Chat> {
+        let known = Known { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
+        self.chats.start(jid, known, last_active, view, turn)
+    }
+
     pub(super) fn open_chat(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
         if self.rooms.has(&jid) {
             let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
@@ -218,32 +303,6 @@ impl Features {
         Ok(self.start_chat(jid, None, View::new(true), turn))
     }
 
-    pub(super) fn start_chat(
-        &mut self,
-        jid: BareJid,
-        last_active: Option<Timestamp>,
-        view: View,
-        turn: &mut Turn<'_>,
-    ) -> Arc<Chat> {
-        if let Some(chat) = self.chats.open.get(&jid) {
-            return Arc::clone(chat);
-        }
-        if self.chats.open.len() >= MAX_OPEN {
-            let idle = self.chats.open.values().min_by_key(|chat| chat.last_active.unwrap_or(chat.opened));
-            if let Some(idle) = idle.map(|chat| chat.jid.clone()) {
-                self.end_chat(&idle, turn);
-            }
-        }
-        let fullname = self.roster.chat_name(&jid);
-        let card = self.cards.known_card(&jid);
-        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
-        self.chats.open.insert(jid, Arc::clone(&chat));
-        turn.changed = true;
-        turn.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)));
-        turn.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)));
-        chat
-    }
-
     /// Updates the name of an open chat after a change of the roster.
     pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let name = self.roster.chat_name(jid);
@@ -261,48 +320,6 @@ impl Features {
         for jid in &open {
             self.name_chat(jid, turn);
         }
-    }
-
-    /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
-    /// end may have changed its own state. Being minimized is reported only if it changed.
-    pub(super) fn change_chat_view(
-        &mut self,
-        jid: &BareJid,
-        change: ViewChange,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
-        let before = Arc::clone(chat);
-        let toggled = Arc::make_mut(chat).view.change(change);
-        turn.changed |= *chat != before;
-        self.move_focus(&Focus::Chat(jid.clone()), Some(change), turn);
-        let chat = Arc::clone(self.chats.open.get(jid).ok_or_else(|| not_open(jid))?);
-        let mut tell = |name| turn.fire(name, Payload::Chat(Arc::clone(&chat)));
-        if toggled {
-            tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
-            tell("chatBoxToggled");
-        }
-        match change {
-            ViewChange::Focus => tell("chatBoxFocused"),
-            ViewChange::Show => tell("chatBoxOpened"),
-            ViewChange::Maximize | ViewChange::Minimize => {}
-        }
-        Ok(())
-    }
-
-    pub(super) fn close_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        if self.end_chat(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
-    }
-
-    fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
-        let Some(mut chat) = self.chats.open.remove(jid) else { return false };
-        turn.changed = true;
-        self.move_focus(&Focus::Chat(jid.clone()), None, turn);
-        if chat.view.focused {
-            Arc::make_mut(&mut chat).view.focused = false;
-        }
-        turn.fire("chatBoxClosed", Payload::Chat(chat));
-        true
     }
 }
 

@@ -7,6 +7,8 @@ mod caps;
 mod known;
 mod own;
 
+use crate::carbons::Carbons;
+use crate::turn::FollowUp;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -209,6 +211,29 @@ impl Discovery {
     pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         self.learn(Jid::from(jid.clone()), PATIENCE, turn);
     }
+
+    /// Notes that one of them has answered, or will not.
+    pub(super) fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
+        if self.due.is_empty() {
+            return;
+        }
+        self.due.retain(|due| due != entity);
+        if self.due.is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    /// Continues without those that did not answer in time.
+    pub(super) fn discovery_late(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.due).is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    fn discovered(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.replace(&mut self.due_until, None);
+        turn.follow(FollowUp::DiscoSettled);
+    }
 }
 
 /// The features and fields that were reported for each entity, so that nothing is reported twice. They are stored as
@@ -257,29 +282,6 @@ impl Command for Discover {
 }
 
 impl Features {
-    /// Notes that one of them has answered, or will not.
-    fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
-        if self.disco.due.is_empty() {
-            return;
-        }
-        self.disco.due.retain(|due| due != entity);
-        if self.disco.due.is_empty() {
-            self.discovered(turn);
-        }
-    }
-
-    /// Continues without those that did not answer in time.
-    pub(super) fn discovery_late(&mut self, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.disco.due).is_empty() {
-            self.discovered(turn);
-        }
-    }
-
-    fn discovered(&mut self, turn: &mut Turn<'_>) {
-        turn.deadlines.replace(&mut self.disco.due_until, None);
-        self.disco_settled(turn);
-    }
-
     /// Handles an entity's answer about its identities and features, or the failure.
     pub(super) fn disco_came(
         &mut self,
@@ -299,7 +301,7 @@ impl Features {
                     turn.answer(answer, Err(error.clone()));
                 }
                 self.entity_answered(entity, Err(&error), turn);
-                return self.no_longer_due(entity, turn);
+                return self.disco.no_longer_due(entity, turn);
             }
         };
         let disco = self.disco.known.add(entity, disco, turn.now);
@@ -315,12 +317,12 @@ impl Features {
             self.archives.account_answered(&disco, turn);
         }
         if *entity == turn.server() {
-            turn.ask_carbons(&disco.features);
+            Carbons::enable(&disco.features, turn);
             if disco.features.iter().any(|feature| feature == ITEMS) {
                 turn.ask_items(entity.clone());
             }
         }
-        self.no_longer_due(entity, turn);
+        self.disco.no_longer_due(entity, turn);
     }
 
     /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.

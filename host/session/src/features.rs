@@ -8,9 +8,9 @@ use parlor_stanza::types::Incoming;
 
 use crate::effect::Effect;
 use crate::status::announce;
-use crate::turn::{Common, Turn};
+use crate::turn::{Common, FollowUp, Turn};
 use crate::{
-    Snapshot, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, resend, rooms, roster, view,
+    Snapshot, archive, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster,
 };
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
@@ -45,14 +45,10 @@ pub struct Features {
     pub(super) cards: cards::Cards,
     pub(super) chats: chats::Chats,
     pub(super) rooms: rooms::Rooms,
-    /// The open chat or room that a person types into.
-    pub(super) focus: Option<view::Focus>,
-    /// The timer for another attempt to switch carbons, after the server could not do it.
-    pub(super) carbons_again: Option<deadlines::DeadlineKey>,
+    pub(super) carbons: carbons::Carbons,
     /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
     pub(super) held: Option<HeldBack>,
     pub(super) seen: messages::Seen,
-    pub(super) resend: resend::Resend,
     pub(super) archives: archive::Archives,
     pub(super) disco: disco::Discovery,
     pub(super) commands: commands::Commands,
@@ -70,11 +66,9 @@ impl Features {
             cards: cards::Cards::default(),
             chats: chats::Chats::default(),
             rooms: rooms::Rooms::default(),
-            focus: None,
-            carbons_again: None,
+            carbons: carbons::Carbons::default(),
             held: None,
             seen: messages::Seen::new(),
-            resend: resend::Resend::default(),
             archives: archive::Archives::new(),
             disco: disco::Discovery::new(),
             commands: commands::Commands::default(),
@@ -114,6 +108,23 @@ impl Features {
         }
     }
 
+    /// Handles what follows from the last step of a feature in others.
+    pub(super) fn follow_up(&mut self, turn: &mut Turn<'_>) {
+        while let Some(follow_up) = turn.next_follow_up() {
+            match follow_up {
+                FollowUp::DiscoSettled => self.disco_settled(turn),
+                FollowUp::RosterSettled => self.roster_settled(turn),
+                FollowUp::BookmarksSettled => self.bookmarks_settled(turn),
+                FollowUp::RoomsAutoJoined => self.auto_joined(turn),
+                FollowUp::OutOfRoom(room) => {
+                    self.cards.forget_occupants(&room);
+                    self.disco.known.forget_occupants(&room);
+                }
+                FollowUp::RoomChanged(room) => self.disco.ask_about(&room, turn),
+            }
+        }
+    }
+
     /// Ends everything whose deadline has passed.
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
         while let Some(late) = turn.deadlines.pop() {
@@ -123,20 +134,21 @@ impl Features {
                 deadlines::Late::RoomSilent(jid) => self.rooms.room_silent(&jid, turn),
                 deadlines::Late::AutoJoins => {
                     self.rooms.give_up_auto_joins();
-                    self.auto_joined(turn);
+                    turn.follow(FollowUp::RoomsAutoJoined);
                 }
                 deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
-                deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
+                deadlines::Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
-                deadlines::Late::Discovery => self.discovery_late(turn),
+                deadlines::Late::Discovery => self.disco.discovery_late(turn),
                 deadlines::Late::Doubts => self.roster.doubts_end(turn),
                 deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
                 deadlines::Late::Caps => {}
             }
+            self.follow_up(turn);
         }
     }
 

@@ -14,7 +14,6 @@ use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::effect::{Effect, Sent};
 use crate::features::Features;
-use crate::lifecycle::Link;
 use crate::owners::{OWNER_COMMANDS, command_node};
 use crate::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::roster::ASK_AGAIN;
@@ -30,8 +29,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Time limit for the roster, since everything after it waits.
 pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The feature of a server that copies messages to all clients of an account.
-const CARBONS: &str = "urn:xmpp:carbons:2";
 /// The node that lists the rooms in which someone is.
 const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
 
@@ -192,14 +189,6 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
 }
 
 impl Turn<'_> {
-    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
-    /// receive (XEP-0280, section 4).
-    pub(super) fn ask_carbons(&mut self, features: &[String]) {
-        if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
-            self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
-        }
-    }
-
     pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
         let id = self.expect(to.clone(), waiting, patience);
         self.send(Outgoing::Ask { to, id, ask });
@@ -292,7 +281,7 @@ impl Features {
             Waiting::Roster { .. } => self.roster.ask_roster(turn),
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archives.archive_failed(&queryid, error, turn),
-            Waiting::Carbons => self.carbons_failed(&error, turn),
+            Waiting::Carbons => self.carbons.failed(&error, turn),
             Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
             Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
@@ -301,34 +290,6 @@ impl Features {
             Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.cards.change_failed(change, error, turn),
             Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
         }
-    }
-
-    /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
-    /// yet, they are switched once they are.
-    pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
-        if self.disco.can(&turn.server(), CARBONS, turn) == Some(true) {
-            let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
-            turn.ask(None, ask, Waiting::Carbons, PATIENCE);
-        }
-    }
-
-    /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
-    fn carbons_failed(&mut self, error: &CallError, turn: &mut Turn<'_>) {
-        if error.may_pass() {
-            self.put_carbons_off(turn);
-        }
-    }
-
-    fn put_carbons_off(&mut self, turn: &mut Turn<'_>) {
-        turn.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
-    }
-
-    /// Requests during a lost connection would all be sent when it is over.
-    pub(super) fn ask_carbons_again(&mut self, turn: &mut Turn<'_>) {
-        if turn.link == Link::Suspended {
-            return self.put_carbons_off(turn);
-        }
-        self.switch_carbons(turn);
     }
 
     /// Sends a stanza that a plugin wrote.
@@ -407,7 +368,7 @@ impl Features {
             }
             Waiting::Carbons => {
                 if let Err(error) = answer.outcome {
-                    self.carbons_failed(&CallError::Stanza(error), turn);
+                    self.carbons.failed(&CallError::Stanza(error), turn);
                 }
             }
             // If the server refuses, it keeps its own preferences.

@@ -12,6 +12,7 @@
 //! feature. `turn.rs` has what all features share. A [`Command`] stands beside the feature that carries it out.
 
 mod archive;
+mod carbons;
 mod cards;
 mod chats;
 mod command;

@@ -4,6 +4,7 @@
 //! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
+use crate::turn::FollowUp;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
@@ -106,7 +107,7 @@ impl Features {
         if !turn.promises.is_resolved("roomsAutoJoined") {
             self.auto_join(turn);
             if self.rooms.auto_joins_ended() {
-                self.auto_joined(turn);
+                turn.follow(FollowUp::RoomsAutoJoined);
             }
         }
     }
@@ -153,7 +154,7 @@ impl Features {
         self.forget_session(turn);
         self.chats.open = imbl::OrdMap::new();
         self.rooms.forget_all();
-        self.focus = None;
+        turn.focus = None;
         self.archives.forget();
         turn.status = Status::initial(&turn.settings);
         self.numbering = Numbering::default();
@@ -191,7 +192,7 @@ impl Features {
         } else {
             self.roster.forget_presence(turn);
             self.rooms.give_up_auto_joins();
-            self.resend.clear();
+            self.rooms.forget_resends();
             turn.deadlines.clear();
         }
     }

@@ -1,5 +1,6 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
+use crate::turn::FollowUp;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -450,13 +451,11 @@ impl Features {
     }
 }
 
-impl Features {
-    /// Forgets data about the occupants of a room that we are out of: nobody reports any more who leaves, and another
-    /// person may use a nickname next.
-    pub(super) fn forget_occupants(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
-        self.cards.forget_occupants(room);
-        self.disco.known.forget_occupants(room);
-        turn.changed = true;
+impl Turn<'_> {
+    /// Notes that we are out of a room, and that nothing is known about its occupants any more.
+    pub(super) fn out_of_room(&mut self, room: &BareJid) {
+        self.changed = true;
+        self.follow(FollowUp::OutOfRoom(room.clone()));
     }
 }
 

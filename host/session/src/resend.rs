@@ -1,11 +1,11 @@
 //! Resending: outgoing stanzas that were lost with a stream and are sent again on the next one.
 
+use crate::rooms::Rooms;
 use jid::BareJid;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Outgoing;
 
 use crate::Effect;
-use crate::features::Features;
 use crate::turn::Turn;
 
 /// Maximum number of stanzas that wait for rooms.
@@ -16,10 +16,6 @@ const MAX_WAITING: usize = 1_024;
 pub(super) struct Resend(Vec<(BareJid, RawStanza)>);
 
 impl Resend {
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// Drops the stanzas for a room that we are no longer in.
     pub(super) fn forget(&mut self, room: &BareJid) {
         self.0.retain(|(waits_for, _)| waits_for != room);
@@ -32,13 +28,13 @@ impl Resend {
     }
 }
 
-impl Features {
-    /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
-    /// Stanzas for a room wait until we are in it again.
+impl Rooms {
+    /// Sends the stanzas that the server of a previous stream did not acknowledge. Stanzas for a room wait until we are
+    /// in it again.
     pub(super) fn send_again(&mut self, stanzas: Vec<RawStanza>, turn: &mut Turn<'_>) {
         for stanza in stanzas {
             match stanza.to() {
-                Some(to) if self.rooms.will_be_entered(&to.to_bare()) => {
+                Some(to) if self.will_be_entered(&to.to_bare()) => {
                     if self.resend.0.len() < MAX_WAITING {
                         self.resend.0.push((to.to_bare(), stanza));
                     } else {
@@ -48,5 +44,10 @@ impl Features {
                 Some(_) | None => turn.send(Outgoing::Again(stanza)),
             }
         }
+    }
+
+    /// Drops all stanzas that wait.
+    pub(super) fn forget_resends(&mut self) {
+        self.resend.0.clear();
     }
 }

@@ -9,6 +9,8 @@ mod moderating;
 mod staying;
 mod view;
 
+use crate::resend::Resend;
+use crate::view::Focus;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,6 +211,8 @@ pub(super) struct Rooms {
     enterings: u64,
     /// The number of times that a room that we are in has reported whether it has an archive.
     pub(super) told: u64,
+    /// The stanzas of a lost stream that wait until we are in again.
+    pub(super) resend: Resend,
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
     /// The number of times that each room has still to confirm on this stream that we left. It does so before it
@@ -456,11 +460,13 @@ impl Features {
         if let Err(error) = self.try_open(jid, options, Reason::Asked, turn) {
             return turn.answer(joiner.answer, Err(error));
         }
-        for change in [(maximize, ViewChange::Maximize), (focus, ViewChange::Focus)] {
-            if change.0 {
-                // It was opened above.
-                let _ = self.change_room_view(jid, change.1, turn);
-            }
+        // It was opened above, so changing its view cannot fail.
+        if maximize {
+            let _ = self.rooms.change_view(jid, ViewChange::Maximize, turn);
+        }
+        if focus {
+            self.take_focus_for(&Focus::Room(jid.clone()), turn);
+            let _ = self.rooms.change_view(jid, ViewChange::Focus, turn);
         }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         // The room should not be left with a bookmark, since a plugin asks for it now.

@@ -3,6 +3,7 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
+use crate::turn::FollowUp;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -403,7 +404,7 @@ impl Features {
         if let Err(error) = cached {
             turn.common.promises.reject("cachedRoster", error, turn.out);
         }
-        self.roster_settled(turn);
+        turn.follow(FollowUp::RosterSettled);
     }
 
     /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
@@ -413,7 +414,7 @@ impl Features {
         for name in ROSTER_PROMISES {
             turn.common.promises.reject(name, error.clone(), turn.out);
         }
-        self.roster_settled(turn);
+        turn.follow(FollowUp::RosterSettled);
     }
 
     /// Applies the own server's push of one entry. `decode` has checked its sender.

@@ -29,14 +29,21 @@ impl Session {
         Self { features: Features::new(&common), common }
     }
 
-    pub(super) fn turn<'a>(&'a mut self, now: Timestamp, effects: &'a mut Vec<Effect>) -> (&'a mut Features, Turn<'a>) {
-        (&mut self.features, Turn::new(&mut self.common, now, effects))
+    /// Handles one input, and then all that follows from it in other features.
+    pub(super) fn input(
+        &mut self,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+        input: impl FnOnce(&mut Features, &mut Turn<'_>),
+    ) {
+        let (features, turn) = (&mut self.features, &mut Turn::new(&mut self.common, now, effects));
+        input(features, turn);
+        features.follow_up(turn);
     }
 
     /// Handles a stanza that came over the stream.
     pub fn incoming(&mut self, incoming: Incoming, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.incoming(incoming, turn);
+        self.input(now, effects, |features, turn| features.incoming(incoming, turn));
     }
 
     /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
@@ -45,14 +52,12 @@ impl Session {
         if command.is_abandoned() {
             return;
         }
-        let (features, turn) = &mut self.turn(now, effects);
-        command.carry_out(features, turn);
+        self.input(now, effects, |features, turn| command.carry_out(features, turn));
     }
 
     /// Ends everything whose deadline has passed.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.tick(turn);
+        self.input(now, effects, |features, turn| features.tick(turn));
     }
 
     /// Returns when [`tick`](Self::tick) is due. None: only after another input.
@@ -62,13 +67,12 @@ impl Session {
 
     /// Notes that every plugin had its turn to initialize. The log-in follows.
     pub fn plugins_initialized(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.turn(now, effects).1.plugins_initialized();
+        self.input(now, effects, |_, turn| turn.plugins_initialized());
     }
 
     /// Handles a new stream. If there was one before, it could not be resumed, and everything is built up again.
     pub fn bound(&mut self, jid: FullJid, offers: Offers, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.bound(jid, offers, turn);
+        self.input(now, effects, |features, turn| features.bound(jid, offers, turn));
     }
 
     /// Handles a stream that was [`bound`](Self::bound) just now and resumes a session that a previous process left.
@@ -77,49 +81,44 @@ impl Session {
     /// This process cannot know the state of the previous one. So it sends unavailable presence first: the server then
     /// sends everyone's presence again when we become available, and rooms can be entered again.
     pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.taken_up(turn);
+        self.input(now, effects, |features, turn| features.taken_up(turn));
     }
 
     /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.turn(now, effects).1.suspended();
+        self.input(now, effects, |_, turn| turn.suspended());
     }
 
     /// Handles the resumption of a lost stream. Nothing was lost.
     pub fn resumed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.resumed(turn);
+        self.input(now, effects, |features, turn| features.resumed(turn));
     }
 
     /// Notes another attempt to connect.
     pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.turn(now, effects).1.reconnecting();
+        self.input(now, effects, |_, turn| turn.reconnecting());
     }
 
     /// Notes that an attempt to connect failed. The next one comes after this time.
     pub fn retrying(&mut self, after: Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.turn(now, effects).1.retrying(after, why);
+        self.input(now, effects, |_, turn| turn.retrying(after, why));
     }
 
     /// Handles the final loss of the connection, for this reason. There is no retry.
     ///
     /// Afterwards the host's promises are pending again, and everyone who waited for one gets `stopped`.
     pub fn lost(&mut self, reason: &str, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.lost(reason, turn);
+        self.input(now, effects, |features, turn| features.lost(reason, turn));
     }
 
     /// Handles a stream that was closed on request. Resolved promises stay resolved.
     pub fn closed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.closed(turn);
+        self.input(now, effects, |features, turn| features.closed(turn));
     }
 
     /// Handles a log-out: as [`closed`](Self::closed), and everything that was known is forgotten.
     pub fn logged_out(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.logged_out(turn);
+        self.input(now, effects, |features, turn| features.logged_out(turn));
     }
 
     /// Notes a new log-in, so that promises that others wait for may still resolve.
@@ -138,14 +137,12 @@ impl Session {
     /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
     /// Stanzas for a room wait until we are in it again.
     pub fn send_again(&mut self, stanzas: Vec<RawStanza>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.send_again(stanzas, turn);
+        self.input(now, effects, |features, turn| features.rooms.send_again(stanzas, turn));
     }
 
     /// Fires the events of a message that leaves, once it is queued on the stream.
     pub fn leaving(&mut self, message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.leaving(message, turn);
+        self.input(now, effects, |features, turn| features.leaving(message, turn));
     }
 
     /// Sets the roster that was stored when the last process ended. Before the first log-in.
@@ -166,8 +163,7 @@ impl Session {
     /// Applies settings that the owner changed in the configuration. Differences take effect at once. A room that is no
     /// longer listed is left, unless a bookmark wants us there.
     pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.rewritten(before, after, turn);
+        self.input(now, effects, |features, turn| features.rewritten(before, after, turn));
     }
 
     /// Removes everything that a plugin's instance owned and waited for.

@@ -98,7 +98,7 @@ impl Features {
             return;
         }
         if before.message_carbons != turn.settings.message_carbons {
-            self.switch_carbons(turn);
+            self.carbons.switch(&self.disco, turn);
         }
         if before.message_archiving != turn.settings.message_archiving {
             self.archives.ask_archive_preferences(turn);

@@ -1,5 +1,7 @@
 //! One turn of the session: the time, the effects, and what all features share.
 
+use crate::view::Focus;
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
 use jid::{BareJid, Jid};
@@ -19,6 +21,24 @@ use crate::messages::CLOCKS_DIFFER;
 use crate::names::Names;
 use crate::promises::Promises;
 use crate::{Answer, Status, StatusValue};
+
+/// What follows from a change of one feature in others. [`Features::follow_up`](crate::features::Features::follow_up)
+/// has the list of who does what.
+#[derive(Debug)]
+pub(crate) enum FollowUp {
+    /// The server and the own account have announced their features, or will not.
+    DiscoSettled,
+    /// The roster has come, or will not.
+    RosterSettled,
+    /// The bookmarks have come, or will not.
+    BookmarksSettled,
+    /// Every automatic join has ended, with or without success.
+    RoomsAutoJoined,
+    /// We are out of this room. Nobody reports any more who leaves it, and another person may use a nickname next.
+    OutOfRoom(BareJid),
+    /// This room may have changed what it can do.
+    RoomChanged(BareJid),
+}
 
 /// The state that all features share. All other state belongs to one of them.
 #[derive(Debug)]
@@ -49,6 +69,9 @@ pub struct Common {
     pub(super) iqs: PendingIqs,
     pub(super) names: Names,
     pub(super) promises: Promises,
+    follow_ups: VecDeque<FollowUp>,
+    /// The open chat or room that a person types into.
+    pub(super) focus: Option<Focus>,
     /// Whether readers should get a new snapshot.
     pub(super) changed: bool,
     /// How many stanzas were not trusted, were duplicates, or were more than is kept.
@@ -75,6 +98,8 @@ impl Common {
             iqs: PendingIqs::default(),
             promises: Promises::new(&names),
             names,
+            follow_ups: VecDeque::new(),
+            focus: None,
             changed: true,
             ignored: 0,
         }
@@ -142,6 +167,16 @@ impl<'a> Turn<'a> {
     pub(super) fn new(common: &'a mut Common, now: Timestamp, out: &'a mut Vec<Effect>) -> Self {
         common.deadlines.advance(now);
         Self { now, out, common }
+    }
+
+    /// Notes what follows, after this step of the feature.
+    pub(super) fn follow(&mut self, follow_up: FollowUp) {
+        self.common.follow_ups.push_back(follow_up);
+    }
+
+    /// Takes the oldest follow-up.
+    pub(super) fn next_follow_up(&mut self) -> Option<FollowUp> {
+        self.common.follow_ups.pop_front()
     }
 
     pub(super) fn send(&mut self, stanza: Outgoing) {

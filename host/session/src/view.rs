@@ -74,7 +74,7 @@ pub struct View {
     /// Whether someone asked to see it; `false` if it opened by itself, such as by an incoming message.
     pub shown: bool,
     /// Whether a person's typing goes there. At most one chat or room of an account has the focus; see
-    /// `Session::move_focus`.
+    /// `Features::take_focus_for`.
     pub focused: bool,
     attributes: OrdMap<Arc<str>, Arc<str>>,
     /// The size of the attributes in bytes.
@@ -201,37 +201,51 @@ pub(super) enum Focus {
     Room(BareJid),
 }
 
-impl Features {
-    /// Updates the focus after a change of this chat's or room's view, or after its end (`None`). If a room loses the
-    /// focus to another one, an event reports it. For a chat, the event of the new focus implies it.
-    pub(super) fn move_focus(&mut self, of: &Focus, change: Option<ViewChange>, turn: &mut Turn<'_>) {
-        let focus = match change {
-            Some(ViewChange::Focus) => Some(of.clone()),
-            Some(ViewChange::Minimize) | None if self.focus.as_ref() == Some(of) => None,
-            Some(ViewChange::Show | ViewChange::Maximize | ViewChange::Minimize) | None => return,
-        };
-        if focus == self.focus {
-            return;
+impl Turn<'_> {
+    /// Gives the focus to this chat or room, or takes it from there. [`Features::take_focus_for`] has taken it from any
+    /// other one.
+    pub(super) fn move_focus(&mut self, of: Focus, change: ViewChange, view: &mut View) {
+        match change {
+            ViewChange::Focus => {
+                view.focused = true;
+                self.focus = Some(of);
+            }
+            ViewChange::Minimize if view.focused => {
+                view.focused = false;
+                self.focus = None;
+            }
+            ViewChange::Show | ViewChange::Maximize | ViewChange::Minimize => {}
         }
-        let before = std::mem::replace(&mut self.focus, focus);
-        turn.changed = true;
-        if let Some(Focus::Room(room)) = self.mark_focus(before, false).filter(|before| before != of)
-            && let Some(room) = self.rooms.shown.get(&room).map(Arc::clone)
-        {
-            turn.fire("roomViewChanged", Payload::Room(room));
-        }
-        self.mark_focus(self.focus.clone(), true);
     }
 
-    fn mark_focus(&mut self, focus: Option<Focus>, focused: bool) -> Option<Focus> {
-        let view = match focus.as_ref()? {
-            Focus::Chat(jid) => self.chats.open.get_mut(jid).map(|chat| &mut Arc::make_mut(chat).view),
-            Focus::Room(jid) => self.rooms.shown.get_mut(jid).map(|room| &mut Arc::make_mut(room).view),
-        };
-        if let Some(view) = view {
-            view.focused = focused;
+    /// Takes the focus from a chat or room that is closed.
+    pub(super) fn end_focus(&mut self, of: &Focus) {
+        if self.focus.as_ref() == Some(of) {
+            self.focus = None;
         }
-        focus
+    }
+}
+
+impl Features {
+    /// Takes the focus from another chat or room than this one. If a room loses it, an event reports it. For a chat, the
+    /// event of the new focus implies it.
+    pub(super) fn take_focus_for(&mut self, of: &Focus, turn: &mut Turn<'_>) {
+        let Some(before) = turn.focus.take_if(|before| before != of) else { return };
+        turn.changed = true;
+        match before {
+            Focus::Chat(jid) => {
+                if let Some(chat) = self.chats.open.get_mut(&jid) {
+                    Arc::make_mut(chat).view.focused = false;
+                }
+            }
+            Focus::Room(jid) => {
+                if let Some(room) = self.rooms.shown.get_mut(&jid) {
+                    Arc::make_mut(room).view.focused = false;
+                    let room = Arc::clone(room);
+                    turn.fire("roomViewChanged", Payload::Room(room));
+                }
+            }
+        }
     }
 }
 

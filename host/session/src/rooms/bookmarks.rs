@@ -1,5 +1,6 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
+use crate::turn::FollowUp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,7 +245,7 @@ impl Features {
             self.rooms.bookmarks_asked = true;
             turn.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere);
         } else {
-            self.bookmarks_settled(turn);
+            turn.follow(FollowUp::BookmarksSettled);
         }
     }
 
@@ -267,7 +268,7 @@ impl Features {
         }
         turn.changed = true;
         self.leave_what_is_not_bookmarked(turn);
-        self.bookmarks_settled(turn);
+        turn.follow(FollowUp::BookmarksSettled);
     }
 
     /// Continues with an older place, because this one has no bookmarks or does not exist. If a place exists and is
@@ -278,7 +279,7 @@ impl Features {
             (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
             (None, Newer::Nowhere | Newer::Unsaid) => {
                 self.rooms.bookmarks_untold = so_far == Newer::Unsaid;
-                self.bookmarks_settled(turn);
+                turn.follow(FollowUp::BookmarksSettled);
             }
         }
     }
@@ -305,7 +306,7 @@ impl Features {
                 if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
                     turn.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
                 }
-                self.bookmarks_settled(turn);
+                turn.follow(FollowUp::BookmarksSettled);
             }
             (BookmarkQuestion::Carry(_), Ok(_)) => {}
             (BookmarkQuestion::Carry(room), Err(error)) => {

@@ -1,5 +1,6 @@
 //! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
+use crate::turn::FollowUp;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -93,7 +94,7 @@ impl Features {
                 if let Some(membership) = self.rooms.membership(jid) {
                     membership.stage = Stage::Inside;
                 }
-                self.disco.ask_about(jid, turn);
+                turn.follow(FollowUp::RoomChanged(jid.clone()));
                 self.settled_in(jid, turn);
             }
             Err(error) => self.new_room_failed(jid, error, turn),

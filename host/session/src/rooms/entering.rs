@@ -1,5 +1,6 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
+use crate::turn::FollowUp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,9 +237,9 @@ impl Features {
         }
         self.rooms.watch(jid, turn);
         self.tell_what_has_changed(jid, turn);
-        self.disco.ask_about(jid, turn);
+        turn.follow(FollowUp::RoomChanged(jid.clone()));
         self.rooms.tell_changes_since(jid, &before, turn);
-        self.resend.send_to_room_again(jid, turn);
+        self.rooms.resend.send_to_room_again(jid, turn);
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(jid, turn),
             (true, Some(fields)) => fields,
@@ -284,7 +285,7 @@ impl Features {
             if membership.reason == Reason::Automatic {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
             }
-            self.resend.forget(jid);
+            self.rooms.resend.forget(jid);
             self.drop_room(jid, turn);
         }
         for joiner in joiners {
@@ -340,7 +341,7 @@ impl Features {
             // Occupants that it has named so far may leave, which nobody would report.
             Arc::make_mut(room).empty();
         }
-        self.forget_occupants(jid, turn);
+        turn.out_of_room(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let tries = membership.tries;
         if tries == 0 {
@@ -361,7 +362,7 @@ impl Features {
 
     /// Handles the refusal of a room that we were in: we count as having left, and so do its occupants.
     fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
-        self.resend.forget(jid);
+        self.rooms.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
         self.rooms.tell_changes_since(jid, &before, turn);
@@ -378,13 +379,13 @@ impl Features {
 
     pub(crate) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
-            self.auto_joined(turn);
+            turn.follow(FollowUp::RoomsAutoJoined);
         }
     }
 
     pub(crate) fn ask_about_again(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
-            self.disco.ask_about(jid, turn);
+            turn.follow(FollowUp::RoomChanged(jid.clone()));
         }
     }
 }

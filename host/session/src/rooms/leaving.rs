@@ -75,7 +75,7 @@ impl Features {
             turn.deadlines.replace(&mut membership.silence, None);
             turn.deadlines.replace(&mut membership.deadline, None);
         }
-        self.forget_occupants(jid, turn);
+        turn.out_of_room(jid);
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
             let room = Arc::clone(room);
@@ -88,8 +88,8 @@ impl Features {
         if let Some(membership) = self.rooms.memberships.remove(jid) {
             turn.cancel_deadlines(&membership);
         }
-        self.forget_occupants(jid, turn);
-        self.move_focus(&Focus::Room(jid.clone()), None, turn);
+        turn.out_of_room(jid);
+        turn.end_focus(&Focus::Room(jid.clone()));
         self.rooms.shown.remove(jid)
     }
 
@@ -217,7 +217,7 @@ impl Features {
             }
             room.empty();
         }
-        self.forget_occupants(jid, turn);
+        turn.out_of_room(jid);
     }
 }
 

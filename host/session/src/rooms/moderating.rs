@@ -1,5 +1,6 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
+use crate::turn::FollowUp;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -262,7 +263,7 @@ impl Features {
             turn.changed = true;
         }
         if message.room_status.iter().any(|code| matches!(code, 104 | 170..=174)) {
-            self.disco.ask_about(&jid, turn);
+            turn.follow(FollowUp::RoomChanged(jid));
         }
     }
 }

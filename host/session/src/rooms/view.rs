@@ -29,7 +29,10 @@ impl Command for ChangeRoomView {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.change_room_view(&self.jid, self.change, turn);
+        if self.change == ViewChange::Focus && features.rooms.shown.contains_key(&self.jid) {
+            features.take_focus_for(&Focus::Room(self.jid.clone()), turn);
+        }
+        let result = features.rooms.change_view(&self.jid, self.change, turn);
         turn.answer(answer, result);
     }
 }
@@ -65,21 +68,20 @@ impl Rooms {
         turn.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
         Ok(())
     }
-}
 
-impl Features {
-    pub(super) fn change_room_view(
+    pub(super) fn change_view(
         &mut self,
         jid: &BareJid,
         change: ViewChange,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
-        let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        let room = self.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(room);
-        let toggled = Arc::make_mut(room).view.change(change);
+        let view = &mut Arc::make_mut(room).view;
+        let toggled = view.change(change);
+        turn.move_focus(Focus::Room(jid.clone()), change, view);
         turn.changed |= *room != before;
-        self.move_focus(&Focus::Room(jid.clone()), Some(change), turn);
-        let room = Arc::clone(self.rooms.shown.get(jid).ok_or_else(|| not_open(jid))?);
+        let room = Arc::clone(room);
         // Being shown and being focused are reported each time, since a front end may have changed its own state.
         if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
             turn.fire("roomViewChanged", Payload::Room(room));

@@ -236,8 +236,7 @@ impl TestSession {
     /// Lets the features of the server and the account time out.
     fn go_on_to_roster(&mut self) {
         self.run(|session, now, effects| {
-            let (features, turn) = &mut session.turn(now, effects);
-            features.discovery_late(turn);
+            session.input(now, effects, |features, turn| features.disco.discovery_late(turn));
         });
     }
 
