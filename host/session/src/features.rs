@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::status::announce;
 use crate::turn::{Common, FollowUp, Turn};
 use crate::{
-    Snapshot, archive, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster,
+    Snapshot, archive, bookmarks, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster,
 };
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
@@ -45,6 +45,7 @@ pub struct Features {
     pub(super) cards: cards::Cards,
     pub(super) chats: chats::Chats,
     pub(super) rooms: rooms::Rooms,
+    pub(super) bookmarks: bookmarks::BookmarkList,
     pub(super) carbons: carbons::Carbons,
     /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
     pub(super) held: Option<HeldBack>,
@@ -66,6 +67,7 @@ impl Features {
             cards: cards::Cards::default(),
             chats: chats::Chats::default(),
             rooms: rooms::Rooms::default(),
+            bookmarks: bookmarks::BookmarkList::default(),
             carbons: carbons::Carbons::default(),
             held: None,
             seen: messages::Seen::new(),
@@ -103,7 +105,7 @@ impl Features {
             Incoming::Archived(result) => self.archived(*result, turn),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
-            Incoming::Bookmarks(changes) => self.bookmarks_changed(changes, turn),
+            Incoming::Bookmarks(changes) => self.bookmarks.changed(changes, &mut self.rooms, turn),
             Incoming::Refused(_) => turn.ignored += 1,
         }
     }
@@ -130,7 +132,7 @@ impl Features {
         while let Some(late) = turn.deadlines.pop() {
             match late {
                 deadlines::Late::Iq(id) => self.iq_timed_out(&id, turn),
-                deadlines::Late::Room(jid) => self.room_late(&jid, turn),
+                deadlines::Late::Room(jid) => self.rooms.one(&jid, turn).room_late(),
                 deadlines::Late::RoomSilent(jid) => self.rooms.room_silent(&jid, turn),
                 deadlines::Late::AutoJoins => {
                     self.rooms.give_up_auto_joins();
@@ -138,11 +140,11 @@ impl Features {
                 }
                 deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
-                deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
+                deadlines::Late::BookmarksAgain => self.bookmarks.fetch_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
                 deadlines::Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
-                deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
+                deadlines::Late::RoomAgain(room) => self.rooms.one(&room, turn).ask_about_again(),
                 deadlines::Late::Discovery => self.disco.discovery_late(turn),
                 deadlines::Late::Doubts => self.roster.doubts_end(turn),
                 deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
@@ -174,8 +176,8 @@ impl Features {
             strangers: self.roster.strangers.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
-            bookmarks: self.rooms.known_bookmarks(common),
-            bookmarks_older: self.rooms.bookmarks_older,
+            bookmarks: self.bookmarks.known(common),
+            bookmarks_older: self.bookmarks.older,
             own: Arc::clone(&common.own_disco.listed),
             known: self.disco.known.clone(),
             archive: self.archives.own_archive(common),

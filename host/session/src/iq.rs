@@ -10,12 +10,13 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 
+use crate::bookmarks::BookmarkQuestion;
 use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::effect::{Effect, Sent};
 use crate::features::Features;
 use crate::owners::{OWNER_COMMANDS, command_node};
-use crate::rooms::{BookmarkQuestion, RoomQuestion};
+use crate::rooms::RoomQuestion;
 use crate::roster::ASK_AGAIN;
 use crate::turn::Turn;
 use crate::{Answer, cards, contacts};
@@ -283,8 +284,8 @@ impl Features {
             Waiting::Archive(queryid) => self.archives.archive_failed(&queryid, error, turn),
             Waiting::Carbons => self.carbons.failed(&error, turn),
             Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
-            Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
-            Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
+            Waiting::Room(room, asked) => self.rooms.one(&room, turn).room_answered(asked, Err(error)),
+            Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, Err(error), &mut self.rooms, turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
             Waiting::Card(_, fetch) => fetch.fail(error, turn),
             Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.cards.change_failed(change, error, turn),
@@ -375,10 +376,10 @@ impl Features {
             Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
                 self.rooms.room_heard(&room, turn);
-                self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);
+                self.rooms.one(&room, turn).room_answered(asked, answer.outcome.map_err(CallError::Stanza));
             }
             Waiting::Bookmarks(asked) => {
-                self.bookmarks_answered(asked, answer.outcome.map_err(CallError::Stanza), turn);
+                self.bookmarks.answered(asked, answer.outcome.map_err(CallError::Stanza), &mut self.rooms, turn);
             }
             Waiting::Card(owner, fetch) => {
                 let (cards, mut holders) = self.cards_and_holders();

@@ -12,6 +12,7 @@
 //! feature. `turn.rs` has what all features share. A [`Command`] stands beside the feature that carries it out.
 
 mod archive;
+mod bookmarks;
 mod carbons;
 mod cards;
 mod chats;
@@ -49,6 +50,7 @@ mod view;
 mod waiters;
 
 pub use archive::{ArchivePage, Archived, OwnArchive, Pager, QueryArchive};
+pub use bookmarks::{Bookmarks, NoBookmarks, RemoveBookmark, SetBookmark};
 pub use cards::{GetCard, KnownCard, SetCard, UpdateCard};
 pub use chats::{ChangeChatView, Chat, CloseChat, OpenChat, SetChatAttribute};
 pub use command::{Answer, AnyCommand, Command};
@@ -63,9 +65,8 @@ pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
 pub use promises::{AddPromises, Emit, RejectPromise, WaitUntil};
 pub use rooms::{
-    Bookmarks, ChangeRoomView, CloseRoom, ConfigValue, ConfigureRoom, DeclineInvitation, InviteToRoom,
-    ListAffiliations, MAX_ROOMS, ModerateRoom, NoBookmarks, OpenRoom, RemoveBookmark, Room, RoomOptions, SetBookmark,
-    SetRoomAttribute, SetSubject,
+    ChangeRoomView, CloseRoom, ConfigValue, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
+    MAX_ROOMS, ModerateRoom, OpenRoom, Room, RoomOptions, SetRoomAttribute, SetSubject,
 };
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use session::Session;

@@ -4,6 +4,7 @@
 //! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
+use crate::bookmarks::BookmarkList;
 use crate::turn::FollowUp;
 use std::time::Duration;
 
@@ -91,21 +92,21 @@ impl Features {
             turn.fire("chatBoxesFetched", Payload::None);
         }
         self.chats_ready(turn);
-        self.fetch_bookmarks(turn);
+        self.bookmarks.fetch(turn);
     }
 
     /// Continues once the bookmarks have come, or will not.
     pub(super) fn bookmarks_settled(&mut self, turn: &mut Turn<'_>) {
         turn.changed = true;
-        self.rooms.bookmarks_asked = false;
+        self.bookmarks.settled();
         turn.fire_once("bookmarksInitialized");
         turn.fire_once("roomsPanelRendered");
-        self.enter_wanted_rooms(turn);
+        self.rooms.enter_wanted(turn);
         if turn.promises.is_resolved("roomsAutoJoined") {
-            self.join_bookmarked(turn);
+            self.bookmarks.join(&mut self.rooms, turn);
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
-            self.auto_join(turn);
+            self.rooms.auto_join(&self.bookmarks, turn);
             if self.rooms.auto_joins_ended() {
                 turn.follow(FollowUp::RoomsAutoJoined);
             }
@@ -154,6 +155,7 @@ impl Features {
         self.forget_session(turn);
         self.chats.open = imbl::OrdMap::new();
         self.rooms.forget_all();
+        self.bookmarks = BookmarkList::default();
         turn.focus = None;
         self.archives.forget();
         turn.status = Status::initial(&turn.settings);
@@ -186,7 +188,7 @@ impl Features {
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
         turn.caps_untold();
-        self.rooms_cut(give_up, turn);
+        self.rooms.cut(give_up, turn);
         if give_up == GiveUp::No {
             self.roster.doubt_presence(turn);
         } else {

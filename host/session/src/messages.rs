@@ -270,7 +270,7 @@ impl Features {
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {
-                self.room_refused(&message, turn);
+                self.rooms.room_refused(&message, turn);
                 self.name_occupant(&mut message);
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
@@ -299,7 +299,7 @@ impl Features {
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
             if let Some(invite) = invite.filter(|_| !message.own) {
-                self.invited(*invite, turn);
+                self.rooms.invited(*invite, &self.roster, &self.bookmarks, turn);
             }
             if let Some(no) = declined.filter(|_| !message.own) {
                 self.rooms.declined(*no, turn);
@@ -366,7 +366,7 @@ impl Features {
         }
         membership.said(message.at.min(turn.now));
         if !message.room_status.is_empty() {
-            self.room_changed(&message, turn);
+            self.rooms.room_changed(&message, turn);
         }
         if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;

@@ -1,5 +1,6 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
+use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use std::sync::Arc;
 
@@ -10,7 +11,6 @@ use parlor_stanza::types::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 use crate::Room;
 use crate::cards::KnownCard;
 use crate::event::Payload;
-use crate::features::Features;
 use crate::presence::kept_status;
 use crate::rooms::{Farewell, Rooms, Stage};
 use crate::turn::Turn;
@@ -257,45 +257,48 @@ impl Rooms {
     }
 }
 
-impl Features {
+impl RoomTurn<'_, '_> {
     /// Handles a presence from an open room or one of its occupants.
-    pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
-        let Some(stage) = self.rooms.stage(room) else { return };
-        self.rooms.room_heard(room, turn);
+    pub(super) fn room_presence(&mut self, presence: Presence) {
+        let jid = self.jid;
+        let Some(stage) = self.rooms.stage(jid) else { return };
+        self.rooms.room_heard(jid, self.turn);
         match presence.kind {
             PresenceKind::Error(error) => {
-                // A room that did not let us in will not confirm our leaving.
-                self.rooms.no_farewell_is_due(room);
+                // A jid that did not let us in will not confirm our leaving.
+                self.rooms.no_farewell_is_due(jid);
                 match stage {
-                    Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
-                    Stage::Leaving => self.left(room, turn),
-                    // For example, a room that no longer knows us refused a change of status.
-                    Stage::Configuring | Stage::Inside => self.rooms.ask_whether_inside(room, turn),
+                    Stage::Entering => self.not_entered(&CallError::Stanza(error)),
+                    Stage::Leaving => self.left(),
+                    // For example, a jid that no longer knows us refused a change of status.
+                    Stage::Configuring | Stage::Inside => self.rooms.ask_whether_inside(jid, self.turn),
                     Stage::Outside { .. } => {}
                 }
             }
             PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
-                self.occupant_here(room, stage, presence, turn);
+                self.occupant_here(stage, presence);
             }
             PresenceKind::Unavailable if !matches!(stage, Stage::Outside { .. }) => {
-                self.occupant_gone(room, stage, &presence, turn);
+                self.occupant_gone(stage, &presence);
             }
             _ => {
-                self.rooms.seen_off_late(room, &presence);
-                turn.ignored += 1;
+                self.rooms.seen_off_late(jid, &presence);
+                self.turn.ignored += 1;
             }
         }
     }
 
-    fn occupant_here(&mut self, jid: &BareJid, stage: Stage, presence: Presence, turn: &mut Turn<'_>) {
+    fn occupant_here(&mut self, stage: Stage, presence: Presence) {
+        let jid = self.jid;
         let Some(nick) = presence.from.resource() else {
-            turn.ignored += 1;
+            self.turn.ignored += 1;
             return;
         };
         let muc = presence.muc.unwrap_or_else(|| self.rooms.as_known_or_plain(jid, nick.as_str()));
         // Some services omit the code; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
-            || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == turn.own));
+            || (stage == Stage::Entering
+                && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own));
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
@@ -318,7 +321,7 @@ impl Features {
             card: before.and_then(|before| before.card.clone()),
         };
         if !ours && before.is_none() && !self.rooms.has_room_for_occupant(room) {
-            turn.ignored += 1;
+            self.turn.ignored += 1;
             return;
         }
         // Changes of known occupants always count, except for texts for which there is no room.
@@ -346,26 +349,25 @@ impl Features {
             room.joined = !matches!(stage, Stage::Leaving);
         }
         let before = room.take_in(Arc::clone(&occupant));
-        turn.changed = true;
+        self.turn.changed = true;
         if ourselves && stage == Stage::Entering {
-            return self.entered(jid, muc.status.contains(&CREATED), turn);
+            return self.entered(muc.status.contains(&CREATED));
         }
         if !matches!(stage, Stage::Inside | Stage::Configuring) {
             // Occupants who were there before us are not news.
             return;
         }
-        self.rooms.tell_of_occupant(before, occupant, (muc.actor, muc.reason), turn);
+        self.rooms.tell_of_occupant(before, occupant, (muc.actor, muc.reason), self.turn);
     }
 
-    fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {
+    fn occupant_gone(&mut self, stage: Stage, presence: &Presence) {
+        let jid = self.jid;
         let no_muc = MucUser::default();
         let muc = presence.muc.as_deref().unwrap_or(&no_muc);
         let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
-            turn.ignored += 1;
+            self.turn.ignored += 1;
             return;
         };
-        // Another person may use this nickname next.
-        self.cards.remove(&presence.from);
         // Checked only for a change of nickname, since it iterates over all rooms.
         let has_bytes = muc.nick.is_none() || self.rooms.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
@@ -374,77 +376,78 @@ impl Features {
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
         if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
             if new.is_empty() || new.len() > MAX_NICK {
-                turn.ignored += 1;
+                self.turn.ignored += 1;
                 return;
             }
             let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
             if ourselves && let Some(membership) = self.rooms.membership(jid) {
                 membership.is_called(new);
             }
-            turn.changed = true;
+            self.turn.changed = true;
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-                self.rooms.fire_occupant("occupantChanged", occupant, turn);
+                self.rooms.fire_occupant("occupantChanged", occupant, self.turn);
             }
             return;
         }
         let status = kept_status(presence.status.clone());
         if ourselves {
-            return self.we_are_out(jid, stage, muc, status, turn);
+            return self.we_are_out(stage, muc, status);
         }
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
-        turn.changed = true;
+        self.turn.changed = true;
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);
-            self.rooms.fire_occupant("occupantLeft", Arc::new(occupant), turn);
+            self.rooms.fire_occupant("occupantLeft", Arc::new(occupant), self.turn);
         }
     }
 
-    fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
+    fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
+        let jid = self.jid;
         let (why, reason) = (why_left(muc), kept_reason(muc, status.as_deref()));
         let was_due = self.rooms.farewell_came(jid);
         match stage {
-            Stage::Leaving => self.left(jid, turn),
+            Stage::Leaving => self.left(),
             // It confirms our leaving, perhaps after the time limit. A room that refuses entry says why.
             Stage::Entering if why == "left" => {}
             Stage::Entering => {
                 if was_due {
                     // It may have removed us before it got our leave, and be about to let us in.
-                    self.rooms.send_farewell(jid, turn);
+                    self.rooms.send_farewell(jid, self.turn);
                 }
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
                 if matches!(why, "shutdown" | "error") {
-                    self.not_entered_now(jid, &error, turn);
+                    self.not_entered_now(&error);
                 } else {
-                    self.not_entered(jid, &error, turn);
+                    self.not_entered(&error);
                 }
             }
             Stage::Configuring | Stage::Inside => {
                 // A server removes a hidden account from its rooms, and a service that restarts or fails removes
                 // everyone. Nobody wanted that.
-                let hides = why == "left" && turn.status.value.is_hidden();
+                let hides = why == "left" && self.turn.status.value.is_hidden();
                 if was_due && why == "left" && !hides {
-                    return self.enters_still(jid, turn);
+                    return self.enters_still();
                 }
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
                 // some services omit the code. The room knows.
                 if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
-                    return self.rooms.ask_whether_inside(jid, turn);
+                    return self.rooms.ask_whether_inside(jid, self.turn);
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.rooms.own_occupant_left(jid, muc, status, turn);
+                self.rooms.own_occupant_left(jid, muc, status, self.turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.take_joiners(jid);
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
-                self.outside(jid, comes_back, Farewell { why, reason, alternative, actor }, turn);
+                self.outside(comes_back, Farewell { why, reason, alternative, actor });
                 if comes_back {
-                    self.rooms.comes_back(jid, !hides, turn);
+                    self.rooms.comes_back(jid, !hides, self.turn);
                 }
                 for joiner in joiners {
-                    turn.answer(joiner.answer, Err(error.clone()));
+                    self.turn.answer(joiner.answer, Err(error.clone()));
                 }
-                self.auto_join_ended(jid, turn);
+                self.auto_join_ended();
             }
             Stage::Outside { .. } => {}
         }

@@ -168,7 +168,11 @@ impl Features {
         }
         let bare = presence.from.to_bare();
         if self.rooms.has(&bare) {
-            return self.room_presence(&bare, presence, turn);
+            if presence.kind == PresenceKind::Unavailable && !presence.from.is_bare() {
+                // Another person may use this nickname next.
+                self.cards.remove(&presence.from);
+            }
+            return self.rooms.one(&bare, turn).room_presence(presence);
         }
         self.rooms.seen_off_late(&bare, &presence);
         if bare == turn.own.to_bare() {

@@ -1,6 +1,5 @@
 //! Rooms: entering, leaving and staying in them (XEP-0045).
 
-mod bookmarks;
 mod configuring;
 mod entering;
 mod invitations;
@@ -11,6 +10,7 @@ mod view;
 
 use crate::resend::Resend;
 use crate::view::Focus;
+use parlor_stanza::types::Bookmark;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,6 @@ use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use crate::{Occupant, View, ViewChange};
 
-pub(super) use bookmarks::BookmarkQuestion;
-pub use bookmarks::{Bookmarks, NoBookmarks, RemoveBookmark, SetBookmark};
 pub use configuring::{ConfigValue, ConfigureRoom};
 pub(super) use entering::Reason;
 pub use invitations::{DeclineInvitation, InviteToRoom};
@@ -167,8 +165,8 @@ pub(super) enum Tells {
 pub(super) struct Membership {
     pub(super) stage: Stage,
     reason: Reason,
-    /// Whether it was entered because of a bookmark, and is left when that is removed.
-    bookmarked: bool,
+    /// The bookmark because of which it was entered. It is left when that is removed.
+    bookmark: Option<Arc<Bookmark>>,
     join: RoomJoin,
     configure: Option<Vec<(String, ConfigValue)>>,
     joiners: Vec<Waiter<Arc<Room>>>,
@@ -201,6 +199,14 @@ pub(super) struct Membership {
     before: OrdMap<String, Arc<Occupant>>,
 }
 
+/// One room, in a turn in which something happens to it.
+#[derive(Debug)]
+pub(super) struct RoomTurn<'a, 't> {
+    pub(super) jid: &'a BareJid,
+    pub(super) rooms: &'a mut Rooms,
+    pub(super) turn: &'a mut Turn<'t>,
+}
+
 /// The rooms of an account.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
@@ -218,17 +224,35 @@ pub(super) struct Rooms {
     /// The number of times that each room has still to confirm on this stream that we left. It does so before it
     /// answers later stanzas.
     farewells: HashMap<BareJid, u32>,
-    /// None until they have come.
-    pub(super) bookmarks: Option<Bookmarks>,
-    /// Whether they were requested, and the answers that are needed have not come.
-    pub(super) bookmarks_asked: bool,
-    /// Whether a place that may have some did not answer.
-    bookmarks_untold: bool,
-    /// Whether they are in an older place, and none is in the place for new ones.
-    pub(super) bookmarks_older: bool,
 }
 
 impl Membership {
+    /// Returns the state of a room that is to be entered.
+    fn new(reason: Reason, nick: String) -> Self {
+        Self {
+            stage: Stage::Outside { wanted: true },
+            reason,
+            bookmark: None,
+            join: RoomJoin::default(),
+            configure: None,
+            joiners: Vec::new(),
+            leavers: Vec::new(),
+            nick,
+            tries: 0,
+            nicks_tried: 0,
+            put_out: 0,
+            entered_at: Duration::ZERO,
+            tells: Tells::Past,
+            deadline: None,
+            silence: None,
+            heard: Duration::ZERO,
+            is_missed: false,
+            untold: false,
+            known_until: None,
+            before: OrdMap::new(),
+        }
+    }
+
     /// Returns whether a lost stream removed us, which was not reported.
     fn is_to_come_back(&self) -> bool {
         self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
@@ -246,6 +270,69 @@ impl Membership {
 }
 
 impl Rooms {
+    /// Returns this room for what happens to it in this turn.
+    pub(super) fn one<'a, 't>(&'a mut self, jid: &'a BareJid, turn: &'a mut Turn<'t>) -> RoomTurn<'a, 't> {
+        RoomTurn { jid, rooms: self, turn }
+    }
+
+    /// Makes room for another room by forgetting one that we were removed from.
+    fn make_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if self.memberships.len() < MAX_ROOMS {
+            return Ok(());
+        }
+        let unused = self.memberships.iter().find(|(_, old)| old.stage == Stage::Outside { wanted: false });
+        let unused = unused.map(|(jid, _)| jid.clone());
+        let unused = unused.ok_or_else(|| CallError::OverLimit(format!("{MAX_ROOMS} rooms are open")))?;
+        self.one(&unused, turn).drop_room();
+        Ok(())
+    }
+
+    /// Returns the rooms that we have entered because of their bookmarks.
+    pub(super) fn bookmarked(&self) -> Vec<BareJid> {
+        let entered = self.memberships.iter().filter(|(_, membership)| membership.bookmark.is_some());
+        entered.map(|(jid, _)| jid.clone()).collect()
+    }
+
+    /// Notes that the bookmarks are unknown from now on. We stay in the rooms that we are in, as if a plugin had entered
+    /// them.
+    pub(super) fn forget_bookmarks(&mut self) {
+        for membership in self.memberships.values_mut() {
+            membership.bookmark = None;
+        }
+    }
+
+    /// Adopts a nickname that a bookmark has changed, for the next time that its room is entered. Otherwise we keep the
+    /// present one, which a plugin may have changed.
+    pub(super) fn bookmark_changed(&mut self, before: &Bookmark, now: &Arc<Bookmark>, turn: &Turn<'_>) {
+        let Some(membership) = self.memberships.get_mut(&now.room) else { return };
+        if membership.bookmark.is_none() {
+            return;
+        }
+        membership.bookmark = Some(Arc::clone(now));
+        if now.nick != before.nick
+            && let Ok(address) = turn.address_in(&now.room, None, Some(now))
+        {
+            membership.is_called(address.resource().as_str());
+        }
+    }
+
+    /// Enters a room because of its bookmark.
+    pub(super) fn enter_bookmarked(&mut self, bookmark: &Arc<Bookmark>, turn: &mut Turn<'_>) {
+        if self.one(&bookmark.room, turn).enter_by_itself(None, Some(bookmark))
+            && let Some(membership) = self.memberships.get_mut(&bookmark.room)
+        {
+            membership.bookmark = Some(Arc::clone(bookmark));
+        }
+    }
+
+    /// Leaves a room that was entered because of its bookmark.
+    pub(super) fn leave_bookmarked(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.memberships.get(room) else { return };
+        if membership.bookmark.is_some() && membership.stage != Stage::Leaving {
+            self.one(room, turn).leave(None);
+        }
+    }
+
     pub(super) fn has(&self, jid: &Jid) -> bool {
         self.memberships.contains_key(jid)
     }
@@ -359,28 +446,6 @@ impl Rooms {
         turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 
-    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
-    /// the node of our JID.
-    pub(crate) fn address_in(
-        &self,
-        room: &BareJid,
-        nick: Option<String>,
-        turn: &mut Turn<'_>,
-    ) -> Result<FullJid, CallError> {
-        let given = nick.is_some();
-        let nick = nick
-            .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
-            .or_else(|| turn.settings.nickname.clone().filter(|_| !turn.settings.muc_nickname_from_jid))
-            .or_else(|| turn.own.node().map(unescaped))
-            .ok_or_else(|| {
-                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
-            })?;
-        room.with_resource_str(&nick).map_err(|error| {
-            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
-            CallError::invalid("attributes.nick", format!("{whose}{error}"))
-        })
-    }
-
     /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
     pub(crate) fn card_owner(&self, jid: &Jid) -> Jid {
         let bare = jid.to_bare();
@@ -411,7 +476,7 @@ impl RoomOptions {
 }
 
 /// Returns whether a plugin may send something to a room now.
-fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
+pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
     if !turn.settings.allow_muc {
         return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
     }
@@ -446,6 +511,69 @@ impl Command for OpenRoom {
     }
 }
 
+impl RoomTurn<'_, '_> {
+    fn try_open(&mut self, options: RoomOptions, reason: Reason, bookmark: Option<&Bookmark>) -> Result<(), CallError> {
+        let jid = self.jid;
+        if !self.turn.settings.allow_muc {
+            return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
+        }
+        if jid.node().is_none() {
+            return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
+        }
+        if !self.turn.is_live() {
+            return Err(CallError::Offline);
+        }
+        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return Ok(());
+        }
+        let address = self.turn.address_in(jid, options.nick, bookmark)?;
+        if !self.rooms.has(jid) {
+            self.rooms.make_room(self.turn)?;
+        }
+        let mut join = options.join;
+        if join.password.is_none() {
+            join.password = bookmark.and_then(|bookmark| bookmark.password.clone());
+        }
+        let max_stanzas = self.turn.settings.muc_history_max_stanzas;
+        join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
+        let nick = address.resource().to_string();
+        let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
+            let view = View::new(reason == Reason::Asked);
+            Arc::new(Room { view, ..Room::new(jid.clone(), nick.clone()) })
+        });
+        let room = Arc::make_mut(room);
+        room.nick.clone_from(&nick);
+        self.turn.changed = true;
+        if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
+            // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
+            known.join.password = join.password.or_else(|| known.join.password.take());
+            known.configure = options.configure.or_else(|| known.configure.take());
+            known.nick = nick;
+            self.enter();
+            return Ok(());
+        }
+        room.empty();
+        let mut joiners = Vec::new();
+        if let Some(old) = self.rooms.memberships.remove(jid) {
+            self.turn.cancel_deadlines(&old);
+            joiners = old.joiners;
+            for leaver in old.leavers {
+                self.turn.answer(leaver.answer, Ok(()));
+            }
+        }
+        let membership = Membership {
+            join,
+            configure: options.configure,
+            joiners,
+            heard: self.turn.deadlines.elapsed(),
+            ..Membership::new(reason, nick)
+        };
+        self.rooms.memberships.insert(jid.clone(), membership);
+        self.enter();
+        Ok(())
+    }
+}
+
 impl Features {
     pub(super) fn open_room(
         &mut self,
@@ -457,7 +585,8 @@ impl Features {
         // Focus matters only if something else is open.
         let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
         let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
-        if let Err(error) = self.try_open(jid, options, Reason::Asked, turn) {
+        let bookmark = self.bookmarks.get(jid).map(Arc::as_ref);
+        if let Err(error) = self.rooms.one(jid, turn).try_open(options, Reason::Asked, bookmark) {
             return turn.answer(joiner.answer, Err(error));
         }
         // It was opened above, so changing its view cannot fail.
@@ -470,7 +599,7 @@ impl Features {
         }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         // The room should not be left with a bookmark, since a plugin asks for it now.
-        membership.bookmarked = false;
+        membership.bookmark = None;
         if membership.stage == Stage::Inside {
             let room = self.rooms.shown.get(jid).map(Arc::clone);
             return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
@@ -480,102 +609,31 @@ impl Features {
             Err(error) => turn.answer(joiner.answer, Err(error)),
         }
     }
-
-    fn try_open(
-        &mut self,
-        jid: &BareJid,
-        options: RoomOptions,
-        reason: Reason,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        if !turn.settings.allow_muc {
-            return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
-        }
-        if jid.node().is_none() {
-            return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
-        }
-        if !turn.is_live() {
-            return Err(CallError::Offline);
-        }
-        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
-            return Ok(());
-        }
-        let address = self.rooms.address_in(jid, options.nick, turn)?;
-        if !self.rooms.has(jid) {
-            self.make_room_for_room(turn)?;
-        }
-        let mut join = options.join;
-        if join.password.is_none() {
-            join.password = self.rooms.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
-        }
-        let max_stanzas = turn.settings.muc_history_max_stanzas;
-        join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
-        let nick = address.resource().to_string();
-        let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
-            let view = View::new(reason == Reason::Asked);
-            Arc::new(Room { view, ..Room::new(jid.clone(), nick.clone()) })
-        });
-        let room = Arc::make_mut(room);
-        room.nick.clone_from(&nick);
-        turn.changed = true;
-        if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
-            // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
-            known.join.password = join.password.or_else(|| known.join.password.take());
-            known.configure = options.configure.or_else(|| known.configure.take());
-            known.nick = nick;
-            self.enter(jid, turn);
-            return Ok(());
-        }
-        room.empty();
-        let mut joiners = Vec::new();
-        if let Some(old) = self.rooms.memberships.remove(jid) {
-            turn.cancel_deadlines(&old);
-            joiners = old.joiners;
-            for leaver in old.leavers {
-                turn.answer(leaver.answer, Ok(()));
-            }
-        }
-        let membership = Membership {
-            stage: Stage::Outside { wanted: true },
-            reason,
-            bookmarked: false,
-            join,
-            configure: options.configure,
-            joiners,
-            leavers: Vec::new(),
-            nick,
-            tries: 0,
-            nicks_tried: 0,
-            put_out: 0,
-            entered_at: Duration::ZERO,
-            tells: Tells::Past,
-            deadline: None,
-            silence: None,
-            heard: turn.deadlines.elapsed(),
-            is_missed: false,
-            untold: false,
-            known_until: None,
-            before: OrdMap::new(),
-        };
-        self.rooms.memberships.insert(jid.clone(), membership);
-        self.enter(jid, turn);
-        Ok(())
-    }
-
-    /// Makes room for another room by forgetting one that we were removed from.
-    fn make_room_for_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        if self.rooms.memberships.len() < MAX_ROOMS {
-            return Ok(());
-        }
-        let unused = self.rooms.memberships.iter().find(|(_, old)| old.stage == Stage::Outside { wanted: false });
-        let unused = unused.map(|(jid, _)| jid.clone());
-        let unused = unused.ok_or_else(|| CallError::OverLimit(format!("{MAX_ROOMS} rooms are open")))?;
-        self.drop_room(&unused, turn);
-        Ok(())
-    }
 }
 
 impl Turn<'_> {
+    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
+    /// the node of our JID.
+    fn address_in(
+        &self,
+        room: &BareJid,
+        nick: Option<String>,
+        bookmark: Option<&Bookmark>,
+    ) -> Result<FullJid, CallError> {
+        let given = nick.is_some();
+        let nick = nick
+            .or_else(|| bookmark.and_then(|bookmark| bookmark.nick.clone()))
+            .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
+            .or_else(|| self.own.node().map(unescaped))
+            .ok_or_else(|| {
+                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
+            })?;
+        room.with_resource_str(&nick).map_err(|error| {
+            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
+            CallError::invalid("attributes.nick", format!("{whose}{error}"))
+        })
+    }
+
     fn cancel_deadlines(&mut self, membership: &Membership) {
         for key in [membership.deadline, membership.silence].into_iter().flatten() {
             self.deadlines.cancel(key);

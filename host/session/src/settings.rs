@@ -4,6 +4,7 @@
 //! or before it, take effect here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parlor_config::Settings;
 use parlor_stanza::error::CallError;
@@ -77,7 +78,7 @@ impl Features {
         self.settings_changed(new, turn);
         for room in &old.auto_join_rooms {
             if !turn.settings.auto_join_rooms.iter().any(|listed| listed.jid == room.jid) {
-                self.leave_unlisted(&room.jid, turn);
+                self.bookmarks.leave_unlisted(&room.jid, &mut self.rooms, turn);
             }
         }
     }
@@ -105,15 +106,16 @@ impl Features {
         }
         let bookmarked = |settings: &Settings| settings.allow_muc && settings.allow_bookmarks;
         match (bookmarked(&before), bookmarked(&turn.settings)) {
-            (false, true) => self.fetch_bookmarks(turn),
-            (true, false) => self.rooms.forget_bookmarks(),
+            (false, true) => self.bookmarks.fetch(turn),
+            (true, false) => self.bookmarks.forget(&mut self.rooms),
             _ => {}
         }
         if turn.promises.is_resolved("roomsAutoJoined") {
             if turn.settings.allow_muc {
                 for room in turn.settings.auto_join_rooms.clone() {
                     if !before.auto_join_rooms.contains(&room) || !before.allow_muc {
-                        self.enter_by_itself(&room.jid, room.nick, turn);
+                        let bookmark = self.bookmarks.get(&room.jid).map(Arc::as_ref);
+                        self.rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
                     }
                 }
             }

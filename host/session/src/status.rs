@@ -169,7 +169,7 @@ impl Features {
                     // Presence that was on its way then may have come since.
                     self.roster.doubt_presence(turn);
                     self.roster.await_presence(Some(PRESENCE_PATIENCE), turn);
-                    self.enter_wanted_rooms(turn);
+                    self.rooms.enter_wanted(turn);
                 }
                 (false, false) | (true, true) => {}
             }

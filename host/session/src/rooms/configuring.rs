@@ -1,5 +1,6 @@
 //! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
+use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use std::collections::HashMap;
 
@@ -70,22 +71,18 @@ impl Command for ConfigureRoom {
     }
 }
 
-impl Features {
-    pub(super) fn new_form_came(
-        &mut self,
-        jid: &BareJid,
-        wanted: Wanted,
-        form: Result<Body, CallError>,
-        turn: &mut Turn<'_>,
-    ) {
+impl RoomTurn<'_, '_> {
+    pub(super) fn new_form_came(&mut self, wanted: Wanted, form: Result<Body, CallError>) {
+        let jid = self.jid;
         match filled_in(jid, form, wanted, "attributes.roomconfig") {
-            Ok(fields) => turn.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew),
-            Err(error) => self.new_room_failed(jid, &error, turn),
+            Ok(fields) => self.turn.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew),
+            Err(error) => self.new_room_failed(&error),
         }
     }
 
     /// Handles the answer to the configuration of a room that we created.
-    pub(super) fn configured_new(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+    pub(super) fn configured_new(&mut self, result: &Result<(), CallError>) {
+        let jid = self.jid;
         if self.rooms.stage(jid) != Some(Stage::Configuring) {
             return;
         }
@@ -94,23 +91,24 @@ impl Features {
                 if let Some(membership) = self.rooms.membership(jid) {
                     membership.stage = Stage::Inside;
                 }
-                turn.follow(FollowUp::RoomChanged(jid.clone()));
-                self.settled_in(jid, turn);
+                self.turn.follow(FollowUp::RoomChanged(jid.clone()));
+                self.settled_in();
             }
-            Err(error) => self.new_room_failed(jid, error, turn),
+            Err(error) => self.new_room_failed(error),
         }
     }
 
     /// Gives up a room that we created and nobody can enter. It ends when we leave.
-    pub(crate) fn new_room_failed(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+    pub(crate) fn new_room_failed(&mut self, error: &CallError) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
             return;
         };
         let joiners = std::mem::take(&mut membership.joiners);
-        turn.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp);
-        self.leave(jid, None, turn);
+        self.turn.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp);
+        self.leave(None);
         for joiner in joiners {
-            turn.answer(joiner.answer, Err(error.clone()));
+            self.turn.answer(joiner.answer, Err(error.clone()));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
+use crate::bookmarks::BookmarkList;
+use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
+use parlor_stanza::types::Bookmark;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +18,6 @@ use super::{Membership, Room, RoomOptions, Stage, Tells};
 use crate::Occupant;
 use crate::deadlines::Late;
 use crate::event::Payload;
-use crate::features::Features;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -128,85 +130,65 @@ impl Rooms {
     }
 }
 
-impl Features {
+impl RoomTurn<'_, '_> {
     /// Sends the presence that enters a known room.
-    pub(super) fn enter(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(super) fn enter(&mut self) {
+        let jid = self.jid;
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        let presence = if turn.status.value.is_hidden() {
-            PresenceOut { to: Some(address.into()), caps: Some(turn.own_disco.caps()), ..PresenceOut::default() }
+        let presence = if self.turn.status.value.is_hidden() {
+            PresenceOut { to: Some(address.into()), caps: Some(self.turn.own_disco.caps()), ..PresenceOut::default() }
         } else {
-            turn.presence_to(Some(address.into()))
+            self.turn.presence_to(Some(address.into()))
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
         // The bookmark may have another password since.
-        let put_down = self.rooms.bookmark(jid).filter(|_| membership.bookmarked);
-        join.password = put_down.and_then(|bookmark| bookmark.password.clone()).or(join.password);
+        let bookmark = membership.bookmark.as_deref();
+        join.password = bookmark.and_then(|bookmark| bookmark.password.clone()).or(join.password);
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });
         }
-        self.rooms.is_entering(jid, turn);
+        self.rooms.is_entering(jid, self.turn);
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.untold = false;
         }
-        turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
+        self.turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
     }
 
     /// Sends our presence once we are in, if it changed since we asked to enter.
-    fn tell_what_has_changed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    fn tell_what_has_changed(&mut self) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        if !std::mem::take(&mut membership.untold) || turn.status.value.is_hidden() {
+        if !std::mem::take(&mut membership.untold) || self.turn.status.value.is_hidden() {
             return;
         }
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
+        self.turn.send(Outgoing::Presence(self.turn.presence_to(Some(address.into()))));
     }
 
     /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
     /// comes next, so no event reports that we are out.
-    pub(crate) fn enters_still(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(crate) fn enters_still(&mut self) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         if membership.stage == Stage::Inside {
             membership.reason = Reason::Again;
         }
-        self.emptied(jid, turn);
-        self.rooms.is_entering(jid, turn);
-    }
-
-    /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
-    pub(crate) fn enter_wanted_rooms(&mut self, turn: &mut Turn<'_>) {
-        let wanted = self.rooms.memberships.iter().filter(|(_, room)| room.stage == Stage::Outside { wanted: true });
-        let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
-        wanted.sort();
-        for jid in wanted {
-            self.rooms.want_nick_back(&jid, turn);
-            self.enter(&jid, turn);
-        }
-    }
-
-    /// Starts the automatic joins.
-    pub(crate) fn auto_join(&mut self, turn: &mut Turn<'_>) {
-        for room in turn.settings.auto_join_rooms.clone() {
-            self.enter_by_itself(&room.jid, room.nick, turn);
-        }
-        self.join_bookmarked(turn);
-        let stages = self.rooms.memberships.iter();
-        self.rooms.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
-        if !self.rooms.auto.is_empty() {
-            turn.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
-        }
+        self.emptied();
+        self.rooms.is_entering(jid, self.turn);
     }
 
     /// Enters a room without a waiting call. Returns `false` if it was being entered already.
-    pub(crate) fn enter_by_itself(&mut self, jid: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn enter_by_itself(&mut self, nick: Option<String>, bookmark: Option<&Bookmark>) -> bool {
+        let jid = self.jid;
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return false;
         }
         let options = RoomOptions { nick, ..RoomOptions::default() };
-        match self.try_open(jid, options, Reason::Automatic, turn) {
+        match self.try_open(options, Reason::Automatic, bookmark) {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
@@ -216,14 +198,15 @@ impl Features {
     }
 
     /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
-    pub(crate) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
-        self.rooms.set_room_deadline(jid, Some(PAST_PATIENCE), turn);
+    pub(crate) fn entered(&mut self, created: bool) {
+        let jid = self.jid;
+        self.rooms.set_room_deadline(jid, Some(PAST_PATIENCE), self.turn);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
-        membership.known_until.get_or_insert(turn.now);
+        membership.known_until.get_or_insert(self.turn.now);
         // After a lost stream, we count as having been in it all the time.
         if membership.reason != Reason::Again {
-            membership.entered_at = turn.deadlines.elapsed();
+            membership.entered_at = self.turn.deadlines.elapsed();
         }
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
@@ -233,91 +216,96 @@ impl Features {
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
             (room.entered, room.archived) = (self.rooms.enterings, None);
-            turn.changed = true;
+            self.turn.changed = true;
         }
-        self.rooms.watch(jid, turn);
-        self.tell_what_has_changed(jid, turn);
-        turn.follow(FollowUp::RoomChanged(jid.clone()));
-        self.rooms.tell_changes_since(jid, &before, turn);
-        self.rooms.resend.send_to_room_again(jid, turn);
+        self.rooms.watch(jid, self.turn);
+        self.tell_what_has_changed();
+        self.turn.follow(FollowUp::RoomChanged(jid.clone()));
+        self.rooms.tell_changes_since(jid, &before, self.turn);
+        self.rooms.resend.send_to_room_again(jid, self.turn);
         let fields = match (created, configure) {
-            (false, _) => return self.settled_in(jid, turn),
+            (false, _) => return self.settled_in(),
             (true, Some(fields)) => fields,
-            (true, None) if turn.settings.muc_instant_rooms => Vec::new(),
+            (true, None) if self.turn.settings.muc_instant_rooms => Vec::new(),
             (true, None) => {
                 if let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) {
-                    turn.fire("configurationNeeded", Payload::Room(room));
+                    self.turn.fire("configurationNeeded", Payload::Room(room));
                 }
-                return self.settled_in(jid, turn);
+                return self.settled_in();
             }
         };
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Configuring;
         }
-        turn.configure_new(jid, fields);
+        self.turn.configure_new(jid, fields);
     }
 
     /// Answers all calls that waited to enter.
-    pub(super) fn settled_in(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(super) fn settled_in(&mut self) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) else { return };
         let again = std::mem::replace(&mut membership.reason, Reason::Asked) == Reason::Again;
         let joiners = std::mem::take(&mut membership.joiners);
         if !again {
-            turn.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)));
+            self.turn.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)));
         }
         for joiner in joiners {
-            turn.answer(joiner.answer, Ok(Arc::clone(&room)));
+            self.turn.answer(joiner.answer, Ok(Arc::clone(&room)));
         }
-        self.auto_join_ended(jid, turn);
+        self.auto_join_ended();
     }
 
     /// Handles a failure to enter. The room is forgotten, unless we were in it before or may try again.
-    pub(crate) fn not_entered(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
-        if self.try_again(jid, error, turn) {
+    pub(crate) fn not_entered(&mut self, error: &CallError) {
+        let jid = self.jid;
+        if self.try_again(error) {
             return;
         }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         if membership.reason == Reason::Again {
-            self.refused(jid, false, error, turn);
+            self.refused(false, error);
         } else {
             if membership.reason == Reason::Automatic {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
             }
             self.rooms.resend.forget(jid);
-            self.drop_room(jid, turn);
+            self.drop_room();
         }
         for joiner in joiners {
-            turn.answer(joiner.answer, Err(error.clone()));
+            self.turn.answer(joiner.answer, Err(error.clone()));
         }
-        self.auto_join_ended(jid, turn);
+        self.auto_join_ended();
     }
 
     /// Handles a temporary failure to enter: its service shuts down or fails, and has not refused us.
-    pub(crate) fn not_entered_now(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+    pub(crate) fn not_entered_now(&mut self, error: &CallError) {
+        let jid = self.jid;
         match self.rooms.memberships.get(jid).map(|membership| membership.reason) {
-            Some(Reason::Automatic | Reason::Again) => self.try_later(jid, error, turn),
-            Some(Reason::Asked | Reason::Invited) | None => self.not_entered(jid, error, turn),
+            Some(Reason::Automatic | Reason::Again) => self.try_later(error),
+            Some(Reason::Asked | Reason::Invited) | None => self.not_entered(error),
         }
     }
 
     /// Returns whether another attempt is made, now or later. If no plugin asked to enter, nobody can choose another
     /// nickname, and ours may be held by our own lost stream. A service that is down comes back.
-    fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
+    fn try_again(&mut self, error: &CallError) -> bool {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get(jid) else { return false };
         match membership.reason {
             Reason::Asked => false,
-            _ if is_conflict(error) => self.try_another_nick(jid, turn),
+            _ if is_conflict(error) => self.try_another_nick(),
             Reason::Automatic | Reason::Again if may_pass(error) => {
-                self.try_later(jid, error, turn);
+                self.try_later(error);
                 true
             }
             Reason::Automatic | Reason::Invited | Reason::Again => false,
         }
     }
 
-    fn try_another_nick(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+    fn try_another_nick(&mut self) -> bool {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
         if membership.nicks_tried >= MAX_NICKS {
             return false;
@@ -329,19 +317,20 @@ impl Features {
             return false;
         }
         Arc::make_mut(room).nick = nick;
-        turn.changed = true;
-        self.enter(jid, turn);
+        self.turn.changed = true;
+        self.enter();
         true
     }
 
     /// Schedules another attempt, without a limit: a service may be down for hours. Waiting calls get the error. After
     /// some attempts, plugins that believe us to be in are notified.
-    fn try_later(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+    fn try_later(&mut self, error: &CallError) {
+        let jid = self.jid;
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             // Occupants that it has named so far may leave, which nobody would report.
             Arc::make_mut(room).empty();
         }
-        turn.out_of_room(jid);
+        self.turn.out_of_room(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let tries = membership.tries;
         if tries == 0 {
@@ -351,21 +340,22 @@ impl Features {
         membership.stage = Stage::Outside { wanted: true };
         let joiners = std::mem::take(&mut membership.joiners);
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
-            self.refused(jid, true, error, turn);
+            self.refused(true, error);
         }
-        self.rooms.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), turn);
+        self.rooms.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), self.turn);
         for joiner in joiners {
-            turn.answer(joiner.answer, Err(error.clone()));
+            self.turn.answer(joiner.answer, Err(error.clone()));
         }
-        self.auto_join_ended(jid, turn);
+        self.auto_join_ended();
     }
 
     /// Handles the refusal of a room that we were in: we count as having left, and so do its occupants.
-    fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
+    fn refused(&mut self, wanted: bool, error: &CallError) {
+        let jid = self.jid;
         self.rooms.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
-        self.rooms.tell_changes_since(jid, &before, turn);
+        self.rooms.tell_changes_since(jid, &before, self.turn);
         let farewell = match error {
             // Nobody can enter any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
@@ -374,18 +364,47 @@ impl Features {
             }
             _ => Farewell { why: "refused", reason: Some(error.to_string()), ..Farewell::default() },
         };
-        self.outside(jid, wanted, farewell, turn);
+        self.outside(wanted, farewell);
     }
 
-    pub(crate) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(crate) fn auto_join_ended(&mut self) {
+        let jid = self.jid;
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
-            turn.follow(FollowUp::RoomsAutoJoined);
+            self.turn.follow(FollowUp::RoomsAutoJoined);
         }
     }
 
-    pub(crate) fn ask_about_again(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(crate) fn ask_about_again(&mut self) {
+        let jid = self.jid;
         if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
-            turn.follow(FollowUp::RoomChanged(jid.clone()));
+            self.turn.follow(FollowUp::RoomChanged(jid.clone()));
+        }
+    }
+}
+
+impl Rooms {
+    /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
+    pub(crate) fn enter_wanted(&mut self, turn: &mut Turn<'_>) {
+        let wanted = self.memberships.iter().filter(|(_, room)| room.stage == Stage::Outside { wanted: true });
+        let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
+        wanted.sort();
+        for jid in wanted {
+            self.want_nick_back(&jid, turn);
+            self.one(&jid, turn).enter();
+        }
+    }
+
+    /// Starts the automatic joins: the rooms of the settings, and those of bookmarks.
+    pub(crate) fn auto_join(&mut self, bookmarks: &BookmarkList, turn: &mut Turn<'_>) {
+        for room in turn.settings.auto_join_rooms.clone() {
+            let bookmark = bookmarks.get(&room.jid).map(Arc::as_ref);
+            self.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
+        }
+        bookmarks.join(self, turn);
+        let stages = self.memberships.iter();
+        self.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
+        if !self.auto.is_empty() {
+            turn.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
 
+use crate::bookmarks::BookmarkList;
+use crate::roster::Roster;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -102,15 +104,21 @@ impl Rooms {
     }
 }
 
-impl Features {
-    pub(crate) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
+impl Rooms {
+    pub(crate) fn invited(
+        &mut self,
+        mut invite: Invite,
+        roster: &Roster,
+        bookmarks: &BookmarkList,
+        turn: &mut Turn<'_>,
+    ) {
         if !turn.settings.allow_muc {
             return;
         }
         // A person or a service is no room: such an invitation only tries to get our presence.
-        let is_person = invite.room == turn.own.to_bare() || self.roster.has(&invite.room);
+        let is_person = invite.room == turn.own.to_bare() || roster.has(&invite.room);
         // An invitation to a room that we are in is not reported, either (XEP-0249, section 3).
-        let is_in = self.rooms.stage(&invite.room).is_some_and(Stage::is_in);
+        let is_in = self.stage(&invite.room).is_some_and(Stage::is_in);
         if is_person || is_in || invite.room.node().is_none() {
             turn.ignored += 1;
             return;
@@ -121,12 +129,13 @@ impl Features {
         let options = RoomOptions { join, ..RoomOptions::default() };
         let room = invite.room.clone();
         turn.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)));
-        let entering = self.rooms.memberships.values();
+        let entering = self.memberships.values();
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
-        let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
+        let is_open = self.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
         if turn.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
             // No call waits for it: an invitation that fails is the inviter's loss.
-            let _ = self.try_open(&room, options, Reason::Invited, turn);
+            let bookmark = bookmarks.get(&room).map(Arc::as_ref);
+            let _ = self.one(&room, turn).try_open(options, Reason::Invited, bookmark);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Leaving rooms: on request, after removal by the room, or with the stream.
 
+use crate::rooms::RoomTurn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Command for CloseRoom {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.close_room(&self.jid, Waiter { by: self.by, answer }, turn);
+        features.rooms.close(&self.jid, Waiter { by: self.by, answer }, turn);
     }
 }
 
@@ -67,45 +68,38 @@ impl Rooms {
     }
 }
 
-impl Features {
+impl RoomTurn<'_, '_> {
     /// Marks a room as left; it stays known.
-    pub(crate) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
+    pub(crate) fn outside(&mut self, wanted: bool, why: Farewell) {
+        let jid = self.jid;
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Outside { wanted };
-            turn.deadlines.replace(&mut membership.silence, None);
-            turn.deadlines.replace(&mut membership.deadline, None);
+            self.turn.deadlines.replace(&mut membership.silence, None);
+            self.turn.deadlines.replace(&mut membership.deadline, None);
         }
-        turn.out_of_room(jid);
+        self.turn.out_of_room(jid);
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
             let room = Arc::clone(room);
-            turn.changed = true;
-            turn.fire("roomLeft", Payload::Room(room));
+            self.turn.changed = true;
+            self.turn.fire("roomLeft", Payload::Room(room));
         }
     }
 
-    pub(super) fn drop_room(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Arc<Room>> {
+    pub(super) fn drop_room(&mut self) -> Option<Arc<Room>> {
+        let jid = self.jid;
         if let Some(membership) = self.rooms.memberships.remove(jid) {
-            turn.cancel_deadlines(&membership);
+            self.turn.cancel_deadlines(&membership);
         }
-        turn.out_of_room(jid);
-        turn.end_focus(&Focus::Room(jid.clone()));
+        self.turn.out_of_room(jid);
+        self.turn.end_focus(&Focus::Room(jid.clone()));
         self.rooms.shown.remove(jid)
     }
 
-    pub(crate) fn close_room(&mut self, jid: &BareJid, leaver: Waiter<()>, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else {
-            return turn.answer(leaver.answer, Err(not_open(jid)));
-        };
-        match may_wait(&mut membership.leavers, leaver.by, jid) {
-            Ok(()) => self.leave(jid, Some(leaver), turn),
-            Err(error) => turn.answer(leaver.answer, Err(error)),
-        }
-    }
-
     /// Leaves a known room. Calls that wait to enter end.
-    pub(super) fn leave(&mut self, jid: &BareJid, leaver: Option<Waiter<()>>, turn: &mut Turn<'_>) {
-        let live = turn.is_live();
+    pub(crate) fn leave(&mut self, leaver: Option<Waiter<()>>) {
+        let jid = self.jid;
+        let live = self.turn.is_live();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         match membership.stage {
@@ -113,101 +107,69 @@ impl Features {
             Stage::Entering | Stage::Configuring | Stage::Inside if live => {
                 membership.leavers.extend(leaver);
                 membership.stage = Stage::Leaving;
-                self.rooms.set_room_deadline(jid, Some(LEAVE_PATIENCE), turn);
-                self.rooms.send_farewell(jid, turn);
+                self.rooms.set_room_deadline(jid, Some(LEAVE_PATIENCE), self.turn);
+                self.rooms.send_farewell(jid, self.turn);
             }
             _ => {
                 if membership.is_to_come_back() {
                     // The room counts as entered for everyone.
-                    self.left(jid, turn);
+                    self.left();
                 } else {
-                    self.drop_room(jid, turn);
+                    self.drop_room();
                 }
                 if let Some(leaver) = leaver {
-                    turn.answer(leaver.answer, Ok(()));
+                    self.turn.answer(leaver.answer, Ok(()));
                 }
             }
         }
         for joiner in joiners {
-            turn.answer(joiner.answer, Err(CallError::Stopped));
+            self.turn.answer(joiner.answer, Err(CallError::Stopped));
         }
-        self.auto_join_ended(jid, turn);
+        self.auto_join_ended();
     }
 
     /// Completes a requested leaving.
-    pub(crate) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(crate) fn left(&mut self) {
+        let jid = self.jid;
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
-        if let Some(mut room) = self.drop_room(jid, turn) {
+        if let Some(mut room) = self.drop_room() {
             bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
-            turn.fire("roomLeft", Payload::Room(room));
+            self.turn.fire("roomLeft", Payload::Room(room));
         }
         for leaver in leavers.into_iter().flatten() {
-            turn.answer(leaver.answer, Ok(()));
+            self.turn.answer(leaver.answer, Ok(()));
         }
     }
 
-    pub(crate) fn room_late(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let may_enter = turn.is_live() && turn.announced;
+    pub(crate) fn room_late(&mut self) {
+        let jid = self.jid;
+        let may_enter = self.turn.is_live() && self.turn.announced;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.deadline = None;
         match membership.stage {
             // Our presence is queued during a lost connection, so no room could have answered it.
-            Stage::Entering if turn.link == Link::Suspended && membership.joiners.is_empty() => {
-                self.rooms.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
+            Stage::Entering if self.turn.link == Link::Suspended && membership.joiners.is_empty() => {
+                self.rooms.set_room_deadline(jid, Some(JOIN_PATIENCE), self.turn);
             }
             Stage::Entering => {
                 // The room may have let us in without our learning of it.
-                self.rooms.send_farewell(jid, turn);
-                self.not_entered(jid, &CallError::TimedOut, turn);
+                self.rooms.send_farewell(jid, self.turn);
+                self.not_entered(&CallError::TimedOut);
             }
-            Stage::Leaving => self.left(jid, turn),
+            Stage::Leaving => self.left(),
             // The room did not send its subject.
             Stage::Configuring | Stage::Inside if membership.tells == Tells::Past => membership.tells = Tells::Whenever,
             Stage::Configuring | Stage::Inside if membership.tells == Tells::Ending => {
                 membership.tells = Tells::Present;
             }
-            Stage::Outside { wanted: true } if may_enter => self.enter(jid, turn),
+            Stage::Outside { wanted: true } if may_enter => self.enter(),
             Stage::Configuring | Stage::Inside | Stage::Outside { .. } => {}
         }
     }
 
-    /// Handles the loss of the stream, and with it of our presence in rooms. With `give_up`, calls that wait to enter
-    /// end.
-    pub(crate) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
-        let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
-        self.rooms.farewells.clear();
-        for jid in all {
-            let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
-            turn.deadlines.replace(&mut membership.deadline, None);
-            turn.deadlines.replace(&mut membership.silence, None);
-            (membership.tries, membership.nicks_tried) = (0, 0);
-            if give_up == GiveUp::Yes {
-                for joiner in std::mem::take(&mut membership.joiners) {
-                    turn.answer(joiner.answer, Err(CallError::Offline));
-                }
-            }
-            match membership.stage {
-                Stage::Leaving => self.left(&jid, turn),
-                // Rooms that we were in, or enter automatically, are entered at the next log-in.
-                Stage::Entering | Stage::Outside { wanted: true }
-                    if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
-                {
-                    self.drop_room(&jid, turn);
-                    self.rooms.auto.remove(&jid);
-                }
-                Stage::Entering => self.emptied(&jid, turn),
-                Stage::Configuring | Stage::Inside => {
-                    // No event reports that we are back in a room if none reported that we were out.
-                    membership.reason = Reason::Again;
-                    self.emptied(&jid, turn);
-                }
-                Stage::Outside { .. } => {}
-            }
-        }
-    }
-
     /// Empties a room that we are out of unnoticed, and that is to be entered again.
-    pub(super) fn emptied(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(super) fn emptied(&mut self) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Outside { wanted: true };
         if let Some(room) = self.rooms.shown.get_mut(jid) {
@@ -217,7 +179,54 @@ impl Features {
             }
             room.empty();
         }
-        turn.out_of_room(jid);
+        self.turn.out_of_room(jid);
+    }
+}
+
+impl Rooms {
+    pub(crate) fn close(&mut self, jid: &BareJid, leaver: Waiter<()>, turn: &mut Turn<'_>) {
+        let Some(membership) = self.memberships.get_mut(jid) else {
+            return turn.answer(leaver.answer, Err(not_open(jid)));
+        };
+        match may_wait(&mut membership.leavers, leaver.by, jid) {
+            Ok(()) => self.one(jid, turn).leave(Some(leaver)),
+            Err(error) => turn.answer(leaver.answer, Err(error)),
+        }
+    }
+
+    /// Handles the loss of the stream, and with it of our presence in rooms. With `give_up`, calls that wait to enter
+    /// end.
+    pub(crate) fn cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
+        let all: Vec<BareJid> = self.shown.keys().cloned().collect();
+        self.farewells.clear();
+        for jid in all {
+            let Some(membership) = self.memberships.get_mut(&jid) else { continue };
+            turn.deadlines.replace(&mut membership.deadline, None);
+            turn.deadlines.replace(&mut membership.silence, None);
+            (membership.tries, membership.nicks_tried) = (0, 0);
+            if give_up == GiveUp::Yes {
+                for joiner in std::mem::take(&mut membership.joiners) {
+                    turn.answer(joiner.answer, Err(CallError::Offline));
+                }
+            }
+            match membership.stage {
+                Stage::Leaving => self.one(&jid, turn).left(),
+                // Rooms that we were in, or enter automatically, are entered at the next log-in.
+                Stage::Entering | Stage::Outside { wanted: true }
+                    if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
+                {
+                    self.one(&jid, turn).drop_room();
+                    self.auto.remove(&jid);
+                }
+                Stage::Entering => self.one(&jid, turn).emptied(),
+                Stage::Configuring | Stage::Inside => {
+                    // No event reports that we are back in a room if none reported that we were out.
+                    membership.reason = Reason::Again;
+                    self.one(&jid, turn).emptied();
+                }
+                Stage::Outside { .. } => {}
+            }
+        }
     }
 }
 

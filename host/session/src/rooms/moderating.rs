@@ -1,5 +1,6 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
+use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use std::sync::Arc;
 
@@ -179,26 +180,21 @@ impl Rooms {
     }
 }
 
-impl Features {
+impl RoomTurn<'_, '_> {
     /// Handles the answer to a request to a room.
-    pub(crate) fn room_answered(
-        &mut self,
-        jid: &BareJid,
-        question: RoomQuestion,
-        result: Result<Body, CallError>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn room_answered(&mut self, question: RoomQuestion, result: Result<Body, CallError>) {
+        let jid = self.jid;
         match question {
-            RoomQuestion::WhetherInside => self.told_whether_inside(jid, &result.map(drop), turn),
-            RoomQuestion::NewForm(wanted) => self.new_form_came(jid, wanted, result, turn),
-            RoomQuestion::ConfiguredNew => self.configured_new(jid, &result.map(drop), turn),
+            RoomQuestion::WhetherInside => self.told_whether_inside(&result.map(drop)),
+            RoomQuestion::NewForm(wanted) => self.new_form_came(wanted, result),
+            RoomQuestion::ConfiguredNew => self.configured_new(&result.map(drop)),
             RoomQuestion::GivenUp => {}
-            RoomQuestion::Form(wanted, answer) => turn.form_came(jid, wanted, result, answer),
-            RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => turn.answer(answer, result.map(drop)),
+            RoomQuestion::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
+            RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => self.turn.answer(answer, result.map(drop)),
             RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
             RoomQuestion::AfterSubject(id) => {
-                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = turn.take_iq(&id, is_subject) {
-                    turn.answer(answer, Ok(()));
+                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
+                    self.turn.answer(answer, Ok(()));
                 }
             }
             RoomQuestion::Affiliations(answer) => {
@@ -206,16 +202,18 @@ impl Features {
                     Body::Affiliations(people) => Ok(people),
                     _ => Err(CallError::Other(format!("{jid} gave no list of affiliations"))),
                 });
-                turn.answer(answer, result);
+                self.turn.answer(answer, result);
             }
         }
     }
+}
 
+impl Rooms {
     /// Handles an error message from a room.
     pub(crate) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
         let Some(error) = &message.error else { return };
-        let Some(shown) = self.rooms.shown.get(&room) else { return };
+        let Some(shown) = self.shown.get(&room) else { return };
         // Under our own nickname only the room can send to us; MongooseIM sends refusals that way.
         if message.from.resource().is_some_and(|nick| nick.as_str() != shown.nick) {
             return;
@@ -235,17 +233,17 @@ impl Features {
         if let Some(id) = &message.id
             && let Some(Waiting::Room(jid, question)) = turn.take_iq(id, of_room)
         {
-            self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
+            self.one(&jid, turn).room_answered(question, Err(CallError::Stanza(error.clone())));
         }
         if may_be_out {
-            self.rooms.ask_whether_inside(&room, turn);
+            self.ask_whether_inside(&room, turn);
         }
     }
 
     /// Handles a room's notice of changes about itself (XEP-0045, section 10.2.1).
     pub(crate) fn room_changed(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
-        let Some(room) = self.rooms.shown.get_mut(&jid) else { return };
+        let Some(room) = self.shown.get_mut(&jid) else { return };
         let before = (room.shows_jids, room.logged);
         let mut after = before;
         for code in &message.room_status {

@@ -1,5 +1,6 @@
 //! Staying in rooms: asking a silent room whether it still knows us (XEP-0410), and entering it again if not.
 
+use crate::rooms::RoomTurn;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
@@ -8,7 +9,6 @@ use parlor_stanza::types::Ask;
 
 use super::{Reason, RoomQuestion};
 use crate::deadlines::Late;
-use crate::features::Features;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -82,43 +82,47 @@ impl Rooms {
     }
 }
 
-impl Features {
+impl RoomTurn<'_, '_> {
     /// Handles the answer, according to the table in XEP-0410, section 3.
-    pub(super) fn told_whether_inside(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+    pub(super) fn told_whether_inside(&mut self, result: &Result<(), CallError>) {
+        let jid = self.jid;
         if !self.rooms.stage(jid).is_some_and(super::Stage::is_in) {
             return;
         }
         match result {
-            Ok(()) => self.rooms.is_found(jid, turn),
+            Ok(()) => self.rooms.is_found(jid, self.turn),
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
                 // Another client under our nickname answered, and does not support pings.
-                "service-unavailable" | "feature-not-implemented" => self.rooms.is_found(jid, turn),
+                "service-unavailable" | "feature-not-implemented" => self.rooms.is_found(jid, self.turn),
                 // MongooseIM sends this to occupants of a room in which requests to others are forbidden; strangers get
                 // another error.
-                "not-allowed" if says_that_nobody_is_asked(error) => self.rooms.is_found(jid, turn),
+                "not-allowed" if says_that_nobody_is_asked(error) => self.rooms.is_found(jid, self.turn),
                 // Our nickname may have changed a moment ago. If the error comes again, there is no such room.
                 "item-not-found" => match self.rooms.membership(jid) {
-                    Some(membership) if membership.is_missed => self.fell_out(jid, turn),
+                    Some(membership) if membership.is_missed => self.fell_out(),
                     Some(membership) => {
                         membership.is_missed = true;
-                        self.rooms.watch_again_in(jid, ASK_AGAIN, turn);
+                        self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn);
                     }
                     None => {}
                 },
                 // The service is unreachable.
-                "remote-server-not-found" | "remote-server-timeout" => self.rooms.watch_again_in(jid, ASK_AGAIN, turn),
-                _ => self.fell_out(jid, turn),
+                "remote-server-not-found" | "remote-server-timeout" => {
+                    self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn)
+                }
+                _ => self.fell_out(),
             },
-            Err(_) => self.rooms.watch_again_in(jid, ASK_AGAIN, turn),
+            Err(_) => self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn),
         }
     }
 
-    fn fell_out(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    fn fell_out(&mut self) {
+        let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Again;
-        self.emptied(jid, turn);
-        self.rooms.want_nick_back(jid, turn);
-        self.enter(jid, turn);
+        self.emptied();
+        self.rooms.want_nick_back(jid, self.turn);
+        self.enter();
     }
 }
 

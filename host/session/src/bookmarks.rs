@@ -9,13 +9,12 @@ use jid::BareJid;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
-use super::Stage;
 use crate::Answer;
 use crate::command::Command;
 use crate::deadlines::Late;
 use crate::features::Features;
 use crate::iq::{PATIENCE, Waiting};
-use crate::rooms::Rooms;
+use crate::rooms::{Rooms, Stage, may_ask};
 use crate::turn::{Common, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.
@@ -155,10 +154,10 @@ impl Command for SetBookmark {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
+        if let Err(error) = may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.set_bookmark(self.bookmark, answer, turn);
+        features.bookmarks.set(self.bookmark, answer, turn);
     }
 }
 
@@ -175,21 +174,34 @@ impl Command for RemoveBookmark {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
+        if let Err(error) = may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.remove_bookmark(&self.jid, answer, turn);
+        features.bookmarks.remove(&self.jid, answer, turn);
     }
 }
 
-impl Rooms {
+/// The bookmarks of the account, as far as the server has told.
+#[derive(Debug, Default)]
+pub(super) struct BookmarkList {
+    /// None until they have come.
+    all: Option<Bookmarks>,
+    /// Whether they were requested, and the answers that are needed have not come.
+    asked: bool,
+    /// Whether a place that may have some did not answer.
+    untold: bool,
+    /// Whether they are in an older place, and none is in the place for new ones.
+    pub(super) older: bool,
+}
+
+impl BookmarkList {
     /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
     /// found in the older one.
-    pub(crate) fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.bookmarks_older) {
+    fn carry(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.older) {
             return;
         }
-        let all = self.bookmarks.clone().unwrap_or_default();
+        let all = self.all.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
             let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
             let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
@@ -197,27 +209,14 @@ impl Rooms {
         }
     }
 
-    /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
-    /// Otherwise we keep the present one, which a plugin may have changed.
-    pub(crate) fn bookmark_names_us(&mut self, before: &Bookmark, turn: &mut Turn<'_>) {
-        let room = &before.room;
-        if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
-            return;
-        }
-        let Ok(address) = self.address_in(room, None, turn) else { return };
-        if let Some(membership) = self.membership(room).filter(|membership| membership.bookmarked) {
-            membership.is_called(address.resource().as_str());
-        }
-    }
-
     /// Returns all bookmarks, or why they are unknown.
-    pub(crate) fn known_bookmarks(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
-        self.bookmarks.clone().ok_or_else(|| {
-            if self.bookmarks_asked || !common.promises.is_resolved("bookmarksInitialized") {
+    pub(crate) fn known(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
+        self.all.clone().ok_or_else(|| {
+            if self.asked || !common.promises.is_resolved("bookmarksInitialized") {
                 NoBookmarks::NotYet
             } else if !common.settings.allow_muc || !common.settings.allow_bookmarks {
                 NoBookmarks::NotWanted
-            } else if self.bookmarks_untold {
+            } else if self.untold {
                 NoBookmarks::NotTold
             } else {
                 NoBookmarks::NotKept
@@ -225,24 +224,25 @@ impl Rooms {
         })
     }
 
+    /// Notes that nothing more comes of the request.
+    pub(super) fn settled(&mut self) {
+        self.asked = false;
+    }
+
     /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
-    pub(crate) fn forget_bookmarks(&mut self) {
-        self.bookmarks = None;
-        for membership in self.memberships.values_mut() {
-            membership.bookmarked = false;
-        }
+    pub(crate) fn forget(&mut self, rooms: &mut Rooms) {
+        self.all = None;
+        rooms.forget_bookmarks();
     }
 
-    pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
-        self.bookmarks.as_ref()?.get(room)
+    pub(super) fn get(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
+        self.all.as_ref()?.get(room)
     }
-}
 
-impl Features {
     /// Requests the bookmarks. The connect order continues once they have come, or will not.
-    pub(crate) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>) {
         if turn.settings.allow_muc && turn.settings.allow_bookmarks {
-            self.rooms.bookmarks_asked = true;
+            self.asked = true;
             turn.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere);
         } else {
             turn.follow(FollowUp::BookmarksSettled);
@@ -250,59 +250,62 @@ impl Features {
     }
 
     /// Requests the bookmarks again, after they did not come in time or were unavailable.
-    pub(crate) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn fetch_again(&mut self, turn: &mut Turn<'_>) {
         // Unnecessary if they are disabled now, or if a new stream has requested them or will.
         let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
-        if wanted && turn.is_live() && turn.announced && !self.rooms.bookmarks_asked {
-            self.fetch_bookmarks(turn);
+        if wanted && turn.is_live() && turn.announced && !self.asked {
+            self.fetch(turn);
         }
     }
 
     /// Sets the known bookmarks. Later changes by other clients are followed.
-    fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
-        self.rooms.bookmarks_older = place != BookmarkPlace::Items;
-        self.rooms.bookmarks_untold = false;
-        let all = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
-        for before in self.rooms.bookmarks.replace(all).unwrap_or_default().values() {
-            self.rooms.bookmark_names_us(before, turn);
+    fn came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        self.older = place != BookmarkPlace::Items;
+        self.untold = false;
+        let all: Bookmarks = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
+        for before in self.all.replace(all.clone()).unwrap_or_default().values() {
+            if let Some(now) = all.get(&before.room) {
+                rooms.bookmark_changed(before, now, turn);
+            }
         }
         turn.changed = true;
-        self.leave_what_is_not_bookmarked(turn);
+        self.leave_unbookmarked(rooms, turn);
         turn.follow(FollowUp::BookmarksSettled);
     }
 
     /// Continues with an older place, because this one has no bookmarks or does not exist. If a place exists and is
     /// empty, and no other one has any either, there are none.
-    fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
+    fn none_in(&mut self, place: BookmarkPlace, so_far: Newer, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         match (place.older(), so_far) {
             (Some(older), _) => turn.ask_bookmarks(older, so_far),
-            (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
+            (None, Newer::Empty) => self.came(Vec::new(), BookmarkPlace::Items, rooms, turn),
             (None, Newer::Nowhere | Newer::Unsaid) => {
-                self.rooms.bookmarks_untold = so_far == Newer::Unsaid;
+                self.untold = so_far == Newer::Unsaid;
                 turn.follow(FollowUp::BookmarksSettled);
             }
         }
     }
 
-    pub(crate) fn bookmarks_answered(
+    pub(crate) fn answered(
         &mut self,
         question: BookmarkQuestion,
         result: Result<Body, CallError>,
+        rooms: &mut Rooms,
         turn: &mut Turn<'_>,
     ) {
         let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
         match (question, result) {
             (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
-                self.bookmarks_came(all, place, turn);
+                self.came(all, place, rooms, turn);
             }
             // Bookmarks that are temporarily unavailable may be in this very place.
             (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
                 if wanted && error.kind != "wait" =>
             {
-                self.no_bookmarks_in(place, newer.and(&error), turn);
+                self.none_in(place, newer.and(&error), rooms, turn);
             }
             (BookmarkQuestion::All { .. }, result) => {
-                self.rooms.bookmarks_untold = true;
+                self.untold = true;
                 if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
                     turn.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
                 }
@@ -311,7 +314,7 @@ impl Features {
             (BookmarkQuestion::Carry(_), Ok(_)) => {}
             (BookmarkQuestion::Carry(room), Err(error)) => {
                 tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
-                self.rooms.bookmarks_older = true;
+                self.older = true;
                 turn.changed = true;
             }
             (
@@ -323,12 +326,12 @@ impl Features {
                 Ok(_),
             ) => turn.publish_bookmark(bookmark, Publishing::Prepared, answer),
             (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
-                self.rooms.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
-                self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
+                self.carry(&bookmark.room, step == Publishing::Prepared, turn);
+                self.apply(BookmarkChange::Set(*bookmark), rooms, turn);
                 turn.answer(answer, Ok(()));
             }
             (BookmarkQuestion::Remove(room, answer), Ok(_)) => {
-                self.bookmark_changed(BookmarkChange::Removed(room), turn);
+                self.apply(BookmarkChange::Removed(room), rooms, turn);
                 turn.answer(answer, Ok(()));
             }
             (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
@@ -344,40 +347,32 @@ impl Features {
     }
 
     /// Enters the rooms that the bookmarks list for entering on connecting.
-    pub(crate) fn join_bookmarked(&mut self, turn: &mut Turn<'_>) {
-        let all = self.rooms.bookmarks.clone().unwrap_or_default();
+    pub(crate) fn join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        let all = self.all.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
-            self.enter_bookmarked(bookmark, turn);
-        }
-    }
-
-    fn enter_bookmarked(&mut self, bookmark: &Bookmark, turn: &mut Turn<'_>) {
-        if self.enter_by_itself(&bookmark.room, None, turn)
-            && let Some(membership) = self.rooms.memberships.get_mut(&bookmark.room)
-        {
-            membership.bookmarked = true;
+            rooms.enter_bookmarked(bookmark, turn);
         }
     }
 
     /// Handles changes by another client of this account. `decode` has checked their sender.
-    pub(crate) fn bookmarks_changed(&mut self, changes: Vec<BookmarkChange>, turn: &mut Turn<'_>) {
+    pub(crate) fn changed(&mut self, changes: Vec<BookmarkChange>, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         // The bookmarks that are on their way include these changes.
-        if !turn.settings.allow_muc || !turn.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
+        if !turn.settings.allow_muc || !turn.settings.allow_bookmarks || self.all.is_none() {
             return;
         }
         for change in changes {
-            self.bookmark_changed(change, turn);
+            self.apply(change, rooms, turn);
         }
     }
 
     /// Applies a change: enters a room with `autojoin`, and leaves one that was entered for its bookmark (XEP-0402,
     /// section 4.2).
-    fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
+    fn apply(&mut self, change: BookmarkChange, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         // If the others are unknown, the bookmark that we have stored must not count as all of them.
-        if !matches!(self.rooms.known_bookmarks(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
+        if !matches!(self.known(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
             return;
         }
-        let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
+        let bookmarks = self.all.get_or_insert_with(OrdMap::new);
         turn.changed = true;
         match change {
             BookmarkChange::Set(bookmark) => {
@@ -385,79 +380,76 @@ impl Features {
                     turn.ignored += 1;
                     return;
                 }
-                if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone())) {
-                    self.rooms.bookmark_names_us(&before, turn);
+                let bookmark = Arc::new(bookmark);
+                if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::clone(&bookmark)) {
+                    rooms.bookmark_changed(&before, &bookmark, turn);
                 }
                 if bookmark.autojoin {
-                    self.enter_bookmarked(&bookmark, turn);
+                    rooms.enter_bookmarked(&bookmark, turn);
                 } else {
-                    self.leave_bookmarked(&bookmark.room, turn);
+                    rooms.leave_bookmarked(&bookmark.room, turn);
                 }
             }
             BookmarkChange::Removed(room) => {
                 bookmarks.remove(&room);
-                self.leave_bookmarked(&room, turn);
+                rooms.leave_bookmarked(&room, turn);
             }
             BookmarkChange::AllRemoved => {
                 for room in std::mem::take(bookmarks).keys() {
-                    self.leave_bookmarked(room, turn);
+                    rooms.leave_bookmarked(room, turn);
                 }
             }
         }
     }
 
     /// Leaves the rooms whose bookmarks were removed while we were offline.
-    fn leave_what_is_not_bookmarked(&mut self, turn: &mut Turn<'_>) {
-        let entered = self.rooms.memberships.iter().filter(|(_, membership)| membership.bookmarked);
-        let stays = |jid: &BareJid| self.rooms.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
-        let over: Vec<BareJid> = entered.map(|(jid, _)| jid).filter(|jid| !stays(jid)).cloned().collect();
-        for jid in over {
-            self.leave_bookmarked(&jid, turn);
+    fn leave_unbookmarked(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        for jid in rooms.bookmarked() {
+            if !self.wants(&jid) {
+                rooms.leave_bookmarked(&jid, turn);
+            }
         }
+    }
+
+    /// Returns whether the room is to be entered because of its bookmark.
+    fn wants(&self, room: &BareJid) -> bool {
+        self.get(room).is_some_and(|bookmark| bookmark.autojoin)
     }
 
     /// Leaves a room that the settings no longer list.
-    pub(crate) fn leave_unlisted(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.memberships.get(room) else { return };
-        if membership.stage != Stage::Leaving && !self.rooms.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
-            self.leave(room, None, turn);
-        }
-    }
-
-    fn leave_bookmarked(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.memberships.get(room) else { return };
-        if membership.bookmarked && membership.stage != Stage::Leaving {
-            self.leave(room, None, turn);
+    pub(crate) fn leave_unlisted(&self, room: &BareJid, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        if rooms.stage(room).is_some_and(|stage| stage != Stage::Leaving) && !self.wants(room) {
+            rooms.one(room, turn).leave(None);
         }
     }
 
     /// Checks that the bookmarks are known before one is changed, because other clients' data in it must not be lost
     /// (XEP-0402, section 2). If the server did not return them, they are requested again.
-    fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        match self.rooms.known_bookmarks(turn) {
+    fn may_change(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        match self.known(turn) {
             Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
             Err(unknown) => {
                 if unknown == NoBookmarks::NotTold {
-                    self.fetch_bookmarks_again(turn);
+                    self.fetch_again(turn);
                 }
                 Err(unknown.into())
             }
         }
     }
 
-    pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
+    pub(super) fn set(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !turn.settings.allow_bookmarks {
             return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
-        if let Err(error) = self.may_change_bookmarks(turn) {
+        if let Err(error) = self.may_change(turn) {
             return turn.answer(answer, Err(error));
         }
-        let known = self.rooms.bookmark(&bookmark.room);
+        let known = self.get(&bookmark.room);
         if known.is_some_and(|known| known.is_cut) {
             let why = format!("other clients keep too much in the bookmark of {}: change it there", bookmark.room);
             return turn.answer(answer, Err(CallError::OverLimit(why)));
         }
-        let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);
+        let count = self.all.as_ref().map_or(0, OrdMap::len);
         if known.is_none() && count >= MAX_BOOKMARKS {
             return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
         }
@@ -465,14 +457,14 @@ impl Features {
         turn.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer);
     }
 
-    pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if let Err(error) = self.may_change_bookmarks(turn) {
+    pub(super) fn remove(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = self.may_change(turn) {
             return turn.answer(answer, Err(error));
         }
-        if self.rooms.bookmark(room).is_none() {
+        if self.get(room).is_none() {
             return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
         }
-        if self.rooms.bookmarks_older {
+        if self.older {
             let why = "forgetting a bookmark where older clients keep them (XEP-0048): put one down first, which brings all \
                        of them to where each can be forgotten (XEP-0402)";
             return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));

@@ -1,0 +1,59 @@
+//! Carbons: copies of the messages that other clients of the account send and receive (XEP-0280).
+
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Ask;
+
+use crate::deadlines::{DeadlineKey, Late};
+use crate::disco::Discovery;
+use crate::iq::{PATIENCE, Waiting};
+use crate::lifecycle::Link;
+use crate::roster::ASK_AGAIN;
+use crate::turn::Turn;
+
+/// The feature of a server that copies messages to all clients of an account.
+const CARBONS: &str = "urn:xmpp:carbons:2";
+
+/// Switching carbons.
+#[derive(Debug, Default)]
+pub(super) struct Carbons {
+    /// The timer for another attempt, after the server could not do it.
+    again: Option<DeadlineKey>,
+}
+
+impl Carbons {
+    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
+    /// receive (XEP-0280, section 4).
+    pub(super) fn enable(features: &[String], turn: &mut Turn<'_>) {
+        if turn.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
+            turn.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
+        }
+    }
+
+    /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
+    /// yet, they are switched once they are.
+    pub(super) fn switch(&mut self, disco: &Discovery, turn: &mut Turn<'_>) {
+        if disco.can(&turn.server(), CARBONS, turn) == Some(true) {
+            let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
+            turn.ask(None, ask, Waiting::Carbons, PATIENCE);
+        }
+    }
+
+    /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
+    pub(super) fn failed(&mut self, error: &CallError, turn: &mut Turn<'_>) {
+        if error.may_pass() {
+            self.put_off(turn);
+        }
+    }
+
+    fn put_off(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.replace(&mut self.again, Some((ASK_AGAIN, Late::CarbonsAgain)));
+    }
+
+    /// Requests during a lost connection would all be sent when it is over.
+    pub(super) fn ask_again(&mut self, disco: &Discovery, turn: &mut Turn<'_>) {
+        if turn.link == Link::Suspended {
+            return self.put_off(turn);
+        }
+        self.switch(disco, turn);
+    }
+}
