@@ -3,6 +3,10 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
+use crate::disco::Discovery;
+use crate::messages::Seen;
+use crate::rooms::Rooms;
+use crate::roster::Roster;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -371,73 +375,81 @@ impl Command for QueryArchive {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.query_archive(Pending { by: self.by, query: self.query, answer }, turn);
+        let (archives, mut sources) = features.archives_and_sources();
+        archives.query(Pending { by: self.by, query: self.query, answer }, &mut sources, turn);
     }
 }
 
+/// What says where messages are archived.
+pub(super) struct Sources<'a> {
+    pub(super) disco: &'a mut Discovery,
+    pub(super) rooms: &'a Rooms,
+    pub(super) roster: &'a Roster,
+    pub(super) seen: &'a Seen,
+}
+
 impl Features {
-    /// Queries one page: of the room, if it is a room's archive.
-    pub(super) fn query_archive(&mut self, asked: Pending, turn: &mut Turn<'_>) {
-        if !turn.is_live() {
-            return turn.answer(asked.answer, Err(CallError::Offline));
-        }
-        if asked.by.is_some_and(|by| self.archives.is_full_of(by)) {
-            let error = CallError::OverLimit(format!("{MAX_OWN} pages of archives are being asked for by one plugin"));
-            return turn.answer(asked.answer, Err(error));
-        }
-        let Some(other) = self.may_be_room(asked.query.with.as_ref(), turn) else {
-            return self.ask_archive(None, asked, turn);
-        };
-        if let Some(waiting) = self.archives.waiting.get_mut(&other) {
-            if waiting.len() >= MAX_RUNNING {
-                return turn.answer(asked.answer, Err(too_many()));
-            }
-            return waiting.push(asked);
-        }
-        match self.archived_at(&other, turn) {
-            Some(place) => self.ask_at(place, other, asked, turn),
-            None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(asked.answer, Err(too_many())),
-            None => {
-                self.archives.waiting.insert(other.clone(), vec![asked]);
-                self.disco.learn(Jid::from(other), ENTITY_PATIENCE, turn);
-            }
-        }
+    /// Returns the archives, and what says where messages are archived.
+    pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
+        let Self { archives, disco, rooms, roster, seen, .. } = self;
+        (archives, Sources { disco, rooms, roster, seen })
     }
+}
 
-    /// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
-    fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<ArchiveOf> {
-        let known = self.disco.known.of(other, turn.now)?;
-        let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
-        match (is_room, self.disco.can(other, MAM, turn)?) {
-            (false, _) => Some(ArchiveOf::Account),
-            (true, true) => Some(ArchiveOf::Room),
-            (true, false) => Some(ArchiveOf::Nowhere),
-        }
-    }
-
-    fn ask_at(&mut self, place: ArchiveOf, other: BareJid, asked: Pending, turn: &mut Turn<'_>) {
-        match place {
-            ArchiveOf::Account => self.ask_archive(None, asked, turn),
-            ArchiveOf::Room => self.ask_archive(Some(other), asked, turn),
-            ArchiveOf::Nowhere => turn.answer(asked.answer, Err(unsupported())),
-        }
-    }
-
+impl Sources<'_> {
     /// Returns the address if it may be a room. Contacts, the own domain and occupants of rooms are none.
     fn may_be_room(&self, with: Option<&Jid>, turn: &mut Turn<'_>) -> Option<BareJid> {
         let with = with?.clone().try_into_full().err()?;
         let is_person = with.node().is_none() || with.domain() == turn.own.domain() || self.roster.has(&with);
         (self.rooms.has(&with) || !is_person).then_some(with)
     }
+}
 
-    fn ask_archive(&mut self, room: Option<BareJid>, mut pending: Pending, turn: &mut Turn<'_>) {
-        if room.is_none() && self.archives.own != Support::Yes {
+impl Archives {
+    /// Queries one page: of the room, if it is a room's archive.
+    fn query(&mut self, asked: Pending, sources: &mut Sources<'_>, turn: &mut Turn<'_>) {
+        if !turn.is_live() {
+            return turn.answer(asked.answer, Err(CallError::Offline));
+        }
+        if asked.by.is_some_and(|by| self.is_full_of(by)) {
+            let error = CallError::OverLimit(format!("{MAX_OWN} pages of archives are being asked for by one plugin"));
+            return turn.answer(asked.answer, Err(error));
+        }
+        let Some(other) = sources.may_be_room(asked.query.with.as_ref(), turn) else {
+            return self.ask(None, asked, sources.seen, turn);
+        };
+        if let Some(waiting) = self.waiting.get_mut(&other) {
+            if waiting.len() >= MAX_RUNNING {
+                return turn.answer(asked.answer, Err(too_many()));
+            }
+            return waiting.push(asked);
+        }
+        match archived_at(&other, sources.disco, sources.rooms, turn) {
+            Some(place) => self.ask_at(place, other, asked, sources.seen, turn),
+            None if self.waiting.len() >= MAX_ASKED => turn.answer(asked.answer, Err(too_many())),
+            None => {
+                self.waiting.insert(other.clone(), vec![asked]);
+                sources.disco.learn(Jid::from(other), ENTITY_PATIENCE, turn);
+            }
+        }
+    }
+
+    fn ask_at(&mut self, place: ArchiveOf, other: BareJid, asked: Pending, seen: &Seen, turn: &mut Turn<'_>) {
+        match place {
+            ArchiveOf::Account => self.ask(None, asked, seen, turn),
+            ArchiveOf::Room => self.ask(Some(other), asked, seen, turn),
+            ArchiveOf::Nowhere => turn.answer(asked.answer, Err(unsupported())),
+        }
+    }
+
+    fn ask(&mut self, room: Option<BareJid>, mut pending: Pending, seen: &Seen, turn: &mut Turn<'_>) {
+        if room.is_none() && self.own != Support::Yes {
             return turn.answer(pending.answer, Err(unsupported()));
         }
-        if self.archives.running.len() >= MAX_RUNNING {
-            self.archives.forget_abandoned();
+        if self.running.len() >= MAX_RUNNING {
+            self.forget_abandoned();
         }
-        if self.archives.running.len() >= MAX_RUNNING {
+        if self.running.len() >= MAX_RUNNING {
             return turn.answer(pending.answer, Err(too_many()));
         }
         let query = &mut pending.query;
@@ -446,27 +458,24 @@ impl Features {
         let of_room = room.is_some();
         let archive = room.unwrap_or_else(|| turn.own.to_bare());
         let known = match &query.cursor {
-            Cursor::After(id) | Cursor::Before(id) => self.knows_uid(&archive, of_room, id),
+            Cursor::After(id) | Cursor::Before(id) => {
+                // It came from that archive, in a page or in a recent message.
+                self.uids.knows(self.uids.hash((&archive, &**id))) || seen.knows(of_room.then_some(&archive), id)
+            }
             Cursor::Start | Cursor::Index(_) => true,
         };
         let mut asked = query.clone();
         asked.with = asked.with.filter(|_| !of_room);
         let id = query.queryid.clone();
-        self.archives.running.insert(id.clone(), Running::new(archive, of_room, known, pending));
+        self.running.insert(id.clone(), Running::new(archive, of_room, known, pending));
         let patience = Duration::from_millis(turn.settings.message_archiving_timeout.into());
         turn.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience);
     }
 
-    /// Returns whether this id came from that archive, in a page or in a recent message.
-    fn knows_uid(&self, archive: &BareJid, of_room: bool, id: &str) -> bool {
-        self.archives.uids.knows(self.archives.uids.hash((archive, id)))
-            || self.seen.knows(of_room.then_some(archive), id)
-    }
-
     /// Handles a result. It counts only while its query is pending, and only from the queried archive.
-    pub(super) fn archived(&mut self, result: ArchiveResult, turn: &mut Turn<'_>) {
+    pub(super) fn archived(&mut self, result: ArchiveResult, rooms: &Rooms, roster: &Roster, turn: &mut Turn<'_>) {
         let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
-        let running = queryid.and_then(|queryid| self.archives.running.get_mut(&queryid));
+        let running = queryid.and_then(|queryid| self.running.get_mut(&queryid));
         let Some(running) = running.filter(|running| running.archive == from) else {
             turn.ignored += 1;
             return;
@@ -476,13 +485,13 @@ impl Features {
             return;
         };
         if running.of_room {
-            let nick = self.rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
+            let nick = rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
             message.own = match author {
                 Some(author) => author.to_bare() == turn.own.to_bare(),
                 None => message.nick.is_some() && message.nick.as_deref() == nick,
             };
         } else if message.kind != MessageKind::Groupchat {
-            name_occupant(&mut message, &self.rooms, &self.roster);
+            name_occupant(&mut message, rooms, roster);
         }
         if !running.keep(Archived { id, stamp, message, weight }) {
             turn.ignored += 1;
@@ -490,22 +499,28 @@ impl Features {
     }
 
     /// Handles an entity's answer about what it is, or the failure to answer.
-    pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+    pub(super) fn entity_answered(
+        &mut self,
+        entity: &Jid,
+        outcome: Result<(), &CallError>,
+        sources: &Sources<'_>,
+        turn: &mut Turn<'_>,
+    ) {
         if *entity == turn.own.to_bare() {
-            self.archives.account_asked(outcome, turn);
+            self.account_asked(outcome, turn);
         } else if *entity == turn.server() && outcome.is_err_and(CallError::may_pass) {
             // Carbons and the server's services depend on it.
-            if !std::mem::replace(&mut self.archives.server_again, true) {
+            if !std::mem::replace(&mut self.server_again, true) {
                 turn.deadlines.set(ASK_AGAIN, Late::ServerAgain);
             }
         } else if outcome.is_err_and(CallError::may_pass) {
-            self.rooms.room_untold(entity, turn);
+            sources.rooms.room_untold(entity, turn);
         }
-        let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
+        let Some((other, waiting)) = self.waiting.remove_entry(entity) else { return };
         let place = match outcome {
-            Ok(()) => self.archived_at(&other, turn).unwrap_or(ArchiveOf::Account),
+            Ok(()) => archived_at(&other, sources.disco, sources.rooms, turn).unwrap_or(ArchiveOf::Account),
             // The room does not answer, or its service does not have it: the caller gets the error.
-            Err(error) if self.rooms.has(&other) || self.disco.is_no_room(&other, error, turn) => {
+            Err(error) if sources.rooms.has(&other) || sources.disco.is_no_room(&other, error, turn) => {
                 for pending in waiting {
                     turn.answer(pending.answer, Err(error.clone()));
                 }
@@ -515,21 +530,32 @@ impl Features {
             Err(_) => ArchiveOf::Account,
         };
         for pending in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
-            self.ask_at(place, other.clone(), pending, turn);
+            self.ask_at(place, other.clone(), pending, sources.seen, turn);
         }
     }
 
-    pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
-        if turn.is_live() && !self.archives.learnt {
-            self.disco.learn(Jid::from(turn.own.to_bare()), PATIENCE, turn);
+    pub(super) fn ask_account_again(&self, disco: &mut Discovery, turn: &mut Turn<'_>) {
+        if turn.is_live() && !self.learnt {
+            disco.learn(Jid::from(turn.own.to_bare()), PATIENCE, turn);
         }
     }
 
-    pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
-        self.archives.server_again = false;
+    pub(super) fn ask_server_again(&mut self, disco: &mut Discovery, turn: &mut Turn<'_>) {
+        self.server_again = false;
         if turn.is_live() {
-            self.disco.learn(turn.server(), PATIENCE, turn);
+            disco.learn(turn.server(), PATIENCE, turn);
         }
+    }
+}
+
+/// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
+fn archived_at(other: &Jid, disco: &Discovery, rooms: &Rooms, turn: &Turn<'_>) -> Option<ArchiveOf> {
+    let known = disco.known.of(other, turn.now)?;
+    let is_room = rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
+    match (is_room, disco.can(other, MAM, turn)?) {
+        (false, _) => Some(ArchiveOf::Account),
+        (true, true) => Some(ArchiveOf::Room),
+        (true, false) => Some(ArchiveOf::Nowhere),
     }
 }
 

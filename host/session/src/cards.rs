@@ -183,6 +183,11 @@ impl Cards {
         (!force && !entry.stale).then(|| Arc::clone(&entry.known))
     }
 
+    /// Returns the addresses whose vCards are cached.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &Jid> {
+        self.entries.keys()
+    }
+
     /// Returns the cached vCard of this address.
     pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
         self.get(jid).map(Arc::clone)
@@ -471,14 +476,7 @@ impl CardHolders<'_> {
             turn.changed = true;
             return true;
         }
-        if let Some(contact) = self.roster.get_mut(&bare) {
-            contact.card = card.map(Arc::clone);
-            turn.changed = true;
-        }
-        let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
-        Arc::make_mut(chat).card = card.map(Arc::clone);
-        turn.changed = true;
-        true
+        show_with_person(&bare, card, self.roster, self.chats, turn)
     }
 
     fn tell(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
@@ -516,23 +514,25 @@ impl Features {
         let Self { cards, roster, chats, rooms, .. } = self;
         (cards, CardHolders { roster, chats, rooms })
     }
+}
 
-    /// Lets someone show a vCard that was fetched before they became a contact.
-    pub(super) fn show_known_card(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        if let Some(known) = self.cards.known_card(jid) {
-            self.cards_and_holders().1.show(jid, Some(&known), turn);
-        }
+/// Lets a contact and the chat with it show a vCard, or none any more. Returns whether the chat shows another one than
+/// before.
+pub(super) fn show_with_person(
+    jid: &BareJid,
+    card: Option<&Arc<KnownCard>>,
+    roster: &mut Roster,
+    chats: &mut Chats,
+    turn: &mut Turn<'_>,
+) -> bool {
+    if let Some(contact) = roster.get_mut(jid) {
+        contact.card = card.map(Arc::clone);
+        turn.changed = true;
     }
-
-    /// Lets all contacts show their cached vCards after the roster came.
-    pub(super) fn show_known_cards(&mut self, turn: &mut Turn<'_>) {
-        let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
-        let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
-        let known: Vec<BareJid> = known.filter(without).collect();
-        for jid in &known {
-            self.show_known_card(jid, turn);
-        }
-    }
+    let Some(chat) = chats.open.get_mut(jid).filter(|chat| chat.card.as_ref() != card) else { return false };
+    Arc::make_mut(chat).card = card.map(Arc::clone);
+    turn.changed = true;
+    true
 }
 
 /// Reads a vCard from an answer. An empty answer is an empty vCard (XEP-0054, section 3.1).

@@ -1,5 +1,6 @@
 //! Open private chats.
 
+use crate::roster::Roster;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -135,6 +136,25 @@ impl Chats {
         }
         turn.fire("chatBoxClosed", Payload::Chat(chat));
         true
+    }
+
+    /// Updates the name of an open chat after a change of the roster.
+    pub(super) fn name(&mut self, jid: &BareJid, roster: &Roster, turn: &mut Turn<'_>) {
+        let name = roster.chat_name(jid);
+        if let Some(chat) = self.open.get_mut(jid).filter(|chat| chat.fullname != name) {
+            Arc::make_mut(chat).fullname = name;
+            let chat = Arc::clone(chat);
+            turn.changed = true;
+            turn.fire("chatBoxChanged", Payload::Chat(chat));
+        }
+    }
+
+    /// Updates the names of all open chats after the roster came.
+    pub(super) fn name_all(&mut self, roster: &Roster, turn: &mut Turn<'_>) {
+        let open: Vec<BareJid> = self.open.keys().cloned().collect();
+        for jid in &open {
+            self.name(jid, roster, turn);
+        }
     }
 
     /// Sets or removes an attribute of a chat.
@@ -301,25 +321,6 @@ impl Features {
             });
         }
         Ok(self.start_chat(jid, None, View::new(true), turn))
-    }
-
-    /// Updates the name of an open chat after a change of the roster.
-    pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let name = self.roster.chat_name(jid);
-        if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
-            Arc::make_mut(chat).fullname = name;
-            let chat = Arc::clone(chat);
-            turn.changed = true;
-            turn.fire("chatBoxChanged", Payload::Chat(chat));
-        }
-    }
-
-    /// Updates the names of all open chats after the roster came.
-    pub(super) fn name_chats(&mut self, turn: &mut Turn<'_>) {
-        let open: Vec<BareJid> = self.chats.open.keys().cloned().collect();
-        for jid in &open {
-            self.name_chat(jid, turn);
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod words;
 
+use crate::rooms::Rooms;
+use crate::roster::Roster;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -333,19 +335,31 @@ impl Command for AnswerFailed {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.answer_failed(&self.message, turn);
+        let words = turn.settings.failed_command_answer.clone();
+        let result = if words.is_empty() {
+            Ok(())
+        } else {
+            features.commands.answer(&self.message, &words, &features.rooms, turn)
+        };
         turn.answer(answer, result);
     }
 }
 
-impl Features {
+impl Commands {
     /// Carries out a command that someone gives.
-    pub(super) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, turn: &mut Turn<'_>) {
+    pub(super) fn obey(
+        &mut self,
+        message: &Arc<Message>,
+        line: &CommandLine,
+        rooms: &Rooms,
+        roster: &Roster,
+        turn: &mut Turn<'_>,
+    ) {
         if line.word == HELP {
             let wanted = words::split(&line.rest, 1).pop();
-            return self.help(message, wanted.as_deref(), turn);
+            return self.help(message, wanted.as_deref(), rooms, roster, turn);
         }
-        let Some((_, name, found)) = self.commands.find(&line.word) else { return };
+        let Some((_, name, found)) = self.find(&line.word) else { return };
         let args = words::split(&line.rest, MAX_ARGS);
         let payload = Payload::Command { name: name.into(), args, message: Arc::clone(message) };
         let event = Event { name: turn.names.get("command"), at: turn.now, payload };
@@ -357,14 +371,14 @@ impl Features {
     ///
     /// A plugin's texts are sent only where the plugin may speak itself: otherwise help would be its way to send
     /// strangers what it hears.
-    fn help(&mut self, message: &Message, wanted: Option<&str>, turn: &mut Turn<'_>) {
+    fn help(&mut self, message: &Message, wanted: Option<&str>, rooms: &Rooms, roster: &Roster, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
         let prefix = &turn.settings.command_prefix;
         let text = match wanted {
-            None => self.list(message, turn),
+            None => self.list(message, roster, turn),
             Some(wanted) => {
                 let name = wanted.strip_prefix(prefix).unwrap_or(wanted).to_lowercase();
-                match self.commands.find(&name).filter(|(_, _, found)| self.may_speak(found, message)) {
+                match self.find(&name).filter(|(_, _, found)| may_speak(found, message, roster)) {
                     Some((_, _, found)) => {
                         let space = if found.usage.is_empty() { "" } else { " " };
                         format!("Usage: {prefix}{name}{space}{}\n{}", found.usage, found.help)
@@ -375,55 +389,36 @@ impl Features {
             }
         };
         // It fails only if sending is impossible, and the request came a moment ago.
-        let _ = self.answer_command(message, text.trim_end(), turn);
-    }
-
-    /// Informs the person who gave a command that it failed, in the owner's words. These reveal nothing about the
-    /// error, and no plugin wrote them.
-    pub(super) fn answer_failed(&mut self, message: &Message, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        let words = turn.settings.failed_command_answer.clone();
-        if words.is_empty() { Ok(()) } else { self.answer_command(message, &words, turn) }
+        let _ = self.answer(message, text.trim_end(), rooms, turn);
     }
 
     /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
     /// answered many.
-    fn answer_command(&mut self, message: &Message, text: &str, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    fn answer(&mut self, message: &Message, text: &str, rooms: &Rooms, turn: &mut Turn<'_>) -> Result<(), CallError> {
         let (to, kind) = if message.kind == MessageKind::Groupchat {
             (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
         } else {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        self.rooms.may_send(&to, kind, &draft, turn)?;
-        if self.commands.may_answer(turn.deadlines.elapsed()) {
-            turn.send(self.rooms.outgoing(to, kind, random_id(), draft));
+        rooms.may_send(&to, kind, &draft, turn)?;
+        if self.may_answer(turn.deadlines.elapsed()) {
+            turn.send(rooms.outgoing(to, kind, random_id(), draft));
         } else {
             turn.ignored += 1;
         }
         Ok(())
     }
 
-    /// Returns whether the plugin of a command may speak in the conversation of this message.
-    fn may_speak(&self, command: &Registered, asked: &Message) -> bool {
-        let where_to = asked.from.to_bare();
-        let (permission, target) = if asked.kind == MessageKind::Groupchat {
-            (Permission::RoomsSend, Target::Room(&where_to))
-        } else {
-            (Permission::MessagesSend, Target::Jid(&where_to))
-        };
-        let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| self.roster.has(jid)));
-        decision.is_some_and(Decision::allows)
-    }
-
     /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
     /// would take it for a command.
-    fn list(&self, asked: &Message, turn: &mut Turn<'_>) -> String {
+    fn list(&self, asked: &Message, roster: &Roster, turn: &mut Turn<'_>) -> String {
         let prefix = &turn.settings.command_prefix;
         let mut lines: Vec<String> = Vec::new();
-        for (plugin, own) in &self.commands.all {
-            lines.extend(own.iter().filter(|(_, one)| self.may_speak(one, asked)).map(|(name, one)| {
+        for (plugin, own) in &self.all {
+            lines.extend(own.iter().filter(|(_, one)| may_speak(one, asked, roster)).map(|(name, one)| {
                 let dash = if one.help.is_empty() { "" } else { " – " };
-                format!("{prefix}{}{dash}{}", self.commands.called(plugin, name, one), one.help)
+                format!("{prefix}{}{dash}{}", self.called(plugin, name, one), one.help)
             }));
         }
         if lines.is_empty() {
@@ -455,4 +450,16 @@ fn is_spoken(message: &Message) -> bool {
     };
     let is_correction = message.extensions.as_ref().is_some_and(|extensions| extensions.replace.is_some());
     is_said && !message.own && !message.delayed && message.carbon.is_none() && !is_correction
+}
+
+/// Returns whether the plugin of a command may speak in the conversation of this message.
+fn may_speak(command: &Registered, asked: &Message, roster: &Roster) -> bool {
+    let where_to = asked.from.to_bare();
+    let (permission, target) = if asked.kind == MessageKind::Groupchat {
+        (Permission::RoomsSend, Target::Room(&where_to))
+    } else {
+        (Permission::MessagesSend, Target::Jid(&where_to))
+    };
+    let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| roster.has(jid)));
+    decision.is_some_and(Decision::allows)
 }

@@ -1,6 +1,7 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
 use crate::iq::PATIENCE;
+use crate::roster::ContactViews;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -93,7 +94,7 @@ impl Command for ChangeContact {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.change_contact(self.jid, self.change, answer, turn);
+        features.roster.change(self.jid, self.change, answer, turn);
     }
 }
 
@@ -149,35 +150,14 @@ impl Roster {
         Ok((item, false))
     }
 
-    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
-    /// the effect of the answer.
-    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let sees_us = self.get(jid).is_some_and(|contact| contact.sees_us());
-        let settled = turn.common.iqs.take_contacts(jid, &mut turn.common.deadlines, |pending| {
-            pending.pushed = true;
-            pending.item.is_none() && sees_us
-        });
-        for pending in settled {
-            turn.answer(pending.answer, Ok(()));
-        }
-    }
-}
-
-impl Features {
-    pub(super) fn change_contact(
-        &mut self,
-        jid: BareJid,
-        change: ContactChange,
-        answer: Answer<()>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
         if let Err(error) = change.check() {
             return turn.answer(answer, Err(error));
         }
         if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
-        if self.roster.contacts.is_none() {
+        if self.contacts.is_none() {
             return match (&change, turn.promises.is_rejected("rosterContactsFetched")) {
                 // A server without a roster still forwards such answers, but reports no effect.
                 (ContactChange::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
@@ -190,7 +170,7 @@ impl Features {
             ContactChange::Add { .. }
             | ContactChange::Remove
             | ContactChange::Rename(_)
-            | ContactChange::SetGroups(_) => match self.roster.wanted_item(&jid, change, turn) {
+            | ContactChange::SetGroups(_) => match self.wanted_item(&jid, change, turn) {
                 Ok((item, subscribe)) => {
                     if let Err(error) = turn.make_room_for_iq() {
                         return turn.answer(answer, Err(error));
@@ -204,7 +184,7 @@ impl Features {
     }
 
     fn answer_request(&mut self, jid: BareJid, change: &ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
+        if !self.get(&jid).is_some_and(|contact| contact.requesting) {
             return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
         }
         if *change == ContactChange::Accept {
@@ -219,7 +199,7 @@ impl Features {
             turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
             return;
         }
-        self.roster.request_is_over(&jid, turn);
+        self.request_is_over(&jid, turn);
         // The server does not answer a denial.
         send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn);
     }
@@ -229,6 +209,7 @@ impl Features {
         &mut self,
         pending: Pending,
         outcome: Result<(), Box<StanzaError>>,
+        views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) {
         let Pending { jid, item, subscribe, pushed, answer } = pending;
@@ -242,15 +223,15 @@ impl Features {
         // The push may come after the answer, but readers have to see the effect once the call returns.
         match item.filter(|_| !pushed) {
             Some(_) if is_removal => {
-                if let Some(contact) = self.remove_contact(&jid, None, turn) {
+                if let Some(contact) = self.remove(&jid, None, views, turn) {
                     turn.fire("contactRemoved", Payload::Contact(contact));
                 }
             }
             Some(item) => {
                 // The state of the subscription does not come from this answer.
-                let known = self.roster.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
+                let known = self.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
                 let (subscription, ask) = known.unwrap_or((item.subscription, item.ask));
-                self.put_contact(RosterItem { subscription, ask, ..item }, None, turn);
+                self.put_contact(RosterItem { subscription, ask, ..item }, None, views, turn);
             }
             None => {}
         }
@@ -258,10 +239,23 @@ impl Features {
             let to = Some(Jid::from(jid.clone()));
             let kind = PresenceOutKind::Subscribe;
             turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
-            self.roster.ask(&jid);
+            self.ask(&jid);
             turn.changed = true;
         }
         turn.answer(answer, Ok(()));
+    }
+
+    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
+    /// the effect of the answer.
+    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let sees_us = self.get(jid).is_some_and(|contact| contact.sees_us());
+        let settled = turn.common.iqs.take_contacts(jid, &mut turn.common.deadlines, |pending| {
+            pending.pushed = true;
+            pending.item.is_none() && sees_us
+        });
+        for pending in settled {
+            turn.answer(pending.answer, Ok(()));
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod known;
 mod own;
 
 use crate::carbons::Carbons;
+use crate::rooms::Rooms;
+use crate::roster::Roster;
 use crate::turn::FollowUp;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -212,6 +214,26 @@ impl Discovery {
         self.learn(Jid::from(jid.clone()), PATIENCE, turn);
     }
 
+    /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.
+    pub(super) fn caps_came(&mut self, presence: &mut Presence, roster: &Roster, rooms: &Rooms, turn: &mut Turn<'_>) {
+        let caps = presence.caps.take();
+        if presence.from.is_bare() || presence.from == turn.own {
+            return;
+        }
+        // Strangers cost nothing to make up, and would leave no room for others.
+        let bare = presence.from.to_bare();
+        if !(roster.has(&bare) || rooms.has(&bare) || bare == turn.own.to_bare()) {
+            return;
+        }
+        let changed = match (&presence.kind, caps) {
+            // Presence without capabilities does not withdraw them (XEP-0115, section 8.4).
+            (PresenceKind::Available, Some(caps)) => self.known.claimed(&presence.from, *caps),
+            (PresenceKind::Unavailable, _) => self.known.gone(&presence.from),
+            _ => false,
+        };
+        turn.changed |= changed;
+    }
+
     /// Notes that one of them has answered, or will not.
     pub(super) fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
         if self.due.is_empty() {
@@ -300,7 +322,8 @@ impl Features {
                 for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
                     turn.answer(answer, Err(error.clone()));
                 }
-                self.entity_answered(entity, Err(&error), turn);
+                let (archives, sources) = self.archives_and_sources();
+                archives.entity_answered(entity, Err(&error), &sources, turn);
                 return self.disco.no_longer_due(entity, turn);
             }
         };
@@ -312,7 +335,8 @@ impl Features {
         self.numbering.note(entity, &disco.features, &self.rooms, turn);
         self.rooms.learned_about(entity, &disco, turn);
         self.disco.tell_disco(entity, &disco, turn);
-        self.entity_answered(entity, Ok(()), turn);
+        let (archives, sources) = self.archives_and_sources();
+        archives.entity_answered(entity, Ok(()), &sources, turn);
         if *entity == turn.own.to_bare() {
             self.archives.account_answered(&disco, turn);
         }
@@ -323,25 +347,5 @@ impl Features {
             }
         }
         self.disco.no_longer_due(entity, turn);
-    }
-
-    /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.
-    pub(super) fn caps_came(&mut self, presence: &mut Presence, turn: &mut Turn<'_>) {
-        let caps = presence.caps.take();
-        if presence.from.is_bare() || presence.from == turn.own {
-            return;
-        }
-        // Strangers cost nothing to make up, and would leave no room for others.
-        let bare = presence.from.to_bare();
-        if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == turn.own.to_bare()) {
-            return;
-        }
-        let changed = match (&presence.kind, caps) {
-            // Presence without capabilities does not withdraw them (XEP-0115, section 8.4).
-            (PresenceKind::Available, Some(caps)) => self.disco.known.claimed(&presence.from, *caps),
-            (PresenceKind::Unavailable, _) => self.disco.known.gone(&presence.from),
-            _ => false,
-        };
-        turn.changed |= changed;
     }
 }

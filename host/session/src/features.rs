@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jid::BareJid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::types::Incoming;
 
@@ -10,7 +9,8 @@ use crate::effect::Effect;
 use crate::status::announce;
 use crate::turn::{Common, FollowUp, Turn};
 use crate::{
-    Snapshot, archive, bookmarks, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster,
+    Snapshot, archive, bookmarks, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, owners,
+    rooms, roster,
 };
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
@@ -56,8 +56,7 @@ pub struct Features {
     pub(super) numbering: messages::Numbering,
     /// Kept apart from `names`, for the hot path.
     pub(super) message_events: messages::MessageEvents,
-    /// The people who may give commands to the host itself (XEP-0050).
-    pub(super) owners: Vec<BareJid>,
+    pub(super) owners: owners::Owners,
 }
 
 impl Features {
@@ -76,8 +75,14 @@ impl Features {
             commands: commands::Commands::default(),
             numbering: messages::Numbering::default(),
             message_events: messages::MessageEvents::new(&common.names),
-            owners: Vec::new(),
+            owners: owners::Owners::default(),
         }
+    }
+
+    /// Returns the roster, and what shows contacts beside it.
+    pub(super) fn roster_and_views(&mut self) -> (&mut roster::Roster, roster::ContactViews<'_>) {
+        let Self { roster, chats, cards, .. } = self;
+        (roster, roster::ContactViews { chats, cards })
     }
 
     /// Handles a stanza that came over the stream.
@@ -99,10 +104,10 @@ impl Features {
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
             Incoming::Presence(mut presence) => {
-                self.caps_came(&mut presence, turn);
+                self.disco.caps_came(&mut presence, &self.roster, &self.rooms, turn);
                 self.presence(*presence, turn);
             }
-            Incoming::Archived(result) => self.archived(*result, turn),
+            Incoming::Archived(result) => self.archives.archived(*result, &self.rooms, &self.roster, turn),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
             Incoming::Bookmarks(changes) => self.bookmarks.changed(changes, &mut self.rooms, turn),
@@ -141,8 +146,8 @@ impl Features {
                 deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.bookmarks.fetch_again(turn),
-                deadlines::Late::AccountAgain => self.ask_account_again(turn),
-                deadlines::Late::ServerAgain => self.ask_server_again(turn),
+                deadlines::Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
+                deadlines::Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
                 deadlines::Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
                 deadlines::Late::RoomAgain(room) => self.rooms.one(&room, turn).ask_about_again(),
                 deadlines::Late::Discovery => self.disco.discovery_late(turn),

@@ -1,5 +1,6 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
+use crate::status::status_sent;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -248,7 +249,25 @@ impl Command for SendRaw {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.send_raw(self.by, self.stanza, answer, turn);
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        let Self { by, stanza } = self;
+        let presence = stanza.broadcast_presence();
+        let outgoing = if stanza.is_request() {
+            // The answer would be taken for that of the other request.
+            if stanza.id().is_some_and(|id| turn.iqs.0.contains_key(id)) {
+                let reason = "the id is that of another iq that waits for its answer; choose another";
+                return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
+            }
+            Outgoing::Private(stanza, by)
+        } else {
+            Outgoing::Raw(stanza)
+        };
+        turn.out.push(Effect::SendFor(outgoing, Sent::Raw(answer)));
+        if let Some(presence) = presence {
+            status_sent(presence, &mut features.roster, &mut features.rooms, turn);
+        }
     }
 }
 
@@ -270,8 +289,18 @@ impl Command for SendIq {
         self.iq.weight()
     }
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.send_iq(self.by, &self.iq, answer, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        if !turn.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if !self.iq.is_request() {
+            return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
+        }
+        if let Err(error) = turn.make_room_for_iq() {
+            return turn.answer(answer, Err(error));
+        }
+        let id = turn.expect(self.iq.to(), Waiting::Plugin(answer), PATIENCE);
+        turn.send(Outgoing::Private(self.iq.with_id(&id), self.by));
     }
 }
 
@@ -293,42 +322,6 @@ impl Features {
         }
     }
 
-    /// Sends a stanza that a plugin wrote.
-    pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !turn.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
-        }
-        let presence = stanza.broadcast_presence();
-        let outgoing = if stanza.is_request() {
-            // The answer would be taken for that of the other request.
-            if stanza.id().is_some_and(|id| turn.iqs.0.contains_key(id)) {
-                let reason = "the id is that of another iq that waits for its answer; choose another";
-                return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
-            }
-            Outgoing::Private(stanza, by)
-        } else {
-            Outgoing::Raw(stanza)
-        };
-        turn.out.push(Effect::SendFor(outgoing, Sent::Raw(answer)));
-        if let Some(presence) = presence {
-            self.status_sent(presence, turn);
-        }
-    }
-
-    pub(super) fn send_iq(&mut self, by: InstanceId, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
-        if !turn.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
-        }
-        if !iq.is_request() {
-            return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
-        }
-        if let Err(error) = turn.make_room_for_iq() {
-            return turn.answer(answer, Err(error));
-        }
-        let id = turn.expect(iq.to(), Waiting::Plugin(answer), PATIENCE);
-        turn.send(Outgoing::Private(iq.with_id(&id), by));
-    }
-
     pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
         let Some(iq) = turn.common.iqs.answered(&answer, &turn.common.own) else {
             turn.ignored += 1;
@@ -337,11 +330,17 @@ impl Features {
         turn.deadlines.cancel(iq.deadline);
         match iq.waiting {
             Waiting::Roster { versioned, .. } => match answer.outcome {
-                Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
-                Ok(Body::Empty) if versioned => self.roster_is_current(turn),
-                Ok(_) => self.roster_failed("the server's answer was no roster", turn),
+                Ok(Body::Roster { version, items }) => {
+                    let (roster, mut views) = self.roster_and_views();
+                    roster.came(version, items, &mut views, turn);
+                }
+                Ok(Body::Empty) if versioned => {
+                    let (roster, mut views) = self.roster_and_views();
+                    roster.is_current(&mut views, turn);
+                }
+                Ok(_) => turn.roster_failed("the server's answer was no roster"),
                 Err(error) => {
-                    self.roster_failed(&error.to_string(), turn);
+                    turn.roster_failed(&error.to_string());
                     if CallError::Stanza(error).may_pass() {
                         turn.ask_roster_again();
                     }
@@ -390,7 +389,10 @@ impl Features {
                 let (cards, mut holders) = self.cards_and_holders();
                 cards.card_was_set(change, *card, answer.outcome, &mut holders, turn);
             }
-            Waiting::Contact(pending) => self.contact_answered(pending, answer.outcome.map(drop), turn),
+            Waiting::Contact(pending) => {
+                let (roster, mut views) = self.roster_and_views();
+                roster.contact_answered(pending, answer.outcome.map(drop), &mut views, turn);
+            }
             Waiting::Plugin(asker) => {
                 turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
             }
@@ -403,7 +405,7 @@ impl Features {
             && !std::mem::replace(late, true)
         {
             *deadline = turn.common.deadlines.set(ASK_AGAIN, Late::Iq(id.to_owned()));
-            return self.roster_failed("the server gave no answer in time", turn);
+            return turn.roster_failed("the server gave no answer in time");
         }
         let Some(iq) = turn.iqs.0.remove(id) else { return };
         self.iq_failed(iq.waiting, CallError::TimedOut, turn);
@@ -414,18 +416,18 @@ impl Features {
         let reply = match request.query {
             Query::Ping => Reply::Done,
             Query::DiscoInfo { node: Some(node) }
-                if self.owner(request.from.as_ref(), turn).is_some()
+                if self.owners.find(request.from.as_ref(), turn).is_some()
                     && let Some(disco) = command_node(&node) =>
             {
                 Reply::Disco { node: Some(node), disco }
             }
             Query::DiscoInfo { node } => turn.own_disco.answer(node),
             Query::DiscoItems { node: Some(node) }
-                if node == types::COMMANDS && self.owner(request.from.as_ref(), turn).is_some() =>
+                if node == types::COMMANDS && self.owners.find(request.from.as_ref(), turn).is_some() =>
             {
                 Reply::Commands { of: turn.own.clone(), items: &OWNER_COMMANDS }
             }
-            Query::AdHoc(command) => match self.owner(request.from.as_ref(), turn) {
+            Query::AdHoc(command) => match self.owners.find(request.from.as_ref(), turn) {
                 Some(owner) => {
                     let asked = AdHocRequest { from: owner.into(), id: request.id, command: *command };
                     return turn.out.push(Effect::Command(asked));
@@ -434,7 +436,7 @@ impl Features {
                 None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
             },
             // A command has no items, but its node exists.
-            Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node, turn) => {
+            Query::DiscoItems { node: Some(node) } if self.owners.may_give(request.from.as_ref(), &node, turn) => {
                 Reply::NoItems { node: Some(node) }
             }
             // The rooms that we are in are private, and an empty list reveals nothing (XEP-0045, section 6.7).
@@ -447,7 +449,8 @@ impl Features {
             Query::Version => Reply::Version,
             Query::Time => Reply::Time(turn.now),
             Query::RosterPush { version, item, xml } => {
-                self.roster_push(version, item, xml, turn);
+                let (roster, mut views) = self.roster_and_views();
+                roster.pushed(version, item, xml, &mut views, turn);
                 Reply::Done
             }
             Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },

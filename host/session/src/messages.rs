@@ -391,7 +391,7 @@ impl Features {
             turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
         if let Some(line) = line {
-            self.obey(&message, &line, turn);
+            self.commands.obey(&message, &line, &self.rooms, &self.roster, turn);
         }
     }
 

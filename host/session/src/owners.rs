@@ -4,7 +4,6 @@
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::types::{COMMANDS, Disco, Identity};
 
-use crate::features::Features;
 use crate::turn::{Common, Turn};
 
 /// The commands by node, with the name that a client shows for each.
@@ -30,26 +29,30 @@ pub(super) fn command_node(node: &str) -> Option<Disco> {
     Some(Disco { identities: vec![is], features, ..Disco::default() })
 }
 
-impl Features {
+/// The people who may give commands to the host itself.
+#[derive(Debug, Default)]
+pub(super) struct Owners(Vec<BareJid>);
+
+impl Owners {
     /// Sets the people who may give commands to the host itself.
-    pub(super) fn set_owners(&mut self, owners: Vec<BareJid>, common: &mut Common) {
-        if owners.is_empty() != self.owners.is_empty() {
+    pub(super) fn set(&mut self, owners: Vec<BareJid>, common: &mut Common) {
+        if owners.is_empty() != self.0.is_empty() {
             common.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] });
         }
-        self.owners = owners;
+        self.0 = owners;
     }
 
     /// Returns whether this is a command, for a sender who may give it.
-    pub(super) fn has_command(&self, from: Option<&Jid>, node: &str, turn: &mut Turn<'_>) -> bool {
-        self.owner(from, turn).is_some() && command_node(node).is_some()
+    pub(super) fn may_give(&self, from: Option<&Jid>, node: &str, turn: &mut Turn<'_>) -> bool {
+        self.find(from, turn).is_some() && command_node(node).is_some()
     }
 
     /// Returns the sender's address, if it is an owner's client. Servers vouch for the sender (RFC 6120, section
     /// 8.1.2.1). Someone in a room appears as an occupant, never under the own address. The account may be its owner's
     /// own: then any of its other clients may be the owner's, but a stanza from this very client was sent by a plugin.
-    pub(super) fn owner(&self, from: Option<&Jid>, turn: &mut Turn<'_>) -> Option<FullJid> {
+    pub(super) fn find(&self, from: Option<&Jid>, turn: &mut Turn<'_>) -> Option<FullJid> {
         let from = from?.try_as_full().ok()?;
-        let is_owner = *from != turn.own && self.owners.contains(&from.to_bare());
+        let is_owner = *from != turn.own && self.0.contains(&from.to_bare());
         is_owner.then(|| from.clone())
     }
 }

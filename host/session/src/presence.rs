@@ -1,5 +1,6 @@
 //! The presence of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
+use crate::roster::ContactViews;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +160,53 @@ impl Roster {
         let doubts = patience.map(|patience| (patience, Late::Doubts));
         turn.deadlines.replace(&mut self.doubts.deadline, doubts);
     }
+
+    fn subscription_asked(
+        &mut self,
+        from: BareJid,
+        nick: Option<String>,
+        views: &mut ContactViews<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let known = self.get(&from).map(Arc::clone);
+        if known.as_ref().is_some_and(|contact| contact.sees_us()) {
+            return send_presence(&from, PresenceOutKind::Subscribed, turn);
+        }
+        if !turn.settings.allow_contact_requests {
+            return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
+        }
+        // We have asked to see this contact ourselves, so the owner need not be asked.
+        let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
+        if turn.settings.auto_subscribe || is_wanted {
+            send_presence(&from, PresenceOutKind::Subscribed, turn);
+            if !is_wanted {
+                send_presence(&from, PresenceOutKind::Subscribe, turn);
+            }
+            return;
+        }
+        self.doubts.requests.remove(&from);
+        let contact = match known {
+            // The server may repeat a pending request at any time.
+            Some(contact) if contact.requesting => None,
+            Some(_) => self.get_mut(&from).map(|contact| {
+                contact.requesting = true;
+                Arc::new(contact.clone())
+            }),
+            // Without a roster the request cannot be kept, but a plugin may still answer it.
+            None if self.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
+            None => self.add_stranger(&from, nick).and_then(|_| {
+                self.show_known_card(&from, views, turn);
+                self.get(&from).map(Arc::clone)
+            }),
+        };
+        match contact {
+            Some(contact) => {
+                turn.changed = true;
+                turn.fire("contactRequest", Payload::Contact(contact));
+            }
+            None => turn.ignored += 1,
+        }
+    }
 }
 
 impl Features {
@@ -201,52 +249,17 @@ impl Features {
             PresenceKind::Error(_) if presence.from.is_bare() => {
                 self.roster.update_presence(&bare, turn, |contact| contact.resources.clear());
             }
-            PresenceKind::Subscribe => self.subscription_asked(bare, presence.nick, turn),
+            PresenceKind::Subscribe => {
+                let (roster, mut views) = self.roster_and_views();
+                roster.subscription_asked(bare, presence.nick, &mut views, turn);
+            }
             PresenceKind::Unsubscribe => self.roster.request_is_over(&bare, turn),
-            PresenceKind::Unsubscribed => self.request_refused(&bare, turn),
+            PresenceKind::Unsubscribed => {
+                let (roster, mut views) = self.roster_and_views();
+                roster.request_refused(&bare, &mut views, turn);
+            }
             // The effect on the roster comes as a roster push, and the server answers probes.
             PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
-        }
-    }
-
-    fn subscription_asked(&mut self, from: BareJid, nick: Option<String>, turn: &mut Turn<'_>) {
-        let known = self.roster.get(&from).map(Arc::clone);
-        if known.as_ref().is_some_and(|contact| contact.sees_us()) {
-            return send_presence(&from, PresenceOutKind::Subscribed, turn);
-        }
-        if !turn.settings.allow_contact_requests {
-            return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
-        }
-        // We have asked to see this contact ourselves, so the owner need not be asked.
-        let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
-        if turn.settings.auto_subscribe || is_wanted {
-            send_presence(&from, PresenceOutKind::Subscribed, turn);
-            if !is_wanted {
-                send_presence(&from, PresenceOutKind::Subscribe, turn);
-            }
-            return;
-        }
-        self.roster.doubts.requests.remove(&from);
-        let contact = match known {
-            // The server may repeat a pending request at any time.
-            Some(contact) if contact.requesting => None,
-            Some(_) => self.roster.get_mut(&from).map(|contact| {
-                contact.requesting = true;
-                Arc::new(contact.clone())
-            }),
-            // Without a roster the request cannot be kept, but a plugin may still answer it.
-            None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
-            None => self.roster.add_stranger(&from, nick).and_then(|_| {
-                self.show_known_card(&from, turn);
-                self.roster.get(&from).map(Arc::clone)
-            }),
-        };
-        match contact {
-            Some(contact) => {
-                turn.changed = true;
-                turn.fire("contactRequest", Payload::Contact(contact));
-            }
-            None => turn.ignored += 1,
         }
     }
 }

@@ -3,7 +3,11 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
+use crate::cards::Cards;
+use crate::cards::show_with_person;
+use crate::chats::Chats;
 use crate::turn::FollowUp;
+use jid::Jid;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +21,6 @@ use crate::Effect;
 use crate::cards::KnownCard;
 use crate::deadlines::Late;
 use crate::event::Payload;
-use crate::features::Features;
 use crate::iq::{ROSTER_PATIENCE, Waiting};
 use crate::presence::{ContactResource, Doubts};
 use crate::turn::Turn;
@@ -356,45 +359,57 @@ fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
 }
 
-impl Features {
+/// What shows contacts beside the roster: open chats have their names, and known vCards their pictures.
+pub(super) struct ContactViews<'a> {
+    pub(super) chats: &'a mut Chats,
+    pub(super) cards: &'a Cards,
+}
+
+impl Roster {
     /// Handles the whole roster.
-    pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
-        let before = self.roster.contacts.clone();
-        let (keep, left_out) = self.roster.replace(kept_version(version), items);
+    pub(super) fn came(
+        &mut self,
+        version: Option<String>,
+        items: Vec<RosterItem>,
+        views: &mut ContactViews<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let before = self.contacts.clone();
+        let (keep, left_out) = self.replace(kept_version(version), items);
         turn.out.push(Effect::Keep(keep));
         turn.ignored += left_out as u64;
         turn.changed = true;
         // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
-            if self.roster.get(&gone.jid).is_none() {
+            if self.get(&gone.jid).is_none() {
                 turn.went_offline(gone);
                 turn.fire("contactRemoved", Payload::Contact(Arc::clone(gone)));
             }
         }
-        let error = if self.roster.versions_offered {
+        let error = if self.versions_offered {
             "what was known of the roster was out of date, or nothing was"
         } else {
             "the server gives its roster no versions (RFC 6121, section 2.6), so that none is kept"
         };
-        self.roster_fetched(Err(CallError::Unsupported(error.to_owned())), turn);
+        self.fetched(Err(CallError::Unsupported(error.to_owned())), views, turn);
     }
 
     /// Handles the confirmation that the known roster is current. Later changes come as pushes (RFC 6121, section
     /// 2.6.3).
-    pub(super) fn roster_is_current(&mut self, turn: &mut Turn<'_>) {
-        if self.roster.contacts.is_none()
-            && let Some((version, contacts)) = self.roster.kept.take()
+    pub(super) fn is_current(&mut self, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        if self.contacts.is_none()
+            && let Some((version, contacts)) = self.kept.take()
         {
-            self.roster.version = Some(version);
-            self.roster.contacts = Some(contacts);
+            self.version = Some(version);
+            self.contacts = Some(contacts);
         }
         turn.changed = true;
-        self.roster_fetched(Ok(()), turn);
+        self.fetched(Ok(()), views, turn);
     }
 
-    fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
-        self.name_chats(turn);
-        self.show_known_cards(turn);
+    fn fetched(&mut self, cached: Result<(), CallError>, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        views.chats.name_all(self, turn);
+        self.show_known_cards(views, turn);
         if cached.is_ok() {
             turn.fire("cachedRoster", Payload::None);
         }
@@ -407,97 +422,128 @@ impl Features {
         turn.follow(FollowUp::RosterSettled);
     }
 
-    /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
-    /// contacts get the reason, no empty roster is shown, and everything else continues.
-    pub(super) fn roster_failed(&mut self, why: &str, turn: &mut Turn<'_>) {
-        let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
-        for name in ROSTER_PROMISES {
-            turn.common.promises.reject(name, error.clone(), turn.out);
-        }
-        turn.follow(FollowUp::RosterSettled);
-    }
-
     /// Applies the own server's push of one entry. `decode` has checked its sender.
-    pub(super) fn roster_push(&mut self, version: Option<String>, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
-        if self.roster.contacts.is_none() {
+    pub(super) fn pushed(
+        &mut self,
+        version: Option<String>,
+        item: RosterItem,
+        xml: String,
+        views: &mut ContactViews<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.contacts.is_none() {
             // The roster that is on its way includes this change.
             return;
         }
         let jid = item.jid.clone();
         let version = kept_version(version);
-        if self.roster.version.is_some() && version.is_some() {
-            self.roster.version.clone_from(&version);
+        if self.version.is_some() && version.is_some() {
+            self.version.clone_from(&version);
         }
         if item.subscription == "remove" {
-            let removed = self.remove_contact(&jid, version, turn);
-            self.roster.contact_pushed(&jid, turn);
+            let removed = self.remove(&jid, version, views, turn);
+            self.contact_pushed(&jid, turn);
             turn.fire("rosterPush", Payload::Stanza(xml));
             if let Some(contact) = removed {
                 turn.fire("contactRemoved", Payload::Contact(contact));
             }
             return;
         }
-        if self.roster.is_full() && !self.roster.has(&jid) {
+        if self.is_full() && !self.has(&jid) {
             // From here on, the version would claim more than is known.
-            if self.roster.version.take().is_some() {
+            if self.version.take().is_some() {
                 turn.out.push(Effect::Keep(KeepRoster::Nothing));
             }
             turn.ignored += 1;
             return;
         }
-        let before = self.roster.get(&jid).map(Arc::clone);
-        self.put_contact(item, version, turn);
+        let before = self.get(&jid).map(Arc::clone);
+        self.put_contact(item, version, views, turn);
         turn.fire("rosterPush", Payload::Stanza(xml));
         let was_seen = before.is_some_and(|before| before.is_seen());
-        if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
+        if was_seen && self.get(&jid).is_some_and(|now| !now.is_seen()) {
             // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
-            self.roster.update_presence(&jid, turn, |contact| contact.resources.clear());
+            self.update_presence(&jid, turn, |contact| contact.resources.clear());
         }
-        self.roster.contact_pushed(&jid, turn);
+        self.contact_pushed(&jid, turn);
     }
 
     /// Inserts or replaces an entry, for readers and for later sessions.
-    pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
-        let Some(contact) = self.roster.put(item) else { return };
+    pub(super) fn put_contact(
+        &mut self,
+        item: RosterItem,
+        version: Option<String>,
+        views: &mut ContactViews<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(contact) = self.put(item) else { return };
         turn.changed = true;
-        self.name_chat(&contact.jid, turn);
+        views.chats.name(&contact.jid, self, turn);
         if contact.card.is_none() {
-            self.show_known_card(&contact.jid, turn);
+            self.show_known_card(&contact.jid, views, turn);
         }
-        if self.roster.version.is_some() {
+        if self.version.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
         }
     }
 
     /// Handles a refused request to see someone's presence. Some servers send no push for it.
-    pub(super) fn request_refused(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(contact) = self.roster.get(jid).filter(|contact| contact.ask) else { return };
+    pub(super) fn request_refused(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        let Some(contact) = self.get(jid).filter(|contact| contact.ask) else { return };
         let item = RosterItem { ask: false, ..contact.to_item() };
-        self.roster.asked.remove(jid);
-        self.put_contact(item, None, turn);
+        self.asked.remove(jid);
+        self.put_contact(item, None, views, turn);
     }
 
     /// Removes an entry. None: there was none.
-    pub(super) fn remove_contact(
+    pub(super) fn remove(
         &mut self,
         jid: &BareJid,
         version: Option<String>,
+        views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) -> Option<Arc<Contact>> {
-        let contact = self.roster.contacts.as_mut()?.remove(jid);
-        self.roster.strangers.remove(jid);
-        self.roster.asked.remove(jid);
+        let contact = self.contacts.as_mut()?.remove(jid);
+        self.strangers.remove(jid);
+        self.asked.remove(jid);
         // Even if the roster itself is not stored: other stored data depends on the contact.
-        if self.roster.version.is_some() || contact.is_some() {
+        if self.version.is_some() || contact.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
         turn.changed |= contact.is_some();
-        self.name_chat(jid, turn);
+        views.chats.name(jid, self, turn);
         contact
+    }
+
+    /// Lets someone show a vCard that was fetched before they became a contact.
+    pub(super) fn show_known_card(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        if let Some(known) = views.cards.known_card(jid) {
+            show_with_person(jid, Some(&known), self, views.chats, turn);
+        }
+    }
+
+    /// Lets all contacts show their cached vCards after the roster came.
+    fn show_known_cards(&mut self, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        let without = |jid: &BareJid| self.get(jid).is_some_and(|contact| contact.card.is_none());
+        let known = views.cards.owners().filter(|jid| jid.is_bare()).map(Jid::to_bare);
+        let known: Vec<BareJid> = known.filter(without).collect();
+        for jid in &known {
+            self.show_known_card(jid, views, turn);
+        }
     }
 }
 
 impl Turn<'_> {
+    /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
+    /// contacts get the reason, no empty roster is shown, and everything else continues.
+    pub(super) fn roster_failed(&mut self, why: &str) {
+        let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
+        for name in ROSTER_PROMISES {
+            self.common.promises.reject(name, error.clone(), self.out);
+        }
+        self.follow(FollowUp::RosterSettled);
+    }
+
     pub(super) fn ask_roster_again(&mut self) {
         self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }

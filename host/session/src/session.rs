@@ -152,7 +152,7 @@ impl Session {
 
     /// Sets the people who may give commands to the host itself.
     pub fn set_owners(&mut self, owners: Vec<BareJid>) {
-        self.features.set_owners(owners, &mut self.common);
+        self.features.owners.set(owners, &mut self.common);
     }
 
     /// Returns the present settings.

@@ -1,5 +1,6 @@
 //! The own status, and announcing it.
 
+use crate::roster::Roster;
 use std::fmt;
 use std::str::FromStr;
 
@@ -114,72 +115,67 @@ impl Command for SetStatus {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.set_status(self.value, self.message, turn);
+        let result = self.set(&mut features.roster, &mut features.rooms, turn);
         turn.answer(answer, result);
     }
 }
 
-impl Features {
-    pub(super) fn set_status(
-        &mut self,
-        value: Option<StatusValue>,
-        message: Option<String>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        if let Some(message) = &message {
+impl SetStatus {
+    fn set(self, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if let Some(message) = &self.message {
             check_text("message", message, MAX_MESSAGE)?;
         }
-        let value = value.unwrap_or(turn.status.value);
-        let message = message.unwrap_or_else(|| turn.status.message.clone());
+        let value = self.value.unwrap_or(turn.status.value);
+        let message = self.message.unwrap_or_else(|| turn.status.message.clone());
         let before = std::mem::replace(&mut turn.status, Status { value, message });
         if turn.announced && turn.is_live() {
-            announce(&mut self.rooms, turn);
+            announce(rooms, turn);
         }
-        self.status_changed(&before, turn);
+        status_changed(&before, roster, rooms, turn);
         Ok(())
     }
+}
 
-    /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
-    /// presence, which the server sends.
-    pub(super) fn status_sent(&mut self, sent: BroadcastPresence, turn: &mut Turn<'_>) {
-        let value = match (sent.is_available, sent.show) {
-            (false, _) if turn.status.value.is_hidden() => turn.status.value,
-            (false, _) => StatusValue::Unavailable,
-            (true, None) => StatusValue::Online,
-            (true, Some(Show::Chat)) => StatusValue::Chat,
-            (true, Some(Show::Away)) => StatusValue::Away,
-            (true, Some(Show::Dnd)) => StatusValue::Dnd,
-            (true, Some(Show::Xa)) => StatusValue::Xa,
-        };
-        let message = kept(sent.status, MAX_MESSAGE);
-        let before = std::mem::replace(&mut turn.status, Status { value, message });
-        self.status_changed(&before, turn);
+/// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
+/// presence, which the server sends.
+pub(super) fn status_sent(sent: BroadcastPresence, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    let value = match (sent.is_available, sent.show) {
+        (false, _) if turn.status.value.is_hidden() => turn.status.value,
+        (false, _) => StatusValue::Unavailable,
+        (true, None) => StatusValue::Online,
+        (true, Some(Show::Chat)) => StatusValue::Chat,
+        (true, Some(Show::Away)) => StatusValue::Away,
+        (true, Some(Show::Dnd)) => StatusValue::Dnd,
+        (true, Some(Show::Xa)) => StatusValue::Xa,
+    };
+    let message = kept(sent.status, MAX_MESSAGE);
+    let before = std::mem::replace(&mut turn.status, Status { value, message });
+    status_changed(&before, roster, rooms, turn);
+}
+
+/// Applies a new status, after it was announced.
+fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    if turn.status != *before {
+        turn.changed = true;
     }
-
-    /// Applies a new status, after it was announced.
-    fn status_changed(&mut self, before: &Status, turn: &mut Turn<'_>) {
-        if turn.status != *before {
-            turn.changed = true;
-        }
-        if turn.announced && turn.is_live() {
-            match (before.value.is_hidden(), turn.status.value.is_hidden()) {
-                // From here on, the presence of others is not reported to us.
-                (false, true) => self.roster.doubt_presence(turn),
-                (true, false) => {
-                    // Presence that was on its way then may have come since.
-                    self.roster.doubt_presence(turn);
-                    self.roster.await_presence(Some(PRESENCE_PATIENCE), turn);
-                    self.rooms.enter_wanted(turn);
-                }
-                (false, false) | (true, true) => {}
+    if turn.announced && turn.is_live() {
+        match (before.value.is_hidden(), turn.status.value.is_hidden()) {
+            // From here on, the presence of others is not reported to us.
+            (false, true) => roster.doubt_presence(turn),
+            (true, false) => {
+                // Presence that was on its way then may have come since.
+                roster.doubt_presence(turn);
+                roster.await_presence(Some(PRESENCE_PATIENCE), turn);
+                rooms.enter_wanted(turn);
             }
+            (false, false) | (true, true) => {}
         }
-        if turn.status.value != before.value {
-            turn.fire("statusChanged", Payload::Status(turn.status.clone()));
-        }
-        if turn.status.message != before.message {
-            turn.fire("statusMessageChanged", Payload::Status(turn.status.clone()));
-        }
+    }
+    if turn.status.value != before.value {
+        turn.fire("statusChanged", Payload::Status(turn.status.clone()));
+    }
+    if turn.status.message != before.message {
+        turn.fire("statusMessageChanged", Payload::Status(turn.status.clone()));
     }
 }
 

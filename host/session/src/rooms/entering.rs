@@ -112,7 +112,7 @@ impl Rooms {
     }
 
     /// Schedules another request to a room that we are in and that could not answer.
-    pub(crate) fn room_untold(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
+    pub(crate) fn room_untold(&self, entity: &Jid, turn: &mut Turn<'_>) {
         if let Some(room) = self.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
             turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
         }
