@@ -3,6 +3,7 @@
 
 use crate::chats::Chats;
 use crate::iq::PATIENCE;
+use crate::occupants::fire_occupant;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::status::announce;
@@ -500,7 +501,7 @@ impl CardHolders<'_> {
         if let Some(nick) = owner.resource() {
             let room = self.rooms.shown.get(&bare);
             if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
-                self.rooms.fire_occupant("occupantChanged", occupant, turn);
+                fire_occupant(self.rooms, "occupantChanged", occupant, turn);
             }
         } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
             turn.fire("chatBoxChanged", Payload::Chat(chat));

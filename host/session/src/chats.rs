@@ -198,7 +198,22 @@ impl Command for OpenChat {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.open_chat(self.jid, Waiter { by: self.by, answer }, turn);
+        let (jid, waiter) = (self.jid, Waiter { by: self.by, answer });
+        if features.rooms.has(&jid) {
+            let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
+            return turn.answer(waiter.answer, Err(error));
+        }
+        if turn.promises.is_resolved("chatBoxesFetched") && turn.is_live() {
+            let result = features.chat_with(jid, turn);
+            return turn.answer(waiter.answer, result);
+        }
+        if turn.is_over() || turn.promises.is_resolved("chatBoxesFetched") {
+            return turn.answer(waiter.answer, Err(CallError::Offline));
+        }
+        match features.chats.may_wait(waiter.by) {
+            Ok(()) => features.chats.pending.push((jid, waiter)),
+            Err(error) => turn.answer(waiter.answer, Err(error)),
+        }
     }
 }
 
@@ -280,24 +295,6 @@ impl Features {
     ) -> Arc<Chat> {
         let known = Known { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
         self.chats.start(jid, known, last_active, view, turn)
-    }
-
-    pub(super) fn open_chat(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
-        if self.rooms.has(&jid) {
-            let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
-            return turn.answer(waiter.answer, Err(error));
-        }
-        if turn.promises.is_resolved("chatBoxesFetched") && turn.is_live() {
-            let result = self.chat_with(jid, turn);
-            return turn.answer(waiter.answer, result);
-        }
-        if turn.is_over() || turn.promises.is_resolved("chatBoxesFetched") {
-            return turn.answer(waiter.answer, Err(CallError::Offline));
-        }
-        match self.chats.may_wait(waiter.by) {
-            Ok(()) => self.chats.pending.push((jid, waiter)),
-            Err(error) => turn.answer(waiter.answer, Err(error)),
-        }
     }
 
     /// Answers the calls that waited until chats are ready.

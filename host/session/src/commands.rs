@@ -2,6 +2,8 @@
 
 mod words;
 
+use crate::messages::may_send;
+use crate::messages::outgoing;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use std::collections::BTreeMap;
@@ -401,9 +403,9 @@ impl Commands {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        rooms.may_send(&to, kind, &draft, turn)?;
+        may_send(rooms, &to, kind, &draft, turn)?;
         if self.may_answer(turn.deadlines.elapsed()) {
-            turn.send(rooms.outgoing(to, kind, random_id(), draft));
+            turn.send(outgoing(rooms, to, kind, random_id(), draft));
         } else {
             turn.ignored += 1;
         }

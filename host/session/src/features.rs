@@ -119,7 +119,11 @@ impl Features {
     pub(super) fn follow_up(&mut self, turn: &mut Turn<'_>) {
         while let Some(follow_up) = turn.next_follow_up() {
             match follow_up {
-                FollowUp::DiscoSettled => self.disco_settled(turn),
+                FollowUp::DiscoSettled => {
+                    turn.fire_once("discoInitialized");
+                    turn.fire_once("rosterInitialized");
+                    self.roster.ask_roster(turn);
+                }
                 FollowUp::RosterSettled => self.roster_settled(turn),
                 FollowUp::BookmarksSettled => self.bookmarks_settled(turn),
                 FollowUp::RoomsAutoJoined => self.auto_joined(turn),
@@ -138,9 +142,9 @@ impl Features {
             match late {
                 deadlines::Late::Iq(id) => self.iq_timed_out(&id, turn),
                 deadlines::Late::Room(jid) => self.rooms.one(&jid, turn).room_late(),
-                deadlines::Late::RoomSilent(jid) => self.rooms.room_silent(&jid, turn),
+                deadlines::Late::RoomSilent(jid) => self.rooms.one(&jid, turn).silent(),
                 deadlines::Late::AutoJoins => {
-                    self.rooms.give_up_auto_joins();
+                    self.rooms.auto.clear();
                     turn.follow(FollowUp::RoomsAutoJoined);
                 }
                 deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),

@@ -374,7 +374,7 @@ impl Features {
             // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
-                self.rooms.room_heard(&room, turn);
+                self.rooms.one(&room, turn).heard();
                 self.rooms.one(&room, turn).room_answered(asked, answer.outcome.map_err(CallError::Stanza));
             }
             Waiting::Bookmarks(asked) => {

@@ -61,13 +61,6 @@ impl Features {
         self.disco.discover_server(turn);
     }
 
-    /// Continues once the server and the own account have announced their features, or will not.
-    pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
-        turn.fire_once("discoInitialized");
-        turn.fire_once("rosterInitialized");
-        self.roster.ask_roster(turn);
-    }
-
     pub(super) fn taken_up(&mut self, turn: &mut Turn<'_>) {
         if !turn.announced {
             self.held = Some(HeldBack::default());
@@ -107,7 +100,7 @@ impl Features {
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
             self.rooms.auto_join(&self.bookmarks, turn);
-            if self.rooms.auto_joins_ended() {
+            if self.rooms.auto.is_empty() {
                 turn.follow(FollowUp::RoomsAutoJoined);
             }
         }
@@ -193,7 +186,7 @@ impl Features {
             self.roster.doubt_presence(turn);
         } else {
             self.roster.forget_presence(turn);
-            self.rooms.give_up_auto_joins();
+            self.rooms.auto.clear();
             self.rooms.forget_resends();
             turn.deadlines.clear();
         }

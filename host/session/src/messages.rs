@@ -1,5 +1,6 @@
 //! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
 
+use crate::occupants::affiliation_changed;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -14,6 +15,7 @@ use crate::effect::{Effect, Sent};
 use crate::event::{EventName, Payload};
 use crate::iq::random_id;
 use crate::names::Names;
+use crate::rooms::invitation_declined;
 use crate::rooms::{Rooms, Stage, Tells};
 use crate::roster::Roster;
 use crate::{Answer, View};
@@ -150,26 +152,77 @@ impl Command for SendMessage {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { to, kind, draft } = self;
-        if let Err(error) = features.rooms.may_send(&to, kind, &draft, turn) {
+        if let Err(error) = may_send(&features.rooms, &to, kind, &draft, turn) {
             return turn.answer(answer, Err(error));
         }
         if kind == MessageKind::Chat && draft.body.is_some() {
             features.chats.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
-        let message = features.rooms.outgoing(to, kind, id.clone(), draft);
+        let message = outgoing(&features.rooms, to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }
 }
 
-impl Rooms {
-    /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
-    /// decide.
-    pub(super) fn outgoing(&self, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
-        let to_occupant = kind == MessageKind::Chat && self.is_known(&to.to_bare());
-        Outgoing::Message { to, kind, id, draft, to_occupant }
-    }
+/// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
+/// decide.
+pub(super) fn outgoing(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
+    let to_occupant = kind == MessageKind::Chat && rooms.is_known(&to.to_bare());
+    Outgoing::Message { to, kind, id, draft, to_occupant }
+}
 
+pub(super) fn may_send(
+    rooms: &Rooms,
+    to: &Jid,
+    kind: MessageKind,
+    draft: &Draft,
+    turn: &mut Turn<'_>,
+) -> Result<(), CallError> {
+    check_draft(draft)?;
+    match kind {
+        MessageKind::Groupchat if to.is_full() => {
+            return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
+        }
+        // A room that is only being entered may be anybody's address.
+        MessageKind::Chat if to.is_bare() && rooms.is_known(to) => {
+            return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
+        }
+        MessageKind::Chat | MessageKind::Groupchat => {}
+        MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
+            return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
+        }
+    }
+    if !turn.is_live() {
+        return Err(CallError::Offline);
+    }
+    let inside = || matches!(rooms.stage(to), Some(Stage::Inside | Stage::Configuring));
+    if kind == MessageKind::Groupchat && !inside() {
+        return Err(CallError::NotFound(format!("the room {to} among those that this account is in; open it first")));
+    }
+    Ok(())
+}
+
+/// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
+/// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
+/// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
+/// and it ends when the room says so: later stamps of occupants do not count.
+///
+/// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
+/// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
+fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>) -> bool {
+    if message.kind == MessageKind::Groupchat {
+        return message.delayed && rooms.tells(&message.chat) != Some(Tells::Present);
+    }
+    let until = turn.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(turn.cut_at);
+    let was_said = message.carbon.is_none() && message.at <= until;
+    if message.id.is_none() {
+        return message.delayed && message.claimed_at != Some(message.at) && was_said;
+    }
+    (message.claimed_at.is_some() && message.body.is_some())
+        || (message.delayed && (was_said || turn.was_said_to_us(message)))
+}
+
+impl Rooms {
     pub(crate) fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let subject = message.subject.as_deref().filter(|subject| !subject.is_empty());
         let subject = subject.map(|subject| &subject[..subject.floor_char_boundary(MAX_SUBJECT)]);
@@ -183,39 +236,6 @@ impl Rooms {
         turn.fire("roomSubjectChanged", Payload::Room(room));
     }
 
-    pub(super) fn may_send(
-        &self,
-        to: &Jid,
-        kind: MessageKind,
-        draft: &Draft,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        check_draft(draft)?;
-        match kind {
-            MessageKind::Groupchat if to.is_full() => {
-                return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
-            }
-            // A room that is only being entered may be anybody's address.
-            MessageKind::Chat if to.is_bare() && self.is_known(to) => {
-                return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
-            }
-            MessageKind::Chat | MessageKind::Groupchat => {}
-            MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
-                return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
-            }
-        }
-        if !turn.is_live() {
-            return Err(CallError::Offline);
-        }
-        let inside = || matches!(self.stage(to), Some(Stage::Inside | Stage::Configuring));
-        if kind == MessageKind::Groupchat && !inside() {
-            return Err(CallError::NotFound(format!(
-                "the room {to} among those that this account is in; open it first"
-            )));
-        }
-        Ok(())
-    }
-
     /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
     pub(crate) fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
         let room = message.from.to_bare();
@@ -223,28 +243,8 @@ impl Rooms {
         if message.delayed || message.carbon.is_some() || !self.stage(&room).is_some_and(Stage::is_in) {
             return false;
         }
-        self.affiliation_changed(&room, *muc, turn);
+        affiliation_changed(self, &room, *muc, turn);
         message.body.is_none() && message.subject.is_none() && message.extensions.is_none()
-    }
-
-    /// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
-    /// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
-    /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
-    /// and it ends when the room says so: later stamps of occupants do not count.
-    ///
-    /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
-    /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
-    pub(crate) fn comes_again(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
-        if message.kind == MessageKind::Groupchat {
-            return message.delayed && self.tells(&message.chat) != Some(Tells::Present);
-        }
-        let until = turn.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(turn.cut_at);
-        let was_said = message.carbon.is_none() && message.at <= until;
-        if message.id.is_none() {
-            return message.delayed && message.claimed_at != Some(message.at) && was_said;
-        }
-        (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || turn.was_said_to_us(message)))
     }
 }
 
@@ -260,7 +260,7 @@ impl Features {
             turn.ignored += 1;
             return;
         }
-        if message.kind != MessageKind::Error && !self.seen.note(&message, self.rooms.comes_again(&message, turn)) {
+        if message.kind != MessageKind::Error && !self.seen.note(&message, comes_again(&self.rooms, &message, turn)) {
             turn.ignored += 1;
             return;
         }
@@ -271,19 +271,15 @@ impl Features {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {
                 self.rooms.room_refused(&message, turn);
-                self.name_occupant(&mut message);
+                name_occupant(&mut message, &self.rooms, &self.roster);
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline => self.direct(message, turn),
         }
     }
 
-    fn name_occupant(&self, message: &mut Message) -> bool {
-        name_occupant(message, &self.rooms, &self.roster)
-    }
-
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
-        let in_room = self.name_occupant(&mut message);
+        let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
         if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;
         }
@@ -302,7 +298,7 @@ impl Features {
                 self.rooms.invited(*invite, &self.roster, &self.bookmarks, turn);
             }
             if let Some(no) = declined.filter(|_| !message.own) {
-                self.rooms.declined(*no, turn);
+                invitation_declined(&self.rooms, *no, turn);
             }
             if message.body.is_none() {
                 return;
@@ -338,7 +334,7 @@ impl Features {
             message.own = true;
         }
         let mentioned = mentions(&message.said(), &room.nick);
-        self.rooms.room_heard(&jid, turn);
+        self.rooms.one(&jid, turn).heard();
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
@@ -401,7 +397,7 @@ impl Features {
             message.nick = self.rooms.shown.get(&message.chat).map(|room| room.nick.clone());
             true
         } else {
-            self.name_occupant(&mut message)
+            name_occupant(&mut message, &self.rooms, &self.roster)
         };
         // A message to a room is added when the room reflects it.
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);

@@ -1,5 +1,7 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
+use crate::rooms::Farewells;
+use crate::rooms::Membership;
 use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use std::sync::Arc;
@@ -152,67 +154,77 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
-impl Rooms {
-    /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
-    pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
-        let has_ids = self.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
-        if occupant.occupant_id.is_some() && !has_ids {
-            Arc::make_mut(&mut occupant).occupant_id = None;
+/// Fires an event about an occupant. The occupant id is included only if it can be trusted.
+pub(super) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
+    let has_ids = rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
+    if occupant.occupant_id.is_some() && !has_ids {
+        Arc::make_mut(&mut occupant).occupant_id = None;
+    }
+    turn.fire(name, Payload::Occupant(occupant));
+}
+
+/// Tells that an occupant came or changed, with who did it and why.
+fn tell_of_occupant(
+    rooms: &Rooms,
+    before: Option<Arc<Occupant>>,
+    occupant: Arc<Occupant>,
+    (actor, reason): (Option<Actor>, Option<String>),
+    turn: &mut Turn<'_>,
+) {
+    match before {
+        None => fire_occupant(rooms, "occupantJoined", occupant, turn),
+        Some(before) if before != occupant => {
+            // The actor and the reason of a change are reported once, and not kept.
+            let reason = reason.map(|reason| kept(reason, MAX_REASON));
+            let is_explained = actor.is_some() || reason.is_some();
+            let told = if is_explained {
+                Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
+            } else {
+                occupant
+            };
+            fire_occupant(rooms, "occupantChanged", told, turn);
         }
-        turn.fire(name, Payload::Occupant(occupant));
+        Some(_) => {}
     }
+}
 
-    /// Tells that an occupant came or changed, with who did it and why.
-    pub(crate) fn tell_of_occupant(
-        &mut self,
-        before: Option<Arc<Occupant>>,
-        occupant: Arc<Occupant>,
-        (actor, reason): (Option<Actor>, Option<String>),
-        turn: &mut Turn<'_>,
-    ) {
-        match before {
-            None => self.fire_occupant("occupantJoined", occupant, turn),
-            Some(before) if before != occupant => {
-                // The actor and the reason of a change are reported once, and not kept.
-                let reason = reason.map(|reason| kept(reason, MAX_REASON));
-                let is_explained = actor.is_some() || reason.is_some();
-                let told = if is_explained {
-                    Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
-                } else {
-                    occupant
-                };
-                self.fire_occupant("occupantChanged", told, turn);
-            }
-            Some(_) => {}
+/// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
+/// 10.8).
+pub(super) fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+    let occupant = Occupant {
+        room: room.clone(),
+        nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
+        role: "none".to_owned(),
+        affiliation: muc.affiliation,
+        jid: muc.jid,
+        show: None,
+        status: None,
+        own: false,
+        previous_nick: None,
+        left: None,
+        reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
+        occupant_id: None,
+        actor: muc.actor,
+        card: None,
+    };
+    fire_occupant(rooms, "affiliationChanged", Arc::new(occupant), turn);
+}
+
+impl Farewells {
+    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
+    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
+        if ourselves && presence.kind == PresenceKind::Unavailable {
+            self.came(room);
         }
     }
+}
 
-    /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
-    /// 10.8).
-    pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
-        let occupant = Occupant {
-            room: room.clone(),
-            nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
-            role: "none".to_owned(),
-            affiliation: muc.affiliation,
-            jid: muc.jid,
-            show: None,
-            status: None,
-            own: false,
-            previous_nick: None,
-            left: None,
-            reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
-            occupant_id: None,
-            actor: muc.actor,
-            card: None,
-        };
-        self.fire_occupant("affiliationChanged", Arc::new(occupant), turn);
-    }
-
+impl Room {
     /// Returns the data for a presence without the room's data. It comes from a service older than XEP-0045, where
     /// everyone may speak, or only its sender was within the limits.
-    pub(crate) fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
-        let known = self.shown.get(room).and_then(|room| room.occupants.get(nick));
+    fn as_known_or_plain(&self, nick: &str) -> Box<MucUser> {
+        let known = self.occupants.get(nick);
         Box::new(MucUser {
             role: known.map_or("participant", |known| &known.role).to_owned(),
             jid: known.and_then(|known| known.jid.clone()),
@@ -220,7 +232,9 @@ impl Rooms {
             ..MucUser::default()
         })
     }
+}
 
+impl Rooms {
     pub(crate) fn has_room_for_occupant(&self, room: &Room) -> bool {
         let here = room.occupants.len();
         let everywhere = || self.shown.values().map(|room| room.occupants.len()).sum::<usize>();
@@ -231,47 +245,34 @@ impl Rooms {
     pub(crate) fn has_bytes(&self) -> bool {
         self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
+}
 
+impl RoomTurn<'_, '_> {
     /// Reports our own leaving like that of others, so that plugins learn the reason.
-    pub(crate) fn own_occupant_left(
-        &mut self,
-        jid: &BareJid,
-        muc: &MucUser,
-        status: Option<String>,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(room) = self.shown.get_mut(jid) else { return };
+    pub(crate) fn own_occupant_left(&mut self, muc: &MucUser, status: Option<String>) {
+        let jid = self.jid;
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let Some(own) = room.occupants.get(&room.nick) else { return };
         let mut own = Occupant::clone(own);
         own.went(muc, status);
         Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
-        self.fire_occupant("occupantLeft", Arc::new(own), turn);
+        fire_occupant(self.rooms, "occupantLeft", Arc::new(own), self.turn);
     }
 
-    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
-    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
-        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
-        if ourselves && presence.kind == PresenceKind::Unavailable {
-            self.farewell_came(room);
-        }
-    }
-}
-
-impl RoomTurn<'_, '_> {
     /// Handles a presence from an open room or one of its occupants.
     pub(super) fn room_presence(&mut self, presence: Presence) {
         let jid = self.jid;
         let Some(stage) = self.rooms.stage(jid) else { return };
-        self.rooms.room_heard(jid, self.turn);
+        self.heard();
         match presence.kind {
             PresenceKind::Error(error) => {
                 // A jid that did not let us in will not confirm our leaving.
-                self.rooms.no_farewell_is_due(jid);
+                self.rooms.farewells.none_is_due(jid);
                 match stage {
                     Stage::Entering => self.not_entered(&CallError::Stanza(error)),
                     Stage::Leaving => self.left(),
                     // For example, a jid that no longer knows us refused a change of status.
-                    Stage::Configuring | Stage::Inside => self.rooms.ask_whether_inside(jid, self.turn),
+                    Stage::Configuring | Stage::Inside => self.ask_whether_inside(),
                     Stage::Outside { .. } => {}
                 }
             }
@@ -282,7 +283,7 @@ impl RoomTurn<'_, '_> {
                 self.occupant_gone(stage, &presence);
             }
             _ => {
-                self.rooms.seen_off_late(jid, &presence);
+                self.rooms.farewells.seen_off_late(jid, &presence);
                 self.turn.ignored += 1;
             }
         }
@@ -294,12 +295,12 @@ impl RoomTurn<'_, '_> {
             self.turn.ignored += 1;
             return;
         };
-        let muc = presence.muc.unwrap_or_else(|| self.rooms.as_known_or_plain(jid, nick.as_str()));
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let muc = presence.muc.unwrap_or_else(|| room.as_known_or_plain(nick.as_str()));
         // Some services omit the code; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
             || (stage == Stage::Entering
                 && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own));
-        let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
@@ -357,7 +358,7 @@ impl RoomTurn<'_, '_> {
             // Occupants who were there before us are not news.
             return;
         }
-        self.rooms.tell_of_occupant(before, occupant, (muc.actor, muc.reason), self.turn);
+        tell_of_occupant(self.rooms, before, occupant, (muc.actor, muc.reason), self.turn);
     }
 
     fn occupant_gone(&mut self, stage: Stage, presence: &Presence) {
@@ -385,7 +386,7 @@ impl RoomTurn<'_, '_> {
             }
             self.turn.changed = true;
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-                self.rooms.fire_occupant("occupantChanged", occupant, self.turn);
+                fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
             }
             return;
         }
@@ -398,14 +399,14 @@ impl RoomTurn<'_, '_> {
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);
-            self.rooms.fire_occupant("occupantLeft", Arc::new(occupant), self.turn);
+            fire_occupant(self.rooms, "occupantLeft", Arc::new(occupant), self.turn);
         }
     }
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
         let jid = self.jid;
         let (why, reason) = (why_left(muc), kept_reason(muc, status.as_deref()));
-        let was_due = self.rooms.farewell_came(jid);
+        let was_due = self.rooms.farewells.came(jid);
         match stage {
             Stage::Leaving => self.left(),
             // It confirms our leaving, perhaps after the time limit. A room that refuses entry says why.
@@ -413,7 +414,7 @@ impl RoomTurn<'_, '_> {
             Stage::Entering => {
                 if was_due {
                     // It may have removed us before it got our leave, and be about to let us in.
-                    self.rooms.send_farewell(jid, self.turn);
+                    self.send_farewell();
                 }
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
@@ -433,16 +434,16 @@ impl RoomTurn<'_, '_> {
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
                 // some services omit the code. The room knows.
                 if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
-                    return self.rooms.ask_whether_inside(jid, self.turn);
+                    return self.ask_whether_inside();
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.rooms.own_occupant_left(jid, muc, status, self.turn);
+                self.own_occupant_left(muc, status);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
-                let joiners = self.rooms.take_joiners(jid);
+                let joiners = self.rooms.membership(jid).map(Membership::take_joiners).unwrap_or_default();
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
                 self.outside(comes_back, Farewell { why, reason, alternative, actor });
                 if comes_back {
-                    self.rooms.comes_back(jid, !hides, self.turn);
+                    self.comes_back(!hides);
                 }
                 for joiner in joiners {
                     self.turn.answer(joiner.answer, Err(error.clone()));

@@ -222,7 +222,7 @@ impl Features {
             }
             return self.rooms.one(&bare, turn).room_presence(presence);
         }
-        self.rooms.seen_off_late(&bare, &presence);
+        self.rooms.farewells.seen_off_late(&bare, &presence);
         if bare == turn.own.to_bare() {
             // Our own clients are not contacts, and nobody subscribes to themselves.
             return;

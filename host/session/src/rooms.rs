@@ -31,6 +31,7 @@ use crate::{Occupant, View, ViewChange};
 
 pub use configuring::{ConfigValue, ConfigureRoom};
 pub(super) use entering::Reason;
+pub(super) use invitations::invitation_declined;
 pub use invitations::{DeclineInvitation, InviteToRoom};
 pub use leaving::CloseRoom;
 pub(super) use leaving::{Farewell, GiveUp};
@@ -220,10 +221,38 @@ pub(super) struct Rooms {
     /// The stanzas of a lost stream that wait until we are in again.
     pub(super) resend: Resend,
     /// The automatic joins that have not ended.
-    auto: HashSet<BareJid>,
-    /// The number of times that each room has still to confirm on this stream that we left. It does so before it
-    /// answers later stanzas.
-    farewells: HashMap<BareJid, u32>,
+    pub(super) auto: HashSet<BareJid>,
+    pub(super) farewells: Farewells,
+}
+
+/// The number of times that each room has still to confirm on this stream that we left. It does so before it answers
+/// later stanzas.
+#[derive(Debug, Default)]
+pub(super) struct Farewells(HashMap<BareJid, u32>);
+
+impl Farewells {
+    /// Notes that we leave, which the room has to confirm.
+    fn sent(&mut self, jid: &BareJid) {
+        // Someone may invite us to room after room that never answers: the number is bounded.
+        if self.0.len() < MAX_ROOMS || self.0.contains_key(jid) {
+            *self.0.entry(jid.clone()).or_default() += 1;
+        }
+    }
+
+    /// Handles a room's confirmation that we left. Returns whether one was due.
+    pub(super) fn came(&mut self, jid: &BareJid) -> bool {
+        let Some(due) = self.0.get_mut(jid) else { return false };
+        *due -= 1;
+        if *due == 0 {
+            self.0.remove(jid);
+        }
+        true
+    }
+
+    /// Notes that the room will send no more confirmations.
+    pub(super) fn none_is_due(&mut self, jid: &Jid) {
+        self.0.remove(jid);
+    }
 }
 
 impl Membership {
@@ -251,6 +280,11 @@ impl Membership {
             known_until: None,
             before: OrdMap::new(),
         }
+    }
+
+    /// Takes the calls that wait to enter, for answering that this will not happen.
+    pub(super) fn take_joiners(&mut self) -> Vec<Waiter<Arc<Room>>> {
+        std::mem::take(&mut self.joiners)
     }
 
     /// Returns whether a lost stream removed us, which was not reported.
@@ -390,34 +424,6 @@ impl Rooms {
         self.told += 1;
     }
 
-    /// Takes the calls that wait to enter a room, for answering that this will not happen.
-    pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Waiter<Arc<Room>>> {
-        self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
-    }
-
-    /// Notes that we leave, which the room has to confirm.
-    fn farewell_sent(&mut self, jid: &BareJid) {
-        // Someone may invite us to room after room that never answers: the number is bounded.
-        if self.farewells.len() < MAX_ROOMS || self.farewells.contains_key(jid) {
-            *self.farewells.entry(jid.clone()).or_default() += 1;
-        }
-    }
-
-    /// Handles a room's confirmation that we left. Returns whether one was due.
-    pub(super) fn farewell_came(&mut self, jid: &BareJid) -> bool {
-        let Some(due) = self.farewells.get_mut(jid) else { return false };
-        *due -= 1;
-        if *due == 0 {
-            self.farewells.remove(jid);
-        }
-        true
-    }
-
-    /// Notes that the room will send no more confirmations.
-    pub(super) fn no_farewell_is_due(&mut self, jid: &Jid) {
-        self.farewells.remove(jid);
-    }
-
     pub(super) fn forget_abandoned(&mut self) {
         for membership in self.memberships.values_mut() {
             membership.joiners.retain(|joiner| !joiner.answer.is_abandoned());
@@ -438,12 +444,6 @@ impl Rooms {
     #[cfg(test)]
     pub(super) fn is_consistent(&self) -> bool {
         self.shown.len() == self.memberships.len() && self.shown.keys().all(|jid| self.memberships.contains_key(jid))
-    }
-
-    /// Replaces the deadline for the current step in a room.
-    pub(crate) fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>, turn: &mut Turn<'_>) {
-        let Some(membership) = self.memberships.get_mut(jid) else { return };
-        turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 
     /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
@@ -507,11 +507,44 @@ impl Command for OpenRoom {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.open_room(&self.jid, self.options, Waiter { by: self.by, answer }, turn);
+        let (jid, options, joiner) = (&self.jid, self.options, Waiter { by: self.by, answer });
+        // Focus matters only if something else is open.
+        let is_beside = !features.chats.open.is_empty() || features.rooms.shown.keys().any(|other| other != jid);
+        let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
+        let bookmark = features.bookmarks.get(jid).map(Arc::as_ref);
+        if let Err(error) = features.rooms.one(jid, turn).try_open(options, Reason::Asked, bookmark) {
+            return turn.answer(joiner.answer, Err(error));
+        }
+        // It was opened above, so changing its view cannot fail.
+        if maximize {
+            let _ = features.rooms.change_view(jid, ViewChange::Maximize, turn);
+        }
+        if focus {
+            features.take_focus_for(&Focus::Room(jid.clone()), turn);
+            let _ = features.rooms.change_view(jid, ViewChange::Focus, turn);
+        }
+        let Some(membership) = features.rooms.memberships.get_mut(jid) else { return };
+        // The room should not be left with a bookmark, since a plugin asks for it now.
+        membership.bookmark = None;
+        if membership.stage == Stage::Inside {
+            let room = features.rooms.shown.get(jid).map(Arc::clone);
+            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
+        }
+        match may_wait(&mut membership.joiners, joiner.by, jid) {
+            Ok(()) => membership.joiners.push(joiner),
+            Err(error) => turn.answer(joiner.answer, Err(error)),
+        }
     }
 }
 
 impl RoomTurn<'_, '_> {
+    /// Replaces the deadline for the current step.
+    fn set_deadline(&mut self, after: Option<Duration>) {
+        let Some(membership) = self.rooms.memberships.get_mut(self.jid) else { return };
+        let after = after.map(|after| (after, Late::Room(self.jid.clone())));
+        self.turn.deadlines.replace(&mut membership.deadline, after);
+    }
+
     fn try_open(&mut self, options: RoomOptions, reason: Reason, bookmark: Option<&Bookmark>) -> Result<(), CallError> {
         let jid = self.jid;
         if !self.turn.settings.allow_muc {
@@ -571,43 +604,6 @@ impl RoomTurn<'_, '_> {
         self.rooms.memberships.insert(jid.clone(), membership);
         self.enter();
         Ok(())
-    }
-}
-
-impl Features {
-    pub(super) fn open_room(
-        &mut self,
-        jid: &BareJid,
-        options: RoomOptions,
-        joiner: Waiter<Arc<Room>>,
-        turn: &mut Turn<'_>,
-    ) {
-        // Focus matters only if something else is open.
-        let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
-        let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
-        let bookmark = self.bookmarks.get(jid).map(Arc::as_ref);
-        if let Err(error) = self.rooms.one(jid, turn).try_open(options, Reason::Asked, bookmark) {
-            return turn.answer(joiner.answer, Err(error));
-        }
-        // It was opened above, so changing its view cannot fail.
-        if maximize {
-            let _ = self.rooms.change_view(jid, ViewChange::Maximize, turn);
-        }
-        if focus {
-            self.take_focus_for(&Focus::Room(jid.clone()), turn);
-            let _ = self.rooms.change_view(jid, ViewChange::Focus, turn);
-        }
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        // The room should not be left with a bookmark, since a plugin asks for it now.
-        membership.bookmark = None;
-        if membership.stage == Stage::Inside {
-            let room = self.rooms.shown.get(jid).map(Arc::clone);
-            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
-        }
-        match may_wait(&mut membership.joiners, joiner.by, jid) {
-            Ok(()) => membership.joiners.push(joiner),
-            Err(error) => turn.answer(joiner.answer, Err(error)),
-        }
     }
 }
 

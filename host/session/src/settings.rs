@@ -43,33 +43,32 @@ impl Command for ChangeSettings {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.change_settings(self.values, self.wins, turn);
-        turn.answer(answer, result);
+        let result = self.apply_to(&turn.settings);
+        if let Ok(settings) = &result
+            && *settings != turn.settings
+        {
+            features.settings_changed(settings.clone(), turn);
+        }
+        turn.answer(answer, result.map(drop));
     }
 }
 
-impl Features {
-    /// Changes all settings, or none. The caller's permission was checked before.
-    pub(super) fn change_settings(
-        &mut self,
-        values: BTreeMap<String, Value>,
-        wins: Wins,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        let mut settings = turn.settings.clone();
-        for (key, value) in values {
-            let changed = match wins {
+impl ChangeSettings {
+    /// Returns the changed settings: all of the changes are made, or none. The caller's permission was checked before.
+    fn apply_to(self, before: &Settings) -> Result<Settings, CallError> {
+        let mut settings = before.clone();
+        for (key, value) in self.values {
+            let changed = match self.wins {
                 Wins::Always => settings.with(&key, value),
                 Wins::OverDefault => settings.with_default(&key, value),
             };
             settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
         }
-        if settings != turn.settings {
-            self.settings_changed(settings, turn);
-        }
-        Ok(())
+        Ok(settings)
     }
+}
 
+impl Features {
     pub(super) fn rewritten(&mut self, before: &Settings, after: &Settings, turn: &mut Turn<'_>) {
         let (old, new) = (turn.settings.clone(), turn.settings.rewritten(before, after));
         if old == new {

@@ -1,6 +1,7 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
 use crate::bookmarks::BookmarkList;
+use crate::occupants::fire_occupant;
 use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use parlor_stanza::types::Bookmark;
@@ -56,81 +57,74 @@ pub(crate) enum Reason {
 }
 
 impl Rooms {
-    pub(crate) fn auto_joins_ended(&self) -> bool {
-        self.auto.is_empty()
-    }
-
-    /// Reports who came and went while we were out unnoticed.
-    pub(crate) fn tell_changes_since(
-        &mut self,
-        jid: &BareJid,
-        before: &OrdMap<String, Arc<Occupant>>,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(room) = self.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
-        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
-        for gone in before.values().filter(is_gone) {
-            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
-            self.fire_occupant("occupantLeft", Arc::new(gone), turn);
-        }
-        for here in room.occupants.values() {
-            // The nickname that was ours belongs to someone else now.
-            match before.get(&here.nick).filter(|known| !known.own) {
-                _ if here.own => {}
-                None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
-                Some(known) if !is_same(known, here) => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
-                Some(_) => {}
-            }
-        }
-    }
-
-    pub(crate) fn give_up_auto_joins(&mut self) {
-        self.auto.clear();
-    }
-
-    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
-    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool, turn: &mut Turn<'_>) {
-        self.want_nick_back(jid, turn);
-        let Some(membership) = self.memberships.get_mut(jid) else { return };
-        membership.reason = Reason::Automatic;
-        if turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
-            membership.put_out = 0;
-        }
-        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
-        if soon {
-            membership.put_out = membership.put_out.saturating_add(1);
-        }
-        self.set_room_deadline(jid, soon.then_some(wait), turn);
-    }
-
-    pub(crate) fn is_entering(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(membership) = self.memberships.get_mut(jid) else { return };
-        membership.stage = Stage::Entering;
-        membership.is_missed = false;
-        membership.tells = Tells::Past;
-        self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
-    }
-
     /// Schedules another request to a room that we are in and that could not answer.
     pub(crate) fn room_untold(&self, entity: &Jid, turn: &mut Turn<'_>) {
         if let Some(room) = self.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
             turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
         }
     }
-
-    /// Returns to the requested nickname: its other user may be gone by now.
-    pub(super) fn want_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let nick = self.memberships.get(jid).map(|membership| membership.nick.clone());
-        if let (Some(nick), Some(room)) = (nick, self.shown.get_mut(jid))
-            && room.nick != nick
-        {
-            Arc::make_mut(room).nick = nick;
-            turn.changed = true;
-        }
-    }
 }
 
 impl RoomTurn<'_, '_> {
+    /// Returns to the requested nickname: its other user may be gone by now.
+    pub(super) fn want_nick_back(&mut self) {
+        let jid = self.jid;
+        let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
+        if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
+            && room.nick != nick
+        {
+            Arc::make_mut(room).nick = nick;
+            self.turn.changed = true;
+        }
+    }
+
+    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
+    pub(crate) fn comes_back(&mut self, soon: bool) {
+        let jid = self.jid;
+        self.want_nick_back();
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.reason = Reason::Automatic;
+        if self.turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+            membership.put_out = 0;
+        }
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        if soon {
+            membership.put_out = membership.put_out.saturating_add(1);
+        }
+        self.set_deadline(soon.then_some(wait));
+    }
+
+    pub(crate) fn is_entering(&mut self) {
+        let jid = self.jid;
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Entering;
+        membership.is_missed = false;
+        membership.tells = Tells::Past;
+        self.set_deadline(Some(JOIN_PATIENCE));
+    }
+
+    /// Reports who came and went while we were out unnoticed.
+    pub(crate) fn tell_changes_since(&mut self, before: &OrdMap<String, Arc<Occupant>>) {
+        let jid = self.jid;
+        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
+        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+        for gone in before.values().filter(is_gone) {
+            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
+            fire_occupant(self.rooms, "occupantLeft", Arc::new(gone), self.turn);
+        }
+        for here in room.occupants.values() {
+            // The nickname that was ours belongs to someone else now.
+            match before.get(&here.nick).filter(|known| !known.own) {
+                _ if here.own => {}
+                None => fire_occupant(self.rooms, "occupantJoined", Arc::clone(here), self.turn),
+                Some(known) if !is_same(known, here) => {
+                    fire_occupant(self.rooms, "occupantChanged", Arc::clone(here), self.turn)
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
     /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self) {
         let jid = self.jid;
@@ -150,7 +144,7 @@ impl RoomTurn<'_, '_> {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });
         }
-        self.rooms.is_entering(jid, self.turn);
+        self.is_entering();
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.untold = false;
         }
@@ -178,7 +172,7 @@ impl RoomTurn<'_, '_> {
             membership.reason = Reason::Again;
         }
         self.emptied();
-        self.rooms.is_entering(jid, self.turn);
+        self.is_entering();
     }
 
     /// Enters a room without a waiting call. Returns `false` if it was being entered already.
@@ -200,7 +194,7 @@ impl RoomTurn<'_, '_> {
     /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
     pub(crate) fn entered(&mut self, created: bool) {
         let jid = self.jid;
-        self.rooms.set_room_deadline(jid, Some(PAST_PATIENCE), self.turn);
+        self.set_deadline(Some(PAST_PATIENCE));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(self.turn.now);
@@ -218,10 +212,10 @@ impl RoomTurn<'_, '_> {
             (room.entered, room.archived) = (self.rooms.enterings, None);
             self.turn.changed = true;
         }
-        self.rooms.watch(jid, self.turn);
+        self.watch();
         self.tell_what_has_changed();
         self.turn.follow(FollowUp::RoomChanged(jid.clone()));
-        self.rooms.tell_changes_since(jid, &before, self.turn);
+        self.tell_changes_since(&before);
         self.rooms.resend.send_to_room_again(jid, self.turn);
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(),
@@ -342,7 +336,7 @@ impl RoomTurn<'_, '_> {
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(true, error);
         }
-        self.rooms.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), self.turn);
+        self.set_deadline(Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
         for joiner in joiners {
             self.turn.answer(joiner.answer, Err(error.clone()));
         }
@@ -355,7 +349,7 @@ impl RoomTurn<'_, '_> {
         self.rooms.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
-        self.rooms.tell_changes_since(jid, &before, self.turn);
+        self.tell_changes_since(&before);
         let farewell = match error {
             // Nobody can enter any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
@@ -389,7 +383,7 @@ impl Rooms {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
-            self.want_nick_back(&jid, turn);
+            self.one(&jid, turn).want_nick_back();
             self.one(&jid, turn).enter();
         }
     }

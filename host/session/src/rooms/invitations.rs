@@ -92,16 +92,14 @@ impl Command for DeclineInvitation {
     }
 }
 
-impl Rooms {
-    /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
-    pub(crate) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
-        if !self.has(&no.room) {
-            turn.ignored += 1;
-            return;
-        }
-        cut_reason(&mut no);
-        turn.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)));
+/// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
+pub(crate) fn invitation_declined(rooms: &Rooms, mut no: Invite, turn: &mut Turn<'_>) {
+    if !rooms.has(&no.room) {
+        turn.ignored += 1;
+        return;
     }
+    cut_reason(&mut no);
+    turn.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)));
 }
 
 impl Rooms {

@@ -1,5 +1,6 @@
 //! Leaving rooms: on request, after removal by the room, or with the stream.
 
+use crate::rooms::Farewells;
 use crate::rooms::RoomTurn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,17 +59,16 @@ impl Command for CloseRoom {
     }
 }
 
-impl Rooms {
-    pub(crate) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(room) = self.shown.get(jid) else { return };
+impl RoomTurn<'_, '_> {
+    pub(crate) fn send_farewell(&mut self) {
+        let jid = self.jid;
+        let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let kind = PresenceOutKind::Unavailable;
-        self.farewell_sent(jid);
-        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
+        self.rooms.farewells.sent(jid);
+        self.turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
     }
-}
 
-impl RoomTurn<'_, '_> {
     /// Marks a room as left; it stays known.
     pub(crate) fn outside(&mut self, wanted: bool, why: Farewell) {
         let jid = self.jid;
@@ -107,8 +107,8 @@ impl RoomTurn<'_, '_> {
             Stage::Entering | Stage::Configuring | Stage::Inside if live => {
                 membership.leavers.extend(leaver);
                 membership.stage = Stage::Leaving;
-                self.rooms.set_room_deadline(jid, Some(LEAVE_PATIENCE), self.turn);
-                self.rooms.send_farewell(jid, self.turn);
+                self.set_deadline(Some(LEAVE_PATIENCE));
+                self.send_farewell();
             }
             _ => {
                 if membership.is_to_come_back() {
@@ -149,11 +149,11 @@ impl RoomTurn<'_, '_> {
         match membership.stage {
             // Our presence is queued during a lost connection, so no room could have answered it.
             Stage::Entering if self.turn.link == Link::Suspended && membership.joiners.is_empty() => {
-                self.rooms.set_room_deadline(jid, Some(JOIN_PATIENCE), self.turn);
+                self.set_deadline(Some(JOIN_PATIENCE));
             }
             Stage::Entering => {
                 // The room may have let us in without our learning of it.
-                self.rooms.send_farewell(jid, self.turn);
+                self.send_farewell();
                 self.not_entered(&CallError::TimedOut);
             }
             Stage::Leaving => self.left(),
@@ -198,7 +198,7 @@ impl Rooms {
     /// end.
     pub(crate) fn cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         let all: Vec<BareJid> = self.shown.keys().cloned().collect();
-        self.farewells.clear();
+        self.farewells = Farewells::default();
         for jid in all {
             let Some(membership) = self.memberships.get_mut(&jid) else { continue };
             turn.deadlines.replace(&mut membership.deadline, None);

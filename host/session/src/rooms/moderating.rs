@@ -1,5 +1,6 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
+use crate::messages::outgoing;
 use crate::rooms::RoomTurn;
 use crate::turn::FollowUp;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl Rooms {
         // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
         // more.
         if self.stage(entity).is_some_and(super::Stage::is_in) {
-            self.no_farewell_is_due(entity);
+            self.farewells.none_is_due(entity);
         }
     }
 
@@ -175,7 +176,7 @@ impl Rooms {
         let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
         let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
         let draft = Draft { subject: Some(subject), ..Draft::default() };
-        turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
+        turn.send(outgoing(self, to, MessageKind::Groupchat, id.clone(), draft));
         turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id));
     }
 }
@@ -236,7 +237,7 @@ impl Rooms {
             self.one(&jid, turn).room_answered(question, Err(CallError::Stanza(error.clone())));
         }
         if may_be_out {
-            self.ask_whether_inside(&room, turn);
+            self.one(&room, turn).ask_whether_inside();
         }
     }
 

@@ -25,64 +25,67 @@ impl Rooms {
         let mut inside: Vec<BareJid> = inside.map(|(jid, _)| jid.clone()).collect();
         inside.sort();
         for jid in inside {
-            self.ask_whether_inside(&jid, turn);
+            self.one(&jid, turn).ask_whether_inside();
         }
-    }
-
-    /// Checks whether a room is silent. There is one deadline for a room, however busy it is: it is checked when it
-    /// passes.
-    pub(crate) fn room_silent(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let silent_for = |heard| turn.deadlines.elapsed().saturating_sub(heard);
-        let Some(silent_for) = self.memberships.get(jid).map(|membership| silent_for(membership.heard)) else {
-            return;
-        };
-        match SILENCE.checked_sub(silent_for).filter(|rest| !rest.is_zero()) {
-            Some(rest) => self.watch_again_in(jid, rest, turn),
-            None => self.ask_whether_inside(jid, turn),
-        }
-    }
-
-    pub(crate) fn watch_again_in(&mut self, jid: &BareJid, after: Duration, turn: &mut Turn<'_>) {
-        let Some(membership) = self.memberships.get_mut(jid) else { return };
-        turn.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(jid.clone()))));
-    }
-
-    /// Notes that the room knows us.
-    pub(crate) fn is_found(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        self.no_farewell_is_due(jid);
-        if let Some(membership) = self.membership(jid) {
-            membership.is_missed = false;
-        }
-        self.watch(jid, turn);
-    }
-
-    /// Asks a room whether we are in it; one request at a time.
-    pub(crate) fn ask_whether_inside(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(room) = self.shown.get(jid) else { return };
-        let Ok(ourselves) = room.jid.with_resource_str(&room.nick).map(Jid::from) else { return };
-        let Some(membership) = self.memberships.get_mut(jid).filter(|room| room.stage.is_in()) else { return };
-        // Without a deadline, the answer to an earlier request is pending.
-        let Some(key) = membership.silence.take() else { return };
-        turn.deadlines.cancel(key);
-        turn.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside);
-    }
-
-    /// Notes that something came from a room.
-    pub(crate) fn room_heard(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let now = turn.deadlines.elapsed();
-        if let Some(membership) = self.memberships.get_mut(jid) {
-            membership.heard = now;
-        }
-    }
-
-    /// Starts to watch a room that we are in.
-    pub(super) fn watch(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        self.room_heard(jid, turn);
-        self.watch_again_in(jid, SILENCE, turn);
     }
 }
 
 impl RoomTurn<'_, '_> {
+    /// Checks whether a room is silent. There is one deadline for a room, however busy it is: it is checked when it
+    /// passes.
+    pub(crate) fn silent(&mut self) {
+        let jid = self.jid;
+        let silent_for = |heard| self.turn.deadlines.elapsed().saturating_sub(heard);
+        let Some(silent_for) = self.rooms.memberships.get(jid).map(|membership| silent_for(membership.heard)) else {
+            return;
+        };
+        match SILENCE.checked_sub(silent_for).filter(|rest| !rest.is_zero()) {
+            Some(rest) => self.watch_again_in(rest),
+            None => self.ask_whether_inside(),
+        }
+    }
+
+    /// Asks whether we are in after this time.
+    fn watch_again_in(&mut self, after: Duration) {
+        let Some(membership) = self.rooms.memberships.get_mut(self.jid) else { return };
+        self.turn.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(self.jid.clone()))));
+    }
+
+    /// Notes that something came from the room.
+    pub(crate) fn heard(&mut self) {
+        if let Some(membership) = self.rooms.memberships.get_mut(self.jid) {
+            membership.heard = self.turn.deadlines.elapsed();
+        }
+    }
+
+    /// Notes that the room knows us.
+    pub(crate) fn is_found(&mut self) {
+        let jid = self.jid;
+        self.rooms.farewells.none_is_due(jid);
+        if let Some(membership) = self.rooms.membership(jid) {
+            membership.is_missed = false;
+        }
+        self.watch();
+    }
+
+    /// Asks a room whether we are in it; one request at a time.
+    pub(crate) fn ask_whether_inside(&mut self) {
+        let jid = self.jid;
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(ourselves) = room.jid.with_resource_str(&room.nick).map(Jid::from) else { return };
+        let Some(membership) = self.rooms.memberships.get_mut(jid).filter(|room| room.stage.is_in()) else { return };
+        // Without a deadline, the answer to an earlier request is pending.
+        let Some(key) = membership.silence.take() else { return };
+        self.turn.deadlines.cancel(key);
+        self.turn.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside);
+    }
+
+    /// Starts to watch a room that we are in.
+    pub(super) fn watch(&mut self) {
+        self.heard();
+        self.watch_again_in(SILENCE);
+    }
+
     /// Handles the answer, according to the table in XEP-0410, section 3.
     pub(super) fn told_whether_inside(&mut self, result: &Result<(), CallError>) {
         let jid = self.jid;
@@ -90,29 +93,27 @@ impl RoomTurn<'_, '_> {
             return;
         }
         match result {
-            Ok(()) => self.rooms.is_found(jid, self.turn),
+            Ok(()) => self.is_found(),
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
                 // Another client under our nickname answered, and does not support pings.
-                "service-unavailable" | "feature-not-implemented" => self.rooms.is_found(jid, self.turn),
+                "service-unavailable" | "feature-not-implemented" => self.is_found(),
                 // MongooseIM sends this to occupants of a room in which requests to others are forbidden; strangers get
                 // another error.
-                "not-allowed" if says_that_nobody_is_asked(error) => self.rooms.is_found(jid, self.turn),
+                "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(),
                 // Our nickname may have changed a moment ago. If the error comes again, there is no such room.
                 "item-not-found" => match self.rooms.membership(jid) {
                     Some(membership) if membership.is_missed => self.fell_out(),
                     Some(membership) => {
                         membership.is_missed = true;
-                        self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn);
+                        self.watch_again_in(ASK_AGAIN);
                     }
                     None => {}
                 },
                 // The service is unreachable.
-                "remote-server-not-found" | "remote-server-timeout" => {
-                    self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn)
-                }
+                "remote-server-not-found" | "remote-server-timeout" => self.watch_again_in(ASK_AGAIN),
                 _ => self.fell_out(),
             },
-            Err(_) => self.rooms.watch_again_in(jid, ASK_AGAIN, self.turn),
+            Err(_) => self.watch_again_in(ASK_AGAIN),
         }
     }
 
@@ -121,7 +122,7 @@ impl RoomTurn<'_, '_> {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Again;
         self.emptied();
-        self.rooms.want_nick_back(jid, self.turn);
+        self.want_nick_back();
         self.enter();
     }
 }
