@@ -153,7 +153,11 @@ impl Features {
                 deadlines::Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
                 deadlines::Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
                 deadlines::Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
-                deadlines::Late::RoomAgain(room) => self.rooms.one(&room, turn).ask_about_again(),
+                deadlines::Late::RoomAgain(room) => {
+                    if self.rooms.shown.get(&room).is_some_and(|room| room.is_untold()) {
+                        turn.follow(FollowUp::RoomChanged(room));
+                    }
+                }
                 deadlines::Late::Discovery => self.disco.discovery_late(turn),
                 deadlines::Late::Doubts => self.roster.doubts_end(turn),
                 deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),

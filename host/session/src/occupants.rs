@@ -248,17 +248,6 @@ impl Rooms {
 }
 
 impl RoomTurn<'_, '_> {
-    /// Reports our own leaving like that of others, so that plugins learn the reason.
-    pub(crate) fn own_occupant_left(&mut self, muc: &MucUser, status: Option<String>) {
-        let jid = self.jid;
-        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        let Some(own) = room.occupants.get(&room.nick) else { return };
-        let mut own = Occupant::clone(own);
-        own.went(muc, status);
-        Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
-        fire_occupant(self.rooms, "occupantLeft", Arc::new(own), self.turn);
-    }
-
     /// Handles a presence from an open room or one of its occupants.
     pub(super) fn room_presence(&mut self, presence: Presence) {
         let jid = self.jid;
@@ -437,7 +426,7 @@ impl RoomTurn<'_, '_> {
                     return self.ask_whether_inside();
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.own_occupant_left(muc, status);
+                own_occupant_left(self.rooms, jid, muc, status, self.turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.membership(jid).map(Membership::take_joiners).unwrap_or_default();
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
@@ -461,6 +450,16 @@ impl Turn<'_> {
         self.changed = true;
         self.follow(FollowUp::OutOfRoom(room.clone()));
     }
+}
+
+/// Reports our own leaving like that of others, so that plugins learn the reason.
+fn own_occupant_left(rooms: &mut Rooms, jid: &BareJid, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
+    let Some(room) = rooms.shown.get_mut(jid) else { return };
+    let Some(own) = room.occupants.get(&room.nick) else { return };
+    let mut own = Occupant::clone(own);
+    own.went(muc, status);
+    Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
+    fire_occupant(rooms, "occupantLeft", Arc::new(own), turn);
 }
 
 /// Changes an occupant's nickname. Returns the record for the event.

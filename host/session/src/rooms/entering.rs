@@ -1,5 +1,6 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
+use super::staying::SILENCE;
 use crate::bookmarks::BookmarkList;
 use crate::occupants::fire_occupant;
 use crate::rooms::RoomTurn;
@@ -59,7 +60,7 @@ pub(crate) enum Reason {
 impl Rooms {
     /// Schedules another request to a room that we are in and that could not answer.
     pub(crate) fn room_untold(&self, entity: &Jid, turn: &mut Turn<'_>) {
-        if let Some(room) = self.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
+        if let Some(room) = self.shown.get(entity).filter(|room| room.is_untold()) {
             turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
         }
     }
@@ -101,28 +102,6 @@ impl RoomTurn<'_, '_> {
         membership.is_missed = false;
         membership.tells = Tells::Past;
         self.set_deadline(Some(JOIN_PATIENCE));
-    }
-
-    /// Reports who came and went while we were out unnoticed.
-    pub(crate) fn tell_changes_since(&mut self, before: &OrdMap<String, Arc<Occupant>>) {
-        let jid = self.jid;
-        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
-        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
-        for gone in before.values().filter(is_gone) {
-            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
-            fire_occupant(self.rooms, "occupantLeft", Arc::new(gone), self.turn);
-        }
-        for here in room.occupants.values() {
-            // The nickname that was ours belongs to someone else now.
-            match before.get(&here.nick).filter(|known| !known.own) {
-                _ if here.own => {}
-                None => fire_occupant(self.rooms, "occupantJoined", Arc::clone(here), self.turn),
-                Some(known) if !is_same(known, here) => {
-                    fire_occupant(self.rooms, "occupantChanged", Arc::clone(here), self.turn)
-                }
-                Some(_) => {}
-            }
-        }
     }
 
     /// Sends the presence that enters a known room.
@@ -212,10 +191,11 @@ impl RoomTurn<'_, '_> {
             (room.entered, room.archived) = (self.rooms.enterings, None);
             self.turn.changed = true;
         }
-        self.watch();
+        self.heard();
+        self.watch_again_in(SILENCE);
         self.tell_what_has_changed();
         self.turn.follow(FollowUp::RoomChanged(jid.clone()));
-        self.tell_changes_since(&before);
+        tell_changes_since(self.rooms, jid, &before, self.turn);
         self.rooms.resend.send_to_room_again(jid, self.turn);
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(),
@@ -349,7 +329,7 @@ impl RoomTurn<'_, '_> {
         self.rooms.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
-        self.tell_changes_since(&before);
+        tell_changes_since(self.rooms, jid, &before, self.turn);
         let farewell = match error {
             // Nobody can enter any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
@@ -365,13 +345,6 @@ impl RoomTurn<'_, '_> {
         let jid = self.jid;
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
             self.turn.follow(FollowUp::RoomsAutoJoined);
-        }
-    }
-
-    pub(crate) fn ask_about_again(&mut self) {
-        let jid = self.jid;
-        if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
-            self.turn.follow(FollowUp::RoomChanged(jid.clone()));
         }
     }
 }
@@ -399,6 +372,25 @@ impl Rooms {
         self.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
         if !self.auto.is_empty() {
             turn.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
+        }
+    }
+}
+
+/// Reports who came and went while we were out unnoticed.
+fn tell_changes_since(rooms: &Rooms, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
+    let Some(room) = rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
+    let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+    for gone in before.values().filter(is_gone) {
+        let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
+        fire_occupant(rooms, "occupantLeft", Arc::new(gone), turn);
+    }
+    for here in room.occupants.values() {
+        // The nickname that was ours belongs to someone else now.
+        match before.get(&here.nick).filter(|known| !known.own) {
+            _ if here.own => {}
+            None => fire_occupant(rooms, "occupantJoined", Arc::clone(here), turn),
+            Some(known) if !is_same(known, here) => fire_occupant(rooms, "occupantChanged", Arc::clone(here), turn),
+            Some(_) => {}
         }
     }
 }
@@ -436,6 +428,11 @@ fn may_pass(error: &CallError) -> bool {
 }
 
 impl Room {
+    /// Returns whether we are in it and it has not announced what it can do since.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.joined && self.archived.is_none()
+    }
+
     /// Notes that we are in, with the information from the room's first presence about us (XEP-0045, section 7.2).
     pub(crate) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
         self.left = None;

@@ -13,7 +13,7 @@ use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// How long a room may be silent before it is asked.
-const SILENCE: Duration = Duration::from_mins(15);
+pub(super) const SILENCE: Duration = Duration::from_mins(15);
 /// Delay before it is asked again if its answer decided nothing.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
@@ -46,7 +46,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Asks whether we are in after this time.
-    fn watch_again_in(&mut self, after: Duration) {
+    pub(super) fn watch_again_in(&mut self, after: Duration) {
         let Some(membership) = self.rooms.memberships.get_mut(self.jid) else { return };
         self.turn.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(self.jid.clone()))));
     }
@@ -65,7 +65,8 @@ impl RoomTurn<'_, '_> {
         if let Some(membership) = self.rooms.membership(jid) {
             membership.is_missed = false;
         }
-        self.watch();
+        self.heard();
+        self.watch_again_in(SILENCE);
     }
 
     /// Asks a room whether we are in it; one request at a time.
@@ -78,12 +79,6 @@ impl RoomTurn<'_, '_> {
         let Some(key) = membership.silence.take() else { return };
         self.turn.deadlines.cancel(key);
         self.turn.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside);
-    }
-
-    /// Starts to watch a room that we are in.
-    pub(super) fn watch(&mut self) {
-        self.heard();
-        self.watch_again_in(SILENCE);
     }
 
     /// Handles the answer, according to the table in XEP-0410, section 3.
