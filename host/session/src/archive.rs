@@ -3,10 +3,6 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
-use crate::disco::Discovery;
-use crate::messages::Seen;
-use crate::rooms::Rooms;
-use crate::roster::Roster;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -23,14 +19,19 @@ use parlor_stanza::types::{
 use crate::Answer;
 use crate::command::Command;
 use crate::deadlines::Late;
+use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
-use crate::messages::name_occupant;
+use crate::messages::{Seen, name_occupant};
+use crate::rooms::Rooms;
+use crate::roster::Roster;
 
 mod pager;
+mod running;
 
 use crate::features::Features;
 use crate::turn::{Common, Turn};
 pub use pager::Pager;
+use running::Running;
 
 /// The error for plugins if there is no archive, or none is known.
 const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
@@ -110,22 +111,6 @@ pub(super) struct Pending {
     pub(super) by: Option<InstanceId>,
     pub(super) query: ArchiveQuery,
     pub(super) answer: Answer<ArchivePage>,
-}
-
-/// A page that was queried.
-#[derive(Debug)]
-struct Running {
-    by: Option<InstanceId>,
-    /// The queried address: the own bare JID, or the room's.
-    archive: BareJid,
-    of_room: bool,
-    query: ArchiveQuery,
-    kept: VecDeque<Archived>,
-    weight: usize,
-    /// Whether more results came than were requested or are kept.
-    cut: bool,
-    cursor_known: bool,
-    answer: Answer<ArchivePage>,
 }
 
 /// The known archives, and the queries of them.
@@ -263,101 +248,8 @@ impl Archives {
     }
 }
 
-impl Running {
-    fn new(archive: BareJid, of_room: bool, known: bool, asked: Pending) -> Self {
-        let (Pending { by, query, answer }, kept) = (asked, VecDeque::new());
-        Self { by, archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
-    }
-
-    /// Keeps a result, if it was requested and there is room: the newest ones of a page that is paged backwards, else
-    /// the oldest ones. Returns whether it was kept.
-    fn keep(&mut self, archived: Archived) -> bool {
-        let most = self.query.max as usize;
-        if let Cursor::Before(_) = self.query.cursor {
-            self.weight += archived.weight;
-            self.kept.push_back(archived);
-            while self.kept.len() > most || (self.weight > MAX_WEIGHT && self.kept.len() > 1) {
-                self.cut = true;
-                self.weight -= self.kept.pop_front().map_or(0, |oldest| oldest.weight);
-            }
-            return !self.kept.is_empty();
-        }
-        let is_too_much = self.weight + archived.weight > MAX_WEIGHT && !self.kept.is_empty();
-        if self.cut || self.kept.len() >= most || is_too_much {
-            self.cut = true;
-            return false;
-        }
-        self.weight += archived.weight;
-        self.kept.push_back(archived);
-        true
-    }
-
-    /// Returns whether a message is one of those requested: other messages from the server would show what was not
-    /// granted.
-    fn wants(&self, message: &Message) -> bool {
-        if self.of_room {
-            return message.from.to_bare() == self.archive;
-        }
-        let Some(with) = &self.query.with else { return true };
-        let other = if message.own { &message.to } else { &message.from };
-        if with.is_full() { other == with } else { other.to_bare() == *with }
-    }
-
-    /// Returns the receiver and the result of the query.
-    fn end(self, outcome: Result<Body, Box<StanzaError>>) -> (Answer<ArchivePage>, Result<ArchivePage, CallError>) {
-        let Self { of_room, query, kept, cut, cursor_known, answer, .. } = self;
-        let result = match outcome {
-            Ok(Body::ArchiveFin(fin)) if is_at_the_wrong_index(&query.cursor, &fin, kept.is_empty()) => {
-                Err(cannot_begin_at_an_index())
-            }
-            Ok(Body::ArchiveFin(mut fin)) => {
-                if cut {
-                    // The archive's information is not true of the part that was kept.
-                    fin.complete = false;
-                    fin.index = fin.index.filter(|_| !matches!(query.cursor, Cursor::Before(_)));
-                    fin.first = None;
-                    fin.last = None;
-                }
-                fin.first = fin.first.or_else(|| kept.front().map(|first| first.id.clone()));
-                fin.last = fin.last.or_else(|| kept.back().map(|last| last.id.clone()));
-                Ok(ArchivePage { messages: kept, fin, of_room, cursor_known })
-            }
-            Ok(_) => Err(CallError::Other("the archive's answer does not say where the page ends".to_owned())),
-            Err(error) => Err(refused(&query, of_room, error)),
-        };
-        (answer, result)
-    }
-}
-
-/// Servers that cannot begin at an index return their first page instead.
-fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
-    match (cursor, fin.index) {
-        (Cursor::Index(asked), Some(given)) => *asked != given,
-        (Cursor::Index(_), None) => !is_empty,
-        (Cursor::Start | Cursor::After(_) | Cursor::Before(_), _) => false,
-    }
-}
-
-fn cannot_begin_at_an_index() -> CallError {
-    CallError::Unsupported("this archive cannot begin at an index".to_owned())
-}
-
 fn unsupported() -> CallError {
     CallError::Unsupported(NO_ARCHIVE.to_owned())
-}
-
-/// Converts an archive's error for the plugin that made this query.
-fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> CallError {
-    // MongooseIM returns this if an id does not have its own format. A room returns it to people who are not in it.
-    let is_misshapen = error.condition == "not-acceptable" && error.kind == "modify" && !of_room;
-    let is_unknown = error.condition == "item-not-found" || is_misshapen;
-    match &query.cursor {
-        Cursor::After(id) | Cursor::Before(id) if is_unknown && !id.is_empty() => {
-            CallError::NotFound(format!("a message with the archive id {id}"))
-        }
-        Cursor::Index(_) if error.condition == "feature-not-implemented" => cannot_begin_at_an_index(),
-        Cursor::Start | Cursor::After(_) | Cursor::Before(_) | Cursor::Index(_) => CallError::Stanza(error),
-    }
 }
 
 /// Query one page of an archive. Answered with the page.

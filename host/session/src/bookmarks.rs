@@ -1,6 +1,5 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
-use crate::turn::FollowUp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::deadlines::Late;
 use crate::features::Features;
 use crate::iq::{PATIENCE, Waiting};
 use crate::rooms::{Rooms, Stage, may_ask};
-use crate::turn::{Common, Turn};
+use crate::turn::{Common, FollowUp, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,12 +1,8 @@
 //! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
 //! (XEP-0153).
 
-use crate::chats::Chats;
-use crate::iq::PATIENCE;
-use crate::occupants::fire_occupant;
-use crate::rooms::Rooms;
-use crate::roster::Roster;
-use crate::status::announce;
+mod holders;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +17,13 @@ use parlor_stanza::whole_card::WholeCard;
 
 use crate::Answer;
 use crate::command::Command;
-use crate::event::Payload;
 use crate::features::Features;
-use crate::iq::Waiting;
+use crate::iq::{PATIENCE, Waiting};
 use crate::occupants::is_occupant;
-use crate::roster::Contact;
+use crate::rooms::Rooms;
+use crate::status::announce;
 use crate::turn::{Common, Turn};
+pub(super) use holders::{CardHolders, show_with_person};
 
 /// Maximum number of cached vCards.
 pub(super) const MAX_CARDS: usize = 1_000;
@@ -454,86 +451,12 @@ impl Cards {
     }
 }
 
-/// All that shows a vCard: contacts, open chats, and occupants of rooms.
-pub(super) struct CardHolders<'a> {
-    pub(super) roster: &'a mut Roster,
-    pub(super) chats: &'a mut Chats,
-    pub(super) rooms: &'a mut Rooms,
-}
-
-impl CardHolders<'_> {
-    /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
-    /// occupant shows another one than before.
-    fn show(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>, turn: &mut Turn<'_>) -> bool {
-        let bare = owner.to_bare();
-        if let Some(nick) = owner.resource() {
-            let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
-            if room.occupants.get(nick.as_str()).is_none_or(|occupant| occupant.card.as_ref() == card) {
-                return false;
-            }
-            if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
-                Arc::make_mut(occupant).card = card.map(Arc::clone);
-            }
-            turn.changed = true;
-            return true;
-        }
-        show_with_person(&bare, card, self.roster, self.chats, turn)
-    }
-
-    fn tell(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
-        let bare = owner.to_bare();
-        let is_another = self.show(owner, Some(known), turn);
-        let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
-            Some(contact) => Arc::clone(contact),
-            None => Arc::new(Contact {
-                requesting: false,
-                occupant: owner.resource().map(ToString::to_string),
-                card: Some(Arc::clone(known)),
-                ..Contact::stranger(bare)
-            }),
-        };
-        turn.fire("vcardUpdated", Payload::Contact(contact));
-        if !is_another {
-            return;
-        }
-        // Front ends that see only chats or rooms learn of it by these events.
-        let bare = owner.to_bare();
-        if let Some(nick) = owner.resource() {
-            let room = self.rooms.shown.get(&bare);
-            if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
-                fire_occupant(self.rooms, "occupantChanged", occupant, turn);
-            }
-        } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
-            turn.fire("chatBoxChanged", Payload::Chat(chat));
-        }
-    }
-}
-
 impl Features {
     /// Returns the vCards, and all that shows them.
     pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
         let Self { cards, roster, chats, rooms, .. } = self;
         (cards, CardHolders { roster, chats, rooms })
     }
-}
-
-/// Lets a contact and the chat with it show a vCard, or none any more. Returns whether the chat shows another one than
-/// before.
-pub(super) fn show_with_person(
-    jid: &BareJid,
-    card: Option<&Arc<KnownCard>>,
-    roster: &mut Roster,
-    chats: &mut Chats,
-    turn: &mut Turn<'_>,
-) -> bool {
-    if let Some(contact) = roster.get_mut(jid) {
-        contact.card = card.map(Arc::clone);
-        turn.changed = true;
-    }
-    let Some(chat) = chats.open.get_mut(jid).filter(|chat| chat.card.as_ref() != card) else { return false };
-    Arc::make_mut(chat).card = card.map(Arc::clone);
-    turn.changed = true;
-    true
 }
 
 /// Reads a vCard from an answer. An empty answer is an empty vCard (XEP-0054, section 3.1).

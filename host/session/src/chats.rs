@@ -1,6 +1,5 @@
 //! Open private chats.
 
-use crate::roster::Roster;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -13,6 +12,7 @@ use crate::cards::KnownCard;
 use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
+use crate::roster::Roster;
 use crate::turn::Turn;
 use crate::view::Focus;
 use crate::waiters::{self, Waiter};

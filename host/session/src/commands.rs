@@ -2,10 +2,6 @@
 
 mod words;
 
-use crate::messages::may_send;
-use crate::messages::outgoing;
-use crate::rooms::Rooms;
-use crate::roster::Roster;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -24,8 +20,11 @@ use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called
 use crate::event::{Event, Payload};
 use crate::features::Features;
 use crate::iq::random_id;
+use crate::messages::{may_send, outgoing};
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Target};
+use crate::rooms::Rooms;
+use crate::roster::Roster;
 use crate::router::Mailbox;
 use crate::turn::Turn;
 

@@ -1,7 +1,5 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
-use crate::iq::PATIENCE;
-use crate::roster::ContactViews;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -10,8 +8,8 @@ use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterIt
 use crate::command::Command;
 use crate::event::Payload;
 use crate::features::Features;
-use crate::iq::Waiting;
-use crate::roster::Roster;
+use crate::iq::{PATIENCE, Waiting};
+use crate::roster::{ContactViews, Roster};
 use crate::turn::Turn;
 use crate::{Answer, Effect, Sent};
 

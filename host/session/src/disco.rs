@@ -7,10 +7,6 @@ mod caps;
 mod known;
 mod own;
 
-use crate::carbons::Carbons;
-use crate::rooms::Rooms;
-use crate::roster::Roster;
-use crate::turn::FollowUp;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -22,12 +18,15 @@ use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
 
 use crate::Answer;
+use crate::carbons::Carbons;
 use crate::command::Command;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::iq::{MAX_OUTSTANDING, PATIENCE};
-use crate::turn::Turn;
+use crate::rooms::Rooms;
+use crate::roster::Roster;
+use crate::turn::{FollowUp, Turn};
 #[cfg(test)]
 pub(super) use caps::ver;
 pub use known::KnownDisco;

@@ -1,6 +1,5 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
-use crate::status::status_sent;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::features::Features;
 use crate::owners::{OWNER_COMMANDS, command_node};
 use crate::rooms::RoomQuestion;
 use crate::roster::ASK_AGAIN;
+use crate::status::status_sent;
 use crate::turn::Turn;
 use crate::{Answer, cards, contacts};
 

@@ -4,13 +4,12 @@
 //! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
-use crate::bookmarks::BookmarkList;
-use crate::turn::FollowUp;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
 use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
+use crate::bookmarks::BookmarkList;
 use crate::event::Payload;
 use crate::features::{Features, HeldBack};
 use crate::iq::PendingIqs;
@@ -18,7 +17,7 @@ use crate::messages::Numbering;
 use crate::presence::PRESENCE_PATIENCE;
 use crate::rooms::GiveUp;
 use crate::roster::ROSTER_PROMISES;
-use crate::turn::Turn;
+use crate::turn::{FollowUp, Turn};
 use crate::{Status, StatusValue, View, names};
 
 /// The state of the connection.

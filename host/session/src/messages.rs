@@ -1,6 +1,5 @@
 //! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
 
-use crate::occupants::affiliation_changed;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -15,8 +14,8 @@ use crate::effect::{Effect, Sent};
 use crate::event::{EventName, Payload};
 use crate::iq::random_id;
 use crate::names::Names;
-use crate::rooms::invitation_declined;
-use crate::rooms::{Rooms, Stage, Tells};
+use crate::occupants::affiliation_changed;
+use crate::rooms::{Rooms, Stage, Tells, invitation_declined};
 use crate::roster::Roster;
 use crate::{Answer, View};
 

@@ -1,9 +1,5 @@
 //! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
-use crate::rooms::Farewells;
-use crate::rooms::Membership;
-use crate::rooms::RoomTurn;
-use crate::turn::FollowUp;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -14,8 +10,8 @@ use crate::Room;
 use crate::cards::KnownCard;
 use crate::event::Payload;
 use crate::presence::kept_status;
-use crate::rooms::{Farewell, Rooms, Stage};
-use crate::turn::Turn;
+use crate::rooms::{Farewell, Farewells, Membership, RoomTurn, Rooms, Stage};
+use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of occupants of one room.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;

@@ -1,6 +1,5 @@
 //! The presence of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
-use crate::roster::ContactViews;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::lifecycle::Link;
-use crate::roster::{Contact, Roster};
+use crate::roster::{Contact, ContactViews, Roster};
 use crate::turn::Turn;
 
 /// Maximum number of clients of one contact.

@@ -1,11 +1,11 @@
 //! Resending: outgoing stanzas that were lost with a stream and are sent again on the next one.
 
-use crate::rooms::Rooms;
 use jid::BareJid;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Outgoing;
 
 use crate::Effect;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// Maximum number of stanzas that wait for rooms.

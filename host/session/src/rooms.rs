@@ -4,30 +4,25 @@ mod configuring;
 mod entering;
 mod invitations;
 mod leaving;
+mod membership;
 mod moderating;
+mod opening;
 mod staying;
 mod view;
 
-use crate::resend::Resend;
-use crate::view::Focus;
-use parlor_stanza::types::Bookmark;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use imbl::OrdMap;
-use jid::{BareJid, FullJid, Jid, NodeRef};
-use jiff::Timestamp;
+use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Actor, History, RoomJoin};
+use parlor_stanza::types::{Actor, Bookmark};
 
-use crate::command::{Answer, Command};
-use crate::deadlines::{DeadlineKey, Late};
-use crate::features::Features;
+use crate::resend::Resend;
 use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
-use crate::{Occupant, View, ViewChange};
+use crate::{Occupant, View};
 
 pub use configuring::{ConfigValue, ConfigureRoom};
 pub(super) use entering::Reason;
@@ -35,8 +30,10 @@ pub(super) use invitations::invitation_declined;
 pub use invitations::{DeclineInvitation, InviteToRoom};
 pub use leaving::CloseRoom;
 pub(super) use leaving::{Farewell, GiveUp};
+pub(super) use membership::{Farewells, Membership, Stage, Tells};
 pub(super) use moderating::RoomQuestion;
 pub use moderating::{ListAffiliations, ModerateRoom, SetSubject};
+pub use opening::{OpenRoom, RoomOptions};
 pub use view::{ChangeRoomView, SetRoomAttribute};
 
 /// Maximum number of open rooms of an account.
@@ -125,81 +122,6 @@ impl Room {
     }
 }
 
-/// Our state in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// We are not in it. If `wanted`, we enter as soon as possible.
-    Outside { wanted: bool },
-    /// The presence that enters it was sent.
-    Entering,
-    /// We are in it, and it is being configured.
-    Configuring,
-    /// We are in it.
-    Inside,
-    /// The presence that leaves it was sent.
-    Leaving,
-}
-
-impl Stage {
-    /// Returns whether we are in the room.
-    pub(super) fn is_in(self) -> bool {
-        matches!(self, Self::Inside | Self::Configuring)
-    }
-}
-
-/// The time to which a room's messages belong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tells {
-    /// History: everything is from before we entered. The subject ends it (XEP-0045, section 7.2.15).
-    Past,
-    /// History if stamped, else new. Some services repeat each subject in its place within the history, and continue
-    /// with later messages.
-    Ending,
-    /// The room never sent its subject, so each message's stamp decides.
-    Whenever,
-    /// New, whatever the stamp is.
-    Present,
-}
-
-/// The internal state that belongs to a [`Room`].
-#[derive(Debug)]
-pub(super) struct Membership {
-    pub(super) stage: Stage,
-    reason: Reason,
-    /// The bookmark because of which it was entered. It is left when that is removed.
-    bookmark: Option<Arc<Bookmark>>,
-    join: RoomJoin,
-    configure: Option<Vec<(String, ConfigValue)>>,
-    joiners: Vec<Waiter<Arc<Room>>>,
-    leavers: Vec<Waiter<()>>,
-    /// The requested nickname; the room's may have a suffix.
-    nick: String,
-    /// The number of failed attempts to enter it again.
-    tries: u32,
-    /// The number of other nicknames that were tried.
-    nicks_tried: u32,
-    /// How often its service removed us soon after we had entered.
-    put_out: u32,
-    /// When we last entered.
-    entered_at: Duration,
-    /// The time to which its messages belong now.
-    pub(super) tells: Tells,
-    /// For entering, leaving, the end of the history and the next attempt.
-    deadline: Option<DeadlineKey>,
-    /// For asking whether we are still in.
-    silence: Option<DeadlineKey>,
-    /// When something last came from the room.
-    heard: Duration,
-    /// Whether it reported that it does not know us, or does not exist.
-    is_missed: bool,
-    /// Whether our presence has changed since we asked to enter.
-    untold: bool,
-    /// The time up to which we know the messages.
-    known_until: Option<Timestamp>,
-    /// The occupants from before we had to enter again.
-    before: OrdMap<String, Arc<Occupant>>,
-}
-
 /// One room, in a turn in which something happens to it.
 #[derive(Debug)]
 pub(super) struct RoomTurn<'a, 't> {
@@ -223,84 +145,6 @@ pub(super) struct Rooms {
     /// The automatic joins that have not ended.
     pub(super) auto: HashSet<BareJid>,
     pub(super) farewells: Farewells,
-}
-
-/// The number of times that each room has still to confirm on this stream that we left. It does so before it answers
-/// later stanzas.
-#[derive(Debug, Default)]
-pub(super) struct Farewells(HashMap<BareJid, u32>);
-
-impl Farewells {
-    /// Notes that we leave, which the room has to confirm.
-    fn sent(&mut self, jid: &BareJid) {
-        // Someone may invite us to room after room that never answers: the number is bounded.
-        if self.0.len() < MAX_ROOMS || self.0.contains_key(jid) {
-            *self.0.entry(jid.clone()).or_default() += 1;
-        }
-    }
-
-    /// Handles a room's confirmation that we left. Returns whether one was due.
-    pub(super) fn came(&mut self, jid: &BareJid) -> bool {
-        let Some(due) = self.0.get_mut(jid) else { return false };
-        *due -= 1;
-        if *due == 0 {
-            self.0.remove(jid);
-        }
-        true
-    }
-
-    /// Notes that the room will send no more confirmations.
-    pub(super) fn none_is_due(&mut self, jid: &Jid) {
-        self.0.remove(jid);
-    }
-}
-
-impl Membership {
-    /// Returns the state of a room that is to be entered.
-    fn new(reason: Reason, nick: String) -> Self {
-        Self {
-            stage: Stage::Outside { wanted: true },
-            reason,
-            bookmark: None,
-            join: RoomJoin::default(),
-            configure: None,
-            joiners: Vec::new(),
-            leavers: Vec::new(),
-            nick,
-            tries: 0,
-            nicks_tried: 0,
-            put_out: 0,
-            entered_at: Duration::ZERO,
-            tells: Tells::Past,
-            deadline: None,
-            silence: None,
-            heard: Duration::ZERO,
-            is_missed: false,
-            untold: false,
-            known_until: None,
-            before: OrdMap::new(),
-        }
-    }
-
-    /// Takes the calls that wait to enter, for answering that this will not happen.
-    pub(super) fn take_joiners(&mut self) -> Vec<Waiter<Arc<Room>>> {
-        std::mem::take(&mut self.joiners)
-    }
-
-    /// Returns whether a lost stream removed us, which was not reported.
-    fn is_to_come_back(&self) -> bool {
-        self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
-    }
-
-    /// Notes that we have another nickname now, and keep it.
-    pub(super) fn is_called(&mut self, nick: &str) {
-        nick.clone_into(&mut self.nick);
-    }
-
-    /// Notes that a message was sent in the room at this time.
-    pub(super) fn said(&mut self, at: Timestamp) {
-        self.known_until = self.known_until.max(Some(at));
-    }
 }
 
 impl Rooms {
@@ -453,28 +297,6 @@ impl Rooms {
     }
 }
 
-/// The parameters with which a room is entered.
-#[derive(Debug, Clone, Default)]
-pub struct RoomOptions {
-    /// The requested nickname.
-    pub nick: Option<String>,
-    /// Password and history.
-    pub join: RoomJoin,
-    /// The configuration if this creates the room. None: the setting `muc_instant_rooms` decides.
-    pub configure: Option<Vec<(String, ConfigValue)>>,
-    /// Whether it should not be minimized.
-    pub maximize: bool,
-    /// Whether it should get the focus, if another chat or room is open.
-    pub bring_to_foreground: bool,
-}
-
-impl RoomOptions {
-    /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
-    pub(super) fn weight(&self) -> usize {
-        self.configure.as_deref().map_or(0, configuring::weight)
-    }
-}
-
 /// Returns whether a plugin may send something to a room now.
 pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
     if !turn.settings.allow_muc {
@@ -486,171 +308,12 @@ pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
     turn.make_room_for_iq()
 }
 
-/// Enter a room, unless the account is in it already. Answered with the room once the account is in it.
-#[derive(Debug)]
-pub struct OpenRoom {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The address of the room.
-    pub jid: BareJid,
-    /// The parameters for entering.
-    pub options: RoomOptions,
-}
-
-impl Command for OpenRoom {
-    type Answer = Arc<Room>;
-
-    const SENDS: bool = true;
-
-    fn weight(&self) -> usize {
-        self.options.weight()
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let (jid, options, joiner) = (&self.jid, self.options, Waiter { by: self.by, answer });
-        // Focus matters only if something else is open.
-        let is_beside = !features.chats.open.is_empty() || features.rooms.shown.keys().any(|other| other != jid);
-        let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
-        let bookmark = features.bookmarks.get(jid).map(Arc::as_ref);
-        if let Err(error) = features.rooms.one(jid, turn).try_open(options, Reason::Asked, bookmark) {
-            return turn.answer(joiner.answer, Err(error));
-        }
-        // It was opened above, so changing its view cannot fail.
-        if maximize {
-            let _ = features.rooms.change_view(jid, ViewChange::Maximize, turn);
-        }
-        if focus {
-            features.take_focus_for(&Focus::Room(jid.clone()), turn);
-            let _ = features.rooms.change_view(jid, ViewChange::Focus, turn);
-        }
-        let Some(membership) = features.rooms.memberships.get_mut(jid) else { return };
-        // The room should not be left with a bookmark, since a plugin asks for it now.
-        membership.bookmark = None;
-        if membership.stage == Stage::Inside {
-            let room = features.rooms.shown.get(jid).map(Arc::clone);
-            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
-        }
-        match may_wait(&mut membership.joiners, joiner.by, jid) {
-            Ok(()) => membership.joiners.push(joiner),
-            Err(error) => turn.answer(joiner.answer, Err(error)),
-        }
-    }
-}
-
-impl RoomTurn<'_, '_> {
-    /// Replaces the deadline for the current step.
-    fn set_deadline(&mut self, after: Option<Duration>) {
-        let Some(membership) = self.rooms.memberships.get_mut(self.jid) else { return };
-        let after = after.map(|after| (after, Late::Room(self.jid.clone())));
-        self.turn.deadlines.replace(&mut membership.deadline, after);
-    }
-
-    fn try_open(&mut self, options: RoomOptions, reason: Reason, bookmark: Option<&Bookmark>) -> Result<(), CallError> {
-        let jid = self.jid;
-        if !self.turn.settings.allow_muc {
-            return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
-        }
-        if jid.node().is_none() {
-            return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
-        }
-        if !self.turn.is_live() {
-            return Err(CallError::Offline);
-        }
-        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
-            return Ok(());
-        }
-        let address = self.turn.address_in(jid, options.nick, bookmark)?;
-        if !self.rooms.has(jid) {
-            self.rooms.make_room(self.turn)?;
-        }
-        let mut join = options.join;
-        if join.password.is_none() {
-            join.password = bookmark.and_then(|bookmark| bookmark.password.clone());
-        }
-        let max_stanzas = self.turn.settings.muc_history_max_stanzas;
-        join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
-        let nick = address.resource().to_string();
-        let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
-            let view = View::new(reason == Reason::Asked);
-            Arc::new(Room { view, ..Room::new(jid.clone(), nick.clone()) })
-        });
-        let room = Arc::make_mut(room);
-        room.nick.clone_from(&nick);
-        self.turn.changed = true;
-        if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
-            // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
-            known.join.password = join.password.or_else(|| known.join.password.take());
-            known.configure = options.configure.or_else(|| known.configure.take());
-            known.nick = nick;
-            self.enter();
-            return Ok(());
-        }
-        room.empty();
-        let mut joiners = Vec::new();
-        if let Some(old) = self.rooms.memberships.remove(jid) {
-            self.turn.cancel_deadlines(&old);
-            joiners = old.joiners;
-            for leaver in old.leavers {
-                self.turn.answer(leaver.answer, Ok(()));
-            }
-        }
-        let membership = Membership {
-            join,
-            configure: options.configure,
-            joiners,
-            heard: self.turn.deadlines.elapsed(),
-            ..Membership::new(reason, nick)
-        };
-        self.rooms.memberships.insert(jid.clone(), membership);
-        self.enter();
-        Ok(())
-    }
-}
-
-impl Turn<'_> {
-    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
-    /// the node of our JID.
-    fn address_in(
-        &self,
-        room: &BareJid,
-        nick: Option<String>,
-        bookmark: Option<&Bookmark>,
-    ) -> Result<FullJid, CallError> {
-        let given = nick.is_some();
-        let nick = nick
-            .or_else(|| bookmark.and_then(|bookmark| bookmark.nick.clone()))
-            .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
-            .or_else(|| self.own.node().map(unescaped))
-            .ok_or_else(|| {
-                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
-            })?;
-        room.with_resource_str(&nick).map_err(|error| {
-            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
-            CallError::invalid("attributes.nick", format!("{whose}{error}"))
-        })
-    }
-
-    fn cancel_deadlines(&mut self, membership: &Membership) {
-        for key in [membership.deadline, membership.silence].into_iter().flatten() {
-            self.deadlines.cancel(key);
-        }
-    }
-}
-
 /// Checks whether another call of this plugin may wait for a room. Abandoned ones make room.
 fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
     if waiters.len() >= MAX_OWN_WAITERS {
         waiters.retain(|waiter| !waiter.answer.is_abandoned());
     }
     waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
-}
-
-/// Returns a local part as people read it (XEP-0106, section 4).
-fn unescaped(node: &NodeRef) -> String {
-    let written = node.as_str();
-    // The library reads two characters after each backslash, even if they do not exist.
-    let is_cut = written.match_indices('\\').any(|(at, _)| at + 2 >= written.len());
-    if is_cut { written.to_owned() } else { node.unescape().unwrap_or(written.into()).into_owned() }
 }
 
 fn not_open(jid: &BareJid) -> CallError {

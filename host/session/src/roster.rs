@@ -3,27 +3,26 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
-use crate::cards::Cards;
-use crate::cards::show_with_person;
-use crate::chats::Chats;
-use crate::turn::FollowUp;
-use jid::Jid;
+mod contact;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Ask, RosterItem, Show};
+use parlor_stanza::types::{Ask, RosterItem};
 
 use crate::Effect;
-use crate::cards::KnownCard;
+use crate::cards::{Cards, show_with_person};
+use crate::chats::Chats;
 use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::iq::{ROSTER_PATIENCE, Waiting};
-use crate::presence::{ContactResource, Doubts};
-use crate::turn::Turn;
+use crate::presence::Doubts;
+use crate::turn::{FollowUp, Turn};
+pub use contact::Contact;
 
 /// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;
@@ -38,114 +37,6 @@ const FETCHED: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetc
 /// The promises that are settled again on each stream that could not be resumed.
 pub(super) const ROSTER_PROMISES: [&str; 4] =
     ["cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
-
-/// A roster entry with its presence. Fields as in `contact` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Contact {
-    pub jid: BareJid,
-    pub fullname: String,
-    pub subscription: String,
-    pub ask: bool,
-    pub requesting: bool,
-    pub groups: Vec<String>,
-    /// Connected clients, the preferred one first.
-    pub resources: Vec<ContactResource>,
-    /// The contact's vCard, once it was fetched.
-    pub card: Option<Arc<KnownCard>>,
-    /// Set if this is an occupant of a room rather than a roster entry: the nickname, with the room's address in `jid`.
-    /// An event about the occupant's vCard uses it.
-    pub occupant: Option<String>,
-}
-
-impl Contact {
-    /// Creates a contact from a roster entry, without presence.
-    pub fn new(item: RosterItem) -> Self {
-        Self {
-            fullname: item.name.filter(|name| !name.is_empty()).unwrap_or_else(|| item.jid.to_string()),
-            jid: item.jid,
-            subscription: item.subscription,
-            ask: item.ask,
-            requesting: false,
-            groups: item.groups,
-            resources: Vec::new(),
-            card: None,
-            occupant: None,
-        }
-    }
-
-    /// Returns the roster entry of the contact.
-    pub fn to_item(&self) -> RosterItem {
-        RosterItem {
-            jid: self.jid.clone(),
-            name: Some(self.fullname.clone()).filter(|name| name != self.jid.as_str()),
-            subscription: self.subscription.clone(),
-            ask: self.ask,
-            groups: self.groups.clone(),
-        }
-    }
-
-    /// Creates a contact for someone outside of the roster who asks to see our presence.
-    pub(super) fn stranger(jid: BareJid) -> Self {
-        Self {
-            fullname: jid.to_string(),
-            jid,
-            subscription: "none".to_owned(),
-            ask: false,
-            requesting: true,
-            groups: Vec::new(),
-            resources: Vec::new(),
-            card: None,
-            occupant: None,
-        }
-    }
-
-    /// Renames the contact to the nickname that it gave itself.
-    pub(super) fn called(self, nick: Option<String>) -> Self {
-        Self { fullname: nick.unwrap_or(self.fullname), ..self }
-    }
-
-    /// Returns `online`, `offline`, `busy`, `away` or `xa`, from the preferred client.
-    pub fn chat_status(&self) -> &'static str {
-        match self.resources.first().map(|resource| resource.show) {
-            None => "offline",
-            Some(None | Some(Show::Chat)) => "online",
-            Some(Some(Show::Dnd)) => "busy",
-            Some(Some(Show::Away)) => "away",
-            Some(Some(Show::Xa)) => "xa",
-        }
-    }
-
-    /// Returns the status text of the preferred client.
-    pub fn status(&self) -> Option<&str> {
-        self.resources.first()?.status.as_deref()
-    }
-
-    /// Returns how many bytes its texts take, without those of its vCard, which all its users share.
-    pub fn texts(&self) -> usize {
-        let said = |client: &ContactResource| client.name.len() + client.status.as_ref().map_or(0, String::len);
-        let groups: usize = self.groups.iter().map(String::len).sum();
-        self.jid.as_str().len() + self.fullname.len() + groups + self.resources.iter().map(said).sum::<usize>()
-    }
-
-    /// Returns whether it may already see our presence.
-    pub fn sees_us(&self) -> bool {
-        matches!(self.subscription.as_str(), "from" | "both")
-    }
-
-    /// Returns whether we may see its presence.
-    pub fn is_seen(&self) -> bool {
-        matches!(self.subscription.as_str(), "to" | "both")
-    }
-
-    /// Takes over the presence of the contact that this replaces.
-    fn with_presence_of(mut self, known: &Self) -> Self {
-        self.resources.clone_from(&known.resources);
-        self.card.clone_from(&known.card);
-        self.requesting = known.requesting && !self.sees_us();
-        self
-    }
-}
 
 /// All contacts by address. Persistent: a snapshot of it costs a pointer.
 pub type Contacts = OrdMap<BareJid, Arc<Contact>>;

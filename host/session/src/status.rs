@@ -1,6 +1,5 @@
 //! The own status, and announcing it.
 
-use crate::roster::Roster;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,6 +15,7 @@ use crate::event::Payload;
 use crate::features::Features;
 use crate::presence::PRESENCE_PATIENCE;
 use crate::rooms::Rooms;
+use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum length of a status text, in bytes.

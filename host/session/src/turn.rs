@@ -1,6 +1,5 @@
 //! One turn of the session: the time, the effects, and what all features share.
 
-use crate::view::Focus;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
@@ -20,6 +19,7 @@ use crate::lifecycle::Link;
 use crate::messages::CLOCKS_DIFFER;
 use crate::names::Names;
 use crate::promises::Promises;
+use crate::view::Focus;
 use crate::{Answer, Status, StatusValue};
 
 /// What follows from a change of one feature in others. [`Features::follow_up`](crate::features::Features::follow_up)

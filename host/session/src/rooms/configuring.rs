@@ -1,7 +1,5 @@
 //! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
-use crate::rooms::RoomTurn;
-use crate::turn::FollowUp;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -14,7 +12,8 @@ use super::moderating::RoomQuestion;
 use crate::Answer;
 use crate::command::Command;
 use crate::features::Features;
-use crate::turn::Turn;
+use crate::rooms::RoomTurn;
+use crate::turn::{FollowUp, Turn};
 
 /// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
 const MAX_FORM_WRITTEN: usize = 200 << 10;

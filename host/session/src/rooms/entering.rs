@@ -1,11 +1,5 @@
 //! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
-use super::staying::SILENCE;
-use crate::bookmarks::BookmarkList;
-use crate::occupants::fire_occupant;
-use crate::rooms::RoomTurn;
-use crate::turn::FollowUp;
-use parlor_stanza::types::Bookmark;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +7,18 @@ use imbl::OrdMap;
 use jid::{BareJid, Jid};
 use jiff::SignedDuration;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{History, Outgoing, PresenceOut};
+use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 
 use super::leaving::Farewell;
+use super::staying::SILENCE;
 use super::{Membership, Room, RoomOptions, Stage, Tells};
 use crate::Occupant;
+use crate::bookmarks::BookmarkList;
 use crate::deadlines::Late;
 use crate::event::Payload;
-use crate::rooms::Rooms;
-use crate::turn::Turn;
+use crate::occupants::fire_occupant;
+use crate::rooms::{RoomTurn, Rooms};
+use crate::turn::{FollowUp, Turn};
 
 /// Time limit for entering a room.
 pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);

@@ -1,18 +1,18 @@
 //! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
 
-use crate::bookmarks::BookmarkList;
-use crate::roster::Roster;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::types::{Invitation, Invite, Outgoing, RoomJoin, kept};
 
 use super::{Reason, RoomOptions, Stage};
+use crate::bookmarks::BookmarkList;
 use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::rooms::Rooms;
+use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum number of rooms that are being entered because of invitations.

@@ -1,7 +1,5 @@
 //! Leaving rooms: on request, after removal by the room, or with the stream.
 
-use crate::rooms::Farewells;
-use crate::rooms::RoomTurn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use crate::command::{Answer, Command};
 use crate::event::Payload;
 use crate::features::Features;
 use crate::lifecycle::Link;
-use crate::rooms::Rooms;
+use crate::rooms::{Farewells, RoomTurn, Rooms};
 use crate::turn::Turn;
 use crate::view::Focus;
 use crate::waiters::Waiter;

@@ -1,8 +1,5 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
-use crate::messages::outgoing;
-use crate::rooms::RoomTurn;
-use crate::turn::FollowUp;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -15,9 +12,9 @@ use crate::Answer;
 use crate::command::Command;
 use crate::features::Features;
 use crate::iq::{PATIENCE, Waiting};
-use crate::messages::STANZA_IDS;
-use crate::rooms::Rooms;
-use crate::turn::Turn;
+use crate::messages::{STANZA_IDS, outgoing};
+use crate::rooms::{RoomTurn, Rooms};
+use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of features of a room.
 const MAX_FEATURES: usize = 128;

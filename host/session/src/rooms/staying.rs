@@ -1,6 +1,5 @@
 //! Staying in rooms: asking a silent room whether it still knows us (XEP-0410), and entering it again if not.
 
-use crate::rooms::RoomTurn;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
@@ -9,7 +8,7 @@ use parlor_stanza::types::Ask;
 
 use super::{Reason, RoomQuestion};
 use crate::deadlines::Late;
-use crate::rooms::Rooms;
+use crate::rooms::{RoomTurn, Rooms};
 use crate::turn::Turn;
 
 /// How long a room may be silent before it is asked.

@@ -1,0 +1,168 @@
+//! The state of the account in a room, beside what the room shows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use parlor_stanza::types::{Bookmark, RoomJoin};
+
+use super::{ConfigValue, MAX_ROOMS, Reason, Room};
+use crate::Occupant;
+use crate::deadlines::DeadlineKey;
+use crate::waiters::Waiter;
+
+/// Our state in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// We are not in it. If `wanted`, we enter as soon as possible.
+    Outside { wanted: bool },
+    /// The presence that enters it was sent.
+    Entering,
+    /// We are in it, and it is being configured.
+    Configuring,
+    /// We are in it.
+    Inside,
+    /// The presence that leaves it was sent.
+    Leaving,
+}
+
+impl Stage {
+    /// Returns whether we are in the room.
+    pub(crate) fn is_in(self) -> bool {
+        matches!(self, Self::Inside | Self::Configuring)
+    }
+}
+
+/// The time to which a room's messages belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// History: everything is from before we entered. The subject ends it (XEP-0045, section 7.2.15).
+    Past,
+    /// History if stamped, else new. Some services repeat each subject in its place within the history, and continue
+    /// with later messages.
+    Ending,
+    /// The room never sent its subject, so each message's stamp decides.
+    Whenever,
+    /// New, whatever the stamp is.
+    Present,
+}
+
+/// The internal state that belongs to a [`Room`].
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) stage: Stage,
+    pub(super) reason: Reason,
+    /// The bookmark because of which it was entered. It is left when that is removed.
+    pub(super) bookmark: Option<Arc<Bookmark>>,
+    pub(super) join: RoomJoin,
+    pub(super) configure: Option<Vec<(String, ConfigValue)>>,
+    pub(super) joiners: Vec<Waiter<Arc<Room>>>,
+    pub(super) leavers: Vec<Waiter<()>>,
+    /// The requested nickname; the room's may have a suffix.
+    pub(super) nick: String,
+    /// The number of failed attempts to enter it again.
+    pub(super) tries: u32,
+    /// The number of other nicknames that were tried.
+    pub(super) nicks_tried: u32,
+    /// How often its service removed us soon after we had entered.
+    pub(super) put_out: u32,
+    /// When we last entered.
+    pub(super) entered_at: Duration,
+    /// The time to which its messages belong now.
+    pub(crate) tells: Tells,
+    /// For entering, leaving, the end of the history and the next attempt.
+    pub(super) deadline: Option<DeadlineKey>,
+    /// For asking whether we are still in.
+    pub(super) silence: Option<DeadlineKey>,
+    /// When something last came from the room.
+    pub(super) heard: Duration,
+    /// Whether it reported that it does not know us, or does not exist.
+    pub(super) is_missed: bool,
+    /// Whether our presence has changed since we asked to enter.
+    pub(super) untold: bool,
+    /// The time up to which we know the messages.
+    pub(super) known_until: Option<Timestamp>,
+    /// The occupants from before we had to enter again.
+    pub(super) before: OrdMap<String, Arc<Occupant>>,
+}
+
+impl Membership {
+    /// Returns the state of a room that is to be entered.
+    pub(super) fn new(reason: Reason, nick: String) -> Self {
+        Self {
+            stage: Stage::Outside { wanted: true },
+            reason,
+            bookmark: None,
+            join: RoomJoin::default(),
+            configure: None,
+            joiners: Vec::new(),
+            leavers: Vec::new(),
+            nick,
+            tries: 0,
+            nicks_tried: 0,
+            put_out: 0,
+            entered_at: Duration::ZERO,
+            tells: Tells::Past,
+            deadline: None,
+            silence: None,
+            heard: Duration::ZERO,
+            is_missed: false,
+            untold: false,
+            known_until: None,
+            before: OrdMap::new(),
+        }
+    }
+
+    /// Takes the calls that wait to enter, for answering that this will not happen.
+    pub(crate) fn take_joiners(&mut self) -> Vec<Waiter<Arc<Room>>> {
+        std::mem::take(&mut self.joiners)
+    }
+
+    /// Returns whether a lost stream removed us, which was not reported.
+    pub(super) fn is_to_come_back(&self) -> bool {
+        self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
+    }
+
+    /// Notes that we have another nickname now, and keep it.
+    pub(crate) fn is_called(&mut self, nick: &str) {
+        nick.clone_into(&mut self.nick);
+    }
+
+    /// Notes that a message was sent in the room at this time.
+    pub(crate) fn said(&mut self, at: Timestamp) {
+        self.known_until = self.known_until.max(Some(at));
+    }
+}
+
+/// The number of times that each room has still to confirm on this stream that we left. It does so before it answers
+/// later stanzas.
+#[derive(Debug, Default)]
+pub(crate) struct Farewells(HashMap<BareJid, u32>);
+
+impl Farewells {
+    /// Notes that we leave, which the room has to confirm.
+    pub(super) fn sent(&mut self, jid: &BareJid) {
+        // Someone may invite us to room after room that never answers: the number is bounded.
+        if self.0.len() < MAX_ROOMS || self.0.contains_key(jid) {
+            *self.0.entry(jid.clone()).or_default() += 1;
+        }
+    }
+
+    /// Handles a room's confirmation that we left. Returns whether one was due.
+    pub(crate) fn came(&mut self, jid: &BareJid) -> bool {
+        let Some(due) = self.0.get_mut(jid) else { return false };
+        *due -= 1;
+        if *due == 0 {
+            self.0.remove(jid);
+        }
+        true
+    }
+
+    /// Notes that the room will send no more confirmations.
+    pub(crate) fn none_is_due(&mut self, jid: &Jid) {
+        self.0.remove(jid);
+    }
+}
