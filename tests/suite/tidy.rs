@@ -1,6 +1,6 @@
 //! Rules that the sources keep, checked by reading them: which modules may name what, and the form of files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use parlor_plugins::limits::Limits;
@@ -206,6 +206,35 @@ fn no_file_is_too_long() {
         .map(|(lines, path)| format!("{path}: {lines} lines"))
         .collect();
     nobody(&long, "more than 600 lines are two files");
+}
+
+/// Methods of traits are not counted: their number is that of the trait.
+#[test]
+fn no_type_has_too_many_methods() {
+    let mut methods = BTreeMap::<(String, String), usize>::new();
+    for source in sources(&all()).iter().filter(|source| !source.is_test()) {
+        let package = source.path.split("/src/").next().unwrap_or_default();
+        let mut of = None;
+        for line in source.product().lines() {
+            if let Some(rest) = line.strip_prefix("impl") {
+                // After the parameters of the `impl` comes the name of the type.
+                let rest = if rest.starts_with('<') { rest.split_once("> ").map_or("", |(_, rest)| rest) } else { rest };
+                let name: String = rest.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                of = Some(name).filter(|_| !line.contains(" for "));
+            }
+            let is_function = line.starts_with("    ") && !line.starts_with("     ") && line.contains("fn ");
+            if let Some(name) = of.as_ref().filter(|_| is_function && !line.trim_start().starts_with("//")) {
+                *methods.entry((package.to_owned(), name.clone())).or_default() += 1;
+            }
+        }
+    }
+    assert!(methods.len() > 100, "{methods:?}");
+    let many: Vec<_> = methods
+        .iter()
+        .filter(|(_, count)| **count > 40)
+        .map(|((package, name), count)| format!("{name} of {package}: {count} methods"))
+        .collect();
+    nobody(&many, "a type with more than 40 methods is several types");
 }
 
 #[test]

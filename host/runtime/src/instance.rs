@@ -97,7 +97,7 @@ pub struct Instance {
     /// The operations that have not ended.
     open: Open,
     /// Its rooms, commands, timers and promises.
-    registered: Registrations,
+    pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
     only_handles: AtomicBool,
     /// The calls that wait for others, whose time does not count against the plugin.

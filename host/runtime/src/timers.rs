@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// A set of timers, ordered by when they are due.
 #[derive(Debug, Default)]
-pub struct Timers {
+pub(crate) struct Timers {
     due: BinaryHeap<Reverse<(Instant, SubscriptionId)>>,
     /// The timers that are set, with the period of repeating ones.
     set: HashMap<SubscriptionId, Option<Duration>>,
@@ -22,7 +22,7 @@ pub struct Timers {
 
 impl Timers {
     /// Sets a timer and returns its id.
-    pub fn set(&mut self, now: Instant, after: Duration, repeats: bool) -> SubscriptionId {
+    pub(crate) fn set(&mut self, now: Instant, after: Duration, repeats: bool) -> SubscriptionId {
         let after = after.min(LONGEST);
         let id = SubscriptionId::next();
         self.set.insert(id, repeats.then_some(after));
@@ -31,7 +31,7 @@ impl Timers {
     }
 
     /// Cancels a timer. Returns false if there is none with this id.
-    pub fn cancel(&mut self, id: SubscriptionId) -> bool {
+    pub(crate) fn cancel(&mut self, id: SubscriptionId) -> bool {
         let was_set = self.set.remove(&id).is_some();
         // Cancelled timers leave the heap when they become due, so it is cleaned here: setting and cancelling in a loop
         // must not grow it.
@@ -43,17 +43,17 @@ impl Timers {
     }
 
     /// Returns the number of timers that are set.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.set.len()
     }
 
     /// Returns when the next timer is due.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Takes a timer that is due, and schedules it again if it repeats.
-    pub fn take_due(&mut self, now: Instant) -> Option<SubscriptionId> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<SubscriptionId> {
         while let Some(&Reverse((at, id))) = self.due.peek() {
             if at > now {
                 return None;

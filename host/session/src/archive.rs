@@ -451,22 +451,20 @@ fn archived_at(other: &Jid, disco: &Discovery, rooms: &Rooms, turn: &Turn<'_>) -
     }
 }
 
-impl Turn<'_> {
-    /// Changes the default preference, if it differs from the setting. The lists stay as they are.
-    pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences) {
-        let wanted = match self.settings.message_archiving {
-            None => return,
-            Some(Archiving::Never) => "never",
-            Some(Archiving::Always) => "always",
-            Some(Archiving::Roster) => "roster",
-        };
-        if preferences.default != wanted {
-            let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
-            self.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE);
-        }
-    }
-}
-
 fn too_many() -> CallError {
     CallError::OverLimit(format!("{MAX_RUNNING} pages of archives are being asked for"))
+}
+
+/// Changes the default preference, if it differs from the setting. The lists stay as they are.
+pub(super) fn archive_preferences_came(preferences: ArchivePreferences, turn: &mut Turn<'_>) {
+    let wanted = match turn.settings.message_archiving {
+        None => return,
+        Some(Archiving::Never) => "never",
+        Some(Archiving::Always) => "always",
+        Some(Archiving::Roster) => "roster",
+    };
+    if preferences.default != wanted {
+        let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
+        turn.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE);
+    }
 }

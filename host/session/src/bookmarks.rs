@@ -242,7 +242,7 @@ impl BookmarkList {
     pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>) {
         if turn.settings.allow_muc && turn.settings.allow_bookmarks {
             self.asked = true;
-            turn.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere);
+            ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
         } else {
             turn.follow(FollowUp::BookmarksSettled);
         }
@@ -276,7 +276,7 @@ impl BookmarkList {
     /// empty, and no other one has any either, there are none.
     fn none_in(&mut self, place: BookmarkPlace, so_far: Newer, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         match (place.older(), so_far) {
-            (Some(older), _) => turn.ask_bookmarks(older, so_far),
+            (Some(older), _) => ask_bookmarks(older, so_far, turn),
             (None, Newer::Empty) => self.came(Vec::new(), BookmarkPlace::Items, rooms, turn),
             (None, Newer::Nowhere | Newer::Unsaid) => {
                 self.untold = so_far == Newer::Unsaid;
@@ -323,7 +323,7 @@ impl BookmarkList {
                     answer,
                 },
                 Ok(_),
-            ) => turn.publish_bookmark(bookmark, Publishing::Prepared, answer),
+            ) => publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
             (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
                 self.carry(&bookmark.room, step == Publishing::Prepared, turn);
                 self.apply(BookmarkChange::Set(*bookmark), rooms, turn);
@@ -335,7 +335,7 @@ impl BookmarkList {
             }
             (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
                 match step.otherwise(&error) {
-                    Some(next) => turn.publish_bookmark(bookmark, next, answer),
+                    Some(next) => publish_bookmark(bookmark, next, answer, turn),
                     None => turn.answer(answer, Err(CallError::Stanza(error))),
                 }
             }
@@ -453,7 +453,7 @@ impl BookmarkList {
             return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
         }
         bookmark.extensions = known.and_then(|known| known.extensions.clone());
-        turn.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer);
+        publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer, turn);
     }
 
     pub(super) fn remove(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
@@ -473,20 +473,18 @@ impl BookmarkList {
     }
 }
 
-impl Turn<'_> {
-    fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>) {
-        let ask = match step {
-            Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
-            Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
-            Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
-            Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
-        };
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
-        self.ask(None, ask, waiting, PATIENCE);
-    }
+fn publish_bookmark(bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {
+    let ask = match step {
+        Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
+        Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
+        Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
+        Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
+    };
+    let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
+    turn.ask(None, ask, waiting, PATIENCE);
+}
 
-    fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer) {
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
-        self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
-    }
+fn ask_bookmarks(place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
+    let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
+    turn.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
 }

@@ -31,7 +31,7 @@ impl Carbons {
 
     /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
     /// yet, they are switched once they are.
-    pub(super) fn switch(&mut self, disco: &Discovery, turn: &mut Turn<'_>) {
+    pub(super) fn switch(disco: &Discovery, turn: &mut Turn<'_>) {
         if disco.can(&turn.server(), CARBONS, turn) == Some(true) {
             let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
             turn.ask(None, ask, Waiting::Carbons, PATIENCE);
@@ -54,6 +54,6 @@ impl Carbons {
         if turn.link == Link::Suspended {
             return self.put_off(turn);
         }
-        self.switch(disco, turn);
+        Self::switch(disco, turn);
     }
 }

@@ -260,7 +260,7 @@ impl Cards {
     fn get_or_fetch(&mut self, owner: Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
         match self.fresh_card(&owner, force) {
             Some(known) => turn.answer(answer, Ok(known)),
-            None => self.fetch(owner, Fetch::Get(answer), turn),
+            None => Self::fetch(owner, Fetch::Get(answer), turn),
         }
     }
 
@@ -279,7 +279,7 @@ impl Cards {
                 holders.tell(&owner, &known, turn);
                 turn.answer(answer, Ok(()));
             }
-            None => self.fetch(owner, Fetch::Update(answer), turn),
+            None => Self::fetch(owner, Fetch::Update(answer), turn),
         }
     }
 
@@ -295,7 +295,7 @@ impl Cards {
         self.next_change(turn);
     }
 
-    fn fetch(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
+    fn fetch(owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             return fetch.fail(CallError::Offline, turn);
         }
@@ -367,7 +367,7 @@ impl Cards {
         let first = !std::mem::replace(&mut entry.stale, true);
         let is_old = turn.now.duration_since(entry.known.updated).unsigned_abs() >= REFRESH;
         if first && is_old {
-            self.fetch(owner, Fetch::Refresh, turn);
+            Self::fetch(owner, Fetch::Refresh, turn);
         }
     }
 

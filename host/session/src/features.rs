@@ -148,7 +148,6 @@ impl Features {
                     turn.follow(FollowUp::RoomsAutoJoined);
                 }
                 deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
-                deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.bookmarks.fetch_again(turn),
                 deadlines::Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
                 deadlines::Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
@@ -161,7 +160,7 @@ impl Features {
                 deadlines::Late::Discovery => self.disco.discovery_late(turn),
                 deadlines::Late::Doubts => self.roster.doubts_end(turn),
                 deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
-                deadlines::Late::Caps => {}
+                deadlines::Late::RosterAgain | deadlines::Late::Caps => {}
             }
             self.follow_up(turn);
         }

@@ -1,5 +1,6 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
+use crate::archive::archive_preferences_came;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -363,7 +364,7 @@ impl Features {
             Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, answer.outcome, turn),
             Waiting::ArchivePreferences => {
                 if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
-                    turn.archive_preferences_came(preferences);
+                    archive_preferences_came(preferences, turn);
                 }
             }
             Waiting::Carbons => {

@@ -135,7 +135,7 @@ impl Roster {
             contacts.insert(jid.clone(), Arc::clone(&contact));
         }
         turn.changed = true;
-        turn.fire_presence(&before, &contact);
+        fire_presence(&before, &contact, turn);
     }
 
     /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
@@ -263,24 +263,22 @@ impl Features {
     }
 }
 
-impl Turn<'_> {
-    /// Reports a removed contact as offline, since its presence is no longer known.
-    pub(super) fn went_offline(&mut self, before: &Contact) {
-        let after = Contact { resources: Vec::new(), ..before.clone() };
-        self.fire_presence(before, &Arc::new(after));
-    }
-
-    fn fire_presence(&mut self, before: &Contact, contact: &Arc<Contact>) {
-        if before.chat_status() != contact.chat_status() {
-            self.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
-            self.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
-        }
-        if before.status() != contact.status() {
-            self.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
-        }
-    }
-}
-
 fn send_presence(to: &BareJid, kind: PresenceOutKind, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Presence(PresenceOut { to: Some(Jid::from(to.clone())), kind, ..PresenceOut::default() }));
+}
+
+/// Reports a removed contact as offline, since its presence is no longer known.
+pub(super) fn went_offline(before: &Contact, turn: &mut Turn<'_>) {
+    let after = Contact { resources: Vec::new(), ..before.clone() };
+    fire_presence(before, &Arc::new(after), turn);
+}
+
+fn fire_presence(before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {
+    if before.chat_status() != contact.chat_status() {
+        turn.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
+        turn.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
+    }
+    if before.status() != contact.status() {
+        turn.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
+    }
 }

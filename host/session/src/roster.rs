@@ -5,6 +5,7 @@
 
 mod contact;
 
+use crate::presence::went_offline;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -273,7 +274,7 @@ impl Roster {
         // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
             if self.get(&gone.jid).is_none() {
-                turn.went_offline(gone);
+                went_offline(gone, turn);
                 turn.fire("contactRemoved", Payload::Contact(Arc::clone(gone)));
             }
         }

@@ -57,7 +57,7 @@ impl Session {
 
     /// Ends everything whose deadline has passed.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |features, turn| features.tick(turn));
+        self.input(now, effects, Features::tick);
     }
 
     /// Returns when [`tick`](Self::tick) is due. None: only after another input.
@@ -81,7 +81,7 @@ impl Session {
     /// This process cannot know the state of the previous one. So it sends unavailable presence first: the server then
     /// sends everyone's presence again when we become available, and rooms can be entered again.
     pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |features, turn| features.taken_up(turn));
+        self.input(now, effects, Features::taken_up);
     }
 
     /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
@@ -91,7 +91,7 @@ impl Session {
 
     /// Handles the resumption of a lost stream. Nothing was lost.
     pub fn resumed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |features, turn| features.resumed(turn));
+        self.input(now, effects, Features::resumed);
     }
 
     /// Notes another attempt to connect.
@@ -113,12 +113,12 @@ impl Session {
 
     /// Handles a stream that was closed on request. Resolved promises stay resolved.
     pub fn closed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |features, turn| features.closed(turn));
+        self.input(now, effects, Features::closed);
     }
 
     /// Handles a log-out: as [`closed`](Self::closed), and everything that was known is forgotten.
     pub fn logged_out(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, |features, turn| features.logged_out(turn));
+        self.input(now, effects, Features::logged_out);
     }
 
     /// Notes a new log-in, so that promises that others wait for may still resolve.

@@ -11,6 +11,7 @@ use parlor_stanza::error::CallError;
 use serde_json::Value;
 
 use super::{Status, View};
+use crate::carbons::Carbons;
 use crate::command::{Answer, Command};
 use crate::features::Features;
 use crate::turn::Turn;
@@ -98,7 +99,7 @@ impl Features {
             return;
         }
         if before.message_carbons != turn.settings.message_carbons {
-            self.carbons.switch(&self.disco, turn);
+            Carbons::switch(&self.disco, turn);
         }
         if before.message_archiving != turn.settings.message_archiving {
             self.archives.ask_archive_preferences(turn);

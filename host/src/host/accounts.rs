@@ -85,10 +85,10 @@ impl Host {
         self.config_fault.store(None);
         let (before, after) = (&was.accounts, &config.accounts);
         let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
-        self.close(&going).await;
+        close(self, &going).await;
         for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
             if new != old && goes_on(old, after) {
-                self.rewrite(old, new).await;
+                rewrite(self, old, new).await;
             }
         }
         let coming: Vec<_> = after.values().filter(|new| !goes_on(new, before)).collect();
@@ -103,7 +103,7 @@ impl Host {
             })
             .collect();
         if decides(&was) != decides(&config) {
-            self.judge().await;
+            judge(self).await;
         }
         self.spread().await;
         self.forget_declared().await;
@@ -136,96 +136,6 @@ impl Host {
                 account.connect().await;
             }
         }
-    }
-
-    /// Ends these accounts, after the plugins on them.
-    async fn close(&self, names: &[&AccountName]) {
-        let leaving = {
-            let mut plugins = self.plugins.lock().await;
-            let mut leaving = Vec::new();
-            for plugin in plugins.values_mut() {
-                if let Standing::Admitted { on, .. } = &mut plugin.standing {
-                    leaving.extend(names.iter().filter_map(|name| on.remove(*name)));
-                }
-            }
-            leaving
-        };
-        join_all(leaving.into_iter().map(Supervised::stop)).await;
-        let going: Vec<_> = {
-            let mut accounts = self.held();
-            names.iter().filter_map(|name| accounts.remove(*name)).collect()
-        };
-        join_all(going.into_iter().map(async |account| {
-            // No later process resumes its session.
-            let _ = account.shared().log_out(Asker::Host, &Granted::HOST).await;
-            let name = account.shared().name.clone();
-            account.stop().await;
-            tracing::info!(account = %name, "account removed");
-        }))
-        .await;
-    }
-
-    /// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart.
-    async fn rewrite(&self, old: &AccountConfig, new: &AccountConfig) {
-        let Some(account) = self.account(&new.name) else { return };
-        let claimed = self.claimed(&old.settings, &new.settings, &account).await;
-        account.rewrite(new.clone()).await;
-        let leaving: Vec<_> = {
-            let mut plugins = self.plugins.lock().await;
-            let tell = |(id, before): (PluginId, Wins)| {
-                let Standing::Admitted { on, .. } = &mut plugins.get_mut(&id)?.standing else { return None };
-                on.get(&new.name)?.settings_rewritten(&before).then(|| on.remove(&new.name)).flatten()
-            };
-            claimed.into_iter().filter_map(tell).collect()
-        };
-        // They start again with the others that should run on this account.
-        join_all(leaving.into_iter().map(Supervised::stop)).await;
-        tracing::info!(account = %new.name, "account goes by what is written now");
-        let begins = new.settings.auto_login && !old.settings.auto_login;
-        let connection = account.connection().borrow().clone();
-        if connection.over().is_some() || (begins && connection == Connection::Offline) {
-            account.connect().await;
-        }
-        if new.settings != old.settings {
-            self.warn_of_unknown_settings(&account).await;
-        }
-    }
-
-    /// Returns the plugins' own settings that changed on this account, with their current values.
-    async fn claimed(&self, old: &Settings, new: &Settings, account: &Shared) -> Vec<(PluginId, Wins)> {
-        let plugins = self.plugins.lock().await;
-        let of = |(id, plugin): (&PluginId, &Plugin)| {
-            let wins = plugin.on(&account.name)?.wins(old.differing(new));
-            (!wins.is_empty()).then(|| (id.clone(), wins))
-        };
-        plugins.iter().filter_map(of).collect()
-    }
-
-    /// Decides again about all plugins: a refused one may be allowed now, and a running one may no longer be.
-    async fn judge(&self) {
-        let entries: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            let enabled = plugins.iter().filter(|(_, plugin)| plugin.entry.enabled);
-            enabled.map(|(id, plugin)| (id.clone(), plugin.entry.clone(), plugin.is_admitted())).collect()
-        };
-        let mut other = BTreeMap::new();
-        for (id, entry, is_admitted) in entries {
-            // For a running plugin, a secret that is unavailable now decides nothing.
-            let is_other = match self.load(&id, &entry).await {
-                Ok(_) => !is_admitted,
-                Err(why) => is_admitted && why.forbids(),
-            };
-            if is_other {
-                other.insert(id, entry);
-            }
-        }
-        let refused = order::plan(&candidates(&*self.plugins.lock().await), self.strictness()).refused;
-        for id in refused.into_keys() {
-            if let Some(plugin) = self.plugins.lock().await.get(&id) {
-                other.insert(id, plugin.entry.clone());
-            }
-        }
-        self.begin_anew(other).await;
     }
 
     /// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
@@ -291,36 +201,8 @@ impl Host {
 
     /// Warns about unknown settings and names of events.
     pub(super) async fn warn_of_unknown(&self, account: &Shared) {
-        self.warn_of_unknown_settings(account).await;
+        warn_of_unknown_settings(self, account).await;
         account.warn_of_unknown_names();
-    }
-
-    async fn warn_of_unknown_settings(&self, account: &Shared) {
-        let plugins = self.plugins.lock().await;
-        let claimed = |key: &str| {
-            plugins.values().any(|plugin| match &plugin.standing {
-                Standing::Compiling { admitted, .. } => admitted.manifest.settings.contains_key(key),
-                Standing::Admitted { admitted, on, .. } => {
-                    let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
-                    claimed || admitted.manifest.settings.contains_key(key)
-                }
-                Standing::Refused(_) => false,
-            })
-        };
-        for (id, plugin) in &*plugins {
-            let Some(supervised) = plugin.on(&account.name) else { continue };
-            for (key, _) in account.settings().unknown() {
-                let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
-                if let Some(reason) = misfit {
-                    tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
-                }
-            }
-        }
-        for (key, nearest) in account.settings().unknown() {
-            if !claimed(key) {
-                tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
-            }
-        }
     }
 }
 
@@ -360,5 +242,123 @@ async fn over(mut connection: watch::Receiver<Connection>) {
     if connection.wait_for(|connection| connection.over().is_some()).await.is_err() {
         // The account was stopped, so nobody waits for its end.
         std::future::pending::<()>().await;
+    }
+}
+
+/// Ends these accounts, after the plugins on them.
+async fn close(host: &Host, names: &[&AccountName]) {
+    let leaving = {
+        let mut plugins = host.plugins.lock().await;
+        let mut leaving = Vec::new();
+        for plugin in plugins.values_mut() {
+            if let Standing::Admitted { on, .. } = &mut plugin.standing {
+                leaving.extend(names.iter().filter_map(|name| on.remove(*name)));
+            }
+        }
+        leaving
+    };
+    join_all(leaving.into_iter().map(Supervised::stop)).await;
+    let going: Vec<_> = {
+        let mut accounts = host.held();
+        names.iter().filter_map(|name| accounts.remove(*name)).collect()
+    };
+    join_all(going.into_iter().map(async |account| {
+        // No later process resumes its session.
+        let _ = account.shared().log_out(Asker::Host, &Granted::HOST).await;
+        let name = account.shared().name.clone();
+        account.stop().await;
+        tracing::info!(account = %name, "account removed");
+    }))
+    .await;
+}
+
+/// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart.
+async fn rewrite(host: &Host, old: &AccountConfig, new: &AccountConfig) {
+    let Some(account) = host.account(&new.name) else { return };
+    let claimed = claimed(host, &old.settings, &new.settings, &account).await;
+    account.rewrite(new.clone()).await;
+    let leaving: Vec<_> = {
+        let mut plugins = host.plugins.lock().await;
+        let tell = |(id, before): (PluginId, Wins)| {
+            let Standing::Admitted { on, .. } = &mut plugins.get_mut(&id)?.standing else { return None };
+            on.get(&new.name)?.settings_rewritten(&before).then(|| on.remove(&new.name)).flatten()
+        };
+        claimed.into_iter().filter_map(tell).collect()
+    };
+    // They start again with the others that should run on this account.
+    join_all(leaving.into_iter().map(Supervised::stop)).await;
+    tracing::info!(account = %new.name, "account goes by what is written now");
+    let begins = new.settings.auto_login && !old.settings.auto_login;
+    let connection = account.connection().borrow().clone();
+    if connection.over().is_some() || (begins && connection == Connection::Offline) {
+        account.connect().await;
+    }
+    if new.settings != old.settings {
+        warn_of_unknown_settings(host, &account).await;
+    }
+}
+
+/// Returns the plugins' own settings that changed on this account, with their current values.
+async fn claimed(host: &Host, old: &Settings, new: &Settings, account: &Shared) -> Vec<(PluginId, Wins)> {
+    let plugins = host.plugins.lock().await;
+    let of = |(id, plugin): (&PluginId, &Plugin)| {
+        let wins = plugin.on(&account.name)?.wins(old.differing(new));
+        (!wins.is_empty()).then(|| (id.clone(), wins))
+    };
+    plugins.iter().filter_map(of).collect()
+}
+
+/// Decides again about all plugins: a refused one may be allowed now, and a running one may no longer be.
+async fn judge(host: &Host) {
+    let entries: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let enabled = plugins.iter().filter(|(_, plugin)| plugin.entry.enabled);
+        enabled.map(|(id, plugin)| (id.clone(), plugin.entry.clone(), plugin.is_admitted())).collect()
+    };
+    let mut other = BTreeMap::new();
+    for (id, entry, is_admitted) in entries {
+        // For a running plugin, a secret that is unavailable now decides nothing.
+        let is_other = match host.load(&id, &entry).await {
+            Ok(_) => !is_admitted,
+            Err(why) => is_admitted && why.forbids(),
+        };
+        if is_other {
+            other.insert(id, entry);
+        }
+    }
+    let refused = order::plan(&candidates(&*host.plugins.lock().await), host.strictness()).refused;
+    for id in refused.into_keys() {
+        if let Some(plugin) = host.plugins.lock().await.get(&id) {
+            other.insert(id, plugin.entry.clone());
+        }
+    }
+    host.begin_anew(other).await;
+}
+
+async fn warn_of_unknown_settings(host: &Host, account: &Shared) {
+    let plugins = host.plugins.lock().await;
+    let claimed = |key: &str| {
+        plugins.values().any(|plugin| match &plugin.standing {
+            Standing::Compiling { admitted, .. } => admitted.manifest.settings.contains_key(key),
+            Standing::Admitted { admitted, on, .. } => {
+                let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
+                claimed || admitted.manifest.settings.contains_key(key)
+            }
+            Standing::Refused(_) => false,
+        })
+    };
+    for (id, plugin) in &*plugins {
+        let Some(supervised) = plugin.on(&account.name) else { continue };
+        for (key, _) in account.settings().unknown() {
+            let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
+            if let Some(reason) = misfit {
+                tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
+            }
+        }
+    }
+    for (key, nearest) in account.settings().unknown() {
+        if !claimed(key) {
+            tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
+        }
     }
 }

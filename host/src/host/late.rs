@@ -35,7 +35,7 @@ impl Host {
     /// there was no room. The owner of a host polls it. It never returns.
     pub async fn tend(&self) -> Infallible {
         let compile = async {
-            self.compile_late().await;
+            compile_late(self).await;
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
@@ -49,7 +49,7 @@ impl Host {
     pub(super) async fn add_ready(&self, entries: BTreeMap<PluginId, Entry>) {
         let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
         for (id, entry) in entries {
-            let result = match self.prepare(&id, &entry).await {
+            let result = match prepare_one(self, &id, &entry).await {
                 Ok(Prepared::Uncompiled { admitted, size }) => {
                     late.insert(id, Uncompiled { entry, admitted, size });
                     continue;
@@ -80,70 +80,9 @@ impl Host {
         self.add_loaded(loaded).await;
     }
 
-    /// Compiles the plugins that a start left behind, one after the other, and starts each.
-    async fn compile_late(&self) {
-        let mut was_late = false;
-        loop {
-            let next = self.next_to_compile().await;
-            if next.is_empty() {
-                break;
-            }
-            was_late = true;
-            // The owner may change the policy meanwhile: `changing` is not held.
-            let mut loaded = BTreeMap::new();
-            for (id, entry) in next {
-                let result = self.load(&id, &entry).await;
-                loaded.insert(id, (entry, result));
-            }
-            let _changing = self.changing.lock().await;
-            {
-                let plugins = self.plugins.lock().await;
-                loaded.retain(|id, (entry, _)| {
-                    plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
-                });
-            }
-            if !loaded.is_empty() {
-                self.add_loaded(loaded).await;
-                self.spread().await;
-            }
-        }
-        if was_late {
-            self.prune_cache().await;
-            for account in self.accounts() {
-                self.warn_of_unknown(&account).await;
-            }
-        }
-    }
-
-    /// Returns the smallest plugin among those that wait for the compiler and depend on none of the others. If all
-    /// depend on one another, returns all: only together do they show the cycle for which they are refused.
-    async fn next_to_compile(&self) -> Vec<(PluginId, Entry)> {
-        let plugins = self.plugins.lock().await;
-        let late = || {
-            plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
-                Standing::Compiling { admitted, size } => Some((id, plugin, &*admitted.manifest, *size)),
-                Standing::Refused(_) | Standing::Admitted { .. } => None,
-            })
-        };
-        let others =
-            |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
-        let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
-        let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
-        match free.min_by_key(|(_, _, _, size)| *size) {
-            Some(smallest) => vec![entry(smallest)],
-            None => late().map(entry).collect(),
-        }
-    }
-
     /// Returns whether a plugin waits for the compiler.
     pub(super) async fn is_compiling(&self) -> bool {
         self.plugins.lock().await.values().any(Plugin::is_compiling)
-    }
-
-    async fn prepare(&self, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
-        let config = self.config.load();
-        super::adding::has_accounts(&config, id, entry)?;
-        prepare(id, entry, &config.settings, &self.engine, &self.components).await
     }
 }
 
@@ -160,4 +99,64 @@ fn names<'p>(plugins: impl Iterator<Item = (&'p PluginId, &'p Manifest)>) -> BTr
 
 fn depends_on(manifest: &Manifest, names: &BTreeSet<PluginId>) -> bool {
     manifest.dependencies.keys().any(|dependency| names.contains(dependency))
+}
+
+/// Compiles the plugins that a start left behind, one after the other, and starts each.
+async fn compile_late(host: &Host) {
+    let mut was_late = false;
+    loop {
+        let next = next_to_compile(host).await;
+        if next.is_empty() {
+            break;
+        }
+        was_late = true;
+        // The owner may change the policy meanwhile: `changing` is not held.
+        let mut loaded = BTreeMap::new();
+        for (id, entry) in next {
+            let result = host.load(&id, &entry).await;
+            loaded.insert(id, (entry, result));
+        }
+        let _changing = host.changing.lock().await;
+        {
+            let plugins = host.plugins.lock().await;
+            loaded.retain(|id, (entry, _)| {
+                plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
+            });
+        }
+        if !loaded.is_empty() {
+            host.add_loaded(loaded).await;
+            host.spread().await;
+        }
+    }
+    if was_late {
+        host.prune_cache().await;
+        for account in host.accounts() {
+            host.warn_of_unknown(&account).await;
+        }
+    }
+}
+
+/// Returns the smallest plugin among those that wait for the compiler and depend on none of the others. If all
+/// depend on one another, returns all: only together do they show the cycle for which they are refused.
+async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
+    let plugins = host.plugins.lock().await;
+    let late = || {
+        plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+            Standing::Compiling { admitted, size } => Some((id, plugin, &*admitted.manifest, *size)),
+            Standing::Refused(_) | Standing::Admitted { .. } => None,
+        })
+    };
+    let others = |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
+    let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
+    let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
+    match free.min_by_key(|(_, _, _, size)| *size) {
+        Some(smallest) => vec![entry(smallest)],
+        None => late().map(entry).collect(),
+    }
+}
+
+async fn prepare_one(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
+    let config = host.config.load();
+    super::adding::has_accounts(&config, id, entry)?;
+    prepare(id, entry, &config.settings, &host.engine, &host.components).await
 }

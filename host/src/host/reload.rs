@@ -34,13 +34,13 @@ impl Host {
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let config = self.config();
-        let text = Policy::read(&config.plugins).inspect_err(|error| self.note(None, error.to_string()))?;
+        let text = Policy::read(&config.plugins).inspect_err(|error| note(self, None, error.to_string()))?;
         if text.is_none() && !self.plugins.lock().await.is_empty() {
             let gone = PolicyError::Gone { path: config.plugins.clone() };
-            self.note(None, gone.to_string());
+            note(self, None, gone.to_string());
             return Err(gone);
         }
-        self.apply(text).await
+        apply(self, text).await
     }
 
     /// Applies the policy if the file changed without a `reload`. A text that was read already is ignored. A missing or
@@ -48,20 +48,21 @@ impl Host {
     pub async fn reload_if_changed(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let config = self.config();
-        let text = Policy::read(&config.plugins).inspect_err(|error| self.note(None, error.to_string()))?;
+        let text = Policy::read(&config.plugins).inspect_err(|error| note(self, None, error.to_string()))?;
         let digest = Read::of(text.as_deref()).text;
-        if self.read().text == digest {
+        if last_read(self).text == digest {
             return Ok(());
         }
         match &text {
             None => {
-                self.note(None, PolicyError::Gone { path: config.plugins.clone() }.to_string());
+                note(self, None, PolicyError::Gone { path: config.plugins.clone() }.to_string());
                 tracing::warn!(policy = %config.plugins.escaped(), "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run");
                 return Ok(());
             }
             Some(text) if text.trim().is_empty() => {
                 let path = config.plugins.escaped();
-                self.note(
+                note(
+                    self,
                     digest,
                     format!("{path} is empty; `parlor reload` or SIGHUP makes it count if no plugin is to run"),
                 );
@@ -70,12 +71,12 @@ impl Host {
             }
             Some(_) => {}
         }
-        self.apply(text).await
+        apply(self, text).await
     }
 
     /// Returns why the current text of the policy is not in force. None: it is.
     pub fn policy_fault(&self) -> Option<String> {
-        self.read().fault.clone()
+        last_read(self).fault.clone()
     }
 
     /// Returns why the current configuration file is not in force. None: it is.
@@ -88,137 +89,13 @@ impl Host {
         self.config_fault.store(Some(Arc::new(fault)));
     }
 
-    /// Records why the policy that was read now is not in force.
-    fn note(&self, text: Option<Digest>, fault: String) {
-        *self.read() = Read { text, fault: Some(fault) };
-    }
-
-    fn read(&self) -> MutexGuard<'_, Read> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that these plugins run as the policy says: versions that were to replace them are no longer wanted.
-    async fn are_as_decided<'p>(&self, ids: impl Iterator<Item = &'p PluginId>) {
-        let mut plugins = self.plugins.lock().await;
-        for id in ids {
-            if let Some(plugin) = plugins.get_mut(id) {
-                plugin.is_as_decided();
-            }
-        }
-    }
-
-    async fn lives(&self, id: &PluginId) -> bool {
-        self.plugins.lock().await.get(id).is_some_and(Plugin::lives)
-    }
-
-    /// Applies this text of the policy. The caller holds `changing`.
-    async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
-        let read = Read::of(text.as_deref());
-        let config = self.config();
-        let path = &config.plugins;
-        let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path));
-        let policy = policy.inspect_err(|error| self.note(read.text, error.to_string()))?;
-        *self.read() = read;
-        // Changes that take something away wait for nothing: not for secrets, nor for plugins that start slowly or
-        // never.
-        self.hold_to(&policy).await;
-        self.log_as_decided(&policy).await;
-        self.name_as_decided(&policy).await;
-        let mut returning = self.take_out_all(&policy).await;
-        let mut values = self.opened(&policy).await;
-        let mut outdated = BTreeSet::new();
-        let running: BTreeMap<_, _> = {
-            let mut plugins = self.plugins.lock().await;
-            for (id, plugin) in &mut *plugins {
-                if let (Some(entry), Some(values)) = (policy.plugins.get(id), values.remove(id))
-                    && !plugin.take_settings(id, entry, values)
-                {
-                    outdated.insert(id.clone());
-                }
-            }
-            plugins
-                .iter()
-                .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
-                .collect()
-        };
-        let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
-            .iter()
-            .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
-            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
-        self.are_as_decided(same.keys()).await;
-        // A plugin whose file was changed since its approval does not continue to run.
-        let mut staying = approved::unchanged(same, &self.components).await;
-        let mut replaced = Vec::new();
-        for (id, old) in other {
-            let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };
-            let done = if old.differs_in_accounts_alone(new) && !outdated.contains(&id) {
-                self.settle_on(&id, new).await
-            } else if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
-                self.decide_anew(&id, new).await
-            } else if self.lives(&id).await {
-                replaced.push((id, new));
-                continue;
-            } else {
-                // Nothing runs, so there is nothing to keep: the new version starts like any other plugin.
-                false
-            };
-            if done {
-                staying.insert(id);
-            }
-        }
-        for id in running.keys().filter(|id| !staying.contains(*id) && replaced.iter().all(|(one, _)| one != *id)) {
-            if policy.plugins.contains_key(id) {
-                returning.extend(self.take_out(id).await);
-            } else {
-                self.take_away(id).await;
-            }
-        }
-        returning.extend(self.replace_all(&policy, replaced, &outdated, &mut staying).await);
-        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
-        self.add_all(coming).await;
-        drop(returning);
-        self.spread().await;
-        self.forget_declared().await;
-        self.prune_cache().await;
-        tracing::info!(policy = %path.escaped(), "policy read again");
-        Ok(())
-    }
-
     /// Withdraws grants that the policy no longer contains, at once, even while another change takes long.
     /// [`Host::reload`] applies the rest of the policy.
     pub async fn hold_to_policy(&self) {
         let config = self.config();
         // An error is reported when the policy is applied.
         if let Ok(policy) = Policy::load(&config.plugins) {
-            self.hold_to(&policy).await;
-        }
-    }
-
-    /// Limits each running plugin, whatever its version, to grants that both its own entry and the policy contain.
-    async fn hold_to(&self, policy: &Policy) {
-        for (id, plugin) in &mut *self.plugins.lock().await {
-            // A plugin that is gone or disabled shuts down with the grants that it had.
-            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.enabled) {
-                plugin.hold_to(id, &entry.grants);
-            }
-        }
-    }
-
-    /// Applies the log levels that the policy names. Nothing restarts for this.
-    async fn log_as_decided(&self, policy: &Policy) {
-        for (id, plugin) in &mut *self.plugins.lock().await {
-            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.log != plugin.entry.log) {
-                plugin.log_from(id, entry.log);
-            }
-        }
-    }
-
-    /// Applies the command names that the policy gives. Nothing restarts for this.
-    async fn name_as_decided(&self, policy: &Policy) {
-        for (id, plugin) in &mut *self.plugins.lock().await {
-            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.commands != plugin.entry.commands) {
-                plugin.name_commands(id, &entry.commands);
-            }
+            hold_to(self, &policy).await;
         }
     }
 
@@ -230,80 +107,201 @@ impl Host {
         }
         was_there
     }
+}
 
-    /// Ends the plugins that the policy no longer names or has disabled. Returns guards for those that come back, if
-    /// only to be shown as disabled: the status shows them meanwhile.
-    async fn take_out_all(&self, policy: &Policy) -> Vec<Left> {
-        let leaving: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted()).map(|(id, _)| id);
-            let may_run = |id: &PluginId| policy.plugins.get(id).is_some_and(|entry| entry.enabled);
-            admitted.filter(|id| !may_run(id)).cloned().collect()
-        };
-        let mut disabled = Vec::new();
-        for id in leaving {
-            if policy.plugins.contains_key(&id) {
-                disabled.extend(self.take_out(&id).await);
-                tracing::info!(plugin = %id, "plugin disabled");
-            } else {
-                self.take_away(&id).await;
+/// Records why the policy that was read now is not in force.
+fn note(host: &Host, text: Option<Digest>, fault: String) {
+    *last_read(host) = Read { text, fault: Some(fault) };
+}
+
+fn last_read(host: &Host) -> MutexGuard<'_, Read> {
+    host.read.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes that these plugins run as the policy says: versions that were to replace them are no longer wanted.
+async fn are_as_decided<'p>(host: &Host, ids: impl Iterator<Item = &'p PluginId>) {
+    let mut plugins = host.plugins.lock().await;
+    for id in ids {
+        if let Some(plugin) = plugins.get_mut(id) {
+            plugin.is_as_decided();
+        }
+    }
+}
+
+async fn lives(host: &Host, id: &PluginId) -> bool {
+    host.plugins.lock().await.get(id).is_some_and(Plugin::lives)
+}
+
+/// Applies this text of the policy. The caller holds `changing`.
+async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
+    let read = Read::of(text.as_deref());
+    let config = host.config();
+    let path = &config.plugins;
+    let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path));
+    let policy = policy.inspect_err(|error| note(host, read.text, error.to_string()))?;
+    *last_read(host) = read;
+    // Changes that take something away wait for nothing: not for secrets, nor for plugins that start slowly or
+    // never.
+    hold_to(host, &policy).await;
+    log_as_decided(host, &policy).await;
+    name_as_decided(host, &policy).await;
+    let mut returning = take_out_all(host, &policy).await;
+    let mut values = opened(host, &policy).await;
+    let mut outdated = BTreeSet::new();
+    let running: BTreeMap<_, _> = {
+        let mut plugins = host.plugins.lock().await;
+        for (id, plugin) in &mut *plugins {
+            if let (Some(entry), Some(values)) = (policy.plugins.get(id), values.remove(id))
+                && !plugin.take_settings(id, entry, values)
+            {
+                outdated.insert(id.clone());
             }
         }
-        disabled
-    }
-
-    /// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable
-    /// now is left out, and keeps the values that it has.
-    async fn opened(&self, policy: &Policy) -> BTreeMap<PluginId, SettingValues> {
-        let manifests: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
-                Standing::Admitted { admitted, .. } => Some((id.clone(), Arc::clone(&admitted.manifest))),
-                Standing::Refused(_) | Standing::Compiling { .. } => None,
-            });
-            admitted.collect()
+        plugins.iter().map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone()))).collect()
+    };
+    let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
+        .iter()
+        .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
+        .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
+    are_as_decided(host, same.keys()).await;
+    // A plugin whose file was changed since its approval does not continue to run.
+    let mut staying = approved::unchanged(same, &host.components).await;
+    let mut replaced = Vec::new();
+    for (id, old) in other {
+        let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };
+        let done = if old.differs_in_accounts_alone(new) && !outdated.contains(&id) {
+            settle_on(host, &id, new).await
+        } else if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
+            decide_anew(host, &id, new).await
+        } else if lives(host, &id).await {
+            replaced.push((id, new));
+            continue;
+        } else {
+            // Nothing runs, so there is nothing to keep: the new version starts like any other plugin.
+            false
         };
-        let mut all = BTreeMap::new();
-        for (id, manifest) in manifests {
-            let Some(entry) = policy.plugins.get(&id) else { continue };
-            match secret::opened(&entry.settings, &manifest).await {
-                Ok(values) => drop(all.insert(id, values)),
-                Err((setting, error)) => {
-                    tracing::warn!(plugin = %id, setting, %error, "the secret is not to be had; the one before counts on");
-                }
+        if done {
+            staying.insert(id);
+        }
+    }
+    for id in running.keys().filter(|id| !staying.contains(*id) && replaced.iter().all(|(one, _)| one != *id)) {
+        if policy.plugins.contains_key(id) {
+            returning.extend(host.take_out(id).await);
+        } else {
+            host.take_away(id).await;
+        }
+    }
+    returning.extend(host.replace_all(&policy, replaced, &outdated, &mut staying).await);
+    let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
+    host.add_all(coming).await;
+    drop(returning);
+    host.spread().await;
+    host.forget_declared().await;
+    host.prune_cache().await;
+    tracing::info!(policy = %path.escaped(), "policy read again");
+    Ok(())
+}
+
+/// Limits each running plugin, whatever its version, to grants that both its own entry and the policy contain.
+async fn hold_to(host: &Host, policy: &Policy) {
+    for (id, plugin) in &mut *host.plugins.lock().await {
+        // A plugin that is gone or disabled shuts down with the grants that it had.
+        if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.enabled) {
+            plugin.hold_to(id, &entry.grants);
+        }
+    }
+}
+
+/// Applies the log levels that the policy names. Nothing restarts for this.
+async fn log_as_decided(host: &Host, policy: &Policy) {
+    for (id, plugin) in &mut *host.plugins.lock().await {
+        if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.log != plugin.entry.log) {
+            plugin.log_from(id, entry.log);
+        }
+    }
+}
+
+/// Applies the command names that the policy gives. Nothing restarts for this.
+async fn name_as_decided(host: &Host, policy: &Policy) {
+    for (id, plugin) in &mut *host.plugins.lock().await {
+        if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.commands != plugin.entry.commands) {
+            plugin.name_commands(id, &entry.commands);
+        }
+    }
+}
+
+/// Ends the plugins that the policy no longer names or has disabled. Returns guards for those that come back, if
+/// only to be shown as disabled: the status shows them meanwhile.
+async fn take_out_all(host: &Host, policy: &Policy) -> Vec<Left> {
+    let leaving: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted()).map(|(id, _)| id);
+        let may_run = |id: &PluginId| policy.plugins.get(id).is_some_and(|entry| entry.enabled);
+        admitted.filter(|id| !may_run(id)).cloned().collect()
+    };
+    let mut disabled = Vec::new();
+    for id in leaving {
+        if policy.plugins.contains_key(&id) {
+            disabled.extend(host.take_out(&id).await);
+            tracing::info!(plugin = %id, "plugin disabled");
+        } else {
+            host.take_away(&id).await;
+        }
+    }
+    disabled
+}
+
+/// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable
+/// now is left out, and keeps the values that it has.
+async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, SettingValues> {
+    let manifests: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+            Standing::Admitted { admitted, .. } => Some((id.clone(), Arc::clone(&admitted.manifest))),
+            Standing::Refused(_) | Standing::Compiling { .. } => None,
+        });
+        admitted.collect()
+    };
+    let mut all = BTreeMap::new();
+    for (id, manifest) in manifests {
+        let Some(entry) = policy.plugins.get(&id) else { continue };
+        match secret::opened(&entry.settings, &manifest).await {
+            Ok(values) => drop(all.insert(id, values)),
+            Err((setting, error)) => {
+                tracing::warn!(plugin = %id, setting, %error, "the secret is not to be had; the one before counts on");
             }
         }
-        all
     }
+    all
+}
 
-    /// Changes a plugin's grants while it runs, with the secrets that it has. Returns `false` if it may no longer run
-    /// with them, or if that is unknown.
-    async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
-        let Ok(anew) = self.admit(id, entry).await else { return false };
-        let mut plugins = self.plugins.lock().await;
-        let Some(plugin) = plugins.get_mut(id) else { return false };
-        let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
-        for supervised in on.values() {
-            supervised.grant(&anew.grants);
-        }
-        *admitted = Arc::new(Admitted { settings: admitted.settings.clone(), ..anew });
-        plugin.entry = entry.clone();
-        plugin.is_as_decided();
-        tracing::info!(plugin = %id, "grants changed");
-        true
+/// Changes a plugin's grants while it runs, with the secrets that it has. Returns `false` if it may no longer run
+/// with them, or if that is unknown.
+async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
+    let Ok(anew) = host.admit(id, entry).await else { return false };
+    let mut plugins = host.plugins.lock().await;
+    let Some(plugin) = plugins.get_mut(id) else { return false };
+    let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
+    for supervised in on.values() {
+        supervised.grant(&anew.grants);
     }
+    *admitted = Arc::new(Admitted { settings: admitted.settings.clone(), ..anew });
+    plugin.entry = entry.clone();
+    plugin.is_as_decided();
+    tracing::info!(plugin = %id, "grants changed");
+    true
+}
 
-    /// Records the other accounts that a plugin should run on. It continues on those that stay. Returns `false` if it
-    /// may not run on these.
-    async fn settle_on(&self, id: &PluginId, entry: &Entry) -> bool {
-        if self.admit(id, entry).await.is_err() {
-            return false;
-        }
-        let mut plugins = self.plugins.lock().await;
-        let Some(plugin) = plugins.get_mut(id) else { return false };
-        plugin.entry = entry.clone();
-        plugin.is_as_decided();
-        tracing::info!(plugin = %id, "accounts of a plugin changed");
-        true
+/// Records the other accounts that a plugin should run on. It continues on those that stay. Returns `false` if it
+/// may not run on these.
+async fn settle_on(host: &Host, id: &PluginId, entry: &Entry) -> bool {
+    if host.admit(id, entry).await.is_err() {
+        return false;
     }
+    let mut plugins = host.plugins.lock().await;
+    let Some(plugin) = plugins.get_mut(id) else { return false };
+    plugin.entry = entry.clone();
+    plugin.is_as_decided();
+    tracing::info!(plugin = %id, "accounts of a plugin changed");
+    true
 }

@@ -48,8 +48,8 @@ impl Host {
         // A new version may start slowly or never: nothing else waits for it.
         for (id, new) in replaced {
             let failed_before =
-                !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
-            let result = if failed_before { Replaced::Settled } else { self.replace(&id, new).await };
+                !outdated.contains(&id) && failed_to_start(self, &id, new).await && self.admit(&id, new).await.is_ok();
+            let result = if failed_before { Replaced::Settled } else { replace(self, &id, new).await };
             match result {
                 Replaced::Settled => {
                     staying.insert(id);
@@ -64,10 +64,10 @@ impl Host {
             return returning;
         }
         // Their dependencies may be part of the same policy, or may have started just now.
-        let mut refused = self.refused_together(policy, staying, &early).await;
+        let mut refused = refused_together(self, policy, staying, &early).await;
         for (id, (new, candidate)) in early {
             if let Some(why) = refused.remove(&id) {
-                self.goes_on(&id, new, None, &format!("{} did not start ({why})", candidate.version)).await;
+                goes_on(self, &id, new, None, &format!("{} did not start ({why})", candidate.version)).await;
                 staying.insert(id);
             } else {
                 returning.extend(self.take_out(&id).await);
@@ -76,162 +76,19 @@ impl Host {
         returning
     }
 
-    /// Returns the plugins that are refused even together with everything that the policy is about to add.
-    async fn refused_together(
-        &self,
-        policy: &Policy,
-        staying: &BTreeSet<PluginId>,
-        early: &BTreeMap<PluginId, (&Entry, order::Candidate)>,
-    ) -> BTreeMap<PluginId, order::Refused> {
-        let mut all = candidates(&*self.plugins.lock().await);
-        all.retain(|one| staying.contains(&one.id));
-        all.extend(early.values().map(|(_, candidate)| candidate.clone()));
-        for (id, entry) in &policy.plugins {
-            if !staying.contains(id) && !early.contains_key(id) {
-                // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
-                all.push(match self.load(id, entry).await {
-                    Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
-                    Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
-                });
-            }
-        }
-        order::plan(&all, self.strictness()).refused
-    }
-
-    /// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
-    /// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
-    async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
-        let why = escape_untrusted(&format!("{why}, so this version goes on"), LONGEST_REASON);
-        tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
-        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-            plugin.entry.accounts.clone_from(&wanted.accounts);
-            plugin.beside.clear();
-            plugin.not_replaced = Some(why);
-            plugin.tried = tried;
-            if plugin.wants_room().is_some() {
-                self.crowded.notify_one();
-            }
-        }
-    }
-
     /// Retries versions for which there was no room beside the running ones, as soon as another plugin has ended. It
     /// never returns.
     pub(super) async fn use_room(&self) -> Infallible {
         loop {
             self.crowded.notified().await;
-            while self.is_crowded().await {
+            while is_crowded(self).await {
                 tokio::select! {
                     () = self.engine.room() => {}
                     () = tokio::time::sleep(PAUSE_FOR_ROOM) => {}
                 }
-                self.try_for_room().await;
+                try_for_room(self).await;
             }
         }
-    }
-
-    async fn is_crowded(&self) -> bool {
-        self.plugins.lock().await.values().any(|plugin| plugin.wants_room().is_some())
-    }
-
-    async fn try_for_room(&self) {
-        let _changing = self.changing.lock().await;
-        let wanting: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            plugins.iter().filter_map(|(id, plugin)| Some((id.clone(), plugin.wants_room()?.clone()))).collect()
-        };
-        for (id, entry) in wanting {
-            self.replace(&id, &entry).await;
-        }
-        // Other plugins may have waited for one of these.
-        self.add_all(BTreeMap::new()).await;
-        self.spread().await;
-        self.forget_declared().await;
-        self.prune_cache().await;
-    }
-
-    /// Returns whether this entry was already tried in the place of the present one and did not start. It is not
-    /// retried when something else changes or when grants are withdrawn, but when it is enabled again.
-    async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
-        let plugins = self.plugins.lock().await;
-        let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
-        tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
-    }
-
-    /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
-    /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
-    /// status says why.
-    async fn replace(&self, id: &PluginId, entry: &Entry) -> Replaced {
-        let loaded = match self.load(id, entry).await {
-            Ok(loaded) => loaded,
-            // A plugin that the owner does not allow must not run in any version.
-            Err(why) if why.forbids() => return Replaced::Anew,
-            Err(why) => {
-                let version = self.version(id, entry).await;
-                let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
-                let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
-                self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
-                return Replaced::Settled;
-            }
-        };
-        let strictness = self.strictness();
-        let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
-            let plugins = self.plugins.lock().await;
-            let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
-                return Replaced::Anew;
-            };
-            let new = order::Candidate::of(id, &loaded.admitted.manifest);
-            let mut all = candidates(&plugins);
-            all.retain(|other| other.id != *id);
-            all.push(new.clone());
-            let plan = order::plan(&all, strictness);
-            let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return Replaced::Early(new) };
-            if old.accounts != entry.accounts {
-                return Replaced::Anew;
-            }
-            let started = on.iter().map(|(account, old)| {
-                let after = dependencies(&loaded, start, strictness, &plugins, account);
-                let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
-                let (new, replacement) =
-                    Supervised::start_beside(old, admitted, compiled, Arc::clone(&self.engine), after);
-                ((account.clone(), new), (account.clone(), replacement))
-            });
-            started.unzip()
-        };
-        // Grants that the owner withdraws meanwhile are withdrawn from these, too.
-        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-            plugin.beside = beside.values().map(Supervised::grant_handle).collect();
-        }
-        // A version that waits for the session may do so for long. The present one serves until the limit, and then
-        // stays.
-        let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
-        let trouble = beside.values().find_map(|new| trouble(&new.state().borrow(), entry));
-        if let Some((why, tried)) = trouble {
-            join_all(beside.into_values().map(Supervised::stop)).await;
-            if matches!(tried, Tried::NoRoom(_)) {
-                // The room that this version leaves on one account is not the room that it lacks on another.
-                let _ = self.engine.room().now_or_never();
-            }
-            let version = &loaded.admitted.manifest.version;
-            self.goes_on(id, entry, Some(tried), &format!("{version} did not start ({why})")).await;
-            return Replaced::Settled;
-        }
-        // Fewer grants than it was admitted with, if some were withdrawn meanwhile.
-        let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
-        let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
-        let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
-        let new = Plugin::new(entry.clone(), standing, None);
-        // The status shows the new version from here on; `changing` excludes other changes.
-        let old = self.plugins.lock().await.insert(id.clone(), new);
-        if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
-            // On all accounts at once: on each of them, running handlers may take their time, and the new version may
-            // fail meanwhile. Until it has taken over, nothing restarts it.
-            let takings = successions
-                .into_iter()
-                .filter_map(|(account, replacement)| Some(replacement.take_over(old.remove(&account)?)));
-            join_all(takings).await;
-        }
-        tracing::info!(plugin = %id, "plugin replaced");
-        Replaced::Settled
     }
 }
 
@@ -246,4 +103,146 @@ fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
             Some((why, Tried::Failed(entry.clone())))
         }
     }
+}
+
+/// Returns the plugins that are refused even together with everything that the policy is about to add.
+async fn refused_together(
+    host: &Host,
+    policy: &Policy,
+    staying: &BTreeSet<PluginId>,
+    early: &BTreeMap<PluginId, (&Entry, order::Candidate)>,
+) -> BTreeMap<PluginId, order::Refused> {
+    let mut all = candidates(&*host.plugins.lock().await);
+    all.retain(|one| staying.contains(&one.id));
+    all.extend(early.values().map(|(_, candidate)| candidate.clone()));
+    for (id, entry) in &policy.plugins {
+        if !staying.contains(id) && !early.contains_key(id) {
+            // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
+            all.push(match host.load(id, entry).await {
+                Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
+                Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
+            });
+        }
+    }
+    order::plan(&all, host.strictness()).refused
+}
+
+/// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
+/// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
+async fn goes_on(host: &Host, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
+    let why = escape_untrusted(&format!("{why}, so this version goes on"), LONGEST_REASON);
+    tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
+    if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
+        plugin.entry.accounts.clone_from(&wanted.accounts);
+        plugin.beside.clear();
+        plugin.not_replaced = Some(why);
+        plugin.tried = tried;
+        if plugin.wants_room().is_some() {
+            host.crowded.notify_one();
+        }
+    }
+}
+
+async fn is_crowded(host: &Host) -> bool {
+    host.plugins.lock().await.values().any(|plugin| plugin.wants_room().is_some())
+}
+
+async fn try_for_room(host: &Host) {
+    let _changing = host.changing.lock().await;
+    let wanting: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        plugins.iter().filter_map(|(id, plugin)| Some((id.clone(), plugin.wants_room()?.clone()))).collect()
+    };
+    for (id, entry) in wanting {
+        replace(host, &id, &entry).await;
+    }
+    // Other plugins may have waited for one of these.
+    host.add_all(BTreeMap::new()).await;
+    host.spread().await;
+    host.forget_declared().await;
+    host.prune_cache().await;
+}
+
+/// Returns whether this entry was already tried in the place of the present one and did not start. It is not
+/// retried when something else changes or when grants are withdrawn, but when it is enabled again.
+async fn failed_to_start(host: &Host, id: &PluginId, entry: &Entry) -> bool {
+    let plugins = host.plugins.lock().await;
+    let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
+    tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
+}
+
+/// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
+/// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
+/// status says why.
+async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
+    let loaded = match host.load(id, entry).await {
+        Ok(loaded) => loaded,
+        // A plugin that the owner does not allow must not run in any version.
+        Err(why) if why.forbids() => return Replaced::Anew,
+        Err(why) => {
+            let version = host.version(id, entry).await;
+            let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
+            let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
+            goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;
+            return Replaced::Settled;
+        }
+    };
+    let strictness = host.strictness();
+    let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
+        let plugins = host.plugins.lock().await;
+        let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
+            return Replaced::Anew;
+        };
+        let new = order::Candidate::of(id, &loaded.admitted.manifest);
+        let mut all = candidates(&plugins);
+        all.retain(|other| other.id != *id);
+        all.push(new.clone());
+        let plan = order::plan(&all, strictness);
+        let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return Replaced::Early(new) };
+        if old.accounts != entry.accounts {
+            return Replaced::Anew;
+        }
+        let started = on.iter().map(|(account, old)| {
+            let after = dependencies(&loaded, start, strictness, &plugins, account);
+            let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
+            let (new, replacement) = Supervised::start_beside(old, admitted, compiled, Arc::clone(&host.engine), after);
+            ((account.clone(), new), (account.clone(), replacement))
+        });
+        started.unzip()
+    };
+    // Grants that the owner withdraws meanwhile are withdrawn from these, too.
+    if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
+        plugin.beside = beside.values().map(Supervised::grant_handle).collect();
+    }
+    // A version that waits for the session may do so for long. The present one serves until the limit, and then
+    // stays.
+    let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
+    let trouble = beside.values().find_map(|new| trouble(&new.state().borrow(), entry));
+    if let Some((why, tried)) = trouble {
+        join_all(beside.into_values().map(Supervised::stop)).await;
+        if matches!(tried, Tried::NoRoom(_)) {
+            // The room that this version leaves on one account is not the room that it lacks on another.
+            let _ = host.engine.room().now_or_never();
+        }
+        let version = &loaded.admitted.manifest.version;
+        goes_on(host, id, entry, Some(tried), &format!("{version} did not start ({why})")).await;
+        return Replaced::Settled;
+    }
+    // Fewer grants than it was admitted with, if some were withdrawn meanwhile.
+    let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
+    let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
+    let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
+    let new = Plugin::new(entry.clone(), standing, None);
+    // The status shows the new version from here on; `changing` excludes other changes.
+    let old = host.plugins.lock().await.insert(id.clone(), new);
+    if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
+        // On all accounts at once: on each of them, running handlers may take their time, and the new version may
+        // fail meanwhile. Until it has taken over, nothing restarts it.
+        let takings = successions
+            .into_iter()
+            .filter_map(|(account, replacement)| Some(replacement.take_over(old.remove(&account)?)));
+        join_all(takings).await;
+    }
+    tracing::info!(plugin = %id, "plugin replaced");
+    Replaced::Settled
 }

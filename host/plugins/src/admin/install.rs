@@ -51,7 +51,7 @@ impl PluginAdmin<'_> {
     /// `grants`, `limits`, `settings`.
     pub fn install(&self, plan: &Installation<'_>, decision: &Table) -> Result<(), AdminError> {
         let Installation { id, offer, .. } = plan;
-        let table = self.checked(id, offer, decision)?;
+        let table = checked(self, id, offer, decision)?;
         let mut file = self.open()?;
         is_free(id, offer, file.policy())?;
         // The versions and secrets of an earlier plugin with this id must not count for this one.
@@ -62,23 +62,6 @@ impl PluginAdmin<'_> {
         self.keep(id, offer, None)?;
         file.change(id, &[Change::Add(table)])?;
         Ok(())
-    }
-
-    /// Returns the entry that would be written for an offer, after checking as a host would that the plugin may run.
-    fn checked(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<Table, AdminError> {
-        let mut table = Table::new();
-        table.insert("source".into(), offer.source.clone().into());
-        table.insert("digest".into(), offer.examined.digest.to_string().into());
-        table.insert("version".into(), offer.manifest().version.to_string().into());
-        if let Some(signer) = &offer.signer {
-            table.insert("signer".into(), signer.to_string().into());
-        }
-        let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
-        let decided = decision.iter().filter(|(_, value)| !empty(value));
-        table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
-        let entry = understood(id, &table)?;
-        self.may_run(id, &entry, &offer.examined)?;
-        Ok(table)
     }
 }
 
@@ -100,4 +83,21 @@ fn understood(id: &PluginId, table: &Table) -> Result<Entry, AdminError> {
 pub(super) fn is_honest(id: &PluginId, examined: &Examined) -> Result<(), AdminError> {
     let undeclared = undeclared(examined);
     if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }.into()) }
+}
+
+/// Returns the entry that would be written for an offer, after checking as a host would that the plugin may run.
+fn checked(admin: &PluginAdmin<'_>, id: &PluginId, offer: &Offer, decision: &Table) -> Result<Table, AdminError> {
+    let mut table = Table::new();
+    table.insert("source".into(), offer.source.clone().into());
+    table.insert("digest".into(), offer.examined.digest.to_string().into());
+    table.insert("version".into(), offer.manifest().version.to_string().into());
+    if let Some(signer) = &offer.signer {
+        table.insert("signer".into(), signer.to_string().into());
+    }
+    let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
+    let decided = decision.iter().filter(|(_, value)| !empty(value));
+    table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
+    let entry = understood(id, &table)?;
+    admin.may_run(id, &entry, &offer.examined)?;
+    Ok(table)
 }

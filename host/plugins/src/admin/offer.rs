@@ -69,7 +69,7 @@ impl PluginAdmin<'_> {
             return Err(AdminError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
         }
         let name = match source {
-            Source::File(path) => self.named(path)?,
+            Source::File(path) => named(self, path)?,
             Source::Web(_) | Source::Registry(_) => source.to_string(),
         };
         let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
@@ -88,26 +88,6 @@ impl PluginAdmin<'_> {
             }
         }
         first.map_or(Ok(None), |cause| Err(AdminError::Signature { from: source.clone(), cause }))
-    }
-
-    /// Returns a file's path for `plugins.toml`: relative if it is in the policy's folder or below. A symbolic link is
-    /// not resolved, since it may lead to a newer version later.
-    fn named(&self, path: &Path) -> Result<String, AdminError> {
-        let lies = folder_of(path).canonicalize().ok().zip(path.file_name());
-        let whole = lies.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
-        let folder = folder_of(&self.config.plugins).canonicalize().unwrap_or_default();
-        let source = whole.strip_prefix(&folder).unwrap_or(&whole);
-        let cannot = |why: &str| {
-            let path = path.escaped();
-            AdminError::Decision(format!(
-                "the path {path} cannot be written into plugins.toml: {why}; rename the file or its folder"
-            ))
-        };
-        let source = source.to_str().ok_or_else(|| cannot("it is not UTF-8"))?;
-        if has_harmful(source) {
-            return Err(cannot("it has a control character, an odd space, or a character that nobody sees"));
-        }
-        Ok(source.to_owned())
     }
 
     /// Returns the version for a rollback: the one with this number or digest, or the one before the present one.
@@ -146,4 +126,24 @@ impl PluginAdmin<'_> {
         }
         Ok(Offer { signer: kept.signer.clone(), ..Offer::of(kept.source.clone(), bytes)? })
     }
+}
+
+/// Returns a file's path for `plugins.toml`: relative if it is in the policy's folder or below. A symbolic link is
+/// not resolved, since it may lead to a newer version later.
+fn named(admin: &PluginAdmin<'_>, path: &Path) -> Result<String, AdminError> {
+    let lies = folder_of(path).canonicalize().ok().zip(path.file_name());
+    let whole = lies.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
+    let folder = folder_of(&admin.config.plugins).canonicalize().unwrap_or_default();
+    let source = whole.strip_prefix(&folder).unwrap_or(&whole);
+    let cannot = |why: &str| {
+        let path = path.escaped();
+        AdminError::Decision(format!(
+            "the path {path} cannot be written into plugins.toml: {why}; rename the file or its folder"
+        ))
+    };
+    let source = source.to_str().ok_or_else(|| cannot("it is not UTF-8"))?;
+    if has_harmful(source) {
+        return Err(cannot("it has a control character, an odd space, or a character that nobody sees"));
+    }
+    Ok(source.to_owned())
 }

@@ -22,9 +22,9 @@ impl PluginAdmin<'_> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
         if let Some(value) = value {
-            self.judge(id, entry, name, value)?;
+            judge(self, id, entry, name, value)?;
         }
-        self.write(&mut file, id, name, value)
+        write(self, &mut file, id, name, value)
     }
 
     /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
@@ -34,54 +34,16 @@ impl PluginAdmin<'_> {
         let entry = self.known(file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
-        self.judge(id, entry, name, &reference(self.secrets.path(id, name)))?;
+        judge(self, id, entry, name, &reference(self.secrets.path(id, name)))?;
         let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
-        self.write(&mut file, id, name, Some(&reference(path)))
-    }
-
-    /// Checks that a value fits the schema. Other settings may be wrong too; they are corrected separately.
-    fn judge(&self, id: &PluginId, entry: &Entry, name: &str, value: &Value) -> Result<(), AdminError> {
-        let manifest = self.look(id, entry)?.manifest;
-        let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
-        settings_fit(id, &Entry { settings, ..entry.clone() }, &manifest)?;
-        Ok(())
-    }
-
-    fn write(&self, file: &mut PolicyFile, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), AdminError> {
-        file.change(id, &[written(name, value)?])?;
-        let kept = self.secrets.path(id, name).canonicalize();
-        let is_left = |kept: &Path| {
-            let referred = self.policies(file).map_err(io::Error::other).and_then(|all| self.referred(&all));
-            referred.is_ok_and(|files| !files.contains(kept))
-        };
-        if kept.is_ok_and(|kept| is_left(&kept)) {
-            // Nothing refers to it any more.
-            let _ = self.secrets.forget(id, name);
-        }
-        Ok(())
-    }
-
-    /// Returns the files of secrets that are referred to, by present settings or by those put aside with earlier
-    /// versions.
-    fn referred(&self, policies: &[Policy]) -> io::Result<BTreeSet<PathBuf>> {
-        let mut files = BTreeSet::new();
-        for (id, entry) in policies.iter().flat_map(|policy| &policy.plugins) {
-            let waiting = self.components.versions(id)?.into_iter().map(|kept| kept.settings);
-            for settings in waiting.chain([entry.settings.clone()]) {
-                files.extend(settings.0.values().filter_map(|value| match SecretSource::read(value) {
-                    Ok(SecretSource::File(path)) => path.canonicalize().ok(),
-                    Ok(SecretSource::Command(_)) | Err(_) => None,
-                }));
-            }
-        }
-        Ok(files)
+        write(self, &mut file, id, name, Some(&reference(path)))
     }
 
     /// Removes the secrets of this removed plugin only. Those of others stay: a policy without them may be the wrong
     /// one, and secrets cannot be recovered. If an owner renames a plugin's id by hand, its secrets stay in place.
     pub(super) fn prune_secrets(&self, policies: &[Policy], gone: &PluginId) -> io::Result<()> {
-        let referred = self.referred(policies)?;
+        let referred = referred(self, policies)?;
         let is_named = policies.iter().any(|policy| policy.plugins.contains_key(gone));
         self.secrets.prune(|id, file| {
             id == gone.as_str() && !is_named && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
@@ -98,4 +60,48 @@ pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, Admin
             Change::Set(keys, Toml::try_from(value).map_err(|error| AdminError::Decision(error.to_string()))?)
         }
     })
+}
+
+/// Checks that a value fits the schema. Other settings may be wrong too; they are corrected separately.
+fn judge(admin: &PluginAdmin<'_>, id: &PluginId, entry: &Entry, name: &str, value: &Value) -> Result<(), AdminError> {
+    let manifest = admin.look(id, entry)?.manifest;
+    let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
+    settings_fit(id, &Entry { settings, ..entry.clone() }, &manifest)?;
+    Ok(())
+}
+
+fn write(
+    admin: &PluginAdmin<'_>,
+    file: &mut PolicyFile,
+    id: &PluginId,
+    name: &str,
+    value: Option<&Value>,
+) -> Result<(), AdminError> {
+    file.change(id, &[written(name, value)?])?;
+    let kept = admin.secrets.path(id, name).canonicalize();
+    let is_left = |kept: &Path| {
+        let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));
+        referred.is_ok_and(|files| !files.contains(kept))
+    };
+    if kept.is_ok_and(|kept| is_left(&kept)) {
+        // Nothing refers to it any more.
+        let _ = admin.secrets.forget(id, name);
+    }
+    Ok(())
+}
+
+/// Returns the files of secrets that are referred to, by present settings or by those put aside with earlier
+/// versions.
+fn referred(admin: &PluginAdmin<'_>, policies: &[Policy]) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for (id, entry) in policies.iter().flat_map(|policy| &policy.plugins) {
+        let waiting = admin.components.versions(id)?.into_iter().map(|kept| kept.settings);
+        for settings in waiting.chain([entry.settings.clone()]) {
+            files.extend(settings.0.values().filter_map(|value| match SecretSource::read(value) {
+                Ok(SecretSource::File(path)) => path.canonicalize().ok(),
+                Ok(SecretSource::Command(_)) | Err(_) => None,
+            }));
+        }
+    }
+    Ok(files)
 }

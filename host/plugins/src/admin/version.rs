@@ -77,27 +77,7 @@ impl PluginAdmin<'_> {
         if offer.examined.digest == entry.digest {
             return Ok(if present.is_some() { Plan::Nothing } else { Plan::Restore });
         }
-        Ok(Plan::Replace(Box::new(self.replacement(id, entry.clone(), present, offer, older)?)))
-    }
-
-    fn replacement<'o>(
-        &self,
-        id: &PluginId,
-        entry: Entry,
-        present: Option<Examined>,
-        offer: &'o Offer,
-        older: Older,
-    ) -> Result<Replacement<'o>, AdminError> {
-        is_honest(id, &offer.examined)?;
-        fits(id, &entry, present.as_ref(), offer, older)?;
-        let (old, new) = (present.as_ref().map(|present| &*present.manifest), offer.manifest());
-        let difference = match old {
-            Some(old) => Difference::between(old, new),
-            None => Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() },
-        };
-        let counting = counting(&entry.grants, old, new, older);
-        let carried = self.carried(id, &entry, offer);
-        Ok(Replacement { id: id.clone(), offer, older, entry, present, difference, counting, carried })
+        Ok(Plan::Replace(Box::new(replacement(self, id, entry.clone(), present, offer, older)?)))
     }
 
     /// Replaces the version as planned. `more` is what the owner grants in addition to the present grants. Returns the
@@ -107,7 +87,7 @@ impl PluginAdmin<'_> {
         // Another command may have changed the entry while the owner was asked, so the plan is made anew.
         let entry = self.known(file.policy(), &plan.id)?.clone();
         let present = self.look(&plan.id, &entry).ok();
-        let plan = self.replacement(&plan.id, entry, present, plan.offer, plan.older)?;
+        let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;
         let Replacement { id, offer, entry, present, counting, carried, .. } = plan;
         let (grants, granted) = granting(&id, offer.manifest(), &counting, more)?;
         let settings = carried.settings(&entry.settings);
@@ -192,4 +172,24 @@ fn fits(
         }
         _ => Ok(()),
     }
+}
+
+fn replacement<'o>(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    entry: Entry,
+    present: Option<Examined>,
+    offer: &'o Offer,
+    older: Older,
+) -> Result<Replacement<'o>, AdminError> {
+    is_honest(id, &offer.examined)?;
+    fits(id, &entry, present.as_ref(), offer, older)?;
+    let (old, new) = (present.as_ref().map(|present| &*present.manifest), offer.manifest());
+    let difference = match old {
+        Some(old) => Difference::between(old, new),
+        None => Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() },
+    };
+    let counting = counting(&entry.grants, old, new, older);
+    let carried = admin.carried(id, &entry, offer);
+    Ok(Replacement { id: id.clone(), offer, older, entry, present, difference, counting, carried })
 }

@@ -45,7 +45,7 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
         added => added,
     };
     let (name, is_short) = added?;
-    instance.commands().insert(name, is_short);
+    instance.registered.commands().insert(name, is_short);
     Ok(())
 }
 
@@ -71,6 +71,6 @@ async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: Strin
     text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
     let removed = order(&instance, &granted, RemoveCommand { by, plugin, name }).await?;
-    instance.commands().remove(&removed);
+    instance.registered.commands().remove(&removed);
     Ok(())
 }

@@ -39,7 +39,7 @@ async fn add<T: Send + 'static>(
     names.iter().try_for_each(|name| may_fire(&instance, name))?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
     let added = order(&instance, &granted, AddPromises { by, names, most }).await;
-    instance.has_promises(added.map_err(|error| renamed(error, argument))?);
+    instance.registered.has_promises(added.map_err(|error| renamed(error, argument))?);
     Ok(())
 }
 

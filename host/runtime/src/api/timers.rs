@@ -32,14 +32,14 @@ impl Host for Context {
     }
 
     fn cancel(&mut self, timer: u64) -> Result<(), Error> {
-        let was_set = self.instance.with_timers(|timers| timers.cancel(SubscriptionId(timer)));
+        let was_set = self.instance.registered.with_timers(|timers| timers.cancel(SubscriptionId(timer)));
         answer(was_set.then_some(()).ok_or_else(|| CallError::NotFound(format!("timer {timer}"))))
     }
 }
 
 fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallError> {
     let limit = instance.limits.timers;
-    instance.with_timers(|timers| {
+    instance.registered.with_timers(|timers| {
         if timers.len() >= limit as usize {
             return Err(CallError::OverLimit(format!("{limit} timers")));
         }

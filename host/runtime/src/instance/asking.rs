@@ -30,18 +30,7 @@ impl Instance {
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
     pub async fn ask<C: Command>(&self, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
-        self.ask_with(granted, |answer| AnyCommand::with(command, answer)).await
-    }
-
-    async fn ask_with<R>(
-        &self,
-        granted: &Granted,
-        command: impl FnOnce(Answer<R>) -> AnyCommand,
-    ) -> Result<R, CallError> {
-        let (answer, arrives) = Answer::channel();
-        let command = command(answer);
-        let holding = self.hold(command.weight())?;
-        self.ask_holding(granted, command, arrives, holding).await
+        ask_with(self, granted, |answer| AnyCommand::with(command, answer)).await
     }
 
     /// Does the same with a command whose answer arrives there and whose bytes are held already.
@@ -73,7 +62,7 @@ impl Instance {
         weigh: fn(&R) -> usize,
     ) -> Result<R, CallError> {
         let (_kept, fits) = self.room_for_answer(weigh);
-        self.ask_with(granted, |answer| command(answer.if_it_fits(fits))).await
+        ask_with(self, granted, |answer| command(answer.if_it_fits(fits))).await
     }
 
     /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
@@ -153,4 +142,15 @@ impl Drop for TurnWait<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|waits| waits.for_turn -= 1);
     }
+}
+
+async fn ask_with<R>(
+    instance: &Instance,
+    granted: &Granted,
+    command: impl FnOnce(Answer<R>) -> AnyCommand,
+) -> Result<R, CallError> {
+    let (answer, arrives) = Answer::channel();
+    let command = command(answer);
+    let holding = instance.hold(command.weight())?;
+    instance.ask_holding(granted, command, arrives, holding).await
 }

@@ -45,34 +45,12 @@ impl Instance {
 
     /// Returns the denial of a call, counted and logged.
     pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
-        self.denied(self.manifest.denial(&self.plugin, permission, scope))
+        denied(self, self.manifest.denial(&self.plugin, permission, scope))
     }
 
     /// Returns a denial that no grant can lift, with a hint that can help.
     pub fn deny_for_good(&self, permission: Permission, scope: String, hint: String) -> CallError {
-        self.denied(CallError::Denied { permission, scope: Some(scope), hint })
-    }
-
-    /// Counts and logs a denial, and keeps it for the owner.
-    fn denied(&self, error: CallError) -> CallError {
-        self.counters.denials.fetch_add(1, Relaxed);
-        if let CallError::Denied { permission, scope, .. } = &error
-            && self.may_log()
-        {
-            tracing::info!(
-                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
-                "call denied"
-            );
-        }
-        if let CallError::Denied { permission, scope, hint } = &error {
-            self.record.deny(Denial {
-                at: self.account.clock.now(),
-                permission: *permission,
-                scope: scope.clone(),
-                hint: hint.clone(),
-            });
-        }
-        error
+        denied(self, CallError::Denied { permission, scope: Some(scope), hint })
     }
 }
 
@@ -85,4 +63,26 @@ fn named(target: Target<'_>) -> Option<String> {
         Target::Stanza { kind, to: None } => Some(kind.to_owned()),
         Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
     }
+}
+
+/// Counts and logs a denial, and keeps it for the owner.
+fn denied(instance: &Instance, error: CallError) -> CallError {
+    instance.counters.denials.fetch_add(1, Relaxed);
+    if let CallError::Denied { permission, scope, .. } = &error
+        && instance.may_log()
+    {
+        tracing::info!(
+            plugin = %instance.plugin, account = %instance.account.name, %permission, scope = scope.as_deref(),
+            "call denied"
+        );
+    }
+    if let CallError::Denied { permission, scope, hint } = &error {
+        instance.record.deny(Denial {
+            at: instance.account.clock.now(),
+            permission: *permission,
+            scope: scope.clone(),
+            hint: hint.clone(),
+        });
+    }
+    error
 }

@@ -9,7 +9,7 @@ use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi::I32Exit;
 
 use super::detail::{detail, is_full_stack};
-use super::handed::Handed;
+use super::handed::{Handed, at_what};
 use super::{Instance, LONGEST_REASON};
 use crate::ceiling::Exceeded;
 use crate::watchdog::Overrun;
@@ -50,7 +50,7 @@ impl Ended {
         }
         let error = Exceeded::named(error, &instance.limits);
         // A slow handler is already named in the error.
-        let at_what = if error.is::<SlowHandler>() { String::new() } else { instance.at_what() };
+        let at_what = if error.is::<SlowHandler>() { String::new() } else { at_what(instance) };
         let detail = detail(&error);
         let why = if is_full_stack(&detail) {
             FULL_STACK.to_owned()

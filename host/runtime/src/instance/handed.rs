@@ -57,24 +57,24 @@ impl Instance {
     pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Handed>> {
         self.open.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was
-    /// running, or if the cause may be its start or stop.
-    pub(super) fn at_what(&self) -> String {
-        if !self.only_handles.load(Relaxed) {
-            return String::new();
-        }
-        let mut handed: Vec<_> = self.cut_off().iter().map(Handed::to_string).collect();
-        handed.sort_unstable();
-        handed.dedup();
-        if handed.len() > MOST {
-            let more = handed.split_off(MOST).len();
-            handed.push(format!("{more} more"));
-        }
-        let Some(last) = handed.pop() else { return String::new() };
-        let before = if handed.is_empty() { String::new() } else { format!("{} and ", handed.join(", ")) };
-        format!(" while it handled {before}{last}")
+/// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was
+/// running, or if the cause may be its start or stop.
+pub(super) fn at_what(instance: &Instance) -> String {
+    if !instance.only_handles.load(Relaxed) {
+        return String::new();
     }
+    let mut handed: Vec<_> = instance.cut_off().iter().map(Handed::to_string).collect();
+    handed.sort_unstable();
+    handed.dedup();
+    if handed.len() > MOST {
+        let more = handed.split_off(MOST).len();
+        handed.push(format!("{more} more"));
+    }
+    let Some(last) = handed.pop() else { return String::new() };
+    let before = if handed.is_empty() { String::new() } else { format!("{} and ", handed.join(", ")) };
+    format!(" while it handled {before}{last}")
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     use parlor_stanza::raw::RawStanza;
     use parlor_stanza::types::Message;
 
-    use super::{Handed, Relaxed};
+    use super::{Handed, Relaxed, at_what};
     use crate::instance::tests::instance as disconnected_instance;
 
     fn message(kind: &str) -> Arc<Message> {
@@ -110,23 +110,23 @@ mod tests {
         let mut returned = instance.handling(&event("timer", Payload::None));
         returned.has_returned();
         drop(returned);
-        assert_eq!(instance.at_what(), "", "one that returned was not cut off");
+        assert_eq!(at_what(&instance), "", "one that returned was not cut off");
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));
-        assert_eq!(instance.at_what(), " while it handled message (chat)");
+        assert_eq!(at_what(&instance), " while it handled message (chat)");
         instance.only_handles.store(false, Relaxed);
-        assert_eq!(instance.at_what(), "", "it may as well have been what it does when it stops");
+        assert_eq!(at_what(&instance), "", "it may as well have been what it does when it stops");
         instance.only_handles.store(true, Relaxed);
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));
         drop(instance.handling(&event("command", roll)));
         assert_eq!(Arc::strong_count(&name), 2, "the event's own name is kept, and no copy is made of it");
-        assert_eq!(instance.at_what(), " while it handled command roll and message (chat)");
+        assert_eq!(at_what(&instance), " while it handled command roll and message (chat)");
         drop(instance.handling(&event("message", Payload::Message(message("groupchat")))));
         let three = " while it handled command roll, message (chat) and message (groupchat)";
-        assert_eq!(instance.at_what(), three);
+        assert_eq!(at_what(&instance), three);
         drop(instance.handling(&event("timer", Payload::None)));
         drop(instance.handling(&event("x", Payload::Json("1".into()))));
         let many = " while it handled command roll, message (chat), message (groupchat) and 2 more";
-        assert_eq!(instance.at_what(), many);
+        assert_eq!(at_what(&instance), many);
         assert_eq!(Handed::of(&event("x\u{202e}", Payload::None)).to_string(), "x\\u{202e}");
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail
     let now = Instant::now();
     // If the mailbox is full, timers stay due: one that fires once is not lost, and one that repeats skips ticks.
     while at_once || instance.mailbox.has_room() {
-        let id = instance.timers().take_due(now)?;
+        let id = instance.registered.timers().take_due(now)?;
         let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
         let mail = Mail::new(Arc::new(event), vec![id], false);
         if at_once {
@@ -172,7 +172,7 @@ pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail
 
 /// Returns when the next timer is due, and sets `timer` to that time.
 pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<Instant> {
-    let due = instance.timers().next_due();
+    let due = instance.registered.timers().next_due();
     if let Some(at) = due {
         // An overdue timer waits for room in the mailbox; checking at once would be a busy loop.
         let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };

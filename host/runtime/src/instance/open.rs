@@ -51,7 +51,7 @@ impl Instance {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
-            self.traced().push(span.clone());
+            traced(self).push(span.clone());
         }
         let began = Instant::now();
         self.handlers().push(began);
@@ -75,27 +75,14 @@ impl Instance {
         self.open.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
-        self.open.traced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a call as open until the guard is dropped.
     pub fn open_call(self: &Arc<Self>, call: CallName) -> Result<OpenCall, CallError> {
         let open = self.open.calls.fetch_add(1, Relaxed);
-        let guard = OpenCall { instance: Arc::clone(self), call, _span: self.calling(call) };
+        let guard = OpenCall { instance: Arc::clone(self), call, _span: call_span(self, call) };
         if open >= self.limits.open_calls as usize {
             return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
         }
         Ok(guard)
-    }
-
-    fn calling(&self, call: CallName) -> Span {
-        if !traces::are_wanted() {
-            return Span::none();
-        }
-        let traced = self.traced();
-        let handler = if let [only] = traced.as_slice() { Some(only) } else { None };
-        calling(&self.plugin, &self.account.name, call, handler)
     }
 
     /// Counts an archive query, or a stream of one, until the guard is dropped.
@@ -185,7 +172,7 @@ impl Drop for Handling {
             self.instance.unanswered().extend(self.command.take());
         }
         if !self.span.is_disabled() {
-            self.instance.traced().retain(|other| *other != self.span);
+            traced(&self.instance).retain(|other| *other != self.span);
         }
     }
 }
@@ -264,6 +251,15 @@ fn handling(plugin: &PluginId, account: &AccountName, event: &EventName, waited:
     )
 }
 
+fn call_span(instance: &Instance, call: CallName) -> Span {
+    if !traces::are_wanted() {
+        return Span::none();
+    }
+    let traced = traced(instance);
+    let handler = if let [only] = traced.as_slice() { Some(only) } else { None };
+    calling(&instance.plugin, &instance.account.name, call, handler)
+}
+
 /// Returns the span of a call, under the handler that made it if that is known.
 fn calling(plugin: &PluginId, account: &AccountName, call: CallName, handler: Option<&Span>) -> Span {
     let call = call.name();
@@ -274,4 +270,8 @@ fn calling(plugin: &PluginId, account: &AccountName, call: CallName, handler: Op
         parlor.account = %account,
         parlor.call = call,
     )
+}
+
+fn traced(instance: &Instance) -> MutexGuard<'_, Vec<Span>> {
+    instance.open.traced.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,7 @@ use crate::timers::Timers;
 
 /// The registrations of an instance, which go with it. Only its rooms outlive it.
 #[derive(Debug, Default)]
-pub(super) struct Registrations {
+pub(crate) struct Registrations {
     /// The rooms that the plugin has opened.
     pub(super) rooms: Arc<Rooms>,
     /// The number of promises that it owns.
@@ -33,6 +33,28 @@ impl Registrations {
     /// Creates those of an instance that has registered nothing but these rooms.
     pub(super) fn with_rooms(rooms: Arc<Rooms>) -> Self {
         Self { rooms, ..Self::default() }
+    }
+
+    /// Sets how many promises it owns now.
+    pub(crate) fn has_promises(&self, now: usize) {
+        self.promises.store(now, Relaxed);
+    }
+
+    /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.
+    pub(crate) fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks its timers, which is only done briefly and never by the connection.
+    pub(super) fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes its timers.
+    pub(crate) fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
+        let result = change(&mut self.timers());
+        self.timers_changed.notify_one();
+        result
     }
 }
 
@@ -58,43 +80,16 @@ impl Instance {
         Ok(OpeningRoom { rooms: Arc::clone(&self.registered.rooms), room: room.clone(), is_new })
     }
 
-    /// Sets how many promises it owns now.
-    pub fn has_promises(&self, now: usize) {
-        self.registered.promises.store(now, Relaxed);
-    }
-
-    /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.
-    pub fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
-        self.registered.commands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns its commands, each with the word by which users call it, considering the other instances on the account.
     pub fn called(&self, all: &[Arc<Self>]) -> BTreeMap<String, String> {
         let on_account = || all.iter().filter(|one| one.account.name == self.account.name);
-        let is_chosen = |word: &str| on_account().any(|one| one.chooses(word));
-        let commands = self.commands().clone();
+        let is_chosen = |word: &str| on_account().any(|one| chooses(one, word));
+        let commands = self.registered.commands().clone();
         let called = commands.into_iter().map(|(name, is_short)| {
             let word = called(&self.plugin, &name, is_short, &self.command_names, is_chosen);
             (name, word)
         });
         called.collect()
-    }
-
-    /// Returns whether the owner gave one of its commands this name.
-    fn chooses(&self, word: &str) -> bool {
-        self.commands().keys().any(|name| self.command_names.is(name, word))
-    }
-
-    /// Locks its timers, which is only done briefly and never by the connection.
-    pub(super) fn timers(&self) -> MutexGuard<'_, Timers> {
-        self.registered.timers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads or changes its timers.
-    pub fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
-        let result = change(&mut self.timers());
-        self.registered.timers_changed.notify_one();
-        result
     }
 }
 
@@ -152,4 +147,9 @@ impl Drop for OpeningRoom {
             self.rooms.stages().insert(self.room.clone(), Stage::GivenUp(Instant::now()));
         }
     }
+}
+
+/// Returns whether the owner gave one of its commands this name.
+fn chooses(instance: &Instance, word: &str) -> bool {
+    instance.registered.commands().keys().any(|name| instance.command_names.is(name, word))
 }

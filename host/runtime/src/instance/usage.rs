@@ -69,12 +69,12 @@ impl Instance {
             denials: self.counters.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
-            cpu_share: self.cpu_share(),
+            cpu_share: cpu_share(self),
             cpu_limit: self.limits.cpu_share,
             slowed: self.cpu.in_background(),
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
-            limits: self.limit_uses(kept),
+            limits: limit_uses(self, kept),
         }
     }
 
@@ -94,70 +94,70 @@ impl Instance {
     pub fn quota(&self) -> Option<u64> {
         self.mailbox.grants().get(Permission::Storage).and_then(Scope::quota)
     }
+}
 
-    fn limit_uses(&self, kept: Option<u64>) -> Vec<LimitUse> {
-        let shown = self.limits.shown().into_iter();
-        let limits = shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most });
-        let stack = LimitUse { name: "stack", used: None, of: WASM_STACK.to_string(), most: Some(WASM_STACK.as_f64()) };
-        let storage = self.quota().map(Bytes).map(|quota| LimitUse {
-            name: "storage",
-            used: kept.map(|kept| Bytes(kept).as_f64()),
-            of: quota.to_string(),
-            most: Some(quota.as_f64()),
-        });
-        limits.chain([stack]).chain(storage).collect()
-    }
+fn limit_uses(instance: &Instance, kept: Option<u64>) -> Vec<LimitUse> {
+    let shown = instance.limits.shown().into_iter();
+    let limits = shown.map(|(name, of, most)| LimitUse { name, used: used(instance, name), of, most });
+    let stack = LimitUse { name: "stack", used: None, of: WASM_STACK.to_string(), most: Some(WASM_STACK.as_f64()) };
+    let storage = instance.quota().map(Bytes).map(|quota| LimitUse {
+        name: "storage",
+        used: kept.map(|kept| Bytes(kept).as_f64()),
+        of: quota.to_string(),
+        most: Some(quota.as_f64()),
+    });
+    limits.chain([stack]).chain(storage).collect()
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
-    fn used(&self, limit: &str) -> Option<f64> {
-        let count = match limit {
-            "memory" => self.taken.memory.load(Relaxed),
-            "memories" => self.taken.memories.load(Relaxed),
-            "tables" => self.taken.tables.load(Relaxed),
-            "table_elements" => self.taken.table_elements.load(Relaxed),
-            "handlers" => self.handlers().len() as u64,
-            "mailbox" => self.mailbox.waiting() as u64,
-            "cpu_share" => return Some(self.cpu_share()),
-            "cpu_burst" => return Some(self.cpu.spent(self.limits.cpu_share).as_secs_f64()),
-            "cpu_slice" => return Some(self.cpu.unbroken().as_secs_f64()),
-            "handler" => return Some(self.oldest_handler().as_secs_f64()),
-            "subscriptions" => self.account.router.count(self.id) as u64,
-            "promises" => self.registered.promises.load(Relaxed) as u64,
-            "timers" => self.timers().len() as u64,
-            "open_calls" => self.open.calls.load(Relaxed) as u64,
-            "host_memory" => self.held.bytes() as u64,
-            "archive_queries" => self.open_archive_queries() as u64,
-            "iqs" => (self.open.questions.load(Relaxed) + self.questions_given_up()) as u64,
-            "rooms" => self.registered.rooms.count(&self.account.snapshot()) as u64,
-            "commands" => self.commands().len() as u64,
-            "log_lines_per_second" => return Some(self.budgets.log_lines.used().ceil()),
-            "messages_per_second" => return Some(self.counters.sent.load(Relaxed) as f64 / self.uptime()),
-            "messages_burst" => return Some(self.budgets.outgoing.used().ceil()),
-            "bytes_per_second" => return Some(self.budgets.outgoing_bytes.used().ceil()),
-            "calls_per_second" => return Some(self.budgets.orders.used().ceil()),
-            "storage_per_second" => return Some(self.budgets.stored.used().ceil()),
-            "events_per_second" => return Some(self.budgets.emitted.used().ceil()),
-            // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
-            // apply to single actions: a start, a stop, a catch-up.
-            _ => return None,
-        };
-        Some(count as f64)
-    }
+#[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
+fn used(instance: &Instance, limit: &str) -> Option<f64> {
+    let count = match limit {
+        "memory" => instance.taken.memory.load(Relaxed),
+        "memories" => instance.taken.memories.load(Relaxed),
+        "tables" => instance.taken.tables.load(Relaxed),
+        "table_elements" => instance.taken.table_elements.load(Relaxed),
+        "handlers" => instance.handlers().len() as u64,
+        "mailbox" => instance.mailbox.waiting() as u64,
+        "cpu_share" => return Some(cpu_share(instance)),
+        "cpu_burst" => return Some(instance.cpu.spent(instance.limits.cpu_share).as_secs_f64()),
+        "cpu_slice" => return Some(instance.cpu.unbroken().as_secs_f64()),
+        "handler" => return Some(oldest_handler(instance).as_secs_f64()),
+        "subscriptions" => instance.account.router.count(instance.id) as u64,
+        "promises" => instance.registered.promises.load(Relaxed) as u64,
+        "timers" => instance.registered.timers().len() as u64,
+        "open_calls" => instance.open.calls.load(Relaxed) as u64,
+        "host_memory" => instance.held.bytes() as u64,
+        "archive_queries" => instance.open_archive_queries() as u64,
+        "iqs" => (instance.open.questions.load(Relaxed) + instance.questions_given_up()) as u64,
+        "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
+        "commands" => instance.registered.commands().len() as u64,
+        "log_lines_per_second" => return Some(instance.budgets.log_lines.used().ceil()),
+        "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
+        "messages_burst" => return Some(instance.budgets.outgoing.used().ceil()),
+        "bytes_per_second" => return Some(instance.budgets.outgoing_bytes.used().ceil()),
+        "calls_per_second" => return Some(instance.budgets.orders.used().ceil()),
+        "storage_per_second" => return Some(instance.budgets.stored.used().ceil()),
+        "events_per_second" => return Some(instance.budgets.emitted.used().ceil()),
+        // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
+        // apply to single actions: a start, a stop, a catch-up.
+        _ => return None,
+    };
+    Some(count as f64)
+}
 
-    /// Returns its share of one core over its run time, which means little right after the start.
-    fn cpu_share(&self) -> f64 {
-        self.cpu.used().as_secs_f64() / self.uptime()
-    }
+/// Returns its share of one core over its run time, which means little right after the start.
+fn cpu_share(instance: &Instance) -> f64 {
+    instance.cpu.used().as_secs_f64() / uptime(instance)
+}
 
-    /// Returns how many seconds it has run; at least one, since it is a divisor.
-    fn uptime(&self) -> f64 {
-        self.began.elapsed().as_secs_f64().max(1.0)
-    }
+/// Returns how many seconds it has run; at least one, since it is a divisor.
+fn uptime(instance: &Instance) -> f64 {
+    instance.began.elapsed().as_secs_f64().max(1.0)
+}
 
-    /// Returns how long the oldest handler has been running.
-    fn oldest_handler(&self) -> Duration {
-        self.handlers().first().map(Instant::elapsed).unwrap_or_default()
-    }
+/// Returns how long the oldest handler has been running.
+fn oldest_handler(instance: &Instance) -> Duration {
+    instance.handlers().first().map(Instant::elapsed).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -235,8 +235,8 @@ mod tests {
     async fn a_command_is_called_by_a_word_that_reaches_it() {
         let instance = || crate::instance::tests::instance("", Limits::default());
         let ((games, _mailbox), (dice, _other)) = (instance(), instance());
-        games.commands().insert("roll".to_owned(), true);
-        dice.commands().insert("throw".to_owned(), true);
+        games.registered.commands().insert("roll".to_owned(), true);
+        dice.registered.commands().insert("throw".to_owned(), true);
         let all = [Arc::clone(&games), Arc::clone(&dice)];
         assert_eq!(games.called(&all)["roll"], "roll");
         let mut names = CommandNames::default();

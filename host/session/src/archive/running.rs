@@ -9,7 +9,6 @@ use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Body, Cursor, Message};
 
 use super::{ArchivePage, Archived, MAX_WEIGHT, Pending};
 use crate::Answer;
-use crate::command::Command;
 
 /// A page that was queried.
 #[derive(Debug)]
