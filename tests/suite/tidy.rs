@@ -218,7 +218,8 @@ fn no_type_has_too_many_methods() {
         for line in source.product().lines() {
             if let Some(rest) = line.strip_prefix("impl") {
                 // After the parameters of the `impl` comes the name of the type.
-                let rest = if rest.starts_with('<') { rest.split_once("> ").map_or("", |(_, rest)| rest) } else { rest };
+                let rest =
+                    if rest.starts_with('<') { rest.split_once("> ").map_or("", |(_, rest)| rest) } else { rest };
                 let name: String = rest.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 of = Some(name).filter(|_| !line.contains(" for "));
             }
