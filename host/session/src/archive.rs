@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_base::recent::Recent;
 use parlor_config::Archiving;
-use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::{
     ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
 };
@@ -211,14 +211,14 @@ impl Archives {
     }
 
     /// Handles the answer to a page. Later results of it are not accepted.
-    pub(super) fn archive_answered(
-        &mut self,
-        queryid: &str,
-        outcome: Result<Body, Box<StanzaError>>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn archive_answered(&mut self, queryid: &str, outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
         // The plugin may have ended meanwhile.
         let Some(running) = self.running.remove(queryid) else { return };
+        let outcome = match outcome {
+            Ok(body) => Ok(body),
+            Err(CallError::Stanza(error)) => Err(error),
+            Err(error) => return turn.answer(running.answer, Err(error)),
+        };
         for archived in &running.kept {
             let hash = self.uids.hash((&running.archive, &archived.id));
             self.uids.note(hash);
@@ -232,13 +232,6 @@ impl Archives {
         let has_archive = disco.features.iter().any(|feature| feature == MAM);
         self.own = if has_archive { Support::Yes } else { Support::No };
         self.ask_archive_preferences(turn);
-    }
-
-    /// Handles the failure of a query, for this reason.
-    pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
-        if let Some(running) = self.running.remove(queryid) {
-            turn.answer(running.answer, Err(error));
-        }
     }
 
     /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
@@ -456,7 +449,8 @@ fn too_many() -> CallError {
 }
 
 /// Changes the default preference, if it differs from the setting. The lists stay as they are.
-pub(super) fn archive_preferences_came(preferences: ArchivePreferences, turn: &mut Turn<'_>) {
+pub(super) fn archive_preferences_came(outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
+    let Ok(Body::ArchivePreferences(preferences)) = outcome else { return };
     let wanted = match turn.settings.message_archiving {
         None => return,
         Some(Archiving::Never) => "never",

@@ -39,8 +39,8 @@ impl Carbons {
     }
 
     /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
-    pub(super) fn failed(&mut self, error: &CallError, turn: &mut Turn<'_>) {
-        if error.may_pass() {
+    pub(super) fn answered(&mut self, outcome: Result<(), CallError>, turn: &mut Turn<'_>) {
+        if outcome.is_err_and(|error| error.may_pass()) {
             self.put_off(turn);
         }
     }

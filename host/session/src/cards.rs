@@ -11,7 +11,7 @@ use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_stanza::card::{Avatar, Card, CardChange};
-use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body};
 use parlor_stanza::whole_card::WholeCard;
 
@@ -312,7 +312,7 @@ impl Cards {
         &mut self,
         owner: &Jid,
         fetch: Fetch,
-        outcome: Result<Body, Box<StanzaError>>,
+        outcome: Result<Body, CallError>,
         holders: &mut CardHolders<'_>,
         turn: &mut Turn<'_>,
     ) {
@@ -388,15 +388,10 @@ impl Cards {
     }
 
     /// Handles the own vCard, which is to be changed.
-    pub(super) fn own_card_came(
-        &mut self,
-        change: Change,
-        outcome: Result<Body, Box<StanzaError>>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn own_card_came(&mut self, change: Change, outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
         let outcome = match outcome {
             // XEP-0054, section 3.1: there is none yet; the condition depends on the server.
-            Err(error)
+            Err(CallError::Stanza(error))
                 if error.kind != "wait"
                     && matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") =>
             {
@@ -431,12 +426,12 @@ impl Cards {
         &mut self,
         change: Change,
         card: Card,
-        outcome: Result<Body, Box<StanzaError>>,
+        outcome: Result<(), CallError>,
         holders: &mut CardHolders<'_>,
         turn: &mut Turn<'_>,
     ) {
         if let Err(error) = outcome {
-            return self.change_failed(change, CallError::Stanza(error), turn);
+            return self.change_failed(change, error, turn);
         }
         self.keep(&Jid::from(turn.own.to_bare()), card, holders, turn);
         turn.answer(change.answer, Ok(()));
@@ -444,7 +439,7 @@ impl Cards {
         self.next_change(turn);
     }
 
-    pub(super) fn change_failed(&mut self, change: Change, error: CallError, turn: &mut Turn<'_>) {
+    fn change_failed(&mut self, change: Change, error: CallError, turn: &mut Turn<'_>) {
         turn.answer(change.answer, Err(error));
         self.changing = false;
         self.next_change(turn);
@@ -460,8 +455,8 @@ impl Features {
 }
 
 /// Reads a vCard from an answer. An empty answer is an empty vCard (XEP-0054, section 3.1).
-fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCard>), CallError> {
-    match outcome.map_err(CallError::Stanza)? {
+fn read(outcome: Result<Body, CallError>) -> Result<(Card, Option<WholeCard>), CallError> {
+    match outcome? {
         Body::Card { card, whole } => Ok((*card, Some(whole))),
         Body::Empty => Ok((Card::default(), None)),
         Body::OversizedCard => Err(CallError::OverLimit(format!(

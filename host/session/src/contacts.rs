@@ -2,7 +2,7 @@
 
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
-use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
 use crate::command::Command;
@@ -206,7 +206,7 @@ impl Roster {
     pub(super) fn contact_answered(
         &mut self,
         pending: Pending,
-        outcome: Result<(), Box<StanzaError>>,
+        outcome: Result<(), CallError>,
         views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) {
@@ -214,8 +214,8 @@ impl Roster {
         let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
         match outcome {
             // It is gone already (RFC 6121, section 2.5.3), and no push reported that: a server may lose data.
-            Err(error) if is_removal && error.condition == "item-not-found" => {}
-            Err(error) => return turn.answer(answer, Err(CallError::Stanza(error))),
+            Err(CallError::Stanza(error)) if is_removal && error.condition == "item-not-found" => {}
+            Err(error) => return turn.answer(answer, Err(error)),
             Ok(()) => {}
         }
         // The push may come after the answer, but readers have to see the effect once the call returns.

@@ -7,6 +7,7 @@ mod caps;
 mod known;
 mod own;
 
+use parlor_stanza::types::Body;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -179,7 +180,9 @@ impl Discovery {
     }
 
     /// Asks each of the server's services for its identities and features.
-    pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
+    pub(super) fn items_came(&mut self, outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
+        // A server that does not answer has no services for us.
+        let Ok(Body::Items(items)) = outcome else { return };
         let known = [turn.server(), Jid::from(turn.own.to_bare()), turn.own.clone()];
         let mut asked = HashSet::new();
         for item in items {
@@ -308,10 +311,14 @@ impl Features {
         &mut self,
         entity: &Jid,
         node: Option<&str>,
-        result: Result<Disco, CallError>,
+        outcome: Result<Body, CallError>,
         turn: &mut Turn<'_>,
     ) {
-        let disco = match result {
+        let outcome = outcome.and_then(|body| match body {
+            Body::Disco(disco) => Ok(disco),
+            _ => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
+        });
+        let disco = match outcome {
             Ok(disco) => disco,
             // It does not know the node of its own presence, or no longer; the entity itself may still answer.
             Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {

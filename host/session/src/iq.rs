@@ -306,97 +306,55 @@ impl Command for SendIq {
 }
 
 impl Features {
-    /// Handles a request that will not be answered, for this reason.
-    fn iq_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
-        match waiting {
-            Waiting::Roster { .. } => self.roster.ask_roster(turn),
-            Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
-            Waiting::Archive(queryid) => self.archives.archive_failed(&queryid, error, turn),
-            Waiting::Carbons => self.carbons.failed(&error, turn),
-            Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
-            Waiting::Room(room, asked) => self.rooms.one(&room, turn).room_answered(asked, Err(error)),
-            Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, Err(error), &mut self.rooms, turn),
-            Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
-            Waiting::Card(_, fetch) => fetch.fail(error, turn),
-            Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.cards.change_failed(change, error, turn),
-            Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
-        }
-    }
-
+    /// Handles an answer from the stream.
     pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
         let Some(iq) = turn.common.iqs.answered(&answer, &turn.common.own) else {
             turn.ignored += 1;
             return;
         };
         turn.deadlines.cancel(iq.deadline);
+        let outcome = answer.outcome.map_err(CallError::Stanza);
         match iq.waiting {
-            Waiting::Roster { versioned, .. } => match answer.outcome {
-                Ok(Body::Roster { version, items }) => {
-                    let (roster, mut views) = self.roster_and_views();
-                    roster.came(version, items, &mut views, turn);
-                }
-                Ok(Body::Empty) if versioned => {
-                    let (roster, mut views) = self.roster_and_views();
-                    roster.is_current(&mut views, turn);
-                }
-                Ok(_) => turn.roster_failed("the server's answer was no roster"),
-                Err(error) => {
-                    turn.roster_failed(&error.to_string());
-                    if CallError::Stanza(error).may_pass() {
-                        turn.ask_roster_again();
-                    }
-                }
-            },
-            Waiting::Info(entity, node) => {
-                let result = match answer.outcome {
-                    Ok(Body::Disco(disco)) => Ok(disco),
-                    Ok(_) => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
-                    Err(error) => Err(CallError::Stanza(error)),
-                };
-                self.disco_came(&entity, node.as_deref(), result, turn);
-            }
-            Waiting::Items => {
-                // A server that does not answer has no services for us.
-                if let Ok(Body::Items(items)) = answer.outcome {
-                    self.disco.items_came(items, turn);
-                }
-            }
-            Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, answer.outcome, turn),
-            Waiting::ArchivePreferences => {
-                if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
-                    archive_preferences_came(preferences, turn);
-                }
-            }
-            Waiting::Carbons => {
-                if let Err(error) = answer.outcome {
-                    self.carbons.failed(&CallError::Stanza(error), turn);
-                }
-            }
-            // If the server refuses, it keeps its own preferences.
-            Waiting::ArchivePreferencesSet => {}
+            Waiting::Plugin(asker) => turn.answer(asker, outcome.map(|_| answer.raw)),
             Waiting::Room(room, asked) => {
                 self.rooms.one(&room, turn).heard();
-                self.rooms.one(&room, turn).room_answered(asked, answer.outcome.map_err(CallError::Stanza));
+                self.settle(Waiting::Room(room, asked), outcome, turn);
             }
-            Waiting::Bookmarks(asked) => {
-                self.bookmarks.answered(asked, answer.outcome.map_err(CallError::Stanza), &mut self.rooms, turn);
-            }
-            Waiting::Card(owner, fetch) => {
-                let (cards, mut holders) = self.cards_and_holders();
-                cards.came(&owner, fetch, answer.outcome, &mut holders, turn);
-            }
-            Waiting::OwnCard(change) => self.cards.own_card_came(change, answer.outcome, turn),
-            Waiting::CardSet(change, card) => {
-                let (cards, mut holders) = self.cards_and_holders();
-                cards.card_was_set(change, *card, answer.outcome, &mut holders, turn);
+            waiting => self.settle(waiting, outcome, turn),
+        }
+    }
+
+    /// Hands the outcome of a request to the feature that made it: the answer, the error of the other side, or why there
+    /// is none.
+    fn settle(&mut self, waiting: Waiting, outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
+        match waiting {
+            Waiting::Roster { versioned, .. } => {
+                let (roster, mut views) = self.roster_and_views();
+                roster.answered(versioned, outcome, &mut views, turn);
             }
             Waiting::Contact(pending) => {
                 let (roster, mut views) = self.roster_and_views();
-                roster.contact_answered(pending, answer.outcome.map(drop), &mut views, turn);
+                roster.contact_answered(pending, outcome.map(drop), &mut views, turn);
             }
-            Waiting::Plugin(asker) => {
-                turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
+            Waiting::Card(owner, fetch) => {
+                let (cards, mut holders) = self.cards_and_holders();
+                cards.came(&owner, fetch, outcome, &mut holders, turn);
             }
+            Waiting::OwnCard(change) => self.cards.own_card_came(change, outcome, turn),
+            Waiting::CardSet(change, card) => {
+                let (cards, mut holders) = self.cards_and_holders();
+                cards.card_was_set(change, *card, outcome.map(drop), &mut holders, turn);
+            }
+            Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), outcome, turn),
+            Waiting::Items => self.disco.items_came(outcome, turn),
+            Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, outcome, turn),
+            Waiting::ArchivePreferences => archive_preferences_came(outcome, turn),
+            // If the server refuses, it keeps its own preferences.
+            Waiting::ArchivePreferencesSet => {}
+            Waiting::Carbons => self.carbons.answered(outcome.map(drop), turn),
+            Waiting::Room(room, asked) => self.rooms.one(&room, turn).room_answered(asked, outcome),
+            Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
+            Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }
     }
 
@@ -409,7 +367,7 @@ impl Features {
             return turn.roster_failed("the server gave no answer in time");
         }
         let Some(iq) = turn.iqs.0.remove(id) else { return };
-        self.iq_failed(iq.waiting, CallError::TimedOut, turn);
+        self.settle(iq.waiting, Err(CallError::TimedOut), turn);
     }
 
     /// Answers a request to this account. Every request must be answered (RFC 6120, section 8.2.3).

@@ -6,6 +6,7 @@
 mod contact;
 
 use crate::presence::went_offline;
+use parlor_stanza::types::Body;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -258,8 +259,32 @@ pub(super) struct ContactViews<'a> {
 }
 
 impl Roster {
+    /// Handles the answer to the request for the roster. `versioned`: an empty one means that the known roster is
+    /// current.
+    pub(super) fn answered(
+        &mut self,
+        versioned: bool,
+        outcome: Result<Body, CallError>,
+        views: &mut ContactViews<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        match outcome {
+            Ok(Body::Roster { version, items }) => self.came(version, items, views, turn),
+            Ok(Body::Empty) if versioned => self.is_current(views, turn),
+            Ok(_) => turn.roster_failed("the server's answer was no roster"),
+            // Everything went on without it after the first time limit.
+            Err(CallError::TimedOut) => self.ask_roster(turn),
+            Err(error) => {
+                turn.roster_failed(&error.to_string());
+                if error.may_pass() {
+                    turn.ask_roster_again();
+                }
+            }
+        }
+    }
+
     /// Handles the whole roster.
-    pub(super) fn came(
+    fn came(
         &mut self,
         version: Option<String>,
         items: Vec<RosterItem>,
@@ -288,7 +313,7 @@ impl Roster {
 
     /// Handles the confirmation that the known roster is current. Later changes come as pushes (RFC 6121, section
     /// 2.6.3).
-    pub(super) fn is_current(&mut self, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+    fn is_current(&mut self, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
         if self.contacts.is_none()
             && let Some((version, contacts)) = self.kept.take()
         {
