@@ -1,5 +1,7 @@
-//! The current time: the machine's, or that of a runtime whose clock is paused, in which an author's tests run.
+//! The current time: the machine's, that of a runtime whose clock is paused, in which an author's tests run, or the time of
+//! a source that the caller passes in.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,16 +19,14 @@ pub enum Clock {
         /// The start on the runtime's clock.
         at: Instant,
     },
-    /// The clock of a machine that was set by this many seconds in total since the start.
-    #[cfg(any(test, feature = "test-support"))]
-    Set {
-        /// The time at the start.
-        then: Timestamp,
-        /// The start on the runtime's clock.
-        at: Instant,
-        /// The number of seconds by which it was set.
-        by: &'static std::sync::atomic::AtomicI64,
-    },
+    /// The caller's own source of the time.
+    Source(&'static dyn TimeSource),
+}
+
+/// A source of the time that the caller of the host passes in, such as one that a test sets.
+pub trait TimeSource: fmt::Debug + Send + Sync {
+    /// Returns the current time.
+    fn now(&self) -> Timestamp;
 }
 
 impl Clock {
@@ -40,10 +40,7 @@ impl Clock {
         match self {
             Self::Machine => Timestamp::now(),
             Self::Runtime { then, at } => then.checked_add(at.elapsed()).unwrap_or(Timestamp::MAX),
-            #[cfg(any(test, feature = "test-support"))]
-            Self::Set { then, at, by } => {
-                then + at.elapsed() + SignedDuration::from_secs(by.load(std::sync::atomic::Ordering::Relaxed))
-            }
+            Self::Source(source) => source.now(),
         }
     }
 }
@@ -76,10 +73,49 @@ impl ClockJumpDetector {
     }
 }
 
-#[cfg(test)]
-mod tests {
+/// The clock of tests that set it.
+#[cfg(any(test, feature = "test-support"))]
+pub mod settable {
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    use super::{Clock, Instant, SignedDuration, TimeSource, Timestamp};
+
+    /// The clock of a machine that is set now and then. It runs as the runtime's clock does.
+    #[derive(Debug)]
+    pub struct SettableClock {
+        then: Timestamp,
+        at: Instant,
+        /// The number of seconds by which it was set in total.
+        by: AtomicI64,
+    }
+
+    impl SettableClock {
+        /// Creates a clock that shows `now` at this moment. It is never freed.
+        pub fn leak(now: Timestamp) -> &'static Self {
+            Box::leak(Box::new(Self { then: now, at: Instant::now(), by: AtomicI64::new(0) }))
+        }
+
+        /// Sets the clock forward by this many seconds, or back if negative.
+        pub fn set_by(&self, seconds: i64) {
+            self.by.fetch_add(seconds, Ordering::Relaxed);
+        }
+
+        /// Returns the clock to pass in.
+        pub fn clock(&'static self) -> Clock {
+            Clock::Source(self)
+        }
+    }
+
+    impl TimeSource for SettableClock {
+        fn now(&self) -> Timestamp {
+            self.then + self.at.elapsed() + SignedDuration::from_secs(self.by.load(Ordering::Relaxed))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settable::SettableClock;
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -92,12 +128,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_set_is_noticed_once_and_one_that_runs_is_not() {
-        static BY: AtomicI64 = AtomicI64::new(0);
-        let clock = Clock::Set { then: Timestamp::UNIX_EPOCH, at: Instant::now(), by: &BY };
-        let mut watch = ClockJumpDetector::of(clock);
+        let machine = SettableClock::leak(Timestamp::UNIX_EPOCH);
+        let mut watch = ClockJumpDetector::of(machine.clock());
         for set in [0_i64, 3600, -7200] {
             tokio::time::sleep(Duration::from_mins(10)).await;
-            BY.fetch_add(set, Ordering::Relaxed);
+            machine.set_by(set);
             assert_eq!(watch.look(), (set != 0).then(|| SignedDuration::from_secs(set)));
             assert_eq!(watch.look(), None);
         }

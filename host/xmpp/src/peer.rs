@@ -433,8 +433,3 @@ async fn refused(wire: &mut Wire<impl Transport>) -> Option<Element> {
     let _ = wire.refuse(DefinedCondition::NotAuthorized).await;
     None
 }
-
-/// Panics if a peer says so: the bug in the host that a test needs, in the place that it names.
-pub fn panic_if_told(place: &str, said: &str) {
-    assert!(!said.contains(&format!("panic in {place}")), "a test asked for it");
-}

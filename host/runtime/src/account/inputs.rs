@@ -103,11 +103,7 @@ impl Worker {
         }
         match event {
             LinkEvent::Stanza(incoming) if self.is_draining && incoming.speaks() && self.is_kept_for_later() => {}
-            LinkEvent::Stanza(incoming) => {
-                #[cfg(test)]
-                parlor_xmpp::peer::panic_if_told("the session", &format!("{incoming:?}"));
-                self.session.incoming(incoming, now, &mut self.effects);
-            }
+            LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
                 self.bound(jid, offers, taken_up, (again, doubtful), now);
             }

@@ -8,10 +8,12 @@ mod logins;
 mod simulated_network;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parlor_base::clock::TimeSource;
+use parlor_base::clock::settable::SettableClock;
 use parlor_config::{LinkSettings, Settings};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
@@ -21,7 +23,6 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
 use parlor_xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
-use tokio::time::Instant;
 
 use super::*;
 
@@ -593,13 +594,12 @@ async fn until_said(session: &mut PeerSession, text: &str) {
 /// Its connection is often gone, and nothing reports that.
 #[tokio::test]
 async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
-    static SLEPT: AtomicI64 = AtomicI64::new(0);
     let peer = Peer::start(Manners::default()).await;
     let link = LinkSettings { ping_interval: Duration::from_hours(3), ..peer.settings() };
     let config =
         AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), settings: Settings::default() };
-    let clock = Clock::Set { then: Timestamp::now(), at: Instant::now(), by: &SLEPT };
-    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, clock);
+    let machine = SettableClock::leak(Timestamp::now());
+    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, machine.clock());
     account.shared().connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     session.settle(&[]).await;
@@ -608,7 +608,7 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     assert!(quiet.is_err());
     // A clock that was set back is no sleep.
     for by in [-3600, 3600] {
-        SLEPT.fetch_add(by, Ordering::Relaxed);
+        machine.set_by(by);
         // The time at which the account checks the clock.
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(16)).await;
@@ -653,14 +653,40 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     }
 }
 
-/// The server does not send the stanza again, and whatever the panic left half changed is replaced.
+/// A clock that panics once, when it is read the next time after the test asked for it.
+#[derive(Debug, Default)]
+struct FragileClock {
+    breaks: AtomicBool,
+}
+
+impl TimeSource for FragileClock {
+    fn now(&self) -> Timestamp {
+        assert!(!self.breaks.swap(false, Ordering::Relaxed), "the test asked for it");
+        Timestamp::now()
+    }
+}
+
+/// The account reads the clock while it handles the stanza. The server does not send the stanza again, and whatever the
+/// panic left half changed is replaced.
 #[tokio::test]
-async fn a_panic_in_the_session_costs_one_stanza_and_the_stream() {
+async fn a_panic_over_a_stanza_costs_that_stanza_and_the_stream() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
-    let (account, mut session) = connected(&peer).await;
+    let clock: &'static FragileClock = Box::leak(Box::default());
+    let config = AccountConfig {
+        name: "main".parse().unwrap(),
+        link: peer.settings(),
+        owners: Vec::new(),
+        settings: Settings::default(),
+    };
+    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, Clock::Source(clock));
     let shared = account.shared();
-    session.say_raw("<message from='m@evil/x' to='bot@localhost'><body>panic in the session</body></message>").await;
+    shared.connect().await;
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    session.settle(&[]).await;
+    clock.breaks.store(true, Ordering::Relaxed);
+    session.say_raw("<message from='m@evil/x' to='bot@localhost'><body>hello</body></message>").await;
     let mut session = soon("a new session", peer.accept()).await.unwrap();
+    assert!(!clock.breaks.load(Ordering::Relaxed));
     until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
     soon("a call", send(shared, "afterwards")).await.unwrap();
     assert_eq!(soon("it", session.bodies_until("afterwards")).await, ["afterwards"]);

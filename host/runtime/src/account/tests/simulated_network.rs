@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use parlor_config::{ChannelBinding, PasswordSource, TransportChoice, Way};
 use parlor_session::permissions::Granted;
@@ -14,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -54,8 +54,8 @@ struct Life {
     say: mpsc::UnboundedSender<String>,
     tasks: JoinSet<()>,
     random: StdRng,
-    /// The number of seconds by which the machine's clock was set.
-    clock: &'static AtomicI64,
+    /// The machine's clock.
+    clock: &'static SettableClock,
     sent: u32,
     denials: u32,
 }
@@ -66,16 +66,15 @@ impl Life {
     }
 
     async fn on(network: Network, seed: u64) -> Self {
-        let clock: &'static AtomicI64 = Box::leak(Box::default());
+        let clock = SettableClock::leak(Timestamp::from_second(1_700_000_000).unwrap());
         let config = AccountConfig {
             name: "main".parse().unwrap(),
             link: link(),
             owners: Vec::new(),
             settings: Settings::default(),
         };
-        let time = Clock::Set { then: Timestamp::from_second(1_700_000_000).unwrap(), at: Instant::now(), by: clock };
-        let account =
-            Account::start_with(config, Store::on_runtime(), Dialer::Through(Arc::new(network.clone())), time);
+        let dialer = Dialer::Through(Arc::new(network.clone()));
+        let account = Account::start_with(config, Store::on_runtime(), dialer, clock.clock());
         let diary = Arc::<Mutex<Diary>>::default();
         let mut tasks = JoinSet::new();
         let (say, mut requests) = mpsc::unbounded_channel::<String>();
@@ -128,7 +127,7 @@ impl Life {
             16 => {
                 let by = self.random.random_range(-100_000..100_000);
                 self.network.tell(format_args!("the clock is set by {by} s"));
-                self.clock.fetch_add(by, Ordering::Relaxed);
+                self.clock.set_by(by);
             }
             _ => {
                 let conditions = ["system-shutdown", "internal-server-error", "conflict", "reset", "not-authorized"];
@@ -175,7 +174,7 @@ impl Life {
         });
     }
 
-    /// Compares the reported observed with the real one, and reconnects a failed account.
+    /// Compares the reported state of the connection with the real one, and reconnects a failed account.
     async fn look(&mut self) {
         let shown = self.account.shared().connection().borrow().clone();
         let standing = self.network.observed(|observed| observed.standing());
@@ -213,7 +212,7 @@ impl Life {
         diary.given_up.extend(lost);
     }
 
-    /// Returns whether nothing is in observed.
+    /// Returns whether nothing is on its way, and every request was answered.
     fn is_settled(&self) -> bool {
         let diary = self.diary.lock().unwrap();
         let (took, said) =
@@ -316,7 +315,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// After any failures at any time: nothing is lost, messages keep their order, and none is repeated unless nobody could
-/// know that it had arrived. The reported observed is true. Requests end, and not too early, whatever happens to the
+/// know that it had arrived. The reported state is true. Requests end, and not too early, whatever happens to the
 /// machine's clock. Nothing is left over.
 #[test]
 fn nothing_is_lost_whatever_breaks() {
