@@ -3,38 +3,19 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum as _};
+use clap::{Parser as _, ValueEnum as _};
 use parlor_tests::endurance::{self, Plan, Report};
 use parlor_tests::interrupt::{ended, interruptible};
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
+use xtask::Faults;
 
 /// How many messages are answered before anything breaks.
 const WARM_UP: usize = 1_000;
 
-/// Break connections at random under traffic, and count lost and duplicated messages.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// How many connections to break, on each server and each transport.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    cuts: u32,
-    /// The number of accounts that share these breaks.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
-    accounts: u32,
-    /// How connections reach the server: starttls, tls, ws, bosh, or all of these after one another.
-    #[arg(long, default_value = "starttls")]
-    transport: String,
-    /// The server to use: prosody, ejabberd, or both after one another.
-    #[arg(long, default_value = "prosody")]
-    server: String,
-    /// The seed of the random faults; a new one each time by default.
-    #[arg(long)]
-    seed: Option<u64>,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Faults::parse();
     ended(Box::pin(interruptible(run(&arguments))).await.map(|()| true))
 }
 
@@ -56,7 +37,7 @@ fn transports(name: &str) -> Result<Vec<Transport>> {
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what was asked for")]
-async fn run(arguments: &Arguments) -> Result<()> {
+async fn run(arguments: &Faults) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let cuts = usize::try_from(arguments.cuts)?;
     let accounts = usize::try_from(arguments.accounts)?.min(cuts);

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub use crate::flags::{Attack, Detectors, Faults};
+
+mod flags;
+
 /// parlor's own commands
 ///
 /// On Debian and Ubuntu, as root, they install missing packages; elsewhere they say what to install.
@@ -92,21 +96,9 @@ With --seeds there is no server: an account lives on a network within its proces
 goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
 what happened.")]
     Faults {
-        /// How many connections to break, on each server and each transport
-        #[arg(long, default_value_t = 100)]
-        cuts: u32,
-        /// The number of accounts that share these breaks
-        #[arg(long, default_value_t = 8)]
-        accounts: u32,
-        /// How connections reach the server: starttls, tls, ws or bosh, or all
-        #[arg(long, default_value = "starttls")]
-        transport: String,
-        /// The server to use: prosody or ejabberd, or both
-        #[arg(long, default_value = "prosody")]
-        server: String,
-        /// The seed of the random faults; a new one each time by default. With --seeds the first one, 0 by default
-        #[arg(long)]
-        seed: Option<u64>,
+        /// The number of breaks, and their place
+        #[command(flatten)]
+        flags: Faults,
         /// Instead, try this many seeds on a simulated network within the process
         #[arg(
             long,
@@ -139,30 +131,7 @@ A line for each case: how it ended, how long 99 of 100 of a good neighbour's ans
 the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
 Ends with 0 only when no case escaped. With --neighbours it ends with 1 if a good plugin's p50 is more than 1.5 times, its p99
 more than 3 times what it is beside idle ones, or if the host holds more memory than the limits allow. Nothing is left behind, not even after Ctrl-C. SECURITY.md has the table.")]
-    Attack {
-        /// Run only this case; may be given several times
-        #[arg(long, value_name = "N")]
-        case: Vec<u8>,
-        /// Run only some cases of each heading, in less than a minute
-        #[arg(long)]
-        quick: bool,
-        /// Instead of cases: run thirty bad plugins beside a good one, for minutes
-        #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
-        soak: bool,
-        /// Instead of cases: measure how 2, 4 and 8 hostile plugins of each kind affect a good one, compared with as
-        /// many idle ones
-        #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
-        neighbours: bool,
-        /// How many minutes the soak test takes
-        #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
-        minutes: u64,
-        /// Only list the cases
-        #[arg(long)]
-        list: bool,
-        /// One JSON object for each line, on standard output
-        #[arg(long)]
-        json: bool,
-    },
+    Attack(Attack),
     /// Break the promises of SECURITY.md one by one, and check that a test or an attack notices each
     #[command(after_help = "Examples:
   cargo xtask detectors
@@ -174,17 +143,7 @@ is of what git knows, with changes that are not committed. First each check has 
 A line for each one: what was broken, which check has to notice, and what it said. The last line is `detectors N/N`; with
 less than all of them it does not end with 0. It takes a build of the host for each, more than an hour in all; the first time
 it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
-    Detectors {
-        /// Run only this one; may be given several times
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// Only list them
-        #[arg(long)]
-        list: bool,
-        /// One JSON object for each line, on standard output
-        #[arg(long)]
-        json: bool,
-    },
+    Detectors(Detectors),
     /// Build the host for release, and a Debian package of it with service, manual pages and completions
     #[command(after_help = "Example:
   cargo xtask package && sudo apt install ./target/debian/parlor_*.deb

@@ -12,10 +12,11 @@ mod setup;
 mod test;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use xtask::{Arguments, Task};
+use xtask::{Arguments, Attack, Faults, Task};
 
 use crate::run::Interrupted;
 use crate::setup::Servers;
@@ -28,19 +29,11 @@ fn main() -> ExitCode {
         Task::Demo { keep, transport, json } => demo(keep, &transport, json),
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
-        Task::Faults { seeds: Some(count), seed, .. } => test::seeds(count, seed.unwrap_or_default()),
-        Task::Faults { cuts, accounts, transport, server, seed, seeds: None } => {
-            faults(cuts, accounts, transport, server, seed)
-        }
+        Task::Faults { seeds: Some(count), flags } => test::seeds(count, flags.seed.unwrap_or_default()),
+        Task::Faults { seeds: None, flags } => faults(&flags),
         Task::Operate { screens } => operate(screens),
-        Task::Attack { case, quick, soak, neighbours, minutes, list, json } => attack(
-            case.iter()
-                .map(|case| format!("--case={case}"))
-                .chain(soak.then(|| format!("--minutes={minutes}")))
-                .collect(),
-            [("--quick", quick), ("--soak", soak), ("--neighbours", neighbours), ("--list", list), ("--json", json)],
-        ),
-        Task::Detectors { only, list, json } => detectors(&only, [("--list", list), ("--json", json)]),
+        Task::Attack(flags) => attack(&flags),
+        Task::Detectors(_) => detectors(),
         Task::Package { no_build } => package::debian(no_build),
         Task::Dependencies { bill } => {
             dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
@@ -73,23 +66,15 @@ fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<(
     Err(run::replace_by(&workspace::program("api"), [row, server, json].into_iter().flatten()))
 }
 
-fn faults(cuts: u32, accounts: u32, transport: String, server: String, seed: Option<u64>) -> anyhow::Result<()> {
-    setup::prepare(if server == "prosody" { Servers::One } else { Servers::Both })?;
+fn faults(flags: &Faults) -> anyhow::Result<()> {
+    setup::prepare(if flags.server == "prosody" { Servers::One } else { Servers::Both })?;
     build::everything()?;
-    let mut arguments = vec![
-        "--cuts".to_owned(),
-        cuts.to_string(),
-        "--accounts".to_owned(),
-        accounts.to_string(),
-        "--transport".to_owned(),
-        transport,
-        "--server".to_owned(),
-        server,
-    ];
-    if let Some(seed) = seed {
-        arguments.extend(["--seed".to_owned(), seed.to_string()]);
-    }
-    Err(run::replace_by(&workspace::program("faults"), arguments))
+    Err(run::replace_by(&workspace::program("faults"), own_flags()))
+}
+
+/// Returns the flags behind the task's name, as they were written.
+fn own_flags() -> impl Iterator<Item = OsString> {
+    std::env::args_os().skip(2)
 }
 
 fn operate(screens: bool) -> anyhow::Result<()> {
@@ -98,25 +83,21 @@ fn operate(screens: bool) -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
 }
 
-fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 5]) -> anyhow::Result<()> {
+fn attack(flags: &Attack) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     // Effects on a neighbour are measured with the program as it is released.
-    let is_measured = flags.contains(&("--soak", true)) || flags.contains(&("--neighbours", true));
-    if is_measured {
+    if flags.soak || flags.neighbours {
         build::to_be_measured()?;
     } else {
         build::everything()?;
     }
-    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
-    Err(run::replace_by(&workspace::program("attack"), numbers.into_iter().chain(flags)))
+    Err(run::replace_by(&workspace::program("attack"), own_flags()))
 }
 
-fn detectors(only: &[String], flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {
+fn detectors() -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     build::everything()?;
-    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
-    let only = only.iter().map(|name| format!("--only={name}"));
-    Err(run::replace_by(&workspace::program("detectors"), only.chain(flags)))
+    Err(run::replace_by(&workspace::program("detectors"), own_flags()))
 }
 
 fn bench(flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {

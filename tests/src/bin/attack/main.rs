@@ -28,47 +28,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::Parser as _;
 use parlor_tests::interrupt::{Interrupt, ended};
+use xtask::Attack;
 
 use crate::case::{Case, QUICK, TOTAL};
 use crate::report::Report;
 
-/// Attack a real host as a hostile plugin, peer or package may.
-#[derive(Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-struct Arguments {
-    /// Run only this case; may be given several times.
-    #[arg(long, value_name = "N")]
-    case: Vec<u8>,
-    /// Run only some cases of each heading, in less than a minute.
-    #[arg(long)]
-    quick: bool,
-    /// Instead of cases: run thirty bad plugins beside a good one, for minutes.
-    #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
-    soak: bool,
-    /// Instead of cases: measure how two, four and eight hostile plugins of each kind affect a good one, compared with
-    /// idle ones.
-    #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
-    neighbours: bool,
-    /// How many minutes the soak test takes.
-    #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
-    minutes: u64,
-    /// Only list the cases.
-    #[arg(long)]
-    list: bool,
-    /// Print one JSON object for each line.
-    #[arg(long)]
-    json: bool,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    ended(run(&Arguments::parse()).await)
+    ended(run(&Attack::parse()).await)
 }
 
 /// Returns whether all chosen cases that apply are contained.
-async fn run(arguments: &Arguments) -> Result<bool> {
+async fn run(arguments: &Attack) -> Result<bool> {
     let known = case::all();
     for number in &arguments.case {
         ensure!((1..=TOTAL).contains(number), "there is no case {number}; the cases are 1 to {TOTAL}");

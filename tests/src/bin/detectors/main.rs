@@ -14,36 +14,23 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::Parser;
+use clap::Parser as _;
 use parlor_tests::interrupt::{ended, interruptible};
+use xtask::Detectors;
 
 use crate::check::{Check, Outcome};
 use crate::report::{Report, Verdict};
 use crate::table::{Detector, Table};
 use crate::tree::Tree;
 
-/// Break the promises one by one, and test each time that a check notices.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Run only this one; may be given several times.
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-    /// Only list them.
-    #[arg(long)]
-    list: bool,
-    /// Print one JSON object for each line.
-    #[arg(long)]
-    json: bool,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     // An interruption drops this future, which ends the programs and undoes the change.
-    ended(interruptible(run(&Arguments::parse())).await)
+    ended(interruptible(run(&Detectors::parse())).await)
 }
 
 /// Returns whether all chosen detectors fired.
-async fn run(arguments: &Arguments) -> Result<bool> {
+async fn run(arguments: &Detectors) -> Result<bool> {
     let all = Table::read()?.detector;
     for name in &arguments.only {
         ensure!(all.iter().any(|one| one.name == *name), "there is no detector {name}; `--list` shows all of them");
