@@ -52,7 +52,7 @@ impl Message {
     }
 
     /// The body without what is only there for clients that lack `feature`, such as the quotation of a reply for those
-    /// without `urn:xmpp:reply:0` ([`ns::REPLY`](crate::stanza::ns::REPLY)); empty where there is no body.
+    /// without `urn:xmpp:reply:0` ([`ns::REPLY`]); empty where there is no body.
     ///
     /// ```
     /// # use parlor_sdk::{prelude::*, stanza::ns};
