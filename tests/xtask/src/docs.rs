@@ -1,8 +1,9 @@
 //! `cargo xtask docs`: generates and checks the pages, runs what they say, and has mdbook build the site.
 
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::run::{Output, run};
 use crate::setup::Servers;
@@ -10,12 +11,12 @@ use crate::{build, setup, workspace};
 
 /// The part of the names of the suite's tests that follow pages.
 const FOLLOWING: &str = "page::";
+/// The version of mdbook that builds the site.
+const MDBOOK: &str = "0.5.4";
 
 /// Generates and checks the pages; on request, runs their commands and builds the site.
 pub(crate) fn docs(runs: bool, site: bool) -> Result<()> {
-    if site && !has_mdbook() {
-        bail!("mdbook makes the site, and is not there: cargo install mdbook");
-    }
+    let mdbook = if site { Some(mdbook()?) } else { None };
     let folder = workspace::root().join("target/book");
     if runs {
         setup::prepare(Servers::Both)?;
@@ -32,17 +33,25 @@ pub(crate) fn docs(runs: bool, site: bool) -> Result<()> {
         let tests = ["test", "--workspace", "--test", "suite", "--", FOLLOWING];
         run("the commands of the pages", &mut workspace::cargo(tests), Output::Shown)?;
     }
-    if site {
-        run("the site", Command::new("mdbook").arg("build").arg(&folder), Output::Kept)?;
+    if let Some(mdbook) = mdbook {
+        run("the site", Command::new(mdbook).arg("build").arg(&folder), Output::Kept)?;
         say(&format!("the site: {}", folder.join("site/index.html").display()));
     }
     Ok(())
 }
 
-fn has_mdbook() -> bool {
-    let mut asked = Command::new("mdbook");
-    asked.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    asked.status().is_ok_and(|status| status.success())
+/// Returns the path of mdbook. The first time, cargo compiles it into a folder of its own, so that nothing outside of the
+/// workspace changes and everyone has the same version.
+fn mdbook() -> Result<PathBuf> {
+    let folder = workspace::tools().join(format!("mdbook-{MDBOOK}"));
+    let program = folder.join("bin/mdbook");
+    if !program.is_file() {
+        let mut install = workspace::cargo(["install", "mdbook", "--locked", "--version", MDBOOK]);
+        // Without its server, which would be half of the work.
+        install.args(["--no-default-features", "--features", "search", "--root"]).arg(&folder);
+        run("compiling mdbook", &mut install, Output::Shown)?;
+    }
+    Ok(program)
 }
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]

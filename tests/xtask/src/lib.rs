@@ -173,12 +173,12 @@ has looked. docs/decisions/dependencies.md has the reasons.")]
   cargo xtask docs --site
 
 Names each link that leads nowhere, and each command that does not exist or that no test runs, with page and line.
-The site needs mdbook: cargo install mdbook. It is written to target/book/site.")]
+The site is written to target/book/site. mdbook builds it: the first time, cargo installs mdbook into target/tools.")]
     Docs {
         /// Also run the blocks of commands: the tests of the suite that follow the pages, on real servers
         #[arg(long)]
         run: bool,
-        /// Also build the site, with mdbook
+        /// Also build the site, with mdbook, which cargo installs into target/tools
         #[arg(long)]
         site: bool,
     },

@@ -23,6 +23,11 @@ pub(crate) fn plugins() -> PathBuf {
     profile().parent().expect("a profile's folder lies in the target folder").join("plugins")
 }
 
+/// Returns the folder for programs of others that tasks install.
+pub(crate) fn tools() -> PathBuf {
+    profile().parent().expect("a profile's folder lies in the target folder").join("tools")
+}
+
 fn profile() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows where it lies");
     program.parent().expect("a program lies in a folder").to_owned()
