@@ -66,7 +66,7 @@ places! {
 places! {
     /// How a person belongs to a room, whether there or not (XEP-0045, section 5.2).
     Affiliation, "affiliation" {
-        /// It is nobody in particular.
+        /// It has no affiliation.
         None = "none",
         /// It is banned.
         Outcast = "outcast",

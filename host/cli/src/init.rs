@@ -422,7 +422,7 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-const CONFIG: &str = r#"# What this bot house is. Paths are relative to this file.
+const CONFIG: &str = r#"# The accounts of this host, and how it runs. Paths are relative to this file.
 
 # data = "data"              # folder for plugins, their storage and caches
 # plugins = "plugins.toml"   # which plugins there are, and what each may do

@@ -11,7 +11,7 @@ use super::target::{self, Target};
 /// The arguments of `parlor reload`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reads parlor.toml and plugins.toml, and does what they say now: new accounts log in, those that are gone leave, settings count at once, and accounts that have failed are tried again. An account loses its connection only where it leads elsewhere:\njid, server, transport, tls, ca_file, certificates, authentication, or an address in its settings. Its password, allow_plain, channel_binding, keep_unsent and ping_interval count from its next connection; data, plugins, log and watch when the host is started again.\n\nExamples:\n  parlor reload           shows the host afterwards\n  parlor reload --json    the same for programs\n\nExit codes: 0 done, 1 failed, and nothing that was wrong counts, 2 wrong usage, 4 no host runs"
+    after_help = "Reads parlor.toml and plugins.toml, and does what they say now: new accounts log in, those that are gone leave, settings count at once, and accounts that have failed are tried again. An account reconnects only if one of these changed:\njid, server, transport, tls, ca_file, certificates, authentication, or an address in its settings. Its password, allow_plain, channel_binding, keep_unsent and ping_interval count from its next connection; data, plugins, log and watch when the host is started again.\n\nExamples:\n  parlor reload           shows the host afterwards\n  parlor reload --json    the same for programs\n\nExit codes: 0 done, 1 failed, and nothing that was wrong counts, 2 wrong usage, 4 no host runs"
 )]
 pub struct ReloadArgs {
     #[command(flatten)]
