@@ -238,7 +238,7 @@ async fn open_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_that_nobody_answers() {
+async fn requests_that_nobody_answers() {
     let host = Plan::new().await.caller(FULL, |entry| granted(entry).limit("iqs", 2)).start().await;
     let silent = friend("silent").await;
     let iq = json!({ "iq": format!("<iq type='get' to='{}'><x xmlns='urn:x'/></iq>", silent.jid()) });
@@ -246,7 +246,7 @@ async fn questions_that_nobody_answers() {
         host.order(FULL, "api.send-iq", iq.clone()).await;
     }
     let error = host.call(FULL, "api.send-iq", iq).await.fails("over-limit");
-    assert_eq!(error["what"], "2 questions at once");
+    assert_eq!(error["what"], "2 IQ requests at once");
     host.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": silent.jid().to_string() }))
         .await
         .fails("over-limit");
@@ -256,7 +256,7 @@ async fn questions_that_nobody_answers() {
 
 /// IQs stay pending whether or not the plugin waits for the answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_that_are_given_up() {
+async fn requests_that_are_given_up() {
     let host = Plan::new().await.caller(FULL, |entry| granted(entry).limit("iqs", 2)).start().await;
     let silent = friend("silent").await;
     let iq = format!("<iq type='get' to='{}'><x xmlns='urn:x'/></iq>", silent.jid());

@@ -48,7 +48,7 @@ pub use self::context::{Context, Grouping};
 pub(crate) use self::ended::Ended;
 pub(crate) use self::lasting::Lasting;
 pub(crate) use self::mail::Backlog;
-pub use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion};
+pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub use self::registered::Rooms;
 pub(crate) use self::run::{ShutdownMode, Start, run};
 pub use self::usage::{LimitUse, Usage};

@@ -50,7 +50,7 @@ pub fn encode(outgoing: Outgoing) -> Stanza {
         }
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
-        Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),
+        Outgoing::Ask { to, id, ask } => Stanza::Iq(request(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
         Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => {
             Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared))
@@ -208,7 +208,7 @@ fn avatar(avatar: Avatar) -> Element {
     }
 }
 
-fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
+fn request(to: Option<Jid>, id: String, ask: Ask) -> Iq {
     let (is_set, payload) = match ask {
         Ask::Roster { version } => {
             (false, Element::builder("query", ns::ROSTER).attr(name("ver"), version.map(clean)).build())

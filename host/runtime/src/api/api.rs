@@ -218,11 +218,11 @@ async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallErro
     let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, CallName::ApiSendIq, xml, RawStanza::parse_request);
     let iq = noted(instance, read()?, read).await?;
-    let question = instance.open_question()?;
+    let request = instance.pending_iq()?;
     let (iq, granted) = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
     let asked = instance.ask_for_much(&granted, SendIq { by, iq }, RawStanza::weight);
-    let result = put(instance, question, asked).await?;
+    let result = put(instance, request, asked).await?;
     Ok(result.to_xml())
 }
 

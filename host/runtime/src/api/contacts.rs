@@ -11,7 +11,7 @@ use parlor_stanza::types::RosterItem;
 use wasmtime::component::Accessor;
 
 use super::types::shown_card;
-use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
+use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, request};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::instance::{Context, Grouping, Instance};
@@ -128,7 +128,7 @@ async fn change<T: Send + 'static>(
     let is_noted =
         matches!(change, ContactChange::Add { .. } | ContactChange::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();
-    let done = question(&instance, &granted, ChangeContact { jid, change }).await;
+    let done = request(&instance, &granted, ChangeContact { jid, change }).await;
     if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
         instance.account.records.added_no_contact(&instance.plugin, &whom);
     }

@@ -11,7 +11,7 @@ use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Disco, Identity};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, jid, order, question, text};
+use super::{answer, caller, jid, order, request, text};
 use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
 use crate::instance::{Context, Grouping, Instance};
@@ -145,5 +145,5 @@ async fn ask(instance: &Arc<Instance>, granted: &Granted, entity: Jid) -> Result
     if let Some(known) = known {
         return Ok(known);
     }
-    question(instance, granted, Discover { entity }).await
+    request(instance, granted, Discover { entity }).await
 }

@@ -43,7 +43,7 @@ use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
 use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Grouping, Instance, OpenCall, OpenQuestion};
+use crate::instance::{Grouping, Instance, OpenCall, PendingIq};
 
 pub use self::api::acts_for;
 
@@ -240,13 +240,13 @@ async fn order<C: Command>(instance: &Instance, granted: &Granted, command: C) -
 }
 
 /// Sends a request to the server or another entity once the plugin may.
-async fn question<C: Command>(instance: &Arc<Instance>, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
+async fn request<C: Command>(instance: &Arc<Instance>, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
     let (answer, arrives) = Answer::channel();
-    question_with(instance, granted, AnyCommand::with(command, answer), arrives).await
+    request_with(instance, granted, AnyCommand::with(command, answer), arrives).await
 }
 
 /// Does the same for an answer that others make long. Its bytes are held until it is returned.
-async fn question_for_much<C: Command>(
+async fn request_for_much<C: Command>(
     instance: &Arc<Instance>,
     granted: &Granted,
     command: C,
@@ -254,32 +254,32 @@ async fn question_for_much<C: Command>(
 ) -> Result<C::Answer, CallError> {
     let (_kept, fits) = instance.room_for_answer(weigh);
     let (answer, arrives) = Answer::channel();
-    question_with(instance, granted, AnyCommand::with(command, answer.if_it_fits(fits)), arrives).await
+    request_with(instance, granted, AnyCommand::with(command, answer.if_it_fits(fits)), arrives).await
 }
 
-async fn question_with<R>(
+async fn request_with<R>(
     instance: &Arc<Instance>,
     granted: &Granted,
     command: AnyCommand,
     arrives: tokio::sync::oneshot::Receiver<Result<R, CallError>>,
 ) -> Result<R, CallError> {
-    let question = instance.open_question()?;
+    let request = instance.pending_iq()?;
     let bytes = command.weight();
     let holding = instance.hold(bytes)?;
     pace_bytes(instance, bytes).await?;
-    put(instance, question, instance.ask_holding(granted, command, arrives, holding)).await
+    put(instance, request, instance.ask_holding(granted, command, arrives, holding)).await
 }
 
 /// Sends the request, now that it is the plugin's turn, and waits for the answer.
 async fn put<R>(
     instance: &Arc<Instance>,
-    question: OpenQuestion,
+    request: PendingIq,
     answer: impl Future<Output = Result<R, CallError>>,
 ) -> Result<R, CallError> {
-    let question = question.sent();
+    let request = request.sent();
     let _waits = instance.waits_for_session();
     let result = answer.await;
-    question.answered();
+    request.answered();
     result
 }
 
@@ -370,7 +370,7 @@ mod tests {
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
         let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
         let command = parlor_session::ConfigureRoom { jid, fields };
-        assert_eq!(question(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
+        assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
         assert!(instance.budgets.outgoing_bytes.used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes.used());
     }
 

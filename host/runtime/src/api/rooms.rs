@@ -20,8 +20,8 @@ use wasmtime::component::Accessor;
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, options, role};
 use super::types::{draft, shown_card};
 use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
-    question_for_much, words,
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, request,
+    request_for_much, words,
 };
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
@@ -281,14 +281,14 @@ impl Caller {
 
     /// Carries out an action that sends a stanza.
     async fn ask<C: Command>(&self, command: impl FnOnce(BareJid) -> C) -> Result<C::Answer, CallError> {
-        question(&self.instance, &self.granted()?, command(self.jid.clone())).await
+        request(&self.instance, &self.granted()?, command(self.jid.clone())).await
     }
 
     /// Returns the people with an affiliation. The room may list thousands.
     async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
         let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
         let command = ListAffiliations { jid: self.jid.clone(), affiliation };
-        question_for_much(&self.instance, &self.granted()?, command, weigh).await
+        request_for_much(&self.instance, &self.granted()?, command, weigh).await
     }
 
     /// Carries out an action that only a front end sees.

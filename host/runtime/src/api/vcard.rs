@@ -10,7 +10,7 @@ use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::types::date_time;
-use super::{answer, caller, jid, pace_for_all, question, words};
+use super::{answer, caller, jid, pace_for_all, request, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::instance::{Context, Grouping, Instance, OpenCall};
@@ -64,12 +64,12 @@ async fn get<T: Send + 'static>(
     force: bool,
 ) -> Result<Arc<KnownCard>, CallError> {
     let (instance, _open, granted, jid) = reader(accessor, CallName::VcardGet, jid)?;
-    question(&instance, &granted, GetCard { jid, force }).await
+    request(&instance, &granted, GetCard { jid, force }).await
 }
 
 async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, force: bool) -> Result<(), CallError> {
     let (instance, _open, granted, jid) = reader(accessor, CallName::VcardUpdate, jid)?;
-    question(&instance, &granted, UpdateCard { jid, force }).await
+    request(&instance, &granted, UpdateCard { jid, force }).await
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
@@ -90,7 +90,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
         pace_for_all(&instance).await?;
     }
     let by = instance.id;
-    question(&instance, &granted, SetCard { by, change }).await
+    request(&instance, &granted, SetCard { by, change }).await
 }
 
 fn change(data: CardData) -> Result<CardChange, CallError> {

@@ -39,8 +39,8 @@ pub(super) struct Open {
     pub(super) calls: AtomicUsize,
     /// The number of archive queries, and streams of them, that have not ended.
     archive_queries: AtomicUsize,
-    /// The number of requests to others that were not answered.
-    pub(super) questions: AtomicUsize,
+    /// The number of pending IQs.
+    pub(super) iqs: AtomicUsize,
     /// The times when requests were given up that may still be answered.
     given_up: Mutex<VecDeque<Instant>>,
 }
@@ -95,20 +95,20 @@ impl Instance {
         Ok(guard)
     }
 
-    /// Counts an IQ request as open until it is answered. One that is given up counts for as long as its answer may
+    /// Counts an IQ request as pending until it is answered. One that is given up counts for as long as its answer may
     /// still arrive.
-    pub fn open_question(self: &Arc<Self>) -> Result<OpenQuestion, CallError> {
-        let given_up = self.questions_given_up();
-        let open = self.open.questions.fetch_add(1, Relaxed);
-        let guard = OpenQuestion { instance: Arc::clone(self), is_out: false };
+    pub fn pending_iq(self: &Arc<Self>) -> Result<PendingIq, CallError> {
+        let given_up = self.iqs_given_up();
+        let open = self.open.iqs.fetch_add(1, Relaxed);
+        let guard = PendingIq { instance: Arc::clone(self), is_out: false };
         if open + given_up >= self.limits.iqs as usize {
-            return Err(CallError::OverLimit(format!("{} questions at once", self.limits.iqs)));
+            return Err(CallError::OverLimit(format!("{} IQ requests at once", self.limits.iqs)));
         }
         Ok(guard)
     }
 
     /// Returns how many requests were given up and may still be answered.
-    pub(super) fn questions_given_up(&self) -> usize {
+    pub(super) fn iqs_given_up(&self) -> usize {
         let mut given_up = self.open.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
             given_up.pop_front();
@@ -199,12 +199,12 @@ impl Drop for OpenCall {
 }
 
 /// An IQ request that was not answered.
-pub struct OpenQuestion {
+pub struct PendingIq {
     instance: Arc<Instance>,
     is_out: bool,
 }
 
-impl OpenQuestion {
+impl PendingIq {
     /// Records that the request may be sent from now on.
     #[must_use]
     pub fn sent(mut self) -> Self {
@@ -218,12 +218,12 @@ impl OpenQuestion {
     }
 }
 
-impl Drop for OpenQuestion {
+impl Drop for PendingIq {
     fn drop(&mut self) {
         if self.is_out {
             self.instance.open.given_up.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
         }
-        self.instance.open.questions.fetch_sub(1, Relaxed);
+        self.instance.open.iqs.fetch_sub(1, Relaxed);
     }
 }
 

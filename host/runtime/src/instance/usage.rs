@@ -128,7 +128,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "open_calls" => instance.open.calls.load(Relaxed) as u64,
         "host_memory" => instance.held.bytes() as u64,
         "archive_queries" => instance.open_archive_queries() as u64,
-        "iqs" => (instance.open.questions.load(Relaxed) + instance.questions_given_up()) as u64,
+        "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
         "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
         "commands" => instance.registered.commands().len() as u64,
         "log_lines_per_second" => return Some(instance.budgets.log_lines.used().ceil()),
