@@ -78,7 +78,7 @@ enum Outcome {
     /// The plugin begins here, since there was no earlier position.
     Begun,
     /// This many messages were delivered.
-    Told(usize),
+    Delivered(usize),
     /// This many messages were delivered, and there are more.
     TooMany(usize),
 }
@@ -107,7 +107,7 @@ impl Source {
 /// Delivers missed messages to an instance after each log-in and each time that a room is entered, until it is dropped.
 /// Call this when the instance runs.
 pub(super) async fn keep_up(instance: Arc<Instance>) {
-    if instance.progress.are_kept() {
+    if instance.progress.is_kept() {
         tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance));
     }
 }
@@ -183,8 +183,8 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
         };
         match caught_up {
             Ok(Outcome::Begun) => tracing::info!(%plugin, %account, room, "plugin will catch up from here on"),
-            Ok(Outcome::Told(0)) => tracing::debug!(%plugin, %account, room, "plugin missed nothing"),
-            Ok(Outcome::Told(messages)) => tracing::info!(%plugin, %account, room, messages, "plugin caught up"),
+            Ok(Outcome::Delivered(0)) => tracing::debug!(%plugin, %account, room, "plugin missed nothing"),
+            Ok(Outcome::Delivered(messages)) => tracing::info!(%plugin, %account, room, messages, "plugin caught up"),
             Ok(Outcome::TooMany(messages)) => tracing::warn!(
                 %plugin, %account, room, messages,
                 "plugin missed more than its limit catch_up_messages; the rest stays in the archive"
@@ -221,10 +221,10 @@ async fn catch_up(
     progress: &CatchUpProgress,
     source: &Source,
 ) -> Result<Outcome, CatchUpError> {
-    let Some(mut archives) = progress.open().await else { return Ok(Outcome::Told(0)) };
+    let Some(mut archives) = progress.open().await else { return Ok(Outcome::Delivered(0)) };
     let archive = archives.archive(&source.of);
     if archive.is_caught_up(source.since) {
-        return Ok(Outcome::Told(0));
+        return Ok(Outcome::Delivered(0));
     }
     archive.falls_behind();
     let (known, keeper) = (archive.up_to().cloned(), archive.keeper().clone());
@@ -325,7 +325,7 @@ async fn tell_after(
     let (more, _) = tell(instance, gaps, most - told).await?;
     told += more;
     if is_complete {
-        return Ok(Outcome::Told(told));
+        return Ok(Outcome::Delivered(told));
     }
     if let Some(mut archives) = progress.open().await {
         archives.archive(of).leave_rest();

@@ -4,10 +4,12 @@
 //! is before the first message whose handler has not returned. Messages after it that are handled are known by their
 //! ids.
 //!
-//! Live messages, from a stream or an entered room, are newer than those missed before. So they do not move the
-//! position until the missed ones were delivered, which the position would otherwise skip. The archive may list a live
-//! message among the missed ones. Such a message holds the position until its handler has returned. It never becomes
-//! the position, which would move back. This module does no I/O except through the keeper, which never waits.
+//! Live messages, from a stream or an entered room, are newer than those missed before. They do not move the position
+//! until the missed ones were delivered: the position would skip those. The archive may list a live message among the
+//! missed ones. Such a message holds the position until its handler has returned. It never becomes the position, which
+//! would move back.
+//!
+//! This module does no I/O except through the keeper, which never waits.
 //!
 //! A stream may not have brought every message: a server may write one to a broken connection and continue on another
 //! (Prosody 0.12 over BOSH does). So on the next stream an instance also gets the messages that it lacks among the last
@@ -20,11 +22,11 @@ use parlor_session::position::Position;
 use parlor_session::router::{ArchivePlace, Delivery};
 use parlor_store::{Handled, PositionKeeper};
 
-/// How many messages are known by id. A handler that more messages have overtaken counts as returned. While missed messages
-/// are delivered, live ones overtake none of them: the oldest live ones that are handled are forgotten instead, and an
-/// instance that starts before the end of that gets them again.
+/// The maximum number of handled messages after the position, which are known by their ids. With more, the handler that
+/// holds the position counts as returned. While missed messages are delivered, the oldest handled live ones are
+/// forgotten instead, and an instance that starts meanwhile gets them again.
 const MOST: usize = 256;
-/// How many messages before the position are checked again for missing ones between them.
+/// The number of messages before the position among which gaps are looked for.
 pub(super) const LOOKED_BACK: u8 = 50;
 
 /// Identifies a handler that has begun.
@@ -49,12 +51,13 @@ pub(crate) struct ArchiveProgress {
     keeper: PositionKeeper,
     /// The position up to which everything is handled; `None` until it is known where the plugin begins.
     up_to: Option<Position>,
-    /// Earlier positions, oldest first, as long as everything between them was delivered as it came.
+    /// Earlier positions, oldest first. Everything between them was delivered live.
     before: VecDeque<Position>,
-    /// Whether some messages before the next position that is reached live stay in the archive.
+    /// Whether the plugin does not get some messages before the next live position: they stay in the archive.
     is_incomplete: bool,
-    /// The messages before the position that are being delivered now, and those of them that were delivered.
+    /// The messages before the position that are being delivered now.
     gaps: VecDeque<String>,
+    /// Those of them that were delivered.
     filled: VecDeque<String>,
     /// Messages handled by former instances, or found among the missed ones, that may be after the position. Cleared
     /// once a later live message is handled.
@@ -98,7 +101,7 @@ impl ArchiveProgress {
         self.caught_up >= stream
     }
 
-    /// Marks that missed messages are about to be delivered: until they were, no live message becomes the position.
+    /// Marks that missed messages are about to be delivered. Until then, no live message becomes the position.
     pub(crate) fn falls_behind(&mut self) {
         self.caught_up = 0;
     }
@@ -123,13 +126,13 @@ impl ArchiveProgress {
         !self.before.is_empty()
     }
 
-    /// Returns those of the last messages before the position, oldest first, that the plugin lacks. Messages older than
-    /// all that it is known to have received are left out.
+    /// Returns the messages that the plugin lacks among these last ones before the position, oldest first. Messages
+    /// older than the first that the plugin is known to have received do not count.
     pub(crate) fn lacks<'a>(&mut self, last: impl Iterator<Item = &'a str>) -> Vec<String> {
-        let was_told = |id: &str| self.before.iter().any(|place| place.id.as_deref() == Some(id));
+        let was_delivered = |id: &str| self.before.iter().any(|place| place.id.as_deref() == Some(id));
         let known = last
-            .skip_while(|id| !was_told(id))
-            .filter(|id| !was_told(id) && !self.knows(id) && !self.filled.iter().any(|filled| filled == id));
+            .skip_while(|id| !was_delivered(id))
+            .filter(|id| !was_delivered(id) && !self.knows(id) && !self.filled.iter().any(|filled| filled == id));
         let lacking: Vec<_> = known.map(str::to_owned).collect();
         self.gaps.extend(lacking.iter().cloned());
         self.gaps.drain(..self.gaps.len().saturating_sub(MOST));
@@ -193,9 +196,8 @@ impl ArchiveProgress {
         }
     }
 
-    /// Records that the instance failed. The messages that it had begun with are not delivered again, whether they
-    /// caused the failure or not, since they may have been answered. Messages that it had not begun with count as
-    /// missed.
+    /// Records that the instance failed. Messages whose handlers had begun are not delivered again, whether they caused
+    /// the failure or not, since they may have been answered. The others count as missed.
     pub(crate) fn broke(&mut self) {
         self.missed.iter_mut().chain(&mut self.live).for_each(|entry| entry.done = true);
         self.advance();

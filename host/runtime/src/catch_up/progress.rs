@@ -1,5 +1,5 @@
-//! The catch-up progress of a plugin on an account: a [`ArchiveProgress`] of handled messages for each archive that it catches
-//! up with, its own and those of rooms.
+//! The catch-up progress of a plugin on an account: an [`ArchiveProgress`] for each archive that the plugin catches up
+//! with, which are the account's and those of rooms.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::archive_progress::{ArchiveProgress, Ticket};
 /// The progress in all archives, shared by the plugin's instances and the catch-up task; `None` if the plugin does not
 /// catch up. The lock is asynchronous: an instance that runs only when the CPU is idle may hold it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CatchUpProgress(Option<Arc<Kept>>);
+pub(crate) struct CatchUpProgress(Option<Arc<Inner>>);
 
 #[derive(Debug)]
-struct Kept {
+struct Inner {
     archives: Mutex<Archives>,
     rooms: CaughtUpRooms,
 }
@@ -31,26 +31,26 @@ pub(crate) struct Handling {
 }
 
 impl CatchUpProgress {
-    /// Returns the progress of a plugin that catches up.
+    /// Returns the progress of a plugin that catches up, which the store keeps.
     pub(crate) fn kept_in(positions: Positions) -> Self {
         let archives = Archives { positions, by_archive: HashMap::new(), knows_rooms: false };
-        Self(Some(Arc::new(Kept { archives: Mutex::new(archives), rooms: CaughtUpRooms::default() })))
+        Self(Some(Arc::new(Inner { archives: Mutex::new(archives), rooms: CaughtUpRooms::default() })))
     }
 
     /// Returns whether the plugin catches up.
-    pub(crate) fn are_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.0.is_some()
     }
 
     /// Returns the rooms whose history comes from their archives; `None` if the plugin does not catch up.
     pub(crate) fn rooms(&self) -> Option<&CaughtUpRooms> {
-        self.0.as_deref().map(|kept| &kept.rooms)
+        self.0.as_deref().map(|inner| &inner.rooms)
     }
 
     /// Locks the progress.
     pub(crate) async fn open(&self) -> Option<MutexGuard<'_, Archives>> {
         match &self.0 {
-            Some(kept) => Some(kept.archives.lock().await),
+            Some(inner) => Some(inner.archives.lock().await),
             None => None,
         }
     }
@@ -81,7 +81,7 @@ impl CatchUpProgress {
         }
     }
 
-    /// Records that a new instance begins that replaces no running one.
+    /// Records that a new instance starts without replacing a running one.
     pub(crate) async fn restart(&self) {
         if let Some(mut archives) = self.open().await {
             archives.by_archive.values_mut().for_each(ArchiveProgress::restart);

@@ -41,12 +41,12 @@ impl Supervised {
         let account = Arc::clone(&old.shared.account);
         let (sender, backlog) = oneshot::channel();
         let before = old.shared.lasting.clone();
-        let beside = Replacement { old: old.instance().map(|instance| instance.id), backlog, before };
+        let replaced = Replacement { old: old.instance().map(|instance| instance.id), backlog, before };
         let progress = match (admitted.manifest.catch_up, &old.shared.progress) {
-            (true, known) if known.are_kept() => known.clone(),
+            (true, known) if known.is_kept() => known.clone(),
             _ => progress(&admitted, &account),
         };
-        let new = Self::begin(admitted, compiled, engine, account, after, progress, Some(beside));
+        let new = Self::begin(admitted, compiled, engine, account, after, progress, Some(replaced));
         let replacement = Successor { shared: Arc::clone(&new.shared), backlog: sender };
         (new, replacement)
     }
