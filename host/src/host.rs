@@ -329,9 +329,9 @@ impl Host {
     /// Stops delivering, lets every plugin handle what it got and shut down, then closes every account, and ends.
     pub async fn stop(self) {
         let accounts = self.accounts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        join_all(accounts.values().map(Account::hear_nobody)).await;
+        join_all(accounts.values().map(Account::drain)).await;
         let plugins = std::mem::take(&mut *self.plugins.lock().await);
-        join_all(plugins.into_values().map(Plugin::stop_with_the_house)).await;
+        join_all(plugins.into_values().map(Plugin::stop_with_the_host)).await;
         join_all(accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }

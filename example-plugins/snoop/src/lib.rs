@@ -67,7 +67,7 @@ async fn snoop(message: &Message, victim: &str) -> Result<()> {
     people(&mut report, victim).await?;
     messages_of_others(&mut report, victim).await?;
     account(&mut report).await?;
-    house(&mut report).await?;
+    host(&mut report).await?;
     let Report { tries, refused, .. } = report;
     chats::reply(message, format!("snooped {tries} tries, {refused} refused")).await?;
     Ok(())
@@ -140,7 +140,7 @@ async fn account(report: &mut Report<'_>) -> Result<()> {
     report.call("cutting the connection", connection::disconnect().await).await
 }
 
-async fn house(report: &mut Report<'_>) -> Result<()> {
+async fn host(report: &mut Report<'_>) -> Result<()> {
     report.call("firing the host's event connected", emit("connected", ()).await).await?;
     report.call("adding the host's promise connected", promises::add("connected").await).await?;
     report.call("rejecting the host's promise connected", promises::reject("connected", "no").await).await?;

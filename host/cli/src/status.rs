@@ -301,7 +301,7 @@ mod tests {
 
     /// For example, an account that is retried, with all that its error says.
     #[test]
-    fn a_house_with_long_paths_and_reasons_fits_into_80_columns() {
+    fn a_host_with_long_paths_and_reasons_fits_into_80_columns() {
         let mut status: Status = serde_json::from_value(json!({
             "running": true, "data": "/srv/parlor/data", "policy": "/srv/parlor/plugins.toml", "plugins": [],
             "accounts": [

@@ -136,8 +136,8 @@ impl Account {
     /// then keeps them for the next process, or for whoever else it keeps messages for. Everything that was
     /// acknowledged is in the mailboxes when this returns. Plugins may still send and ask. Without stream management
     /// nobody would keep the stanzas, so they are delivered until the end.
-    pub async fn hear_nobody(&self) {
-        self.shared.tell(|done| Order::HearNobody { done }).await;
+    pub async fn drain(&self) {
+        self.shared.tell(|done| Order::Drain { done }).await;
     }
 
     /// Closes the stream cleanly and ends the task.

@@ -221,7 +221,7 @@ impl Supervised {
 
     /// Asks it to stop after it has handled the events in its mailbox, since the host shuts down. Waits until it is
     /// gone.
-    pub async fn stop_with_the_house(self) {
+    pub async fn stop_with_the_host(self) {
         self.part(ShutdownMode::Host);
         self.gone().await;
     }

@@ -167,9 +167,9 @@ impl Plugin {
         }
     }
 
-    pub(super) async fn stop_with_the_house(self) {
+    pub(super) async fn stop_with_the_host(self) {
         if let Standing::Admitted { on, .. } = self.standing {
-            join_all(on.into_values().map(Supervised::stop_with_the_house)).await;
+            join_all(on.into_values().map(Supervised::stop_with_the_host)).await;
         }
     }
 

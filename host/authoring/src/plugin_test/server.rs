@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_house_asks_is_no_action_although_somebody_listens_to_what_leaves() {
+    fn what_the_host_asks_is_no_action_although_somebody_listens_to_what_leaves() {
         let actions = Arc::<Mutex<u32>>::default();
         let seen = Arc::clone(&actions);
         let own = FullJid::new("bot@example.org/here").unwrap();

@@ -281,10 +281,10 @@ impl Stage {
     /// Stops the host and starts it again, as its owner does. The store is kept, and the account logs in again.
     pub async fn restart_host(&mut self) {
         if let Some(account) = &self.account {
-            account.hear_nobody().await;
+            account.drain().await;
         }
         if let Some(plugin) = self.plugin.take() {
-            plugin.stop_with_the_house().await;
+            plugin.stop_with_the_host().await;
         }
         if let Some(account) = self.account.take() {
             account.stop().await;

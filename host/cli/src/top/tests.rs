@@ -106,7 +106,7 @@ fn press(top: &mut Top, keys: &str) -> Vec<Request> {
 }
 
 #[test]
-fn the_house_stands_on_one_screen() {
+fn the_host_fits_on_one_screen() {
     let (mut top, now) = screen();
     insta::assert_snapshot!("80x24", drawn(&mut top, 80, 24, now));
     insta::assert_snapshot!("132x16", drawn(&mut top, 132, 16, now));

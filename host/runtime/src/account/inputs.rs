@@ -70,7 +70,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
-            Order::HearNobody { done } => {
+            Order::Drain { done } => {
                 self.is_draining = true;
                 if let Some(link) = &mut self.link {
                     link.acknowledge_no_more();

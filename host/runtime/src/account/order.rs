@@ -28,7 +28,7 @@ pub(super) enum Order {
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
     Reply { to: Jid, id: String, reply: Reply },
-    HearNobody { done: oneshot::Sender<()> },
+    Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
 }

@@ -918,7 +918,7 @@ fn an_odd_entry_of_a_roster_is_read_as_far_as_it_goes() {
 }
 
 #[test]
-fn answers_say_what_the_house_understands_and_keep_the_rest() {
+fn answers_say_what_the_host_understands_and_keep_the_rest() {
     let answer = |attributes: &str, content: &str| match iq(attributes, content) {
         Incoming::Answer(answer) => answer,
         other => panic!("expected an answer, found {other:?}"),

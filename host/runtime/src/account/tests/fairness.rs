@@ -94,7 +94,7 @@ async fn a_message_waits_for_one_of_each_other_plugin_when_the_link_has_room_aga
 
 /// They take the same path as the host's orders that end a plugin, or the host.
 #[tokio::test]
-async fn orders_of_plugins_that_do_not_run_hold_up_no_order_of_the_house() {
+async fn orders_of_plugins_that_do_not_run_hold_up_no_order_of_the_host() {
     let peer = Peer::start(Manners::default()).await;
     let account = account(&peer);
     let shared = account.shared();

@@ -107,7 +107,7 @@ fn said(body: &str) -> String {
 
 /// Settings `keepalive`. Stanzas that will not be delivered are not acknowledged, so that the server keeps them.
 #[tokio::test]
-async fn what_comes_while_the_house_stops_is_left_to_the_server() {
+async fn what_comes_while_the_host_stops_is_left_to_the_server() {
     for keepalive in [true, false] {
         let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
         let account = start(&peer, &store, keepalive);
@@ -119,7 +119,7 @@ async fn what_comes_while_the_house_stops_is_left_to_the_server() {
         assert_eq!(ear.message().await.body.as_deref(), Some("heard"));
         let taken_in = session.ask_what_was_taken_in().await;
 
-        account.hear_nobody().await;
+        account.drain().await;
         session.say(&said("late")).await;
         session.say("<presence xmlns='jabber:client' from='eve@localhost' type='subscribe'/>").await;
         session
@@ -160,7 +160,7 @@ async fn what_nobody_would_keep_is_heard_to_the_end() {
     let (account, mut session) = connected(&peer).await;
     session.settle(&[]).await;
     let mut ear = Ear::open(&account, &["message"]);
-    account.hear_nobody().await;
+    account.drain().await;
     session.say(&said("late")).await;
     assert_eq!(ear.message().await.body.as_deref(), Some("late"));
     soon("the end of the account", account.stop()).await;

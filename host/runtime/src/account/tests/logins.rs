@@ -54,7 +54,7 @@ async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_o
 
 /// Otherwise a plugin that has ended would log in, in place of the owner.
 #[test]
-fn who_asked_for_a_log_in_before_the_house_opened_and_has_ended_asks_for_none() {
+fn who_asked_for_a_log_in_before_the_host_opened_and_has_ended_asks_for_none() {
     let mut logins = Logins::default();
     let ((gone, _), (stays, _receiver)) = (Answer::channel(), Answer::channel());
     logins.wait_for_plugins(None, gone);
