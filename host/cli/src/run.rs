@@ -164,7 +164,7 @@ async fn stand(
 ) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
-    // FileWatcher the files before reading them, to miss no change.
+    // The files are watched before they are read, so that no change is missed.
     let mut files = Files::of(&config, written);
     let start = async {
         if compile_first {

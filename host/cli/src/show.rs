@@ -57,14 +57,14 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// Escapes each line of a text.
-pub(super) fn harmless_lines(text: &str) -> String {
+pub(super) fn escape_lines(text: &str) -> String {
     text.lines().map(|line| escape_untrusted(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Escapes the text of an error, which may quote an unapproved file. All lines but the first are indented, so that none
 /// can imitate the start of a line of parlor.
 pub(super) fn error_lines(text: &str) -> String {
-    harmless_lines(text).replace('\n', "\n  ")
+    escape_lines(text).replace('\n', "\n  ")
 }
 
 /// Prints a value as JSON, for programs.

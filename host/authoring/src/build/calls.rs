@@ -177,7 +177,7 @@ pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
         Language::Python => (&["py"], DEEPEST),
         Language::JavaScript | Language::TypeScript => (&["js", "mjs", "ts", "mts"], DEEPEST),
     };
-    // Replacement `src` there are examples and benchmarks, which are not part of the component.
+    // Beside `src` there are examples and benchmarks, which are not part of the component.
     let src = Some(folder.join("src")).filter(|src| language == Language::Rust && src.is_dir());
     let mut found = Vec::new();
     collect(src.as_deref().unwrap_or(folder), language, ends, deepest, &mut found);

@@ -142,7 +142,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (grouping, text) in stubs::of_contract() {
         kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
     }
-    // Replacement these, the modules with which an author's own tests run.
+    // Beside these, the modules with which an author's own tests run.
     let runs = SDK.iter().filter(|(name, _)| RUNS_OUTSIDE.contains(name)).chain(OUTSIDE);
     for (name, text) in runs {
         kept::write(&place.join("parlor").join(name), text)?;

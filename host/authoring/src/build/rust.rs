@@ -68,7 +68,7 @@ pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
 fn advised(reason: &str) -> String {
     let advice = if reason.contains("__wbindgen") {
         "a crate that it depends on is made for browsers as it comes: take that without its default features, such as chrono with \
-         default-features = false (and features = [\"alloc\"]), and the time from parlor_sdk::prelude::now, chance from \
+         default-features = false (and features = [\"alloc\"]), and the time from parlor_sdk::prelude::now, random numbers from \
          parlor_sdk::prelude::random"
     } else {
         "does it call parlor_sdk::plugin! once?"

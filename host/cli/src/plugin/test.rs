@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::build::warn;
 use super::trust;
 use super::workshop::Workshop;
-use crate::show::{error_lines, harmless_lines, plain_json};
+use crate::show::{error_lines, escape_lines, plain_json};
 use crate::wait_for;
 
 /// The extension of a file with tests.
@@ -137,7 +137,7 @@ impl TestArgs {
                 } else {
                     failed += 1;
                     if !self.json {
-                        let shown = harmless_lines(&report::show(&name, script, outcome, &mut told));
+                        let shown = escape_lines(&report::show(&name, script, outcome, &mut told));
                         writeln!(out, "{shown}").context("standard output")?;
                     }
                 }

@@ -1,5 +1,5 @@
-//! The observed of the simulated server: what it handled, in which order, what it sent without an acknowledgement, and
-//! whether the client is connected.
+//! The state of the simulated server that tests look at: the stanzas that it handled, in their order, those that it sent and
+//! that are unacknowledged, and whether the client is connected.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -38,10 +38,10 @@ struct Sent {
     message: Option<u32>,
 }
 
-/// The observed of the connection that carries the session.
+/// The state of the connection that carries the session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// There never was one, or its observed is unknown.
+    /// There never was one, or its state is unknown.
     #[default]
     Never,
     /// It has been up since this time.
@@ -52,7 +52,7 @@ pub enum Standing {
     Silent(Instant),
 }
 
-/// The observed of the server.
+/// The state of the server.
 #[derive(Debug, Default)]
 pub struct Observed {
     session: Option<Managed>,
@@ -80,7 +80,7 @@ impl Observed {
         self.said
     }
 
-    /// Returns the observed of the current connection.
+    /// Returns the state of the current connection.
     pub fn standing(&self) -> Standing {
         self.standing
     }

@@ -1,6 +1,6 @@
 //! A plugin that misbehaves on order, for the suite.
 //!
-//! Its setting `behaviour` names what it does without an order. It may be a [`Action`], performed after the start;
+//! Its setting `behaviour` names what it does without an order. It may be an [`Action`], performed after the start;
 //! `<action>-on-event`, performed at each message; `initialize-…`, performed before the start; or `stop-…`, performed
 //! when it is told to stop. The setting `watches` makes it log what it sees of a log-in. With any setting, the
 //! chat message `do <action>` makes it perform one at once, and `do ping` shows that it still runs.

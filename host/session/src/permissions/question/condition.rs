@@ -1,6 +1,6 @@
 //! The conditions of calls and events besides their permission, and whether they hold.
 //!
-//! A [`AccountState`] reports the state of an account. This module decides by it, and phrases the reason.
+//! An [`AccountState`] reports the state of an account. This module decides by it, and phrases the reason.
 
 use jid::{BareJid, Jid};
 use parlor_base::escape::escape_untrusted;

@@ -1,4 +1,4 @@
-//! What is left out of an element that exceeds a limit.
+//! Cuts an element that exceeds a limit, and marks the cut.
 
 use super::{Child, Counts, Held, Kind, Mark, is_stanza};
 use crate::sieve::limits::{
