@@ -10,6 +10,7 @@ pub mod links;
 mod manifest;
 pub mod markdown;
 mod names;
+mod policy;
 pub mod site;
 mod summary;
 mod tables;
@@ -48,6 +49,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("limits.md".to_owned(), tables::limits()),
         ("testing.md".to_owned(), tables::testing()),
         ("manifest.md".to_owned(), manifest::page()),
+        ("plugins-toml.md".to_owned(), policy::page()),
         ("cli.md".to_owned(), cli::page()),
         ("config.md".to_owned(), config::page()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
@@ -102,6 +104,7 @@ fn default(value: Option<&str>) -> String {
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# Reference\n\nFor owners:\n\n\
         - [The configuration, `parlor.toml`](config.md)\n\
+        - [The policy, `plugins.toml`](plugins-toml.md)\n\
         - [Commands](cli.md): flags, examples and exit codes\n\
         - [Settings](settings.md)\n\
         - [Permissions](permissions.md)\n\

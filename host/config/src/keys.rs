@@ -14,12 +14,13 @@ pub struct Key {
     pub about: &'static str,
 }
 
-const fn key(name: &'static str, shape: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+/// Creates the description of a key.
+pub const fn key(name: &'static str, shape: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
     Key { name, shape, default, about }
 }
 
 /// The default of a key that may be omitted and has no default value.
-const NONE: Option<&str> = Some("none");
+pub const NONE: Option<&str> = Some("none");
 
 /// The keys at the top of the file, ordered by name.
 pub const TOP: &[Key] = &[
@@ -150,7 +151,8 @@ pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
 pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
 
-const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {
+/// Returns the names of these keys.
+pub const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {
     let mut names = [""; COUNT];
     let mut at = 0;
     while at < COUNT {

@@ -102,6 +102,8 @@ pub struct Row {
     pub name: &'static str,
     /// A description of what the limit bounds.
     pub about: String,
+    /// The form of its value.
+    pub shape: &'static str,
     /// The value that applies if the owner sets none.
     pub default: String,
     /// The smallest value that is allowed.
@@ -204,6 +206,7 @@ macro_rules! limits {
                 vec![$(Row {
                     name: stringify!($name),
                     about: [$($about,)+].concat().trim().to_owned(),
+                    shape: <$amount as Amount>::WANTS,
                     default: show::<$amount>(&$default),
                     least: show::<$amount>(&$least),
                     most: show::<$amount>(&$most),

@@ -4,6 +4,7 @@
 
 pub mod edit;
 pub mod file;
+pub mod keys;
 
 use std::{
     collections::BTreeMap,
@@ -162,7 +163,7 @@ impl Policy {
     pub fn parse(text: &str, folder: &Path) -> Result<Self, DocumentError> {
         let document = Document::parse(text)?;
         let root = document.root();
-        root.allow(&["key", "plugin", "require_signature"])?;
+        root.allow(&keys::TOP_NAMES)?;
         let require_signature = root.get("require_signature").map_or(Ok(false), |node| node.boolean())?;
         let mut policy = Self { require_signature, ..Self::default() };
         if let Some(keys) = root.section("key")? {
@@ -201,10 +202,7 @@ pub fn is_decision(text: &str) -> Result<(), DocumentError> {
 }
 
 fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
-    section.allow(&[
-        "source", "digest", "version", "signer", "accounts", "enabled", "log", "commands", "grants", "limits",
-        "settings",
-    ])?;
+    section.allow(&keys::PLUGIN_NAMES)?;
     let source = section.require("source", "write the path or the address of the plugin's file")?;
     if source.string()?.is_empty() {
         return Err(source.error("`source` is empty; write the path or the address of the plugin's file"));

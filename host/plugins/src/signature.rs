@@ -15,6 +15,8 @@ use parlor_base::document::{DocumentError, Section};
 use parlor_base::escape::escape_untrusted;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::policy::keys;
+
 /// The maximum length of a signer's comment as shown, in bytes.
 const LONGEST_COMMENT: usize = 500;
 
@@ -111,7 +113,7 @@ impl TrustedKey {
 
     /// Parses `[key.NAME]` of a policy.
     pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
-        section.allow(&["public", "until"])?;
+        section.allow(&keys::KEY_NAMES)?;
         let public = section.require("public", "write the second line of the signer's minisign.pub")?;
         let text = public.string()?;
         let public = PublicKey::from_base64(text.trim()).map_err(|_| {

@@ -8,10 +8,10 @@ pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
         `parlor.toml` says which accounts there are, and how the host is run; `parlor init` writes one, in which every key stands \
         as a comment, and `parlor doctor` says what is wrong with it. Paths in it are relative to its folder. A key that is not on \
-        this page is refused, with its line, and so is one that stands among the settings. The permissions of plugins are in `plugins.toml`; `--metrics` and `--traces` are \
+        this page is refused, with its line, and so is one that stands among the settings. The permissions of plugins are in [`plugins.toml`](plugins-toml.md); `--metrics` and `--traces` are \
         flags of `parlor run`.\n\n\
-        A host that runs goes by the file as soon as it is saved: accounts come and go, and settings count at once. An account is \
-        connected anew only where the file leads elsewhere: `jid`, `server`, `transport`, `tls`, `ca_file`, the certificate, \
+        A running host reads the file again when you save it: accounts come and go, and settings count at once. An account \
+        reconnects only if one of these changed: `jid`, `server`, `transport`, `tls`, `ca_file`, the certificate, \
         `authentication`, or an address in its settings. Its password, `allow_plain`, `channel_binding`, `keep_unsent` and `ping_interval` count from \
         its next connection; `data`, `plugins`, `log` and `watch` when the host is started again.\n"
         .to_owned();

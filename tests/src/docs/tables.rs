@@ -129,7 +129,7 @@ pub(super) fn limits() -> String {
         | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
     );
     for row in Limits::table() {
-        let Row { name, about, default, least, most } = row;
+        let Row { name, about, default, least, most, .. } = row;
         let _ = writeln!(page, "| `{name}` | {default} | {least} | {most} | {about} |");
     }
     let quota = Bytes(DEFAULT_QUOTA);

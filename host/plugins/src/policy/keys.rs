@@ -1,0 +1,110 @@
+//! Every key of `plugins.toml` that is not a permission or a limit, in one table per place. The parser refuses all other
+//! keys, and the page for owners is generated from these tables.
+
+pub use parlor_config::keys::Key;
+use parlor_config::keys::{NONE, key, names};
+
+/// A policy with every key of these tables.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// The keys at the top of the file.
+pub const TOP: &[Key] = &[
+    key("key", "tables", NONE, "The keys whose signatures you trust, each with the keys of `[key.NAME]` below."),
+    key("plugin", "tables", NONE, "The plugins, each with the keys of `[plugin.ID]` below."),
+    key(
+        "require_signature",
+        "true or false",
+        Some("false"),
+        "Refuse to install, update to or roll back to a component that none of these keys signed. Installed plugins still run; `parlor doctor` names those without a signature.",
+    ),
+];
+
+/// The keys under `[key.NAME]`.
+pub const KEY: &[Key] = &[
+    key("public", "text", None, "The public key: the second line of the signer's `minisign.pub`."),
+    key("until", "a day, such as `2030-12-31`", NONE, "The last day, in UTC, on which the key is trusted."),
+];
+
+/// The keys under `[plugin.ID]`.
+pub const PLUGIN: &[Key] = &[
+    key(
+        "source",
+        "a file, `https://…` or `oci://…`",
+        None,
+        "Where the plugin came from. `parlor plugin update` looks there for a newer version.",
+    ),
+    key(
+        "digest",
+        "`sha256:` and 64 hex digits",
+        None,
+        "The SHA-256 of the component. The host runs no other bytes. `parlor plugin inspect FILE` prints it.",
+    ),
+    key("version", "text", NONE, "The version of the component, for display."),
+    key("signer", "a NAME of `[key.NAME]`", NONE, "The key that had signed the component when it was installed."),
+    key(
+        "accounts",
+        "list of texts",
+        NONE,
+        "The accounts of `parlor.toml` on which it runs. Without this key it runs on all of them.",
+    ),
+    key("enabled", "true or false", Some("true"), "Whether it runs."),
+    key(
+        "log",
+        "`\"debug\"`, `\"info\"`, `\"warn\"` or `\"error\"`",
+        NONE,
+        "The lowest level of its messages that are logged. Without this key it is the same as for everything else.",
+    ),
+    key("commands", "a table", NONE, "Other names for its chat commands."),
+    key("grants", "a table", NONE, "What it is allowed to do. Without an entry a permission is refused."),
+    key("limits", "a table", NONE, "The resources that it may use."),
+    key("settings", "a table", NONE, "Values of the settings that its manifest declares."),
+];
+
+/// The names of the keys in [`TOP`].
+pub(crate) static TOP_NAMES: [&str; TOP.len()] = names(TOP);
+/// The names of the keys in [`KEY`].
+pub(crate) static KEY_NAMES: [&str; KEY.len()] = names(KEY);
+/// The names of the keys in [`PLUGIN`].
+pub(crate) static PLUGIN_NAMES: [&str; PLUGIN.len()] = names(PLUGIN);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    fn parse(text: &str) -> Policy {
+        Policy::parse(text, Path::new("/etc/parlor")).unwrap()
+    }
+
+    #[test]
+    fn the_example_is_a_policy_with_every_key() {
+        let policy = parse(EXAMPLE);
+        let tea = &policy.plugins["tea"];
+        assert!(policy.lets_through(tea.signer.as_ref()) && tea.enabled && tea.version.is_some() && tea.log.is_some());
+        let document: toml::Table = EXAMPLE.parse().unwrap();
+        for (place, keys) in [(&document, TOP), (inner(&document, "key"), KEY), (inner(&document, "plugin"), PLUGIN)] {
+            let missing: Vec<_> = keys.iter().map(|key| key.name).filter(|name| !place.contains_key(*name)).collect();
+            assert_eq!(missing, [""; 0]);
+        }
+    }
+
+    /// Returns the one table below this one.
+    fn inner<'t>(document: &'t toml::Table, table: &str) -> &'t toml::Table {
+        document[table].as_table().unwrap().values().next().unwrap().as_table().unwrap()
+    }
+
+    #[test]
+    fn a_default_that_is_written_out_changes_nothing() {
+        let digest = "a".repeat(64);
+        let least = format!("[plugin.tea]\nsource = \"tea.wasm\"\ndigest = \"sha256:{digest}\"\n");
+        let usual = parse(&least);
+        for (keys, before, after) in [(TOP, "", &*least), (PLUGIN, &least, "")] {
+            for Key { name, default, .. } in keys {
+                let Some(default) = default.filter(|default| *default != "none") else { continue };
+                assert_eq!(parse(&format!("{before}{name} = {default}\n{after}")), usual, "{name}");
+            }
+        }
+    }
+}
