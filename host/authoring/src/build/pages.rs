@@ -55,6 +55,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "reference/manifest.md",
     "reference/names.md",
     "reference/permissions.md",
+    "reference/plugins-toml.md",
     "reference/screens.md",
     "reference/settings.md",
     "reference/testing.md",
