@@ -133,7 +133,7 @@ async fn hears(host: &TestHost, text: &str) {
 }
 
 /// Starts a host with a plugin that catches up and enters this room by itself. Somebody is in the room.
-async fn house_in(room: &BareJid, juliet: &mut Client, plan: Plan) -> TestHost {
+async fn host_in(room: &BareJid, juliet: &mut Client, plan: Plan) -> TestHost {
     juliet.join(room, "Juliet", SOON).await.unwrap();
     juliet.unlock(room, SOON).await.unwrap();
     say(juliet, room, &["long ago".to_owned()]).await;
@@ -164,7 +164,7 @@ fn told(past: &[String], now: &str) -> Vec<(String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_room_said_while_the_host_was_down_is_told_once_however_much_it_was() {
     let (room, mut juliet) = (prosody().await.fresh_room(), friend("juliet").await);
-    let host = house_in(&room, &mut juliet, Plan::new().await).await;
+    let host = host_in(&room, &mut juliet, Plan::new().await).await;
     say(&mut juliet, &room, &["before".to_owned()]).await;
     hears_now(&host, FULL, "before").await;
     assert_eq!(noted(&host, FULL).await, told(&["long ago".to_owned()], "before"), "a plugin begins with now");
@@ -189,7 +189,7 @@ async fn caught_up_in(host: &TestHost, room: &BareJid, messages: &str) {
 async fn what_a_room_said_during_a_cut_that_nothing_resumes_is_told_once_however_much_it_was() {
     let (room, mut juliet) = (prosody().await.fresh_room(), friend("juliet").await);
     let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
-    let host = house_in(&room, &mut juliet, Plan::new().await.through(faults.port()).await).await;
+    let host = host_in(&room, &mut juliet, Plan::new().await.through(faults.port()).await).await;
     let meanwhile = many("meanwhile");
     cut_for_good(&host, &faults, async || say(&mut juliet, &room, &meanwhile).await).await;
     caught_up_in(&host, &room, "30").await;

@@ -14,7 +14,7 @@ use xmpp_parsers::presence::{Presence, Show, Type};
 use crate::test_host::{FULL, NARROW, Plan, SOON, TestHost, client, friend, granted, refuses, refuses_to_tell};
 
 /// Starts a host with a contact in its roster; both sides are subscribed.
-async fn house_with_contact() -> (TestHost, Client) {
+async fn host_with_contact() -> (TestHost, Client) {
     let host = Plan::new().await.set("auto_subscribe", true).three().start().await;
     let mut friend = interested("friend").await;
     let jid = friend.jid().to_bare();
@@ -93,7 +93,7 @@ async fn a_contact_that_a_raw_stanza_added_is_none_for_its_plugins_grants() {
 /// Rows 62-65.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_is_given_with_its_attributes() {
-    let (host, mut friend) = house_with_contact().await;
+    let (host, mut friend) = host_with_contact().await;
     let jid = friend.jid().to_bare().to_string();
     let changed = host.listen(FULL, "contactPresenceChanged").await;
     let presence = Presence::available().with_show(Show::Dnd).with_priority(7);
@@ -190,7 +190,7 @@ async fn who_asks_who_comes_and_who_is_removed_is_told() {
 /// Events `contactPresenceChanged`, `contactStatusChanged`, `contactStatusMessageChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
-    let (host, mut friend) = house_with_contact().await;
+    let (host, mut friend) = host_with_contact().await;
     let names = ["contactPresenceChanged", "contactStatusChanged", "contactStatusMessageChanged"];
     let mut heard = Vec::new();
     for name in names {

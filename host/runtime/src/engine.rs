@@ -279,7 +279,7 @@ impl Engine {
     }
 
     /// Returns the number of tasks on the background runtime.
-    pub fn tasks_in_yard(&self) -> usize {
+    pub fn tasks_in_background(&self) -> usize {
         self.background.handle().metrics().num_alive_tasks()
     }
 }

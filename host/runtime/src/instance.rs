@@ -131,7 +131,7 @@ impl Instance {
         let cpu = Arc::<watchdog::Account>::default();
         // A plugin that may use a whole core all the time is not throttled at its start either.
         if failed.load(Relaxed) && limits.cpu_share < 1.0 {
-            cpu.begin_in_yard();
+            cpu.begin_in_background();
         }
         let instance = Self {
             id,

@@ -83,7 +83,7 @@ impl Account {
 
     /// Lets an instance begin on the background runtime, since the one before it failed: a plugin that keeps failing
     /// would otherwise compute at its neighbours' cost each time.
-    pub(super) fn begin_in_yard(&self) {
+    pub(super) fn begin_in_background(&self) {
         self.in_background.store(true, Relaxed);
     }
 
@@ -355,7 +355,7 @@ mod tests {
     const SMALL: Allowance = Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5) };
 
     #[tokio::test]
-    async fn a_guest_that_overdraws_is_moved_to_the_yard_and_comes_back() {
+    async fn a_guest_that_overdraws_is_moved_to_the_background_and_comes_back() {
         let account = Arc::new(Account::default());
         let inner = async {
             burn(Duration::from_millis(4));
@@ -387,7 +387,7 @@ mod tests {
     type Guest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     #[tokio::test]
-    async fn a_guest_in_the_yard_earns_its_way_back_by_waiting_and_not_by_being_kept_waiting() {
+    async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_being_kept_waiting() {
         let ticker = ticker();
         let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
         for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
@@ -423,9 +423,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guest_whose_like_failed_begins_in_the_yard_and_leaves_it_when_it_has_paid_for_its_start() {
+    async fn a_guest_whose_like_failed_begins_in_the_background_and_leaves_it_when_it_has_paid_for_its_start() {
         let account = Arc::new(Account::default());
-        account.begin_in_yard();
+        account.begin_in_background();
         let inner = async {
             burn(SMALL.burst / 4);
             std::future::pending::<()>().await;

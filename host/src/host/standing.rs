@@ -94,7 +94,7 @@ impl Host {
 
     /// Returns the number of tasks on the current runtime and on the background runtime.
     pub(crate) fn tasks(&self) -> usize {
-        Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_yard()
+        Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_background()
     }
 }
 
