@@ -195,7 +195,7 @@ impl Commands {
                 return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
             }
         }
-        let is_heir = turn.promises.is_heir(by);
+        let is_successor = turn.promises.is_successor(by);
         let own = self.all.entry(plugin.clone()).or_default();
         if own.len() >= most && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{most} commands")));
@@ -203,7 +203,7 @@ impl Commands {
         let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names };
         let was = own.insert(name.clone(), new);
         if let Some(was) = was
-            && is_heir
+            && is_successor
             && was.owner != by
         {
             self.displaced.push(Displaced { by, plugin, name: name.clone(), was });
@@ -237,12 +237,12 @@ impl Commands {
         turn: &mut Turn<'_>,
     ) -> Result<String, CallError> {
         let (name, _) = parse_name(plugin, name)?;
-        let is_heir = turn.promises.is_heir(by);
+        let is_successor = turn.promises.is_successor(by);
         let found = self.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.all.retain(|_, own| !own.is_empty());
         let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
         // The instance to be replaced gets it back if the replacement fails.
-        if is_heir && was.owner != by {
+        if is_successor && was.owner != by {
             self.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
         }
         Ok(name)

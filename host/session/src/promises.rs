@@ -140,7 +140,7 @@ impl Promises {
     }
 
     /// Returns whether an instance is to replace another one and has not done so yet.
-    pub(super) fn is_heir(&self, new: InstanceId) -> bool {
+    pub(super) fn is_successor(&self, new: InstanceId) -> bool {
         self.successors.contains_key(&new)
     }
 
