@@ -127,7 +127,7 @@ pub struct Mailbox {
     /// Whether the instance is to replace another one and has not done so yet. Until then it gets no events.
     shadowed: AtomicBool,
     /// The messages that were delivered, for a plugin that catches up.
-    told: Option<Mutex<DeliveryLog>>,
+    deliveries: Option<Mutex<DeliveryLog>>,
 }
 
 impl Mailbox {
@@ -146,7 +146,7 @@ impl Mailbox {
         rooms: CaughtUpRooms,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let (mailbox, receiver) = Self::build(instance, capacity, grants);
-        (Arc::new(Self { told: Some(Mutex::new(DeliveryLog::new(capacity, rooms))), ..mailbox }), receiver)
+        (Arc::new(Self { deliveries: Some(Mutex::new(DeliveryLog::new(capacity, rooms))), ..mailbox }), receiver)
     }
 
     fn build(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Self, mpsc::Receiver<Box<Mail>>) {
@@ -162,7 +162,7 @@ impl Mailbox {
             grants: ArcSwap::new(grants),
             decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
-            told: None,
+            deliveries: None,
         };
         (mailbox, receiver)
     }
@@ -267,10 +267,10 @@ impl Mailbox {
         is_light && self.sender.capacity() > self.sender.max_capacity() / 2
     }
 
-    fn judge(&self, event: &Event, course: Delivery) -> Verdict {
-        match &self.told {
+    fn judge(&self, event: &Event, delivery: Delivery) -> Verdict {
+        match &self.deliveries {
             None => Verdict::Tell(None),
-            Some(told) => told.lock().unwrap_or_else(PoisonError::into_inner).judge(event, course),
+            Some(log) => log.lock().unwrap_or_else(PoisonError::into_inner).judge(event, delivery),
         }
     }
 
@@ -414,8 +414,8 @@ impl Router {
     }
 
     /// Delivers an event to all plugins that listen and may see it.
-    pub fn route(&self, event: Event, course: Delivery, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(&Arc::new(event), None, course, is_contact, Mailbox::deliver);
+    pub fn route(&self, event: Event, delivery: Delivery, is_contact: &dyn Fn(&BareJid) -> bool) {
+        self.give(&Arc::new(event), None, delivery, is_contact, Mailbox::deliver);
     }
 
     /// Delivers an event to one instance, if it listens and may see it.
@@ -441,7 +441,7 @@ impl Router {
         self.stream.store(stream, Relaxed);
     }
 
-    /// Returns the course of an event that happens now outside of rooms.
+    /// Returns how an event outside of rooms that happens now is delivered.
     pub fn live(&self) -> Delivery {
         Delivery::Live(self.stream.load(Relaxed))
     }
@@ -469,14 +469,14 @@ impl Router {
         mail: Box<Mail>,
         is_contact: &dyn Fn(&BareJid) -> bool,
     ) -> Option<Box<Mail>> {
-        let course = match &mail.place {
+        let delivery = match &mail.place {
             // It is the same for every recipient.
             Some(ArchivePlace::CaughtUp(..)) => return Some(mail),
-            Some(ArchivePlace::Message { course, .. }) => *course,
+            Some(ArchivePlace::Message { delivery, .. }) => *delivery,
             None => self.live(),
         };
         let mut found = None;
-        self.give(&mail.event, Some(instance), course, is_contact, |_, mail| {
+        self.give(&mail.event, Some(instance), delivery, is_contact, |_, mail| {
             found = Some(Box::new(mail));
             true
         });
@@ -488,7 +488,7 @@ impl Router {
         &self,
         event: &Arc<Event>,
         only: Option<InstanceId>,
-        course: Delivery,
+        delivery: Delivery,
         is_contact: &dyn Fn(&BareJid) -> bool,
         mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
     ) {
@@ -501,7 +501,7 @@ impl Router {
             Some(only) => one.mailbox.instance == only,
         };
         for listener in listeners.iter().filter(is_meant) {
-            let place = match listener.mailbox.judge(event, course) {
+            let place = match listener.mailbox.judge(event, delivery) {
                 Verdict::Tell(place) => place,
                 Verdict::Pass(place) => {
                     deliver(&listener.mailbox, Mail::passes(place));

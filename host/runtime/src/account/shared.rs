@@ -309,14 +309,14 @@ impl Shared {
     /// Routes an event to the plugins that listen and may see it.
     pub(super) fn route(&self, event: Event) {
         let snapshot = self.snapshot.load();
-        let course = self.course(&event, &snapshot);
-        self.router.route(event, course, &|jid| snapshot.is_contact(jid));
+        let delivery = self.delivery(&event, &snapshot);
+        self.router.route(event, delivery, &|jid| snapshot.is_contact(jid));
     }
 
-    /// Returns the course of an event that happens now. In a room it is numbered by the visit to the room. Messages of
-    /// a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
+    /// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages
+    /// of a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
     /// before.
-    fn course(&self, event: &Event, snapshot: &Snapshot) -> Delivery {
+    fn delivery(&self, event: &Event, snapshot: &Snapshot) -> Delivery {
         let entered = match &event.payload {
             Payload::Message(message) if message.kind == MessageKind::Groupchat => {
                 snapshot.rooms.get(&message.chat).map(|room| room.entered + u64::from(!room.joined))

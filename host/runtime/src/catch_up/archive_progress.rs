@@ -154,7 +154,7 @@ impl ArchiveProgress {
 
     /// Records that a handler begins with a message at this place.
     pub(crate) fn began(&mut self, place: ArchivePlace) -> Option<Ticket> {
-        let ArchivePlace::Message { at, course, .. } = place else {
+        let ArchivePlace::Message { at, delivery, .. } = place else {
             self.passed(place);
             return None;
         };
@@ -165,7 +165,7 @@ impl ArchiveProgress {
         }
         self.next += 1;
         let ticket = Ticket(self.next);
-        let (queue, stream) = match course {
+        let (queue, stream) = match delivery {
             Delivery::Missed => (&mut self.missed, 0),
             Delivery::Live(stream) => (&mut self.live, stream),
         };
@@ -291,11 +291,11 @@ mod tests {
     }
 
     fn over(stream: u64, id: u32) -> ArchivePlace {
-        ArchivePlace::Message { of: Archive::Own, at: at(id), course: Delivery::Live(stream) }
+        ArchivePlace::Message { of: Archive::Own, at: at(id), delivery: Delivery::Live(stream) }
     }
 
     fn missed(id: u32) -> ArchivePlace {
-        ArchivePlace::Message { of: Archive::Own, at: at(id), course: Delivery::Missed }
+        ArchivePlace::Message { of: Archive::Own, at: at(id), delivery: Delivery::Missed }
     }
 
     /// Returns the progress of a plugin that has handled everything up to 0, and its store.

@@ -38,7 +38,7 @@ pub enum ArchivePlace {
         /// The position of the message in it.
         at: Position,
         /// How the message came.
-        course: Delivery,
+        delivery: Delivery,
     },
     /// It is no message. It means that everything missed up to this stream, or this visit to the room, was delivered.
     CaughtUp(Archive, u64),
@@ -102,7 +102,7 @@ impl DeliveryLog {
     }
 
     /// Decides about an event for this mailbox, and records it.
-    pub(super) fn judge(&mut self, event: &Event, course: Delivery) -> Verdict {
+    pub(super) fn judge(&mut self, event: &Event, delivery: Delivery) -> Verdict {
         let (Payload::Message(message) | Payload::Command { message, .. }) = &event.payload else {
             return Verdict::Tell(None);
         };
@@ -116,13 +116,13 @@ impl DeliveryLog {
         // A room's archive has the same messages as the history that the room sends, goes further back, and has the
         // positions of those that were handled.
         let is_past = of.room().is_some() && is_caught_up_in && message.delayed;
-        if is_past && is_message && matches!(course, Delivery::Live(_)) {
+        if is_past && is_message && matches!(delivery, Delivery::Live(_)) {
             return Verdict::Again;
         }
         // The hash covers id and text: if a service lets others write ids in its name, a reused id must hide nothing.
         let hash = message.stanza_id.as_ref().map(|id| self.live.hash((&of, id, self.words(message))));
         let mut was_told = false;
-        match course {
+        match delivery {
             Delivery::Live(_) => {
                 if hash.is_some_and(|hash| self.missed.knows(hash)) {
                     return Verdict::Again;
@@ -144,7 +144,7 @@ impl DeliveryLog {
         let id = message.stanza_id.clone().filter(|_| is_message && is_caught_up_in);
         let place = id.map(|id| ArchivePlace::Message {
             at: Position { id: Some(id), at: reached(message, event.at) },
-            course,
+            delivery,
             of,
         });
         match place {
