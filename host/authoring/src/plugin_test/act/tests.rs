@@ -1,0 +1,115 @@
+//! Tests of the lines of a `.chat` file, right and wrong ones.
+
+use super::*;
+
+#[test]
+fn an_error_that_comes_back_has_a_condition() {
+    let bounces = |line: &str| act(line, &[]);
+    let Ok(Act::Bounces { begins, condition, .. }) = bounces("alice bounces \"to: you\"") else { panic!() };
+    assert_eq!((begins.as_str(), condition.as_str()), ("to: you", "service-unavailable"));
+    for wrong in ["alice bounces hello", "alice bounces \"hello\" now", "alice bounces \"hello\":"] {
+        assert_eq!(bounces(wrong).unwrap_err(), "write: alice bounces \"hello\"", "{wrong}");
+    }
+    assert!(bounces("alice bounces \"hello\": No Such").unwrap_err().contains("is no condition"));
+}
+
+#[test]
+fn every_example_is_understood() {
+    for row in STEPS.iter().filter(|row| row.word != "==" && row.word != "and") {
+        act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
+    }
+}
+
+#[test]
+fn a_name_with_spaces_stands_in_quotes() {
+    let alice = names::room("garden").unwrap().with_resource_str("Al Ice").unwrap();
+    let said =
+        |to_room, body: &str| Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None });
+    assert_eq!(act("\"garden/Al Ice\": hello: \"you\"", &[]), Ok(said(true, "hello: \"you\"")));
+    assert_eq!(act("\"garden/Al Ice\" whispers: hello", &[]), Ok(said(false, "hello")));
+    assert_eq!(act("\"garden/Al Ice\" enters", &[]), Ok(Act::Enters(alice.clone())));
+    assert_eq!(act("\"garden/Al Ice\" leaves", &[]), Ok(Act::Leaves(alice.clone())));
+    let replies = act("\"garden/Al Ice\" replies to \"Pizza\": yes", &[]);
+    assert!(matches!(replies, Ok(Act::Say(Said { from, about: Some(_), .. })) if from == alice));
+    assert_eq!(act("\"garden/Al Ice\":", &[]).unwrap_err(), "garden/Al Ice says nothing");
+}
+
+#[test]
+fn what_is_said_may_be_about_what_was_said() {
+    let said = |line: &str, more: &[&str]| {
+        let more: Vec<_> = more.iter().map(|line| (*line).to_owned()).collect();
+        match act(line, &more).unwrap() {
+            Act::Say(said) => (said.to_room, said.body, said.about),
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    let one_of = |which, how, begins: &str| Some(About { how, begins: begins.to_owned(), which });
+    let about = |how: How, begins: &str| one_of(None, how, begins);
+    let emojis = |emojis: &[&str]| How::Reaction(emojis.iter().map(|emoji| (*emoji).to_owned()).collect());
+    for (line, more, to_room, body, expected) in [
+        ("alice reacts 👍 🍕 to \"to \"", &[][..], false, "", about(emojis(&["👍", "🍕"]), "to ")),
+        ("garden/alice reacts to \"Pizza: yes?\"", &[], true, "", about(emojis(&[]), "Pizza: yes?")),
+        (
+            "alice replies to \"Pizza: or\": yes: I do",
+            &["and", ""],
+            false,
+            "yes: I do\nand\n",
+            about(How::Reply, "Pizza: or"),
+        ),
+        ("garden/alice corrects \"helo\": hello", &[], true, "hello", about(How::Correction, "helo")),
+        ("alice reacts 👍 to 12th \"A \"b\" to 3\"", &[], false, "", one_of(Some(12), emojis(&["👍"]), "A \"b\" to 3")),
+        ("alice replies to 1st \"a\": yes", &[], false, "yes", one_of(Some(1), How::Reply, "a")),
+        ("alice corrects 2nd \"a\": \"b\":", &[], false, "\"b\":", one_of(Some(2), How::Correction, "a")),
+        ("alice reacts to \"Lunch?\\u{a}\\u{x}\\u{1f355}\"", &[], false, "", about(emojis(&[]), "Lunch?\n\\u{x}🍕")),
+    ] {
+        assert_eq!(said(line, more), (to_room, body.to_owned(), expected), "{line}");
+    }
+    for (line, expected) in [
+        ("alice reacts 👍", "write: alice reacts 👍 to \"Pizza\""),
+        ("alice replies \"Pizza\": yes", "write: alice replies to \"Pizza\": yes"),
+        ("alice corrects Pizza: yes", "write: alice corrects \"Pizza\": yes"),
+        ("alice replies to \"Pizza\":", "alice says nothing"),
+        ("alice reacts 👍 to last \"Pizza\"", "write: alice reacts 👍 to \"Pizza\""),
+        ("alice corrects 0th \"Pizza\": yes", "write: alice corrects \"Pizza\": yes"),
+    ] {
+        assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+    }
+}
+
+#[test]
+fn somebody_takes_another_nickname_in_a_room() {
+    let who = names::room("garden").unwrap().with_resource_str("alice").unwrap();
+    let renames = |nick: &str| Ok(Act::Renames { who: who.clone(), nick: nick.to_owned() });
+    assert_eq!(act("garden/alice is now called al", &[]), renames("al"));
+    assert_eq!(act("garden/alice is now called \"Al: Ice\"", &[]), renames("Al: Ice"));
+    assert_eq!(act("garden/alice is now called", &[]).unwrap_err(), "say what: garden/alice is now called al");
+    let error = act("alice is now called al", &[]).unwrap_err();
+    assert_eq!(error, "say in which room: garden/alice is now called al");
+    assert_eq!(act("alice is called al", &[]).unwrap_err(), "alice can be online, offline, away, xa, dnd, chat");
+}
+
+#[test]
+fn people_in_a_room_are_what_is_said_of_them() {
+    let garden = names::room("garden").unwrap();
+    let at = |nick: &str| garden.with_resource_str(nick).unwrap();
+    let room = |hides_addresses, occupants: &[(&str, Option<Rank>)]| {
+        let occupants = occupants.iter().map(|(nick, rank)| (at(nick), *rank)).collect();
+        Ok(Act::Room { room: garden.clone(), hides_addresses, occupants })
+    };
+    let (admin, visitor) = (Rank::Affiliation("admin"), Rank::Role("visitor"));
+    let people = [("alice", Some(admin)), ("Bob (work)", None), ("Al Ice", Some(visitor))];
+    assert_eq!(act("room garden: alice (admin), Bob (work), Al Ice (visitor)", &[]), room(false, &people));
+    assert_eq!(act("room garden, anonymous: alice", &[]), room(true, &[("alice", None)]));
+    assert_eq!(act("room garden, anonymous", &[]), room(true, &[]));
+    assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
+    for (line, expected) in [
+        ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
+        ("room garden, open: alice", "a room is like any other, or anonymous: room garden, anonymous: alice"),
+        (
+            "garden/alice is away",
+            "garden/alice can be owner, admin, member, none, outcast, moderator, participant, visitor",
+        ),
+    ] {
+        assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+    }
+}

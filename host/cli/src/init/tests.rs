@@ -1,0 +1,103 @@
+//! Tests of the configuration that `parlor init` writes, and of what it refuses.
+
+use parlor_config::keys::{ACCOUNT, Key, TOP};
+use parlor_config::{Config, Overrides};
+
+use super::*;
+
+fn overrides() -> Overrides {
+    Overrides { environment: |_| None, ..Overrides::default() }
+}
+
+/// Writes a configuration to fill in.
+fn init(path: &Path, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+    InitArgs { config: path.to_owned(), ..InitArgs::default() }.to_fill_in(jid)
+}
+
+#[test]
+fn what_it_writes_is_accepted_once_the_password_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/parlor.toml");
+    let written = init(&path, Some("Bot@Example.org/house")).unwrap();
+    assert_eq!(written, [path.clone(), folder.path().join("new/plugins.toml")]);
+    let password = folder.path().join("new/bot.password");
+    fs::write(&password, "secret\n").unwrap();
+    fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let config = Config::load(&path, &overrides()).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.accounts.values().next().unwrap().link.jid.as_str(), "bot@example.org/house");
+    assert_eq!(config.plugins, written[1]);
+}
+
+/// The commented lines are valid, so removing the `#` is enough.
+#[test]
+fn its_commented_lines_are_accepted_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    init(&path, None).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
+        _ => line,
+    });
+    // An account has one password, and none if it has a certificate.
+    let others = ["password_command", "password_env", "certificate"];
+    let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
+    let text: Vec<_> = lines.filter(without).collect();
+    fs::write(&path, text.join("\n")).unwrap();
+    fs::write(folder.path().join("ca.pem"), "").unwrap();
+    fs::write(folder.path().join("bot.password"), "").unwrap();
+    let config = Config::load(&path, &overrides()).unwrap();
+    assert_eq!(config.settings.auto_join_rooms.len(), 2);
+    let main = config.accounts.values().next().unwrap();
+    assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
+    assert!(main.link.server.is_some() && main.link.ca_file.is_some());
+    let lines: Vec<_> = PLUGINS.lines().skip(2).map(|line| line.trim_start_matches(['#', ' '])).collect();
+    let policy: toml::Table = lines
+        .join(
+            "
+",
+        )
+        .parse()
+        .unwrap();
+    let grants = policy["plugin"]["echo"]["grants"].as_table().unwrap();
+    assert!(parlor_session::permissions::Grants::from_table(grants).is_ok());
+}
+
+/// The template lists every key.
+#[test]
+fn every_key_is_among_its_lines() {
+    let has = |begin: &str| CONFIG.lines().any(|line| line.trim_start_matches("# ").starts_with(begin));
+    for Key { name, .. } in TOP {
+        assert!(has(&format!("{name} = ")) || has(&format!("[{name}")), "{name}");
+    }
+    for Key { name, .. } in ACCOUNT {
+        assert!(has(&format!("{name} = ")) || has(&format!("[account.main.{name}]")), "{name}");
+    }
+}
+
+#[test]
+fn it_writes_over_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    fs::write(&path, "mine").unwrap();
+    let error = init(&path, None).unwrap_err().to_string();
+    assert!(error.ends_with("parlor.toml is there already: move it away, or name another file"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    assert!(!folder.path().join(POLICY).exists());
+
+    fs::write(folder.path().join(POLICY), "mine").unwrap();
+    let other = folder.path().join("other.toml");
+    assert_eq!(init(&other, None).unwrap(), [other]);
+    assert_eq!(fs::read_to_string(folder.path().join(POLICY)).unwrap(), "mine");
+}
+
+#[test]
+fn what_is_no_account_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    for jid in ["example.org", "a@b@c", ""] {
+        assert!(init(&path, Some(jid)).is_err(), "{jid}");
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,99 @@
+//! Tests of what a grant covers of rooms and bookmarks.
+
+use parlor_config::Settings;
+use parlor_plugins::limits::Limits;
+use parlor_session::{Session, Snapshot};
+
+use super::*;
+use crate::instance::tests::instance as disconnected_instance;
+
+#[tokio::test]
+async fn all_rooms_are_all_that_the_grant_covers() {
+    let (instance, _mailbox) = disconnected_instance("\"rooms.join\" = [\"mine@muc.example.org\"]", Limits::default());
+    let room = |jid: &str| {
+        let jid: BareJid = jid.parse().unwrap();
+        (jid.clone(), Arc::new(Room::new(jid, "bot".to_owned())))
+    };
+    let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+    let rooms = [room("mine@muc.example.org"), room("secret@muc.example.org")].into_iter().collect();
+    instance.account.publish(Snapshot { rooms, ..snapshot });
+    let found = covered(&instance, CallName::RoomsCloseMany).unwrap();
+    assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
+    let denied = covered(&instance, CallName::RoomsGetAll).unwrap_err();
+    assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
+}
+
+#[tokio::test]
+async fn what_rooms_say_of_themselves_counts_towards_what_a_plugin_can_hold() {
+    let mut room = Room::new("a@muc.example.org".parse().unwrap(), "bot".to_owned());
+    Arc::make_mut(&mut room.about).features = vec!["x".repeat(992); 64];
+    let (instance, _mailbox) = disconnected_instance("", Limits::default());
+    // Rooms of some 64 KiB each, in 64 MiB.
+    let holds = |rooms| fit(&instance, std::iter::repeat_n(&room, rooms));
+    assert_eq!(holds(1_000), Ok(()));
+    assert!(matches!(holds(1_100), Err(CallError::OverLimit(_))));
+}
+
+#[tokio::test]
+async fn bookmarks_are_all_that_the_grant_covers() {
+    let mark = |jid: &str| {
+        let room: BareJid = jid.parse().unwrap();
+        let mark = Bookmark {
+            room: room.clone(),
+            name: None,
+            autojoin: false,
+            nick: None,
+            password: Some("canary".to_owned()),
+            extensions: None,
+            is_cut: false,
+        };
+        (room, Arc::new(mark))
+    };
+    let marks = || [mark("mine@muc.example.org"), mark("secret@muc.example.org")].into_iter().collect();
+    let read = "\"rooms.read\" = [\"mine@muc.example.org\"]";
+    let enter = format!("{read}\n\"rooms.join\" = [\"mine@muc.example.org\"]");
+    let mine = |password: Option<&str>| Some(vec![("mine@muc.example.org".to_owned(), password.map(str::to_owned))]);
+    for (grants, seen) in [("", None), (read, mine(None)), (&enter, mine(Some("canary")))] {
+        let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+        let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+        instance.account.publish(Snapshot { bookmarks: Ok(marks()), ..snapshot });
+        let found = bookmarks(&instance).ok();
+        let found = found.map(|all| all.into_iter().map(|mark| (mark.jid, mark.password)).collect::<Vec<_>>());
+        assert_eq!(found, seen, "{grants}");
+    }
+}
+
+/// Otherwise bookmarks would open as many rooms as an account can have, and leave none for other plugins.
+#[tokio::test]
+async fn a_bookmark_that_enters_a_room_opens_it_and_counts_as_that() {
+    let limits = Limits { rooms: 1, ..Limits::default() };
+    let (instance, _mailbox) = disconnected_instance("\"rooms.join\" = [\"@muc.example.org\"]", limits);
+    let mark = |name: &str, autojoin: bool| {
+        let room: BareJid = format!("{name}@muc.example.org").parse().unwrap();
+        Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false }
+    };
+    let set = async |bookmark: Bookmark| {
+        let open = instance.open_call(CallName::RoomsSetBookmark).unwrap();
+        let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
+        set_bookmark(&room, bookmark).await
+    };
+    let show = |rooms: &[&str], bookmarked: &[Bookmark]| {
+        let room = |jid: &BareJid| (jid.clone(), Arc::new(Room::new(jid.clone(), "bot".to_owned())));
+        let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+        let rooms = rooms.iter().map(|name| room(&mark(name, true).room)).collect();
+        let bookmarks = bookmarked.iter().map(|one| (one.room.clone(), Arc::new(one.clone()))).collect();
+        instance.account.publish(Snapshot { rooms, bookmarks: Ok(bookmarks), ..snapshot });
+    };
+    let is_refused = |result: Result<(), CallError>| matches!(result, Err(CallError::OverLimit(_)));
+    // Nobody enters it: the only error is the missing connection.
+    assert!(!is_refused(set(mark("two", false)).await));
+    instance.open_room(&mark("one", true).room).unwrap().ended(true);
+    show(&["one"], &[]);
+    assert!(is_refused(set(mark("two", true)).await));
+    assert!(!is_refused(set(mark("one", true)).await), "it is the one that is counted");
+    // It is closed, and would be entered again.
+    show(&[], &[mark("one", true)]);
+    assert!(is_refused(set(mark("two", true)).await));
+    show(&[], &[mark("one", false)]);
+    assert!(!is_refused(set(mark("two", true)).await));
+}

@@ -1,0 +1,231 @@
+//! Tests of the CPU limits, with guests that burn time.
+
+use std::task::Wake;
+
+use wasmtime::Engine;
+
+use super::*;
+
+fn ticker() -> Ticker {
+    Ticker::start(&Engine::default()).unwrap()
+}
+
+fn burn(time: Duration) {
+    let began = thread_cpu();
+    while thread_cpu() - began < nanos(time) {
+        std::hint::spin_loop();
+    }
+}
+
+const SMALL: Allowance = Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5) };
+
+#[tokio::test]
+async fn a_guest_that_overdraws_is_moved_to_the_background_and_comes_back() {
+    let account = Arc::new(Account::default());
+    let inner = async {
+        burn(Duration::from_millis(4));
+        tokio::task::yield_now().await;
+        // It waits until it has earned its way back.
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let ticker = ticker();
+    let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    assert!(matches!((&mut metered).await, Step::Move));
+    assert!(account.in_background());
+    assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
+    assert!(matches!((&mut metered).await, Step::Move));
+    assert!(!account.in_background());
+    assert!(account.spent(0.0) <= SMALL.burst / 2, "{:?} is not earned back", account.spent(0.0));
+    assert!(account.used() >= Duration::from_millis(4));
+    ticker.stop();
+}
+
+/// Polls it once on the test's own thread. Returns whether it is to be moved.
+fn moves(metered: &mut Metered<()>) -> bool {
+    let polled = Pin::new(metered).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(!matches!(polled, Poll::Ready(Step::Done(()))));
+    polled.is_ready()
+}
+
+type Guest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[tokio::test]
+async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_being_kept_waiting() {
+    let ticker = ticker();
+    let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
+    for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
+        let account = Arc::new(Account::default());
+        account.in_background.store(true, Relaxed);
+        let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
+        metered.balance /= 4;
+        assert!(!moves(&mut metered));
+        let before = metered.account.kept_waiting();
+        // Others have the CPU for so long that its share of that time equals its whole burst.
+        burn(Duration::from_millis(20));
+        if waits {
+            metered.waker.wake_by_ref();
+        }
+        assert_eq!(moves(&mut metered), waits);
+        let kept_waiting = metered.account.kept_waiting().saturating_sub(before);
+        assert_eq!(kept_waiting >= Duration::from_millis(20), !waits, "{kept_waiting:?}");
+    }
+    ticker.stop();
+}
+
+#[tokio::test]
+async fn time_that_others_spend_on_its_calls_counts_on_its_account() {
+    let ticker = ticker();
+    let waits: Guest = Box::pin(std::future::pending());
+    let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    assert!(!moves(&mut metered));
+    metered.account.charges.add(SMALL.burst * 2);
+    assert!(moves(&mut metered), "it is overdrawn");
+    assert!(metered.account.used() >= SMALL.burst * 2, "{:?}", metered.account.used());
+    assert_eq!(metered.account.charges.waiting(), Duration::ZERO, "it is charged once");
+    ticker.stop();
+}
+
+#[tokio::test]
+async fn a_guest_whose_like_failed_begins_in_the_background_and_leaves_it_when_it_has_paid_for_its_start() {
+    let account = Arc::new(Account::default());
+    account.begin_in_background();
+    let inner = async {
+        burn(SMALL.burst / 4);
+        std::future::pending::<()>().await;
+    };
+    let ticker = ticker();
+    let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    for earns in [false, true] {
+        if earns {
+            burn(SMALL.burst.div_f64(SMALL.share));
+            metered.waker.wake_by_ref();
+        }
+        assert_eq!(moves(&mut metered), earns);
+        assert_eq!(account.in_background(), !earns);
+    }
+    ticker.stop();
+}
+
+#[tokio::test]
+async fn no_more_guests_compute_at_length_beside_the_connection_than_there_are_seats() {
+    let (ticker, seats) = (ticker(), Seats::new(1));
+    let computes = || {
+        let account = Arc::new(Account::default());
+        let (polls, interrupted) = (Arc::new(AtomicU64::new(0)), Arc::clone(&account));
+        let counted = Arc::clone(&polls);
+        let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
+            counted.fetch_add(1, Relaxed);
+            interrupted.interrupted.store(true, Relaxed);
+            Poll::Pending
+        }));
+        (Metered::new(guest, account, SMALL, ticker.clone(), seats.clone()), polls)
+    };
+    let (mut guest, polls) = computes();
+    // No permit is requested before the guest is known to compute.
+    let held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+    assert!(!moves(&mut guest));
+    assert_eq!(polls.load(Relaxed), 1);
+    assert!(!moves(&mut guest));
+    assert_eq!(polls.load(Relaxed), 1, "the one seat is taken");
+    drop(held);
+    assert!(!moves(&mut guest));
+    assert_eq!(polls.load(Relaxed), 2);
+    assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
+    // On the background runtime it needs no permit.
+    let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+    guest.account.in_background.store(true, Relaxed);
+    assert!(!moves(&mut guest));
+    assert_eq!(polls.load(Relaxed), 3);
+    ticker.stop();
+}
+
+#[test]
+fn a_guest_that_never_waits_is_ended_by_its_own_cpu_time_alone() {
+    let account = Account::default();
+    account.poll_began.store(thread_cpu(), Relaxed);
+    // A long idle time before counts for nothing: only CPU time of the poll does.
+    assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Continue(1))));
+    burn(Duration::from_millis(2));
+    assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Yield(1))));
+    account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+    assert!(on_epoch(&account, SMALL).is_err());
+}
+
+#[tokio::test]
+async fn waiting_breaks_the_run_that_the_kill_rule_counts() {
+    let account = Arc::new(Account::default());
+    account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+    let ticker = ticker();
+    let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    assert!(matches!(metered.await, Step::Done(())));
+    assert_eq!(account.unbroken.load(Relaxed), 0);
+    ticker.stop();
+}
+
+/// Wakes itself this many times, and counts how often it was polled.
+async fn restless(wakes: u32, polls: &AtomicU64) {
+    for _ in 0..wakes {
+        polls.fetch_add(1, Relaxed);
+        let mut woken = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut woken, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[derive(Default)]
+struct Rung(AtomicU64);
+
+impl Wake for Rung {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn who_wakes_itself_goes_on_at_once_and_lets_others_have_a_turn_in_the_end() {
+    let (ticker, polls, rung) = (ticker(), Arc::new(AtomicU64::new(0)), Arc::new(Rung::default()));
+    let waker = Waker::from(Arc::clone(&rung));
+    let mut context = Context::from_waker(&waker);
+
+    let counted = Arc::clone(&polls);
+    let life = async move { restless(3, &counted).await };
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    assert!(Pin::new(&mut metered).poll(&mut context).is_ready());
+    assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3, 0), "it went on without its runtime");
+
+    let counted = Arc::clone(&polls);
+    let life = async move { restless(u32::MAX, &counted).await };
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
+    assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3 + u64::from(TURNS), 1), "its runtime has to come back");
+    ticker.stop();
+}
+
+#[test]
+fn a_wake_up_between_two_polls_reaches_the_runtime_once() {
+    let (ticker, rung) = (ticker(), Arc::new(Rung::default()));
+    let waker = Waker::from(Arc::clone(&rung));
+    let kept = Arc::new(Mutex::new(None::<Waker>));
+    let keep = Arc::clone(&kept);
+    let life = std::future::poll_fn(move |context| {
+        *keep.lock().unwrap() = Some(context.waker().clone());
+        Poll::<()>::Pending
+    });
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    for rings in 1..=3 {
+        assert!(Pin::new(&mut metered).poll(&mut Context::from_waker(&waker)).is_pending());
+        let inner = kept.lock().unwrap().clone().unwrap();
+        inner.wake_by_ref();
+        inner.wake();
+        assert_eq!(rung.0.load(Relaxed), rings);
+    }
+    ticker.stop();
+}
