@@ -39,6 +39,10 @@ use reload::Read;
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
 
+use self::accounts::{open, spread};
+use self::adding::{add_all, prune_cache};
+use self::late::add_ready;
+
 pub use lock::LOCK;
 pub use standing::PluginStatus;
 
@@ -178,11 +182,11 @@ impl Host {
             stands_since: Instant::now(),
         };
         match late {
-            Late::Awaited => host.add_all(policy.plugins).await,
-            Late::LeftBehind => host.add_ready(policy.plugins).await,
+            Late::Awaited => add_all(&host, policy.plugins).await,
+            Late::LeftBehind => add_ready(&host, policy.plugins).await,
         }
-        host.prune_cache().await;
-        host.open(&host.accounts()).await;
+        prune_cache(&host).await;
+        open(&host, &host.accounts()).await;
         Ok(host)
     }
 
@@ -193,8 +197,8 @@ impl Host {
         if let Some(running) = self.plugins.lock().await.get(&id) {
             return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
         }
-        self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
-        self.spread().await;
+        add_all(self, BTreeMap::from([(id.clone(), entry)])).await;
+        spread(self).await;
         let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
             Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
@@ -224,7 +228,7 @@ impl Host {
         // The compiler may have failed because the machine was busy.
         self.engine.try_again(entry.digest);
         self.begin_anew(BTreeMap::from([(id.clone(), entry)])).await;
-        self.spread().await;
+        spread(self).await;
         self.forget_declared().await;
         if !is_enabled {
             tracing::info!(plugin = %id, "plugin is disabled, and is not started");
@@ -279,7 +283,7 @@ impl Host {
             }
             returning.extend(self.take_out(id).await);
         }
-        self.add_all(entries).await;
+        add_all(self, entries).await;
         let mut plugins = self.plugins.lock().await;
         for (id, not_replaced, tried) in waiting {
             if let Some(plugin) = plugins.get_mut(&id) {

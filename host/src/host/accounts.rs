@@ -17,6 +17,8 @@ use parlor_session::permissions::Granted;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::adding::{load_plugin, prune_cache};
+use super::late::is_compiling;
 use super::plugin::{Plugin, Standing, dependencies};
 use super::{Host, INITIALIZE};
 
@@ -105,79 +107,11 @@ impl Host {
         if decides(&was) != decides(&config) {
             judge(self).await;
         }
-        self.spread().await;
+        spread(self).await;
         self.forget_declared().await;
-        self.open(&coming).await;
-        self.prune_cache().await;
+        open(self, &coming).await;
+        prune_cache(self).await;
         tracing::info!(config = %config.path.escaped(), "configuration read again");
-    }
-
-    /// Gives the plugins on these accounts their chance to listen, and then logs in. It does not wait for plugins that
-    /// are still being compiled.
-    pub(super) async fn open(&self, accounts: &[Arc<Shared>]) {
-        let settling: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            let all = accounts.iter().flat_map(|account| plugins.values().map(move |plugin| plugin.on(&account.name)));
-            all.flatten().map(Supervised::settled).collect()
-        };
-        if tokio::time::timeout(INITIALIZE, join_all(settling)).await.is_err() {
-            tracing::warn!(
-                "some plugins took longer than {} s to initialize; logging in without them",
-                INITIALIZE.as_secs()
-            );
-        }
-        for account in accounts {
-            account.plugins_initialized().await;
-            // A plugin that is still being compiled may know them.
-            if !self.is_compiling().await {
-                self.warn_of_unknown(account).await;
-            }
-            if account.settings().auto_login {
-                account.connect().await;
-            }
-        }
-    }
-
-    /// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
-    /// an account restarts there once that dependency runs again.
-    pub(super) async fn spread(&self) {
-        let mut leaving = Vec::new();
-        {
-            let mut plugins = self.plugins.lock().await;
-            let strictness = self.strictness();
-            for start in order::plan(&candidates(&plugins), strictness).starts {
-                let Some(Plugin { entry, standing: Standing::Admitted { admitted, compiled, on }, .. }) =
-                    plugins.get(&start.id)
-                else {
-                    continue;
-                };
-                let chosen = self.chosen(entry);
-                let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
-                // A plugin's dependencies come before it, and may have restarted just now.
-                let is_lacking = |account: &AccountName| {
-                    let after = dependencies(&loaded, &start, strictness, &plugins, account);
-                    after.iter().any(Dependency::is_lacking)
-                };
-                let is_missing = |account: &AccountName| {
-                    on.get(account).is_none_or(|one| one.is_kept_back() && !is_lacking(account))
-                };
-                let missing: Vec<_> = chosen.iter().filter(|one| is_missing(&one.name)).cloned().collect();
-                let new = self.start_on(&missing, &loaded, &start, strictness, &plugins);
-                let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
-                    continue;
-                };
-                leaving.extend(on.extract_if(.., |name, _| !chosen.iter().any(|one| one.name == *name)));
-                leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
-                on.extend(new);
-            }
-        }
-        join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
-    }
-
-    /// Returns the accounts on which an entry wants a plugin to run.
-    pub(super) fn chosen(&self, entry: &Entry) -> Vec<Arc<Shared>> {
-        let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
-        self.accounts().into_iter().filter(|account| is_chosen(&account.name)).collect()
     }
 
     /// Starts a plugin on these accounts.
@@ -197,12 +131,6 @@ impl Host {
             (account.name.clone(), supervised)
         });
         started.collect()
-    }
-
-    /// Warns about unknown settings and names of events.
-    pub(super) async fn warn_of_unknown(&self, account: &Shared) {
-        warn_of_unknown_settings(self, account).await;
-        account.warn_of_unknown_names();
     }
 }
 
@@ -318,7 +246,7 @@ async fn judge(host: &Host) {
     let mut other = BTreeMap::new();
     for (id, entry, is_admitted) in entries {
         // For a running plugin, a secret that is unavailable now decides nothing.
-        let is_other = match host.load(&id, &entry).await {
+        let is_other = match load_plugin(host, &id, &entry).await {
             Ok(_) => !is_admitted,
             Err(why) => is_admitted && why.forbids(),
         };
@@ -361,4 +289,77 @@ async fn warn_of_unknown_settings(host: &Host, account: &Shared) {
             tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
         }
     }
+}
+
+/// Gives the plugins on these accounts their chance to listen, and then logs in. It does not wait for plugins that
+/// are still being compiled.
+pub(super) async fn open(host: &Host, accounts: &[Arc<Shared>]) {
+    let settling: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let all = accounts.iter().flat_map(|account| plugins.values().map(move |plugin| plugin.on(&account.name)));
+        all.flatten().map(Supervised::settled).collect()
+    };
+    if tokio::time::timeout(INITIALIZE, join_all(settling)).await.is_err() {
+        tracing::warn!(
+            "some plugins took longer than {} s to initialize; logging in without them",
+            INITIALIZE.as_secs()
+        );
+    }
+    for account in accounts {
+        account.plugins_initialized().await;
+        // A plugin that is still being compiled may know them.
+        if !is_compiling(host).await {
+            warn_of_unknown(host, account).await;
+        }
+        if account.settings().auto_login {
+            account.connect().await;
+        }
+    }
+}
+
+/// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
+/// an account restarts there once that dependency runs again.
+pub(super) async fn spread(host: &Host) {
+    let mut leaving = Vec::new();
+    {
+        let mut plugins = host.plugins.lock().await;
+        let strictness = host.strictness();
+        for start in order::plan(&candidates(&plugins), strictness).starts {
+            let Some(Plugin { entry, standing: Standing::Admitted { admitted, compiled, on }, .. }) =
+                plugins.get(&start.id)
+            else {
+                continue;
+            };
+            let chosen = chosen(host, entry);
+            let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
+            // A plugin's dependencies come before it, and may have restarted just now.
+            let is_lacking = |account: &AccountName| {
+                let after = dependencies(&loaded, &start, strictness, &plugins, account);
+                after.iter().any(Dependency::is_lacking)
+            };
+            let is_missing =
+                |account: &AccountName| on.get(account).is_none_or(|one| one.is_kept_back() && !is_lacking(account));
+            let missing: Vec<_> = chosen.iter().filter(|one| is_missing(&one.name)).cloned().collect();
+            let new = host.start_on(&missing, &loaded, &start, strictness, &plugins);
+            let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
+                continue;
+            };
+            leaving.extend(on.extract_if(.., |name, _| !chosen.iter().any(|one| one.name == *name)));
+            leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
+            on.extend(new);
+        }
+    }
+    join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
+}
+
+/// Warns about unknown settings and names of events.
+pub(super) async fn warn_of_unknown(host: &Host, account: &Shared) {
+    warn_of_unknown_settings(host, account).await;
+    account.warn_of_unknown_names();
+}
+
+/// Returns the accounts on which an entry wants a plugin to run.
+pub(super) fn chosen(host: &Host, entry: &Entry) -> Vec<Arc<Shared>> {
+    let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
+    host.accounts().into_iter().filter(|account| is_chosen(&account.name)).collect()
 }

@@ -11,124 +11,11 @@ use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, load};
 use parlor_runtime::order::{self, Candidate};
 
+use super::accounts::chosen;
 use super::plugin::{Plugin, Standing};
 use super::{Host, LONGEST_REASON};
 
-impl Host {
-    /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
-    /// dependency.
-    pub(super) async fn add_all(&self, entries: BTreeMap<PluginId, Entry>) {
-        let mut loaded = BTreeMap::new();
-        for (id, entry) in entries {
-            let result = self.load(&id, &entry).await;
-            loaded.insert(id, (entry, result));
-        }
-        self.add_loaded(loaded).await;
-    }
-
-    /// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
-    pub(super) async fn add_loaded(&self, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>) {
-        let early: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            let early = plugins.iter().filter(|(id, plugin)| plugin.is_early && !loaded.contains_key(*id));
-            early.map(|(id, plugin)| (id.clone(), plugin.entry.clone())).collect()
-        };
-        for (id, entry) in early {
-            let result = self.load(&id, &entry).await;
-            loaded.insert(id, (entry, result));
-        }
-        let mut versions = BTreeMap::new();
-        for (id, (entry, result)) in &loaded {
-            let version = match result {
-                Ok(one) => Some(one.admitted.manifest.version.clone()),
-                Err(_) => self.version(id, entry).await,
-            };
-            versions.insert(id.clone(), version);
-        }
-        let mut plugins = self.plugins.lock().await;
-        let there = plugins.iter().filter(|(id, _)| !loaded.contains_key(*id));
-        let there = there.map(|(id, plugin)| match &plugin.standing {
-            Standing::Admitted { admitted, .. } => Candidate::of(id, &admitted.manifest),
-            Standing::Refused(why) => Candidate::missing(id, why.clone()),
-            Standing::Compiling { .. } => Candidate::missing(id, "it is still being compiled".to_owned()),
-        });
-        let new = loaded.iter().map(|(id, (_, result))| match result {
-            Ok(one) => Candidate::of(id, &one.admitted.manifest),
-            Err(unfit) => Candidate::missing(id, unfit.to_string()),
-        });
-        let candidates: Vec<_> = there.chain(new).collect();
-        // Before the first of them runs, whichever that is.
-        for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
-            for account in self.accounts() {
-                account.keep_secret(id, one.admitted.manifest.secrets());
-            }
-        }
-        let strictness = self.strictness();
-        let mut plan = order::plan(&candidates, strictness);
-        for start in &plan.starts {
-            // Plugins that run already had their turn.
-            let Some((entry, Ok(one))) = loaded.get(&start.id) else { continue };
-            for warning in &start.warned {
-                tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
-            }
-            let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
-            let Loaded { admitted, compiled } = one.clone();
-            let standing = Standing::Admitted { admitted, compiled, on };
-            plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));
-        }
-        for (id, (entry, result)) in loaded {
-            let (reason, is_early) = match (result, plan.refused.remove(&id)) {
-                (Err(unfit), _) => (unfit.to_string(), false),
-                (Ok(_), Some(refused)) => (refused.to_string(), true),
-                (Ok(_), None) => continue,
-            };
-            // The reason may repeat names from the file.
-            let reason = escape_untrusted(&reason, LONGEST_REASON);
-            // The plugin may be examined again each time that another one is added.
-            let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
-            if entry.enabled && !was_told {
-                tracing::error!(plugin = %id, %reason, "plugin refused");
-            }
-            let version = versions.remove(&id).flatten();
-            plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
-        }
-    }
-
-    /// Drops the machine code of plugins that are gone.
-    pub(super) async fn prune_cache(&self) {
-        let used = {
-            let plugins = self.plugins.lock().await;
-            plugins
-                .values()
-                .flat_map(|plugin| [Some(&plugin.entry), plugin.wants_room()])
-                .flatten()
-                .map(|one| one.digest)
-                .collect()
-        };
-        self.engine.keep_only(used).await;
-    }
-
-    /// Returns the version of a plugin that may not run, so that the owner sees what it is: from its file, else from
-    /// the policy.
-    pub(super) async fn version(&self, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
-        let (id, looked_at, components) = (id.clone(), entry.clone(), self.components.clone());
-        let looking = tokio::task::spawn_blocking(move || approved::version(&id, &looked_at, &components));
-        looking.await.ok().flatten().or_else(|| entry.version.clone())
-    }
-
-    pub(super) async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
-        let config = self.config.load();
-        has_accounts(&config, id, entry)?;
-        load(id, entry, &config.settings, &self.engine, &self.components).await
-    }
-
-    /// Returns whether a plugin may run, without getting it ready: its secrets are not read.
-    pub(super) async fn admit(&self, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
-        let config = self.config.load();
-        has_accounts(&config, id, entry)?;
-        Ok(approved::admitted(id, entry, &config.settings, &self.components).await?.0)
-    }
-}
+impl Host {}
 
 /// Checks that the accounts that an entry names exist.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
@@ -138,4 +25,118 @@ pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Res
     };
     let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
     Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
+}
+
+/// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
+/// dependency.
+pub(super) async fn add_all(host: &Host, entries: BTreeMap<PluginId, Entry>) {
+    let mut loaded = BTreeMap::new();
+    for (id, entry) in entries {
+        let result = load_plugin(host, &id, &entry).await;
+        loaded.insert(id, (entry, result));
+    }
+    add_loaded(host, loaded).await;
+}
+
+/// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
+pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>) {
+    let early: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let early = plugins.iter().filter(|(id, plugin)| plugin.is_early && !loaded.contains_key(*id));
+        early.map(|(id, plugin)| (id.clone(), plugin.entry.clone())).collect()
+    };
+    for (id, entry) in early {
+        let result = load_plugin(host, &id, &entry).await;
+        loaded.insert(id, (entry, result));
+    }
+    let mut versions = BTreeMap::new();
+    for (id, (entry, result)) in &loaded {
+        let version = match result {
+            Ok(one) => Some(one.admitted.manifest.version.clone()),
+            Err(_) => version(host, id, entry).await,
+        };
+        versions.insert(id.clone(), version);
+    }
+    let mut plugins = host.plugins.lock().await;
+    let there = plugins.iter().filter(|(id, _)| !loaded.contains_key(*id));
+    let there = there.map(|(id, plugin)| match &plugin.standing {
+        Standing::Admitted { admitted, .. } => Candidate::of(id, &admitted.manifest),
+        Standing::Refused(why) => Candidate::missing(id, why.clone()),
+        Standing::Compiling { .. } => Candidate::missing(id, "it is still being compiled".to_owned()),
+    });
+    let new = loaded.iter().map(|(id, (_, result))| match result {
+        Ok(one) => Candidate::of(id, &one.admitted.manifest),
+        Err(unfit) => Candidate::missing(id, unfit.to_string()),
+    });
+    let candidates: Vec<_> = there.chain(new).collect();
+    // Before the first of them runs, whichever that is.
+    for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
+        for account in host.accounts() {
+            account.keep_secret(id, one.admitted.manifest.secrets());
+        }
+    }
+    let strictness = host.strictness();
+    let mut plan = order::plan(&candidates, strictness);
+    for start in &plan.starts {
+        // Plugins that run already had their turn.
+        let Some((entry, Ok(one))) = loaded.get(&start.id) else { continue };
+        for warning in &start.warned {
+            tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
+        }
+        let on = host.start_on(&chosen(host, entry), one, start, strictness, &plugins);
+        let Loaded { admitted, compiled } = one.clone();
+        let standing = Standing::Admitted { admitted, compiled, on };
+        plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));
+    }
+    for (id, (entry, result)) in loaded {
+        let (reason, is_early) = match (result, plan.refused.remove(&id)) {
+            (Err(unfit), _) => (unfit.to_string(), false),
+            (Ok(_), Some(refused)) => (refused.to_string(), true),
+            (Ok(_), None) => continue,
+        };
+        // The reason may repeat names from the file.
+        let reason = escape_untrusted(&reason, LONGEST_REASON);
+        // The plugin may be examined again each time that another one is added.
+        let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
+        if entry.enabled && !was_told {
+            tracing::error!(plugin = %id, %reason, "plugin refused");
+        }
+        let version = versions.remove(&id).flatten();
+        plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
+    }
+}
+
+/// Drops the machine code of plugins that are gone.
+pub(super) async fn prune_cache(host: &Host) {
+    let used = {
+        let plugins = host.plugins.lock().await;
+        plugins
+            .values()
+            .flat_map(|plugin| [Some(&plugin.entry), plugin.wants_room()])
+            .flatten()
+            .map(|one| one.digest)
+            .collect()
+    };
+    host.engine.keep_only(used).await;
+}
+
+/// Returns the version of a plugin that may not run, so that the owner sees what it is: from its file, else from
+/// the policy.
+pub(super) async fn version(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
+    let (id, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
+    let looking = tokio::task::spawn_blocking(move || approved::version(&id, &looked_at, &components));
+    looking.await.ok().flatten().or_else(|| entry.version.clone())
+}
+
+pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
+    let config = host.config.load();
+    has_accounts(&config, id, entry)?;
+    load(id, entry, &config.settings, &host.engine, &host.components).await
+}
+
+/// Returns whether a plugin may run, without getting it ready: its secrets are not read.
+pub(super) async fn admit(host: &Host, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
+    let config = host.config.load();
+    has_accounts(&config, id, entry)?;
+    Ok(approved::admitted(id, entry, &config.settings, &host.components).await?.0)
 }

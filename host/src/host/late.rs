@@ -12,6 +12,8 @@ use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, Prepared, prepare};
 
 use super::Host;
+use super::accounts::{spread, warn_of_unknown};
+use super::adding::{add_loaded, load_plugin, prune_cache};
 use super::plugin::{Plugin, Standing};
 
 /// How a start treats plugins that have to be compiled.
@@ -43,47 +45,6 @@ impl Host {
             never = self.use_room() => never,
         }
     }
-
-    /// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
-    /// depend on them.
-    pub(super) async fn add_ready(&self, entries: BTreeMap<PluginId, Entry>) {
-        let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
-        for (id, entry) in entries {
-            let result = match prepare_one(self, &id, &entry).await {
-                Ok(Prepared::Uncompiled { admitted, size }) => {
-                    late.insert(id, Uncompiled { entry, admitted, size });
-                    continue;
-                }
-                Ok(Prepared::Ready(loaded)) => Ok(loaded),
-                Err(unfit) => Err(unfit),
-            };
-            loaded.insert(id, (entry, result));
-        }
-        loop {
-            let names = names(late.iter().map(|(id, one)| (id, &*one.admitted.manifest)));
-            let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<Loaded, LoadError>))| {
-                result.as_ref().is_ok_and(|one| depends_on(&one.admitted.manifest, &names))
-            };
-            let Some(id) = loaded.iter().find(waits).map(|(id, _)| id.clone()) else { break };
-            if let Some((entry, Ok(one))) = loaded.remove(&id) {
-                // Its code is in the cache, so loading it later costs nothing.
-                late.insert(id, Uncompiled { entry, admitted: one.admitted, size: 0 });
-            }
-        }
-        {
-            let mut plugins = self.plugins.lock().await;
-            for (id, Uncompiled { entry, admitted, size }) in late {
-                let version = Some(admitted.manifest.version.clone());
-                plugins.insert(id, Plugin::new(entry, Standing::Compiling { admitted, size }, version));
-            }
-        }
-        self.add_loaded(loaded).await;
-    }
-
-    /// Returns whether a plugin waits for the compiler.
-    pub(super) async fn is_compiling(&self) -> bool {
-        self.plugins.lock().await.values().any(Plugin::is_compiling)
-    }
 }
 
 impl Plugin {
@@ -113,7 +74,7 @@ async fn compile_late(host: &Host) {
         // The owner may change the policy meanwhile: `changing` is not held.
         let mut loaded = BTreeMap::new();
         for (id, entry) in next {
-            let result = host.load(&id, &entry).await;
+            let result = load_plugin(host, &id, &entry).await;
             loaded.insert(id, (entry, result));
         }
         let _changing = host.changing.lock().await;
@@ -124,14 +85,14 @@ async fn compile_late(host: &Host) {
             });
         }
         if !loaded.is_empty() {
-            host.add_loaded(loaded).await;
-            host.spread().await;
+            add_loaded(host, loaded).await;
+            spread(host).await;
         }
     }
     if was_late {
-        host.prune_cache().await;
+        prune_cache(host).await;
         for account in host.accounts() {
-            host.warn_of_unknown(&account).await;
+            warn_of_unknown(host, &account).await;
         }
     }
 }
@@ -159,4 +120,45 @@ async fn prepare_one(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepar
     let config = host.config.load();
     super::adding::has_accounts(&config, id, entry)?;
     prepare(id, entry, &config.settings, &host.engine, &host.components).await
+}
+
+/// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
+/// depend on them.
+pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
+    let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
+    for (id, entry) in entries {
+        let result = match prepare_one(host, &id, &entry).await {
+            Ok(Prepared::Uncompiled { admitted, size }) => {
+                late.insert(id, Uncompiled { entry, admitted, size });
+                continue;
+            }
+            Ok(Prepared::Ready(loaded)) => Ok(loaded),
+            Err(unfit) => Err(unfit),
+        };
+        loaded.insert(id, (entry, result));
+    }
+    loop {
+        let names = names(late.iter().map(|(id, one)| (id, &*one.admitted.manifest)));
+        let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<Loaded, LoadError>))| {
+            result.as_ref().is_ok_and(|one| depends_on(&one.admitted.manifest, &names))
+        };
+        let Some(id) = loaded.iter().find(waits).map(|(id, _)| id.clone()) else { break };
+        if let Some((entry, Ok(one))) = loaded.remove(&id) {
+            // Its code is in the cache, so loading it later costs nothing.
+            late.insert(id, Uncompiled { entry, admitted: one.admitted, size: 0 });
+        }
+    }
+    {
+        let mut plugins = host.plugins.lock().await;
+        for (id, Uncompiled { entry, admitted, size }) in late {
+            let version = Some(admitted.manifest.version.clone());
+            plugins.insert(id, Plugin::new(entry, Standing::Compiling { admitted, size }, version));
+        }
+    }
+    add_loaded(host, loaded).await;
+}
+
+/// Returns whether a plugin waits for the compiler.
+pub(super) async fn is_compiling(host: &Host) -> bool {
+    host.plugins.lock().await.values().any(Plugin::is_compiling)
 }

@@ -10,6 +10,8 @@ use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use parlor_plugins::{approved, secret};
 
 use super::Host;
+use super::accounts::spread;
+use super::adding::{add_all, admit, prune_cache};
 use super::plugin::{Plugin, Standing};
 use super::standing::Left;
 
@@ -193,11 +195,11 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     }
     returning.extend(host.replace_all(&policy, replaced, &outdated, &mut staying).await);
     let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
-    host.add_all(coming).await;
+    add_all(host, coming).await;
     drop(returning);
-    host.spread().await;
+    spread(host).await;
     host.forget_declared().await;
-    host.prune_cache().await;
+    prune_cache(host).await;
     tracing::info!(policy = %path.escaped(), "policy read again");
     Ok(())
 }
@@ -278,7 +280,7 @@ async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, SettingValue
 /// Changes a plugin's grants while it runs, with the secrets that it has. Returns `false` if it may no longer run
 /// with them, or if that is unknown.
 async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
-    let Ok(anew) = host.admit(id, entry).await else { return false };
+    let Ok(anew) = admit(host, id, entry).await else { return false };
     let mut plugins = host.plugins.lock().await;
     let Some(plugin) = plugins.get_mut(id) else { return false };
     let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
@@ -295,7 +297,7 @@ async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
 /// Records the other accounts that a plugin should run on. It continues on those that stay. Returns `false` if it
 /// may not run on these.
 async fn settle_on(host: &Host, id: &PluginId, entry: &Entry) -> bool {
-    if host.admit(id, entry).await.is_err() {
+    if admit(host, id, entry).await.is_err() {
         return false;
     }
     let mut plugins = host.plugins.lock().await;

@@ -15,7 +15,8 @@ use parlor_runtime::engine::PAUSE_FOR_ROOM;
 use parlor_runtime::order;
 use parlor_runtime::supervisor::{State, Supervised};
 
-use super::accounts::candidates;
+use super::accounts::{candidates, spread};
+use super::adding::{add_all, admit, load_plugin, prune_cache, version};
 use super::plugin::{Plugin, Standing, Tried, dependencies};
 use super::standing::Left;
 use super::{Host, LONGEST_REASON};
@@ -48,7 +49,7 @@ impl Host {
         // A new version may start slowly or never: nothing else waits for it.
         for (id, new) in replaced {
             let failed_before =
-                !outdated.contains(&id) && failed_to_start(self, &id, new).await && self.admit(&id, new).await.is_ok();
+                !outdated.contains(&id) && failed_to_start(self, &id, new).await && admit(self, &id, new).await.is_ok();
             let result = if failed_before { Replaced::Settled } else { replace(self, &id, new).await };
             match result {
                 Replaced::Settled => {
@@ -118,7 +119,7 @@ async fn refused_together(
     for (id, entry) in &policy.plugins {
         if !staying.contains(id) && !early.contains_key(id) {
             // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
-            all.push(match host.load(id, entry).await {
+            all.push(match load_plugin(host, id, entry).await {
                 Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
                 Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
             });
@@ -157,10 +158,10 @@ async fn try_for_room(host: &Host) {
         replace(host, &id, &entry).await;
     }
     // Other plugins may have waited for one of these.
-    host.add_all(BTreeMap::new()).await;
-    host.spread().await;
+    add_all(host, BTreeMap::new()).await;
+    spread(host).await;
     host.forget_declared().await;
-    host.prune_cache().await;
+    prune_cache(host).await;
 }
 
 /// Returns whether this entry was already tried in the place of the present one and did not start. It is not
@@ -175,12 +176,12 @@ async fn failed_to_start(host: &Host, id: &PluginId, entry: &Entry) -> bool {
 /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
 /// status says why.
 async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
-    let loaded = match host.load(id, entry).await {
+    let loaded = match load_plugin(host, id, entry).await {
         Ok(loaded) => loaded,
         // A plugin that the owner does not allow must not run in any version.
         Err(why) if why.forbids() => return Replaced::Anew,
         Err(why) => {
-            let version = host.version(id, entry).await;
+            let version = version(host, id, entry).await;
             let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
             let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
             goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;
