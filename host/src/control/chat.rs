@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::steps::Steps;
-use super::server::{Order, settle};
+use super::routes::settle;
+use super::server::Order;
 use super::show;
 use super::views::{Plugin, Status};
 use crate::host::Host;

@@ -1,21 +1,20 @@
 //! The command line's side of the control socket: blocking requests to the running host from another process.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use parlor_base::escape::EscapedPath as _;
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::de::DeserializeOwned;
 
-use super::socket::{self, Address};
-use super::views::{Failure, Line};
-use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
+use super::exchange::{self, connect};
+use super::views::Line;
+use super::{VERSION, socket};
 use crate::host::LOCK;
 
-pub use super::http::escaped;
+pub use super::request::escaped;
 
 /// How long a host may take until it listens: it compiles its plugins first.
 const STARTING: Duration = Duration::from_mins(1);
@@ -27,11 +26,6 @@ const AGAIN: Duration = Duration::from_millis(50);
 const QUESTION: Duration = Duration::from_secs(15);
 /// The timeout of a change: a plugin may take long to compile.
 const CHANGE: Duration = Duration::from_mins(5);
-/// The longest response, in bytes.
-const LONGEST: u64 = 64 << 20;
-/// The longest head of a response, in bytes.
-const LONGEST_HEAD: u64 = 16 << 10;
-
 /// A client of the host that runs with a data folder. Each request opens its own connection.
 #[derive(Debug)]
 pub struct Client {
@@ -152,21 +146,12 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
 /// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
 /// response.
 pub fn try_get<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
-    Client { path: socket::path(data) }.ask("GET", target, QUIET).ok()
+    Client { path: socket::path(data) }.ask(Method::GET, target, QUIET).ok()
 }
 
 /// Returns whether a socket operation timed out; the system chooses between the two kinds.
 fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Connects, with a timeout of `patience` for sending and for the connection itself. Without it, connecting would block
-/// forever once a hanging host's backlog is full.
-fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
-    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience))?;
-    net::connect(&socket, &SocketAddrUnix::new(Address::of(path)?.path())?)?;
-    Ok(socket.into())
 }
 
 /// Returns whether a host holds the data folder.
@@ -185,28 +170,18 @@ fn listener(data: &Path) -> Option<u32> {
 impl Client {
     /// Sends a query.
     pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask("GET", target, QUESTION)
+        self.ask(Method::GET, target, QUESTION)
     }
 
     /// Sends a command.
     pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask("POST", target, CHANGE)
+        self.ask(Method::POST, target, CHANGE)
     }
 
     /// Streams lines of the log until the host stops. An incomplete last line yields an error that the connection
     /// broke.
-    pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>>, ClientError> {
-        let mut body = self.send("GET", target, QUESTION)?;
-        body.get_ref().set_read_timeout(None)?;
-        Ok(std::iter::from_fn(move || -> Option<Result<Line, ClientError>> {
-            let mut line = String::new();
-            match body.read_line(&mut line) {
-                Ok(0) => None,
-                Ok(_) if !line.ends_with('\n') => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
-                Ok(_) => Some(serde_json::from_str(&line).map_err(|error| ClientError::Nonsense(error.to_string()))),
-                Err(error) => Some(Err(error.into())),
-            }
-        }))
+    pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>> + use<>, ClientError> {
+        exchange::lines(&self.path, target, QUESTION)
     }
 
     /// Returns whether the host still listens.
@@ -214,68 +189,18 @@ impl Client {
         connect(&self.path, QUESTION).is_ok()
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &str, target: &str, patience: Duration) -> Result<T, ClientError> {
-        let mut bytes = Vec::new();
-        self.send(method, target, patience)?.take(LONGEST).read_to_end(&mut bytes)?;
+    fn ask<T: DeserializeOwned>(&self, method: Method, target: &str, patience: Duration) -> Result<T, ClientError> {
+        let bytes = exchange::ask(&self.path, method, target, patience)?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
-
-    /// Sends a request, and returns the body of a successful response. Each part of the exchange may take up to
-    /// `patience`.
-    fn send(&self, method: &str, target: &str, patience: Duration) -> Result<BufReader<UnixStream>, ClientError> {
-        let mut stream = connect(&self.path, patience.min(QUESTION))?;
-        stream.set_read_timeout(Some(patience))?;
-        let request = format!("{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = BufReader::new(stream);
-        let head = head(&mut answer)?;
-        if head.protocol != Some(PROTOCOL) {
-            return Err(ClientError::OtherVersion { host: head.version.unwrap_or_else(|| "of another kind".into()) });
-        }
-        if head.status == 200 {
-            return Ok(answer);
-        }
-        let mut bytes = Vec::new();
-        answer.take(LONGEST).read_to_end(&mut bytes)?;
-        match serde_json::from_slice::<Failure>(&bytes) {
-            Ok(failure) => Err(ClientError::Refused { status: head.status, reason: failure.error }),
-            Err(error) => Err(ClientError::Nonsense(error.to_string())),
-        }
-    }
-}
-
-struct Head {
-    status: u16,
-    version: Option<String>,
-    protocol: Option<u32>,
-}
-
-fn head(answer: &mut BufReader<UnixStream>) -> Result<Head, ClientError> {
-    let mut bytes = Vec::new();
-    let mut limited = answer.take(LONGEST_HEAD);
-    while !bytes.ends_with(b"\r\n\r\n") {
-        if limited.read_until(b'\n', &mut bytes)? == 0 {
-            return Err(ClientError::Nonsense("an answer that ends in its head".to_owned()));
-        }
-    }
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut parsed = httparse::Response::new(&mut headers);
-    parsed.parse(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))?;
-    let value = |name: &str| {
-        let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        // The peer may be anything: escape its values before they are shown.
-        Some(parlor_base::escape::escape_untrusted(&String::from_utf8_lossy(header.value), 64))
-    };
-    Ok(Head {
-        status: parsed.code.unwrap_or_default(),
-        version: value(VERSION_HEADER),
-        protocol: value(PROTOCOL_HEADER).and_then(|number| number.parse().ok()),
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
+
+    use rustix::net;
 
     use super::*;
 
@@ -318,13 +243,62 @@ mod tests {
         assert!(matches!(refused, ClientError::Refused { status: 404, .. }), "{refused:?}");
     }
 
+    /// Returns the client of a host that writes these bytes to a connection, before it reads anything, and then waits
+    /// for its end.
+    fn told(answer: &'static [u8]) -> (tempfile::TempDir, Client, std::thread::JoinHandle<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = socket::path(folder.path());
+        let listener = UnixListener::bind(&path).unwrap();
+        let host = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(answer).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        (folder, Client { path }, host)
+    }
+
+    #[test]
+    fn who_is_refused_before_it_has_asked_is_told_so() {
+        for _ in 0..50 {
+            let answer = b"HTTP/1.1 403 No\r\nparlor-control: 1\r\ncontent-length: 19\r\n\r\n{\"error\":\"not you\"}";
+            let (_folder, client, host) = told(answer);
+            let refused = client.get::<serde_json::Value>("/v1/status").unwrap_err();
+            assert!(matches!(refused, ClientError::Refused { status: 403, .. }), "{refused:?}");
+            host.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_they_come_and_who_drops_them_leaves() {
+        let line = |number: u32| {
+            format!("{{\"number\":{number},\"at\":\"\",\"level\":\"\",\"target\":\"\",\"message\":\"\"}}\n")
+        };
+        let text = line(1) + &line(2);
+        let (start, end) = text.split_at(70);
+        let parts = [start, end].map(|part| format!("{:x}\r\n{part}\r\n", part.len())).concat();
+        let head = "HTTP/1.1 200 OK\r\nparlor-control: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+        let (_folder, client, host) = told(format!("{head}{parts}").leak().as_bytes());
+        let mut lines = client.lines("/v1/logs?follow=true").unwrap();
+        assert_eq!([1, 2].map(|_| lines.next().unwrap().unwrap().number), [1, 2]);
+        drop(lines);
+        host.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_host_is_asked_from_within_a_runtime_too() {
+        let answer = b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\ncontent-length: 2\r\n\r\n17";
+        let (folder, _, host) = told(answer);
+        assert_eq!(try_get::<u8>(folder.path(), "/v1/status"), Some(17));
+        host.join().unwrap();
+    }
+
     /// Like a suspended process: the system accepts the connection in its place.
     #[test]
     fn a_host_that_never_answers_is_waited_for_no_longer_than_meant() {
         let folder = tempfile::tempdir().unwrap();
         let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
         let client = find(folder.path(), || {}).unwrap().unwrap();
-        let error = client.ask::<serde_json::Value>("GET", "/v1/status", Duration::from_millis(1)).unwrap_err();
+        let error = client.ask::<serde_json::Value>(Method::GET, "/v1/status", Duration::from_millis(1)).unwrap_err();
         assert!(matches!(error, ClientError::Hangs), "{error}");
         assert!(error.to_string().contains("`kill -CONT` lets it go on"), "{error}");
     }

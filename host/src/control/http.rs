@@ -1,308 +1,319 @@
-//! The subset of HTTP/1.1 (RFC 9112) that the control socket speaks: one request and one response per connection.
+//! HTTP/1.1 by hyper, with the bounds of parlor: one request and one response per connection, of bounded size, in
+//! bounded time.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
+use super::refusal::Refusal;
+use super::request::Request;
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
 
+/// The timeout for a request to arrive.
+pub(super) const REQUEST: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
 /// The longest body of a request, in bytes; no request has a body that matters.
-const LONGEST_BODY: usize = 64 << 10;
+pub(super) const LONGEST_BODY: u64 = 64 << 10;
 /// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 
-/// How much of a refused request is still read, in bytes, and for how long, so that the response arrives.
+/// How much of a request is still read after the response, in bytes, and for how long, so that the response arrives.
 const UNREAD: u64 = 64 << 10;
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The content type of JSON.
 pub(super) const JSON: &str = "application/json";
+/// The content type of lines of JSON.
+pub(super) const LINES: &str = "application/x-ndjson";
 /// The content type of plain text, as collectors of metrics read it.
 pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    /// The method; `GET` for a `HEAD` request.
-    pub(super) method: String,
-    /// Whether only the head of the response is wanted (RFC 9110, section 9.3.2).
-    pub(super) head_alone: bool,
-    /// The path, split at its slashes.
-    pub(super) path: Vec<String>,
-    /// The query parameters.
-    pub(super) query: BTreeMap<String, String>,
-    /// The `Host` header.
-    pub(super) host: Option<String>,
+/// The body of a response.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// A response.
+pub(super) type Answer = Response<Body>;
+
+/// Serves the one request of a connection. `refused` writes the response to a request that is refused, here or by
+/// `answer`. hyper itself answers a malformed head, with 400 or 431 and no text; the error says so.
+pub(super) async fn serve<A>(
+    mut read: impl AsyncRead + Unpin,
+    mut write: impl AsyncWrite + Unpin,
+    refused: impl Fn(&Refusal) -> Answer,
+    answer: impl Fn(Request) -> A,
+) -> hyper::Result<()>
+where
+    A: Future<Output = Result<Answer, Refusal>>,
+{
+    let until = Instant::now() + REQUEST;
+    let (refused, answer) = (&refused, &answer);
+    let service = service_fn(|asked| async move {
+        let answered = match receive(asked, until).await {
+            Ok(request) => answer(request).await,
+            Err(refusal) => Err(refusal),
+        };
+        Ok::<_, Infallible>(answered.unwrap_or_else(|refusal| refused(&refusal)))
+    });
+    let io = TokioIo::new(tokio::io::join(&mut read, &mut write));
+    let served = connection().serve_connection(io, service).await;
+    if served.as_ref().is_err_and(hyper::Error::is_timeout) {
+        refuse(&mut write, &Refusal::Late, refused).await;
+    }
+    leave(read).await;
+    served
 }
 
-/// The refusal of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) error: String,
-    /// The allowed methods, if the method was wrong.
-    pub(super) allow: Option<&'static str>,
+/// Writes a refusal to a client whose request is not read.
+pub(super) async fn refuse(write: impl AsyncWrite + Unpin, refusal: &Refusal, refused: impl Fn(&Refusal) -> Answer) {
+    // hyper answers requests, so it gets one.
+    let request: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    let service = service_fn(|_| std::future::ready(Ok::<_, Infallible>(refused(refusal))));
+    let io = TokioIo::new(tokio::io::join(request, write));
+    // A client that disconnected needs no response.
+    let _ = connection().serve_connection(io, service).await;
 }
 
-impl Refusal {
-    pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), allow: None }
-    }
-
-    /// Returns the refusal of a wrong method (RFC 9110, section 15.5.6).
-    pub(super) fn method(allowed: &str) -> Self {
-        let allow = if allowed == "GET" { "GET, HEAD" } else { "POST" };
-        Self { allow: Some(allow), ..Self::new(405, format!("this is asked for with {allowed}")) }
-    }
+fn connection() -> http1::Builder {
+    let mut connection = http1::Builder::new();
+    connection
+        .keep_alive(false)
+        // A client that has sent its request may close its sending side.
+        .half_close(true)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LONGEST_HEAD)
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST);
+    connection
 }
 
-/// A complete response.
-#[derive(Debug)]
-pub(super) struct Answer<'b> {
-    pub(super) status: u16,
-    /// The content type, [`JSON`] or [`TEXT`].
-    pub(super) kind: &'static str,
-    pub(super) body: &'b [u8],
-    /// The allowed methods, as in a [`Refusal`].
-    pub(super) allow: Option<&'static str>,
-    /// Whether only the head is sent, as in a [`Request`].
-    pub(super) head_alone: bool,
-}
-
-/// Reads a request. None: the client disconnected before the request was complete.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Request>, Refusal> {
-    let mut bytes = Vec::with_capacity(1 << 10);
-    let head = loop {
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            break end + 4;
-        }
-        if bytes.len() >= LONGEST_HEAD {
-            return Err(Refusal::new(431, format!("the head of a request has at most {LONGEST_HEAD} bytes")));
-        }
-        // A client that disconnects in the middle cannot receive a response.
-        match stream.read_buf(&mut bytes).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return Ok(None),
-        }
-    };
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(&bytes[..head]) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(Refusal::new(400, "the request ends too early")),
-        Err(error) => return Err(Refusal::new(400, format!("this is not a request: {error}"))),
-    }
-    let mut length = 0;
-    let mut host = None;
-    for header in &*parsed.headers {
-        if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(Refusal::new(501, "a body needs a content-length"));
-        }
-        if header.name.eq_ignore_ascii_case("host") {
-            host = std::str::from_utf8(header.value).ok().map(str::to_owned);
-        }
-        if header.name.eq_ignore_ascii_case("content-length") {
-            length = std::str::from_utf8(header.value)
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| Refusal::new(400, "the content-length is no number"))?;
-        }
-    }
-    if length > LONGEST_BODY {
-        return Err(Refusal::new(413, format!("a body has at most {LONGEST_BODY} bytes")));
-    }
-    let mut request = request(parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default())?;
-    request.host = host;
-    while bytes.len() < head + length {
-        match stream.read_buf(&mut bytes).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return Ok(None),
-        }
-    }
-    Ok(Some(request))
-}
-
-/// Parses the target of a request. The path and parameter names allow no escapes; values may hold any character,
-/// escaped.
-fn request(method: &str, target: &str) -> Result<Request, Refusal> {
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let query: Option<BTreeMap<_, _>> =
-        pairs.map(|(name, value)| Some((name.to_owned(), unescaped(value)?)).filter(|_| plain(name))).collect();
-    let Some(query) = query.filter(|_| plain(path)) else {
-        let says =
-            "a path and its questions are of letters, digits, -, ., _ and ~; write other characters of a value as %2A";
-        return Err(Refusal::new(400, says));
-    };
-    let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let head_alone = method == "HEAD";
-    let method = if head_alone { "GET" } else { method };
-    Ok(Request { method: method.to_owned(), head_alone, path, query, host: None })
-}
-
-/// Characters that need no escape in a value (RFC 3986, section 3.4), except the separators of values.
-const UNESCAPED: &[u8] = b"-._~/@:*,";
-
-/// Percent-encodes a value for the query of a target.
-pub fn escaped(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// Decodes a value; none if it holds an unescaped character that needs an escape, or is not UTF-8.
-fn unescaped(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) => byte,
-            _ => return None,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// Writes a complete response.
-pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), answer: Answer<'_>) -> io::Result<()> {
-    let allow = answer.allow.map(|methods| format!("allow: {methods}\r\n")).unwrap_or_default();
-    let more = format!("content-length: {}\r\n{allow}", answer.body.len());
-    stream.write_all(head(answer.status, answer.kind, &more).as_bytes()).await?;
-    if !answer.head_alone {
-        stream.write_all(answer.body).await?;
-    }
-    stream.shutdown().await
-}
-
-/// Reads the rest of a refused request: closing with unread data would discard the response (RFC 9112, section 9.6).
-pub(super) async fn leave(stream: impl AsyncRead + Unpin) {
-    let (mut rest, mut nowhere) = (stream.take(UNREAD), tokio::io::sink());
+/// Reads the rest of a request. Closing a connection with unread data would discard the response (RFC 9112, section
+/// 9.6).
+pub(super) async fn leave(read: impl AsyncRead + Unpin) {
+    let (mut rest, mut nowhere) = (read.take(UNREAD), tokio::io::sink());
     let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
 }
 
-/// Begins a response of lines that continues until the connection is closed.
-pub(super) async fn begin_lines(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-    stream.write_all(head(200, "application/x-ndjson", "").as_bytes()).await
+/// Takes a request, and discards its body.
+async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Request, Refusal> {
+    let (head, mut body) = asked.into_parts();
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refusal::NoLength);
+    }
+    // It is the content-length: hyper gives no more than that.
+    if body.size_hint().lower() > LONGEST_BODY {
+        return Err(Refusal::LongBody);
+    }
+    let request = Request::of(&head)?;
+    let discard = async {
+        while let Some(frame) = body.frame().await {
+            frame.map_err(|_| Refusal::ShortBody)?;
+        }
+        Ok(request)
+    };
+    tokio::time::timeout_at(until, discard).await.unwrap_or(Err(Refusal::Late))
 }
 
-fn head(status: u16, kind: &str, more: &str) -> String {
-    let reason = match status {
-        200 => "OK",
-        400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        _ => "Error",
-    };
-    format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\n{more}cache-control: no-store\r\nconnection: close\r\n\
-         {VERSION_HEADER}: {VERSION}\r\n{PROTOCOL_HEADER}: {PROTOCOL}\r\n\r\n"
-    )
+/// Returns a response with this body.
+pub(super) fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    stream(status, kind, Full::new(body.into()).boxed_unsync())
+}
+
+/// Returns a response with a body that may come in parts.
+pub(super) fn stream(status: StatusCode, kind: &'static str, body: Body) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+    headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
+    answer
+}
+
+/// Returns the response to a request that is refused.
+pub(super) fn refusal(refusal: &Refusal, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = answer(refusal.status(), kind, body);
+    if let Some(methods) = refusal.allow() {
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    answer
+}
+
+/// The reading side of a connection, shared by hyper, which reads the request, and a response that goes on until the
+/// client disconnects: hyper reads nothing while it answers.
+#[derive(Debug)]
+pub(super) struct SharedReader<R>(Arc<Mutex<R>>);
+
+impl<R> SharedReader<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self(Arc::new(Mutex::new(reader)))
+    }
+}
+
+impl<R> Clone for SharedReader<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for SharedReader<R> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(&mut *reader).poll_read(context, buffer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use std::future::ready;
 
+    use hyper::Method;
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
+
+    use super::super::routes::refused;
+    use super::super::timed_writer::TimedWriter;
     use super::*;
 
-    async fn of(bytes: &[u8]) -> Result<Option<Request>, u16> {
-        read(&mut &*bytes).await.map_err(|refusal| refusal.status)
+    /// Returns the response to these bytes of a client, which closes its sending side after them.
+    async fn asked(bytes: &[u8]) -> String {
+        let mut written = Vec::new();
+        let empty = |_| ready(Ok(answer(StatusCode::OK, JSON, "{}")));
+        // The error of a malformed request is in the response.
+        let _ = serve(bytes, &mut written, refused, empty).await;
+        String::from_utf8(written).unwrap()
     }
 
     #[tokio::test]
-    async fn a_request_is_taken_apart() {
-        let request = of(b"GET /v1/logs?plugin=echo&follow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap().unwrap();
-        assert_eq!((request.method.as_str(), &request.path[..]), ("GET", &["v1".to_owned(), "logs".to_owned()][..]));
-        assert_eq!(request.query, BTreeMap::from([("plugin".into(), "echo".into()), ("follow".into(), String::new())]));
-        assert!(of(b"POST /v1/reload HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").await.unwrap().is_some());
-        assert_eq!(of(b"").await, Ok(None));
-        assert_eq!(of(b"GET /v1/status HT").await, Ok(None));
-        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}").await, Ok(None));
-    }
-
-    proptest! {
-        #[test]
-        fn a_value_that_was_escaped_is_read_again(value in "\\PC{0,40}|[ -~]{0,40}") {
-            prop_assert_eq!(unescaped(&escaped(&value)), Some(value));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_value_may_be_an_address() {
-        let request = of(b"GET /x?about=juliet@localhost/balcony%20%26%20so HTTP/1.1\r\n\r\n").await.unwrap().unwrap();
-        assert_eq!(request.query["about"], "juliet@localhost/balcony & so");
-        for wrong in ["/x?a=%2", "/x?a=%zz", "/x?a=%ff", "/x?a=<", "/x?%61=b"] {
-            assert_eq!(of(format!("GET {wrong} HTTP/1.1\r\n\r\n").as_bytes()).await, Err(400), "{wrong}");
+    async fn each_answer_says_who_gives_it_and_closes_its_connection() {
+        for (request, status, body) in [
+            ("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK", "{}"),
+            ("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "200 OK", "{}"),
+            ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", "200 OK", "{}"),
+            ("HEAD / HTTP/1.1\r\n\r\n", "200 OK", ""),
+            ("GET /%2e%2e/x HTTP/1.1\r\n\r\n", "400 Bad Request", "}"),
+        ] {
+            let text = asked(request.as_bytes()).await;
+            let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")) && rest.ends_with(body), "{request}: {text}");
+            let version = format!("\r\nparlor-version: {VERSION}\r\n");
+            for header in [&version, "\r\nparlor-control: 1\r\n", "\r\ncontent-length: ", "\r\nconnection: close\r\n"] {
+                assert!(head.contains(header), "{request}: {text}");
+            }
         }
     }
 
     #[tokio::test]
     async fn what_is_no_request_is_refused() {
-        assert_eq!(of(b"hello there\r\n\r\n").await, Err(400));
-        assert_eq!(of(b"GET /%2e%2e/x HTTP/1.1\r\n\r\n").await, Err(400));
-        assert_eq!(of(b"GET /a?b=\xff HTTP/1.1\r\n\r\n").await, Err(400));
-        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: no\r\n\r\n").await, Err(400));
-        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n").await, Err(413));
-        assert_eq!(of(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").await, Err(501));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(LONGEST_HEAD));
-        assert_eq!(of(long.as_bytes()).await, Err(431));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MOST_HEADERS + 1));
-        assert_eq!(of(many.as_bytes()).await, Err(400));
-    }
-
-    /// For readers of the page.
-    #[test]
-    fn the_page_names_each_status_of_a_failure() {
-        let (_, page) = include_str!("../../../docs/owner/control.md").split_once("A failure is `{\"error\"").unwrap();
-        let sentence = page.split("\n\n").next().unwrap();
-        for status in 400..600 {
-            let is_given = !head(status, JSON, "").contains(&format!("{status} Error\r\n"));
-            assert_eq!(is_given, sentence.contains(&format!(" {status} (")), "{status}: {sentence}");
+        for (request, status, is_ours) in [
+            ("hello there\r\n\r\n", 400, false),
+            ("GET /a?b=\u{ff} HTTP/1.1\r\n\r\n", 400, true),
+            ("POST / HTTP/1.1\r\nContent-Length: no\r\n\r\n", 400, false),
+            ("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}", 400, true),
+            ("POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413, true),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 501, true),
+            (&long, 431, false),
+            (&many, 431, false),
+        ] {
+            let text = asked(request.as_bytes()).await;
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {text}");
+            assert_eq!(text.contains("{\"error\":\""), is_ours, "{request}: {text}");
+        }
+        for request in ["", "GET /v1/status HT"] {
+            assert_eq!(asked(request.as_bytes()).await, "", "{request}");
         }
     }
 
     #[tokio::test]
     async fn who_asks_for_the_head_alone_gets_that_of_what_get_gives() {
-        let request = of(b"HEAD /v1/status HTTP/1.1\r\n\r\n").await.unwrap().unwrap();
-        assert_eq!((request.method.as_str(), request.head_alone), ("GET", true));
-        for (head_alone, end) in [(true, "\r\n\r\n"), (false, "\r\n\r\n{}")] {
-            let allow = Refusal::method("GET").allow;
+        for (method, end) in [("HEAD", "\r\n\r\n"), ("GET", "\r\n\r\n{\"error\":\"this is asked for with GET\"}")] {
+            let request = format!("{method} / HTTP/1.1\r\n\r\n");
             let mut written = Vec::new();
-            answer(&mut written, Answer { status: 405, kind: JSON, body: b"{}", allow, head_alone }).await.unwrap();
+            let wrong = |_| ready(Err(Refusal::Method(Method::GET)));
+            serve(request.as_bytes(), &mut written, refused, wrong).await.unwrap();
             let text = String::from_utf8(written).unwrap();
-            assert!(text.contains("\r\ncontent-length: 2\r\nallow: GET, HEAD\r\n") && text.ends_with(end), "{text}");
+            assert!(text.contains("\r\ncontent-length: 38\r\n") && text.contains("\r\nallow: GET, HEAD\r\n"), "{text}");
+            assert!(text.ends_with(end), "{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_is_not_waited_for() {
+        for begun in ["", "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}"] {
+            let (client, host) = tokio::io::duplex(1 << 10);
+            let (read, write) = tokio::io::split(host);
+            let (mut answered, mut sender) = tokio::io::split(client);
+            sender.write_all(begun.as_bytes()).await.unwrap();
+            let began = Instant::now();
+            let never = |_| ready(Err(Refusal::Stopping));
+            let mut text = String::new();
+            let (_, read) = tokio::join!(serve(read, write, refused, never), answered.read_to_string(&mut text));
+            read.unwrap();
+            assert!(text.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{begun:?}: {text}");
+            assert!(text.ends_with("{\"error\":\"no request came within 10 s\"}"), "{begun:?}: {text}");
+            assert!(began.elapsed() <= REQUEST + 2 * LEAVING, "{:?}", began.elapsed());
+        }
+    }
+
+    /// The kernel discards a response if its connection is closed while parts of the request are unread.
+    #[tokio::test]
+    async fn who_is_refused_before_all_was_read_gets_the_answer() {
+        let body = "x".repeat(66_000);
+        for start in [format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len()), "nonsense\r\n".to_owned()] {
+            let (mut client, host) = UnixStream::pair().unwrap();
+            let (read, write) = host.into_split();
+            let serving = tokio::spawn(serve(read, write, refused, |_| ready(Err(Refusal::Stopping))));
+            client.write_all(format!("{start}{body}").as_bytes()).await.unwrap();
+            let mut text = String::new();
+            client.read_to_string(&mut text).await.unwrap();
+            assert!(text.starts_with("HTTP/1.1 4"), "{start}: {text}");
+            drop(client);
+            let _ = serving.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_ask_is_told_so_before_it_is_heard() {
+        let mut written = Vec::new();
+        refuse(&mut written, &Refusal::OtherUser, refused).await;
+        let text = String::from_utf8(written).unwrap();
+        assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{text}");
+        assert!(text.ends_with("{\"error\":\"only the user that the host runs as may ask it\"}"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_loses_its_place() {
+        // More than any socket buffers for a peer that does not read.
+        let long = "x".repeat(16 << 20);
+        let (mut client, host) = UnixStream::pair().unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let (read, write) = host.into_split();
+        let answer = |_| ready(Ok(answer(StatusCode::OK, JSON, long.clone())));
+        let error = serve(read, TimedWriter::new(write), refused, answer).await.unwrap_err();
+        assert!(format!("{error:?}").contains("TimedOut"), "{error:?}");
     }
 
     proptest! {
         #[test]
         fn no_bytes_break_it(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let _ = runtime.block_on(read(&mut &*bytes));
+            let _ = super::super::reads(&bytes);
         }
     }
 }

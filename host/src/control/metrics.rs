@@ -8,12 +8,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::{Method, StatusCode};
 use parlor_base::loopback::Loopback;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
-use super::http::{self, Answer, Refusal, TEXT};
+use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
+use super::refusal::Refusal;
+use super::request::Request;
 use super::show;
 use super::views::{Plugin, Record, Status, Usage};
 use crate::host::Host;
@@ -62,46 +65,39 @@ impl Metrics {
     }
 }
 
-async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
-    let mut head_alone = false;
-    let answered = match http::read(&mut stream).await {
-        Ok(None) => return,
-        Ok(Some(request)) => {
-            head_alone = request.head_alone;
-            answer(&request, host).await
-        }
-        Err(refusal) => Err(refusal),
-    };
-    let is_refused = answered.is_err();
-    let (status, text, allow) = match answered {
-        Ok((status, text)) => (status, text, None),
-        Err(refusal) => (refusal.status, format!("{}\n", refusal.error), refusal.allow),
-    };
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
+    let (read, write) = tokio::io::split(stream);
     // A client that disconnected needs no response.
-    let _ = http::answer(&mut stream, Answer { status, kind: TEXT, body: text.as_bytes(), allow, head_alone }).await;
-    if is_refused {
-        http::leave(stream).await;
-    }
+    let _ = http::serve(read, write, refused, |request| answer(request, host)).await;
 }
 
-async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), Refusal> {
+/// Returns the response to a request that is refused.
+fn refused(refusal: &Refusal) -> Answer {
+    http::refusal(refusal, TEXT, format!("{refusal}\n"))
+}
+
+async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     // Check `Host` against DNS rebinding: a web page in a browser on this machine sends its own name, wherever that
     // resolves.
     if !request.host.as_deref().is_some_and(is_local) {
-        return Err(Refusal::new(403, "this is asked for by the address of this machine"));
+        return Err(Refusal::OtherHost);
     }
-    if request.method != "GET" {
-        return Err(Refusal::method("GET"));
+    if request.method != Method::GET {
+        return Err(Refusal::Method(Method::GET));
     }
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let status = show::closely(host).await;
     match path[..] {
-        ["metrics"] => Ok((200, metrics(&status))),
+        ["metrics"] => Ok(http::answer(StatusCode::OK, TEXT, metrics(&status))),
         ["health"] => {
             let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
-            Ok(if ills.is_empty() { (200, "ok\n".to_owned()) } else { (503, ills) })
+            Ok(if ills.is_empty() {
+                http::answer(StatusCode::OK, TEXT, "ok\n")
+            } else {
+                http::answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, ills)
+            })
         }
-        _ => Err(Refusal::new(404, "there are /metrics and /health")),
+        _ => Err(Refusal::MetricsPath),
     }
 }
 

@@ -21,26 +21,41 @@
 
 pub mod chat;
 pub mod client;
+mod exchange;
+mod follow;
 mod http;
 pub mod lines;
 mod listening;
 pub mod metrics;
+mod refusal;
+mod request;
+mod routes;
 pub mod server;
 mod show;
 pub mod socket;
+mod timed_writer;
 pub mod views;
 
 /// Checks whether bytes are a request, for fuzzing and tests; else returns the reason.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn reads(mut bytes: &[u8]) -> Result<(), String> {
-    use futures_util::FutureExt as _;
-    // Bytes in memory never make the reader wait.
-    let request = http::read(&mut bytes).now_or_never().expect("it waits for nothing but the bytes");
-    match request {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err("it ends too early".to_owned()),
-        Err(refusal) => Err(refusal.error),
-    }
+pub(crate) fn reads(bytes: &[u8]) -> Result<(), String> {
+    use std::cell::Cell;
+    use std::future::ready;
+
+    // The timeout of a head needs a clock.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let result = Cell::new(Err("it ends too early".to_owned()));
+    let refused = |refusal: &refusal::Refusal| {
+        result.set(Err(refusal.to_string()));
+        routes::refused(refusal)
+    };
+    let answer = |_| {
+        result.set(Ok(()));
+        ready(Ok(http::answer(hyper::StatusCode::OK, http::JSON, "")))
+    };
+    let served = http::serve(bytes, tokio::io::sink(), refused, answer);
+    let served = runtime.expect("a clock takes nothing from the system").block_on(served);
+    served.map_err(|error| error.to_string()).and(result.into_inner())
 }
 
 /// The number of the protocol. It changes when an older client would misunderstand the new protocol.

@@ -701,12 +701,14 @@ async fn the_socket_speaks_http_and_refuses_what_it_does_not_know() {
         ("GET /v1/plugins/nobody HTTP/1.1\r\n\r\n", "404"),
         ("POST /v1/plugins/nobody/restart HTTP/1.1\r\n\r\n", "404"),
         ("GET /v1/logs?level=loud HTTP/1.1\r\n\r\n", "400"),
-        ("nonsense\r\n\r\n", "400"),
     ] {
         let answer = ask(request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
         assert!(answer.contains("{\"error\":\""), "{answer}");
     }
+    // Such a head is answered by hyper, which knows no words of parlor's.
+    let nonsense = ask("nonsense\r\n\r\n");
+    assert!(nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
     let restarted = ask("POST /v1/plugins/echo/restart HTTP/1.1\r\n\r\n");
     assert!(restarted.contains("\"state\":\"running\""), "{restarted}");
 }

@@ -1,0 +1,121 @@
+//! Why a request is refused, and with which status.
+
+use std::io;
+
+use hyper::{Method, StatusCode};
+use parlor_base::id::PluginId;
+
+use super::follow::FOLLOWERS;
+use super::http::{LONGEST_BODY, REQUEST};
+
+/// The refusal of a request. Its text is for the person who asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The target has characters that it may not have.
+    #[error("a path and its questions are of letters, digits, -, ., _ and ~; write other characters of a value as %2A")]
+    Target,
+    /// A value in the path or the query is malformed.
+    #[error("{0}")]
+    Value(String),
+    /// The body is shorter than its content-length.
+    #[error("the body of the request ends too early")]
+    ShortBody,
+    /// The peer is another user.
+    #[error("only the user that the host runs as may ask it")]
+    OtherUser,
+    /// The kernel does not report the peer.
+    #[error("nobody knows who asks ({0})")]
+    UnknownUser(io::Error),
+    /// The request names a host that is not this machine.
+    #[error("this is asked for by the address of this machine")]
+    OtherHost,
+    /// The control socket has no such path.
+    #[error("there is no such thing on the control socket")]
+    ControlPath,
+    /// The metrics server has no such path.
+    #[error("there are /metrics and /health")]
+    MetricsPath,
+    /// The host has no such plugin.
+    #[error("there is no plugin {0}; `parlor plugin list` shows those that there are")]
+    NoPlugin(PluginId),
+    /// The path exists for this other method.
+    #[error("this is asked for with {0}")]
+    Method(Method),
+    /// The request did not arrive in time.
+    #[error("no request came within {} s", REQUEST.as_secs())]
+    Late,
+    /// The host stops, and obeys no more.
+    #[error("the host is being stopped")]
+    Stopping,
+    /// The files could not be applied.
+    #[error("{0}")]
+    NotApplied(String),
+    /// The body is too long.
+    #[error("a body has at most {LONGEST_BODY} bytes")]
+    LongBody,
+    /// The response cannot be written as JSON.
+    #[error("the answer cannot be written: {0}")]
+    Unwritable(serde_json::Error),
+    /// The body has no length in advance.
+    #[error("a body needs a content-length")]
+    NoLength,
+    /// The log has the most followers already.
+    #[error("{FOLLOWERS} follow the log already: end one of them, or look at it without -f")]
+    Followers,
+}
+
+impl Refusal {
+    /// Returns the status of the response.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Target | Self::Value(_) | Self::ShortBody => StatusCode::BAD_REQUEST,
+            Self::OtherUser | Self::UnknownUser(_) | Self::OtherHost => StatusCode::FORBIDDEN,
+            Self::ControlPath | Self::MetricsPath | Self::NoPlugin(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::Stopping | Self::NotApplied(_) => StatusCode::CONFLICT,
+            Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoLength => StatusCode::NOT_IMPLEMENTED,
+            Self::Followers => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Returns the allowed methods, if the method was wrong (RFC 9110, section 15.5.6).
+    pub(super) fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Method(method) if method == Method::GET => Some("GET, HEAD"),
+            Self::Method(_) => Some("POST"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For readers of the page.
+    #[test]
+    fn the_page_names_each_status_of_a_failure() {
+        let (_, page) = include_str!("../../../docs/owner/control.md").split_once("A failure is `{\"error\"").unwrap();
+        let sentence = page.split("\n\n").next().unwrap();
+        let refusals = [
+            Refusal::Target,
+            Refusal::OtherUser,
+            Refusal::ControlPath,
+            Refusal::Method(Method::GET),
+            Refusal::Late,
+            Refusal::Stopping,
+            Refusal::LongBody,
+            Refusal::NoLength,
+            Refusal::Followers,
+        ];
+        let mut given: Vec<_> = refusals.iter().map(|refusal| refusal.status().as_u16()).collect();
+        // hyper gives it for a head that is too long.
+        given.push(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
+        for status in 400..600 {
+            assert_eq!(given.contains(&status), sentence.contains(&format!(" {status} (")), "{status}: {sentence}");
+        }
+    }
+}

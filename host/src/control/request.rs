@@ -1,0 +1,129 @@
+//! A request: its method, its path and its query.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
+use parlor_base::id::PluginId;
+
+use super::refusal::Refusal;
+
+/// A request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// The method; `GET` for a `HEAD` request, whose response hyper cuts after its head.
+    pub(super) method: Method,
+    /// The path, split at its slashes.
+    pub(super) path: Vec<String>,
+    /// The query parameters.
+    pub(super) query: BTreeMap<String, String>,
+    /// The `Host` header.
+    pub(super) host: Option<String>,
+}
+
+impl Request {
+    /// Takes a request apart. The path and parameter names allow no escapes; values may hold any character, escaped.
+    pub(super) fn of(head: &Parts) -> Result<Self, Refusal> {
+        let (path, query) = target(&head.uri).ok_or(Refusal::Target)?;
+        let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        Ok(Self { method, path, query, host })
+    }
+
+    /// Returns the value of a query parameter, unless it is empty.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
+    // A name of a server is for proxies.
+    if uri.authority().is_some() || !plain(uri.path()) {
+        return None;
+    }
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let query = pairs.map(|(name, value)| Some((name.to_owned(), unescaped(value)?)).filter(|_| plain(name)));
+    let path = uri.path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    Some((path, query.collect::<Option<_>>()?))
+}
+
+/// Parses a plugin's id.
+pub(super) fn plugin(id: &str) -> Result<PluginId, Refusal> {
+    id.parse().map_err(|error| Refusal::Value(format!("{error}")))
+}
+
+/// Characters that need no escape in a value (RFC 3986, section 3.4), except the separators of values.
+const UNESCAPED: &[u8] = b"-._~/@:*,";
+
+/// Percent-encodes a value for the query of a target.
+pub fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// Decodes a value; none if it holds an unescaped character that needs an escape, or is not UTF-8.
+fn unescaped(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            byte if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(method: &str, target: &str) -> Result<Request, Refusal> {
+        let head = hyper::Request::builder().method(method).uri(target).header(HOST, "x");
+        Request::of(&head.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_request_is_taken_apart() {
+        let request = of("GET", "/v1/logs?plugin=echo&follow").unwrap();
+        assert_eq!((&request.method, request.host.as_deref()), (&Method::GET, Some("x")));
+        assert_eq!(request.path, ["v1", "logs"]);
+        assert_eq!(request.query, BTreeMap::from([("plugin".into(), "echo".into()), ("follow".into(), String::new())]));
+        assert_eq!((request.value("plugin"), request.value("follow")), (Some("echo"), None));
+        assert_eq!(of("HEAD", "/v1/status").unwrap().method, Method::GET);
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_was_escaped_is_read_again(value in "\\PC{0,40}|[ -~]{0,40}") {
+            prop_assert_eq!(unescaped(&escaped(&value)), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_value_may_be_an_address() {
+        let request = of("GET", "/x?about=juliet@localhost/balcony%20%26%20so").unwrap();
+        assert_eq!(request.query["about"], "juliet@localhost/balcony & so");
+        for wrong in ["/x?a=%2", "/x?a=%zz", "/x?a=%ff", "/x?a={", "/x?%61=b", "/%2e%2e/x", "*", "http://x/v1/status"] {
+            assert!(matches!(of("GET", wrong), Err(Refusal::Target)), "{wrong}");
+        }
+    }
+}

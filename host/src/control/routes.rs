@@ -1,0 +1,148 @@
+//! The requests of the control socket: which there are, and what answers them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+use parlor_base::escape::escape_untrusted;
+use parlor_base::id::PluginId;
+use parlor_session::permissions::question::Question;
+use serde::Serialize;
+use tokio::io::AsyncRead;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::follow::{self, Follower};
+use super::http::{self, Answer, JSON, LINES};
+use super::lines::{LEVELS, Wanted, rank};
+use super::refusal::Refusal;
+use super::request::{Request, plugin};
+use super::server::{HostHandle, Order};
+use super::show;
+use super::views::Failure;
+use crate::host::Host;
+
+/// How long to wait for a change before the response shows an intermediate state.
+const SETTLING: Duration = Duration::from_mins(1);
+/// The default number of log lines.
+const USUAL_LINES: usize = 100;
+/// The most of a refusal's reason that is shown, in bytes.
+const LONGEST_REASON: usize = 1 << 10;
+
+/// The parts of the host that requests need.
+#[derive(Clone)]
+pub(super) struct Routes {
+    pub(super) handle: HostHandle,
+    /// The places of those that follow the log.
+    pub(super) followers: Arc<Semaphore>,
+}
+
+impl Routes {
+    /// Answers a request. `client` is read by a response that ends when the client disconnects.
+    pub(super) async fn answer(
+        &self,
+        request: Request,
+        client: impl AsyncRead + Unpin + Send + 'static,
+    ) -> Result<Answer, Refusal> {
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        match (&request.method, &path[..]) {
+            (&Method::GET, ["v1", "status"]) => self.status().await,
+            (&Method::GET, ["v1", "logs"]) => self.logs(&request, client),
+            (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
+            (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
+            (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
+            (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
+            (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
+            (_, ["v1", "status" | "logs"] | ["v1", "plugins", _] | ["v1", "plugins", _, "explain"]) => {
+                Err(Refusal::Method(Method::GET))
+            }
+            (_, ["v1", "reload" | "configure"] | ["v1", "plugins", _, "restart"]) => Err(Refusal::Method(Method::POST)),
+            _ => Err(Refusal::ControlPath),
+        }
+    }
+
+    async fn status(&self) -> Result<Answer, Refusal> {
+        json(&show::status(&self.handle.host).await)
+    }
+
+    async fn plugin(&self, id: &PluginId) -> Result<Answer, Refusal> {
+        let found = show::plugin(&self.handle.host, id).await;
+        if found.is_empty() { Err(Refusal::NoPlugin(id.clone())) } else { json(&found) }
+    }
+
+    async fn explain(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+        let what = request.value("what");
+        let what = what.ok_or_else(|| Refusal::Value("`what` names a call, an event or a permission".to_owned()))?;
+        let question = Question::parse(what, request.value("about"));
+        let question =
+            question.map_err(|error| Refusal::Value(escape_untrusted(&error.to_string(), LONGEST_REASON)))?;
+        let answers = show::explained(&self.handle.host, id, &question).await;
+        if answers.is_empty() && !self.handle.host.has_plugin(id).await {
+            return Err(Refusal::NoPlugin(id.clone()));
+        }
+        json(&answers)
+    }
+
+    async fn reload(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Order,
+    ) -> Result<Answer, Refusal> {
+        // A reload may take long. Withdrawn permissions take effect before it.
+        self.handle.host.hold_to_policy().await;
+        self.order(order).await?.map_err(Refusal::NotApplied)?;
+        settle(&self.handle.host).await;
+        self.status().await
+    }
+
+    async fn restart(&self, id: PluginId) -> Result<Answer, Refusal> {
+        if !self.order(|done| Order::Restart(id.clone(), done)).await? {
+            return Err(Refusal::NoPlugin(id));
+        }
+        settle(&self.handle.host).await;
+        self.status().await
+    }
+
+    /// Gives the host an order, and waits until it is done.
+    async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Refusal> {
+        let (done, was_done) = oneshot::channel();
+        self.handle.orders.send(order(done)).await.map_err(|_| Refusal::Stopping)?;
+        was_done.await.map_err(|_| Refusal::Stopping)
+    }
+
+    fn logs(&self, request: &Request, client: impl AsyncRead + Unpin + Send + 'static) -> Result<Answer, Refusal> {
+        let level =
+            |level| rank(level).ok_or_else(|| Refusal::Value(format!("a level is one of {}", LEVELS.join(", "))));
+        let level = request.value("level").map(level).transpose()?;
+        let wanted =
+            Wanted { plugin: request.value("plugin").map(plugin).transpose()?.map(|id| id.to_string()), level };
+        let most = request.value("lines").map_or(Ok(USUAL_LINES), str::parse);
+        let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;
+        if request.value("follow") == Some("true") {
+            let place = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| Refusal::Followers)?;
+            let follower = Follower::new(&self.handle.lines, wanted, most, client, place);
+            return Ok(http::stream(StatusCode::OK, LINES, follower.body()));
+        }
+        let (lines, _) = self.handle.lines.after(0, &wanted);
+        let mut text = Vec::new();
+        for line in &lines[lines.len().saturating_sub(most)..] {
+            follow::put(&mut text, &**line).map_err(Refusal::Unwritable)?;
+        }
+        Ok(http::answer(StatusCode::OK, LINES, text))
+    }
+}
+
+/// Waits until every started plugin runs or has failed.
+pub(super) async fn settle(host: &Host) {
+    // After the timeout the response shows the current state.
+    let _ = tokio::time::timeout(SETTLING, host.settled()).await;
+}
+
+fn json(value: &impl Serialize) -> Result<Answer, Refusal> {
+    let body = serde_json::to_vec(value).map_err(Refusal::Unwritable)?;
+    Ok(http::answer(StatusCode::OK, JSON, body))
+}
+
+/// Returns the response to a request that is refused.
+pub(super) fn refused(refusal: &Refusal) -> Answer {
+    let body = serde_json::to_vec(&Failure { error: refusal.to_string() }).unwrap_or_default();
+    http::refusal(refusal, JSON, body)
+}
