@@ -2,23 +2,27 @@
 //!
 //! It knows addresses and kinds of stanzas, not permissions, events or calls.
 
-use std::fmt;
+mod error;
+mod pattern;
+mod size;
+mod stanza;
 
-use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
-use parlor_base::nearest::nearest;
+use jid::{BareJid, Jid};
 use parlor_base::permission::ScopeKind;
 
 use super::grants::Target;
+use pattern::{Pattern, covered};
+use size::{MIB, parse_size, size};
+use stanza::{StanzaKind, StanzaPattern};
+
+pub use error::BadScope;
+pub(super) use error::entries_of;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
 
 /// The quota that `storage = true` grants, in bytes.
 pub const DEFAULT_QUOTA: u64 = 16 * MIB;
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 /// The scope of a grant. Never empty: a scope that covers nothing is not a grant.
 ///
@@ -42,123 +46,6 @@ enum Inner {
     Rooms(Box<[Pattern]>),
     Stanzas(Box<[StanzaPattern]>),
     Quota(u64),
-}
-
-/// The addresses that one entry covers. Parsing normalises them (RFC 7622), except international domains, which keep
-/// the owner's spelling for display.
-#[derive(Debug, Clone, Eq)]
-enum Pattern {
-    Everybody,
-    Contacts,
-    Account(BareJid),
-    Resource(FullJid),
-    Domain(DomainPart),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct StanzaPattern {
-    kind: StanzaKind,
-    to: Pattern,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StanzaKind {
-    Message,
-    Presence,
-    Iq,
-}
-
-/// The reason why a list is not a scope.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadScope {
-    /// The list covers nothing.
-    #[error("an empty list covers nothing: write false, or leave the line out")]
-    Empty,
-    /// The list is too long.
-    #[error("{0} entries are too many: write at most {MOST_ENTRIES}, or a domain such as \"@example.org\"")]
-    TooMany(usize),
-    /// The permission has no scope.
-    #[error("there is nothing to list: write true")]
-    NotScoped,
-    /// An entry is not an address.
-    #[error("{entry:?} is no address ({reason}): write {expected}")]
-    NoAddress {
-        /// The entry, as the owner wrote it.
-        entry: String,
-        /// Why it is not an address.
-        reason: String,
-        /// The entries that are valid here.
-        expected: &'static str,
-    },
-    /// An entry is a word such as `everyone`. It would parse as a server's name, but a keyword was meant.
-    #[error("{entry:?} is no address: did you mean {meant:?}? There can be {JID_ENTRIES}")]
-    Word {
-        /// The entry, as the owner wrote it.
-        entry: String,
-        /// The keyword that was probably meant.
-        meant: &'static str,
-    },
-    /// An entry has a star among other characters.
-    #[error("{entry:?} covers nobody, since a star stands for everybody and only by itself: write {meant:?}")]
-    Star {
-        /// The entry, as the owner wrote it.
-        entry: String,
-        /// The entry that was probably meant.
-        meant: String,
-    },
-    /// The recipient of a stanza is wrong.
-    #[error("behind \"{kind}:\", {reason}")]
-    Recipient {
-        /// The kind of stanza before the recipient.
-        kind: String,
-        /// Why the recipient is wrong.
-        reason: Box<BadScope>,
-    },
-    /// An entry in a list of rooms is a server.
-    #[error("{entry:?} is a server, not a room: write {ROOM_ENTRIES}")]
-    NoRoom {
-        /// The entry, as the owner wrote it.
-        entry: String,
-    },
-    /// An entry in a list of rooms is an address with a resource.
-    #[error("{entry:?} is an occupant, not a room: write {room:?}")]
-    Occupant {
-        /// The entry, as the owner wrote it.
-        entry: String,
-        /// The room of that occupant.
-        room: String,
-    },
-    /// A list of rooms has the entry `contacts`, which are people.
-    #[error("\"contacts\" are people, not rooms: write {ROOM_ENTRIES}")]
-    ContactsAreNoRooms,
-    /// An entry is not a kind of stanza.
-    #[error("{0:?} is no kind of stanza: write \"message\", \"presence\" or \"iq\", each that is meant")]
-    NoStanzaKind(String),
-    /// An entry is not a size.
-    #[error("{entry:?} is no size: write a whole number and one of B, KiB, MiB, GiB, such as [{meant:?}]")]
-    NoSize {
-        /// The entry, as the owner wrote it.
-        entry: String,
-        /// The size that was probably meant, or an example.
-        meant: String,
-    },
-    /// The list has a second size.
-    #[error("{0:?} is a second size: write one, such as [\"16 MiB\"]")]
-    SecondSize(String),
-}
-
-const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
-const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
-
-/// Returns the entries that a list of this kind can hold, for messages.
-pub(super) fn entries_of(kind: ScopeKind) -> &'static str {
-    match kind {
-        ScopeKind::None => "nothing",
-        ScopeKind::Jids => JID_ENTRIES,
-        ScopeKind::Rooms => ROOM_ENTRIES,
-        ScopeKind::Stanzas => "\"message\", \"presence\" or \"iq\"",
-        ScopeKind::Quota => "one size",
-    }
 }
 
 impl Scope {
@@ -356,239 +243,4 @@ fn common<P: Clone + PartialEq>(one: &[P], other: &[P], includes: impl Fn(&P, &P
         }
     }
     (!both.is_empty()).then(|| both.into())
-}
-
-/// Returns whether any of the patterns covers the address. The roster is checked last, since that costs most.
-fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-    patterns.iter().any(|pattern| *pattern != Pattern::Contacts && pattern.covers(jid, is_contact))
-        || (patterns.contains(&Pattern::Contacts) && Pattern::Contacts.covers(jid, is_contact))
-}
-
-impl Pattern {
-    fn parse_person(entry: &str) -> Result<Self, BadScope> {
-        let pattern = Self::parse(entry, JID_ENTRIES)?;
-        // A name without a dot may be a server's, but not one that is so near to a keyword.
-        let meant = match &pattern {
-            Self::Account(jid) if jid.node().is_none() && !jid.domain().as_str().contains('.') => {
-                meant(jid.domain().as_str())
-            }
-            _ => None,
-        };
-        match meant {
-            Some(meant) => Err(BadScope::Word { entry: shown(entry), meant }),
-            None => Ok(pattern),
-        }
-    }
-
-    fn parse(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
-        let pattern = Self::parse_any(entry, expected)?;
-        match pattern.starred() {
-            Some(meant) => Err(BadScope::Star { entry: shown(entry), meant }),
-            None => Ok(pattern),
-        }
-    }
-
-    fn parse_any(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
-        let no_address =
-            |error: jid::Error| BadScope::NoAddress { entry: shown(entry), reason: error.to_string(), expected };
-        match entry {
-            "*" => Ok(Self::Everybody),
-            "contacts" => Ok(Self::Contacts),
-            _ => match entry.strip_prefix('@') {
-                Some(domain) => domain.parse().map(Self::Domain).map_err(no_address),
-                None => match Jid::new(entry).map_err(no_address)?.try_into_full() {
-                    Ok(full) => Ok(Self::Resource(full)),
-                    Err(bare) => Ok(Self::Account(bare)),
-                },
-            },
-        }
-    }
-
-    fn parse_room(entry: &str) -> Result<Self, BadScope> {
-        match Self::parse(entry, ROOM_ENTRIES)? {
-            Self::Contacts => Err(BadScope::ContactsAreNoRooms),
-            Self::Account(server) if server.node().is_none() => Err(BadScope::NoRoom { entry: shown(entry) }),
-            Self::Resource(full) => {
-                Err(BadScope::Occupant { entry: full.to_string(), room: full.to_bare().to_string() })
-            }
-            pattern => Ok(pattern),
-        }
-    }
-
-    /// Returns the entry that was probably meant by a star in the place of names.
-    fn starred(&self) -> Option<String> {
-        let (node, domain) = match self {
-            Self::Account(jid) => (jid.node(), jid.domain().as_str()),
-            Self::Resource(jid) => (jid.node(), jid.domain().as_str()),
-            Self::Domain(domain) => (None, domain.as_str()),
-            Self::Everybody | Self::Contacts => return None,
-        };
-        let rest = domain.trim_start_matches("*.");
-        if rest == "*" {
-            return Some(rest.to_owned());
-        }
-        let has_star = rest.len() < domain.len() || node.is_some_and(|node| node.as_str() == "*");
-        has_star.then(|| format!("@{rest}"))
-    }
-
-    /// Returns its address, if it covers only one.
-    fn one_address(&self) -> Option<Jid> {
-        match self {
-            Self::Account(bare) => Some(bare.clone().into()),
-            Self::Resource(full) => Some(full.clone().into()),
-            Self::Everybody | Self::Contacts | Self::Domain(_) => None,
-        }
-    }
-
-    /// Returns whether it covers all that the other pattern covers, whoever is in the roster.
-    fn includes(&self, other: &Self) -> bool {
-        match other {
-            Self::Account(jid) => self.covers(jid, &|_| false),
-            Self::Resource(jid) => self.covers(jid, &|_| false),
-            Self::Everybody | Self::Contacts | Self::Domain(_) => self == other || *self == Self::Everybody,
-        }
-    }
-
-    fn covers(&self, jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-        match self {
-            Self::Everybody => true,
-            Self::Contacts => match jid.try_as_full() {
-                Ok(full) => is_contact(&full.to_bare()),
-                Err(bare) => is_contact(bare),
-            },
-            Self::Account(bare) => jid.node() == bare.node() && is_same_domain(jid.domain(), bare.domain()),
-            Self::Resource(full) => is_same(jid, full),
-            // The domain's own address is the server. That is more than another account, so it has to be listed itself.
-            Self::Domain(domain) => jid.node().is_some() && is_same_domain(jid.domain(), domain),
-        }
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everybody, Self::Everybody) | (Self::Contacts, Self::Contacts) => true,
-            (Self::Account(one), Self::Account(other)) => is_same(one, other),
-            (Self::Resource(one), Self::Resource(other)) => is_same(one, other),
-            (Self::Domain(one), Self::Domain(other)) => is_same_domain(one, other),
-            // No wildcard: a new kind of entry has to define here when two are equal.
-            (Self::Everybody | Self::Contacts | Self::Account(_) | Self::Resource(_) | Self::Domain(_), _) => false,
-        }
-    }
-}
-
-fn is_same(one: &Jid, other: &Jid) -> bool {
-    one.node() == other.node() && one.resource() == other.resource() && is_same_domain(one.domain(), other.domain())
-}
-
-/// Returns whether two domains are equal: `xn--mnchen-3ya.de` is the DNS form of `münchen.de` (RFC 7622, section
-/// 3.2.1).
-fn is_same_domain(one: &DomainRef, other: &DomainRef) -> bool {
-    // Most domains are neither, and only cost a comparison.
-    let is_international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
-    let in_dns = |domain: &str| idna::domain_to_ascii(domain).ok();
-    one == other
-        || (is_international(one.as_str()) && is_international(other.as_str()) && {
-            let (one, other) = (in_dns(one.as_str()), in_dns(other.as_str()));
-            one.is_some() && one == other
-        })
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everybody => f.write_str("*"),
-            Self::Contacts => f.write_str("contacts"),
-            Self::Account(jid) => jid.fmt(f),
-            Self::Resource(jid) => jid.fmt(f),
-            Self::Domain(domain) => write!(f, "@{domain}"),
-        }
-    }
-}
-
-impl StanzaPattern {
-    fn parse(entry: &str) -> Result<Self, BadScope> {
-        let (name, to) = entry.split_once(':').map_or((entry, None), |(name, to)| (name, Some(to)));
-        let kind = StanzaKind::parse(name).ok_or_else(|| BadScope::NoStanzaKind(name.chars().take(64).collect()))?;
-        let behind = |reason| BadScope::Recipient { kind: name.to_owned(), reason: Box::new(reason) };
-        let to = to.map_or(Ok(Pattern::Everybody), Pattern::parse_person).map_err(behind)?;
-        Ok(Self { kind, to })
-    }
-}
-
-impl fmt::Display for StanzaPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = self.kind.as_str();
-        match &self.to {
-            Pattern::Everybody => f.write_str(kind),
-            to => write!(f, "{kind}:{to}"),
-        }
-    }
-}
-
-impl StanzaKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Presence => "presence",
-            Self::Iq => "iq",
-        }
-    }
-
-    fn parse(kind: &str) -> Option<Self> {
-        match kind {
-            "message" => Some(Self::Message),
-            "presence" => Some(Self::Presence),
-            "iq" => Some(Self::Iq),
-            _ => None,
-        }
-    }
-}
-
-/// Returns as much of an entry as an error shows.
-fn shown(entry: &str) -> String {
-    entry.chars().take(128).collect()
-}
-
-/// Returns the keyword that this word seems to mean.
-fn meant(word: &str) -> Option<&'static str> {
-    const EVERYBODY: [&str; 6] = ["all", "any", "anybody", "anyone", "everybody", "everyone"];
-    if EVERYBODY.contains(&word) { Some("*") } else { nearest(word, ["contacts"]) }
-}
-
-fn parse_size(entry: &str) -> Result<u64, BadScope> {
-    let digits = entry.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = entry.split_at(digits);
-    let factor = match unit.trim_start_matches(' ') {
-        "" | "B" => Some(1),
-        "KiB" => Some(KIB),
-        "MiB" => Some(MIB),
-        "GiB" => Some(GIB),
-        _ => None,
-    };
-    let bytes = factor.zip(number.parse().ok()).and_then(|(factor, number): (u64, u64)| number.checked_mul(factor));
-    bytes.ok_or_else(|| BadScope::NoSize {
-        entry: entry.chars().take(64).collect(),
-        meant: meant_size(number, unit).unwrap_or_else(|| size(DEFAULT_QUOTA)),
-    })
-}
-
-/// Returns the size of a number with a misspelled unit, such as `16` and `mb`.
-fn meant_size(number: &str, unit: &str) -> Option<String> {
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "b" | "byte" | "bytes" => 1,
-        "k" | "kb" | "kib" => KIB,
-        "m" | "mb" | "mib" => MIB,
-        "g" | "gb" | "gib" => GIB,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor).map(size)
-}
-
-fn size(bytes: u64) -> String {
-    match [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")].iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit))
-    {
-        Some((unit, name)) => format!("{} {name}", bytes / unit),
-        None => bytes.to_string(),
-    }
 }

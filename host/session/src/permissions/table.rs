@@ -3,17 +3,23 @@
 //! It already has rows for groupings whose contract is not written yet, so that a plugin can request them by their
 //! future names.
 
+mod depends;
+mod events;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesRead,
-    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
-    SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesSend,
+    RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite,
+    StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
 use super::call_name::CallName;
+
+pub use depends::{Depends, Rank};
+pub use events::{EVENTS, EventRule, event};
 
 /// A call, with the permission that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +36,6 @@ pub struct Call {
     pub needs_connection: bool,
     /// Its condition besides the permission and the connection.
     pub depends: Depends,
-}
-
-/// An event of the host, with the permission that it needs and its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventRule {
-    /// Its name, which no plugin may fire.
-    pub name: &'static str,
-    /// The case of `payload` in `wit/types.wit` that it carries.
-    pub payload: &'static str,
-    /// The permission that it needs; none = it is free.
-    pub permission: Option<Permission>,
-    /// Whether there is a promise of the same name.
-    pub promise: bool,
 }
 
 /// A row of which the conditions are still to be stated.
@@ -246,245 +239,6 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, CallName::SettingsUpdate).besides(),
 ];
 
-/// The standing that an account needs in a room, so that the room does what it asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rank {
-    /// It is in the room.
-    Occupant,
-    /// Its role is moderator.
-    Moderator,
-    /// Its affiliation is admin or owner.
-    Admin,
-    /// Its affiliation is owner.
-    Owner,
-}
-
-/// A condition of a call or an event besides its permission: the state of the account in which it works or occurs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depends {
-    /// No condition.
-    Nothing,
-    /// The host answers every plugin that it is unsupported.
-    Unsupported,
-    /// The permission of the event or promise that it names.
-    Event,
-    /// The setting: no plugin changes the operator's settings.
-    Setting,
-    /// The setting `expose_rid_and_sid`.
-    Tokens,
-    /// The archive of the account or of the room.
-    Archive,
-    /// The contact list, which has to be known.
-    Roster,
-    /// The address, which may be added to the contact list.
-    Addable,
-    /// The address, which has to be in the contact list.
-    Contact,
-    /// The address, which has to be in the contact list or ask to be.
-    Listed,
-    /// The address, which has to be in the contact list and show its presence.
-    Presence,
-    /// The address, which has to have asked to see the account's presence.
-    Request,
-    /// The address, whose request to see the account's presence is left to plugins.
-    Requester,
-    /// The address, which has to be the account's own.
-    OwnCard,
-    /// The address, which may not be a room.
-    Person,
-    /// The address, with which a chat may be opened.
-    NewChat,
-    /// The chat, which has to be open.
-    OpenChat,
-    /// The setting `allow_muc`.
-    Rooms,
-    /// The room, which the account may enter.
-    Enterable,
-    /// The same, for some of the call's arguments.
-    MayEnter,
-    /// The room, which the account may be invited to.
-    Invited,
-    /// The room, which has to be open.
-    OpenRoom,
-    /// The room, which the account has to be in.
-    InRoom,
-    /// The same, and the setting `allow_muc`.
-    Subject,
-    /// The room, which may refuse it to an account of a lower standing.
-    AskedOfRoom(Rank),
-    /// The bookmarks, which have to be known.
-    Bookmarks,
-    /// The room, which may get a bookmark.
-    Bookmarkable,
-    /// The room, which has to have a bookmark that can be removed.
-    Bookmark,
-}
-
-/// The condition of each event that is about a person, a chat or a room.
-const EVENTS_DEPEND: &[(&str, Depends)] = {
-    use Depends::{InRoom, Invited, Listed, NewChat, Nothing, OpenChat, OpenRoom, Presence, Requester, Rooms};
-    &[
-        ("affiliationChanged", InRoom),
-        ("chatBoxChanged", OpenChat),
-        ("chatBoxClosed", OpenChat),
-        ("chatBoxFocused", OpenChat),
-        ("chatBoxInitialized", NewChat),
-        ("chatBoxMaximized", OpenChat),
-        ("chatBoxMinimized", OpenChat),
-        ("chatBoxOpened", NewChat),
-        ("chatBoxToggled", OpenChat),
-        // These two occur while the account enters.
-        ("chatRoomOpened", Rooms),
-        ("configurationNeeded", Rooms),
-        // Like every message to the whole room, it is dropped unless the account is in the room.
-        ("command", InRoom),
-        ("contactPresenceChanged", Presence),
-        // Somebody who only asks may be removed, too.
-        ("contactRemoved", Listed),
-        ("contactRequest", Requester),
-        ("contactStatusChanged", Presence),
-        ("contactStatusMessageChanged", Presence),
-        ("message", InRoom),
-        ("messageAdded", InRoom),
-        // A room answers with an error if an account that is not in it sends something.
-        ("messageError", Nothing),
-        ("messageNotification", InRoom),
-        ("messageSend", Nothing),
-        ("occupantChanged", InRoom),
-        ("occupantJoined", InRoom),
-        ("occupantLeft", InRoom),
-        // Anybody could decline in the name of a room, so only open ones count.
-        ("roomInviteDeclined", OpenRoom),
-        ("roomInviteReceived", Invited),
-        ("roomInviteSent", Rooms),
-        ("roomLeft", InRoom),
-        ("roomSubjectChanged", InRoom),
-        ("roomViewChanged", OpenRoom),
-        // A card may be fetched from anybody.
-        ("vcardUpdated", Nothing),
-    ]
-};
-
-impl EventRule {
-    /// Returns its condition besides the permission.
-    pub fn depends(&self) -> Depends {
-        let found = EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name);
-        found.map_or(Depends::Nothing, |(_, depends)| *depends)
-    }
-
-    /// Returns whether it is always about a room.
-    pub fn is_of_a_room(&self) -> bool {
-        matches!(self.payload, "room" | "occupant" | "invite")
-    }
-
-    /// Returns whether it occurs only while the account is connected.
-    pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 13] = [
-            "connectionInitialized",
-            "connfeedback",
-            "disconnected",
-            "initialized",
-            "lagged",
-            "logout",
-            "pluginsInitialized",
-            "reconnecting",
-            "settingsChanged",
-            "statusChanged",
-            "statusMessageChanged",
-            "timer",
-            "will-reconnect",
-        ];
-        !LOCAL.contains(&self.name)
-    }
-}
-
-const fn open(name: &'static str, payload: &'static str) -> EventRule {
-    EventRule { name, payload, permission: None, promise: false }
-}
-
-const fn shown(permission: Permission, name: &'static str, payload: &'static str) -> EventRule {
-    EventRule { name, payload, permission: Some(permission), promise: false }
-}
-
-impl EventRule {
-    /// Adds the promise of the same name.
-    const fn promised(self) -> Self {
-        Self { promise: true, ..self }
-    }
-}
-
-/// Every event of the host. No plugin may fire one of these names.
-pub const EVENTS: &[EventRule] = &[
-    open("connectionInitialized", "none").promised(),
-    open("connected", "none").promised(),
-    open("reconnected", "none"),
-    open("will-reconnect", "none"),
-    open("reconnecting", "none"),
-    open("disconnected", "none"),
-    open("logout", "none"),
-    open("initialized", "none").promised(),
-    open("pluginsInitialized", "none").promised(),
-    open("statusInitialized", "none").promised(),
-    open("connfeedback", "status"),
-    open("discoInitialized", "none").promised(),
-    open("lagged", "json"),
-    // These three are delivered only to the plugin that owns the setting, command or timer.
-    open("settingsChanged", "json"),
-    open("command", "command"),
-    open("timer", "none"),
-    shown(StatusRead, "statusChanged", "status"),
-    shown(StatusRead, "statusMessageChanged", "status"),
-    shown(ContactsRead, "roster", "none").promised(),
-    shown(ContactsRead, "cachedRoster", "none").promised(),
-    shown(ContactsRead, "rosterInitialized", "none").promised(),
-    shown(ContactsRead, "rosterGroupsFetched", "none").promised(),
-    shown(ContactsRead, "rosterContactsFetched", "none").promised(),
-    shown(ContactsRead, "rosterPush", "stanza"),
-    shown(ContactsRead, "contactRequest", "contact"),
-    shown(ContactsRead, "contactRemoved", "contact"),
-    shown(ContactsRead, "contactPresenceChanged", "contact"),
-    shown(ContactsRead, "contactStatusChanged", "contact"),
-    shown(ContactsRead, "contactStatusMessageChanged", "contact"),
-    shown(ContactsRead, "vcardUpdated", "contact"),
-    shown(MessagesRead, "message", "message"),
-    shown(MessagesRead, "messageAdded", "message"),
-    shown(MessagesRead, "messageSend", "message"),
-    shown(MessagesRead, "messageNotification", "message"),
-    shown(MessagesRead, "messageError", "message"),
-    shown(ChatsRead, "chatBoxesInitialized", "none").promised(),
-    shown(ChatsRead, "chatBoxesFetched", "none").promised(),
-    shown(ChatsRead, "chatBoxInitialized", "chat"),
-    shown(ChatsRead, "chatBoxOpened", "chat"),
-    shown(ChatsRead, "chatBoxClosed", "chat"),
-    shown(ChatsRead, "chatBoxFocused", "chat"),
-    shown(ChatsRead, "chatBoxMinimized", "chat"),
-    shown(ChatsRead, "chatBoxMaximized", "chat"),
-    shown(ChatsRead, "chatBoxToggled", "chat"),
-    // Its name changed, or the other side's card.
-    shown(ChatsRead, "chatBoxChanged", "chat"),
-    shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
-    shown(RoomsRead, "chatRoomOpened", "room"),
-    shown(RoomsRead, "roomInviteSent", "invite"),
-    shown(RoomsRead, "roomInviteReceived", "invite"),
-    shown(RoomsRead, "roomInviteDeclined", "invite"),
-    shown(RoomsRead, "roomsAutoJoined", "none").promised(),
-    shown(RoomsRead, "roomsPanelRendered", "none").promised(),
-    shown(RoomsRead, "bookmarksInitialized", "none").promised(),
-    shown(RoomsRead, "configurationNeeded", "room"),
-    shown(RoomsRead, "occupantJoined", "occupant"),
-    shown(RoomsRead, "occupantLeft", "occupant"),
-    shown(RoomsRead, "occupantChanged", "occupant"),
-    // The affiliation of somebody who is not in the room.
-    shown(RoomsRead, "affiliationChanged", "occupant"),
-    shown(RoomsRead, "roomSubjectChanged", "room"),
-    shown(RoomsRead, "roomLeft", "room"),
-    // It was minimized, maximized, shown, or given the focus.
-    shown(RoomsRead, "roomViewChanged", "room"),
-    shown(DiscoRead, "serviceDiscovered", "feature"),
-    shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
-    shown(StanzaRead, "send", "stanza"),
-];
-
 /// Returns the row of a call; none = there is no such call.
 pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
     static INDEX: LazyLock<HashMap<(&str, &str), &Call>> =
@@ -500,13 +254,6 @@ pub fn permission(name: &str) -> Result<Permission, UnknownPermission> {
         call: called().map(|call| call.permission.map_or(Need::Nothing, Need::One)),
         ..unknown
     })
-}
-
-/// Returns the rule of an event; none = the host has no such event.
-pub fn event(name: &str) -> Option<&'static EventRule> {
-    static INDEX: LazyLock<HashMap<&str, &EventRule>> =
-        LazyLock::new(|| EVENTS.iter().map(|rule| (rule.name, rule)).collect());
-    INDEX.get(name).copied()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::Invite;
 use proptest::prelude::*;
 

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use parlor_base::permission::Permission::MessagesRead;
+
+use super::events::EVENTS_DEPEND;
 use super::*;
 
 /// Returns `(interface, function)` of every function in a WIT file, by lines: `name: func(` or `name: async func(`.
