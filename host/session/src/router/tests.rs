@@ -1,10 +1,15 @@
 //! Routing: the plugins that get an event, by subscription, by grant, and by filter.
 
 use jiff::Timestamp;
+use parlor_base::permission::Permission;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, RosterItem};
+use tokio::sync::mpsc;
 
+use super::mailbox::{MAX_WAITING, UNWEIGHED};
 use super::*;
+use crate::event::Payload;
+use crate::permissions::Grants;
 use crate::position::Archive;
 use crate::{Contact, ContactResource};
 
@@ -34,7 +39,7 @@ fn once_is_over_with_the_first_event_and_on_is_not() {
     route(&router, "tick");
     route(&router, "tick");
     assert_eq!(heard(&mut receiver), [vec![once, on], vec![on]]);
-    assert!(!router.unsubscribe(mailbox.instance, once));
+    assert!(!router.unsubscribe(mailbox.instance(), once));
 }
 
 #[test]
@@ -49,7 +54,7 @@ fn once_waits_on_when_its_event_was_lost() {
     assert_eq!(heard(&mut receiver).len(), 1);
     route(&router, "tick");
     assert_eq!(heard(&mut receiver), [[once]]);
-    assert_eq!(router.count(mailbox.instance), 1);
+    assert_eq!(router.count(mailbox.instance()), 1);
 }
 
 #[test]
@@ -74,8 +79,8 @@ fn what_is_for_one_instance_keeps_to_its_filters_and_to_once() {
     let prefix = Some("x".to_owned());
     router.subscribe(&mine, "lagged", Filter { prefix, ..Filter::default() }, false);
     router.subscribe(&other, "lagged", Filter::default(), false);
-    assert_eq!(router.mail_for(mine.instance, event("lagged")).unwrap().subscriptions, [once]);
-    assert!(router.mail_for(mine.instance, event("lagged")).is_none());
+    assert_eq!(router.mail_for(mine.instance(), event("lagged")).unwrap().subscriptions, [once]);
+    assert!(router.mail_for(mine.instance(), event("lagged")).is_none());
     assert!(heard(&mut my_mail).is_empty(), "it needs no room in the mailbox");
     assert!(heard(&mut other_mail).is_empty());
 }
@@ -175,10 +180,10 @@ fn forgetting_an_instance_takes_all_its_subscriptions_and_nobody_elses() {
         router.subscribe(&gone, name, Filter::default(), false);
         router.subscribe(&stays, name, Filter::default(), false);
     }
-    router.forget(gone.instance);
+    router.forget(gone.instance());
     route(&router, "one");
     route(&router, "two");
-    assert_eq!((router.count(gone.instance), heard(&mut gone_mail).len(), heard(&mut mail).len()), (0, 0, 2));
+    assert_eq!((router.count(gone.instance()), heard(&mut gone_mail).len(), heard(&mut mail).len()), (0, 0, 2));
 }
 
 #[test]
@@ -269,7 +274,7 @@ fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
     let (mailbox, mut receiver) = catching_up(&Grants::all());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     router.subscribe(&mailbox, "messageAdded", Filter::default(), false);
-    let instance = mailbox.instance;
+    let instance = mailbox.instance();
     router.route(message(Some("a"), "a"), router.live(), &|_| false);
     router.route_missed(instance, message(Some("a"), "a"), &|_| false);
     router.route_missed(instance, message(Some("b"), "b"), &|_| false);
@@ -288,8 +293,8 @@ fn an_id_of_the_archive_that_another_message_has_hides_nothing() {
     let (mailbox, mut receiver) = catching_up(&Grants::all());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     router.route(message(Some("a"), "good morning"), router.live(), &|_| false);
-    router.route_missed(mailbox.instance, message(Some("a"), "BUY NOW"), &|_| false);
-    router.route_missed(mailbox.instance, message(Some("b"), "good evening"), &|_| false);
+    router.route_missed(mailbox.instance(), message(Some("a"), "BUY NOW"), &|_| false);
+    router.route_missed(mailbox.instance(), message(Some("b"), "good evening"), &|_| false);
     router.route(message(Some("b"), "BUY NOW"), router.live(), &|_| false);
     assert_eq!(places(&mut receiver), [place("a", true), place("a", true), place("b", true), place("b", true)]);
 }
@@ -300,8 +305,8 @@ fn what_came_before_the_server_numbered_messages_is_known_by_its_words() {
     let (mailbox, mut receiver) = catching_up(&Grants::all());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     router.route(message(None, "early"), router.live(), &|_| false);
-    router.route_missed(mailbox.instance, message(Some("a"), "early"), &|_| false);
-    router.route_missed(mailbox.instance, message(Some("b"), "another"), &|_| false);
+    router.route_missed(mailbox.instance(), message(Some("a"), "early"), &|_| false);
+    router.route_missed(mailbox.instance(), message(Some("b"), "another"), &|_| false);
     assert_eq!(places(&mut receiver), [(None, true), place("a", false), place("b", true)]);
 }
 
@@ -319,7 +324,7 @@ fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
     }
     router.subscribe(&choosy, "message", Filter { prefix: Some("!".to_owned()), ..Filter::default() }, false);
     for mailbox in [&blind, &choosy] {
-        router.route_missed(mailbox.instance, message(Some("a"), "a"), &|_| false);
+        router.route_missed(mailbox.instance(), message(Some("a"), "a"), &|_| false);
     }
     router.route(message(Some("b"), "!b"), router.live(), &|_| false);
     assert_eq!(places(&mut seen), [place("a", false), place("b", false)]);
@@ -334,7 +339,7 @@ fn what_can_wait_leaves_half_of_a_mailbox_to_what_cannot() {
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     let mut told = 0;
     while mailbox.has_room_for_the_past() {
-        router.route_missed(mailbox.instance, message(Some(&told.to_string()), "past"), &|_| false);
+        router.route_missed(mailbox.instance(), message(Some(&told.to_string()), "past"), &|_| false);
         told += 1;
     }
     assert_eq!((told, places(&mut receiver).len()), (4, 4));
@@ -352,7 +357,7 @@ fn what_can_wait_leaves_half_of_what_a_mailbox_may_take_to_what_cannot() {
     router.subscribe(&mailbox, "tick", Filter::default(), false);
     let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY).into()), ..event("tick") };
     while mailbox.has_room_for_the_past() {
-        router.route_missed(mailbox.instance, heavy(), &|_| false);
+        router.route_missed(mailbox.instance(), heavy(), &|_| false);
     }
     for _ in 0..10 {
         router.route(heavy(), router.live(), &|_| false);
@@ -387,10 +392,10 @@ fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there(
     live(in_room(None, "early", false));
     live(in_room(Some("d"), "d", false));
     for (id, body) in [("a", "a"), ("b", "b"), ("c", "early"), ("d", "d")] {
-        router.route_missed(mailbox.instance, in_room(Some(id), body, true), &|_| false);
+        router.route_missed(mailbox.instance(), in_room(Some(id), body, true), &|_| false);
     }
     assert_eq!(places(&mut receiver), [(None, true), place("d", true), place("b", true), place("c", false)]);
-    router.route_missed(mailbox.instance, message(Some("d"), "d"), &|_| false);
+    router.route_missed(mailbox.instance(), message(Some("d"), "d"), &|_| false);
     assert_eq!(places(&mut receiver), [place("d", true)], "each archive numbers for itself");
 }
 
@@ -493,8 +498,8 @@ fn a_filter_says_how_much_it_lets_through() {
     let router = Router::default();
     let (mailbox, _receiver) = mailbox(1);
     router.subscribe(&mailbox, "message", groupchat(), true);
-    assert_eq!(router.filters(mailbox.instance, "message"), [(groupchat(), true)]);
-    assert_eq!(router.filters(mailbox.instance, "messageSend"), []);
+    assert_eq!(router.filters(mailbox.instance(), "message"), [(groupchat(), true)]);
+    assert_eq!(router.filters(mailbox.instance(), "messageSend"), []);
 }
 
 /// Explaining and routing agree about every possible message.
