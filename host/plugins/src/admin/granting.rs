@@ -133,27 +133,13 @@ pub(super) fn taking_back(
     let mut touched = BTreeSet::new();
     for request in requests {
         let permission = request.permission;
-        let missing = |what: String| AdminError::NotGranted { id: id.clone(), what };
-        let Some(scope) = grants.get(permission) else { return Err(missing(permission.to_string())) };
-        let mut left = scope.entries();
-        match &request.scope {
-            None => left.clear(),
-            Some(entries) => {
-                // An address has several spellings.
-                let bad = |reason| decision(&GrantError::BadScope { permission, reason });
-                let gone = Scope::parse(permission.scope_kind(), entries).map_err(bad)?;
-                for entry in gone.entries() {
-                    let Some(at) = left.iter().position(|one| *one == entry) else {
-                        let one = Scope::parse(permission.scope_kind(), std::slice::from_ref(&entry)).map_err(bad)?;
-                        return Err(match scope.covering(&one) {
-                            Some(by) => AdminError::Covered { id: id.clone(), permission, entry, by },
-                            None => missing(format!("{permission} for {entry}")),
-                        });
-                    };
-                    left.remove(at);
-                }
-            }
-        }
+        let Some(scope) = grants.get(permission) else {
+            return Err(AdminError::NotGranted { id: id.clone(), what: permission.to_string() });
+        };
+        let left = match &request.scope {
+            None => Vec::new(),
+            Some(entries) => entries_without(id, permission, scope, entries)?,
+        };
         if left.is_empty() {
             grants.revoke(permission);
         } else {
@@ -163,6 +149,30 @@ pub(super) fn taking_back(
     }
     let changes = written(&grants, touched);
     Ok((grants, changes))
+}
+
+/// Returns the entries of a scope without these, each of which it has to list.
+fn entries_without(
+    id: &PluginId,
+    permission: Permission,
+    scope: &Scope,
+    entries: &[String],
+) -> Result<Vec<String>, AdminError> {
+    let bad = |reason| decision(&GrantError::BadScope { permission, reason });
+    let mut left = scope.entries();
+    // An address has several spellings.
+    let gone = Scope::parse(permission.scope_kind(), entries).map_err(bad)?;
+    for entry in gone.entries() {
+        let Some(at) = left.iter().position(|one| *one == entry) else {
+            let one = Scope::parse(permission.scope_kind(), std::slice::from_ref(&entry)).map_err(bad)?;
+            return Err(match scope.covering(&one) {
+                Some(by) => AdminError::Covered { id: id.clone(), permission, entry, by },
+                None => AdminError::NotGranted { id: id.clone(), what: format!("{permission} for {entry}") },
+            });
+        };
+        left.remove(at);
+    }
+    Ok(left)
 }
 
 /// Returns the changes that write these permissions as they are granted now.

@@ -132,13 +132,7 @@ async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: In
                 let error = pager.took(&page).err();
                 let own = page.messages.iter().map(|archived| &archived.message).filter(|message| message.own);
                 for mark in own.filter_map(|message| mark(message)) {
-                    if let Some(count) = sought.get_mut(&mark) {
-                        *count -= 1;
-                        if *count == 0 {
-                            sought.remove(&mark);
-                        }
-                        *found.entry(mark).or_default() += 1;
-                    }
+                    find(mark, &mut sought, &mut found);
                 }
                 error.map(|error| error.to_string())
             }
@@ -154,6 +148,16 @@ async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: In
         }
     }
     Ok(found)
+}
+
+/// Moves one message from those that are sought to those that were found, if it is sought.
+fn find(mark: Mark, sought: &mut Marks, found: &mut Marks) {
+    let Some(count) = sought.get_mut(&mark) else { return };
+    *count -= 1;
+    if *count == 0 {
+        sought.remove(&mark);
+    }
+    *found.entry(mark).or_default() += 1;
 }
 
 #[cfg(test)]

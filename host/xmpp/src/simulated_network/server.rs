@@ -11,7 +11,7 @@ use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::bind::BindFeature;
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{DefinedCondition, Success};
-use xmpp_parsers::sm::{A, Enabled, Failed, Nonza as Sm, R, Resumed, StreamId, StreamManagement};
+use xmpp_parsers::sm::{A, Enabled, Failed, Nonza as Sm, R, Resume, Resumed, StreamId, StreamManagement};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_features::StreamFeatures;
 
@@ -70,20 +70,13 @@ impl Network {
     async fn establish(&self, number: u32, wire: &mut Wire, fate: Fate) -> Option<bool> {
         loop {
             let answer = match next(wire).await? {
-                Heard::Sm(Sm::Resume(resume)) => {
-                    let id = resume.previd.0.clone();
-                    if let Memory::Counted | Memory::Forgotten = fate.memory {
-                        self.observed(|observed| observed.forget(&id, fate.memory == Memory::Counted));
+                Heard::Sm(Sm::Resume(resume)) => match self.resume(number, &resume, fate.memory) {
+                    Ok(h) => {
+                        say(wire, Sm::Resumed(Resumed { h, previd: resume.previd })).await?;
+                        return Some(fate.memory != Memory::Deaf);
                     }
-                    match self.observed(|observed| observed.resume(&id, resume.h, number)) {
-                        Ok(taken) => {
-                            let more = if fate.memory == Memory::Miscounted { 1000 } else { 0 };
-                            say(wire, Sm::Resumed(Resumed { h: taken + more, previd: resume.previd })).await?;
-                            return Some(fate.memory != Memory::Deaf);
-                        }
-                        Err(h) => Sm::Failed(Failed { h, error: None }),
-                    }
-                }
+                    Err(h) => Sm::Failed(Failed { h, error: None }),
+                },
                 Heard::Stanza(stanza) => {
                     let (_, bound) = Request::of(stanza).ok()?.bind(&account().to_bare(), "here")?;
                     self.observed(super::Observed::bind);
@@ -99,6 +92,17 @@ impl Network {
             };
             say(wire, answer).await?;
         }
+    }
+
+    /// Resumes a session as far as the server remembers it. Returns the count that it reports; an error has the count
+    /// of a session that cannot be resumed.
+    fn resume(&self, number: u32, resume: &Resume, memory: Memory) -> Result<u32, Option<u32>> {
+        let id = &resume.previd.0;
+        if let Memory::Counted | Memory::Forgotten = memory {
+            self.observed(|observed| observed.forget(id, memory == Memory::Counted));
+        }
+        let more = if memory == Memory::Miscounted { 1000 } else { 0 };
+        self.observed(|observed| observed.resume(id, resume.h, number)).map(|taken| taken + more)
     }
 
     async fn converse(

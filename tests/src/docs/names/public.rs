@@ -57,36 +57,7 @@ fn rust() -> (Set, Set) {
         };
         let text = sources("src", &format!("src/{module}.rs"));
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let (mut block, mut is_exported) = (String::new(), false);
-        for line in text.lines() {
-            let item = line.trim_start().replace("pub async fn", "pub fn");
-            if !line.is_empty() && !line.starts_with(' ') {
-                let name = line.strip_prefix("impl").map(|rest| rest.split_once("> ").map_or(rest, |(_, rest)| rest));
-                block = match name {
-                    Some(name) if !line.contains(" for ") => format!("{path}{}::", word(name.trim_start())),
-                    _ if line.starts_with("pub enum Error") => "Error::".to_owned(),
-                    _ if line.starts_with("pub mod ns") => "stanza::ns::".to_owned(),
-                    _ => String::new(),
-                };
-                if let Some(name) = line.strip_prefix("macro_rules! ").filter(|_| is_exported) {
-                    own.insert(format!("{}!", word(name)));
-                }
-            }
-            is_exported = line == "#[macro_export]";
-            let place = if line.starts_with(' ') { &block } else { &path };
-            for kind in ["fn", "struct", "enum", "trait", "type", "mod", "const"] {
-                if let Some(name) = item.strip_prefix(&format!("pub {kind} ")).map(word).filter(|name| !name.is_empty())
-                {
-                    // Items made by a macro have their names from elsewhere.
-                    if !line.starts_with(' ') || !block.is_empty() {
-                        own.insert(format!("{place}{name}"));
-                    }
-                }
-            }
-            if block == "Error::" && line.starts_with("    ") && line[4..].starts_with(char::is_uppercase) {
-                own.insert(format!("Error::{}", word(&line[4..])));
-            }
-        }
+        own.extend(items(text, &path));
         for used in text.split("\npub use ").skip(1).filter_map(|used| used.split_once(';')).map(|(used, _)| used) {
             let names = used.split_once('{').map_or(used, |(_, names)| names);
             others.extend(listed(names.trim_end_matches('}').trim_end()).map(|name| format!("{path}{name}")));
@@ -98,6 +69,42 @@ fn rust() -> (Set, Set) {
     own.insert("plugin!".to_owned());
     assert!(root.contains("macro_rules! plugin "), "there is no plugin!");
     (own, others)
+}
+
+/// The items that a module of the SDK exports under this path.
+fn items(text: &str, path: &str) -> Set {
+    let mut own = Set::new();
+    let (mut block, mut is_exported) = (String::new(), false);
+    for line in text.lines() {
+        let item = line.trim_start().replace("pub async fn", "pub fn");
+        if !line.is_empty() && !line.starts_with(' ') {
+            let name = line.strip_prefix("impl").map(|rest| rest.split_once("> ").map_or(rest, |(_, rest)| rest));
+            block = match name {
+                Some(name) if !line.contains(" for ") => format!("{path}{}::", word(name.trim_start())),
+                _ if line.starts_with("pub enum Error") => "Error::".to_owned(),
+                _ if line.starts_with("pub mod ns") => "stanza::ns::".to_owned(),
+                _ => String::new(),
+            };
+            if let Some(name) = line.strip_prefix("macro_rules! ").filter(|_| is_exported) {
+                own.insert(format!("{}!", word(name)));
+            }
+        }
+        is_exported = line == "#[macro_export]";
+        let place = if line.starts_with(' ') { &block } else { path };
+        for kind in ["fn", "struct", "enum", "trait", "type", "mod", "const"] {
+            let name = item.strip_prefix(&format!("pub {kind} ")).map(word).filter(|name| !name.is_empty());
+            // Items made by a macro have their names from elsewhere.
+            if let Some(name) = name
+                && (!line.starts_with(' ') || !block.is_empty())
+            {
+                own.insert(format!("{place}{name}"));
+            }
+        }
+        if block == "Error::" && line.starts_with("    ") && line[4..].starts_with(char::is_uppercase) {
+            own.insert(format!("Error::{}", word(&line[4..])));
+        }
+    }
+    own
 }
 
 /// The names that `from parlor import …` gives, with the methods of objects that are no grouping of the contract.

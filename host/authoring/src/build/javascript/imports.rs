@@ -127,20 +127,25 @@ fn exports(text: &str) -> Vec<&str> {
         let mut rest = tokens[at + 1..].iter().map(|(_, token)| *token).skip_while(is_kind);
         match rest.next() {
             Some(Token::Word(name)) if name != "from" => found.push(name),
-            Some(Token::Sign('{')) => {
-                let mut last: Option<&str> = None;
-                for token in rest.take_while(|token| *token != Token::Sign('}')) {
-                    match token {
-                        Token::Sign(',') => found.extend(last.take()),
-                        Token::Word(name) => last = Some(name),
-                        Token::Text(_) | Token::Sign(_) => {}
-                    }
-                }
-                found.extend(last);
-            }
+            Some(Token::Sign('{')) => found.extend(listed(rest)),
             _ => {}
         }
     }
+    found
+}
+
+/// Returns the names in a list up to its closing brace: of each item its last word, which stands behind `as`.
+fn listed<'t>(tokens: impl Iterator<Item = Token<'t>>) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    let mut last: Option<&str> = None;
+    for token in tokens.take_while(|token| *token != Token::Sign('}')) {
+        match token {
+            Token::Sign(',') => found.extend(last.take()),
+            Token::Word(name) => last = Some(name),
+            Token::Text(_) | Token::Sign(_) => {}
+        }
+    }
+    found.extend(last);
     found
 }
 

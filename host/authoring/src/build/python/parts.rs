@@ -9,8 +9,8 @@ use wasm_encoder::{
     ComponentTypeSection, ComponentValType, ExportKind, RawSection,
 };
 use wasmparser::{
-    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ExternalKind, Instance, Parser,
-    Payload,
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ExportSectionReader,
+    ExternalKind, Instance, Parser, Payload,
 };
 
 use super::super::sections::{Error, Section, outermost};
@@ -42,6 +42,47 @@ impl Counts {
             _ => {}
         }
     }
+
+    /// Adds what a section of the component declares, except instances of modules.
+    fn add(&mut self, section: Payload<'_>) -> Result<(), Error> {
+        match section {
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases {
+                    self.alias(&alias?);
+                }
+            }
+            Payload::ComponentCanonicalSection(functions) => {
+                for function in functions {
+                    match function? {
+                        CanonicalFunction::Lift { .. } => self.functions += 1,
+                        _ => self.core_functions += 1,
+                    }
+                }
+            }
+            Payload::ComponentImportSection(imports) => {
+                for import in imports {
+                    self.item(import?.ty.kind());
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports {
+                    self.item(export?.kind);
+                }
+            }
+            Payload::ComponentTypeSection(types) => self.types += types.count(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'_>) {
+        match alias {
+            ComponentAlias::CoreInstanceExport { kind: ExternalKind::Func, .. } => self.core_functions += 1,
+            ComponentAlias::CoreInstanceExport { .. } => {}
+            ComponentAlias::InstanceExport { kind, .. } => self.item(*kind),
+            ComponentAlias::Outer { kind, .. } => self.types += u32::from(*kind == ComponentOuterAliasKind::Type),
+        }
+    }
 }
 
 /// The numbers of what a component has, and where the functions that forget are exported.
@@ -70,12 +111,8 @@ fn inside(component: &[u8]) -> Result<Inside, Error> {
             Payload::End(_) if depth > 0 => depth -= 1,
             // The module that is being parsed is the last one counted.
             Payload::ExportSection(exports) if depth == 1 => {
-                for export in exports {
-                    let export = export?;
-                    let wanted = FORGETS.into_iter().find(|(name, _)| *name == export.name);
-                    if let (Some((name, _)), ExternalKind::Func) = (wanted, export.kind) {
-                        exporters.insert(name, modules - 1);
-                    }
+                for name in forgetting(exports)? {
+                    exporters.insert(name, modules - 1);
                 }
             }
             Payload::InstanceSection(made) if outermost => {
@@ -86,43 +123,24 @@ fn inside(component: &[u8]) -> Result<Inside, Error> {
                     counts.core_instances += 1;
                 }
             }
-            Payload::ComponentAliasSection(aliases) if outermost => {
-                for alias in aliases {
-                    match alias? {
-                        ComponentAlias::CoreInstanceExport { kind: ExternalKind::Func, .. } => {
-                            counts.core_functions += 1;
-                        }
-                        ComponentAlias::CoreInstanceExport { .. } => {}
-                        ComponentAlias::InstanceExport { kind, .. } => counts.item(kind),
-                        ComponentAlias::Outer { kind, .. } => {
-                            counts.types += u32::from(kind == ComponentOuterAliasKind::Type);
-                        }
-                    }
-                }
-            }
-            Payload::ComponentCanonicalSection(functions) if outermost => {
-                for function in functions {
-                    match function? {
-                        CanonicalFunction::Lift { .. } => counts.functions += 1,
-                        _ => counts.core_functions += 1,
-                    }
-                }
-            }
-            Payload::ComponentImportSection(imports) if outermost => {
-                for import in imports {
-                    counts.item(import?.ty.kind());
-                }
-            }
-            Payload::ComponentExportSection(exports) if outermost => {
-                for export in exports {
-                    counts.item(export?.kind);
-                }
-            }
-            Payload::ComponentTypeSection(types) if outermost => counts.types += types.count(),
+            section if outermost => counts.add(section)?,
             _ => {}
         }
     }
     Ok(Inside { counts, exporters, instances })
+}
+
+/// Returns which of [`FORGETS`] are among the exports of a module.
+fn forgetting(exports: ExportSectionReader<'_>) -> Result<Vec<&'static str>, Error> {
+    let mut found = Vec::new();
+    for export in exports {
+        let export = export?;
+        let wanted = FORGETS.into_iter().find(|(name, _)| *name == export.name);
+        if let (Some((name, _)), ExternalKind::Func) = (wanted, export.kind) {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the component with [`FORGETS`] among its exports.
