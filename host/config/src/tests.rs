@@ -227,7 +227,7 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
-fn errors_say_where_what_and_what_to_write() {
+fn errors_of_accounts_say_where_what_and_what_to_write() {
     for (toml, error) in [
         ("", "parlor.toml: there is no account: write [account.main] with a jid and a password_file"),
         ("[account]", "parlor.toml: there is no account: write [account.main] with a jid and a password_file"),
@@ -238,10 +238,6 @@ fn errors_say_where_what_and_what_to_write() {
         (
             "[account.main]\njid = \"a@b\"\npasword_file = \"x\"",
             "parlor.toml:3:1: unknown key \"pasword_file\" in [account.main], did you mean \"password_file\"?",
-        ),
-        (
-            "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch",
         ),
         (
             "[account]\njid = \"a@b\"",
@@ -295,6 +291,26 @@ fn errors_say_where_what_and_what_to_write() {
             "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nallow_plain = \"yes\"",
             "parlor.toml:4:15: account.main.allow_plain must be true or false, not a string",
         ),
+        (
+            "[account.a]\njid = \"a@b/c\"\npassword_env = \"X\"\n[account.b]\njid = \"A@b/c\"\npassword_env = \"X\"",
+            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
+        ),
+        (
+            "[account.a]\njid = \"a@b\"\npassword_env = \"X\"\n[account.b]\njid = \"a@b/c\"\npassword_env = \"X\"",
+            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
+        ),
+    ] {
+        assert_eq!(refused(toml), error);
+    }
+}
+
+#[test]
+fn errors_of_other_keys_say_where_what_and_what_to_write() {
+    for (toml, error) in [
+        (
+            "[theme]\nx = 1",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch",
+        ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
         (
@@ -313,14 +329,6 @@ fn errors_say_where_what_and_what_to_write() {
         (
             "[settings]\nx = inf",
             "parlor.toml:2:5: settings.x must be a value that JSON has, not a number that is too large or none",
-        ),
-        (
-            "[account.a]\njid = \"a@b/c\"\npassword_env = \"X\"\n[account.b]\njid = \"A@b/c\"\npassword_env = \"X\"",
-            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
-        ),
-        (
-            "[account.a]\njid = \"a@b\"\npassword_env = \"X\"\n[account.b]\njid = \"a@b/c\"\npassword_env = \"X\"",
-            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
         ),
     ] {
         assert_eq!(refused(toml), error);

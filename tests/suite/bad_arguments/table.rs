@@ -145,39 +145,14 @@ pub(super) type Case = (&'static str, Value, Vec<(&'static str, Kind)>);
 
 pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     let mut cases = plain(jid);
+    cases.extend(kept());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
     cases
 }
 
-/// The cases of the groupings without a chat, contact or room.
+/// The cases of the other groupings without a chat, contact or room.
 fn plain(jid: &str) -> Vec<Case> {
-    let filter = || {
-        vec![
-            ("name", Name),
-            ("filter.from", Jid),
-            ("filter.room", Jid),
-            ("filter.kind", Word),
-            // An empty prefix matches everything.
-            ("filter.prefix", Text),
-        ]
-    };
-    let options = || {
-        vec![
-            ("options.with", Jid),
-            ("options.start", Date),
-            ("options.end", Date),
-            ("options.max", Anything),
-            // An empty value means from the newest message on.
-            ("options.before", Text),
-            ("options.after", Id),
-            ("options.index", Anything),
-            // Parts of answers, which are ignored in a request.
-            ("options.first", Anything),
-            ("options.last", Anything),
-            ("options.count", Anything),
-        ]
-    };
     let mut query = options();
     query[3] = ("options.max", TooMuch(json!(u32::MAX)));
     vec![
@@ -207,6 +182,29 @@ fn plain(jid: &str) -> Vec<Case> {
         ("promises.add", json!({}), vec![("name", Name)]),
         ("promises.add-all", json!({}), vec![("names", Names)]),
         ("promises.reject", json!({ "name": "mine", "reason": "x" }), vec![("name", Name), ("reason", Text)]),
+        // Longer times are capped at a year.
+        ("timers.after", json!({}), vec![("milliseconds", Anything)]),
+        ("timers.every", json!({}), vec![("milliseconds", These(vec![json!(0), json!(9)]))]),
+        ("timers.cancel", json!({}), vec![("timer", Unknown(json!(u64::MAX)))]),
+        ("tokens.get", json!({}), vec![("name", Word)]),
+        ("user.set-status", json!({ "value": "away" }), vec![("value", Word), ("message", Text)]),
+        ("user.set-status-message", json!({}), vec![("message", Text)]),
+        (
+            "user.login",
+            // The account on the scripted server.
+            json!({ "jid": "bot@localhost", "password": "x" }),
+            vec![
+                ("credentials.jid", Jid),
+                ("credentials.jid", These(vec![json!(jid)])),
+                ("credentials.password", Password),
+            ],
+        ),
+    ]
+}
+
+/// The cases of settings and storage.
+fn kept() -> Vec<Case> {
+    vec![
         ("settings.get", json!({}), vec![("key", Name)]),
         ("settings.set", json!({ "key": "mine", "value": 1 }), vec![("key", Name), ("value", Json)]),
         ("settings.set-many", json!({}), vec![("values", Settings)]),
@@ -240,23 +238,36 @@ fn plain(jid: &str) -> Vec<Case> {
                 ("expires", These(vec![json!(0)])),
             ],
         ),
-        // Longer times are capped at a year.
-        ("timers.after", json!({}), vec![("milliseconds", Anything)]),
-        ("timers.every", json!({}), vec![("milliseconds", These(vec![json!(0), json!(9)]))]),
-        ("timers.cancel", json!({}), vec![("timer", Unknown(json!(u64::MAX)))]),
-        ("tokens.get", json!({}), vec![("name", Word)]),
-        ("user.set-status", json!({ "value": "away" }), vec![("value", Word), ("message", Text)]),
-        ("user.set-status-message", json!({}), vec![("message", Text)]),
-        (
-            "user.login",
-            // The account on the scripted server.
-            json!({ "jid": "bot@localhost", "password": "x" }),
-            vec![
-                ("credentials.jid", Jid),
-                ("credentials.jid", These(vec![json!(jid)])),
-                ("credentials.password", Password),
-            ],
-        ),
+    ]
+}
+
+/// The arguments of a subscription.
+fn filter() -> Vec<(&'static str, Kind)> {
+    vec![
+        ("name", Name),
+        ("filter.from", Jid),
+        ("filter.room", Jid),
+        ("filter.kind", Word),
+        // An empty prefix matches everything.
+        ("filter.prefix", Text),
+    ]
+}
+
+/// The arguments of an archive query.
+fn options() -> Vec<(&'static str, Kind)> {
+    vec![
+        ("options.with", Jid),
+        ("options.start", Date),
+        ("options.end", Date),
+        ("options.max", Anything),
+        // An empty value means from the newest message on.
+        ("options.before", Text),
+        ("options.after", Id),
+        ("options.index", Anything),
+        // Parts of answers, which are ignored in a request.
+        ("options.first", Anything),
+        ("options.last", Anything),
+        ("options.count", Anything),
     ]
 }
 
@@ -350,22 +361,25 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
     ]
 }
 
+/// The arguments of a call that enters rooms, after the one that names them.
+fn attributes(rooms: (&'static str, Kind)) -> Vec<(&'static str, Kind)> {
+    vec![
+        rooms,
+        ("attributes.nick", Name),
+        ("attributes.password", Text),
+        // Every count is valid.
+        ("attributes.history.max-chars", Anything),
+        ("attributes.history.max-stanzas", Anything),
+        ("attributes.history.seconds", Anything),
+        ("attributes.history.since", Date),
+        ("attributes.roomconfig", Fields),
+    ]
+}
+
+/// The cases of rooms.
 fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
     let one = json!({ "jid": room });
     let many = json!({ "jids": [room] });
-    let attributes = |first: (&'static str, Kind)| {
-        vec![
-            first,
-            ("attributes.nick", Name),
-            ("attributes.password", Text),
-            // Every count is valid.
-            ("attributes.history.max-chars", Anything),
-            ("attributes.history.max-stanzas", Anything),
-            ("attributes.history.seconds", Anything),
-            ("attributes.history.since", Date),
-            ("attributes.roomconfig", Fields),
-        ]
-    };
     let user = json!({ "jid": room, "user": jid, "affiliation": "member" });
     vec![
         ("rooms.get", one.clone(), vec![("jid", Jid)]),

@@ -12,13 +12,15 @@ use parlor::host::Host;
 use parlor_config::{Config, Overrides};
 use parlor_plugins::limits::{Limits, ROOM};
 use parlor_runtime::compiler::Compiler;
+use parlor_tests::client::Client;
 use parlor_tests::component::graft;
-use parlor_tests::host::Server;
+use parlor_tests::host::{Home, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
 use parlor_tests::process::{Process, Signal};
+use parlor_tests::prosody::Account;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
@@ -75,6 +77,32 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(error.contains("there is no plugin ehco in") && error.contains("did you mean"), "{error}");
 }
 
+/// An account as it is expected: its name, its JID, its connection, and the reason for that.
+type Standing<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
+
+/// Checks that the status as JSON and on the screen, and the metrics, show an account as it is.
+fn account_is_shown(shown: &serde_json::Value, expected: &Standing<'_>, screen: &str, metrics: &str) {
+    let &(name, account, connection, why) = expected;
+    let jid = shown["jid"].as_str().unwrap();
+    // Only a connected account has a resource.
+    let own = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+    assert_eq!(
+        (&shown["name"], own, jid == own, &shown["connection"], shown["reason"].as_str()),
+        (&name.into(), account, connection != "connected", &connection.into(), why),
+        "{shown}"
+    );
+    let mut lines = screen.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = format!("{name} {jid} {connection}");
+    assert!(lines.any(|words| words == line.split(' ').collect::<Vec<_>>()), "no {line:?} in\n{screen}");
+    if let Some(why) = why {
+        // It is wrapped below the table.
+        let says = format!("account {name} is {connection}: {why}");
+        assert!(screen.split_whitespace().collect::<Vec<_>>().join(" ").contains(&says), "no {says:?} in\n{screen}");
+    }
+    let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));
+    assert!(metrics.contains(&gauge), "no {gauge:?} in {metrics}");
+}
+
 #[tokio::test]
 async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let (mut home, main) = home().await;
@@ -113,12 +141,12 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     );
     let denial =
         format!("the server refused the password of {}; check the jid and where its password comes from", wrong.jid);
-    let expected = [
-        ("idle", &idle, "offline", None),
-        ("main", &main, "connected", None),
-        ("refused", &refused, "retrying", Some(refusal.as_str())),
-        ("silent", &silent, "connecting", None),
-        ("wrong", &wrong, "failed", Some(denial.as_str())),
+    let expected: [Standing<'_>; 5] = [
+        ("idle", idle.jid.as_str(), "offline", None),
+        ("main", main.jid.as_str(), "connected", None),
+        ("refused", refused.jid.as_str(), "retrying", Some(refusal.as_str())),
+        ("silent", silent.jid.as_str(), "connecting", None),
+        ("wrong", wrong.jid.as_str(), "failed", Some(denial.as_str())),
     ];
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     let shown = ended(home.run(&["status"]).await.unwrap(), 5);
@@ -133,28 +161,8 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let too_long =
         |line: &&str| line.chars().count() > 80 && !line.starts_with("data ") && !line.starts_with("policy ");
     assert_eq!(screen.lines().find(too_long), None, "{screen}");
-    let lines: Vec<Vec<&str>> = screen.lines().map(|line| line.split_whitespace().collect()).collect();
-    for (one, (name, account, connection, why)) in shown.iter().zip(expected) {
-        let jid = one["jid"].as_str().unwrap();
-        // Only a connected account has a resource.
-        let own = jid.split_once('/').map_or(jid, |(bare, _)| bare);
-        assert_eq!(
-            (&one["name"], own, jid == own, &one["connection"], one["reason"].as_str()),
-            (&name.into(), account.jid.as_str(), connection != "connected", &connection.into(), why),
-            "{status}"
-        );
-        let line = format!("{name} {jid} {connection}");
-        assert!(lines.contains(&line.split(' ').collect()), "no {line:?} in\n{screen}");
-        if let Some(why) = why {
-            // It is wrapped below the table.
-            let says = format!("account {name} is {connection}: {why}");
-            assert!(
-                screen.split_whitespace().collect::<Vec<_>>().join(" ").contains(&says),
-                "no {says:?} in\n{screen}"
-            );
-        }
-        let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));
-        assert!(metrics.contains(&gauge), "no {gauge:?} in {metrics}");
+    for (one, expected) in shown.iter().zip(&expected) {
+        account_is_shown(one, expected, &screen, &metrics);
     }
     // A plugin is no better off than its accounts.
     let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 5);
@@ -526,7 +534,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     let prosody = prosody().await;
     let account = prosody.fresh_account("romeo").unwrap();
     let connector = prosody.connector().unwrap();
-    let mut romeo = parlor_tests::client::Client::login(&connector, &account, "garden").await.unwrap();
+    let mut romeo = Client::login(&connector, &account, "garden").await.unwrap();
     romeo.available().await.unwrap();
     let bot = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
     let bot: jid::Jid = bot["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
@@ -576,43 +584,68 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     assert!(error.contains("did you mean \"echo\"?"), "{error}");
 }
 
+/// The record of one message that the plugin was not shown.
+const WITHHELD: &str = "\nevents that it listens to and was not shown, since the host started:\n  1 on main, which messages.read does not cover\n";
+
+/// A bot that hears only its contacts, and one message to it that was withheld.
+struct Deaf {
+    home: Home,
+    host: parlor_tests::host::Host,
+    bot: Account,
+    juliet: Client,
+    /// Juliet's address.
+    jid: String,
+}
+
+impl Deaf {
+    async fn start() -> Self {
+        let (home, bot) = home().await;
+        let contacts = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["contacts"]);
+        let contacts = contacts.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
+        let host = start(&home, &Policy::default().with("echo", contacts)).await;
+        host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+        let mut juliet = juliet().await;
+        let jid = juliet.jid().to_bare().to_string();
+        juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+        // Once a later ping is answered, the message has been routed.
+        let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+        let full: jid::Jid = status["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
+        juliet.ping(full, SOON).await.unwrap();
+        Self { home, host, bot, juliet, jid }
+    }
+
+    /// Says something to the bot, and waits until it is repeated.
+    async fn is_answered(&mut self, text: &str) {
+        self.juliet.chat(self.bot.jid.clone(), text).await.unwrap();
+        self.juliet.wait_body(&self.bot.jid, text, SOON).await.unwrap();
+    }
+}
+
 /// A bot answers only its contacts, and its owner asks why it is silent.
 #[tokio::test]
 async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withheld() {
-    let (mut home, bot) = home().await;
-    let contacts = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["contacts"]);
-    let contacts = contacts.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
-    let host = start(&home, &Policy::default().with("echo", contacts)).await;
-    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    let mut juliet = juliet().await;
-    let jid = juliet.jid().to_bare().to_string();
+    let mut deaf = Deaf::start().await;
+    let jid = deaf.jid.clone();
     let jid = jid.as_str();
-    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
-    // Once a later ping is answered, the message has been routed.
-    let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
-    let full: jid::Jid = status["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
-    juliet.ping(full, SOON).await.unwrap();
-
     let no = format!("messages.read covers contacts, and {jid} is none\n    to allow it: ");
     let remedy = format!("parlor plugin grant echo messages.read={jid}");
-    let withheld = "\nevents that it listens to and was not shown, since the host started:\n  1 on main, which messages.read does not cover\n";
     for (question, words) in [
         (vec!["message", jid], format!("message {jid}: no, ")),
         (vec![&*format!("messages.read={jid}")], format!("messages.read={jid}: no, ")),
     ] {
-        let text = ended(home.run(&[&["explain", "echo"], &question[..]].concat()).await.unwrap(), 0).stdout;
-        assert_eq!(text, format!("{words}{no}{remedy}\n{withheld}"));
+        let text = ended(deaf.home.run(&[&["explain", "echo"], &question[..]].concat()).await.unwrap(), 0).stdout;
+        assert_eq!(text, format!("{words}{no}{remedy}\n{WITHHELD}"));
     }
-    let text = ended(home.run(&["explain", "echo", "message"]).await.unwrap(), 0).stdout;
+    let text = ended(deaf.home.run(&["explain", "echo", "message"]).await.unwrap(), 0).stdout;
     let filtered = "it listens with a filter (kind chat";
     assert!(text.starts_with(&format!("message: partly, {filtered}; or kind groupchat, prefix ")), "{text}");
     assert!(text.contains("): it needs messages.read, which is granted for contacts alone"), "{text}");
-    let json = ended(home.run(&["explain", "echo", "message", jid, "--json"]).await.unwrap(), 0).json().unwrap();
+    let json = ended(deaf.home.run(&["explain", "echo", "message", jid, "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!((&json["about"]["allowed"], &json["withheld"][0]["events"]), (&false.into(), &1.into()), "{json}");
     assert_eq!(json["about"]["answers"][0]["remedy"], remedy);
-    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let status = ended(deaf.home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(status["plugins"][0]["record"]["withheld"], serde_json::json!({ "messages.read": 1 }), "{status}");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let screen = ended(deaf.home.run(&["status"]).await.unwrap(), 0).stdout;
     assert!(
         screen.contains("\necho on main: 1 event withheld by messages.read; `parlor explain echo` says why\n"),
         "{screen}"
@@ -620,11 +653,10 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
 
     // The suggested command helps, and no later message is withheld.
     let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').collect();
-    ended(home.run(&command).await.unwrap(), 0);
-    let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
+    ended(deaf.home.run(&command).await.unwrap(), 0);
+    let text = ended(deaf.home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");
-    juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
-    juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
+    deaf.is_answered("and now?").await;
     // The account's own state counts, too, and no command of `plugin grant` is offered for it.
     for (question, answer) in [
         (
@@ -633,17 +665,26 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
         ),
         (["chats.send", jid], "yes, it needs messages.send, which is granted for *"),
     ] {
-        let text = ended(home.run(&["explain", "echo", question[0], question[1]]).await.unwrap(), 0).stdout;
+        let text = ended(deaf.home.run(&["explain", "echo", question[0], question[1]]).await.unwrap(), 0).stdout;
         assert!(text.starts_with(&format!("{} {}: {answer}", question[0], question[1])), "{text}");
         assert!(!text.contains("to allow it"), "{text}");
     }
-    let json = ended(home.run(&["explain", "echo", "rooms.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    let json = ended(deaf.home.run(&["explain", "echo", "rooms.send", "--json"]).await.unwrap(), 0).json().unwrap();
     let about = &json["about"];
     assert_eq!((&about["allowed"], &about["answers"][0]["answer"]), (&false.into(), &"partly".into()), "{json}");
     // The plugin does not listen to this event, whatever it was granted.
-    let text = ended(home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
+    let text = ended(deaf.home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
+}
 
+#[tokio::test]
+async fn what_was_withheld_stays_counted_when_a_plugin_is_started_again_refused_or_disabled() {
+    let mut deaf = Deaf::start().await;
+    let grant = format!("messages.read={}", deaf.jid);
+    ended(deaf.home.run(&["plugin", "grant", "echo", &grant]).await.unwrap(), 0);
+    deaf.is_answered("and now?").await;
+    let Deaf { mut home, host, jid, .. } = deaf;
+    let jid = jid.as_str();
     // Neither a restart nor changed settings reset the record. A disabled plugin does nothing.
     for command in [&["plugin", "restart", "echo"][..], &["plugin", "config", "echo", "room_prefix", "say "]] {
         ended(home.run(command).await.unwrap(), 0);
@@ -664,7 +705,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     let enable = "the plugin is disabled\n    to allow it: parlor plugin enable echo\n";
     assert!(text.contains(&format!("message {jid}: no, {enable}")), "{text}");
     // The record outlives the plugin's run.
-    assert!(text.ends_with(withheld), "{text}");
+    assert!(text.ends_with(WITHHELD), "{text}");
     let status = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!((&status[0]["state"], &status[0]["account"]), (&"disabled".into(), &"main".into()), "{status}");
     assert_eq!(status[0]["record"]["withheld"]["messages.read"], 1, "{status}");

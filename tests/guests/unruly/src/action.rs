@@ -224,15 +224,7 @@ impl Action {
             }
             Self::ManyPromises => many_promises().await,
             Self::OpenCalls => open_calls().await,
-            Self::Handles => {
-                for _ in 0..10_000 {
-                    spawn(async {
-                        timers::sleep(Duration::from_hours(1)).await;
-                        Ok(())
-                    });
-                }
-                Ok("waits 10000 times".to_owned())
-            }
+            Self::Handles => Ok(handles()),
             Self::TrapInFlight => trap_in_flight().await,
             Self::UnreadStreams => unread_streams().await,
             Self::Convoy => convoy(|_| emit("unruly", ())).await,
@@ -327,6 +319,17 @@ async fn open_calls() -> Result<String> {
         timers::sleep(Duration::from_millis(100)).await;
     }
     Ok(format!("{} of 10000 refused", refused.get()))
+}
+
+/// Begins tasks that wait for an hour.
+fn handles() -> String {
+    for _ in 0..10_000 {
+        spawn(async {
+            timers::sleep(Duration::from_hours(1)).await;
+            Ok(())
+        });
+    }
+    "waits 10000 times".to_owned()
 }
 
 /// Begins as many calls as it may, and then computes without polling them, for less time than would end it.

@@ -57,6 +57,16 @@ fn plugin(grants: &str) -> Plugin {
     }
 }
 
+/// A plugin that is granted everything.
+fn all() -> Plugin {
+    Plugin { grants: Grants::all(), ..plugin("") }
+}
+
+/// The same, on an account where this setting is false.
+fn unlike(missing: &str) -> Plugin {
+    Plugin { settings: all().settings.into_iter().filter(|key| *key != missing).collect(), ..all() }
+}
+
 fn is_contact(jid: &BareJid) -> bool {
     jid.as_str() == CONTACT
 }
@@ -295,7 +305,6 @@ const YES_WHEN_READY: &str = "
 /// states no condition in the table, comes here as a yes that is not listed.
 #[test]
 fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
-    let all = || Plugin { grants: Grants::all(), ..plugin("") };
     let yes = |plugin: &Plugin| -> BTreeSet<String> {
         let calls = table::CALLS.iter().map(|call| format!("{}.{}", call.grouping, call.function));
         calls.filter(|call| ask(plugin, call, Some(STRANGER)).0 == Outcome::Yes).collect()
@@ -315,20 +324,25 @@ fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
     assert_eq!(yes(&unready), listed(&[YES_ABOUT_A_STRANGER]));
 }
 
+/// Asks of each plugin whether it may make the call for the address, and compares the outcome and words of the reason.
+#[track_caller]
+fn answered(cases: &[(&Plugin, &str, Option<&str>, Outcome, &str)]) {
+    for &(plugin, what, about, outcome, says) in cases {
+        let (found, reason) = ask(plugin, what, about);
+        assert_eq!(found, outcome, "{what} {about:?}: {reason}");
+        assert!(reason.contains(says), "{what} {about:?}: {reason}");
+        // A change of the account has no command in plugins.toml.
+        let lacks = Question::parse(what, about).unwrap().answer(plugin).lacks;
+        assert_eq!(lacks, None, "{what} {about:?}");
+    }
+}
+
 #[test]
-fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
+fn a_call_about_people_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
     use Outcome::{No, Partly, Unknown, Yes};
-    let all = || Plugin { grants: Grants::all(), ..plugin("") };
-    let unlike = |missing: &str| {
-        let settings = all().settings.into_iter().filter(|key| *key != missing).collect();
-        Plugin { settings, ..all() }
-    };
-    let older = Plugin { bookmarks: BookmarkState::Known { older: true }, ..all() };
-    let unkept = Plugin { bookmarks: BookmarkState::NotKept, ..all() };
     let unready = Plugin { is_ready: false, ..all() };
-    let without = |archive| Plugin { archive, ..all() };
     let strangers = "allow_non_roster_messaging";
-    for (plugin, what, about, outcome, says) in [
+    answered(&[
         (&all(), "chats.close", Some(CONTACT), Yes, "granted"),
         (
             &all(),
@@ -357,6 +371,16 @@ fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
         (&all(), "contacts.rename", Some(ASKER), No, "asker@example.net is no contact; once it is one: yes, "),
         (&all(), "contacts.accept", Some(ASKER), Yes, ""),
         (&all(), "contacts.accept", Some(CONTACT), No, "does not ask to see the account's presence; once it does: "),
+    ]);
+}
+
+#[test]
+fn a_call_about_rooms_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
+    use Outcome::{No, Partly, Unknown, Yes};
+    let older = Plugin { bookmarks: BookmarkState::Known { older: true }, ..all() };
+    let unkept = Plugin { bookmarks: BookmarkState::NotKept, ..all() };
+    let without = |archive| Plugin { archive, ..all() };
+    answered(&[
         (&all(), "rooms.kick", Some(ROOM), Yes, ""),
         (
             &all(),
@@ -409,14 +433,7 @@ fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
         ),
         (&all(), "archive.query", Some(LEFT), No, "den@conference.example.org has no archive"),
         (&unlike("expose_rid_and_sid"), "tokens.get", None, No, "the setting expose_rid_and_sid is false"),
-    ] {
-        let (found, reason) = ask(plugin, what, about);
-        assert_eq!(found, outcome, "{what} {about:?}: {reason}");
-        assert!(reason.contains(says), "{what} {about:?}: {reason}");
-        // A change of the account has no command in plugins.toml.
-        let lacks = Question::parse(what, about).unwrap().answer(plugin).lacks;
-        assert_eq!(lacks, None, "{what} {about:?}");
-    }
+    ]);
 }
 
 #[test]
@@ -439,7 +456,6 @@ fn the_card_that_is_set_is_the_accounts_own() {
 fn an_event_about_a_person_is_no_plain_yes_where_it_does_not_occur() {
     use Outcome::{No, Unknown, Yes};
 
-    let all = || Plugin { grants: Grants::all(), ..plugin("") };
     let unlike = |missing: &str| {
         let settings = all().settings.into_iter().filter(|key| *key != missing).collect();
         Plugin { settings, ..all() }
