@@ -1,5 +1,7 @@
 //! Rules that the sources keep, checked by reading them: which modules may name what, and the form of files.
 
+mod nesting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
