@@ -174,41 +174,12 @@ fn take(test: &mut TestSession, open: &mut Open, step: Step) {
             let muc = (kind < 200).then(|| Box::new(MucUser { nick, status, ..MucUser::default() }));
             test.presence(Presence { muc, ..presence(address(from), presence_kind(kind)) });
         }
-        Step::Message(from, kind, id) => {
-            let kinds = [MessageKind::Chat, MessageKind::Groupchat, MessageKind::Error, MessageKind::Normal];
-            let kind = kinds[usize::from(kind) % 4];
-            let invite = id.filter(|id| id % 5 == 0).map(|id| {
-                Box::new(Invite {
-                    room: room(id),
-                    from: jid(address(from)),
-                    to: jid("bot@example.org"),
-                    reason: None,
-                    password: None,
-                })
-            });
-            let stanza_id = id.map(|id| id.to_string());
-            test.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
-        }
+        Step::Message(from, kind, id) => hear(test, from, kind, id),
         Step::Push(who, remove) => {
             let who = jid(address(who)).to_bare();
             test.push(item(who.as_str(), if remove { "remove" } else { "both" }));
         }
-        Step::Answer(which, from, fine) => {
-            let asked = test.sent.iter().filter_map(|stanza| match stanza {
-                Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), ask)),
-                _ => None,
-            });
-            let Some((to, id, ask)) = asked.rev().nth(usize::from(which % 4)) else { return };
-            let from = if from < 200 { to.as_ref().map(Jid::as_str) } else { Some(address(from)) };
-            let field = FormField { var: "muc#roomconfig_roomname".to_owned(), ..FormField::default() };
-            let body = match ask {
-                Ask::Roster { .. } => Body::Roster { version: None, items: vec![item(ROMEO, "both")] },
-                Ask::RoomConfig => Body::RoomForm(vec![field]),
-                Ask::Bookmarks { .. } => Body::Bookmarks(Vec::new()),
-                _ => Body::Empty,
-            };
-            test.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
-        }
+        Step::Answer(which, from, fine) => answer(test, which, from, fine),
         Step::Open(who) => {
             open.ask(test, OpenChat { by: BY, jid: jid(address(who)).to_bare() });
         }
@@ -253,6 +224,39 @@ fn take(test: &mut TestSession, open: &mut Open, step: Step) {
         Step::Marks(which, autojoin) => mark(test, which, autojoin),
         Step::Gone(which) => test.run(|session, _, out| session.instance_gone(instance(which), out)),
     }
+}
+
+fn hear(test: &mut TestSession, from: u8, kind: u8, id: Option<u8>) {
+    let kinds = [MessageKind::Chat, MessageKind::Groupchat, MessageKind::Error, MessageKind::Normal];
+    let kind = kinds[usize::from(kind) % 4];
+    let invite = id.filter(|id| id % 5 == 0).map(|id| {
+        Box::new(Invite {
+            room: room(id),
+            from: jid(address(from)),
+            to: jid("bot@example.org"),
+            reason: None,
+            password: None,
+        })
+    });
+    let stanza_id = id.map(|id| id.to_string());
+    test.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
+}
+
+fn answer(test: &mut TestSession, which: u8, from: u8, fine: bool) {
+    let asked = test.sent.iter().filter_map(|stanza| match stanza {
+        Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), ask)),
+        _ => None,
+    });
+    let Some((to, id, ask)) = asked.rev().nth(usize::from(which % 4)) else { return };
+    let from = if from < 200 { to.as_ref().map(Jid::as_str) } else { Some(address(from)) };
+    let field = FormField { var: "muc#roomconfig_roomname".to_owned(), ..FormField::default() };
+    let body = match ask {
+        Ask::Roster { .. } => Body::Roster { version: None, items: vec![item(ROMEO, "both")] },
+        Ask::RoomConfig => Body::RoomForm(vec![field]),
+        Ask::Bookmarks { .. } => Body::Bookmarks(Vec::new()),
+        _ => Body::Empty,
+    };
+    test.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
 }
 
 fn change(test: &mut TestSession, open: &mut Open, jid: &Jid, what: u8) {
