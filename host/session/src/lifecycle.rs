@@ -41,6 +41,8 @@ impl Features {
         // After a stream that was closed on request, this is not a reconnect.
         let comes_back = matches!(turn.link, Link::Up | Link::Suspended);
         turn.own = Jid::from(jid);
+        // An anonymous account has another address now (XEP-0175).
+        turn.own_avatar = self.cards.own_avatar(turn);
         self.roster.versions_offered = offers.roster_versions;
         turn.link = Link::Up;
         turn.stream += 1;

@@ -452,6 +452,24 @@ fn presence_says_what_is_known_of_the_own_picture() {
     assert_eq!(test.lines(), ["vcardUpdated"], "who hides tells nobody");
 }
 
+/// An anonymous log-in has another address on each stream (XEP-0175).
+#[test]
+fn the_picture_of_another_address_is_not_announced_as_the_own_one() {
+    let mut test = TestSession::connected(Settings::default());
+    let _own = get(&mut test, "bot@example.org", false);
+    come(&mut test, card("Bot", Some("YWJj")));
+    test.forget();
+    let other = jid::FullJid::new("other@example.org/house").unwrap();
+    test.run(|session, now, effects| session.bound(other, Offers::default(), now, effects));
+    test.go_on_to_roster();
+    test.roster(Vec::new());
+    let announced = test.sent.iter().rev().find_map(|stanza| match stanza {
+        Outgoing::Presence(presence) => Some(presence.avatar.clone()),
+        _ => None,
+    });
+    assert_eq!(announced, Some(Some(Avatar::Unknown)));
+}
+
 #[test]
 fn only_so_many_cards_are_kept() {
     let mut test = TestSession::connected(Settings::default());
