@@ -315,11 +315,8 @@ impl Features {
         turn.deadlines.cancel(iq.deadline);
         let outcome = answer.outcome.map_err(CallError::Stanza);
         match iq.waiting {
+            // A plugin gets the whole answer.
             Waiting::Plugin(asker) => turn.answer(asker, outcome.map(|_| answer.raw)),
-            Waiting::Room(room, asked) => {
-                self.rooms.one(&room, turn).heard();
-                self.settle(Waiting::Room(room, asked), outcome, turn);
-            }
             waiting => self.settle(waiting, outcome, turn),
         }
     }
@@ -352,7 +349,13 @@ impl Features {
             // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
             Waiting::Carbons => self.carbons.answered(outcome.map(drop), turn),
-            Waiting::Room(room, asked) => self.rooms.one(&room, turn).room_answered(asked, outcome),
+            Waiting::Room(room, asked) => {
+                let mut room = self.rooms.one(&room, turn);
+                if outcome != Err(CallError::TimedOut) {
+                    room.heard();
+                }
+                room.room_answered(asked, outcome);
+            }
             Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
             Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }

@@ -44,13 +44,12 @@ impl Command for ChangeSettings {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = self.apply_to(&turn.settings);
-        if let Ok(settings) = &result
-            && *settings != turn.settings
-        {
-            features.settings_changed(settings.clone(), turn);
-        }
-        turn.answer(answer, result.map(drop));
+        let changed = self.apply_to(&turn.settings).map(|settings| {
+            if settings != turn.settings {
+                features.settings_changed(settings, turn);
+            }
+        });
+        turn.answer(answer, changed);
     }
 }
 
