@@ -265,7 +265,7 @@ impl Command for QueryArchive {
     }
 }
 
-/// What says where messages are archived.
+/// The features that know where messages are archived.
 pub(super) struct Sources<'a> {
     pub(super) disco: &'a mut Discovery,
     pub(super) rooms: &'a Rooms,
@@ -274,7 +274,7 @@ pub(super) struct Sources<'a> {
 }
 
 impl Features {
-    /// Returns the archives, and what says where messages are archived.
+    /// Returns the archives, and the features that know where messages are archived.
     pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
         let Self { archives, disco, rooms, roster, seen, .. } = self;
         (archives, Sources { disco, rooms, roster, seen })

@@ -447,7 +447,7 @@ impl Cards {
 }
 
 impl Features {
-    /// Returns the vCards, and all that shows them.
+    /// Returns the vCards, and the features that show them.
     pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
         let Self { cards, roster, chats, rooms, .. } = self;
         (cards, CardHolders { roster, chats, rooms })

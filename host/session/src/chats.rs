@@ -278,7 +278,7 @@ impl Command for SetChatAttribute {
     }
 }
 
-/// What is known about the other side of a chat that is opened.
+/// The name and the vCard of the other side, for a chat that is opened.
 struct Known {
     fullname: String,
     card: Option<Arc<KnownCard>>,

@@ -79,7 +79,7 @@ impl Features {
         }
     }
 
-    /// Returns the roster, and what shows contacts beside it.
+    /// Returns the roster, and the features that show contacts beside it.
     pub(super) fn roster_and_views(&mut self) -> (&mut roster::Roster, roster::ContactViews<'_>) {
         let Self { roster, chats, cards, .. } = self;
         (roster, roster::ContactViews { chats, cards })

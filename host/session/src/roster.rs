@@ -252,7 +252,7 @@ fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
 }
 
-/// What shows contacts beside the roster: open chats have their names, and known vCards their pictures.
+/// The features that show contacts beside the roster: open chats have their names, and known vCards their pictures.
 pub(super) struct ContactViews<'a> {
     pub(super) chats: &'a mut Chats,
     pub(super) cards: &'a Cards,

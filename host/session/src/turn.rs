@@ -22,7 +22,7 @@ use crate::promises::Promises;
 use crate::view::Focus;
 use crate::{Answer, Status, StatusValue};
 
-/// What follows from a change of one feature in others. [`Features::follow_up`](crate::features::Features::follow_up)
+/// A consequence in other features of a change of one. [`Features::follow_up`](crate::features::Features::follow_up)
 /// has the list of who does what.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
@@ -61,7 +61,7 @@ pub struct Common {
     /// The time between binding the stream and its first presence. The server stores messages from that time, since the
     /// account seems to be offline.
     pub(super) arriving: Option<RangeInclusive<Timestamp>>,
-    /// What the account announces about itself (XEP-0030, XEP-0115).
+    /// The identities and features that the account announces (XEP-0030, XEP-0115).
     pub(super) own_disco: Own,
     /// The announcement of the own picture in presence (XEP-0153).
     pub(super) own_avatar: Avatar,

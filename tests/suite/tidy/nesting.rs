@@ -99,8 +99,8 @@ impl<'a> Visit<'a> for Depth {
         self.level(|depth| visit::visit_expr_match(depth, expression));
     }
 
-    /// Macros that take expressions or statements, such as `assert!`, and `select!`. What others take, such as the
-    /// functions of `proptest!`, is not Rust of its own.
+    /// Reads `select!`, and macros that take expressions or statements, such as `assert!`. The arguments of others, such
+    /// as the functions of `proptest!`, are not Rust of their own.
     fn visit_macro(&mut self, call: &'a Macro) {
         let tokens = &call.tokens;
         if call.path.segments.last().is_some_and(|name| name.ident == "select") {

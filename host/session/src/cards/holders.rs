@@ -1,4 +1,4 @@
-//! What shows vCards: contacts, open chats, and occupants of rooms.
+//! The places that show vCards: contacts, open chats, and occupants of rooms.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::rooms::Rooms;
 use crate::roster::{Contact, Roster};
 use crate::turn::Turn;
 
-/// All that shows a vCard: contacts, open chats, and occupants of rooms.
+/// The features whose items show vCards: contacts, open chats, and occupants of rooms.
 pub(crate) struct CardHolders<'a> {
     pub(crate) roster: &'a mut Roster,
     pub(crate) chats: &'a mut Chats,

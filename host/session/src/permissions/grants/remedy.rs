@@ -1,4 +1,4 @@
-//! What would help a call that the grants deny: the grant that an owner would have to add, and the error that says so.
+//! The remedy for a call that the grants deny: the grant that an owner would have to add, and the error that says so.
 
 use parlor_base::escape::{Reader, has_harmful, shell_word};
 use parlor_base::permission::{Permission, ScopeKind};
