@@ -9,9 +9,8 @@ use parlor_config::AccountName;
 use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::question::{
     AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
-    Use,
 };
-use parlor_session::permissions::{Decision, EventRule, Scope};
+use parlor_session::permissions::{Decision, EventRule, Scope, Use};
 use parlor_session::router::{Whom, listening};
 use parlor_session::{NoBookmarks, OwnArchive};
 use parlor_stanza::types::MAM;

@@ -8,61 +8,16 @@ mod remedy;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use toml::{Table, Value};
 
-use super::question::Use;
 use super::scope::{BadScope, Scope, entries_of};
 use super::table;
-use crate::event::{Event, Payload};
+use super::target::{About, Target, Use};
+use crate::event::Event;
 
 pub use remedy::{GrantChange, denial, undeclared};
-
-/// The target of a call.
-#[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
-    /// No single target, or everybody: only `*` covers it, for a permission with a scope.
-    None,
-    /// A person, an occupant, or a room in calls about messages.
-    Jid(&'a Jid),
-    /// A room.
-    Room(&'a BareJid),
-    /// A raw stanza.
-    Stanza {
-        /// The kind of stanza: `message`, `presence` or `iq`.
-        kind: &'a str,
-        /// The recipient, if the stanza names one.
-        to: Option<&'a Jid>,
-    },
-}
-
-/// The target of an event, as far as a scope can tell.
-#[derive(Debug, Clone, Copy)]
-pub enum About<'a> {
-    /// No target, as for `roomsAutoJoined`: the event reveals nothing that a scope could exclude.
-    Nothing,
-    /// The target that the scope is checked against.
-    Target(Target<'a>),
-}
-
-impl<'a> About<'a> {
-    /// Returns the target of an event with this payload.
-    pub fn of(payload: &'a Payload) -> Self {
-        Self::Target(match payload {
-            Payload::None => return Self::Nothing,
-            Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
-            Payload::Room(room) => Target::Room(&room.jid),
-            Payload::Occupant(occupant) => Target::Room(&occupant.room),
-            Payload::Invite(invite) => Target::Room(&invite.room),
-            Payload::Contact(contact) => Target::Jid(&contact.jid),
-            Payload::Chat(chat) => Target::Jid(&chat.jid),
-            Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
-            // These payloads have no known target, so only `*` covers them.
-            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
-        })
-    }
-}
 
 /// The decision of the grants on one call or one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -386,13 +341,6 @@ fn scope_value(scope: &Scope) -> Value {
             Value::Array(scope.entries().into_iter().map(Value::String).collect())
         }
     }
-}
-
-/// Returns the name of the stanza's element, which the host wrote itself, without prefix or declaration.
-fn stanza_kind(xml: &str) -> &str {
-    let name = xml.strip_prefix('<').unwrap_or_default();
-    let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(name.len());
-    &name[..end]
 }
 
 fn a(value: &Value) -> &'static str {

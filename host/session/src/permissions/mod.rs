@@ -10,10 +10,12 @@ mod grants;
 pub mod question;
 mod scope;
 pub mod table;
+mod target;
 
 pub use call_name::CallName;
 pub use granted::{Granted, granted};
-pub use grants::{About, Decision, GrantChange, GrantError, Grants, Missing, Target, denial, undeclared};
+pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, undeclared};
 pub use grants::{example, unquoted};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};
+pub use target::{About, Target, Use};

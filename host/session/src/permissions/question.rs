@@ -14,9 +14,10 @@ use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::Permission;
 use serde::{Deserialize, Serialize};
 
-use super::grants::{About, Decision, GrantChange, GrantError, Grants, Target};
+use super::grants::{Decision, GrantChange, GrantError, Grants};
 use super::scope::Scope;
 use super::table::{self, Call, EventRule};
+use super::target::Use;
 
 pub use condition::{AccountState, ArchiveState, BookmarkState, ContactState, RoomState};
 
@@ -128,15 +129,6 @@ impl Answer {
         let reason = format!("{when}: {}, {}", self.outcome, self.reason);
         Self { outcome: Outcome::Unknown, reason, ..self }
     }
-}
-
-/// One use of the grants that a [`Judge`] decides on.
-#[derive(Debug, Clone, Copy)]
-pub enum Use<'a> {
-    /// A call that needs this permission for this target.
-    Call(Permission, Target<'a>),
-    /// An event with this name and target.
-    Event(&'a str, About<'a>),
 }
 
 /// How much of an event a plugin listens to, by its subscriptions and their filters.

@@ -10,7 +10,7 @@ mod stanza;
 use jid::{BareJid, Jid};
 use parlor_base::permission::ScopeKind;
 
-use super::grants::Target;
+use super::target::Target;
 use pattern::{Pattern, covered};
 use size::{MIB, parse_size, size};
 use stanza::{StanzaKind, StanzaPattern};

@@ -16,7 +16,7 @@ use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdic
 use super::own_contacts::OwnContacts;
 use super::withheld::Withheld;
 use crate::event::{Event, EventName, Payload};
-use crate::permissions::question::Use;
+use crate::permissions::Use;
 use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, granted};
 
 /// Maximum weight of the mail in one mailbox, in bytes of memory. A message of many empty elements takes fifty times

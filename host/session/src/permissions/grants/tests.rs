@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use jid::Jid;
 use jiff::Timestamp;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Invite;
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Payload;
 use crate::{Contact, Occupant};
 
 fn grants(toml: &str) -> Grants {

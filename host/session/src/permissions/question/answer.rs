@@ -5,10 +5,11 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::{Permission, ScopeKind};
 
 use super::condition::{self, Check};
-use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
-use crate::permissions::grants::{About, Decision, GrantChange, Target};
+use super::{Answer, Judge, Listening, Outcome, Question, Subject};
+use crate::permissions::grants::{Decision, GrantChange};
 use crate::permissions::scope::Scope;
 use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule};
+use crate::permissions::target::{About, Target, Use};
 
 /// The kinds of stanzas that are decided separately. The flag is set for stanzas that change something.
 const KINDS: [(&str, bool); 4] = [("message", false), ("presence", false), ("iq", true), ("iq", false)];

@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use proptest::prelude::*;
 
 use super::*;
-use crate::permissions::denial;
+use crate::permissions::{Target, denial};
 
 const CONTACT: &str = "nurse@example.org";
 /// A room that the account is in.

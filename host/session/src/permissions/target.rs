@@ -1,0 +1,67 @@
+//! What a call or an event is about, which a scope is compared with.
+
+use jid::{BareJid, Jid};
+use parlor_base::permission::Permission;
+
+use crate::event::Payload;
+
+/// The target of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// No single target, or everybody: only `*` covers it, for a permission with a scope.
+    None,
+    /// A person, an occupant, or a room in calls about messages.
+    Jid(&'a Jid),
+    /// A room.
+    Room(&'a BareJid),
+    /// A raw stanza.
+    Stanza {
+        /// The kind of stanza: `message`, `presence` or `iq`.
+        kind: &'a str,
+        /// The recipient, if the stanza names one.
+        to: Option<&'a Jid>,
+    },
+}
+
+/// The target of an event, as far as a scope can tell.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// No target, as for `roomsAutoJoined`: the event reveals nothing that a scope could exclude.
+    Nothing,
+    /// The target that the scope is checked against.
+    Target(Target<'a>),
+}
+
+impl<'a> About<'a> {
+    /// Returns the target of an event with this payload.
+    pub fn of(payload: &'a Payload) -> Self {
+        Self::Target(match payload {
+            Payload::None => return Self::Nothing,
+            Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
+            Payload::Room(room) => Target::Room(&room.jid),
+            Payload::Occupant(occupant) => Target::Room(&occupant.room),
+            Payload::Invite(invite) => Target::Room(&invite.room),
+            Payload::Contact(contact) => Target::Jid(&contact.jid),
+            Payload::Chat(chat) => Target::Jid(&chat.jid),
+            Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
+            // These payloads have no known target, so only `*` covers them.
+            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
+        })
+    }
+}
+
+/// One use of the grants that a [`Judge`] decides on.
+#[derive(Debug, Clone, Copy)]
+pub enum Use<'a> {
+    /// A call that needs this permission for this target.
+    Call(Permission, Target<'a>),
+    /// An event with this name and target.
+    Event(&'a str, About<'a>),
+}
+
+/// Returns the name of the stanza's element, which the host wrote itself, without prefix or declaration.
+fn stanza_kind(xml: &str) -> &str {
+    let name = xml.strip_prefix('<').unwrap_or_default();
+    let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(name.len());
+    &name[..end]
+}
