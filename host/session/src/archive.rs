@@ -3,6 +3,9 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
+pub(crate) mod pager;
+mod running;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -16,21 +19,14 @@ use parlor_stanza::types::{
     ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
 };
 
-use crate::Answer;
-use crate::command::Command;
+use crate::answer::Answer;
 use crate::deadlines::Late;
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::{Seen, name_occupant};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
-
-mod pager;
-mod running;
-
-use crate::features::Features;
 use crate::turn::{Common, Turn};
-pub use pager::Pager;
 use running::Running;
 
 /// The error for plugins if there is no archive, or none is known.
@@ -245,40 +241,12 @@ fn unsupported() -> CallError {
     CallError::Unsupported(NO_ARCHIVE.to_owned())
 }
 
-/// Query one page of an archive. Answered with the page.
-#[derive(Debug)]
-pub struct QueryArchive {
-    /// The calling instance. None: the host itself.
-    pub by: Option<InstanceId>,
-    /// The query for the page.
-    pub query: ArchiveQuery,
-}
-
-impl Command for QueryArchive {
-    type Answer = ArchivePage;
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let (archives, mut sources) = features.archives_and_sources();
-        archives.query(Pending { by: self.by, query: self.query, answer }, &mut sources, turn);
-    }
-}
-
 /// The features that know where messages are archived.
 pub(super) struct Sources<'a> {
     pub(super) disco: &'a mut Discovery,
     pub(super) rooms: &'a Rooms,
     pub(super) roster: &'a Roster,
     pub(super) seen: &'a Seen,
-}
-
-impl Features {
-    /// Returns the archives, and the features that know where messages are archived.
-    pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
-        let Self { archives, disco, rooms, roster, seen, .. } = self;
-        (archives, Sources { disco, rooms, roster, seen })
-    }
 }
 
 impl Sources<'_> {
@@ -292,7 +260,7 @@ impl Sources<'_> {
 
 impl Archives {
     /// Queries one page: of the room, if it is a room's archive.
-    fn query(&mut self, asked: Pending, sources: &mut Sources<'_>, turn: &mut Turn<'_>) {
+    pub(crate) fn query(&mut self, asked: Pending, sources: &mut Sources<'_>, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             return turn.answer(asked.answer, Err(CallError::Offline));
         }

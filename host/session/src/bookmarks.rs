@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::BareJid;
-use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
-use crate::Answer;
-use crate::command::Command;
+use crate::answer::Answer;
 use crate::deadlines::Late;
-use crate::features::Features;
+use crate::iq::bookmarks::{BookmarkIq, Newer, Publishing};
 use crate::iq::{PATIENCE, Waiting};
-use crate::rooms::{Rooms, Stage, may_ask};
+use crate::rooms::Rooms;
+use crate::rooms::membership::Stage;
 use crate::turn::{Common, FollowUp, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Delay before they are requested again, if they did not come in time or were temporarily unavailable.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
@@ -54,132 +53,6 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// The purpose of a pending request about bookmarks.
-#[derive(Debug)]
-pub(crate) enum BookmarkQuestion {
-    /// Get those in this place, after the answers of newer places.
-    All { place: BookmarkPlace, newer: Newer },
-    /// Store one, for a plugin.
-    Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
-    /// Remove one, for a plugin.
-    Remove(BareJid, Answer<()>),
-    /// Copy one from an older place to the newer one.
-    Carry(BareJid),
-}
-
-/// The answers of the places that were asked so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Newer {
-    /// The server has none of these places.
-    Nowhere,
-    /// One exists, and has no bookmarks.
-    Empty,
-    /// One may have some, and did not answer.
-    Unsaid,
-}
-
-impl Newer {
-    fn and(self, error: &StanzaError) -> Self {
-        match error.condition.as_str() {
-            "item-not-found" if self != Self::Unsaid => Self::Empty,
-            "item-not-found" | "service-unavailable" | "feature-not-implemented" | "forbidden" => self,
-            _ => Self::Unsaid,
-        }
-    }
-}
-
-/// The progress of storing a bookmark.
-///
-/// It is published with the options that the node needs. If the server does not know all of them, it is first asked to
-/// configure the node: otherwise the node may hold a single item and forget the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Publishing {
-    /// Publish at once, with the options.
-    AtOnce,
-    /// Configure the node first.
-    Preparing { counted: bool },
-    /// Create the node first.
-    Creating { counted: bool },
-    /// Publish in a node that is ready.
-    Prepared,
-}
-
-impl Publishing {
-    /// Returns the next step if the server refuses this one. Openfire does not know the value for an unlimited number
-    /// of items, and needs a number.
-    fn otherwise(self, error: &StanzaError) -> Option<Self> {
-        match self {
-            Self::AtOnce => Some(Self::Preparing { counted: false }),
-            Self::Preparing { counted } if error.condition == "item-not-found" => Some(Self::Creating { counted }),
-            Self::Preparing { counted: false } => Some(Self::Preparing { counted: true }),
-            Self::Creating { counted: false } => Some(Self::Creating { counted: true }),
-            Self::Preparing { counted: true } | Self::Creating { counted: true } | Self::Prepared => None,
-        }
-    }
-}
-
-impl BookmarkQuestion {
-    /// Returns whether a plugin asked that has ended.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        match self {
-            Self::All { .. } | Self::Carry(_) => false,
-            Self::Set { answer, .. } | Self::Remove(_, answer) => answer.is_abandoned(),
-        }
-    }
-
-    /// Ends the request, because the stream is gone.
-    pub(crate) fn end(self, turn: &mut Turn<'_>) {
-        match self {
-            Self::All { .. } | Self::Carry(_) => {}
-            Self::Set { answer, .. } | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
-        }
-    }
-}
-
-/// Store a bookmark. Answered when it is stored.
-#[derive(Debug)]
-pub struct SetBookmark {
-    /// The bookmark, with its room.
-    pub bookmark: Bookmark,
-}
-
-impl Command for SetBookmark {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn weight(&self) -> usize {
-        self.bookmark.extensions.as_ref().map_or(0, String::len)
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        features.bookmarks.set(self.bookmark, answer, turn);
-    }
-}
-
-/// Remove the bookmark of a room. Answered when it is removed.
-#[derive(Debug)]
-pub struct RemoveBookmark {
-    /// The room.
-    pub jid: BareJid,
-}
-
-impl Command for RemoveBookmark {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        features.bookmarks.remove(&self.jid, answer, turn);
-    }
-}
-
 /// The bookmarks of the account, as far as the server has told.
 #[derive(Debug, Default)]
 pub(super) struct BookmarkList {
@@ -203,7 +76,7 @@ impl BookmarkList {
         let all = self.all.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
             let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
-            let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
+            let waiting = Waiting::Bookmarks(BookmarkIq::Carry(bookmark.room.clone()));
             turn.ask(None, ask, waiting, PATIENCE);
         }
     }
@@ -287,62 +160,66 @@ impl BookmarkList {
 
     pub(crate) fn answered(
         &mut self,
-        question: BookmarkQuestion,
+        request: BookmarkIq,
         result: Result<Body, CallError>,
         rooms: &mut Rooms,
         turn: &mut Turn<'_>,
     ) {
         let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
-        match (question, result) {
-            (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
+        match (request, result) {
+            (BookmarkIq::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
                 self.came(all, place, rooms, turn);
             }
             // Bookmarks that are temporarily unavailable may be in this very place.
-            (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
-                if wanted && error.kind != "wait" =>
-            {
+            (BookmarkIq::All { place, newer }, Err(CallError::Stanza(error))) if wanted && error.kind != "wait" => {
                 self.none_in(place, newer.and(&error), rooms, turn);
             }
-            (BookmarkQuestion::All { .. }, result) => {
+            (BookmarkIq::All { .. }, result) => {
                 self.untold = true;
                 if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
                     turn.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
                 }
                 turn.follow(FollowUp::BookmarksSettled);
             }
-            (BookmarkQuestion::Carry(_), Ok(_)) => {}
-            (BookmarkQuestion::Carry(room), Err(error)) => {
+            (BookmarkIq::Carry(_), Ok(_)) => {}
+            (BookmarkIq::Carry(room), Err(error)) => {
                 tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
                 self.older = true;
                 turn.changed = true;
             }
             (
-                BookmarkQuestion::Set {
-                    bookmark,
-                    step: Publishing::Preparing { .. } | Publishing::Creating { .. },
-                    answer,
-                },
+                BookmarkIq::Set { bookmark, step: Publishing::Preparing { .. } | Publishing::Creating { .. }, answer },
                 Ok(_),
             ) => publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
-            (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
+            (BookmarkIq::Set { bookmark, step, answer }, Ok(_)) => {
                 self.carry(&bookmark.room, step == Publishing::Prepared, turn);
                 self.apply(BookmarkChange::Set(*bookmark), rooms, turn);
                 turn.answer(answer, Ok(()));
             }
-            (BookmarkQuestion::Remove(room, answer), Ok(_)) => {
+            (BookmarkIq::Remove(room, answer), Ok(_)) => {
                 self.apply(BookmarkChange::Removed(room), rooms, turn);
                 turn.answer(answer, Ok(()));
             }
-            (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
+            (BookmarkIq::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
                 match step.otherwise(&error) {
                     Some(next) => publish_bookmark(bookmark, next, answer, turn),
                     None => turn.answer(answer, Err(CallError::Stanza(error))),
                 }
             }
-            (BookmarkQuestion::Set { answer, .. } | BookmarkQuestion::Remove(_, answer), Err(error)) => {
+            (BookmarkIq::Set { answer, .. } | BookmarkIq::Remove(_, answer), Err(error)) => {
                 turn.answer(answer, Err(error));
             }
         }
+    }
+
+    /// Starts the automatic joins: the rooms of the settings, and those of bookmarks.
+    pub(crate) fn auto_join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        for room in turn.settings.auto_join_rooms.clone() {
+            let bookmark = self.get(&room.jid).map(Arc::as_ref);
+            rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
+        }
+        self.join(rooms, turn);
+        rooms.auto_joins_began(turn);
     }
 
     /// Enters the rooms that the bookmarks list for entering on connecting.
@@ -468,7 +345,7 @@ impl BookmarkList {
                        of them to where each can be forgotten (XEP-0402)";
             return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));
         }
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
+        let waiting = Waiting::Bookmarks(BookmarkIq::Remove(room.clone(), answer));
         turn.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE);
     }
 }
@@ -480,11 +357,11 @@ fn publish_bookmark(bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()
         Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
         Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
     };
-    let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
+    let waiting = Waiting::Bookmarks(BookmarkIq::Set { bookmark, step, answer });
     turn.ask(None, ask, waiting, PATIENCE);
 }
 
 fn ask_bookmarks(place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
-    let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
+    let waiting = Waiting::Bookmarks(BookmarkIq::All { place, newer });
     turn.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
 }

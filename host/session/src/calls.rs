@@ -1,56 +1,25 @@
-//! The commands of plugins to an account, and their answers.
+//! The commands of plugins to an account. A command of a grouping stands in the file of its name, and hands its
+//! arguments to the features that carry it out.
+
+pub(crate) mod archive;
+pub(crate) mod bookmarks;
+pub(crate) mod cards;
+pub(crate) mod chats;
+pub(crate) mod commands;
+pub(crate) mod contacts;
+pub(crate) mod disco;
+pub(crate) mod messages;
+pub(crate) mod promises;
+pub(crate) mod rooms;
+pub(crate) mod settings;
+pub(crate) mod stanzas;
+pub(crate) mod status;
 
 use std::fmt;
 
-use parlor_stanza::error::CallError;
-use tokio::sync::oneshot;
-
+use crate::answer::Answer;
 use crate::features::Features;
 use crate::turn::Turn;
-
-/// Checks whether an answer may be kept until its caller takes it.
-type Fits<T> = Box<dyn FnOnce(&T) -> Result<(), CallError> + Send>;
-
-/// The receiver of a [`Command`]'s answer. Dropping it answers `stopped`. The caller may be gone, which is fine.
-pub struct Answer<T> {
-    to: oneshot::Sender<Result<T, CallError>>,
-    fits: Option<Fits<T>>,
-}
-
-impl<T> fmt::Debug for Answer<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("to", &self.to.is_closed()).finish_non_exhaustive()
-    }
-}
-
-impl<T> Answer<T> {
-    /// Returns an answer to be given, and the end where it arrives.
-    pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self { to: sender, fits: None }, receiver)
-    }
-
-    /// Returns the same answer, which is given only if it fits; otherwise the error is given that `fits` returns.
-    #[must_use]
-    pub fn if_it_fits(self, fits: impl FnOnce(&T) -> Result<(), CallError> + Send + 'static) -> Self {
-        Self { fits: Some(Box::new(fits)), ..self }
-    }
-
-    /// Gives the answer.
-    pub fn give(self, result: Result<T, CallError>) {
-        let result = match (result, self.fits) {
-            (Ok(value), Some(fits)) => fits(&value).map(|()| value),
-            (result, _) => result,
-        };
-        // The caller may have ended meanwhile.
-        let _ = self.to.send(result);
-    }
-
-    /// Returns whether nobody waits any more.
-    pub fn is_abandoned(&self) -> bool {
-        self.to.is_closed()
-    }
-}
 
 /// A command of a plugin, after its grants were checked. Each stands beside the feature that carries it out.
 pub trait Command: fmt::Debug + Send + Sized + 'static {

@@ -6,9 +6,8 @@ use parlor_stanza::types::Ask;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting};
-use crate::lifecycle::Link;
 use crate::roster::ASK_AGAIN;
-use crate::turn::Turn;
+use crate::turn::{Link, Turn};
 
 /// The feature of a server that copies messages to all clients of an account.
 const CARBONS: &str = "urn:xmpp:carbons:2";

@@ -8,15 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
-use crate::cards::KnownCard;
-use crate::command::{Answer, Command};
 use crate::event::Payload;
-use crate::features::Features;
-use crate::roster::Roster;
+use crate::records::card::KnownCard;
+use crate::records::chat::Chat;
+use crate::records::view::{Attribute, Focus, View, ViewChange};
 use crate::turn::Turn;
-use crate::view::Focus;
-use crate::waiters::{self, Waiter};
-use crate::{Attribute, View, ViewChange};
+use crate::waiters;
+use crate::waiters::Waiter;
 
 /// Maximum number of open chats; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
@@ -28,25 +26,11 @@ pub(super) const MAX_OWN_PENDING: usize = 256;
 /// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
-/// An open private chat. Fields as in `chat` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Chat {
-    pub jid: BareJid,
-    pub fullname: String,
-    pub opened: Timestamp,
-    pub view: View,
-    /// Exact to a minute.
-    pub last_active: Option<Timestamp>,
-    /// The other side's vCard, once it was fetched.
-    pub card: Option<Arc<KnownCard>>,
-}
-
 /// The chats of an account.
 #[derive(Debug, Default)]
 pub(super) struct Chats {
     pub(super) open: OrdMap<BareJid, Arc<Chat>>,
-    pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
+    pub(crate) pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
 }
 
 impl Chats {
@@ -55,7 +39,7 @@ impl Chats {
     }
 
     /// Checks whether another call of this plugin may wait. Abandoned ones make room.
-    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+    pub(crate) fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
         if self.pending.len() >= MAX_OWN_PENDING {
             self.forget_abandoned();
         }
@@ -74,7 +58,7 @@ impl Chats {
         self.pending.len()
     }
 
-    fn start(
+    pub(crate) fn start(
         &mut self,
         jid: BareJid,
         known: Known,
@@ -102,7 +86,12 @@ impl Chats {
 
     /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
     /// end may have changed its own state. Being minimized is reported only if it changed.
-    fn change_view(&mut self, jid: &BareJid, change: ViewChange, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    pub(crate) fn change_view(
+        &mut self,
+        jid: &BareJid,
+        change: ViewChange,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         let chat = self.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(chat);
         let view = &mut Arc::make_mut(chat).view;
@@ -123,7 +112,7 @@ impl Chats {
         Ok(())
     }
 
-    fn close(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    pub(crate) fn close(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
         if self.end(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
     }
 
@@ -139,8 +128,7 @@ impl Chats {
     }
 
     /// Updates the name of an open chat after a change of the roster.
-    pub(super) fn name(&mut self, jid: &BareJid, roster: &Roster, turn: &mut Turn<'_>) {
-        let name = roster.chat_name(jid);
+    pub(super) fn name(&mut self, jid: &BareJid, name: String, turn: &mut Turn<'_>) {
         if let Some(chat) = self.open.get_mut(jid).filter(|chat| chat.fullname != name) {
             Arc::make_mut(chat).fullname = name;
             let chat = Arc::clone(chat);
@@ -150,10 +138,10 @@ impl Chats {
     }
 
     /// Updates the names of all open chats after the roster came.
-    pub(super) fn name_all(&mut self, roster: &Roster, turn: &mut Turn<'_>) {
+    pub(super) fn name_all(&mut self, name: impl Fn(&BareJid) -> String, turn: &mut Turn<'_>) {
         let open: Vec<BareJid> = self.open.keys().cloned().collect();
         for jid in &open {
-            self.name(jid, roster, turn);
+            self.name(jid, name(jid), turn);
         }
     }
 
@@ -183,142 +171,10 @@ impl Chats {
     }
 }
 
-/// Open a private chat, or return the open one. Answered with the chat.
-#[derive(Debug)]
-pub struct OpenChat {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The other side.
-    pub jid: BareJid,
-}
-
-impl Command for OpenChat {
-    type Answer = Arc<Chat>;
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let (jid, waiter) = (self.jid, Waiter { by: self.by, answer });
-        if features.rooms.has(&jid) {
-            let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
-            return turn.answer(waiter.answer, Err(error));
-        }
-        if turn.promises.is_resolved("chatBoxesFetched") && turn.is_live() {
-            let result = features.chat_with(jid, turn);
-            return turn.answer(waiter.answer, result);
-        }
-        if turn.is_over() || turn.promises.is_resolved("chatBoxesFetched") {
-            return turn.answer(waiter.answer, Err(CallError::Offline));
-        }
-        match features.chats.may_wait(waiter.by) {
-            Ok(()) => features.chats.pending.push((jid, waiter)),
-            Err(error) => turn.answer(waiter.answer, Err(error)),
-        }
-    }
-}
-
-/// Close a private chat. Answered when the chat is closed.
-#[derive(Debug)]
-pub struct CloseChat {
-    /// The other side.
-    pub jid: BareJid,
-}
-
-impl Command for CloseChat {
-    type Answer = ();
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.chats.close(&self.jid, turn);
-        turn.answer(answer, result);
-    }
-}
-
-/// Change how a front end should show a chat. Answered when the view is changed.
-#[derive(Debug)]
-pub struct ChangeChatView {
-    /// The other side.
-    pub jid: BareJid,
-    /// The change of the view.
-    pub change: ViewChange,
-}
-
-impl Command for ChangeChatView {
-    type Answer = ();
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if self.change == ViewChange::Focus && features.chats.open.contains_key(&self.jid) {
-            features.take_focus_for(&Focus::Chat(self.jid.clone()), turn);
-        }
-        let result = features.chats.change_view(&self.jid, self.change, turn);
-        turn.answer(answer, result);
-    }
-}
-
-/// Set or remove an attribute of a chat. Answered when the attribute is set.
-#[derive(Debug)]
-pub struct SetChatAttribute {
-    /// The other side.
-    pub jid: BareJid,
-    /// The attribute with its value.
-    pub attribute: Attribute,
-}
-
-impl Command for SetChatAttribute {
-    type Answer = ();
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.chats.set_chat_attribute(&self.jid, &self.attribute, turn);
-        turn.answer(answer, result);
-    }
-}
-
 /// The name and the vCard of the other side, for a chat that is opened.
-struct Known {
-    fullname: String,
-    card: Option<Arc<KnownCard>>,
-}
-
-impl Features {
-    /// Opens a chat, or returns the open one.
-    pub(super) fn start_chat(
-        &mut self,
-        jid: BareJid,
-        last_active: Option<Timestamp>,
-        view: View,
-        turn: &mut Turn<'_>,
-    ) -> Arc<Chat> {
-        let known = Known { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
-        self.chats.start(jid, known, last_active, view, turn)
-    }
-
-    /// Answers the calls that waited until chats are ready.
-    pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
-        for (jid, waiter) in std::mem::take(&mut self.chats.pending) {
-            let result = self.chat_with(jid, turn);
-            turn.answer(waiter.answer, result);
-        }
-    }
-
-    fn chat_with(&mut self, jid: BareJid, turn: &mut Turn<'_>) -> Result<Arc<Chat>, CallError> {
-        if let Some(chat) = self.chats.open.get(&jid) {
-            return Ok(Arc::clone(chat));
-        }
-        if !turn.settings.allow_non_roster_messaging && !self.roster.has(&jid) {
-            return Err(match self.roster.contacts {
-                None => CallError::NotReady("rosterContactsFetched"),
-                Some(_) => CallError::NotFound(format!(
-                    "{jid} in the roster; add it, or set allow_non_roster_messaging to true"
-                )),
-            });
-        }
-        Ok(self.start_chat(jid, None, View::new(true), turn))
-    }
+pub(crate) struct Known {
+    pub(crate) fullname: String,
+    pub(crate) card: Option<Arc<KnownCard>>,
 }
 
 fn not_open(jid: &BareJid) -> CallError {

@@ -14,15 +14,12 @@ use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
 
-use crate::Effect;
-use crate::command::{Answer, Command};
 use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
+use crate::effect::Effect;
 use crate::event::{Event, Payload};
-use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
-use crate::permissions::question::Use;
-use crate::permissions::{Decision, Target};
+use crate::permissions::{Decision, Target, Use};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::router::Mailbox;
@@ -275,77 +272,6 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
     }
 }
 
-/// Register a command that people can give to the plugin. Answered with the name, and whether the command can be given by that name alone.
-#[derive(Debug)]
-pub struct AddCommand {
-    /// The calling instance's mailbox, with its grants.
-    pub mailbox: Arc<Mailbox>,
-    /// The owner's names for the plugin's commands.
-    pub names: Arc<ChosenNames>,
-    /// The plugin of the instance.
-    pub plugin: PluginId,
-    /// The command with its help.
-    pub spoken: Spoken,
-    /// Maximum number of commands that the plugin may have.
-    pub most: usize,
-}
-
-impl Command for AddCommand {
-    type Answer = (String, bool);
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.commands.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
-        turn.answer(answer, result);
-    }
-}
-
-/// Remove a command of the plugin. Answered with the name under which the command was registered.
-#[derive(Debug)]
-pub struct RemoveCommand {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The plugin of the instance.
-    pub plugin: PluginId,
-    /// The name of the command.
-    pub name: String,
-}
-
-impl Command for RemoveCommand {
-    type Answer = String;
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
-        turn.answer(answer, result);
-    }
-}
-
-/// Inform the person who gave a command that it failed. Answered when the reply is sent.
-#[derive(Debug)]
-pub struct AnswerFailed {
-    /// The message with the command.
-    pub message: Arc<Message>,
-}
-
-impl Command for AnswerFailed {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let words = turn.settings.failed_command_answer.clone();
-        let result = if words.is_empty() {
-            Ok(())
-        } else {
-            features.commands.answer(&self.message, &words, &features.rooms, turn)
-        };
-        turn.answer(answer, result);
-    }
-}
-
 impl Commands {
     /// Carries out a command that someone gives.
     pub(super) fn obey(
@@ -395,7 +321,13 @@ impl Commands {
 
     /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
     /// answered many.
-    fn answer(&mut self, message: &Message, text: &str, rooms: &Rooms, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    pub(crate) fn answer(
+        &mut self,
+        message: &Message,
+        text: &str,
+        rooms: &Rooms,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         let (to, kind) = if message.kind == MessageKind::Groupchat {
             (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
         } else {

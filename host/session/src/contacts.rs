@@ -5,13 +5,13 @@ use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
-use crate::command::Command;
+use crate::answer::Answer;
+use crate::effect::{Effect, Sent};
 use crate::event::Payload;
-use crate::features::Features;
+use crate::iq::contacts::ContactIq;
 use crate::iq::{PATIENCE, Waiting};
 use crate::roster::{ContactViews, Roster};
 use crate::turn::Turn;
-use crate::{Answer, Effect, Sent};
 
 /// Maximum number of groups of one contact.
 const MAX_GROUPS: usize = 64;
@@ -57,42 +57,6 @@ impl ContactChange {
             Self::SetGroups(groups) => check_groups(groups),
             Self::Add { fullname: None } | Self::Remove | Self::Accept | Self::Deny => Ok(()),
         }
-    }
-}
-
-/// A change that the server has yet to answer.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) jid: BareJid,
-    /// The requested entry. None: the answer is a push, since nothing answers presence.
-    item: Option<RosterItem>,
-    /// Whether to ask for its presence once it is in the roster.
-    subscribe: bool,
-    /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
-    pushed: bool,
-    pub(super) answer: Answer<()>,
-}
-
-/// Add, remove or change a contact, or answer its request. Answered when the change is made.
-#[derive(Debug)]
-pub struct ChangeContact {
-    /// The address of the contact.
-    pub jid: BareJid,
-    /// The change to make.
-    pub change: ContactChange,
-}
-
-impl Command for ChangeContact {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn weight(&self) -> usize {
-        self.change.weight()
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.roster.change(self.jid, self.change, answer, turn);
     }
 }
 
@@ -148,7 +112,7 @@ impl Roster {
         Ok((item, false))
     }
 
-    fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
+    pub(crate) fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
         if let Err(error) = change.check() {
             return turn.answer(answer, Err(error));
         }
@@ -173,7 +137,7 @@ impl Roster {
                     if let Err(error) = turn.make_room_for_iq() {
                         return turn.answer(answer, Err(error));
                     }
-                    let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                    let pending = ContactIq { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
                     turn.ask(None, Ask::SetRoster(item), Waiting::Contact(pending), PATIENCE);
                 }
                 Err(error) => turn.answer(answer, Err(error)),
@@ -190,7 +154,7 @@ impl Roster {
                 return turn.answer(answer, Err(error));
             }
             let to = Some(Jid::from(jid.clone()));
-            let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
+            let pending = ContactIq { jid, item: None, subscribe: false, pushed: false, answer };
             let kind = PresenceOutKind::Subscribed;
             // The push is the answer. The id of this request is never sent, so nobody can answer it.
             turn.expect(None, Waiting::Contact(pending), PATIENCE);
@@ -205,12 +169,12 @@ impl Roster {
     /// Handles the server's answer to a change.
     pub(super) fn contact_answered(
         &mut self,
-        pending: Pending,
+        pending: ContactIq,
         outcome: Result<(), CallError>,
         views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let Pending { jid, item, subscribe, pushed, answer } = pending;
+        let ContactIq { jid, item, subscribe, pushed, answer } = pending;
         let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
         match outcome {
             // It is gone already (RFC 6121, section 2.5.3), and no push reported that: a server may lose data.

@@ -3,11 +3,11 @@
 //! `own` is the information about this account, `known` that about others, and `caps` the hash of either. This file
 //! sends the requests: to the own server, account and services on connecting, and to others when a plugin asks.
 
-mod caps;
-mod known;
-mod own;
+pub(crate) mod announcing;
+pub(crate) mod caps;
+pub(crate) mod known;
+pub(crate) mod own;
 
-use parlor_stanza::types::Body;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -15,29 +15,17 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Disco, Presence, PresenceKind};
+use parlor_stanza::types::{Body, Disco, Presence, PresenceKind};
 use serde_json::json;
 
-use crate::Answer;
-use crate::carbons::Carbons;
-use crate::command::Command;
+use crate::answer::Answer;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
-use crate::features::Features;
 use crate::iq::{MAX_OUTSTANDING, PATIENCE};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::{FollowUp, Turn};
-#[cfg(test)]
-pub(super) use caps::ver;
-pub use known::KnownDisco;
-#[cfg(test)]
-pub(super) use known::{MAX_CLAIMS, MAX_VERIFIED};
-pub(super) use known::{MAX_ENTITIES, MAX_FEATURES};
-pub(super) use own::Own;
-pub use own::{AddFeature, AddIdentity, ClearIdentities};
-#[cfg(test)]
-pub(super) use own::{GATHER, MAX_OWN};
+use known::{KnownDisco, MAX_ENTITIES, MAX_FEATURES};
 
 /// Time limit for the features of the server and the own account, since everything after it waits.
 pub(super) const DISCO_PATIENCE: Duration = Duration::from_secs(10);
@@ -46,15 +34,13 @@ pub(super) const MAX_SERVICES: usize = 64;
 /// Maximum number of calls that wait for answers. Each counts as a request of its plugin, even if others wait for the
 /// same answer.
 const MAX_WAITERS: usize = MAX_OUTSTANDING;
-/// The feature of an entity that lists related entities.
-const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 /// The features of other entities, and those that this account announces.
 #[derive(Debug)]
 pub(super) struct Discovery {
     pub(super) known: KnownDisco,
     /// The calls that wait for the answer of an entity.
-    waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
+    pub(crate) waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
     told: Reported,
     /// The server and the own account, until they have answered on this stream or failed to.
     due: Vec<Jid>,
@@ -285,73 +271,5 @@ impl Reported {
         self.order.push_back(entity.clone());
         self.by_entity.insert(entity.clone(), HashSet::from([hash]));
         true
-    }
-}
-
-/// Get an entity's features and identities, from memory or by asking it. Answered with the entity's information.
-#[derive(Debug)]
-pub struct Discover {
-    /// The address of the entity.
-    pub entity: Jid,
-}
-
-impl Command for Discover {
-    type Answer = Arc<Disco>;
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.disco.discover(self.entity, answer, turn);
-    }
-}
-
-impl Features {
-    /// Handles an entity's answer about its identities and features, or the failure.
-    pub(super) fn disco_came(
-        &mut self,
-        entity: &Jid,
-        node: Option<&str>,
-        outcome: Result<Body, CallError>,
-        turn: &mut Turn<'_>,
-    ) {
-        let outcome = outcome.and_then(|body| match body {
-            Body::Disco(disco) => Ok(disco),
-            _ => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
-        });
-        let disco = match outcome {
-            Ok(disco) => disco,
-            // It does not know the node of its own presence, or no longer; the entity itself may still answer.
-            Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
-                return turn.ask_info(entity.clone(), None, PATIENCE);
-            }
-            Err(error) => {
-                for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
-                    turn.answer(answer, Err(error.clone()));
-                }
-                let (archives, sources) = self.archives_and_sources();
-                archives.entity_answered(entity, Err(&error), &sources, turn);
-                return self.disco.no_longer_due(entity, turn);
-            }
-        };
-        let disco = self.disco.known.add(entity, disco, turn.now);
-        turn.changed = true;
-        for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
-            turn.answer(answer, Ok(Arc::clone(&disco)));
-        }
-        self.numbering.note(entity, &disco.features, &self.rooms, turn);
-        self.rooms.learned_about(entity, &disco, turn);
-        self.disco.tell_disco(entity, &disco, turn);
-        let (archives, sources) = self.archives_and_sources();
-        archives.entity_answered(entity, Ok(()), &sources, turn);
-        if *entity == turn.own.to_bare() {
-            self.archives.account_answered(&disco, turn);
-        }
-        if *entity == turn.server() {
-            Carbons::enable(&disco.features, turn);
-            if disco.features.iter().any(|feature| feature == ITEMS) {
-                turn.ask_items(entity.clone());
-            }
-        }
-        self.disco.no_longer_due(entity, turn);
     }
 }

@@ -1,13 +1,16 @@
 //! The effects of an input on the session. The account's task carries them out, in order.
 
 use std::fmt;
+use std::sync::Arc;
 
+use jid::BareJid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, Outgoing};
 
+use crate::answer::Answer;
 use crate::event::Event;
-use crate::{Answer, KeepRoster};
+use crate::records::contact::{Contact, Contacts};
 
 /// An effect of an input. Effects are carried out in order.
 ///
@@ -83,4 +86,32 @@ impl fmt::Debug for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Due(..)")
     }
+}
+
+/// A change of the stored roster, for later streams. The account's task has it written; see `store/`.
+#[derive(Debug, Clone)]
+pub enum KeepRoster {
+    /// Store the whole roster, under this version.
+    Whole {
+        /// The server's name for this state.
+        version: String,
+        /// The contacts, without people who only ask to be one.
+        contacts: Contacts,
+    },
+    /// Store nothing: this server has no versions.
+    Nothing,
+    /// Store an entry that is new or changed.
+    Changed {
+        /// The new version, if the server named one.
+        version: Option<String>,
+        /// The entry to store.
+        contact: Arc<Contact>,
+    },
+    /// Remove an entry.
+    Removed {
+        /// The new version, if the server named one.
+        version: Option<String>,
+        /// The address of the entry.
+        jid: BareJid,
+    },
 }

@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Invite, Message};
 
-use crate::{Chat, Contact, ContactResource, Occupant, Room, Status};
+use crate::records::chat::Chat;
+use crate::records::contact::{Contact, ContactResource};
+use crate::records::occupant::Occupant;
+use crate::records::room::Room;
+use crate::records::status::Status;
 
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;

@@ -1,17 +1,37 @@
 //! The features of a session, and the inputs that each of them gets.
 
+mod chats;
+mod disco;
+mod focus;
+mod iq;
+mod lifecycle;
+mod messages;
+mod presence;
+mod settings;
+
 use std::sync::Arc;
 
 use parlor_base::id::InstanceId;
 use parlor_stanza::types::Incoming;
 
+use crate::archive::{Archives, Sources};
+use crate::bookmarks::BookmarkList;
+use crate::carbons::Carbons;
+use crate::cards::Cards;
+use crate::cards::holders::CardHolders;
+use crate::chats::Chats;
+use crate::commands::Commands;
+use crate::deadlines::Late;
+use crate::disco::Discovery;
 use crate::effect::Effect;
+use crate::messages::numbering::Numbering;
+use crate::messages::{MessageEvents, Seen};
+use crate::owners::Owners;
+use crate::rooms::Rooms;
+use crate::roster::{ContactViews, Roster};
+use crate::snapshot::Snapshot;
 use crate::status::announce;
-use crate::turn::{Common, FollowUp, Turn};
-use crate::{
-    Snapshot, archive, bookmarks, carbons, cards, chats, commands, deadlines, disco, lifecycle, messages, owners,
-    rooms, roster,
-};
+use crate::turn::{Common, FollowUp, Link, Turn};
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
 pub(super) const MAX_HELD: usize = 4_096;
@@ -41,48 +61,48 @@ impl HeldBack {
 /// All features, each with the state that it owns.
 #[derive(Debug)]
 pub struct Features {
-    pub(super) roster: roster::Roster,
-    pub(super) cards: cards::Cards,
-    pub(super) chats: chats::Chats,
-    pub(super) rooms: rooms::Rooms,
-    pub(super) bookmarks: bookmarks::BookmarkList,
-    pub(super) carbons: carbons::Carbons,
+    pub(super) roster: Roster,
+    pub(super) cards: Cards,
+    pub(super) chats: Chats,
+    pub(super) rooms: Rooms,
+    pub(super) bookmarks: BookmarkList,
+    pub(super) carbons: Carbons,
     /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
     pub(super) held: Option<HeldBack>,
-    pub(super) seen: messages::Seen,
-    pub(super) archives: archive::Archives,
-    pub(super) disco: disco::Discovery,
-    pub(super) commands: commands::Commands,
-    pub(super) numbering: messages::Numbering,
+    pub(super) seen: Seen,
+    pub(super) archives: Archives,
+    pub(super) disco: Discovery,
+    pub(super) commands: Commands,
+    pub(super) numbering: Numbering,
     /// Kept apart from `names`, for the hot path.
-    pub(super) message_events: messages::MessageEvents,
-    pub(super) owners: owners::Owners,
+    pub(super) message_events: MessageEvents,
+    pub(super) owners: Owners,
 }
 
 impl Features {
     pub(super) fn new(common: &Common) -> Self {
         Self {
-            roster: roster::Roster::default(),
-            cards: cards::Cards::default(),
-            chats: chats::Chats::default(),
-            rooms: rooms::Rooms::default(),
-            bookmarks: bookmarks::BookmarkList::default(),
-            carbons: carbons::Carbons::default(),
+            roster: Roster::default(),
+            cards: Cards::default(),
+            chats: Chats::default(),
+            rooms: Rooms::default(),
+            bookmarks: BookmarkList::default(),
+            carbons: Carbons::default(),
             held: None,
-            seen: messages::Seen::new(),
-            archives: archive::Archives::new(),
-            disco: disco::Discovery::new(),
-            commands: commands::Commands::default(),
-            numbering: messages::Numbering::default(),
-            message_events: messages::MessageEvents::new(&common.names),
-            owners: owners::Owners::default(),
+            seen: Seen::new(),
+            archives: Archives::new(),
+            disco: Discovery::new(),
+            commands: Commands::default(),
+            numbering: Numbering::default(),
+            message_events: MessageEvents::new(&common.names),
+            owners: Owners::default(),
         }
     }
 
     /// Returns the roster, and the features that show contacts beside it.
-    pub(super) fn roster_and_views(&mut self) -> (&mut roster::Roster, roster::ContactViews<'_>) {
+    pub(super) fn roster_and_views(&mut self) -> (&mut Roster, ContactViews<'_>) {
         let Self { roster, chats, cards, .. } = self;
-        (roster, roster::ContactViews { chats, cards })
+        (roster, ContactViews { chats, cards })
     }
 
     /// Handles a stanza that came over the stream.
@@ -140,27 +160,27 @@ impl Features {
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
         while let Some(late) = turn.deadlines.pop() {
             match late {
-                deadlines::Late::Iq(id) => self.iq_timed_out(&id, turn),
-                deadlines::Late::Room(jid) => self.rooms.one(&jid, turn).room_late(),
-                deadlines::Late::RoomSilent(jid) => self.rooms.one(&jid, turn).silent(),
-                deadlines::Late::AutoJoins => {
+                Late::Iq(id) => self.iq_timed_out(&id, turn),
+                Late::Room(jid) => self.rooms.one(&jid, turn).room_late(),
+                Late::RoomSilent(jid) => self.rooms.one(&jid, turn).silent(),
+                Late::AutoJoins => {
                     self.rooms.auto.clear();
                     turn.follow(FollowUp::RoomsAutoJoined);
                 }
-                deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
-                deadlines::Late::BookmarksAgain => self.bookmarks.fetch_again(turn),
-                deadlines::Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
-                deadlines::Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
-                deadlines::Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
-                deadlines::Late::RoomAgain(room) => {
+                Late::RosterAgain if turn.promises.is_rejected("roster") => self.roster.ask_roster(turn),
+                Late::BookmarksAgain => self.bookmarks.fetch_again(turn),
+                Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
+                Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
+                Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
+                Late::RoomAgain(room) => {
                     if self.rooms.shown.get(&room).is_some_and(|room| room.is_untold()) {
                         turn.follow(FollowUp::RoomChanged(room));
                     }
                 }
-                deadlines::Late::Discovery => self.disco.discovery_late(turn),
-                deadlines::Late::Doubts => self.roster.doubts_end(turn),
-                deadlines::Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
-                deadlines::Late::RosterAgain | deadlines::Late::Caps => {}
+                Late::Discovery => self.disco.discovery_late(turn),
+                Late::Doubts => self.roster.doubts_end(turn),
+                Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
+                Late::RosterAgain | Late::Caps => {}
             }
             self.follow_up(turn);
         }
@@ -182,7 +202,7 @@ impl Features {
     pub(super) fn snapshot(&self, common: &Common) -> Snapshot {
         Snapshot {
             jid: common.own.clone(),
-            connected: common.link == lifecycle::Link::Up,
+            connected: common.link == Link::Up,
             status: common.status.clone(),
             contacts: self.roster.contacts.clone(),
             strangers: self.roster.strangers.clone(),
@@ -195,5 +215,17 @@ impl Features {
             archive: self.archives.own_archive(common),
             rooms_told: self.rooms.told,
         }
+    }
+
+    /// Returns the archives, and the features that know where messages are archived.
+    pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
+        let Self { archives, disco, rooms, roster, seen, .. } = self;
+        (archives, Sources { disco, rooms, roster, seen })
+    }
+
+    /// Returns the vCards, and the features that show them.
+    pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
+        let Self { cards, roster, chats, rooms, .. } = self;
+        (cards, CardHolders { roster, chats, rooms })
     }
 }

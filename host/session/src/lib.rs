@@ -9,14 +9,22 @@
 //! **Must not** do I/O: no network, no file, no guest. It reads no clock but is told the time, and it never waits for a plugin.
 //!
 //! **Begin with** [`Session`], the inputs, then `features.rs`, which hands each input to a feature, then the file of one
-//! feature. `turn.rs` has what all features share. A [`Command`] stands beside the feature that carries it out.
+//! feature. The layers, each of which names only those before it:
+//!
+//! 1. `records/`, the data that readers get, then `event.rs`, `effect.rs` and `answer.rs`
+//! 2. `iq.rs` and `iq/`, pending requests and what waits for them
+//! 3. `turn.rs`, what all features share
+//! 4. one file for each feature: `roster.rs`, `rooms.rs`, `archive.rs` and more
+//! 5. `features.rs` and `features/`, the inputs that concern several features
+//! 6. `calls.rs` and `calls/`, one [`Command`] for each change that a plugin can make
 
+mod answer;
 mod archive;
 mod bookmarks;
+mod calls;
 mod carbons;
 mod cards;
 mod chats;
-mod command;
 pub mod command_names;
 mod commands;
 mod contacts;
@@ -25,52 +33,63 @@ mod disco;
 mod effect;
 pub mod event;
 mod features;
+mod focus;
 mod iq;
-mod lifecycle;
 mod messages;
 mod names;
-mod occupants;
 mod owners;
 pub mod permissions;
 pub mod position;
 mod presence;
 mod promises;
-mod resend;
+mod records;
 mod rooms;
 mod roster;
 pub mod router;
 mod session;
-mod settings;
 mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
 mod turn;
-mod view;
 mod waiters;
 
-pub use archive::{ArchivePage, Archived, OwnArchive, Pager, QueryArchive};
-pub use bookmarks::{Bookmarks, NoBookmarks, RemoveBookmark, SetBookmark};
-pub use cards::{GetCard, KnownCard, SetCard, UpdateCard};
-pub use chats::{ChangeChatView, Chat, CloseChat, OpenChat, SetChatAttribute};
-pub use command::{Answer, AnyCommand, Command};
-pub use commands::{AddCommand, AnswerFailed, RemoveCommand, Spoken};
-pub use contacts::{ChangeContact, ContactChange};
-pub use disco::{AddFeature, AddIdentity, ClearIdentities, Discover, KnownDisco};
-pub use effect::{Due, Effect, Sent};
-pub use iq::{MOST_IQS, PATIENCE, SendIq, SendRaw};
-pub use messages::SendMessage;
-pub use occupants::Occupant;
-pub use owners::OWNER_COMMANDS;
-pub use presence::ContactResource;
-pub use promises::{AddPromises, Emit, RejectPromise, WaitUntil};
-pub use rooms::{
-    ChangeRoomView, CloseRoom, ConfigValue, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
-    MAX_ROOMS, ModerateRoom, OpenRoom, Room, RoomOptions, SetRoomAttribute, SetSubject,
+pub use answer::Answer;
+pub use archive::pager::Pager;
+pub use archive::{ArchivePage, Archived, OwnArchive};
+pub use bookmarks::{Bookmarks, NoBookmarks};
+pub use calls::archive::QueryArchive;
+pub use calls::bookmarks::{RemoveBookmark, SetBookmark};
+pub use calls::cards::{GetCard, SetCard, UpdateCard};
+pub use calls::chats::{ChangeChatView, CloseChat, OpenChat, SetChatAttribute};
+pub use calls::commands::{AddCommand, AnswerFailed, RemoveCommand};
+pub use calls::contacts::ChangeContact;
+pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
+pub use calls::messages::SendMessage;
+pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
+pub use calls::rooms::{
+    ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
+    OpenRoom, SetRoomAttribute, SetSubject,
 };
-pub use roster::{Contact, Contacts, KeepRoster};
+pub use calls::settings::{ChangeSettings, Wins};
+pub use calls::stanzas::{SendIq, SendRaw};
+pub use calls::status::SetStatus;
+pub use calls::{AnyCommand, Command};
+pub use commands::Spoken;
+pub use contacts::ContactChange;
+pub use disco::known::KnownDisco;
+pub use effect::{Due, Effect, KeepRoster, Sent};
+pub use iq::rooms::ConfigValue;
+pub use iq::{MOST_IQS, PATIENCE};
+pub use owners::OWNER_COMMANDS;
+pub use records::card::KnownCard;
+pub use records::chat::Chat;
+pub use records::contact::{Contact, ContactResource, Contacts};
+pub use records::occupant::Occupant;
+pub use records::room::Room;
+pub use records::status::{Status, StatusValue};
+pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
+pub use rooms::MAX_ROOMS;
+pub use rooms::opening::RoomOptions;
 pub use session::Session;
-pub use settings::{ChangeSettings, Wins};
 pub use snapshot::Snapshot;
-pub use status::{SetStatus, Status, StatusValue};
-pub use view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};

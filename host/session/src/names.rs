@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::event::EventName;
-use crate::permissions::EVENTS;
+use crate::permissions::table::EVENTS;
 
 /// The only promise that stays resolved after a log-out: plugins continue to run.
 pub(super) const PLUGINS_INITIALIZED: &str = "pluginsInitialized";

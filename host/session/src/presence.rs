@@ -1,19 +1,17 @@
 //! The presence of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
-use jiff::Timestamp;
-use parlor_stanza::types::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show, kept};
+use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, kept};
 
-use crate::deadlines::{DeadlineKey, Late};
+use crate::deadlines::Late;
 use crate::event::Payload;
-use crate::features::Features;
-use crate::lifecycle::Link;
-use crate::roster::{Contact, ContactViews, Roster};
-use crate::turn::Turn;
+use crate::records::contact::{Contact, ContactResource};
+use crate::roster::online::{Doubts, fire_presence};
+use crate::roster::{ContactViews, Roster};
+use crate::turn::{Link, Turn};
 
 /// Maximum number of clients of one contact.
 pub(super) const MAX_RESOURCES: usize = 64;
@@ -22,51 +20,14 @@ pub(super) const PRESENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum length of a status text that is kept, in bytes: it stays in memory while its author is online.
 const MAX_STATUS: usize = 1_024;
 
-/// A connected client of a contact. Fields as in `resource` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct ContactResource {
-    pub name: String,
-    pub priority: i8,
-    pub show: Option<Show>,
-    pub status: Option<String>,
-    pub since: Timestamp,
-}
-
 /// Returns the status text to keep.
 pub(super) fn kept_status(status: Option<String>) -> Option<String> {
     status.filter(|status| !status.is_empty()).map(|status| kept(status, MAX_STATUS))
 }
 
-/// Clients that were online on a lost stream, or before we hid, and have not been reported since, by contact.
-#[derive(Debug, Default)]
-pub(super) struct Doubts {
-    of: BTreeMap<BareJid, BTreeSet<String>>,
-    /// People who asked to see our presence then, and whose request has not been repeated since.
-    requests: BTreeSet<BareJid>,
-    deadline: Option<DeadlineKey>,
-}
-
-impl Doubts {
-    /// Notes that this client is online.
-    fn confirm(&mut self, jid: &BareJid, client: &str) {
-        // A stream that is some seconds old has no doubts.
-        if let Some(clients) = self.of.get_mut(jid)
-            && clients.remove(client)
-            && clients.is_empty()
-        {
-            self.of.remove(jid);
-        }
-    }
-
-    fn are_none(&self) -> bool {
-        self.of.is_empty() && self.requests.is_empty()
-    }
-}
-
 impl Contact {
     /// Updates a client. The highest priority comes first; among equal ones, the newest.
-    fn client_came(&mut self, mut client: ContactResource) {
+    pub(crate) fn client_came(&mut self, mut client: ContactResource) {
         if let Some(at) = self.resources.iter().position(|known| known.name == client.name) {
             let known = self.resources.remove(at);
             let same = known.show == client.show && known.status == client.status && known.priority == client.priority;
@@ -160,7 +121,7 @@ impl Roster {
         turn.deadlines.replace(&mut self.doubts.deadline, doubts);
     }
 
-    fn subscription_asked(
+    pub(crate) fn subscription_asked(
         &mut self,
         from: BareJid,
         nick: Option<String>,
@@ -208,77 +169,6 @@ impl Roster {
     }
 }
 
-impl Features {
-    pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
-        if let (PresenceKind::Available, Some(avatar)) = (&presence.kind, &presence.avatar) {
-            self.cards.avatar_seen(&presence.from, avatar, &self.rooms, turn);
-        }
-        let bare = presence.from.to_bare();
-        if self.rooms.has(&bare) {
-            if presence.kind == PresenceKind::Unavailable && !presence.from.is_bare() {
-                // Another person may use this nickname next.
-                self.cards.remove(&presence.from);
-            }
-            return self.rooms.one(&bare, turn).room_presence(presence);
-        }
-        self.rooms.farewells.seen_off_late(&bare, &presence);
-        if bare == turn.own.to_bare() {
-            // Our own clients are not contacts, and nobody subscribes to themselves.
-            return;
-        }
-        match presence.kind {
-            PresenceKind::Available => {
-                let client = ContactResource {
-                    name: presence.from.resource().map(ToString::to_string).unwrap_or_default(),
-                    priority: presence.priority,
-                    show: presence.show,
-                    status: kept_status(presence.status),
-                    since: presence.delay.unwrap_or(turn.now).min(turn.now),
-                };
-                self.roster.doubts.confirm(&bare, &client.name);
-                self.roster.update_presence(&bare, turn, |contact| contact.client_came(client));
-            }
-            PresenceKind::Unavailable => match presence.from.resource() {
-                Some(name) => self.roster.update_presence(&bare, turn, |contact| {
-                    contact.resources.retain(|client| client.name != name.as_str());
-                }),
-                None => self.roster.update_presence(&bare, turn, |contact| contact.resources.clear()),
-            },
-            // Nobody vouches for their presence any more: their server is unreachable (RFC 6121, section 4.7.1).
-            PresenceKind::Error(_) if presence.from.is_bare() => {
-                self.roster.update_presence(&bare, turn, |contact| contact.resources.clear());
-            }
-            PresenceKind::Subscribe => {
-                let (roster, mut views) = self.roster_and_views();
-                roster.subscription_asked(bare, presence.nick, &mut views, turn);
-            }
-            PresenceKind::Unsubscribe => self.roster.request_is_over(&bare, turn),
-            PresenceKind::Unsubscribed => {
-                let (roster, mut views) = self.roster_and_views();
-                roster.request_refused(&bare, &mut views, turn);
-            }
-            // The effect on the roster comes as a roster push, and the server answers probes.
-            PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
-        }
-    }
-}
-
 fn send_presence(to: &BareJid, kind: PresenceOutKind, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Presence(PresenceOut { to: Some(Jid::from(to.clone())), kind, ..PresenceOut::default() }));
-}
-
-/// Reports a removed contact as offline, since its presence is no longer known.
-pub(super) fn went_offline(before: &Contact, turn: &mut Turn<'_>) {
-    let after = Contact { resources: Vec::new(), ..before.clone() };
-    fire_presence(before, &Arc::new(after), turn);
-}
-
-fn fire_presence(before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {
-    if before.chat_status() != contact.chat_status() {
-        turn.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
-        turn.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
-    }
-    if before.status() != contact.status() {
-        turn.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
-    }
 }

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
-use crate::Answer;
-use crate::command::Command;
+use crate::answer::Answer;
 use crate::effect::{Due, Effect};
-use crate::event::{self, EventName, Payload};
-use crate::features::Features;
-use crate::names::{self, Names};
-use crate::turn::Turn;
-use crate::waiters::{self, Waiter};
+use crate::event::{EventName, Payload};
+use crate::names::Names;
+use crate::waiters::Waiter;
+use crate::{event, names, waiters};
 
 /// Maximum number of waiting calls.
 pub(super) const MAX_WAITERS: usize = 8_192;
@@ -149,8 +147,64 @@ impl Promises {
         self.successors.get(&by).copied().unwrap_or(by)
     }
 
+    /// Checks whether an instance may fire this event, and resolve the promise of its name.
+    pub(super) fn may_emit(&self, by: InstanceId, name: &EventName, reserved_names: &Names) -> Result<(), CallError> {
+        check_name(name)?;
+        if reserved_names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        match self.by_name.get(name) {
+            Some(promise) if promise.owner != Owner::Plugin(self.as_owner(by)) => Err(not_owner(name, promise.owner)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Rejects a pending promise of this instance.
+    pub(super) fn reject_own(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        reason: String,
+        reserved_names: &Names,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), CallError> {
+        if reserved_names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        let Some(promise) = self.by_name.get(name) else {
+            return Err(CallError::NotFound(format!("the promise {name}")));
+        };
+        if promise.owner != Owner::Plugin(self.as_owner(by)) {
+            return Err(not_owner(name, promise.owner));
+        }
+        if !promise.is_pending() {
+            return Err(CallError::invalid(
+                "name",
+                format!("{name} is settled already; add it again to make it fresh"),
+            ));
+        }
+        self.reject(name, CallError::Rejected(reason), out);
+        Ok(())
+    }
+
     /// Adds promises. Returns how many the instance owns then.
-    fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<usize, CallError> {
+    pub(super) fn add(
+        &mut self,
+        by: InstanceId,
+        names: &[EventName],
+        most: usize,
+        reserved_names: &Names,
+    ) -> Result<usize, CallError> {
+        if names.is_empty() {
+            return Err(CallError::invalid("names", "is empty"));
+        }
+        for name in names {
+            check_name(name)?;
+            if reserved_names.is_reserved(name) {
+                return Err(reserved(name));
+            }
+        }
+        let by = self.as_owner(by);
         let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
             match self.by_name.get(name).map(|promise| promise.owner) {
@@ -175,7 +229,13 @@ impl Promises {
     }
 
     /// Waits for a promise. `None`: the answer is kept until the promise settles.
-    fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
+    pub(super) fn wait(
+        &mut self,
+        by: InstanceId,
+        name: &str,
+        answer: Answer<Payload>,
+        session_over: bool,
+    ) -> Option<Due> {
         let mut own = self.waiters_of(by);
         if own >= MAX_OWN_WAITERS || self.waiters >= MAX_WAITERS {
             self.forget_abandoned();
@@ -246,158 +306,4 @@ fn reserved(name: &str) -> CallError {
 
 fn check_name(name: &str) -> Result<(), CallError> {
     event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
-}
-
-/// Fire a plugin's own event. Answered when the event was fired.
-#[derive(Debug)]
-pub struct Emit {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The name of the event, and of the promise that it resolves, if there is one.
-    pub name: EventName,
-    /// The payload of the event.
-    pub payload: Payload,
-}
-
-impl Command for Emit {
-    type Answer = ();
-
-    const SENDS: bool = false;
-
-    fn weight(&self) -> usize {
-        self.payload.weight()
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let result = turn.emit(self.by, &self.name, self.payload);
-        turn.answer(answer, result);
-    }
-}
-
-/// Add promises of a plugin. Answered with the number of promises that it owns now.
-#[derive(Debug)]
-pub struct AddPromises {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The names. All of them are added, or none.
-    pub names: Vec<EventName>,
-    /// Maximum number of promises that the plugin may own.
-    pub most: usize,
-}
-
-impl Command for AddPromises {
-    type Answer = usize;
-
-    const SENDS: bool = false;
-
-    fn weight(&self) -> usize {
-        self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let result = turn.add_promises(self.by, &self.names, self.most);
-        turn.answer(answer, result);
-    }
-}
-
-/// Reject a promise of a plugin. Answered when the promise is rejected.
-#[derive(Debug)]
-pub struct RejectPromise {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The name of the promise.
-    pub name: EventName,
-    /// The reason, for everyone who waits.
-    pub reason: String,
-}
-
-impl Command for RejectPromise {
-    type Answer = ();
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let result = turn.reject_promise(self.by, &self.name, self.reason);
-        turn.answer(answer, result);
-    }
-}
-
-/// Wait until a promise is settled. Answered with the payload of the promise.
-#[derive(Debug)]
-pub struct WaitUntil {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The name of the promise.
-    pub name: EventName,
-}
-
-impl Command for WaitUntil {
-    type Answer = Payload;
-
-    const SENDS: bool = false;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        turn.wait_until(self.by, &self.name, answer);
-    }
-}
-
-impl Turn<'_> {
-    pub(super) fn wait_until(&mut self, by: InstanceId, name: &EventName, answer: Answer<Payload>) {
-        let over = self.is_over();
-        self.out.extend(self.common.promises.wait(by, name, answer, over).map(Effect::Answer));
-    }
-
-    pub(super) fn reject_promise(&mut self, by: InstanceId, name: &EventName, reason: String) -> Result<(), CallError> {
-        if self.names.is_reserved(name) {
-            return Err(reserved(name));
-        }
-        let Some(promise) = self.promises.by_name.get(name) else {
-            return Err(CallError::NotFound(format!("the promise {name}")));
-        };
-        if promise.owner != Owner::Plugin(self.promises.as_owner(by)) {
-            return Err(not_owner(name, promise.owner));
-        }
-        if !promise.is_pending() {
-            return Err(CallError::invalid(
-                "name",
-                format!("{name} is settled already; add it again to make it fresh"),
-            ));
-        }
-        self.common.promises.reject(name, CallError::Rejected(reason), self.out);
-        Ok(())
-    }
-
-    pub(super) fn add_promises(
-        &mut self,
-        by: InstanceId,
-        names: &[EventName],
-        most: usize,
-    ) -> Result<usize, CallError> {
-        if names.is_empty() {
-            return Err(CallError::invalid("names", "is empty"));
-        }
-        for name in names {
-            check_name(name)?;
-            if self.names.is_reserved(name) {
-                return Err(reserved(name));
-            }
-        }
-        let by = self.promises.as_owner(by);
-        self.promises.add(by, names, most)
-    }
-
-    pub(super) fn emit(&mut self, by: InstanceId, name: &EventName, payload: Payload) -> Result<(), CallError> {
-        check_name(name)?;
-        let by = self.promises.as_owner(by);
-        if self.names.is_reserved(name) {
-            return Err(reserved(name));
-        }
-        if let Some(promise) = self.promises.by_name.get(name)
-            && promise.owner != Owner::Plugin(by)
-        {
-            return Err(not_owner(name, promise.owner));
-        }
-        self.fire_and_resolve(name.clone(), payload);
-        Ok(())
-    }
 }

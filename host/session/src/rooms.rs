@@ -1,14 +1,16 @@
 //! Rooms: entering, leaving and staying in them (XEP-0045).
 
-mod configuring;
+pub(crate) mod configuring;
 mod entering;
-mod invitations;
-mod leaving;
-mod membership;
-mod moderating;
-mod opening;
+pub(crate) mod invitations;
+pub(crate) mod leaving;
+pub(crate) mod membership;
+pub(crate) mod moderating;
+pub(crate) mod occupants;
+pub(crate) mod opening;
+mod resend;
 mod staying;
-mod view;
+pub(crate) mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,24 +19,14 @@ use imbl::OrdMap;
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Actor, Bookmark};
+use parlor_stanza::types::Bookmark;
 
-use crate::resend::Resend;
+use crate::records::room::Room;
 use crate::turn::Turn;
-use crate::waiters::{self, Waiter};
-use crate::{Occupant, View};
-
-pub use configuring::{ConfigValue, ConfigureRoom};
-pub(super) use entering::Reason;
-pub(super) use invitations::invitation_declined;
-pub use invitations::{DeclineInvitation, InviteToRoom};
-pub use leaving::CloseRoom;
-pub(super) use leaving::{Farewell, GiveUp};
-pub(super) use membership::{Farewells, Membership, Stage, Tells};
-pub(super) use moderating::RoomQuestion;
-pub use moderating::{ListAffiliations, ModerateRoom, SetSubject};
-pub use opening::{OpenRoom, RoomOptions};
-pub use view::{ChangeRoomView, SetRoomAttribute};
+use crate::waiters;
+use crate::waiters::Waiter;
+use membership::{Farewells, Membership, Stage, Tells};
+use resend::Resend;
 
 /// Maximum number of open rooms of an account.
 pub const MAX_ROOMS: usize = 1_000;
@@ -43,84 +35,8 @@ const MAX_WAITERS: usize = 2_048;
 /// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
 /// of others.
 pub(super) const MAX_OWN_WAITERS: usize = 256;
-
-/// A room. Fields as in `room` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Room {
-    pub jid: BareJid,
-    pub nick: String,
-    pub joined: bool,
-    pub subject: Option<String>,
-    pub role: String,
-    pub affiliation: String,
-    /// How a front end should show it.
-    pub view: View,
-    pub left: Option<&'static str>,
-    pub reason: Option<String>,
-    pub alternative: Option<BareJid>,
-    pub actor: Option<Actor>,
-    /// The room's information; shared, since every change of a room copies the record.
-    pub about: Arc<About>,
-    pub shows_jids: bool,
-    pub logged: bool,
-    /// The number of this visit, counted over all rooms since the start of this process.
-    pub entered: u64,
-    /// Whether it has an archive whose ids its messages carry. None: not announced since it was entered.
-    pub archived: Option<bool>,
-    /// The occupants by nickname, including ourselves.
-    pub occupants: OrdMap<String, Arc<Occupant>>,
-    /// The size of the occupants in bytes.
-    pub(super) bytes: usize,
-}
-
-/// The information that a room announces about itself (XEP-0045, section 6.4).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct About {
-    /// The name of the room.
-    pub name: Option<String>,
-    /// The features and the configuration of the room.
-    pub features: Vec<String>,
-}
-
-impl Room {
-    /// Returns a room that was not entered yet.
-    pub fn new(jid: BareJid, nick: String) -> Self {
-        Self {
-            jid,
-            nick,
-            joined: false,
-            subject: None,
-            role: "none".to_owned(),
-            affiliation: "none".to_owned(),
-            view: View::new(true),
-            left: None,
-            reason: None,
-            alternative: None,
-            actor: None,
-            about: Arc::default(),
-            shows_jids: false,
-            logged: false,
-            entered: 0,
-            archived: None,
-            occupants: OrdMap::new(),
-            bytes: 0,
-        }
-    }
-
-    /// Returns whether its occupant ids can be trusted: elsewhere anyone may write them (XEP-0421, section 5).
-    pub fn has_occupant_ids(&self) -> bool {
-        self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
-    }
-
-    pub(super) fn empty(&mut self) {
-        self.joined = false;
-        self.archived = None;
-        "none".clone_into(&mut self.role);
-        self.occupants = OrdMap::new();
-        self.bytes = 0;
-    }
-}
+/// The feature of an entity that numbers messages.
+pub(crate) const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
 /// One room, in a turn in which something happens to it.
 #[derive(Debug)]
@@ -135,13 +51,13 @@ pub(super) struct RoomTurn<'a, 't> {
 pub(super) struct Rooms {
     pub(super) shown: OrdMap<BareJid, Arc<Room>>,
     /// The same keys as `shown`.
-    memberships: HashMap<BareJid, Membership>,
+    pub(crate) memberships: HashMap<BareJid, Membership>,
     /// The number of times that a room was entered.
     enterings: u64,
     /// The number of times that a room that we are in has reported whether it has an archive.
     pub(super) told: u64,
     /// The stanzas of a lost stream that wait until we are in again.
-    pub(super) resend: Resend,
+    resend: Resend,
     /// The automatic joins that have not ended.
     pub(super) auto: HashSet<BareJid>,
     pub(super) farewells: Farewells,
@@ -309,13 +225,13 @@ pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
 }
 
 /// Checks whether another call of this plugin may wait for a room. Abandoned ones make room.
-fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
+pub(crate) fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
     if waiters.len() >= MAX_OWN_WAITERS {
         waiters.retain(|waiter| !waiter.answer.is_abandoned());
     }
     waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
 }
 
-fn not_open(jid: &BareJid) -> CallError {
+pub(crate) fn not_open(jid: &BareJid) -> CallError {
     CallError::NotFound(format!("the open room {jid}"))
 }

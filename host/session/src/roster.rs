@@ -3,10 +3,8 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
-mod contact;
+pub(crate) mod online;
 
-use crate::presence::went_offline;
-use parlor_stanza::types::Body;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +12,18 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Ask, RosterItem};
+use parlor_stanza::types::{Ask, Body, RosterItem};
 
-use crate::Effect;
-use crate::cards::{Cards, show_with_person};
+use crate::cards::Cards;
 use crate::chats::Chats;
 use crate::deadlines::Late;
+use crate::effect::{Effect, KeepRoster};
 use crate::event::Payload;
 use crate::iq::{ROSTER_PATIENCE, Waiting};
-use crate::presence::Doubts;
+use crate::records::card::KnownCard;
+use crate::records::contact::{Contact, Contacts};
 use crate::turn::{FollowUp, Turn};
-pub use contact::Contact;
+use online::{Doubts, went_offline};
 
 /// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;
@@ -39,37 +38,6 @@ const FETCHED: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetc
 /// The promises that are settled again on each stream that could not be resumed.
 pub(super) const ROSTER_PROMISES: [&str; 4] =
     ["cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
-
-/// All contacts by address. Persistent: a snapshot of it costs a pointer.
-pub type Contacts = OrdMap<BareJid, Arc<Contact>>;
-
-/// A change of the stored roster, for later streams. The account's task has it written; see `store/`.
-#[derive(Debug, Clone)]
-pub enum KeepRoster {
-    /// Store the whole roster, under this version.
-    Whole {
-        /// The server's name for this state.
-        version: String,
-        /// The contacts, without people who only ask to be one.
-        contacts: Contacts,
-    },
-    /// Store nothing: this server has no versions.
-    Nothing,
-    /// Store an entry that is new or changed.
-    Changed {
-        /// The new version, if the server named one.
-        version: Option<String>,
-        /// The entry to store.
-        contact: Arc<Contact>,
-    },
-    /// Remove an entry.
-    Removed {
-        /// The new version, if the server named one.
-        version: Option<String>,
-        /// The address of the entry.
-        jid: BareJid,
-    },
-}
 
 /// The contacts, and the subscription requests of others.
 #[derive(Debug, Default)]
@@ -325,7 +293,7 @@ impl Roster {
     }
 
     fn fetched(&mut self, cached: Result<(), CallError>, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
-        views.chats.name_all(self, turn);
+        views.chats.name_all(|jid| self.chat_name(jid), turn);
         self.show_known_cards(views, turn);
         if cached.is_ok() {
             turn.fire("cachedRoster", Payload::None);
@@ -395,7 +363,7 @@ impl Roster {
     ) {
         let Some(contact) = self.put(item) else { return };
         turn.changed = true;
-        views.chats.name(&contact.jid, self, turn);
+        views.chats.name(&contact.jid, self.chat_name(&contact.jid), turn);
         if contact.card.is_none() {
             self.show_known_card(&contact.jid, views, turn);
         }
@@ -428,15 +396,34 @@ impl Roster {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
         turn.changed |= contact.is_some();
-        views.chats.name(jid, self, turn);
+        views.chats.name(jid, self.chat_name(jid), turn);
         contact
     }
 
     /// Lets someone show a vCard that was fetched before they became a contact.
     pub(super) fn show_known_card(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
         if let Some(known) = views.cards.known_card(jid) {
-            show_with_person(jid, Some(&known), self, views.chats, turn);
+            self.show_card(jid, Some(&known), views.chats, turn);
         }
+    }
+
+    /// Lets a contact and the chat with it show a vCard, or none any more. Returns whether the chat shows another one
+    /// than before.
+    pub(super) fn show_card(
+        &mut self,
+        jid: &BareJid,
+        card: Option<&Arc<KnownCard>>,
+        chats: &mut Chats,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        if let Some(contact) = self.get_mut(jid) {
+            contact.card = card.map(Arc::clone);
+            turn.changed = true;
+        }
+        let Some(chat) = chats.open.get_mut(jid).filter(|chat| chat.card.as_ref() != card) else { return false };
+        Arc::make_mut(chat).card = card.map(Arc::clone);
+        turn.changed = true;
+        true
     }
 
     /// Lets all contacts show their cached vCards after the roster came.

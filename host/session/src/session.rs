@@ -9,7 +9,7 @@ use parlor_config::Settings;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 
-use crate::command::AnyCommand;
+use crate::calls::AnyCommand;
 use crate::effect::Effect;
 use crate::features::Features;
 use crate::snapshot::Snapshot;

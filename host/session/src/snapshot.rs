@@ -6,7 +6,13 @@ use imbl::{HashSet, OrdMap};
 use jid::{BareJid, Jid};
 use parlor_stanza::types::Disco;
 
-use crate::{Bookmarks, Chat, Contacts, KnownDisco, NoBookmarks, OwnArchive, Room, Status};
+use crate::archive::OwnArchive;
+use crate::bookmarks::{Bookmarks, NoBookmarks};
+use crate::disco::known::KnownDisco;
+use crate::records::chat::Chat;
+use crate::records::contact::Contacts;
+use crate::records::room::Room;
+use crate::records::status::Status;
 
 /// The state of an account at one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]

@@ -1,140 +1,18 @@
 //! The own status, and announcing it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jid::Jid;
-use parlor_config::Settings;
-use parlor_stanza::draft::check_text;
-use parlor_stanza::error::CallError;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
-use crate::command::{Answer, Command};
 use crate::event::Payload;
-use crate::features::Features;
 use crate::presence::PRESENCE_PATIENCE;
+use crate::records::status::{Status, StatusValue};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum length of a status text, in bytes.
-const MAX_MESSAGE: usize = 4_096;
-
-/// The own status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// The value of the status.
-    pub value: StatusValue,
-    /// The text; may be empty.
-    pub message: String,
-}
-
-impl Status {
-    /// Returns the status of an account whose session has not begun.
-    pub(super) fn initial(settings: &Settings) -> Self {
-        Self { value: settings.default_state.parse().unwrap_or(StatusValue::Online), message: String::new() }
-    }
-}
-
-/// The value of the own status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the API's own")]
-pub enum StatusValue {
-    Online,
-    Chat,
-    Away,
-    Dnd,
-    Xa,
-    Offline,
-    Unavailable,
-}
-
-impl StatusValue {
-    /// Returns the value as the API spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Online => "online",
-            Self::Chat => "chat",
-            Self::Away => "away",
-            Self::Dnd => "dnd",
-            Self::Xa => "xa",
-            Self::Offline => "offline",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// Returns whether the account is hidden from everyone, although its stream stays.
-    pub fn is_hidden(self) -> bool {
-        matches!(self, Self::Offline | Self::Unavailable)
-    }
-
-    fn show(self) -> Option<Show> {
-        match self {
-            Self::Chat => Some(Show::Chat),
-            Self::Away => Some(Show::Away),
-            Self::Dnd => Some(Show::Dnd),
-            Self::Xa => Some(Show::Xa),
-            Self::Online | Self::Offline | Self::Unavailable => None,
-        }
-    }
-}
-
-impl fmt::Display for StatusValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for StatusValue {
-    type Err = CallError;
-
-    fn from_str(value: &str) -> Result<Self, CallError> {
-        [Self::Online, Self::Chat, Self::Away, Self::Dnd, Self::Xa, Self::Offline, Self::Unavailable]
-            .into_iter()
-            .find(|status| status.as_str() == value)
-            .ok_or_else(|| {
-                let reason = "is none of online, chat, away, dnd, xa, offline and unavailable";
-                CallError::invalid("value", format!("{value:.32} {reason}"))
-            })
-    }
-}
-
-/// Set the own status. `None` keeps the present value or text. Answered when the status is set.
-#[derive(Debug)]
-pub struct SetStatus {
-    /// The new value.
-    pub value: Option<StatusValue>,
-    /// The new text.
-    pub message: Option<String>,
-}
-
-impl Command for SetStatus {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = self.set(&mut features.roster, &mut features.rooms, turn);
-        turn.answer(answer, result);
-    }
-}
-
-impl SetStatus {
-    fn set(self, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        if let Some(message) = &self.message {
-            check_text("message", message, MAX_MESSAGE)?;
-        }
-        let value = self.value.unwrap_or(turn.status.value);
-        let message = self.message.unwrap_or_else(|| turn.status.message.clone());
-        let before = std::mem::replace(&mut turn.status, Status { value, message });
-        if turn.announced && turn.is_live() {
-            announce(rooms, turn);
-        }
-        status_changed(&before, roster, rooms, turn);
-        Ok(())
-    }
-}
+pub(crate) const MAX_MESSAGE: usize = 4_096;
 
 /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
 /// presence, which the server sends.
@@ -154,7 +32,7 @@ pub(super) fn status_sent(sent: BroadcastPresence, roster: &mut Roster, rooms: &
 }
 
 /// Applies a new status, after it was announced.
-fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+pub(crate) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
     if turn.status != *before {
         turn.changed = true;
     }

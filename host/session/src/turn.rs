@@ -2,25 +2,28 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut, RangeInclusive};
+use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_config::Settings;
 use parlor_stanza::card::Avatar;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::Outgoing;
+use parlor_stanza::types::{Ask, Outgoing};
 
+use crate::answer::Answer;
 use crate::deadlines::Deadlines;
-use crate::disco::Own;
+use crate::disco::own::Own;
 use crate::effect::{Due, Effect};
 use crate::event::{Event, EventName, Payload};
-use crate::iq::PendingIqs;
-use crate::lifecycle::Link;
-use crate::messages::CLOCKS_DIFFER;
+use crate::iq::{MAX_OUTSTANDING, PATIENCE, PendingIqs, Waiting};
 use crate::names::Names;
 use crate::promises::Promises;
-use crate::view::Focus;
-use crate::{Answer, Status, StatusValue};
+use crate::records::status::{Status, StatusValue};
+use crate::records::view::Focus;
+
+/// How far the server's clock may be behind ours. Server time stamps may also be rounded to whole seconds.
+pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// A consequence in other features of a change of one. [`Features::follow_up`](crate::features::Features::follow_up)
 /// has the list of who does what.
@@ -38,6 +41,19 @@ pub(crate) enum FollowUp {
     OutOfRoom(BareJid),
     /// This room may have changed what it can do.
     RoomChanged(BareJid),
+}
+
+/// The state of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// No connection yet; one is being attempted.
+    Starting,
+    /// A stream with a bound resource.
+    Up,
+    /// The stream was lost and may be resumed. Outgoing stanzas are queued.
+    Suspended,
+    /// No connection, and none is attempted.
+    Over,
 }
 
 /// The state that all features share. All other state belongs to one of them.
@@ -215,5 +231,47 @@ impl<'a> Turn<'a> {
 
     pub(super) fn feedback(&mut self, value: StatusValue, message: String) {
         self.fire("connfeedback", Payload::Status(Status { value, message }));
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
+        let id = self.expect(to.clone(), waiting, patience);
+        self.send(Outgoing::Ask { to, id, ask });
+    }
+
+    /// Registers a request that is about to be sent. Returns its id.
+    pub(super) fn expect(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration) -> String {
+        self.common.iqs.add(to, waiting, patience, &mut self.common.deadlines)
+    }
+
+    /// Removes a request that was answered by something other than an IQ.
+    pub(super) fn take_iq(&mut self, id: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        self.common.iqs.take(id, &mut self.common.deadlines, is_meant)
+    }
+
+    /// Ends all pending requests, because the stream is gone.
+    pub(super) fn end_iqs(&mut self) {
+        self.common.iqs.end(&mut self.common.deadlines, self.out);
+    }
+
+    /// Checks that there is room for another pending request of a plugin.
+    pub(super) fn make_room_for_iq(&mut self) -> Result<(), CallError> {
+        if self.common.iqs.len() >= MAX_OUTSTANDING {
+            self.common.iqs.forget_abandoned(&mut self.common.deadlines);
+        }
+        if self.common.iqs.len() >= MAX_OUTSTANDING {
+            return Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration) {
+        let waiting = Waiting::Info(entity.clone(), node.clone());
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience);
+    }
+
+    pub(super) fn ask_items(&mut self, entity: Jid) {
+        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
     }
 }

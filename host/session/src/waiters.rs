@@ -6,7 +6,7 @@ use std::fmt;
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
-use crate::Answer;
+use crate::answer::Answer;
 use crate::effect::{Due, Effect};
 
 /// The number of calls of each plugin that may wait however many others do, so that some plugins together do not take

@@ -5,7 +5,7 @@
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor};
 
-use crate::archive::ArchivePage;
+use super::ArchivePage;
 
 /// Maximum number of pages in a row without a message that is kept. They may have different positions, so they are no
 /// cycle, and yet have no end.

@@ -8,7 +8,7 @@ use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Body, Cursor, Message};
 
 use super::{ArchivePage, Archived, MAX_WEIGHT, Pending};
-use crate::Answer;
+use crate::answer::Answer;
 
 /// A page that was queried.
 #[derive(Debug)]

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use jid::Jid;
 
-use super::KnownCard;
 use crate::chats::Chats;
 use crate::event::Payload;
-use crate::occupants::fire_occupant;
+use crate::records::card::KnownCard;
+use crate::records::contact::Contact;
 use crate::rooms::Rooms;
-use crate::roster::{Contact, Roster};
+use crate::rooms::occupants::fire_occupant;
+use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// The features whose items show vCards: contacts, open chats, and occupants of rooms.
@@ -35,7 +36,7 @@ impl CardHolders<'_> {
             turn.changed = true;
             return true;
         }
-        show_with_person(&bare, card, self.roster, self.chats, turn)
+        self.roster.show_card(&bare, card, self.chats, turn)
     }
 
     pub(super) fn tell(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
@@ -65,23 +66,4 @@ impl CardHolders<'_> {
             turn.fire("chatBoxChanged", Payload::Chat(chat));
         }
     }
-}
-
-/// Lets a contact and the chat with it show a vCard, or none any more. Returns whether the chat shows another one than
-/// before.
-pub(crate) fn show_with_person(
-    jid: &BareJid,
-    card: Option<&Arc<KnownCard>>,
-    roster: &mut Roster,
-    chats: &mut Chats,
-    turn: &mut Turn<'_>,
-) -> bool {
-    if let Some(contact) = roster.get_mut(jid) {
-        contact.card = card.map(Arc::clone);
-        turn.changed = true;
-    }
-    let Some(chat) = chats.open.get_mut(jid).filter(|chat| chat.card.as_ref() != card) else { return false };
-    Arc::make_mut(chat).card = card.map(Arc::clone);
-    turn.changed = true;
-    true
 }

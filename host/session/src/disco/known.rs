@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parlor_stanza::types::{Caps, Disco, Identity};
 
 use super::caps;
-use crate::occupants::is_occupant;
+use crate::records::occupant::is_occupant;
 
 /// Maximum number of entities whose own answers are kept.
 pub(crate) const MAX_ENTITIES: usize = 512;
@@ -78,7 +78,7 @@ impl KnownDisco {
     }
 
     /// Stores an entity's answer, as much of it as is kept.
-    pub(super) fn add(&mut self, entity: &Jid, mut disco: Disco, now: Timestamp) -> Arc<Disco> {
+    pub(crate) fn add(&mut self, entity: &Jid, mut disco: Disco, now: Timestamp) -> Arc<Disco> {
         let is_whole = !cut(&mut disco);
         let disco = Arc::new(disco);
         if let Some(claim) = self.claims.get(entity)

@@ -9,32 +9,20 @@ use std::time::Duration;
 use jid::{FullJid, Jid};
 use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
+use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
 use crate::event::Payload;
-use crate::features::{Features, HeldBack};
-use crate::iq::PendingIqs;
-use crate::messages::Numbering;
+use crate::messages::numbering::Numbering;
+use crate::names;
 use crate::presence::PRESENCE_PATIENCE;
-use crate::rooms::GiveUp;
+use crate::records::status::{Status, StatusValue};
+use crate::records::view::View;
+use crate::rooms::leaving::GiveUp;
 use crate::roster::ROSTER_PROMISES;
-use crate::turn::{FollowUp, Turn};
-use crate::{Status, StatusValue, View, names};
-
-/// The state of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Link {
-    /// No connection yet; one is being attempted.
-    Starting,
-    /// A stream with a bound resource.
-    Up,
-    /// The stream was lost and may be resumed. Outgoing stanzas are queued.
-    Suspended,
-    /// No connection, and none is attempted.
-    Over,
-}
+use crate::turn::{FollowUp, Link, Turn};
 
 impl Features {
-    pub(super) fn bound(&mut self, jid: FullJid, offers: Offers, turn: &mut Turn<'_>) {
+    pub(crate) fn bound(&mut self, jid: FullJid, offers: Offers, turn: &mut Turn<'_>) {
         if turn.link != Link::Over {
             self.stream_gone(GiveUp::No, turn);
         }
@@ -62,7 +50,7 @@ impl Features {
         self.disco.discover_server(turn);
     }
 
-    pub(super) fn taken_up(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn taken_up(&mut self, turn: &mut Turn<'_>) {
         if !turn.announced {
             self.held = Some(HeldBack::default());
         }
@@ -100,7 +88,7 @@ impl Features {
             self.bookmarks.join(&mut self.rooms, turn);
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
-            self.rooms.auto_join(&self.bookmarks, turn);
+            self.bookmarks.auto_join(&mut self.rooms, turn);
             if self.rooms.auto.is_empty() {
                 turn.follow(FollowUp::RoomsAutoJoined);
             }
@@ -120,7 +108,7 @@ impl Features {
         turn.fire("initialized", Payload::None);
     }
 
-    pub(super) fn resumed(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn resumed(&mut self, turn: &mut Turn<'_>) {
         if turn.link != Link::Suspended {
             return;
         }
@@ -134,17 +122,17 @@ impl Features {
         self.rooms.ask_all_whether_inside(turn);
     }
 
-    pub(super) fn lost(&mut self, reason: &str, turn: &mut Turn<'_>) {
+    pub(crate) fn lost(&mut self, reason: &str, turn: &mut Turn<'_>) {
         self.end_session(reason, turn);
         self.forget_session(turn);
     }
 
-    pub(super) fn closed(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn closed(&mut self, turn: &mut Turn<'_>) {
         self.end_session("", turn);
         turn.common.promises.end_host_waits(turn.out);
     }
 
-    pub(super) fn logged_out(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn logged_out(&mut self, turn: &mut Turn<'_>) {
         self.end_session("", turn);
         self.forget_session(turn);
         self.chats.open = imbl::OrdMap::new();
@@ -177,7 +165,7 @@ impl Features {
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
-        PendingIqs::end(turn);
+        turn.end_iqs();
         self.archives.end(turn);
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
@@ -205,18 +193,18 @@ impl Features {
 }
 
 impl Turn<'_> {
-    pub(super) fn retrying(&mut self, after: Duration, why: &str) {
+    pub(crate) fn retrying(&mut self, after: Duration, why: &str) {
         self.connecting();
         self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()));
     }
 
-    pub(super) fn reconnecting(&mut self) {
+    pub(crate) fn reconnecting(&mut self) {
         if self.link == Link::Suspended {
             self.fire("reconnecting", Payload::None);
         }
     }
 
-    pub(super) fn suspended(&mut self) {
+    pub(crate) fn suspended(&mut self) {
         if self.link != Link::Up {
             return;
         }
@@ -228,7 +216,7 @@ impl Turn<'_> {
         self.feedback(StatusValue::Offline, "the connection was cut".to_owned());
     }
 
-    pub(super) fn plugins_initialized(&mut self) {
+    pub(crate) fn plugins_initialized(&mut self) {
         self.fire(names::PLUGINS_INITIALIZED, Payload::None);
         self.fire("connectionInitialized", Payload::None);
     }

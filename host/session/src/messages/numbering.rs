@@ -5,11 +5,8 @@ use std::collections::HashSet;
 use jid::{BareJid, Jid};
 use parlor_stanza::types::{Message, MessageKind};
 
-use crate::rooms::{MAX_ROOMS, Rooms};
+use crate::rooms::{MAX_ROOMS, Rooms, STANZA_IDS};
 use crate::turn::Common;
-
-/// The feature of an entity that numbers messages.
-pub(crate) const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
 /// The entities that number messages, and so remove ids that others wrote in their name. An id from another entity
 /// means nothing: the sender may have written it.
@@ -39,7 +36,7 @@ impl Numbering {
 
     /// Removes an archive id that no numbering entity set. Returns it if the account may still announce that it numbers
     /// messages.
-    pub(super) fn check(&self, message: &mut Message) -> Option<String> {
+    pub(crate) fn check(&self, message: &mut Message) -> Option<String> {
         let counts = match message.kind {
             MessageKind::Groupchat => self.rooms.contains(&message.chat),
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {

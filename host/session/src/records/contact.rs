@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use jid::BareJid;
+use jiff::Timestamp;
 use parlor_stanza::types::{RosterItem, Show};
 
-use crate::cards::KnownCard;
-use crate::presence::ContactResource;
+use super::card::KnownCard;
 
 /// A roster entry with its presence. Fields as in `contact` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +109,24 @@ impl Contact {
     }
 
     /// Takes over the presence of the contact that this replaces.
-    pub(super) fn with_presence_of(mut self, known: &Self) -> Self {
+    pub(crate) fn with_presence_of(mut self, known: &Self) -> Self {
         self.resources.clone_from(&known.resources);
         self.card.clone_from(&known.card);
         self.requesting = known.requesting && !self.sees_us();
         self
     }
+}
+
+/// All contacts by address. Persistent: a snapshot of it costs a pointer.
+pub type Contacts = OrdMap<BareJid, Arc<Contact>>;
+
+/// A connected client of a contact. Fields as in `resource` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct ContactResource {
+    pub name: String,
+    pub priority: i8,
+    pub show: Option<Show>,
+    pub status: Option<String>,
+    pub since: Timestamp,
 }

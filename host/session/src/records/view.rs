@@ -8,10 +8,6 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
 
-use crate::event::Payload;
-use crate::features::Features;
-use crate::turn::Turn;
-
 /// Maximum number of attributes of one chat or room.
 const MAX_ATTRIBUTES: usize = 64;
 /// Maximum total length of the attributes of one chat or room, names and JSON texts together, in bytes.
@@ -88,7 +84,7 @@ impl View {
     }
 
     /// Applies a change. Returns whether it was minimized or restored.
-    pub(super) fn change(&mut self, change: ViewChange) -> bool {
+    pub(crate) fn change(&mut self, change: ViewChange) -> bool {
         let minimized = change == ViewChange::Minimize;
         self.shown |= matches!(change, ViewChange::Focus | ViewChange::Show);
         std::mem::replace(&mut self.minimized, minimized) != minimized
@@ -105,7 +101,7 @@ impl View {
     }
 
     /// Sets an attribute to a JSON text; `null` removes it. Returns whether anything changed.
-    pub(super) fn set_attribute(&mut self, attribute: &Attribute) -> Result<bool, CallError> {
+    pub(crate) fn set_attribute(&mut self, attribute: &Attribute) -> Result<bool, CallError> {
         let Attribute { name, value } = attribute;
         let size = |value: &Arc<str>| name.len() + value.len();
         let before = self.attributes.get(name);
@@ -196,57 +192,9 @@ pub fn field_name(name: &str) -> String {
 
 /// The open chat or room that has the focus. A room may have the address of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Focus {
+pub(crate) enum Focus {
     Chat(BareJid),
     Room(BareJid),
-}
-
-impl Turn<'_> {
-    /// Gives the focus to this chat or room, or takes it from there. [`Features::take_focus_for`] has taken it from any
-    /// other one.
-    pub(super) fn move_focus(&mut self, of: Focus, change: ViewChange, view: &mut View) {
-        match change {
-            ViewChange::Focus => {
-                view.focused = true;
-                self.focus = Some(of);
-            }
-            ViewChange::Minimize if view.focused => {
-                view.focused = false;
-                self.focus = None;
-            }
-            ViewChange::Show | ViewChange::Maximize | ViewChange::Minimize => {}
-        }
-    }
-
-    /// Takes the focus from a chat or room that is closed.
-    pub(super) fn end_focus(&mut self, of: &Focus) {
-        if self.focus.as_ref() == Some(of) {
-            self.focus = None;
-        }
-    }
-}
-
-impl Features {
-    /// Takes the focus from another chat or room than this one. If a room loses it, an event reports it. For a chat, the
-    /// event of the new focus implies it.
-    pub(super) fn take_focus_for(&mut self, of: &Focus, turn: &mut Turn<'_>) {
-        let Some(before) = turn.focus.take_if(|before| before != of) else { return };
-        turn.changed = true;
-        match before {
-            Focus::Chat(jid) => {
-                if let Some(chat) = self.chats.open.get_mut(&jid) {
-                    Arc::make_mut(chat).view.focused = false;
-                }
-            }
-            Focus::Room(jid) => {
-                if let Some(room) = self.rooms.shown.get_mut(&jid) {
-                    Arc::make_mut(room).view.focused = false;
-                    let room = Arc::clone(room);
-                    turn.fire("roomViewChanged", Payload::Room(room));
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,32 +7,16 @@ use parlor_stanza::draft::written_len;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
 
-use super::Stage;
-use super::moderating::RoomQuestion;
-use crate::Answer;
-use crate::command::Command;
-use crate::features::Features;
-use crate::rooms::RoomTurn;
+use super::RoomTurn;
+use super::membership::Stage;
+use crate::answer::Answer;
+use crate::iq::rooms::{ConfigValue, RoomIq, Wanted};
 use crate::turn::{FollowUp, Turn};
 
 /// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
 const MAX_FORM_WRITTEN: usize = 200 << 10;
 /// Length of the markup around each text.
 const AROUND: usize = "<field var=''></field><value></value>".len();
-
-/// The value of a field of a room's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigValue {
-    /// A boolean.
-    Flag(bool),
-    /// A single value.
-    Text(String),
-    /// Several values.
-    Texts(Vec<String>),
-}
-
-/// Fields with the names that a plugin used.
-pub(super) type Wanted = Vec<(String, ConfigValue)>;
 
 /// Returns how many bytes of memory the fields take.
 pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
@@ -44,37 +28,11 @@ pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
     fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
 }
 
-/// Change fields of the configuration of a room. Answered when the room has accepted them.
-#[derive(Debug)]
-pub struct ConfigureRoom {
-    /// The room.
-    pub jid: BareJid,
-    /// The fields with their new values.
-    pub fields: Vec<(String, ConfigValue)>,
-}
-
-impl Command for ConfigureRoom {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn weight(&self) -> usize {
-        weight(&self.fields)
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        turn.ask_room(&self.jid, Ask::RoomConfig, RoomQuestion::Form(self.fields, answer));
-    }
-}
-
 impl RoomTurn<'_, '_> {
     pub(super) fn new_form_came(&mut self, wanted: Wanted, form: Result<Body, CallError>) {
         let jid = self.jid;
         match filled_in(jid, form, wanted, "attributes.roomconfig") {
-            Ok(fields) => self.turn.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew),
+            Ok(fields) => self.turn.ask_room(jid, Ask::ConfigureRoom { fields }, RoomIq::ConfiguredNew),
             Err(error) => self.new_room_failed(&error),
         }
     }
@@ -104,7 +62,7 @@ impl RoomTurn<'_, '_> {
             return;
         };
         let joiners = std::mem::take(&mut membership.joiners);
-        self.turn.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp);
+        self.turn.ask_room(jid, Ask::CancelRoomConfig, RoomIq::GivenUp);
         self.leave(None);
         for joiner in joiners {
             self.turn.answer(joiner.answer, Err(error.clone()));
@@ -123,7 +81,7 @@ impl Turn<'_> {
         match filled_in(jid, form, wanted, "fields") {
             // The caller may have ended meanwhile.
             Ok(_) if answer.is_abandoned() => {}
-            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer)),
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomIq::Done(answer)),
             Err(error) => self.answer(answer, Err(error)),
         }
     }
@@ -131,9 +89,9 @@ impl Turn<'_> {
     /// Configures a room that we just created. Nobody else can enter it before.
     pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted) {
         if wanted.is_empty() {
-            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew);
+            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomIq::ConfiguredNew);
         } else {
-            self.ask_room(jid, Ask::RoomConfig, RoomQuestion::NewForm(wanted));
+            self.ask_room(jid, Ask::RoomConfig, RoomIq::NewForm(wanted));
         }
     }
 }

@@ -9,15 +9,15 @@ use jiff::SignedDuration;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 
-use super::leaving::Farewell;
+use super::membership::{Farewell, Membership, Reason, Stage, Tells};
+use super::occupants::fire_occupant;
+use super::opening::RoomOptions;
 use super::staying::SILENCE;
-use super::{Membership, Room, RoomOptions, Stage, Tells};
-use crate::Occupant;
-use crate::bookmarks::BookmarkList;
+use super::{RoomTurn, Rooms};
 use crate::deadlines::Late;
 use crate::event::Payload;
-use crate::occupants::fire_occupant;
-use crate::rooms::{RoomTurn, Rooms};
+use crate::records::occupant::Occupant;
+use crate::records::room::Room;
 use crate::turn::{FollowUp, Turn};
 
 /// Time limit for entering a room.
@@ -40,19 +40,6 @@ const STAYED: Duration = Duration::from_mins(10);
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// Overlap of the requested history with the known messages: clocks differ, and repetitions are recognised.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
-
-/// The reason for entering a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// A plugin asked for it.
-    Asked,
-    /// The settings or a bookmark list it.
-    Automatic,
-    /// Someone invited us, and the settings accept invitations.
-    Invited,
-    /// We were in it before, and never left.
-    Again,
-}
 
 impl Rooms {
     /// Schedules another request to a room that we are in and that could not answer.
@@ -358,13 +345,8 @@ impl Rooms {
         }
     }
 
-    /// Starts the automatic joins: the rooms of the settings, and those of bookmarks.
-    pub(crate) fn auto_join(&mut self, bookmarks: &BookmarkList, turn: &mut Turn<'_>) {
-        for room in turn.settings.auto_join_rooms.clone() {
-            let bookmark = bookmarks.get(&room.jid).map(Arc::as_ref);
-            self.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
-        }
-        bookmarks.join(self, turn);
+    /// Notes that all automatic joins have begun.
+    pub(crate) fn auto_joins_began(&mut self, turn: &mut Turn<'_>) {
         let stages = self.memberships.iter();
         self.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
         if !self.auto.is_empty() {

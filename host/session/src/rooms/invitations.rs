@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
-use parlor_stanza::types::{Invitation, Invite, Outgoing, RoomJoin, kept};
+use parlor_stanza::types::{Bookmark, Invite, RoomJoin, kept};
 
-use super::{Reason, RoomOptions, Stage};
-use crate::bookmarks::BookmarkList;
-use crate::command::{Answer, Command};
+use super::Rooms;
+use super::membership::{Reason, Stage};
+use super::opening::RoomOptions;
 use crate::event::Payload;
-use crate::features::Features;
-use crate::iq::random_id;
-use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::Turn;
 
@@ -22,75 +18,6 @@ const MAX_REASON: usize = 4_096;
 /// Maximum length of a password in an invitation or a bookmark, in bytes. It is sent to the room, and a stanza that is
 /// too large for our own server ends the stream.
 const MAX_PASSWORD: usize = 4_096;
-
-/// Invite a person to a room. Answered when the invitation is sent.
-#[derive(Debug)]
-pub struct InviteToRoom {
-    /// The room.
-    pub jid: BareJid,
-    /// The person to invite.
-    pub user: BareJid,
-    /// Whether to send it directly instead of through the room.
-    pub direct: bool,
-    /// The reason to state.
-    pub reason: Option<String>,
-    /// The room's password.
-    pub password: Option<String>,
-}
-
-impl Command for InviteToRoom {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        let Self { jid: room, user, direct, reason, password } = self;
-        let invite = Invite {
-            room: room.clone(),
-            from: turn.own.clone(),
-            to: user.clone().into(),
-            reason: reason.clone(),
-            password: password.clone(),
-        };
-        let (to, invitation) = if direct {
-            (user.into(), Invitation::Direct { room, reason, password })
-        } else {
-            (Jid::from(room), Invitation::Mediated { user, reason })
-        };
-        turn.send(Outgoing::Invite { to, id: random_id(), invitation });
-        turn.fire("roomInviteSent", Payload::Invite(Arc::new(invite)));
-        turn.answer(answer, Ok(()));
-    }
-}
-
-/// Decline an invitation to a room. Answered when the decline is sent.
-#[derive(Debug)]
-pub struct DeclineInvitation {
-    /// The room.
-    pub jid: BareJid,
-    /// The person who sent the invitation.
-    pub inviter: Jid,
-    /// The reason to state.
-    pub reason: Option<String>,
-}
-
-impl Command for DeclineInvitation {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        let invitation = Invitation::Declined { inviter: self.inviter, reason: self.reason };
-        turn.send(Outgoing::Invite { to: self.jid.into(), id: random_id(), invitation });
-        turn.answer(answer, Ok(()));
-    }
-}
 
 /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
 pub(crate) fn invitation_declined(rooms: &Rooms, mut no: Invite, turn: &mut Turn<'_>) {
@@ -107,7 +34,7 @@ impl Rooms {
         &mut self,
         mut invite: Invite,
         roster: &Roster,
-        bookmarks: &BookmarkList,
+        bookmark: Option<&Bookmark>,
         turn: &mut Turn<'_>,
     ) {
         if !turn.settings.allow_muc {
@@ -132,7 +59,6 @@ impl Rooms {
         let is_open = self.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
         if turn.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
             // No call waits for it: an invitation that fails is the inviter's loss.
-            let bookmark = bookmarks.get(&room).map(Arc::as_ref);
             let _ = self.one(&room, turn).try_open(options, Reason::Invited, bookmark);
         }
     }

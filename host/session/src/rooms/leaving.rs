@@ -4,57 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Actor, Outgoing, PresenceOut, PresenceOutKind};
+use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 
 use super::entering::JOIN_PATIENCE;
-use super::{Reason, Room, Stage, Tells, may_wait, not_open};
-use crate::command::{Answer, Command};
+use super::membership::{Farewell, Farewells, Reason, Stage, Tells};
+use super::{RoomTurn, Rooms, may_wait, not_open};
 use crate::event::Payload;
-use crate::features::Features;
-use crate::lifecycle::Link;
-use crate::rooms::{Farewells, RoomTurn, Rooms};
-use crate::turn::Turn;
-use crate::view::Focus;
+use crate::records::room::Room;
+use crate::records::view::Focus;
+use crate::turn::{Link, Turn};
 use crate::waiters::Waiter;
 
 /// Time limit for leaving a room.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The reason why we are out of a room, for its record.
-#[derive(Debug, Default)]
-pub(crate) struct Farewell {
-    pub(crate) why: &'static str,
-    pub(crate) reason: Option<String>,
-    pub(crate) alternative: Option<BareJid>,
-    pub(crate) actor: Option<Actor>,
-}
 
 /// Whether calls that wait to enter a room are answered that this will not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GiveUp {
     Yes,
     No,
-}
-
-/// Leave a room. Answered when the account has left.
-#[derive(Debug)]
-pub struct CloseRoom {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The address of the room.
-    pub jid: BareJid,
-}
-
-impl Command for CloseRoom {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.rooms.close(&self.jid, Waiter { by: self.by, answer }, turn);
-    }
 }
 
 impl RoomTurn<'_, '_> {

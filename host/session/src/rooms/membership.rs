@@ -7,12 +7,27 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
-use parlor_stanza::types::{Bookmark, RoomJoin};
+use parlor_stanza::types::{Actor, Bookmark, RoomJoin};
 
-use super::{ConfigValue, MAX_ROOMS, Reason, Room};
-use crate::Occupant;
+use super::MAX_ROOMS;
 use crate::deadlines::DeadlineKey;
+use crate::iq::rooms::ConfigValue;
+use crate::records::occupant::Occupant;
+use crate::records::room::Room;
 use crate::waiters::Waiter;
+
+/// The reason for entering a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A plugin asked for it.
+    Asked,
+    /// The settings or a bookmark list it.
+    Automatic,
+    /// Someone invited us, and the settings accept invitations.
+    Invited,
+    /// We were in it before, and never left.
+    Again,
+}
 
 /// Our state in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +71,10 @@ pub(crate) struct Membership {
     pub(crate) stage: Stage,
     pub(super) reason: Reason,
     /// The bookmark because of which it was entered. It is left when that is removed.
-    pub(super) bookmark: Option<Arc<Bookmark>>,
+    pub(crate) bookmark: Option<Arc<Bookmark>>,
     pub(super) join: RoomJoin,
     pub(super) configure: Option<Vec<(String, ConfigValue)>>,
-    pub(super) joiners: Vec<Waiter<Arc<Room>>>,
+    pub(crate) joiners: Vec<Waiter<Arc<Room>>>,
     pub(super) leavers: Vec<Waiter<()>>,
     /// The requested nickname; the room's may have a suffix.
     pub(super) nick: String,
@@ -135,6 +150,15 @@ impl Membership {
     pub(crate) fn said(&mut self, at: Timestamp) {
         self.known_until = self.known_until.max(Some(at));
     }
+}
+
+/// The reason why we are out of a room, for its record.
+#[derive(Debug, Default)]
+pub(crate) struct Farewell {
+    pub(crate) why: &'static str,
+    pub(crate) reason: Option<String>,
+    pub(crate) alternative: Option<BareJid>,
+    pub(crate) actor: Option<Actor>,
 }
 
 /// The number of times that each room has still to confirm on this stream that we left. It does so before it answers

@@ -4,137 +4,20 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, MessageKind};
+use parlor_stanza::types::{Ask, Body, Disco, MAM, Message};
 
-use super::configuring::Wanted;
-use super::{About, not_open};
-use crate::Answer;
-use crate::command::Command;
-use crate::features::Features;
+use super::{RoomTurn, Rooms, STANZA_IDS};
+use crate::event::Payload;
+use crate::iq::rooms::RoomIq;
 use crate::iq::{PATIENCE, Waiting};
-use crate::messages::{STANZA_IDS, outgoing};
-use crate::rooms::{RoomTurn, Rooms};
+use crate::messages::MAX_SUBJECT;
+use crate::records::room::About;
 use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of features of a room.
 const MAX_FEATURES: usize = 128;
 /// Maximum length of a feature, and of a room's name, in bytes. Longer ones are not kept.
 const MAX_TEXT: usize = 1_024;
-
-/// The purpose of a pending request to a room.
-#[derive(Debug)]
-pub(crate) enum RoomQuestion {
-    /// Ask whether we are in it.
-    WhetherInside,
-    /// Get the configuration form of a room that we created, with the wanted values.
-    NewForm(Wanted),
-    /// Submit the configuration of a room that we created.
-    ConfiguredNew,
-    /// Cancel a room that we created.
-    GivenUp,
-    /// Get the configuration form, with the values that a plugin wants.
-    Form(Wanted, Answer<()>),
-    /// Do something for a plugin.
-    Done(Answer<()>),
-    /// List the people with an affiliation.
-    Affiliations(Answer<Vec<Affiliated>>),
-    /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
-    /// error message.
-    Subject(Answer<()>),
-    /// Any request after setting the subject under this id. The room answers in the order of the requests.
-    AfterSubject(String),
-}
-
-impl RoomQuestion {
-    /// Returns whether a plugin asked that has ended.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
-            Self::Affiliations(answer) => answer.is_abandoned(),
-            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {
-                false
-            }
-        }
-    }
-
-    /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
-    pub(crate) fn end(self, turn: &mut Turn<'_>) {
-        match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
-                turn.answer(answer, Err(CallError::Offline));
-            }
-            Self::Affiliations(answer) => turn.answer(answer, Err(CallError::Offline)),
-            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {}
-        }
-    }
-}
-
-/// Set the subject of a room. Answered when the room has shown it.
-#[derive(Debug)]
-pub struct SetSubject {
-    /// The room.
-    pub jid: BareJid,
-    /// The new subject.
-    pub subject: String,
-}
-
-impl Command for SetSubject {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        features.rooms.set_subject(&self.jid, self.subject, answer, turn);
-    }
-}
-
-/// Moderate a room. Answered when the room has done it.
-#[derive(Debug)]
-pub struct ModerateRoom {
-    /// The room.
-    pub jid: BareJid,
-    /// The request to it: `SetRole`, `SetAffiliation` or `DestroyRoom`.
-    pub ask: Ask,
-}
-
-impl Command for ModerateRoom {
-    type Answer = ();
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        turn.ask_room(&self.jid, self.ask, RoomQuestion::Done(answer));
-    }
-}
-
-/// List the people with an affiliation to a room. Answered with the list.
-#[derive(Debug)]
-pub struct ListAffiliations {
-    /// The room.
-    pub jid: BareJid,
-    /// The affiliation.
-    pub affiliation: &'static str,
-}
-
-impl Command for ListAffiliations {
-    type Answer = Vec<Affiliated>;
-
-    const SENDS: bool = true;
-
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = super::may_ask(turn) {
-            return turn.answer(answer, Err(error));
-        }
-        let ask = Ask::Affiliations { affiliation: self.affiliation };
-        turn.ask_room(&self.jid, ask, RoomQuestion::Affiliations(answer));
-    }
-}
 
 impl Rooms {
     /// Updates an open room with its information, if the entity is one.
@@ -164,38 +47,26 @@ impl Rooms {
             self.farewells.none_is_due(entity);
         }
     }
-
-    pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.stage(jid).is_some_and(super::Stage::is_in) {
-            return turn.answer(answer, Err(not_open(jid)));
-        }
-        let to = Jid::from(jid.clone());
-        let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
-        let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
-        let draft = Draft { subject: Some(subject), ..Draft::default() };
-        turn.send(outgoing(self, to, MessageKind::Groupchat, id.clone(), draft));
-        turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id));
-    }
 }
 
 impl RoomTurn<'_, '_> {
     /// Handles the answer to a request to a room.
-    pub(crate) fn room_answered(&mut self, question: RoomQuestion, result: Result<Body, CallError>) {
+    pub(crate) fn room_answered(&mut self, question: RoomIq, result: Result<Body, CallError>) {
         let jid = self.jid;
         match question {
-            RoomQuestion::WhetherInside => self.told_whether_inside(&result.map(drop)),
-            RoomQuestion::NewForm(wanted) => self.new_form_came(wanted, result),
-            RoomQuestion::ConfiguredNew => self.configured_new(&result.map(drop)),
-            RoomQuestion::GivenUp => {}
-            RoomQuestion::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
-            RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => self.turn.answer(answer, result.map(drop)),
-            RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
-            RoomQuestion::AfterSubject(id) => {
-                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
+            RoomIq::WhetherInside => self.told_whether_inside(&result.map(drop)),
+            RoomIq::NewForm(wanted) => self.new_form_came(wanted, result),
+            RoomIq::ConfiguredNew => self.configured_new(&result.map(drop)),
+            RoomIq::GivenUp => {}
+            RoomIq::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
+            RoomIq::Done(answer) | RoomIq::Subject(answer) => self.turn.answer(answer, result.map(drop)),
+            RoomIq::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
+            RoomIq::AfterSubject(id) => {
+                if let Some(Waiting::Room(_, RoomIq::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
                     self.turn.answer(answer, Ok(()));
                 }
             }
-            RoomQuestion::Affiliations(answer) => {
+            RoomIq::Affiliations(answer) => {
                 let result = result.and_then(|body| match body {
                     Body::Affiliations(people) => Ok(people),
                     _ => Err(CallError::Other(format!("{jid} gave no list of affiliations"))),
@@ -262,20 +133,33 @@ impl Rooms {
             turn.follow(FollowUp::RoomChanged(jid));
         }
     }
+
+    pub(crate) fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        let subject = message.subject.as_deref().filter(|subject| !subject.is_empty());
+        let subject = subject.map(|subject| &subject[..subject.floor_char_boundary(MAX_SUBJECT)]);
+        let Some(room) = self.shown.get_mut(&message.chat) else { return };
+        if room.subject.as_deref() == subject {
+            return;
+        }
+        Arc::make_mut(room).subject = subject.map(str::to_owned);
+        let room = Arc::clone(room);
+        turn.changed = true;
+        turn.fire("roomSubjectChanged", Payload::Room(room));
+    }
 }
 
 impl Turn<'_> {
     /// Sends a request to a room.
-    pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion) {
+    pub(crate) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomIq) {
         self.ask_in_room(jid, Jid::from(jid.clone()), ask, question);
     }
 
     /// Sends a request to a room, or to an address in it.
-    pub(super) fn ask_in_room(&mut self, jid: &BareJid, to: Jid, ask: Ask, question: RoomQuestion) {
+    pub(super) fn ask_in_room(&mut self, jid: &BareJid, to: Jid, ask: Ask, question: RoomIq) {
         self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE);
     }
 }
 
 fn is_subject(waiting: &Waiting) -> bool {
-    matches!(waiting, Waiting::Room(_, RoomQuestion::Subject(_)))
+    matches!(waiting, Waiting::Room(_, RoomIq::Subject(_)))
 }

@@ -2,33 +2,33 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Actor, MucUser, Presence, PresenceKind, Show, kept};
+use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 
-use crate::Room;
-use crate::cards::KnownCard;
+use super::membership::{Farewell, Farewells, Membership, Stage};
+use super::{RoomTurn, Rooms};
 use crate::event::Payload;
 use crate::presence::kept_status;
-use crate::rooms::{Farewell, Farewells, Membership, RoomTurn, Rooms, Stage};
+use crate::records::occupant::Occupant;
+use crate::records::room::Room;
 use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of occupants of one room.
-pub(super) const MAX_OCCUPANTS: usize = 20_000;
+pub(crate) const MAX_OCCUPANTS: usize = 20_000;
 /// Maximum number of occupants of all rooms together: someone who invites us to a hundred rooms also decides who is in
 /// them.
-pub(super) const MAX_ALL_OCCUPANTS: usize = 100_000;
+pub(crate) const MAX_ALL_OCCUPANTS: usize = 100_000;
 /// Maximum number of bytes that the occupants of all rooms take, as far as rooms choose them: names can be long.
-pub(super) const MAX_ALL_BYTES: usize = 64 << 20;
+pub(crate) const MAX_ALL_BYTES: usize = 64 << 20;
 /// Number of occupants for which each room has room, however many others have.
-pub(super) const OWN_SHARE: usize = 64;
+pub(crate) const OWN_SHARE: usize = 64;
 /// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
 /// Maximum length of an occupant id that is kept, in bytes (XEP-0421, section 3.1).
 const MAX_OCCUPANT_ID: usize = 128;
 /// Maximum length of a reason that is kept, in bytes.
 const MAX_REASON: usize = 4_096;
-
 // The meanings of a room's status codes (XEP-0045, section 15.6).
 const OURSELVES: u16 = 110;
 const CREATED: u16 = 201;
@@ -43,40 +43,6 @@ const TROUBLE: u16 = 333;
 const UNREACHABLE: u16 = 330;
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
-
-/// An occupant of a room. Fields as in `occupant` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Occupant {
-    pub room: BareJid,
-    pub nick: String,
-    pub role: String,
-    pub affiliation: String,
-    pub jid: Option<Jid>,
-    pub show: Option<Show>,
-    pub status: Option<String>,
-    pub own: bool,
-    pub previous_nick: Option<String>,
-    pub left: Option<&'static str>,
-    pub reason: Option<String>,
-    /// Shown only if [`Room::has_occupant_ids`].
-    pub occupant_id: Option<String>,
-    /// Set only in events: an occupant's record does not have it.
-    pub actor: Option<Actor>,
-    /// The occupant's vCard, once it was fetched.
-    pub card: Option<Arc<KnownCard>>,
-}
-
-impl Occupant {
-    /// Returns how many bytes it takes. The nickname counts twice, since it is a key as well.
-    ///
-    /// The vCard is counted where all of them are kept.
-    pub fn bytes(&self) -> usize {
-        let optional = |text: Option<&str>| text.map_or(0, str::len);
-        let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
-        size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str))
-    }
-}
 
 impl Room {
     fn take_in(&mut self, occupant: Arc<Occupant>) -> Option<Arc<Occupant>> {
@@ -140,18 +106,13 @@ fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
     Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
 
-/// Returns whether this is the address of an occupant of this room.
-pub(super) fn is_occupant(jid: &Jid, room: &BareJid) -> bool {
-    jid.as_str().strip_prefix(room.as_str()).is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// Returns the value from the room, else the previous one.
 fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
 /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
-pub(super) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
+pub(crate) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
     let has_ids = rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
     if occupant.occupant_id.is_some() && !has_ids {
         Arc::make_mut(&mut occupant).occupant_id = None;
@@ -186,7 +147,7 @@ fn tell_of_occupant(
 
 /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
 /// 10.8).
-pub(super) fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+pub(crate) fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
     let occupant = Occupant {
         room: room.clone(),
         nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
@@ -208,7 +169,7 @@ pub(super) fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, t
 
 impl Farewells {
     /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
-    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+    pub(crate) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
         let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
         if ourselves && presence.kind == PresenceKind::Unavailable {
             self.came(room);
@@ -241,11 +202,22 @@ impl Rooms {
     pub(crate) fn has_bytes(&self) -> bool {
         self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
+
+    /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
+    pub(crate) fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
+        let room = message.from.to_bare();
+        let Some(muc) = message.affiliation.take() else { return false };
+        if message.delayed || message.carbon.is_some() || !self.stage(&room).is_some_and(Stage::is_in) {
+            return false;
+        }
+        affiliation_changed(self, &room, *muc, turn);
+        message.body.is_none() && message.subject.is_none() && message.extensions.is_none()
+    }
 }
 
 impl RoomTurn<'_, '_> {
     /// Handles a presence from an open room or one of its occupants.
-    pub(super) fn room_presence(&mut self, presence: Presence) {
+    pub(crate) fn room_presence(&mut self, presence: Presence) {
         let jid = self.jid;
         let Some(stage) = self.rooms.stage(jid) else { return };
         self.heard();

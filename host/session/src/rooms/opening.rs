@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, FullJid, NodeRef};
-use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, History, RoomJoin};
 
-use super::{ConfigValue, Membership, Reason, Room, RoomTurn, Stage, configuring, may_wait, not_open};
-use crate::command::{Answer, Command};
+use super::membership::{Membership, Reason, Stage};
+use super::{RoomTurn, configuring};
 use crate::deadlines::Late;
-use crate::features::Features;
+use crate::iq::rooms::ConfigValue;
+use crate::records::room::Room;
+use crate::records::view::View;
 use crate::turn::Turn;
-use crate::view::Focus;
-use crate::waiters::Waiter;
-use crate::{View, ViewChange};
 
 /// The parameters with which a room is entered.
 #[derive(Debug, Clone, Default)]
@@ -39,57 +37,6 @@ impl RoomOptions {
     }
 }
 
-/// Enter a room, unless the account is in it already. Answered with the room once the account is in it.
-#[derive(Debug)]
-pub struct OpenRoom {
-    /// The calling instance.
-    pub by: InstanceId,
-    /// The address of the room.
-    pub jid: BareJid,
-    /// The parameters for entering.
-    pub options: RoomOptions,
-}
-
-impl Command for OpenRoom {
-    type Answer = Arc<Room>;
-
-    const SENDS: bool = true;
-
-    fn weight(&self) -> usize {
-        self.options.weight()
-    }
-
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let (jid, options, joiner) = (&self.jid, self.options, Waiter { by: self.by, answer });
-        // Focus matters only if something else is open.
-        let is_beside = !features.chats.open.is_empty() || features.rooms.shown.keys().any(|other| other != jid);
-        let (maximize, focus) = (options.maximize, options.bring_to_foreground && is_beside);
-        let bookmark = features.bookmarks.get(jid).map(Arc::as_ref);
-        if let Err(error) = features.rooms.one(jid, turn).try_open(options, Reason::Asked, bookmark) {
-            return turn.answer(joiner.answer, Err(error));
-        }
-        // It was opened above, so changing its view cannot fail.
-        if maximize {
-            let _ = features.rooms.change_view(jid, ViewChange::Maximize, turn);
-        }
-        if focus {
-            features.take_focus_for(&Focus::Room(jid.clone()), turn);
-            let _ = features.rooms.change_view(jid, ViewChange::Focus, turn);
-        }
-        let Some(membership) = features.rooms.memberships.get_mut(jid) else { return };
-        // The room should not be left with a bookmark, since a plugin asks for it now.
-        membership.bookmark = None;
-        if membership.stage == Stage::Inside {
-            let room = features.rooms.shown.get(jid).map(Arc::clone);
-            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
-        }
-        match may_wait(&mut membership.joiners, joiner.by, jid) {
-            Ok(()) => membership.joiners.push(joiner),
-            Err(error) => turn.answer(joiner.answer, Err(error)),
-        }
-    }
-}
-
 impl RoomTurn<'_, '_> {
     /// Replaces the deadline for the current step.
     pub(super) fn set_deadline(&mut self, after: Option<Duration>) {
@@ -98,7 +45,7 @@ impl RoomTurn<'_, '_> {
         self.turn.deadlines.replace(&mut membership.deadline, after);
     }
 
-    pub(super) fn try_open(
+    pub(crate) fn try_open(
         &mut self,
         options: RoomOptions,
         reason: Reason,

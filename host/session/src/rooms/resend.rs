@@ -4,8 +4,8 @@ use jid::BareJid;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Outgoing;
 
-use crate::Effect;
-use crate::rooms::Rooms;
+use super::Rooms;
+use crate::effect::Effect;
 use crate::turn::Turn;
 
 /// Maximum number of stanzas that wait for rooms.
@@ -31,7 +31,7 @@ impl Resend {
 impl Rooms {
     /// Sends the stanzas that the server of a previous stream did not acknowledge. Stanzas for a room wait until we are
     /// in it again.
-    pub(super) fn send_again(&mut self, stanzas: Vec<RawStanza>, turn: &mut Turn<'_>) {
+    pub(crate) fn send_again(&mut self, stanzas: Vec<RawStanza>, turn: &mut Turn<'_>) {
         for stanza in stanzas {
             match stanza.to() {
                 Some(to) if self.will_be_entered(&to.to_bare()) => {
@@ -47,7 +47,7 @@ impl Rooms {
     }
 
     /// Drops all stanzas that wait.
-    pub(super) fn forget_resends(&mut self) {
+    pub(crate) fn forget_resends(&mut self) {
         self.resend.0.clear();
     }
 }

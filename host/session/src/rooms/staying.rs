@@ -6,9 +6,10 @@ use jid::{BareJid, Jid};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::Ask;
 
-use super::{Reason, RoomQuestion};
+use super::membership::Reason;
+use super::{RoomTurn, Rooms};
 use crate::deadlines::Late;
-use crate::rooms::{RoomTurn, Rooms};
+use crate::iq::rooms::RoomIq;
 use crate::turn::Turn;
 
 /// How long a room may be silent before it is asked.
@@ -77,7 +78,7 @@ impl RoomTurn<'_, '_> {
         // Without a deadline, the answer to an earlier request is pending.
         let Some(key) = membership.silence.take() else { return };
         self.turn.deadlines.cancel(key);
-        self.turn.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside);
+        self.turn.ask_in_room(jid, ourselves, Ask::Ping, RoomIq::WhetherInside);
     }
 
     /// Handles the answer, according to the table in XEP-0410, section 3.

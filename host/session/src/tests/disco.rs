@@ -3,7 +3,9 @@
 use parlor_stanza::types::{Caps, Disco, Field, Form, Identity, Reply};
 
 use super::*;
-use crate::disco::{GATHER, MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_OWN, MAX_SERVICES, MAX_VERIFIED};
+use crate::disco::MAX_SERVICES;
+use crate::disco::announcing::{GATHER, MAX_OWN};
+use crate::disco::known::{MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_VERIFIED};
 use crate::iq::MAX_OUTSTANDING;
 
 const SERVER: &str = "example.org";
@@ -530,7 +532,7 @@ fn hashes_are_so_many_too() {
     let mut test = TestSession::connected(Settings::default());
     for number in 0..MAX_VERIFIED + 10 {
         let (disco, entity) = (features(&[&format!("urn:{number}")]), format!("romeo@example.org/{number}"));
-        let ver = crate::disco::ver(&disco);
+        let ver = crate::disco::caps::ver(&disco);
         test.presence(claiming(&entity, &ver));
         drop(test.discover(&entity));
         test.info(&entity, disco);

@@ -3,8 +3,9 @@
 use super::*;
 use crate::features::{HeldBack, MAX_HELD, MAX_HELD_BYTES};
 use crate::rooms::MAX_OWN_WAITERS;
+use crate::rooms::occupants;
 use crate::waiters::RESERVED;
-use crate::{chats, occupants, presence, roster};
+use crate::{chats, presence, roster};
 
 #[test]
 fn chats_make_room_for_new_ones() {

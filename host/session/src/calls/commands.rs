@@ -1,0 +1,85 @@
+//! Registering and answering commands that people give.
+
+use std::sync::Arc;
+
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_stanza::types::Message;
+
+use super::Command;
+use crate::answer::Answer;
+use crate::command_names::ChosenNames;
+use crate::commands::Spoken;
+use crate::features::Features;
+use crate::router::Mailbox;
+use crate::turn::Turn;
+
+/// Register a command that people can give to the plugin. Answered with the name, and whether the command can be given by that name alone.
+#[derive(Debug)]
+pub struct AddCommand {
+    /// The calling instance's mailbox, with its grants.
+    pub mailbox: Arc<Mailbox>,
+    /// The owner's names for the plugin's commands.
+    pub names: Arc<ChosenNames>,
+    /// The plugin of the instance.
+    pub plugin: PluginId,
+    /// The command with its help.
+    pub spoken: Spoken,
+    /// Maximum number of commands that the plugin may have.
+    pub most: usize,
+}
+
+impl Command for AddCommand {
+    type Answer = (String, bool);
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.commands.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Remove a command of the plugin. Answered with the name under which the command was registered.
+#[derive(Debug)]
+pub struct RemoveCommand {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The plugin of the instance.
+    pub plugin: PluginId,
+    /// The name of the command.
+    pub name: String,
+}
+
+impl Command for RemoveCommand {
+    type Answer = String;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Inform the person who gave a command that it failed. Answered when the reply is sent.
+#[derive(Debug)]
+pub struct AnswerFailed {
+    /// The message with the command.
+    pub message: Arc<Message>,
+}
+
+impl Command for AnswerFailed {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let words = turn.settings.failed_command_answer.clone();
+        let result = if words.is_empty() {
+            Ok(())
+        } else {
+            features.commands.answer(&self.message, &words, &features.rooms, turn)
+        };
+        turn.answer(answer, result);
+    }
+}

@@ -1,0 +1,110 @@
+//! Adding, resolving, rejecting and awaiting promises.
+
+use parlor_base::id::InstanceId;
+
+use super::Command;
+use crate::answer::Answer;
+use crate::effect::Effect;
+use crate::event::{EventName, Payload};
+use crate::features::Features;
+use crate::turn::{Common, Turn};
+
+/// Fire a plugin's own event. Answered when the event was fired.
+#[derive(Debug)]
+pub struct Emit {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the event, and of the promise that it resolves, if there is one.
+    pub name: EventName,
+    /// The payload of the event.
+    pub payload: Payload,
+}
+
+impl Command for Emit {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.payload.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let allowed = turn.promises.may_emit(self.by, &self.name, &turn.names);
+        if allowed.is_ok() {
+            turn.fire_and_resolve(self.name, self.payload);
+        }
+        turn.answer(answer, allowed);
+    }
+}
+
+/// Add promises of a plugin. Answered with the number of promises that it owns now.
+#[derive(Debug)]
+pub struct AddPromises {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The names. All of them are added, or none.
+    pub names: Vec<EventName>,
+    /// Maximum number of promises that the plugin may own.
+    pub most: usize,
+}
+
+impl Command for AddPromises {
+    type Answer = usize;
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let Common { promises, names, .. } = &mut *turn.common;
+        let result = promises.add(self.by, &self.names, self.most, names);
+        turn.answer(answer, result);
+    }
+}
+
+/// Reject a promise of a plugin. Answered when the promise is rejected.
+#[derive(Debug)]
+pub struct RejectPromise {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the promise.
+    pub name: EventName,
+    /// The reason, for everyone who waits.
+    pub reason: String,
+}
+
+impl Command for RejectPromise {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let Common { promises, names, .. } = &mut *turn.common;
+        let result = promises.reject_own(self.by, &self.name, self.reason, names, turn.out);
+        turn.answer(answer, result);
+    }
+}
+
+/// Wait until a promise is settled. Answered with the payload of the promise.
+#[derive(Debug)]
+pub struct WaitUntil {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the promise.
+    pub name: EventName,
+}
+
+impl Command for WaitUntil {
+    type Answer = Payload;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let over = turn.is_over();
+        let due = turn.promises.wait(self.by, &self.name, answer, over);
+        turn.out.extend(due.map(Effect::Answer));
+    }
+}

@@ -1,0 +1,176 @@
+//! Handing an incoming message to the features that it concerns.
+
+use std::sync::Arc;
+
+use parlor_stanza::types::{Message, MessageKind};
+
+use super::Features;
+use crate::event::Payload;
+use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
+use crate::records::view::View;
+use crate::rooms::invitations::invitation_declined;
+use crate::rooms::membership::{Stage, Tells};
+use crate::turn::Turn;
+
+impl Features {
+    pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        let claimed = self.numbering.check(&mut message);
+        drop_body_beside_subject(&mut message);
+        // Messages from a room that we are not in do not count. They are not noted either, since they may come again as
+        // its history.
+        if message.kind == MessageKind::Groupchat
+            && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
+        {
+            turn.ignored += 1;
+            return;
+        }
+        if message.kind != MessageKind::Error && !self.seen.note(&message, comes_again(&self.rooms, &message, turn)) {
+            turn.ignored += 1;
+            return;
+        }
+        if let Some(id) = claimed {
+            self.seen.note_archived(None, &id, &message);
+        }
+        match message.kind {
+            MessageKind::Groupchat => self.groupchat(message, turn),
+            MessageKind::Error => {
+                self.rooms.room_refused(&message, turn);
+                name_occupant(&mut message, &self.rooms, &self.roster);
+                turn.fire("messageError", Payload::Message(Arc::from(message)));
+            }
+            MessageKind::Chat | MessageKind::Normal | MessageKind::Headline => self.direct(message, turn),
+        }
+    }
+
+    fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
+        if self.rooms.is_affiliation_alone(&mut message, turn) {
+            return;
+        }
+        // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
+        // gateways, stamp all. If the server stored it, the server's own stamp counts, which differs.
+        let is_unsigned = message.claimed_at == Some(message.at);
+        if message.delayed && is_unsigned && message.at >= turn.stream_since() {
+            message.delayed = false;
+            message.at = turn.now;
+        }
+        message.delayed &= !turn.was_said_to_us(&message);
+        let mut enters = false;
+        let (invite, declined) = (message.invite.take(), message.declined.take());
+        if invite.is_some() || declined.is_some() {
+            if let Some(invite) = invite.filter(|_| !message.own) {
+                let bookmark = self.bookmarks.get(&invite.room).map(Arc::as_ref);
+                self.rooms.invited(*invite, &self.roster, bookmark, turn);
+            }
+            if let Some(no) = declined.filter(|_| !message.own) {
+                invitation_declined(&self.rooms, *no, turn);
+            }
+            if message.body.is_none() {
+                return;
+            }
+        } else if !in_room && message.says_something() && message.kind != MessageKind::Headline {
+            enters = self.said(&message, turn);
+        }
+        let notifies = message.says_something() && is_news(&message);
+        self.tell(message, enters, notifies, turn);
+    }
+
+    /// Handles a message in a private chat. It opens the chat with a contact, or with a stranger if that is allowed.
+    /// Returns whether the chat is open.
+    fn said(&mut self, message: &Message, turn: &mut Turn<'_>) -> bool {
+        let at = message.at.min(turn.now);
+        if self.chats.chat_active(&message.chat, at, turn) {
+            return true;
+        }
+        let other = message.chat.to_bare();
+        let opens = turn.promises.is_resolved("chatBoxesFetched")
+            && other != turn.own.to_bare()
+            && (turn.settings.allow_non_roster_messaging || self.roster.has(&other));
+        if opens {
+            self.start_chat(other, Some(at), View::new(false), turn);
+        }
+        opens
+    }
+
+    fn groupchat(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        let jid = message.chat.to_bare();
+        let Some(room) = self.rooms.shown.get(&jid) else { return };
+        if message.nick.as_deref() == Some(room.nick.as_str()) {
+            message.own = true;
+        }
+        let mentioned = mentions(&message.said(), &room.nick);
+        self.rooms.one(&jid, turn).heard();
+        // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
+        let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
+        let Some(membership) = self.rooms.membership(&jid) else { return };
+        match membership.tells {
+            // Any stamp counts. History is stamped (XEP-0045, section 7.2.14), except that its subject may not be.
+            Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
+                // The room's own stamp is better than any other.
+                if !std::mem::replace(&mut message.delayed, true) {
+                    message.at = message.claimed_at.unwrap_or(message.at);
+                }
+            }
+            // Some services forward stamps that an occupant wrote in the room's name, with which someone could hide
+            // from bots.
+            Tells::Present if message.delayed => {
+                message.delayed = false;
+                message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
+            }
+            Tells::Past | Tells::Ending | Tells::Whenever | Tells::Present => {}
+        }
+        if is_subject {
+            membership.tells = match membership.tells {
+                Tells::Past | Tells::Ending => Tells::Ending,
+                Tells::Whenever | Tells::Present => Tells::Present,
+            };
+        }
+        membership.said(message.at.min(turn.now));
+        if !message.room_status.is_empty() {
+            self.rooms.room_changed(&message, turn);
+        }
+        if self.rooms.is_affiliation_alone(&mut message, turn) {
+            return;
+        }
+        if is_subject {
+            self.rooms.subject_set(&message, turn);
+        }
+        let (enters, notifies) = (message.says_something(), mentioned && is_news(&message));
+        self.tell(message, enters, notifies, turn);
+    }
+
+    /// Delivers a message. The hot path: one allocation, shared by all listeners.
+    fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
+        let line = self.commands.command_in(&message, turn);
+        message.command = line.as_ref().map(|line| line.name.clone());
+        let message = Arc::from(message);
+        turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
+        if enters {
+            turn.fire_named(self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
+        }
+        if notifies {
+            turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
+        }
+        if let Some(line) = line {
+            self.commands.obey(&message, &line, &self.rooms, &self.roster, turn);
+        }
+    }
+
+    /// Reports an outgoing message, whether a plugin wrote it as a stanza or not.
+    pub(crate) fn leaving(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        let in_room = if message.kind == MessageKind::Groupchat {
+            message.nick = self.rooms.shown.get(&message.chat).map(|room| room.nick.clone());
+            true
+        } else {
+            name_occupant(&mut message, &self.rooms, &self.roster)
+        };
+        // A message to a room is added when the room reflects it.
+        let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
+        let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
+        let message = Arc::from(message);
+        turn.fire_named(turn.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
+        if enters {
+            turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! A pending change of a contact.
+
+use jid::BareJid;
+use parlor_stanza::types::RosterItem;
+
+use crate::answer::Answer;
+
+/// A change that the server has yet to answer.
+#[derive(Debug)]
+pub(crate) struct ContactIq {
+    pub(crate) jid: BareJid,
+    /// The requested entry. None: the answer is a push, since nothing answers presence.
+    pub(crate) item: Option<RosterItem>,
+    /// Whether to ask for its presence once it is in the roster.
+    pub(crate) subscribe: bool,
+    /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
+    pub(crate) pushed: bool,
+    pub(crate) answer: Answer<()>,
+}

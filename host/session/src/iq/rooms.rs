@@ -1,0 +1,69 @@
+//! Pending requests to a room.
+
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Affiliated;
+
+use crate::answer::Answer;
+use crate::effect::Effect;
+
+/// The value of a field of a room's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// A boolean.
+    Flag(bool),
+    /// A single value.
+    Text(String),
+    /// Several values.
+    Texts(Vec<String>),
+}
+
+/// Fields with the names that a plugin used.
+pub(crate) type Wanted = Vec<(String, ConfigValue)>;
+
+/// The purpose of a pending request to a room.
+#[derive(Debug)]
+pub(crate) enum RoomIq {
+    /// Ask whether we are in it.
+    WhetherInside,
+    /// Get the configuration form of a room that we created, with the wanted values.
+    NewForm(Wanted),
+    /// Submit the configuration of a room that we created.
+    ConfiguredNew,
+    /// Cancel a room that we created.
+    GivenUp,
+    /// Get the configuration form, with the values that a plugin wants.
+    Form(Wanted, Answer<()>),
+    /// Do something for a plugin.
+    Done(Answer<()>),
+    /// List the people with an affiliation.
+    Affiliations(Answer<Vec<Affiliated>>),
+    /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
+    /// error message.
+    Subject(Answer<()>),
+    /// Any request after setting the subject under this id. The room answers in the order of the requests.
+    AfterSubject(String),
+}
+
+impl RoomIq {
+    /// Returns whether a plugin asked that has ended.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
+            Self::Affiliations(answer) => answer.is_abandoned(),
+            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {
+                false
+            }
+        }
+    }
+
+    /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
+    pub(crate) fn end(self, out: &mut Vec<Effect>) {
+        match self {
+            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
+                out.push(Effect::answer(answer, Err(CallError::Offline)));
+            }
+            Self::Affiliations(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
+            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {}
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! An open room, as readers see it.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use parlor_stanza::types::Actor;
+
+use super::occupant::Occupant;
+use super::view::View;
+
+/// A room. Fields as in `room` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Room {
+    pub jid: BareJid,
+    pub nick: String,
+    pub joined: bool,
+    pub subject: Option<String>,
+    pub role: String,
+    pub affiliation: String,
+    /// How a front end should show it.
+    pub view: View,
+    pub left: Option<&'static str>,
+    pub reason: Option<String>,
+    pub alternative: Option<BareJid>,
+    pub actor: Option<Actor>,
+    /// The room's information; shared, since every change of a room copies the record.
+    pub about: Arc<About>,
+    pub shows_jids: bool,
+    pub logged: bool,
+    /// The number of this visit, counted over all rooms since the start of this process.
+    pub entered: u64,
+    /// Whether it has an archive whose ids its messages carry. None: not announced since it was entered.
+    pub archived: Option<bool>,
+    /// The occupants by nickname, including ourselves.
+    pub occupants: OrdMap<String, Arc<Occupant>>,
+    /// The size of the occupants in bytes.
+    pub(crate) bytes: usize,
+}
+
+/// The information that a room announces about itself (XEP-0045, section 6.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The name of the room.
+    pub name: Option<String>,
+    /// The features and the configuration of the room.
+    pub features: Vec<String>,
+}
+
+impl Room {
+    /// Returns a room that was not entered yet.
+    pub fn new(jid: BareJid, nick: String) -> Self {
+        Self {
+            jid,
+            nick,
+            joined: false,
+            subject: None,
+            role: "none".to_owned(),
+            affiliation: "none".to_owned(),
+            view: View::new(true),
+            left: None,
+            reason: None,
+            alternative: None,
+            actor: None,
+            about: Arc::default(),
+            shows_jids: false,
+            logged: false,
+            entered: 0,
+            archived: None,
+            occupants: OrdMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Returns whether its occupant ids can be trusted: elsewhere anyone may write them (XEP-0421, section 5).
+    pub fn has_occupant_ids(&self) -> bool {
+        self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
+    }
+
+    pub(crate) fn empty(&mut self) {
+        self.joined = false;
+        self.archived = None;
+        "none".clone_into(&mut self.role);
+        self.occupants = OrdMap::new();
+        self.bytes = 0;
+    }
+}
