@@ -1,5 +1,6 @@
 //! Rules that the sources keep, checked by reading them: which modules may name what, and the form of files.
 
+mod circles;
 mod nesting;
 
 use std::collections::{BTreeMap, BTreeSet};
