@@ -37,8 +37,8 @@ async fn ids_unbounded(connector: &Connector, account: &Account) -> Result<BTree
     let mut ids = BTreeSet::new();
     let mut after: Option<String> = None;
     for _ in 0..MOST_PAGES {
-        let question = Iq::Set { from: None, to: None, id: String::new(), payload: query(after) };
-        let fin = client.ask(question, LIMIT).await?.context("a page without an end")?;
+        let request = Iq::Set { from: None, to: None, id: String::new(), payload: query(after) };
+        let fin = client.ask(request, LIMIT).await?.context("a page without an end")?;
         ids.extend(client.received().iter().filter_map(archived_id).map(str::to_owned));
         client.forget();
         after = next(&fin);

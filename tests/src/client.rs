@@ -182,11 +182,11 @@ impl Client {
     }
 
     /// Sends an IQ under an id of its own, and waits for the result.
-    pub async fn ask(&mut self, mut question: Iq, limit: Duration) -> Result<Option<Element>> {
+    pub async fn ask(&mut self, mut request: Iq, limit: Duration) -> Result<Option<Element>> {
         self.sent += 1;
         let wanted = format!("ask-{}", self.sent);
-        question.id_mut().clone_from(&wanted);
-        self.send(question).await?;
+        request.id_mut().clone_from(&wanted);
+        self.send(request).await?;
         self.wait_for("the answer to an IQ", limit, |stanza| match stanza {
             Stanza::Iq(Iq::Result { id, payload, .. }) if *id == wanted => Some(Ok(payload.clone())),
             Stanza::Iq(Iq::Error { id, error, .. }) if *id == wanted => {
@@ -272,8 +272,8 @@ impl Client {
     /// Waits until an entity answers a ping (XEP-0199), so that it has received everything sent before.
     pub async fn ping(&mut self, whom: impl Into<Jid>, limit: Duration) -> Result<()> {
         let ping = Element::builder("ping", ns::PING).build();
-        let question = Iq::Get { from: None, to: Some(whom.into()), id: String::new(), payload: ping };
-        self.ask(question, limit).await.map(drop)
+        let request = Iq::Get { from: None, to: Some(whom.into()), id: String::new(), payload: ping };
+        self.ask(request, limit).await.map(drop)
     }
 
     /// Returns all stanzas received since the log-in.

@@ -35,7 +35,7 @@ use crate::prosody::DOMAIN;
 use proofs::Proofs;
 use tap::Tap;
 
-pub use parlor_xmpp::mock_server::answers::Request as Question;
+pub use parlor_xmpp::mock_server::answers::Request;
 pub use parlor_xmpp::mock_server::tap;
 
 /// The server's end of a connection.
@@ -55,7 +55,7 @@ pub struct Peer {
 
 /// A callback whose stanzas replace the minimal answer. Without a callback, or if it returns `None`, the minimal answer
 /// is sent.
-pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Question) -> Option<Vec<Element>> + Send>>>>;
+pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Request) -> Option<Vec<Element>> + Send>>>>;
 
 /// Every stanza that clients have sent, in order.
 pub type Said = Arc<Mutex<Vec<String>>>;
@@ -260,11 +260,11 @@ impl Session {
 
     /// Answers an IQ request, or returns any other stanza.
     pub async fn answer_or_give(&mut self, stanza: Stanza) -> Result<Option<Stanza>> {
-        let question = match Question::of(stanza) {
-            Ok(question) => question,
+        let request = match Request::of(stanza) {
+            Ok(request) => request,
             Err(stanza) => return Ok(Some(stanza)),
         };
-        let answer = self.answers.lock().expect("no script panics").as_mut().and_then(|answer| answer(&question));
+        let answer = self.answers.lock().expect("no script panics").as_mut().and_then(|answer| answer(&request));
         if let Some(stanzas) = answer {
             for stanza in stanzas {
                 self.send(Stanza::try_from(stanza)?).await?;
@@ -272,14 +272,14 @@ impl Session {
             return Ok(None);
         }
         if let Some(archive) = &self.archive
-            && let Some(asked) = archive::Asked::read(&question, &self.jid)
+            && let Some(asked) = archive::Asked::read(&request, &self.jid)
         {
             let stanzas = (archive.lock().expect("no script panics"))(&asked);
             let stanzas: Vec<Stanza> = stanzas.into_iter().map(Stanza::try_from).collect::<Result<_, _>>()?;
             self.wire.say_all(&stanzas).await?;
             return Ok(None);
         }
-        let answer = self.answer(&question);
+        let answer = self.answer(&request);
         self.send(answer).await?;
         Ok(None)
     }
@@ -293,24 +293,24 @@ impl Session {
     }
 
     /// Returns the minimal answer to a request.
-    fn answer(&mut self, question: &Question) -> Stanza {
-        if let Some((jid, answer)) = question.bind(&self.jid.to_bare(), self.jid.resource().as_str()) {
+    fn answer(&mut self, request: &Request) -> Stanza {
+        if let Some((jid, answer)) = request.bind(&self.jid.to_bare(), self.jid.resource().as_str()) {
             self.jid = jid;
             return answer;
         }
-        if question.is_roster() && question.payload.children().next().is_none() {
-            return question.result(Some(question.payload.clone()));
+        if request.is_roster() && request.payload.children().next().is_none() {
+            return request.result(Some(request.payload.clone()));
         }
-        if let (Some(_), Some(to), true) = (&self.archive, &question.to, question.is_disco()) {
+        if let (Some(_), Some(to), true) = (&self.archive, &request.to, request.is_disco()) {
             let is_room = archive::is_room(&to.to_bare());
             let category = if is_room { "conference" } else { "account" };
             let is_archive = is_room || to.to_bare() == self.jid.to_bare();
-            return question.result(Some(archive::disco(category, is_archive)));
+            return request.result(Some(archive::disco(category, is_archive)));
         }
-        if question.is_disco() {
-            return question.result(Some(disco([])));
+        if request.is_disco() {
+            return request.result(Some(disco([])));
         }
-        if question.is_ping() { question.result(None) } else { question.refused() }
+        if request.is_ping() { request.result(None) } else { request.refused() }
     }
 }
 

@@ -289,7 +289,7 @@ async fn stanzas_that_leave_are_shown_without_secrets() {
     };
     let (mine, others, narrows) = (shown(FULL, full).await, shown("other", other).await, shown(NARROW, narrow).await);
     let kinds = |xml: &[String]| xml.iter().map(|xml| xml[1..3].to_owned()).collect::<Vec<_>>();
-    assert_eq!(kinds(&mine), ["me", "iq", "pr", "me"], "its own question it may see: {mine:?}");
+    assert_eq!(kinds(&mine), ["me", "iq", "pr", "me"], "its own request it may see: {mine:?}");
     assert_eq!(kinds(&others), ["me", "pr", "me"], "{others:?}");
     assert_eq!(kinds(&narrows), ["pr"], "its grant is for presences: {narrows:?}");
     for xml in mine.iter().chain(&others).chain(&narrows) {

@@ -4,7 +4,7 @@
 //! Late and missing answers are tested in `host/session/src/tests/answers.rs`, on a simulated clock.
 
 use jid::Jid;
-use parlor_tests::peer::{Question, archive};
+use parlor_tests::peer::{Request, archive};
 use serde_json::{Value, json};
 use xmpp_parsers::minidom::Element;
 
@@ -45,19 +45,19 @@ fn calls() -> Vec<(&'static str, Value, bool)> {
     ]
 }
 
-fn answer(question: &Question, kind: &str, from: Option<&str>, content: &str) -> Element {
+fn answer(request: &Request, kind: &str, from: Option<&str>, content: &str) -> Element {
     let from = from.map(|from| format!("from='{from}'")).unwrap_or_default();
-    let iq = format!("<iq xmlns='jabber:client' type='{kind}' id='{}' {from}>{content}</iq>", question.id);
+    let iq = format!("<iq xmlns='jabber:client' type='{kind}' id='{}' {from}>{content}</iq>", request.id);
     iq.parse().unwrap()
 }
 
-fn result(question: &Question, content: &str) -> Element {
-    answer(question, "result", question.to.as_ref().map(Jid::as_str), content)
+fn result(request: &Request, content: &str) -> Element {
+    answer(request, "result", request.to.as_ref().map(Jid::as_str), content)
 }
 
-fn error(question: &Question) -> Element {
+fn error(request: &Request) -> Element {
     let error = "<error type='cancel'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-    answer(question, "error", question.to.as_ref().map(Jid::as_str), error)
+    answer(request, "error", request.to.as_ref().map(Jid::as_str), error)
 }
 
 async fn host() -> TestHost {
@@ -84,10 +84,10 @@ async fn an_error_is_told_with_its_condition() {
     let host = host().await;
     // The contact and the bookmark exist, so that they can be changed and removed.
     host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.fails("stanza");
-    host.answers(|question| vec![result(question, "")]);
+    host.answers(|request| vec![result(request, "")]);
     host.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
     host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
-    host.answers(|question| vec![error(question)]);
+    host.answers(|request| vec![error(request)]);
     for (call, args, _) in calls() {
         let outcome = told(call, host.call(FULL, call, args.clone()).await.result);
         let Err(error) = outcome else { panic!("{call} {args}: {outcome:?}") };
@@ -100,7 +100,7 @@ async fn an_error_is_told_with_its_condition() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_is_no_answer() {
     let host = host().await;
-    host.answers(|question| vec![result(question, "<query xmlns='urn:nonsense'><item/></query>")]);
+    host.answers(|request| vec![result(request, "<query xmlns='urn:nonsense'><item/></query>")]);
     for (call, args, is_order) in calls() {
         let outcome = told(call, host.call(FULL, call, args.clone()).await.result);
         assert_eq!(outcome.is_ok(), is_order, "{call} {args}: {outcome:?}");
@@ -116,14 +116,14 @@ async fn nonsense_is_no_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_answers_nothing_and_nobody_answers_twice() {
     let host = host().await;
-    host.answers(|question| vec![result(question, "")]);
+    host.answers(|request| vec![result(request, "")]);
     host.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
     host.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
-    host.answers(|question| {
+    host.answers(|request| {
         let forged = ["evil@elsewhere.example/x", "elsewhere.example", "bot@localhost/other"];
-        let forged = forged.map(|from| answer(question, "result", Some(from), ""));
+        let forged = forged.map(|from| answer(request, "result", Some(from), ""));
         // The genuine error comes twice, followed by a success.
-        forged.into_iter().chain([error(question), error(question), result(question, "")]).collect()
+        forged.into_iter().chain([error(request), error(request), result(request, "")]).collect()
     });
     for (call, args, _) in calls() {
         let outcome = told(call, host.call(FULL, call, args.clone()).await.result);

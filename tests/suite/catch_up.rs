@@ -8,7 +8,7 @@ use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::faults::Faults;
-use parlor_tests::peer::Question;
+use parlor_tests::peer::Request;
 use parlor_tests::peer::archive::{Asked, careless, honest, id as uid, text};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
@@ -345,21 +345,21 @@ async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
 const ROOM: &str = "hall@rooms.localhost";
 
 /// A room of a scripted server. It answers disco requests, and on request admits us, says something, or removes us.
-fn hall(question: &Question) -> Option<Vec<Element>> {
-    if question.to.as_ref()?.as_str() != ROOM {
+fn hall(request: &Request) -> Option<Vec<Element>> {
+    if request.to.as_ref()?.as_str() != ROOM {
         return None;
     }
-    let id = &question.id;
+    let id = &request.id;
     let result = |content: &str| {
         format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{ROOM}'>{content}</iq>").parse().unwrap()
     };
-    if question.payload.is("query", "http://jabber.org/protocol/disco#info") {
+    if request.payload.is("query", "http://jabber.org/protocol/disco#info") {
         let features = ["urn:xmpp:mam:2", "urn:xmpp:sid:0"].map(|var| format!("<feature var='{var}'/>")).concat();
         let identity = "<identity category='conference' type='text'/>";
         let xmlns = "http://jabber.org/protocol/disco#info";
         return Some(vec![result(&format!("<query xmlns='{xmlns}'>{identity}{features}</query>"))]);
     }
-    let (asked, presence) = (&question.payload, |nick: &str, attributes: &str, inside: &str| -> Element {
+    let (asked, presence) = (&request.payload, |nick: &str, attributes: &str, inside: &str| -> Element {
         let user = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{inside}<status code='110'/></x>");
         format!("<presence xmlns='jabber:client' from='{ROOM}/{nick}' {attributes}>{user}</presence>").parse().unwrap()
     });

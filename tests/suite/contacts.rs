@@ -1,7 +1,7 @@
 //! `contacts`: the roster (rows 62–68 of `tests/conformance.toml`).
 
 use parlor_tests::client::Client;
-use parlor_tests::peer::Question;
+use parlor_tests::peer::Request;
 use parlor_tests::policy::Entry;
 use parlor_tests::prosody::DOMAIN;
 use serde_json::{Value, json};
@@ -425,9 +425,9 @@ async fn a_roster_is_kept_across_restarts() {
 const MANY: usize = 10_000;
 
 /// A server with a large roster, and a contact that echoes the payload of a request.
-fn of_many(question: &Question) -> Option<Vec<Element>> {
-    let id = &question.id;
-    if question.payload.is("query", ns::ROSTER) && question.payload.children().next().is_none() {
+fn of_many(request: &Request) -> Option<Vec<Element>> {
+    let id = &request.id;
+    if request.payload.is("query", ns::ROSTER) && request.payload.children().next().is_none() {
         let item = |n| {
             format!(
                 "<item jid='contact{n:05}@far.example' name='Contact number {n}, {}' subscription='both'>\
@@ -439,8 +439,8 @@ fn of_many(question: &Question) -> Option<Vec<Element>> {
         let roster = format!("<query xmlns='jabber:iq:roster'>{items}</query>");
         return Some(vec![format!("<iq xmlns='jabber:client' type='result' id='{id}'>{roster}</iq>").parse().unwrap()]);
     }
-    question.payload.is("say", "urn:example:say").then(|| {
-        let (to, body) = (question.to.as_ref().unwrap(), question.payload.text());
+    request.payload.is("say", "urn:example:say").then(|| {
+        let (to, body) = (request.to.as_ref().unwrap(), request.payload.text());
         let said = format!("<message xmlns='jabber:client' from='{to}' type='chat'><body>{body}</body></message>");
         let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{to}'/>");
         vec![said.parse().unwrap(), answer.parse().unwrap()]

@@ -90,8 +90,8 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
     let own = host.order(FULL, "api.wait-until", json!({ "promise": "own" })).await;
     // This is never answered, since the client reads nothing.
     let mute = friend("mute").await;
-    let question = format!("<iq type='get' to='{}'><query xmlns='urn:example:question'/></iq>", mute.jid());
-    let question = host.order(FULL, "api.send-iq", json!({ "iq": question })).await;
+    let request = format!("<iq type='get' to='{}'><query xmlns='urn:example:query'/></iq>", mute.jid());
+    let request = host.order(FULL, "api.send-iq", json!({ "iq": request })).await;
     let mut untold = Vec::new();
     for name in
         ["roomLeft", "chatRoomOpened", "occupantJoined", "occupantLeft", "contactPresenceChanged", "initialized"]
@@ -110,7 +110,7 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
         juliet.catch_up(SOON).await.unwrap();
     })
     .await;
-    host.answer(FULL, "api.send-iq", question).await.fails("offline");
+    host.answer(FULL, "api.send-iq", request).await.fails("offline");
     host.heard(FULL, roster).await;
     host.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.ok();
     assert!(host.ears().nothing_from(FULL, own), "a plugin's own promise is no business of the connection's");

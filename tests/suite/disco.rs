@@ -30,8 +30,8 @@ async fn info(watcher: &mut Client, host: &TestHost, node: Option<&str>) -> Elem
     let node = node.map(|node| format!("node='{node}'")).unwrap_or_default();
     let payload: Element = format!("<query xmlns='{INFO}' {node}/>").parse().unwrap();
     let to = Some(host.shared().snapshot().jid.clone());
-    let question = Iq::Get { from: None, to, id: String::new(), payload };
-    watcher.ask(question, SOON).await.unwrap().unwrap()
+    let request = Iq::Get { from: None, to, id: String::new(), payload };
+    watcher.ask(request, SOON).await.unwrap().unwrap()
 }
 
 fn features(info: &Element) -> Vec<&str> {

@@ -228,9 +228,9 @@ async fn what_is_set_takes_effect_at_once() {
     host.call(FULL, "rooms.open", json!({ "jid": third })).await.fails("unsupported");
 }
 /// Sends a plugin's IQ, and returns the server's answer, which comes after everything that was sent before.
-async fn ask(host: &TestHost, question: &str) -> String {
-    let to = if question.starts_with("<ping") { "to='localhost'" } else { "" };
-    let iq = json!({ "iq": format!("<iq type='get' id='1' {to}>{question}</iq>") });
+async fn ask(host: &TestHost, payload: &str) -> String {
+    let to = if payload.starts_with("<ping") { "to='localhost'" } else { "" };
+    let iq = json!({ "iq": format!("<iq type='get' id='1' {to}>{payload}</iq>") });
     host.call(FULL, "api.send-iq", iq).await.ok().as_str().unwrap().to_owned()
 }
 

@@ -21,7 +21,7 @@ use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::front::Front;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::peer::archive::Script;
-use parlor_tests::peer::{Answers, Peer, Question, Said};
+use parlor_tests::peer::{Answers, Peer, Request, Said};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
 use parlor_tests::transport::Transport;
@@ -144,7 +144,7 @@ impl ScriptedServer {
         Self { task, cut, said, answers }
     }
 
-    fn answer(&self, answer: impl FnMut(&Question) -> Option<Vec<Element>> + Send + 'static) {
+    fn answer(&self, answer: impl FnMut(&Request) -> Option<Vec<Element>> + Send + 'static) {
         *self.answers.lock().unwrap() = Some(Box::new(answer));
     }
 }
@@ -191,7 +191,7 @@ impl Plan {
 
     /// Lets a callback answer the scripted server's requests from the first one on. If it returns `None`, the default
     /// applies.
-    pub(crate) fn answering(self, answer: impl FnMut(&Question) -> Option<Vec<Element>> + Send + 'static) -> Self {
+    pub(crate) fn answering(self, answer: impl FnMut(&Request) -> Option<Vec<Element>> + Send + 'static) -> Self {
         self.peer.as_ref().unwrap().answer(answer);
         self
     }
@@ -378,8 +378,8 @@ impl TestHost {
     }
 
     /// Lets a callback answer the scripted server's requests from now on.
-    pub(crate) fn answers(&self, mut answer: impl FnMut(&Question) -> Vec<Element> + Send + 'static) {
-        self.peer.as_ref().unwrap().answer(move |question| Some(answer(question)));
+    pub(crate) fn answers(&self, mut answer: impl FnMut(&Request) -> Vec<Element> + Send + 'static) {
+        self.peer.as_ref().unwrap().answer(move |request| Some(answer(request)));
     }
 
     /// Waits until the first account has sent the scripted server a stanza with this text.

@@ -5,7 +5,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::{Element, rxml::NcName};
 use xmpp_parsers::ns;
 
-use super::Question;
+use super::Request;
 
 /// The namespace of archives.
 pub const MAM: &str = "urn:xmpp:mam:2";
@@ -32,8 +32,8 @@ pub type Script = Box<dyn FnMut(&Asked) -> Vec<Element> + Send>;
 
 impl Asked {
     /// Parses a request if it is one for a page.
-    pub(super) fn read(question: &Question, client: &FullJid) -> Option<Self> {
-        let Question { id, to, payload } = question;
+    pub(super) fn read(request: &Request, client: &FullJid) -> Option<Self> {
+        let Request { id, to, payload } = request;
         if !payload.is("query", MAM) {
             return None;
         }

@@ -23,8 +23,8 @@ fn put(to: &Jid, attributes: &str, plugin: Option<&str>) -> Iq {
     Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload }
 }
 
-async fn ask(client: &mut Client, question: Iq) -> Result<Element, String> {
-    client.ask(question, SOON).await.map(|answer| answer.unwrap()).map_err(|error| format!("{error:?}"))
+async fn ask(client: &mut Client, request: Iq) -> Result<Element, String> {
+    client.ask(request, SOON).await.map(|answer| answer.unwrap()).map_err(|error| format!("{error:?}"))
 }
 
 /// Begins a command.

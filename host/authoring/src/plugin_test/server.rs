@@ -471,13 +471,13 @@ mod tests {
         let seen = Arc::clone(&actions);
         let own = FullJid::new("bot@example.org/here").unwrap();
         let server = MockServer::new(own, Clock::Machine, move |_| *seen.lock().unwrap() += 1);
-        let question = || {
+        let request = || {
             let ask = Ask::Roster { version: None };
             RawStanza::of(Outgoing::Ask { to: None, id: "1".to_owned(), ask })
         };
-        server.hear(Outgoing::Raw(question()));
+        server.hear(Outgoing::Raw(request()));
         assert_eq!(*actions.lock().unwrap(), 0);
-        server.hear(Outgoing::Private(question(), InstanceId::next()));
+        server.hear(Outgoing::Private(request(), InstanceId::next()));
         assert_eq!(*actions.lock().unwrap(), 1);
     }
 }

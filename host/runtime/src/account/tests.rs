@@ -213,9 +213,9 @@ async fn tell_archived(session: &mut PeerSession, said: &[(&str, &str, &str)], i
 
 /// Sends a page of the archive whose ids begin with this number.
 async fn tell_page(session: &mut PeerSession, first: usize, said: &[(&str, &str, &str)], fin: &str) {
-    let (question, id) = soon("a question", until_asked(session, MAM)).await;
-    assert!(question.contains("var='start'"), "ids of long ago do not count: {question}");
-    let queryid = question.split("queryid='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    let (query, id) = soon("a query", until_asked(session, MAM)).await;
+    assert!(query.contains("var='start'"), "ids of long ago do not count: {query}");
+    let queryid = query.split("queryid='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     for (number, (from, to, body)) in (first..).zip(said) {
         session
             .say(&format!(
@@ -279,7 +279,7 @@ async fn what_has_arrived_is_found_behind_much_that_came_since() {
 #[tokio::test]
 async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
     let (peer, account, mut session) = cut_while_writing("three").await;
-    soon("a question", until_asked(&mut session, MAM)).await;
+    soon("a query", until_asked(&mut session, MAM)).await;
     drop(session);
     let mut session = soon("the connection", peer.accept()).await.unwrap();
     for _look in 0..2 {
@@ -293,7 +293,7 @@ async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
 #[tokio::test]
 async fn what_is_in_question_when_the_account_ends_is_sent() {
     let (_peer, account, mut session) = cut_while_writing("three").await;
-    soon("a question", until_asked(&mut session, MAM)).await;
+    soon("a query", until_asked(&mut session, MAM)).await;
     let (bodies, ()) = tokio::join!(soon("the last message", session.bodies_until("three")), account.stop());
     assert_eq!(bodies, ["one", "two", "three"]);
 }
@@ -325,25 +325,25 @@ async fn until<R>(session: &mut PeerSession, comes: impl Fn(&str, &str) -> Optio
 /// Requests that only the lost session could have answered end with a typed error, and are not sent again.
 /// Rows 11.
 #[tokio::test]
-async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
+async fn a_request_that_was_cut_ends_and_is_not_asked_again() {
     let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
     let (account, mut session) = connected(&peer).await;
     let shared = Arc::clone(account.shared());
-    let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
-    let question = tokio::spawn(async move {
+    let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:query'/></iq>";
+    let request = tokio::spawn(async move {
         let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
         shared
             .ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq })
             .await
             .map(|answer| answer.to_xml())
     });
-    soon("the question", session.hear_text("urn:example:question")).await;
+    soon("the request", session.hear_text("urn:example:query")).await;
     drop(session);
     let mut session = soon("the connection", peer.accept()).await.unwrap();
-    assert_eq!(soon("an answer", question).await.unwrap(), Err(CallError::Offline));
+    assert_eq!(soon("an answer", request).await.unwrap(), Err(CallError::Offline));
     assert_eq!(soon("room", send(account.shared(), "last")).await, Ok(()));
     soon("the last message", session.bodies_until("last")).await;
-    assert!(!session.has_said("urn:example:question"), "it was asked again");
+    assert!(!session.has_said("urn:example:query"), "it was asked again");
     soon("the end of the account", account.stop()).await;
 }
 
@@ -488,7 +488,7 @@ async fn a_server_that_numbers_no_messages_is_not_believed_to() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Events send, messageSend: each stanza is shown as it leaves, a plugin's questions to that plugin alone.
+/// Events send, messageSend: each stanza is shown as it leaves, a plugin's requests to that plugin alone.
 #[tokio::test]
 async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     let peer = Peer::start(Manners::default()).await;
@@ -614,7 +614,7 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
         tokio::time::advance(Duration::from_secs(16)).await;
         tokio::time::resume();
         let limit = if by < 0 { Duration::from_secs(1) } else { DEADLINE };
-        let asked = tokio::time::timeout(limit, session.hear_question()).await;
+        let asked = tokio::time::timeout(limit, session.hear_request()).await;
         assert_eq!(asked.ok(), (by == 3600).then_some("r"), "{by}");
     }
     soon("the end of the account", account.stop()).await;

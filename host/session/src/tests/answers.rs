@@ -61,7 +61,7 @@ fn order(test: &mut TestSession, ask: Ask) -> Call {
 
 /// A call, how it is made, and which answers it accepts. An order accepts any result, since results of orders are
 /// empty.
-struct Question {
+struct CallCase {
     name: &'static str,
     ask: fn(&mut TestSession) -> Call,
     yes: &'static [&'static str],
@@ -69,48 +69,48 @@ struct Question {
 
 const ANY: &[&str] = &["any"];
 
-fn questions() -> Vec<Question> {
-    let question = |name, yes, ask| Question { name, ask, yes };
+fn call_cases() -> Vec<CallCase> {
+    let case = |name, yes, ask| CallCase { name, ask, yes };
     let cards = &["nothing", "an empty card", "an odd card"];
     vec![
-        question("api.send-iq", ANY, |test| {
+        case("api.send-iq", ANY, |test| {
             let iq = raw(&format!("<iq type='get' id='x' to='{FRIEND}'><x xmlns='y'/></iq>"));
             Call::start(test, SendIq { by: InstanceId(1), iq })
         }),
-        question("archive.query", &["an empty page", "an odd page"], |test| {
+        case("archive.query", &["an empty page", "an odd page"], |test| {
             Call::start(test, QueryArchive { by: Some(InstanceId(1)), query: query(None) })
         }),
         // The address is asked first whether it is a room. If it does not answer, the own archive is queried.
-        question("archive.query of a stranger", &["an empty page", "an odd page"], |test| {
+        case("archive.query of a stranger", &["an empty page", "an odd page"], |test| {
             Call::start(test, QueryArchive { by: Some(InstanceId(1)), query: query(Some("who@example.net")) })
         }),
-        question("disco.supports", &["empty features", "odd features", "too many features"], |test| {
+        case("disco.supports", &["empty features", "odd features", "too many features"], |test| {
             Call::start(test, Discover { entity: jid(FRIEND) })
         }),
-        question("vcard.get", cards, |test| Call::start(test, GetCard { jid: jid(FRIEND), force: true })),
-        question("vcard.update", cards, |test| Call::start(test, UpdateCard { jid: jid(ROMEO), force: true })),
-        question("vcard.set", cards, |test| Call::start(test, SetCard { by: InstanceId(1), change: card_change() })),
-        question("contacts.add", ANY, |test| change(test, "new@example.net", ContactChange::Add { fullname: None })),
-        question("contacts.remove", ANY, |test| change(test, ROMEO, ContactChange::Remove)),
-        question("contacts.rename", ANY, |test| change(test, ROMEO, ContactChange::Rename("x".to_owned()))),
-        question("contacts.set-groups", ANY, |test| change(test, ROMEO, ContactChange::SetGroups(Vec::new()))),
-        question("rooms.set-role", ANY, |test| {
+        case("vcard.get", cards, |test| Call::start(test, GetCard { jid: jid(FRIEND), force: true })),
+        case("vcard.update", cards, |test| Call::start(test, UpdateCard { jid: jid(ROMEO), force: true })),
+        case("vcard.set", cards, |test| Call::start(test, SetCard { by: InstanceId(1), change: card_change() })),
+        case("contacts.add", ANY, |test| change(test, "new@example.net", ContactChange::Add { fullname: None })),
+        case("contacts.remove", ANY, |test| change(test, ROMEO, ContactChange::Remove)),
+        case("contacts.rename", ANY, |test| change(test, ROMEO, ContactChange::Rename("x".to_owned()))),
+        case("contacts.set-groups", ANY, |test| change(test, ROMEO, ContactChange::SetGroups(Vec::new()))),
+        case("rooms.set-role", ANY, |test| {
             order(test, Ask::SetRole { nick: "juliet".to_owned(), role: "visitor", reason: None })
         }),
-        question("rooms.set-affiliation", ANY, |test| {
+        case("rooms.set-affiliation", ANY, |test| {
             order(test, Ask::SetAffiliation { user: bare(ROMEO), affiliation: "member", reason: None })
         }),
-        question("rooms.destroy", ANY, |test| order(test, Ask::DestroyRoom { reason: None, alternative: None })),
-        question("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |test| {
+        case("rooms.destroy", ANY, |test| order(test, Ask::DestroyRoom { reason: None, alternative: None })),
+        case("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |test| {
             Call::start(test, ListAffiliations { jid: bare(ROOM), affiliation: "member" })
         }),
         // No form among the answers has the field.
-        question("rooms.configure", &[], |test| {
+        case("rooms.configure", &[], |test| {
             let fields = vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))];
             Call::start(test, ConfigureRoom { jid: bare(ROOM), fields })
         }),
-        question("rooms.set-bookmark", ANY, |test| Call::start(test, SetBookmark { bookmark: bookmark() })),
-        question("rooms.remove-bookmark", ANY, |test| {
+        case("rooms.set-bookmark", ANY, |test| Call::start(test, SetBookmark { bookmark: bookmark() })),
+        case("rooms.remove-bookmark", ANY, |test| {
             let own = Bookmark { room: bare(ROOM), ..bookmark() };
             let mut set = Call::start(test, SetBookmark { bookmark: own });
             let id = test.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
@@ -244,7 +244,7 @@ fn test() -> (TestSession, Asked) {
 /// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115.
 #[test]
 fn an_error_is_told_and_nonsense_believed_by_nobody() {
-    for Question { name, ask, yes } in questions() {
+    for CallCase { name, ask, yes } in call_cases() {
         for (kind, payload) in results() {
             let (mut test, mut asked) = test();
             let before = waiting(&test);
@@ -272,7 +272,7 @@ fn an_error_is_told_and_nonsense_believed_by_nobody() {
 /// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115.
 #[test]
 fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
-    for Question { name, ask, .. } in questions() {
+    for CallCase { name, ask, .. } in call_cases() {
         let (mut test, mut asked) = test();
         let before = waiting(&test);
         let mut call = ask(&mut test);
@@ -296,7 +296,7 @@ fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
 /// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115. Rules iq-reply.
 #[test]
 fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
-    for Question { name, ask, .. } in questions() {
+    for CallCase { name, ask, .. } in call_cases() {
         let (mut test, mut asked) = test();
         let mut call = ask(&mut test);
         let [(to, id)] = &asked.news(&test)[..] else { panic!("{name} asks more than one at once") };

@@ -356,11 +356,11 @@ fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
     test.presence(occupant("bot", PresenceKind::Available, &[110]));
     let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
     let mut told = test.ask(Discover { entity: jid(ROOM) });
-    let questions = |test: &TestSession| {
+    let requests = |test: &TestSession| {
         let of_room = |stanza: &&Outgoing| matches!(stanza, Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } if *to == jid(ROOM));
         test.sent.iter().filter(of_room).count()
     };
-    assert_eq!(questions(&test), 1);
+    assert_eq!(requests(&test), 1);
     assert!(got(&mut page).is_none() && got(&mut told).is_none());
     says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
     assert!(got(&mut told).unwrap().is_ok());
@@ -371,9 +371,9 @@ fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
     let _page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
     let mut told = test.ask(Discover { entity: jid(ROOM) });
     assert!(got(&mut told).unwrap().is_ok());
-    assert_eq!(questions(&test), 1, "what it said counts for an hour");
+    assert_eq!(requests(&test), 1, "what it said counts for an hour");
     test.message(Message { body: None, room_status: vec![104], ..message(ROOM, MessageKind::Groupchat, "") });
-    assert_eq!(questions(&test), 2, "something about it changed");
+    assert_eq!(requests(&test), 2, "something about it changed");
     says(&mut test, ROOM, Ok(disco("conference", &[])));
     let refused = got(&mut query(&mut test, of(Some(ROOM), 5, Cursor::Start)));
     assert!(matches!(refused, Some(Err(CallError::Unsupported(_)))), "{refused:?}");
@@ -425,9 +425,9 @@ fn ids_that_came_are_known() {
     let mut test = with_archive();
     let known = |test: &mut TestSession, id: &str| {
         let mut page = query(test, of(None, 5, Cursor::After(id.to_owned())));
-        let (_, question, asked) = asked_page(test);
+        let (_, id, asked) = asked_page(test);
         result(test, OWN, &asked.queryid, "next", hello(ROMEO));
-        test.answer(None, question, Ok(fin(true)));
+        test.answer(None, id, Ok(fin(true)));
         got(&mut page).unwrap().unwrap().cursor_known
     };
     assert!(!known(&mut test, "live"));

@@ -43,11 +43,11 @@ fn named(name: &str) -> CardChange {
 
 /// Returns the recipient and the id of the last request of this kind.
 fn asked(test: &TestSession, is: fn(&Ask) -> bool) -> (Option<String>, String) {
-    let question = test.sent.iter().rev().find_map(|stanza| match stanza {
+    let request = test.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Ask { to, id, ask } if is(ask) => Some((to.as_ref().map(ToString::to_string), id.clone())),
         _ => None,
     });
-    question.expect("it was asked")
+    request.expect("it was asked")
 }
 
 fn is_get(ask: &Ask) -> bool {

@@ -78,13 +78,13 @@ impl TestSession {
 
     /// Returns the id and the node of the last `disco#info` request to an entity.
     fn info_asked_of(&self, entity: &str) -> (String, Option<String>) {
-        let question = self.sent.iter().rev().find_map(|stanza| match stanza {
+        let request = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { to: Some(to), id, ask: Ask::DiscoInfo { node } } if to.as_str() == entity => {
                 Some((id.clone(), node.clone()))
             }
             _ => None,
         });
-        question.expect("it was asked")
+        request.expect("it was asked")
     }
 
     fn info(&mut self, entity: &str, disco: Disco) {

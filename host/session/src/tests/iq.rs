@@ -57,7 +57,7 @@ fn an_answer_counts_only_from_whom_was_asked() {
 }
 
 #[test]
-fn a_question_ends_with_its_answer_an_error_or_in_time() {
+fn a_request_ends_with_its_answer_an_error_or_in_time() {
     let mut test = TestSession::connected(Settings::default());
     let (mut receiver, id) = send_iq(&mut test, Some("a@example.org"));
     test.answer(Some("a@example.org"), id.clone(), Err(stanza_error("forbidden")));

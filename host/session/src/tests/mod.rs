@@ -278,20 +278,20 @@ impl TestSession {
 
     /// Returns the id of the last request of this kind.
     fn asked(&self, is: impl Fn(&Ask) -> bool) -> String {
-        let question = self.sent.iter().rev().find_map(|stanza| match stanza {
+        let request = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { id, ask, .. } if is(ask) => Some(id.clone()),
             _ => None,
         });
-        question.expect("it was asked")
+        request.expect("it was asked")
     }
 
     /// Returns the id of the last request of this kind to this address.
     fn asked_of(&self, who: &str, is: impl Fn(&Ask) -> bool) -> String {
-        let question = self.sent.iter().rev().find_map(|stanza| match stanza {
+        let request = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { to: Some(to), id, ask } if *to == jid(who) && is(ask) => Some(id.clone()),
             _ => None,
         });
-        question.expect("it was asked")
+        request.expect("it was asked")
     }
 
     fn answer(&mut self, from: Option<&str>, id: String, outcome: Result<Body, Box<StanzaError>>) {

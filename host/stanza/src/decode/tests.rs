@@ -841,7 +841,7 @@ fn occupants() {
 }
 
 #[test]
-fn every_question_is_owed_an_answer() {
+fn every_request_is_owed_an_answer() {
     let query = |attributes: &str, content: &str| match iq(attributes, content) {
         Incoming::Request(request) => request.query,
         other => panic!("expected a request, found {other:?}"),

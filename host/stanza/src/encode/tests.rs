@@ -127,7 +127,7 @@ fn presences() {
 }
 
 #[test]
-fn questions() {
+fn requests() {
     same(
         &asked(Ask::Roster { version: Some("v".to_owned()) }),
         "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query xmlns='jabber:iq:roster' ver='v'/></iq>",

@@ -421,7 +421,7 @@ async fn a_server_that_talks_and_acknowledges_nothing_is_left() {
     let peer = peer().await;
     let (mut link, mut session) = pair(&peer).await;
     link.send(message("unheard"));
-    beside(&mut link, session.hear_question_only()).await;
+    beside(&mut link, session.hear_request_only()).await;
     tokio::time::pause();
     let began = Instant::now();
     let why = loop {
@@ -472,11 +472,11 @@ async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
         let mut session = session.unwrap();
         // The server is asked with `<r/>` or with a ping, and answers it twice.
         for _ in 0..2 {
-            let asked = beside(&mut link, session.hear_question()).await;
+            let asked = beside(&mut link, session.hear_request()).await;
             assert_eq!(asked, if resumption { "r" } else { "ping" });
         }
         // From here on the server is silent, and time passes quickly.
-        beside(&mut link, session.hear_question_only()).await;
+        beside(&mut link, session.hear_request_only()).await;
         tokio::time::pause();
         let began = Instant::now();
         let event = link.next().await;

@@ -179,7 +179,7 @@ impl<Io: Transport> Session<Io> {
     }
 
     /// Waits until the client asks for a sign of life, answers, and returns the kind of request.
-    pub async fn hear_question(&mut self) -> &'static str {
+    pub async fn hear_request(&mut self) -> &'static str {
         match self.next().await.expect("the client is there") {
             Heard::Sm(Sm::Req(_)) => {
                 self.acknowledge().await;
@@ -196,8 +196,8 @@ impl<Io: Transport> Session<Io> {
         }
     }
 
-    /// Same as [`Session::hear_question`], without an answer.
-    pub async fn hear_question_only(&mut self) {
+    /// Same as [`Session::hear_request`], without an answer.
+    pub async fn hear_request_only(&mut self) {
         self.next().await.expect("the client is there");
     }
 

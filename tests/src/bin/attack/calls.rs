@@ -113,7 +113,7 @@ async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {
     // The keeper holds on to the compiled code, so that each restart is quick.
     let keeper = plan.home.install("keeper", &parlor_tests::plugins::built("caller")?)?.set("name", "keeper");
     let stage = trial.start(plan.with("keeper", keeper)).await?;
-    stage.keep_questions("never-answered");
+    stage.keep_requests("never-answered");
     stage.allow("iq:nurse@localhost");
     stage.open_storage().await?;
     let (with, without) = (stage.policy.clone(), stage.policy.clone().without("caller"));
@@ -144,15 +144,15 @@ async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {
 
 async fn late_answer(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq:@localhost"]))?).await?;
-    stage.keep_questions("late-question");
+    stage.keep_requests("late-query");
     stage.allow("iq:nurse@localhost");
-    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='late-question'/></iq>" });
+    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='late-query'/></iq>" });
     stage.order_call(1, "api.send-iq", &ask).await?;
-    let (id, _) = stage.question().await?;
+    let (id, _) = stage.request().await?;
     let policy = stage.policy.clone().without("caller");
     stage.reload(policy).await?;
     for _ in 0..2 {
-        let payload = "<x xmlns='late-question'/>";
+        let payload = "<x xmlns='late-query'/>";
         stage
             .raw(format!(
                 "<iq xmlns='jabber:client' type='result' id='{id}' from='nurse@localhost' to='bot@localhost/parlor'>{payload}</iq>"

@@ -76,9 +76,9 @@ fn attribute<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
 async fn archive_results(trial: &mut Trial) -> Result<String> {
     let plan = Plan::new()?.archive(3).caller(|entry| entry.grant("archive.read", &["*"]))?;
     let stage = trial.start(plan).await?;
-    stage.keep_questions("queryid");
+    stage.keep_requests("queryid");
     stage.order_call(1, "archive.query", &json!({ "max": 10 })).await?;
-    let (id, xml) = stage.question().await?;
+    let (id, xml) = stage.request().await?;
     let query = attribute(&xml, "queryid").context("a query without an id")?.to_owned();
     for from in [MALLORY, "mallory@localhost/lair", "localhost", "bot@localhost/other", "bot@evil.localhost"] {
         stage.raw(format!(
@@ -127,11 +127,11 @@ async fn roster_push(trial: &mut Trial) -> Result<String> {
 
 async fn iq_reply(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq:nurse@localhost"]))?).await?;
-    stage.keep_questions("who-answers");
+    stage.keep_requests("who-answers");
     stage.allow("iq:nurse@localhost");
     let iq = "<iq type='get' to='nurse@localhost/ward'><x xmlns='who-answers'/></iq>";
     stage.order_call(1, "api.send-iq", &json!({ "iq": iq })).await?;
-    let (id, _) = stage.question().await?;
+    let (id, _) = stage.request().await?;
     let result = |from: &str, word: &str| {
         format!(
             "<iq xmlns='jabber:client' type='result' id='{id}'{from} to='{FULL}'><x xmlns='who-answers'>{word}</x></iq>"
@@ -158,7 +158,7 @@ async fn iq_reply(trial: &mut Trial) -> Result<String> {
 async fn caps(trial: &mut Trial) -> Result<String> {
     let grants = |entry: Entry| entry.grant_whole("disco.read");
     let stage = trial.start(Plan::new()?.caller(grants)?).await?;
-    stage.keep_questions("disco#info");
+    stage.keep_requests("disco#info");
     // The host ignores the capabilities of strangers, so these are contacts.
     let [liar, honest, third] = ["mallory@localhost/lair", "nurse@localhost/ward", "friar@localhost/cell"];
     for who in [liar, honest, third] {
@@ -192,13 +192,13 @@ async fn caps(trial: &mut Trial) -> Result<String> {
     // The first contact claims the hash of an honest client, and answers with something else.
     stage.raw(presence(liar)).await?;
     stage.order_call(1, "disco.supports", &supports("urn:poisoned", liar)).await?;
-    let (id, _) = stage.question().await?;
+    let (id, _) = stage.request().await?;
     stage.raw(info(&id, liar, poisoned)).await?;
     stage.answer().await?;
     stage.during().await?;
     stage.raw(presence(honest)).await?;
     stage.order_call(2, "disco.supports", &supports("urn:poisoned", honest)).await?;
-    let (id, asked) = stage.question().await.context("the poisoned answer counts for others")?;
+    let (id, asked) = stage.request().await.context("the poisoned answer counts for others")?;
     ensure!(asked.contains(honest), "somebody else was asked: {asked}");
     stage.raw(info(&id, honest, exodus)).await?;
     let answer = stage.answer().await?;

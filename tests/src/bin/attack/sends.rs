@@ -133,19 +133,19 @@ async fn bombs(trial: &mut Trial) -> Result<String> {
 
 async fn foreign_iq(trial: &mut Trial) -> Result<String> {
     let plan = Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq"]))?;
-    // The other plugin is a bystander whose question is not answered yet.
+    // The other plugin is a bystander whose request is not answered yet.
     let plan = plan.named("victim", "caller", |entry| {
         entry.set("chat", true).set("name", "victim").grant("stanza.send", &["iq:@localhost"])
     })?;
     let stage = trial.start(plan).await?;
-    stage.keep_questions("slow-question");
+    stage.keep_requests("slow-query");
     stage.allow("iq:nurse@localhost");
     // Both plugins receive the order and ask; each answer must reach the plugin that asked.
-    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='slow-question'/></iq>" });
+    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='slow-query'/></iq>" });
     stage.order_call(7, "api.send-iq", &ask).await?;
-    let first = stage.question().await?.0;
-    let second = stage.question().await?.0;
-    ensure!(first != second, "two questions have the id {first}");
+    let first = stage.request().await?.0;
+    let second = stage.request().await?.0;
+    ensure!(first != second, "two requests have the id {first}");
     ensure!(first.len() >= 10 && second.len() >= 10, "ids that can be guessed: {first}, {second}");
     // The plugin sends an IQ of its own under a pending id, and an answer in its place.
     let forged = format!("<iq type='get' id='{first}' to='nurse@localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
@@ -164,7 +164,7 @@ async fn foreign_iq(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     for id in [&second, &first] {
-        let payload = format!("<mark xmlns='slow-question' id='{id}'/>");
+        let payload = format!("<mark xmlns='slow-query' id='{id}'/>");
         let to = "bot@localhost/parlor";
         stage
             .raw(format!(

@@ -355,12 +355,12 @@ impl Stage {
     }
 
     /// From now on leaves IQs that contain this text for the case to answer.
-    pub(crate) fn keep_questions(&self, with: &str) {
+    pub(crate) fn keep_requests(&self, with: &str) {
         self.line.kept.lock().unwrap_or_else(PoisonError::into_inner).push(with.to_owned());
     }
 
     /// Waits for the next IQ that was left to the case. Returns its id and its XML.
-    pub(crate) async fn question(&mut self) -> Result<(String, String)> {
+    pub(crate) async fn request(&mut self) -> Result<(String, String)> {
         let wait = async {
             loop {
                 if let Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) = self.line.next().await? {
@@ -617,7 +617,7 @@ impl Stage {
     fn nothing_went_out(&self) -> Result<()> {
         let sent = self.line.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for stanza in sent.iter() {
-            let mut question = "";
+            let mut form = "";
             let to = match stanza {
                 Stanza::Message(message) => message.to.clone(),
                 Stanza::Presence(presence) => presence.to.clone(),
@@ -632,13 +632,13 @@ impl Stage {
                 }
                 // The host itself sends requests to the server and the account.
                 Stanza::Iq(Iq::Get { to, .. }) => {
-                    question = "iq:";
+                    form = "iq:";
                     to.clone().filter(|to| !["localhost", "bot@localhost"].contains(&to.to_bare().as_str()))
                 }
                 // Answers may go to anybody who asks.
                 Stanza::Iq(Iq::Result { .. } | Iq::Error { .. }) => None,
             };
-            let Some(to) = to.map(|to| format!("{question}{}", to.to_bare())) else { continue };
+            let Some(to) = to.map(|to| format!("{form}{}", to.to_bare())) else { continue };
             let known = [MALLORY, JULIET].contains(&to.as_str()) || self.allowed.contains(&to);
             ensure!(known, "something was sent to {to}: {stanza:?}");
         }
@@ -761,7 +761,7 @@ impl Pump {
         let (outbox, stanzas) = mpsc::unbounded_channel();
         let (sent, kept) = (Arc::<Mutex<Vec<Stanza>>>::default(), Arc::<Mutex<Vec<String>>>::default());
         let tap = session.tap().clone();
-        let (all, questions) = (Arc::clone(&sent), Arc::clone(&kept));
+        let (all, withheld) = (Arc::clone(&sent), Arc::clone(&kept));
         let task = tokio::spawn(async move {
             let held = tokio::time::sleep(Duration::ZERO);
             tokio::pin!(held);
@@ -785,7 +785,7 @@ impl Pump {
                         let text = String::from(&element);
                         all.lock().unwrap_or_else(PoisonError::into_inner).push(Stanza::try_from(element.clone())?);
                         let stanza = Stanza::try_from(element)?;
-                        let keep = questions
+                        let keep = withheld
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
                             .iter()

@@ -117,8 +117,8 @@ impl Story {
     /// Sends an ad-hoc command with these attributes and form values, and returns the answer.
     pub(crate) async fn command(&mut self, to: &Jid, attributes: &str, filled: &str) -> Result<Element> {
         let payload: Element = format!("<command xmlns='{COMMANDS}' {attributes}>{filled}</command>").parse()?;
-        let question = Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload };
-        self.juliet.ask(question, SOON).await?.context("the answer has nothing in it")
+        let request = Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload };
+        self.juliet.ask(request, SOON).await?.context("the answer has nothing in it")
     }
 
     /// Returns a plugin's state, as the status shows it.

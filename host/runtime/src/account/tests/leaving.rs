@@ -130,15 +130,15 @@ async fn what_comes_while_the_host_stops_is_left_to_the_server() {
         assert_eq!(soon("the count", session.ask_what_was_taken_in()).await, taken_in);
         // Plugins may still ask and send.
         let shared = Arc::clone(account.shared());
-        let question = tokio::spawn(async move {
-            let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
+        let request = tokio::spawn(async move {
+            let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:query'/></iq>";
             let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
             shared.ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq }).await
         });
-        let (asked, id) = soon("the question", session.hear_xml()).await;
-        assert!(asked.contains("urn:example:question"), "something else was said: {asked}");
+        let (asked, id) = soon("the request", session.hear_xml()).await;
+        assert!(asked.contains("urn:example:query"), "something else was said: {asked}");
         session.say(&format!("<iq xmlns='jabber:client' from='friend@localhost/x' type='result' id='{id}'/>")).await;
-        assert!(soon("the answer", question).await.unwrap().is_ok());
+        assert!(soon("the answer", request).await.unwrap().is_ok());
         send(account.shared(), "bye").await.unwrap();
         assert_eq!(soon("a message", session.bodies_until("bye")).await, ["bye"]);
         assert_eq!(soon("the count", session.ask_what_was_taken_in()).await, taken_in);

@@ -42,7 +42,7 @@ struct Diary {
     /// The messages that were lost with a failed account and have been dealt with.
     given_up: BTreeSet<String>,
     heard: Vec<String>,
-    open_questions: u32,
+    open_requests: u32,
     wrong: Vec<String>,
 }
 
@@ -152,24 +152,23 @@ impl Life {
 
     /// Sends a request, which may remain unanswered.
     fn ask(&mut self) {
-        let name = ["question", "mute"][self.random.random_range(0..2)];
+        let name = ["query", "mute"][self.random.random_range(0..2)];
         let (shared, diary) = (Arc::clone(self.account.shared()), Arc::clone(&self.diary));
-        diary.lock().unwrap().open_questions += 1;
+        diary.lock().unwrap().open_requests += 1;
         self.tasks.spawn(async move {
-            let xml =
-                format!("<iq to='friend@localhost/x' type='get' id='q'><{name} xmlns='urn:example:question'/></iq>");
+            let xml = format!("<iq to='friend@localhost/x' type='get' id='q'><{name} xmlns='urn:example:query'/></iq>");
             let iq = RawStanza::parse_request(&xml, &shared.snapshot().jid).unwrap();
             let began = Instant::now();
             let outcome = shared.ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq }).await;
             let mut diary = diary.lock().unwrap();
-            diary.open_questions -= 1;
+            diary.open_requests -= 1;
             let took = began.elapsed();
             match outcome {
                 Err(CallError::TimedOut) if took < PATIENCE => {
-                    diary.wrong.push(format!("a question was given up after {took:?}"));
+                    diary.wrong.push(format!("a request was given up after {took:?}"));
                 }
                 Ok(_) | Err(CallError::TimedOut | CallError::Offline) => {}
-                Err(error) => diary.wrong.push(format!("a question ended with {error}")),
+                Err(error) => diary.wrong.push(format!("a request ended with {error}")),
             }
         });
     }
@@ -218,7 +217,7 @@ impl Life {
         let (took, said) =
             self.network.observed(|observed| (observed.took.iter().cloned().collect::<BTreeSet<_>>(), observed.said()));
         let is_known = |body: &String| took.contains(body) || diary.given_up.contains(body);
-        diary.open_questions == 0
+        diary.open_requests == 0
             && diary.heard.len() >= said as usize
             && diary.accepted.len() + diary.refused.len() >= (self.sent + said) as usize
             && diary.accepted.iter().all(is_known)
@@ -249,7 +248,7 @@ impl Life {
         let diary = diary.lock().unwrap();
         assert_eq!((&diary.wrong, wrong), (&Vec::new(), Vec::new()));
         assert_eq!(left, 0, "commands are left");
-        assert_eq!(diary.open_questions, 0, "questions are left");
+        assert_eq!(diary.open_requests, 0, "requests are left");
         let expected: Vec<String> = (0..said).map(|number| format!("q{number}")).collect();
         assert_eq!(diary.heard, expected, "each is heard once, in its order");
         let mut counts = BTreeMap::<&str, usize>::new();

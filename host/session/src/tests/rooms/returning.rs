@@ -652,7 +652,7 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     test.message(bounced(ROOM));
     assert_eq!(test.lines(), ["> ask Ping", "messageError"]);
     test.message(bounced(ROOM));
-    assert_eq!(test.lines(), ["messageError"], "one question at a time");
+    assert_eq!(test.lines(), ["messageError"], "one ping at a time");
     let id = test.asked(|ask| *ask == Ask::Ping);
     test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);

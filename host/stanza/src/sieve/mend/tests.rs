@@ -83,7 +83,7 @@ fn an_error_keeps_where_to_go_instead() {
 
 /// RFC 6120, sections 8.2.3 and 8.3.3.1: a request has one child and a valid type.
 #[test]
-fn a_question_that_cannot_be_read_stays_a_question() {
+fn a_request_that_cannot_be_read_stays_a_request() {
     for (kind, payload) in [
         ("type='get'", ""),
         ("type='get'", "text"),

@@ -81,7 +81,7 @@ async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledge
         assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
         let session = session.as_mut().unwrap();
         link.ask();
-        beside(&mut link, session.hear_question()).await;
+        beside(&mut link, session.hear_request()).await;
         // Runs until the answer is read.
         assert!(tokio::time::timeout(Duration::from_millis(200), link.next()).await.is_err());
         tokio::time::pause();
@@ -102,7 +102,7 @@ async fn a_large_stanza_on_a_slow_line_is_no_silence() {
     let peer = peer().await;
     let (mut link, mut session) = pair(&peer).await;
     link.send(message("unheard"));
-    beside(&mut link, session.hear_question_only()).await;
+    beside(&mut link, session.hear_request_only()).await;
     tokio::time::pause();
     session.say_raw("<message from='a@b/c'><body>").await;
     for _ in 0..5 {
