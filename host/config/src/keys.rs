@@ -93,7 +93,7 @@ pub const ACCOUNT: &[Key] = &[
         "jid",
         "a JID",
         None,
-        "The account's address, such as `\"bot@example.org\"`. A resource behind it (`/house`) is asked for; else it is `parlor-` and eight random hex digits. With the setting `authentication = \"anonymous\"` it is the server's domain alone.",
+        "The account's address, such as `\"bot@example.org\"`. A resource behind it (`/bot`) is asked for; else it is `parlor-` and eight random hex digits. With the setting `authentication = \"anonymous\"` it is the server's domain alone.",
     ),
     key(
         "keep_unsent",

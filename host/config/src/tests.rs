@@ -66,7 +66,7 @@ fn everything_is_read() {
         plugins = "policy.toml"
         log = "warn,parlor=debug"
         [account.main]
-        jid = "Bot@Example.org/house"
+        jid = "Bot@Example.org/bot"
         password_command = "pass show bot"
         server = "127.0.0.1:5222"
         tls = "direct"
@@ -88,7 +88,7 @@ fn everything_is_read() {
     assert_eq!(config.data, Path::new("/var/lib/parlor"));
     assert_eq!(config.plugins, folder.path().join("policy.toml"));
     let main = main_of(&config);
-    assert_eq!(main.link.jid.as_str(), "bot@example.org/house");
+    assert_eq!(main.link.jid.as_str(), "bot@example.org/bot");
     assert_eq!(main.link.password, PasswordSource::Command("pass show bot".into()));
     assert_eq!(main.link.server, Some(Endpoint { host: "127.0.0.1".into(), port: Some(5222) }));
     assert_eq!((main.link.tls, main.link.allow_plain), (Some(TlsMode::Direct), true));

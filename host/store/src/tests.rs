@@ -76,7 +76,7 @@ async fn a_session_is_given_once_with_where_it_is_also_by_a_file_of_before() {
     let store = Store::open(folder.path()).unwrap();
     let keeper = SessionKeeper::new(store.clone(), &bare("bot@example.org"));
     let left = |location: Option<&str>| Left {
-        jid: FullJid::new("bot@example.org/house").unwrap(),
+        jid: FullJid::new("bot@example.org/bot").unwrap(),
         id: "one".to_owned(),
         heard: 7,
         acknowledged: 8,

@@ -18,14 +18,14 @@ fn init(path: &Path, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
 fn what_it_writes_is_accepted_once_the_password_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/parlor.toml");
-    let written = init(&path, Some("Bot@Example.org/house")).unwrap();
+    let written = init(&path, Some("Bot@Example.org/bot")).unwrap();
     assert_eq!(written, [path.clone(), folder.path().join("new/plugins.toml")]);
     let password = folder.path().join("new/bot.password");
     fs::write(&password, "secret\n").unwrap();
     fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let config = Config::load(&path, &overrides()).unwrap();
     assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(config.accounts.values().next().unwrap().link.jid.as_str(), "bot@example.org/house");
+    assert_eq!(config.accounts.values().next().unwrap().link.jid.as_str(), "bot@example.org/bot");
     assert_eq!(config.plugins, written[1]);
 }
 

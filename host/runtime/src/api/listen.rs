@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_grant_taken_back_hides_the_xml_and_denies_no_call() {
-        let own: FullJid = "bot@example.org/house".parse().unwrap();
+        let own: FullJid = "bot@example.org/bot".parse().unwrap();
         let stanza = "<message to='juliet@example.org'><body>hi</body></message>";
         let stanza = RawStanza::parse(stanza, &own.clone().into()).unwrap();
         let message = stanza.leaving(&own, jiff::Timestamp::UNIX_EPOCH).unwrap();

@@ -91,7 +91,7 @@ mod tests {
     use crate::instance::tests::instance as disconnected_instance;
 
     fn message(kind: &str) -> Arc<Message> {
-        let own: jid::FullJid = "bot@example.org/house".parse().unwrap();
+        let own: jid::FullJid = "bot@example.org/bot".parse().unwrap();
         let stanza = format!("<message to='bot@example.org' type='{kind}'><body>nobody's business</body></message>");
         let raw = RawStanza::parse(&stanza, &own.clone().into()).unwrap();
         Arc::from(raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap())

@@ -40,7 +40,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
     let account = AccountConfig {
         name: "main".parse().unwrap(),
         link: LinkSettings {
-            jid: "bot@example.org/house".parse().unwrap(),
+            jid: "bot@example.org/bot".parse().unwrap(),
             way: Way::Password,
             password: PasswordSource::Environment("NONE".to_owned()),
             server: None,

@@ -244,7 +244,7 @@ fn catching_up(grants: &Grants) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
 }
 
 fn message(id: Option<&str>, body: &str) -> Event {
-    let own: jid::FullJid = "bot@example.org/house".parse().unwrap();
+    let own: jid::FullJid = "bot@example.org/bot".parse().unwrap();
     let raw = RawStanza::parse("<message to='bot@example.org' type='chat' id='one'/>", &own.clone().into()).unwrap();
     let mut message = raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap();
     message.from = "juliet@example.org/balcony".parse().unwrap();

@@ -459,7 +459,7 @@ fn the_picture_of_another_address_is_not_announced_as_the_own_one() {
     let _own = get(&mut test, "bot@example.org", false);
     come(&mut test, card("Bot", Some("YWJj")));
     test.forget();
-    let other = FullJid::new("other@example.org/house").unwrap();
+    let other = FullJid::new("other@example.org/bot").unwrap();
     test.run(|session, now, effects| session.bound(other, Offers::default(), now, effects));
     test.go_on_to_roster();
     test.roster(Vec::new());

@@ -178,9 +178,9 @@ fn a_scope_of_contacts_is_no_for_a_stranger_and_yes_for_a_contact() {
     assert_eq!(ask(&echo, "message", Some("juliet@localhost")), no);
     assert_eq!(ask(&echo, "messages.read=juliet@localhost", None), no);
     assert_eq!(ask(&echo, "messages.read", Some("juliet@localhost/balcony")).0, Outcome::No);
-    let (outcome, reason) = ask(&echo, "message", Some("nurse@example.org/house"));
+    let (outcome, reason) = ask(&echo, "message", Some("nurse@example.org/bot"));
     assert_eq!(outcome, Outcome::Yes);
-    assert!(reason.ends_with("which is granted for contacts, and nurse@example.org/house is a contact"), "{reason}");
+    assert!(reason.ends_with("which is granted for contacts, and nurse@example.org/bot is a contact"), "{reason}");
     let (outcome, reason) = ask(&echo, "message", None);
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("granted for contacts alone; name an address"), "{reason}");
