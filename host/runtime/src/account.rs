@@ -6,6 +6,8 @@
 mod alarm;
 mod arrived;
 mod bound;
+mod connecting;
+mod connection;
 mod inputs;
 mod keepers;
 mod leaving;
@@ -45,7 +47,8 @@ use self::published::{Published, Watched};
 use self::worker::Worker;
 use crate::record::Records;
 
-pub use shared::{Connection, Credentials, Shared};
+pub use connection::{Connection, Credentials};
+pub use shared::Shared;
 
 /// Maximum number of commands of one plugin that may wait for the account's task, or for the link if they send
 /// something. Further commands of the same plugin wait to be queued.

@@ -7,8 +7,8 @@ use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Offers;
 
 use super::arrived::{InQuestion, MOST_HELD, Marks, mark};
+use super::connection::Connection;
 use super::logins::Logins;
-use super::shared::Connection;
 use super::worker::{Connected, Worker};
 
 impl Worker {

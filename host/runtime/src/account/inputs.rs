@@ -7,10 +7,10 @@ use parlor_stanza::types::Outgoing;
 use parlor_xmpp::{ConnectError, LinkEvent};
 
 use super::Asker;
+use super::connection::Connection;
 use super::leaving::Farewell;
 use super::logins::{self, Logins};
 use super::order::Order;
-use super::shared::Connection;
 use super::worker::Worker;
 
 impl Worker {

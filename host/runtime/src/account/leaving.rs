@@ -5,9 +5,9 @@ use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 use parlor_xmpp::Link;
 use tokio::sync::oneshot;
 
+use super::connection::Connection;
 use super::logins::Logins;
 use super::sending::tell_leaving;
-use super::shared::Connection;
 use super::worker::Worker;
 
 /// The reason for closing a stream.

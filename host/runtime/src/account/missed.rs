@@ -10,17 +10,8 @@ use parlor_session::router::Mailbox;
 use parlor_stanza::error::CallError;
 use tokio::sync::oneshot;
 
-use super::order::Order;
+use super::order::{Missed, Order};
 use super::shared::Shared;
-
-/// Messages of the archive for one plugin.
-#[derive(Debug)]
-pub(super) struct Missed {
-    to: Arc<Mailbox>,
-    messages: VecDeque<Archived>,
-    /// Receives the number of messages that were delivered, and those for which there was no room.
-    outcome: oneshot::Sender<(usize, VecDeque<Archived>)>,
-}
 
 impl Missed {
     /// Delivers as many messages as there is room for.

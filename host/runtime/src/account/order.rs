@@ -1,5 +1,6 @@
 //! The requests to an account's task.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jid::Jid;
@@ -7,12 +8,11 @@ use parlor_base::held::Holding;
 use parlor_base::id::InstanceId;
 use parlor_config::AccountConfig;
 use parlor_session::router::Mailbox;
-use parlor_session::{Answer, AnyCommand};
+use parlor_session::{Answer, AnyCommand, Archived};
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
-use super::missed::Missed;
-use super::shared::Credentials;
+use super::connection::Credentials;
 
 /// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
 /// of a plugin, nor the shutdown of the host.
@@ -31,6 +31,15 @@ pub(super) enum Order {
     Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
+}
+
+/// Messages of the archive for one plugin.
+#[derive(Debug)]
+pub(super) struct Missed {
+    pub(super) to: Arc<Mailbox>,
+    pub(super) messages: VecDeque<Archived>,
+    /// Receives the number of messages that were delivered, and those for which there was no room.
+    pub(super) outcome: oneshot::Sender<(usize, VecDeque<Archived>)>,
 }
 
 /// A request to the account's task, handled when it is its sender's turn.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 
-use super::shared::Connection;
+use super::connection::Connection;
 use super::worker::Worker;
 
 /// Time between a panic and the next input, so that one that repeats keeps no processor busy.

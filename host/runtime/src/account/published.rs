@@ -3,7 +3,7 @@
 use parlor_session::{OwnArchive, Snapshot};
 use tokio::sync::watch;
 
-use super::shared::Connection;
+use super::connection::Connection;
 
 /// The sending ends; [`Shared`](super::Shared) has the receiving ones.
 pub(super) struct Published {

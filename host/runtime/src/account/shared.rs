@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::fair;
@@ -19,10 +19,11 @@ use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUnti
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use parlor_store::PluginData;
-use parlor_xmpp::{Supplied, Tokens};
+use parlor_xmpp::Tokens;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
+use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
 use crate::record::Records;
 
@@ -58,43 +59,6 @@ pub struct Shared {
     pub(super) connection: watch::Receiver<Connection>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
     pub(super) rooms_told: watch::Receiver<u64>,
-}
-
-/// The state of an account's connection to its server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connection {
-    /// It has not been asked to log in, or has logged out.
-    Offline,
-    /// It connects for the first time.
-    Connecting,
-    /// It is bound to this full JID.
-    Connected(Jid),
-    /// It lost its connection, or could not connect, and retries.
-    Retrying(String),
-    /// It lost its connection and does not reconnect, because the owner has disabled the setting `auto_reconnect`. A
-    /// retry would help.
-    Left(String),
-    /// It does not retry, and a retry would not help.
-    Failed(String),
-}
-
-impl Connection {
-    /// Returns why the connection has ended until someone asks for another one.
-    pub fn over(&self) -> Option<&str> {
-        match self {
-            Self::Left(why) | Self::Failed(why) => Some(why),
-            Self::Offline | Self::Connecting | Self::Connected(_) | Self::Retrying(_) => None,
-        }
-    }
-}
-
-/// Credentials that a plugin supplies.
-#[derive(Debug)]
-pub struct Credentials {
-    /// The account's address, optionally with the resource to request.
-    pub jid: Jid,
-    /// The password of that account.
-    pub password: Supplied,
 }
 
 impl Shared {
