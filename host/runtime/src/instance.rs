@@ -38,12 +38,13 @@ use self::registered::Registrations;
 use crate::account;
 use crate::catch_up::CatchUpProgress;
 use crate::ceiling::Taken;
+use crate::counters::Counters;
 use crate::record::Record;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 
 pub(crate) use self::asking::Waits;
-pub use self::budgets::{Budgets, Counters};
+pub use self::budgets::Budgets;
 pub use self::context::{Context, Grouping};
 pub(crate) use self::ended::Ended;
 pub(crate) use self::lasting::Lasting;
@@ -77,7 +78,7 @@ pub struct Instance {
     /// The CPU time that it used.
     pub cpu: Arc<watchdog::Account>,
     /// The number of its events, stanzas and denied calls.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// The plugin's record, which includes earlier instances.
     pub record: Arc<Record>,
     /// The author's manifest.
@@ -133,6 +134,7 @@ impl Instance {
         if failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_background();
         }
+        let counters = Arc::new(Counters::new(Arc::clone(&mailbox), Arc::clone(&cpu)));
         let instance = Self {
             id,
             plugin: admitted.id.clone(),
@@ -142,7 +144,7 @@ impl Instance {
             command_names,
             held: Held::up_to(limits.host_memory.as_usize(), cpu.charges()),
             cpu,
-            counters: Counters::default(),
+            counters,
             record,
             manifest: Arc::clone(&admitted.manifest),
             taken: Arc::default(),

@@ -15,6 +15,7 @@ mod catch_up;
 mod ceiling;
 mod clocks;
 pub mod compiler;
+pub mod counters;
 pub mod denials;
 pub mod engine;
 pub mod explain;

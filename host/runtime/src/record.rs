@@ -6,47 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_base::permission::Permission;
 use parlor_session::router::OwnContacts;
 use parlor_store::AddedContacts;
 use tokio::sync::OnceCell;
 
+use crate::counters::{Counters, Totals};
 use crate::denials::{Denial, Denials};
-use crate::instance::Instance;
-
-/// Counters of a plugin's activity.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Events that it has handled.
-    pub handled: u64,
-    /// Stanzas that it has sent.
-    pub sent: u64,
-    /// Calls that were denied.
-    pub denials: u64,
-    /// Events that were lost because its mailbox was full.
-    pub lost: u64,
-    /// CPU time that it used.
-    pub cpu: Duration,
-    /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
-    pub withheld: BTreeMap<Permission, u64>,
-}
-
-impl Totals {
-    fn add(&mut self, more: Self) {
-        self.handled += more.handled;
-        self.sent += more.sent;
-        self.denials += more.denials;
-        self.lost += more.lost;
-        self.cpu += more.cpu;
-        for (permission, count) in more.withheld {
-            *self.withheld.entry(permission).or_default() += count;
-        }
-    }
-}
 
 /// The record of one plugin on one account.
 #[derive(Debug, Default)]
@@ -60,8 +28,8 @@ pub struct Record {
 struct Counted {
     /// The sum over instances that have ended.
     past: Totals,
-    /// The running instances: two while one replaces the other.
-    live: Vec<Weak<Instance>>,
+    /// Those of the running instances: two while one replaces the other.
+    live: Vec<Weak<Counters>>,
 }
 
 impl Record {
@@ -75,18 +43,18 @@ impl Record {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    /// Includes this instance in the totals from now on.
-    pub(super) fn begins(&self, instance: &Arc<Instance>) {
-        self.counted().live.push(Arc::downgrade(instance));
+    /// Includes the counters of an instance in the totals from now on.
+    pub(super) fn begins(&self, counters: &Arc<Counters>) {
+        self.counted().live.push(Arc::downgrade(counters));
     }
 
-    /// Adds the final counts of this instance, after its end.
-    pub(super) fn ended(&self, instance: &Arc<Instance>) {
+    /// Adds the final counts of an instance, after its end.
+    pub(super) fn ended(&self, counters: &Arc<Counters>) {
         let mut counted = self.counted();
         let before = counted.live.len();
-        counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(instance)));
+        counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(counters)));
         if counted.live.len() < before {
-            counted.past.add(instance.totals());
+            counted.past.add(counters.totals());
         }
     }
 
@@ -104,8 +72,8 @@ impl Record {
     pub fn totals(&self) -> Totals {
         let counted = self.counted();
         let mut all = counted.past.clone();
-        for instance in counted.live.iter().filter_map(Weak::upgrade) {
-            all.add(instance.totals());
+        for counters in counted.live.iter().filter_map(Weak::upgrade) {
+            all.add(counters.totals());
         }
         all
     }
@@ -212,6 +180,7 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::permission::Permission;
     use parlor_plugins::limits::Limits;
     use parlor_store::Store;
 
@@ -223,13 +192,13 @@ mod tests {
         let record = Record::default();
         for round in 1..=3 {
             let (instance, _mailbox) = disconnected_instance("", Limits::default());
-            record.begins(&instance);
+            record.begins(&instance.counters);
             instance.counters.sent.fetch_add(2, Relaxed);
             instance.deny(Permission::ContactsRead, None);
             instance.mailbox.withheld.count(Permission::MessagesRead);
             let running = record.totals();
-            record.ended(&instance);
-            record.ended(&instance);
+            record.ended(&instance.counters);
+            record.ended(&instance.counters);
             assert_eq!(record.totals(), running, "its end changes no count, however often it is told");
             assert_eq!((running.sent, running.denials), (2 * round, round));
             assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));

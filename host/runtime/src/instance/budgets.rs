@@ -1,6 +1,4 @@
-//! The budgets and the counters of an instance.
-
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//! The rate limits of an instance.
 
 use parlor_base::rate::Bucket;
 use parlor_plugins::limits::Limits;
@@ -46,25 +44,5 @@ impl Budgets {
             stored: self.stored.after(&old.stored),
             log_lines: self.log_lines.after(&old.log_lines),
         }
-    }
-}
-
-/// The work of an instance since it started, in numbers.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// The number of events that it has handled.
-    pub handled: AtomicU64,
-    /// The number of stanzas that it sent.
-    pub sent: AtomicU64,
-    /// The number of calls that were denied.
-    pub denials: AtomicU64,
-    /// The number of lines that were dropped since one was last logged.
-    pub(super) log_dropped: AtomicU64,
-}
-
-impl Counters {
-    /// Returns the number of lines that were dropped, and counts anew.
-    pub(super) fn take_dropped(&self) -> u64 {
-        self.log_dropped.swap(0, Relaxed)
     }
 }

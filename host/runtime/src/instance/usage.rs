@@ -11,7 +11,6 @@ use parlor_session::permissions::Scope;
 use tokio::time::Instant;
 
 use super::Instance;
-use crate::record::Totals;
 
 /// The resources that an instance has used since it started.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,18 +74,6 @@ impl Instance {
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
             limits: limit_uses(self, kept),
-        }
-    }
-
-    /// Returns the counts of this instance so far, for the record of its plugin.
-    pub fn totals(&self) -> Totals {
-        Totals {
-            handled: self.counters.handled.load(Relaxed),
-            sent: self.counters.sent.load(Relaxed),
-            denials: self.counters.denials.load(Relaxed),
-            lost: self.mailbox.lost(),
-            cpu: self.cpu.used(),
-            withheld: self.mailbox.withheld.counts(),
         }
     }
 

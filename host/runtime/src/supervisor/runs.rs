@@ -131,7 +131,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, progress);
-    shared.lasting.record.begins(&instance);
+    shared.lasting.record.begins(&instance.counters);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // This follows after the instance is visible: later changes of the grants then reach it too.
     shared.hand_over_grants(&instance);
@@ -189,7 +189,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
     }
     shared.account.forget(instance.id).await;
     // Nothing is routed to it any more, so the counts are final.
-    shared.lasting.record.ended(&instance);
+    shared.lasting.record.ended(&instance.counters);
     ended
 }
 
