@@ -113,10 +113,10 @@ fn only_the_packages_of_xmpp_name_stanza_types_and_sockets() {
 fn only_the_api_and_what_runs_guests_name_the_bindings() {
     let may = |path: &str| {
         path.starts_with("host/runtime/src/api/")
-            || path.starts_with("host/runtime/src/instance")
-            || ["host/runtime/src/bindings.rs", "host/runtime/src/engine.rs"].contains(&path)
+            || path.starts_with("host/runtime/src/run/")
+            || ["bindings.rs", "engine.rs", "run.rs"].iter().any(|file| path == format!("host/runtime/src/{file}"))
     };
-    nobody(&named(&host(), &["bindings::"], may), "only api/, instance and engine may name them");
+    nobody(&named(&host(), &["bindings::"], may), "only api/, run and engine may name them");
     assert!(!named(&host(), &["bindings::"], |_| false).is_empty(), "the word is the one that the sources use");
 }
 

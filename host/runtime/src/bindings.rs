@@ -1,4 +1,4 @@
-//! The contract in Rust: the one `bindgen!` call. Only `api/` and `instance` name the items in here.
+//! The contract in Rust: the one `bindgen!` call. Only `api/`, `engine` and `run` name the items in here.
 #![allow(missing_docs, reason = "generated from `wit/`, which is documented for authors of plugins")]
 #![allow(clippy::pedantic, reason = "generated")]
 

@@ -1,20 +1,16 @@
 //! One plugin on one account while it runs: one Store, one task, one mailbox.
 //!
-//! [`Instance`] is the part that the host's calls use. [`Context`] is the data inside of its Store. Dropping the future
-//! of [`run`] ends the instance, and nothing else holds a part of it.
+//! [`Instance`] is the part that the host's calls use. [`Context`] is the data inside of its Store. Nothing here calls the
+//! guest: `run` does, above the calls of `api`.
 
 mod asking;
 mod budgets;
 mod context;
 mod denied;
-mod detail;
-mod ended;
 mod handed;
 mod lasting;
-mod mail;
 mod open;
 mod registered;
-mod run;
 mod settings;
 mod usage;
 
@@ -46,16 +42,14 @@ use crate::watchdog::{self, Allowance};
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
 pub use self::context::{Context, Grouping};
-pub(crate) use self::ended::Ended;
+pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
-pub(crate) use self::mail::Backlog;
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub use self::registered::Rooms;
-pub(crate) use self::run::{ShutdownMode, Start, run};
 pub use self::usage::{LimitUse, Usage};
 
 /// The maximum length of a guest's own text in a status, in bytes.
-const LONGEST_REASON: usize = 300;
+pub(crate) const LONGEST_REASON: usize = 300;
 
 /// A running plugin as the host's calls see it.
 pub struct Instance {
@@ -84,9 +78,9 @@ pub struct Instance {
     /// The author's manifest.
     manifest: Arc<Manifest>,
     /// The engine resources that it holds.
-    taken: Arc<Taken>,
+    pub(crate) taken: Arc<Taken>,
     /// Whether its language raises an error when memory runs out.
-    raises: bool,
+    pub(crate) raises: bool,
     /// The time when it started.
     since: Timestamp,
     /// The same time on the monotonic clock.
@@ -100,17 +94,17 @@ pub struct Instance {
     /// Its rooms, commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
-    only_handles: AtomicBool,
+    pub(crate) only_handles: AtomicBool,
     /// The calls that wait for others, whose time does not count against the plugin.
     waits: watch::Sender<Waits>,
     /// Its progress in archives, if it catches up.
-    pub(super) progress: CatchUpProgress,
+    pub(crate) progress: CatchUpProgress,
     /// Notified when it has taken an event out of its mailbox.
-    pub(super) took: Notify,
+    pub(crate) took: Notify,
 }
 
 impl Instance {
-    /// Creates an instance. Also returns the end of its mailbox that [`run`] reads.
+    /// Creates an instance. Also returns the end of its mailbox that [`run`](crate::run::run) reads.
     pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,

@@ -4,9 +4,9 @@
 //! and ends them; the calls of the contract, one file of `api` for each grouping.
 //!
 //! **Must not** parse stanzas, or decide what a plugin may do: `parlor-session` does. Types of the contract stay in `api` and
-//! `instance`.
+//! `run`.
 //!
-//! **Begin with** [`account`], the only writer of a session, and [`instance`], the run of one plugin on one account.
+//! **Begin with** [`account`], the only writer of a session, and [`instance`], one plugin on one account while `run` runs it.
 
 pub mod account;
 pub mod api;
@@ -24,6 +24,7 @@ pub mod loading;
 pub mod order;
 pub mod record;
 pub mod rights;
+mod run;
 mod settings;
 pub mod supervisor;
 mod timers;

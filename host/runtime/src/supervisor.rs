@@ -28,8 +28,9 @@ use self::runs::supervise;
 use crate::account;
 use crate::catch_up::CatchUpProgress;
 use crate::engine::{Compiled, Engine};
-use crate::instance::{Backlog, Instance, Lasting, ShutdownMode};
+use crate::instance::{Instance, Lasting};
 use crate::record::Record;
+use crate::run::{Backlog, ShutdownMode};
 use crate::settings::OwnSettings;
 
 pub use dependency::Dependency;

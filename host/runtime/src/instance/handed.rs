@@ -15,7 +15,7 @@ const MOST: usize = 3;
 
 /// An event without its payload, which may be large.
 #[derive(Debug, Clone)]
-pub(super) struct Handed {
+pub(crate) struct Handed {
     event: EventName,
     which: Which,
 }
@@ -29,7 +29,7 @@ enum Which {
 }
 
 impl Handed {
-    pub(super) fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event) -> Self {
         let which = match &event.payload {
             Payload::Message(message) => Which::Message(message.kind),
             Payload::Command { name, .. } => Which::Command(Arc::clone(name)),
@@ -61,7 +61,7 @@ impl Instance {
 
 /// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was
 /// running, or if the cause may be its start or stop.
-pub(super) fn at_what(instance: &Instance) -> String {
+pub(crate) fn at_what(instance: &Instance) -> String {
     if !instance.only_handles.load(Relaxed) {
         return String::new();
     }

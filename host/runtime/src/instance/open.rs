@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_base::traces;
 use parlor_config::AccountName;
@@ -19,10 +17,6 @@ use tracing::{Span, field, trace_span};
 
 use super::Instance;
 use super::handed::Handed;
-use crate::api;
-
-/// How long a failed plugin may take to send error replies to the users whose commands it was handling.
-const ANSWERS: Duration = Duration::from_secs(1);
 
 /// The operations of an instance that have not ended.
 #[derive(Debug, Default)]
@@ -47,7 +41,7 @@ pub(super) struct Open {
 
 impl Instance {
     /// Counts a handler of this event, with its span, until the guard is dropped.
-    pub(super) fn handling(self: &Arc<Self>, event: &Event) -> Handling {
+    pub(crate) fn handling(self: &Arc<Self>, event: &Event) -> Handling {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
@@ -71,7 +65,7 @@ impl Instance {
     }
 
     /// Locks the messages with commands whose handlers were dropped. Held only briefly.
-    pub(super) fn unanswered(&self) -> MutexGuard<'_, Vec<Arc<Message>>> {
+    pub(crate) fn unanswered(&self) -> MutexGuard<'_, Vec<Arc<Message>>> {
         self.open.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,14 +110,6 @@ impl Instance {
         given_up.len()
     }
 
-    /// Sends error replies to the users whose commands it was handling when it failed. The next instance starts even if
-    /// that fails.
-    pub(super) async fn answer_cut_off(&self) {
-        let unanswered = std::mem::take(&mut *self.unanswered());
-        let answers = unanswered.into_iter().map(|command| api::commands::failed(self, &Granted::HOST, command));
-        let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
-    }
-
     /// Returns how many archive queries and streams of them have not ended.
     pub fn open_archive_queries(&self) -> usize {
         self.open.archive_queries.load(Relaxed)
@@ -138,11 +124,11 @@ fn command_in(event: &Event) -> Option<Arc<Message>> {
 }
 
 /// A handler that has not returned.
-pub(super) struct Handling {
-    pub(super) instance: Arc<Instance>,
+pub(crate) struct Handling {
+    pub(crate) instance: Arc<Instance>,
     began: Instant,
-    pub(super) span: Span,
-    pub(super) handed: Handed,
+    pub(crate) span: Span,
+    pub(crate) handed: Handed,
     /// The message with the command that it carries out, whose sender expects an answer.
     command: Option<Arc<Message>>,
     /// Whether it has returned.
@@ -152,7 +138,7 @@ pub(super) struct Handling {
 impl Handling {
     /// Records that the handler returned: it was not dropped, and it survived any lack of memory. Returns the message
     /// with the command that it carried out.
-    pub(super) fn has_returned(&mut self) -> Option<Arc<Message>> {
+    pub(crate) fn has_returned(&mut self) -> Option<Arc<Message>> {
         self.has_returned = true;
         self.instance.taken.is_full.store(false, Relaxed);
         self.command.take()

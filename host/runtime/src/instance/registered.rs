@@ -26,7 +26,7 @@ pub(crate) struct Registrations {
     commands: Mutex<BTreeMap<String, bool>>,
     timers: Mutex<Timers>,
     /// Notified when a timer was set or cancelled.
-    pub(super) timers_changed: Notify,
+    pub(crate) timers_changed: Notify,
 }
 
 impl Registrations {
@@ -46,7 +46,7 @@ impl Registrations {
     }
 
     /// Locks its timers, which is only done briefly and never by the connection.
-    pub(super) fn timers(&self) -> MutexGuard<'_, Timers> {
+    pub(crate) fn timers(&self) -> MutexGuard<'_, Timers> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! Tests of an instance without a guest: its limits, its timeouts, and the reporting of lost events.
+//! Tests of an instance without a guest: its limits, and the lanes of its calls.
 
 use std::time::Duration;
 
@@ -9,22 +9,11 @@ use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource,
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
 use parlor_session::command_names::CommandNames;
-use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::Grants;
-use parlor_session::router::Filter;
 use parlor_stanza::error::CallError;
-use wasmtime::component::{Component, Linker};
-use wasmtime_wasi::I32Exit;
 
-use super::context::store;
-use super::ended::reason;
-use super::handed::Handed;
-use super::mail::{loss, within};
 use super::*;
 use crate::account::Asker;
-use crate::ceiling::Exceeded;
-use crate::compiler::Compiler;
-use crate::engine::Engine;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
@@ -134,87 +123,6 @@ async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     assert!(new.budgets.outgoing.take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(new.budgets.outgoing.take(8.0).is_ok() && old.budgets.outgoing.take(1.0).is_err(), "both are one plugin");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handler_has_its_time_and_no_more() {
-    let second = Some(Duration::from_secs(1));
-    let handed = Handed::of(&Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None });
-    let of = |time| async move {
-        tokio::time::sleep(time).await;
-        Ok(())
-    };
-    assert!(within(second, &handed, of(Duration::from_millis(900))).await.is_ok());
-    assert!(within(None, &handed, of(Duration::from_hours(1))).await.is_ok());
-    let error = within(second, &handed, of(Duration::from_hours(1))).await.unwrap_err();
-    assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
-}
-
-#[tokio::test]
-async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
-    let (instance, _mailbox) = instance("", Limits { mailbox: 2, ..Limits::default() });
-    let router = &instance.account.router;
-    for name in ["tick", "lagged"] {
-        router.subscribe(&instance.mailbox, name, Filter::default(), false);
-    }
-    assert!(loss(&instance).is_none());
-    for _ in 0..7 {
-        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
-        router.route(event, router.live(), &|_| false);
-    }
-    let mail = loss(&instance).unwrap();
-    assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");
-    assert!(loss(&instance).is_none());
-    assert_eq!(instance.usage(None).lost, 5, "who was told of it is no matter to whoever counts");
-}
-
-#[test]
-fn a_reason_is_one_line_whatever_the_guest_is_called() {
-    let error = wasmtime::Error::msg(format!("unknown import `a\n\u{1b}[2J{}`", "x".repeat(9_999)));
-    let reason = reason(&error);
-    assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
-}
-
-#[test]
-fn who_calls_exit_is_said_to_have_whatever_is_around_it() {
-    let error = wasmtime::Error::new(I32Exit(1)).context("error while executing at wasm backtrace");
-    assert_eq!(reason(&error), "it called exit");
-}
-
-/// Handles that a component creates without a call of ours count like those that it is given.
-#[tokio::test]
-async fn streams_and_futures_of_its_own_are_handles() {
-    let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
-    let limits = Limits { handles: 64, ..Limits::default() };
-    for kind in ["stream", "future"] {
-        let text = format!(
-            r#"(component
-                (type $made ({kind} u8))
-                (core func $new (canon {kind}.new $made))
-                (core module $many
-                    (import "made" "new" (func $new (result i64)))
-                    (func (export "go") (param $left i32)
-                        (loop $again
-                            (drop (call $new))
-                            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))
-                (core instance $many (instantiate $many (with "made" (instance (export "new" (func $new))))))
-                (func (export "go") (param "times" u32) (canon lift (core func $many "go"))))"#
-        );
-        let component = Component::new(engine.wasmtime(), wat::parse_str(text).unwrap()).unwrap();
-        for (times, ends) in [(10, false), (1_000, true)] {
-            let (instance, _mailbox) = instance("", limits.clone());
-            let mut store = store(&engine, &instance);
-            let linked = Linker::new(engine.wasmtime()).instantiate_async(&mut store, &component).await.unwrap();
-            let go = linked.get_typed_func::<(u32,), ()>(&mut store, "go").unwrap();
-            let ended = go.call_async(&mut store, (times,)).await.err();
-            let said = ended.map(|error| reason(&Exceeded::named(error, &limits)));
-            assert_eq!(
-                said.as_deref(),
-                ends.then_some("it wanted more handles than its limit of 64"),
-                "{times} {kind}s"
-            );
-        }
-    }
 }
 
 /// A room is entered even if the caller that opens it no longer waits for it.

@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::engine::Engine;
-use crate::instance::{Ended, Instance};
+use crate::instance::Instance;
+use crate::run::Ended;
 use crate::watchdog::{Metered, Step};
 
 /// The task of an instance. Dropping it ends the instance.

@@ -9,7 +9,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Dependency, HANDOVER, Shared, Supervised, lock, progress};
 use crate::engine::{Compiled, Engine};
-use crate::instance::{Backlog, Lasting, ShutdownMode};
+use crate::instance::Lasting;
+use crate::run::{Backlog, ShutdownMode};
 
 /// The state that an instance needs to replace another one.
 pub(super) struct Replacement {

@@ -16,7 +16,8 @@ use super::replacement::{self, Replacement};
 use super::{HANDOVER, Shared, State, lock};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
-use crate::instance::{self, Ended, Instance, ShutdownMode, Start, Waits};
+use crate::instance::{Instance, Waits};
+use crate::run::{self, Ended, ShutdownMode, Start};
 use crate::watchdog::Metered;
 
 /// How long an instance must run for its earlier failures to be forgotten.
@@ -170,7 +171,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
     let life = async move {
         // Declared first, so dropped last: when it is gone, so is the Store.
         let _alive = alive;
-        instance::run(start).await
+        run::run(start).await
     };
     let allowance = instance.allowance();
     let metered =

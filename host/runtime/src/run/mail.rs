@@ -13,13 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
 
-use super::Instance;
-use super::context::Context;
 use super::ended::{SlowHandler, reason};
-use super::handed::Handed;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::catch_up::Handling;
+use crate::instance::{Context, Handed, Instance};
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;

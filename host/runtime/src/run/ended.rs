@@ -9,9 +9,8 @@ use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi::I32Exit;
 
 use super::detail::{detail, is_full_stack};
-use super::handed::{Handed, at_what};
-use super::{Instance, LONGEST_REASON};
 use crate::ceiling::Exceeded;
+use crate::instance::{Handed, Instance, LONGEST_REASON, at_what};
 use crate::watchdog::Overrun;
 
 /// The error when a handler took longer than its owner allows.

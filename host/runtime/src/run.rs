@@ -1,26 +1,39 @@
 //! The run of an instance, from its first call to its last: it serves its mail, hands it over or finishes it, and says
-//! goodbye.
+//! goodbye. Dropping the future of [`run`] ends the instance, and nothing else holds a part of it.
+
+mod detail;
+mod ended;
+mod mail;
+mod store;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, FusedFuture, FutureExt};
+use futures_util::future::{BoxFuture, FusedFuture, FutureExt, join_all};
 use futures_util::stream::FuturesUnordered;
 use parlor_base::escape::escape_untrusted;
+use parlor_session::permissions::Granted;
 use parlor_session::router::Mail;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
-use super::context::{Context, store};
-use super::ended::Ended;
-use super::mail::{Backlog, Incoming, Spare, SparePlace, fire_timers, handle, next_due};
-use super::{Instance, LONGEST_REASON};
+use self::mail::{Incoming, Spare, SparePlace, fire_timers, handle, next_due};
+use self::store::store;
+use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::catch_up::Handling;
 use crate::engine::{Compiled, Engine};
+use crate::instance::{Context, Instance, LONGEST_REASON};
+
+pub(crate) use self::ended::Ended;
+pub(crate) use self::mail::Backlog;
+
+/// How long a failed plugin may take to send error replies to the users whose commands it was handling.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 /// The mode in which an instance is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +75,7 @@ pub(crate) async fn run(start: Start) -> Ended {
         Err(error) => {
             let ended = Ended::by(error, &instance, places);
             if matches!(ended, Ended::Failed { .. }) {
-                instance.answer_cut_off().await;
+                answer_cut_off(&instance).await;
             }
             ended
         }
@@ -230,8 +243,19 @@ impl<'a> Running<'a> {
     }
 }
 
+/// Sends error replies to the users whose commands it was handling when it failed. The next instance starts even if
+/// that fails.
+async fn answer_cut_off(instance: &Instance) {
+    let unanswered = std::mem::take(&mut *instance.unanswered());
+    let answers = unanswered.into_iter().map(|command| api::commands::failed(instance, &Granted::HOST, command));
+    let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
+}
+
 /// Counts a handler that has returned.
 async fn has_returned(instance: &Instance, handling: Option<Handling>) {
     instance.progress.returned(handling).await;
     instance.counters.handled.fetch_add(1, Relaxed);
 }
+
+#[cfg(test)]
+mod tests;
