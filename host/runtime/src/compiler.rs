@@ -6,6 +6,7 @@
 
 mod cache;
 mod child;
+mod config;
 mod functions;
 mod sandbox;
 mod worker;
@@ -24,6 +25,7 @@ use crate::traces::Traces;
 
 pub use cache::{Cache, Fingerprint};
 pub use child::look;
+pub(crate) use config::base;
 pub use sandbox::Layer;
 pub use worker::{COMMAND, WorkerError, look_around, work};
 

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use parlor_base::id::Digest;
 use parlor_plugins::component::MAX_INSTANCES;
-use parlor_plugins::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
+use parlor_plugins::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM};
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::{Plugin, PluginPre};
-use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
+use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base};
 use crate::instance::{Context, Grouping};
 use crate::traces::Traces;
 use crate::watchdog::{BackgroundRuntime, Seats, Ticker};
@@ -300,28 +300,6 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Context>> {
     let mut linker = Linker::new(engine);
     Plugin::add_to_linker::<_, Grouping>(&mut linker, |context| context)?;
     Ok(linker)
-}
-
-/// Returns the configuration that affects code generation, which compiler processes use too.
-pub(super) fn base(traces: Traces) -> Config {
-    let mut config = Config::new();
-    match traces {
-        // This is set explicitly, so that it does not depend on an environment variable that a compiler process does
-        // not have.
-        Traces::Functions => config.wasm_backtrace_details(WasmBacktraceDetails::Disable),
-        Traces::Lines => {
-            config.wasm_backtrace_details(WasmBacktraceDetails::Enable).cranelift_opt_level(OptLevel::None)
-        }
-    };
-    config
-        .epoch_interruption(true)
-        .wasm_component_model_async(true)
-        // Deep recursion ends the guest with a trap.
-        .max_wasm_stack(WASM_STACK.as_usize())
-        .async_stack_size(2 * WASM_STACK.as_usize())
-        // Copy-on-write images double the mappings of an instance, and the kernel limits those of a process.
-        .memory_init_cow(false);
-    config
 }
 
 /// Returns how many mappings the kernel allows a process, if it says so.

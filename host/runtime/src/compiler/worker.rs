@@ -10,9 +10,9 @@ use parlor_base::quantity::Bytes;
 use parlor_plugins::component::MAX_BYTES;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 
+use super::config;
 use super::functions::{self, Functions};
 use super::sandbox::{self, Findings, Layer};
-use crate::engine;
 use crate::traces::Traces;
 
 /// The subcommand of `parlor` for this process.
@@ -63,7 +63,7 @@ pub fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result
             process::exit(1);
         })
         .map_err(WorkerError::Confine)?;
-    let mut config = engine::base(traces);
+    let mut config = config::base(traces);
     let functions = known.map(|known| Arc::new(Functions::read(&known)));
     if let Some(functions) = &functions {
         config.enable_incremental_compilation(Arc::<Functions>::clone(functions)).map_err(WorkerError::Engine)?;
