@@ -7,9 +7,6 @@
 //! plugin's grants allow. The account's task delivers them between two events, so that nothing is delivered twice
 //! (`router/delivery`). Among the last messages before that point, those that a stream did not bring count as missed too.
 
-pub(crate) mod archive_progress;
-mod progress;
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::archive::first_page;
 use crate::instance::Instance;
-use archive_progress::LOOKED_BACK;
-pub(crate) use progress::{CatchUpProgress, Handling};
+use crate::progress::{CatchUpProgress, LOOKED_BACK};
 
 /// The number of messages per request.
 const PAGE: u32 = 50;

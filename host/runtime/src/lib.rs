@@ -22,6 +22,7 @@ pub mod explain;
 pub mod instance;
 pub mod loading;
 pub mod order;
+mod progress;
 pub mod record;
 pub mod rights;
 mod run;

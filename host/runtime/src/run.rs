@@ -25,9 +25,9 @@ use self::mail::{Incoming, Spare, SparePlace, fire_timers, handle, next_due};
 use self::store::store;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::catch_up::Handling;
 use crate::engine::{Compiled, Engine};
 use crate::instance::{Context, Instance, LONGEST_REASON};
+use crate::progress::Handling;
 
 pub(crate) use self::ended::Ended;
 pub(crate) use self::mail::Backlog;

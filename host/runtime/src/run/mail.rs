@@ -16,8 +16,8 @@ use wasmtime::component::Accessor;
 use super::ended::{SlowHandler, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::catch_up::Handling;
 use crate::instance::{Context, Handed, Instance};
+use crate::progress::Handling;
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;

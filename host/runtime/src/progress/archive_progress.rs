@@ -27,7 +27,7 @@ use parlor_store::{Handled, PositionKeeper};
 /// forgotten instead, and an instance that starts meanwhile gets them again.
 const MOST: usize = 256;
 /// The number of messages before the position among which gaps are looked for.
-pub(super) const LOOKED_BACK: u8 = 50;
+pub(crate) const LOOKED_BACK: u8 = 50;
 
 /// Identifies a handler that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

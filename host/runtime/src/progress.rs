@@ -1,6 +1,8 @@
 //! The catch-up progress of a plugin on an account: an [`ArchiveProgress`] for each archive that the plugin catches up
 //! with, which are the account's and those of rooms.
 
+mod archive_progress;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,7 +12,9 @@ use parlor_session::router::{ArchivePlace, CaughtUpRooms};
 use parlor_store::{Positions, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::archive_progress::{ArchiveProgress, Ticket};
+use self::archive_progress::{ArchiveProgress, Ticket};
+
+pub(crate) use self::archive_progress::LOOKED_BACK;
 
 /// The progress in all archives, shared by the plugin's instances and the catch-up task; `None` if the plugin does not
 /// catch up. The lock is asynchronous: an instance that runs only when the CPU is idle may hold it.
