@@ -14,9 +14,6 @@ use super::http::Body;
 use super::lines::{Lines, Said, Wanted};
 use super::timed_writer::PART;
 
-/// The most connections that may follow the log. The rest is reserved for short requests.
-pub(super) const FOLLOWERS: usize = 24;
-
 /// Lines of the log, and those that come.
 pub(super) struct Follower<R> {
     lines: Lines,

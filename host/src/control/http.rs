@@ -19,16 +19,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::bounds::{LONGEST_BODY, REQUEST};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
 
-/// The timeout for a request to arrive.
-pub(super) const REQUEST: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// The longest body of a request, in bytes; no request has a body that matters.
-pub(super) const LONGEST_BODY: u64 = 64 << 10;
 /// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 

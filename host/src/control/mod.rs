@@ -19,6 +19,7 @@
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 
+mod bounds;
 pub mod chat;
 pub mod client;
 mod exchange;

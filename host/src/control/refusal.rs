@@ -5,8 +5,7 @@ use std::io;
 use hyper::{Method, StatusCode};
 use parlor_base::id::PluginId;
 
-use super::follow::FOLLOWERS;
-use super::http::{LONGEST_BODY, REQUEST};
+use super::bounds::{FOLLOWERS, LONGEST_BODY, REQUEST};
 
 /// The refusal of a request. Its text is for the person who asked.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use parlor_base::id::PluginId;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::follow::FOLLOWERS;
+use super::bounds::FOLLOWERS;
 use super::http::{self, SharedReader};
 use super::lines::Lines;
 use super::listening::Listening;

@@ -1,0 +1,10 @@
+//! The bounds of requests, which refusals name.
+
+use std::time::Duration;
+
+/// The timeout for a request to arrive.
+pub(super) const REQUEST: Duration = Duration::from_secs(10);
+/// The longest body of a request, in bytes; no request has a body that matters.
+pub(super) const LONGEST_BODY: u64 = 64 << 10;
+/// The most connections that may follow the log. The rest is reserved for short requests.
+pub(super) const FOLLOWERS: usize = 24;
