@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, Settings};
-use parlor_plugins::policy::Entry;
 use parlor_runtime::account::{Account, Asker, Connection, Shared};
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
@@ -18,8 +17,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::adding::{load_plugin, prune_cache};
-use super::late::is_compiling;
-use super::plugin::{Plugin, Standing, dependencies};
+use super::plugin::{Plugin, Standing, chosen, dependencies};
 use super::{Host, INITIALIZE};
 
 /// Names of a plugin's settings, each with the value in force.
@@ -308,7 +306,8 @@ pub(super) async fn open(host: &Host, accounts: &[Arc<Shared>]) {
     for account in accounts {
         account.plugins_initialized().await;
         // A plugin that is still being compiled may know them.
-        if !is_compiling(host).await {
+        let is_compiling = host.plugins.lock().await.values().any(Plugin::is_compiling);
+        if !is_compiling {
             warn_of_unknown(host, account).await;
         }
         if account.settings().auto_login {
@@ -330,7 +329,7 @@ pub(super) async fn spread(host: &Host) {
             else {
                 continue;
             };
-            let chosen = chosen(host, entry);
+            let chosen = chosen(host.accounts(), entry);
             let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
             // A plugin's dependencies come before it, and may have restarted just now.
             let is_lacking = |account: &AccountName| {
@@ -356,10 +355,4 @@ pub(super) async fn spread(host: &Host) {
 pub(super) async fn warn_of_unknown(host: &Host, account: &Shared) {
     warn_of_unknown_settings(host, account).await;
     account.warn_of_unknown_names();
-}
-
-/// Returns the accounts on which an entry wants a plugin to run.
-pub(super) fn chosen(host: &Host, entry: &Entry) -> Vec<Arc<Shared>> {
-    let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
-    host.accounts().into_iter().filter(|account| is_chosen(&account.name)).collect()
 }

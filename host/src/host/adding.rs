@@ -11,11 +11,8 @@ use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, load};
 use parlor_runtime::order::{self, Candidate};
 
-use super::accounts::chosen;
-use super::plugin::{Plugin, Standing};
+use super::plugin::{Plugin, Standing, chosen};
 use super::{Host, LONGEST_REASON};
-
-impl Host {}
 
 /// Checks that the accounts that an entry names exist.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
@@ -83,7 +80,7 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
         for warning in &start.warned {
             tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
         }
-        let on = host.start_on(&chosen(host, entry), one, start, strictness, &plugins);
+        let on = host.start_on(&chosen(host.accounts(), entry), one, start, strictness, &plugins);
         let Loaded { admitted, compiled } = one.clone();
         let standing = Standing::Admitted { admitted, compiled, on };
         plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));

@@ -47,12 +47,6 @@ impl Host {
     }
 }
 
-impl Plugin {
-    fn is_compiling(&self) -> bool {
-        matches!(self.standing, Standing::Compiling { .. })
-    }
-}
-
 /// Returns the ids of plugins, and the names that their authors gave them: a dependency may name either.
 fn names<'p>(plugins: impl Iterator<Item = (&'p PluginId, &'p Manifest)>) -> BTreeSet<PluginId> {
     plugins.flat_map(|(id, manifest)| [id.clone(), manifest.name.clone()]).collect()
@@ -156,9 +150,4 @@ pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
         }
     }
     add_loaded(host, loaded).await;
-}
-
-/// Returns whether a plugin waits for the compiler.
-pub(super) async fn is_compiling(host: &Host) -> bool {
-    host.plugins.lock().await.values().any(Plugin::is_compiling)
 }

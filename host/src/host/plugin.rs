@@ -9,6 +9,7 @@ use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
 use parlor_plugins::admission::{Admitted, settings_fit};
 use parlor_plugins::policy::{Entry, SettingValues};
+use parlor_runtime::account::Shared;
 use parlor_runtime::engine::Compiled;
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
@@ -59,6 +60,11 @@ impl Plugin {
     /// Creates a plugin that the policy names, with no other version tried in its place.
     pub(super) fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
         Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
+    }
+
+    /// Returns whether it waits for the compiler.
+    pub(super) fn is_compiling(&self) -> bool {
+        matches!(self.standing, Standing::Compiling { .. })
     }
 
     /// Notes that this is what the policy names, so that no other version waits to replace it.
@@ -205,4 +211,10 @@ pub(super) fn dependencies(
         Standing::Refused(_) | Standing::Compiling { .. } => None,
     });
     after.collect()
+}
+
+/// Returns those of these accounts on which an entry wants a plugin to run.
+pub(super) fn chosen(accounts: Vec<Arc<Shared>>, entry: &Entry) -> Vec<Arc<Shared>> {
+    let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
+    accounts.into_iter().filter(|account| is_chosen(&account.name)).collect()
 }
