@@ -3,8 +3,8 @@
 //! **Owns:** the task of each account; the engine and its compiler; instances with their budgets; the supervisor that starts, moves
 //! and ends them; the calls of the contract, one file of `api` for each grouping.
 //!
-//! **Must not** parse stanzas, or decide what a plugin may do: `parlor-session` does. Types of the contract stay in `api` and
-//! `run`.
+//! **Must not** parse stanzas, or decide what a plugin may do: `parlor-session` does. Types of the contract stay in `api`,
+//! `engine` and `run`.
 //!
 //! **Begin with** [`account`], the only writer of a session, and [`instance`], one plugin on one account while `run` runs it.
 
