@@ -17,9 +17,8 @@ use parlor_plugins::manifest::Manifest;
 use parlor_runtime::api::acts_for;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
-use parlor_session::permissions::Use;
 use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question};
-use parlor_session::permissions::{Decision, EventRule, Grants, Scope};
+use parlor_session::permissions::{Decision, EventRule, Grants, Scope, Use};
 use serde::Serialize;
 
 use super::Ended;

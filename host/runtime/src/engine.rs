@@ -23,7 +23,7 @@ use crate::traces::Traces;
 use crate::watchdog::{BackgroundRuntime, Seats, Ticker};
 
 /// The largest linear memory that a limit can allow: everything that 32 bits can address.
-pub(super) const MAX_MEMORY: usize = 4 << 30;
+const MAX_MEMORY: usize = 4 << 30;
 /// The pause when the host has no room for another plugin, unless one ends before that.
 pub const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
 /// The number of stacks in the pool for each plugin. Each store keeps one, and each component instance may be suspended

@@ -28,7 +28,7 @@ pub struct Record {
 struct Counted {
     /// The sum over instances that have ended.
     past: Totals,
-    /// Those of the running instances: two while one replaces the other.
+    /// The counters of the running instances: two while one replaces the other.
     live: Vec<Weak<Counters>>,
 }
 

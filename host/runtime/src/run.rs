@@ -243,7 +243,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// Sends error replies to the users whose commands it was handling when it failed. The next instance starts even if
+/// Sends error replies to the users whose commands the instance was handling when it failed. The next instance starts even if
 /// that fails.
 async fn answer_cut_off(instance: &Instance) {
     let unanswered = std::mem::take(&mut *instance.unanswered());

@@ -3,7 +3,7 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
-pub(crate) mod pager;
+pub(super) mod pager;
 mod running;
 
 use std::collections::{HashMap, VecDeque};
@@ -188,7 +188,7 @@ impl Archives {
     }
 
     /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
-    pub(crate) fn account_asked(&mut self, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+    fn account_asked(&mut self, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         let is_open = self.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
         if is_open {
             turn.deadlines.set(ASK_AGAIN, Late::AccountAgain);
@@ -260,7 +260,7 @@ impl Sources<'_> {
 
 impl Archives {
     /// Queries one page: of the room, if it is a room's archive.
-    pub(crate) fn query(&mut self, asked: Pending, sources: &mut Sources<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn query(&mut self, asked: Pending, sources: &mut Sources<'_>, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             return turn.answer(asked.answer, Err(CallError::Offline));
         }

@@ -82,7 +82,7 @@ impl BookmarkList {
     }
 
     /// Returns all bookmarks, or why they are unknown.
-    pub(crate) fn known(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
+    pub(super) fn known(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
         self.all.clone().ok_or_else(|| {
             if self.asked || !common.promises.is_resolved("bookmarksInitialized") {
                 NoBookmarks::NotYet
@@ -102,7 +102,7 @@ impl BookmarkList {
     }
 
     /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
-    pub(crate) fn forget(&mut self, rooms: &mut Rooms) {
+    pub(super) fn forget(&mut self, rooms: &mut Rooms) {
         self.all = None;
         rooms.forget_bookmarks();
     }
@@ -112,7 +112,7 @@ impl BookmarkList {
     }
 
     /// Requests the bookmarks. The connect order continues once they have come, or will not.
-    pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn fetch(&mut self, turn: &mut Turn<'_>) {
         if turn.settings.allow_muc && turn.settings.allow_bookmarks {
             self.asked = true;
             ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
@@ -122,7 +122,7 @@ impl BookmarkList {
     }
 
     /// Requests the bookmarks again, after they did not come in time or were unavailable.
-    pub(crate) fn fetch_again(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn fetch_again(&mut self, turn: &mut Turn<'_>) {
         // Unnecessary if they are disabled now, or if a new stream has requested them or will.
         let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
         if wanted && turn.is_live() && turn.announced && !self.asked {
@@ -158,7 +158,7 @@ impl BookmarkList {
         }
     }
 
-    pub(crate) fn answered(
+    pub(super) fn answered(
         &mut self,
         request: BookmarkIq,
         result: Result<Body, CallError>,
@@ -212,18 +212,8 @@ impl BookmarkList {
         }
     }
 
-    /// Starts the automatic joins: the rooms of the settings, and those of bookmarks.
-    pub(crate) fn auto_join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
-        for room in turn.settings.auto_join_rooms.clone() {
-            let bookmark = self.get(&room.jid).map(Arc::as_ref);
-            rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
-        }
-        self.join(rooms, turn);
-        rooms.auto_joins_began(turn);
-    }
-
     /// Enters the rooms that the bookmarks list for entering on connecting.
-    pub(crate) fn join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    pub(super) fn join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         let all = self.all.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
             rooms.enter_bookmarked(bookmark, turn);
@@ -231,7 +221,7 @@ impl BookmarkList {
     }
 
     /// Handles changes by another client of this account. `decode` has checked their sender.
-    pub(crate) fn changed(&mut self, changes: Vec<BookmarkChange>, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    pub(super) fn changed(&mut self, changes: Vec<BookmarkChange>, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         // The bookmarks that are on their way include these changes.
         if !turn.settings.allow_muc || !turn.settings.allow_bookmarks || self.all.is_none() {
             return;
@@ -293,7 +283,7 @@ impl BookmarkList {
     }
 
     /// Leaves a room that the settings no longer list.
-    pub(crate) fn leave_unlisted(&self, room: &BareJid, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    pub(super) fn leave_unlisted(&self, room: &BareJid, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         if rooms.stage(room).is_some_and(|stage| stage != Stage::Leaving) && !self.wants(room) {
             rooms.one(room, turn).leave(None);
         }

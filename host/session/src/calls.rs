@@ -1,19 +1,19 @@
-//! The commands of plugins to an account. A command of a grouping stands in the file of its name, and hands its
-//! arguments to the features that carry it out.
+//! The commands of plugins to an account, in one file for each feature. A command hands its arguments to the features
+//! that carry it out.
 
-pub(crate) mod archive;
-pub(crate) mod bookmarks;
-pub(crate) mod cards;
-pub(crate) mod chats;
-pub(crate) mod commands;
-pub(crate) mod contacts;
-pub(crate) mod disco;
-pub(crate) mod messages;
-pub(crate) mod promises;
-pub(crate) mod rooms;
-pub(crate) mod settings;
-pub(crate) mod stanzas;
-pub(crate) mod status;
+pub(super) mod archive;
+pub(super) mod bookmarks;
+pub(super) mod cards;
+pub(super) mod chats;
+pub(super) mod commands;
+pub(super) mod contacts;
+pub(super) mod disco;
+pub(super) mod messages;
+pub(super) mod promises;
+pub(super) mod rooms;
+pub(super) mod settings;
+pub(super) mod stanzas;
+pub(super) mod status;
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ use crate::answer::Answer;
 use crate::features::Features;
 use crate::turn::Turn;
 
-/// A command of a plugin, after its grants were checked. Each stands beside the feature that carries it out.
+/// A command of a plugin, after its grants were checked.
 pub trait Command: fmt::Debug + Send + Sized + 'static {
     /// The answer that the caller gets.
     type Answer: Send + 'static;

@@ -1,16 +1,19 @@
 //! Carbons: copies of the messages that other clients of the account send and receive (XEP-0280).
 
+use std::time::Duration;
+
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Ask;
 
 use crate::deadlines::{DeadlineKey, Late};
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting};
-use crate::roster::ASK_AGAIN;
 use crate::turn::{Link, Turn};
 
 /// The feature of a server that copies messages to all clients of an account.
 const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Delay before they are requested again, after the server could not switch them.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Switching carbons.
 #[derive(Debug, Default)]

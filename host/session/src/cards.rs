@@ -1,8 +1,8 @@
 //! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
 //! (XEP-0153).
 
-pub(crate) mod fetching;
-pub(crate) mod holders;
+mod fetching;
+pub(super) mod holders;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,8 +26,6 @@ pub(super) const MAX_CHANGES: usize = 64;
 /// Maximum number of one plugin's waiting changes, whatever its limit `iqs` is, so that it does not take the place of
 /// others.
 pub(super) const MAX_OWN_CHANGES: usize = 8;
-/// Maximum length of the own vCard, in bytes: what a stanza can carry.
-const MAX_WHOLE: usize = 240 * 1024;
 
 #[derive(Debug)]
 struct Entry {
@@ -120,7 +118,7 @@ impl Cards {
         self.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
     }
 
-    pub(crate) fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
+    fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
         let entry = self.entries.get(owner)?;
         (!force && !entry.stale).then(|| Arc::clone(&entry.known))
     }

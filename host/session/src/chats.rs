@@ -13,8 +13,7 @@ use crate::records::card::KnownCard;
 use crate::records::chat::Chat;
 use crate::records::view::{Attribute, Focus, View, ViewChange};
 use crate::turn::Turn;
-use crate::waiters;
-use crate::waiters::Waiter;
+use crate::waiters::{self, Waiter};
 
 /// Maximum number of open chats; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
@@ -26,11 +25,17 @@ pub(super) const MAX_OWN_PENDING: usize = 256;
 /// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
+/// The name and the vCard of the other side, for a chat that is opened.
+pub(super) struct ChatPartner {
+    pub(super) fullname: String,
+    pub(super) card: Option<Arc<KnownCard>>,
+}
+
 /// The chats of an account.
 #[derive(Debug, Default)]
 pub(super) struct Chats {
     pub(super) open: OrdMap<BareJid, Arc<Chat>>,
-    pub(crate) pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
+    pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
 }
 
 impl Chats {
@@ -39,12 +44,25 @@ impl Chats {
     }
 
     /// Checks whether another call of this plugin may wait. Abandoned ones make room.
-    pub(crate) fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
         if self.pending.len() >= MAX_OWN_PENDING {
             self.forget_abandoned();
         }
         let waiting = self.pending.iter().map(|(_, waiter)| waiter);
         waiters::may_wait(waiting, by, (MAX_OWN_PENDING, MAX_PENDING), "chats")
+    }
+
+    /// Lets a call wait until chats are ready.
+    pub(super) fn wait(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
+        match self.may_wait(waiter.by) {
+            Ok(()) => self.pending.push((jid, waiter)),
+            Err(error) => turn.answer(waiter.answer, Err(error)),
+        }
+    }
+
+    /// Takes the calls that wait.
+    pub(super) fn take_pending(&mut self) -> Vec<(BareJid, Waiter<Arc<Chat>>)> {
+        std::mem::take(&mut self.pending)
     }
 
     pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {
@@ -58,10 +76,10 @@ impl Chats {
         self.pending.len()
     }
 
-    pub(crate) fn start(
+    pub(super) fn start(
         &mut self,
         jid: BareJid,
-        known: Known,
+        known: ChatPartner,
         last_active: Option<Timestamp>,
         view: View,
         turn: &mut Turn<'_>,
@@ -75,7 +93,7 @@ impl Chats {
                 self.end(&idle, turn);
             }
         }
-        let Known { fullname, card } = known;
+        let ChatPartner { fullname, card } = known;
         let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
         self.open.insert(jid, Arc::clone(&chat));
         turn.changed = true;
@@ -86,7 +104,7 @@ impl Chats {
 
     /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
     /// end may have changed its own state. Being minimized is reported only if it changed.
-    pub(crate) fn change_view(
+    pub(super) fn change_view(
         &mut self,
         jid: &BareJid,
         change: ViewChange,
@@ -112,7 +130,7 @@ impl Chats {
         Ok(())
     }
 
-    pub(crate) fn close(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    pub(super) fn close(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
         if self.end(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
     }
 
@@ -169,12 +187,6 @@ impl Chats {
         }
         true
     }
-}
-
-/// The name and the vCard of the other side, for a chat that is opened.
-pub(crate) struct Known {
-    pub(crate) fullname: String,
-    pub(crate) card: Option<Arc<KnownCard>>,
 }
 
 fn not_open(jid: &BareJid) -> CallError {

@@ -321,7 +321,7 @@ impl Commands {
 
     /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
     /// answered many.
-    pub(crate) fn answer(
+    pub(super) fn answer(
         &mut self,
         message: &Message,
         text: &str,

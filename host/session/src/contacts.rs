@@ -75,7 +75,7 @@ impl Roster {
     }
 
     /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
-    pub(crate) fn wanted_item(
+    fn wanted_item(
         &self,
         jid: &BareJid,
         change: ContactChange,
@@ -112,7 +112,7 @@ impl Roster {
         Ok((item, false))
     }
 
-    pub(crate) fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
+    pub(super) fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
         if let Err(error) = change.check() {
             return turn.answer(answer, Err(error));
         }

@@ -3,10 +3,9 @@
 //! `own` is the information about this account, `known` that about others, and `caps` the hash of either. This file
 //! sends the requests: to the own server, account and services on connecting, and to others when a plugin asks.
 
-pub(crate) mod announcing;
-pub(crate) mod caps;
-pub(crate) mod known;
-pub(crate) mod own;
+pub(super) mod caps;
+pub(super) mod known;
+pub(super) mod own;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -15,20 +14,20 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Body, Disco, Presence, PresenceKind};
+use parlor_stanza::types::{Ask, Body, Disco, Presence, PresenceKind};
 use serde_json::json;
 
 use crate::answer::Answer;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
-use crate::iq::{MAX_OUTSTANDING, PATIENCE};
+use crate::iq::{MAX_OUTSTANDING, PATIENCE, Waiting};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::{FollowUp, Turn};
 use known::{KnownDisco, MAX_ENTITIES, MAX_FEATURES};
 
 /// Time limit for the features of the server and the own account, since everything after it waits.
-pub(super) const DISCO_PATIENCE: Duration = Duration::from_secs(10);
+const DISCO_PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of the server's services that are asked on connecting.
 pub(super) const MAX_SERVICES: usize = 64;
 /// Maximum number of calls that wait for answers. Each counts as a request of its plugin, even if others wait for the
@@ -40,7 +39,7 @@ const MAX_WAITERS: usize = MAX_OUTSTANDING;
 pub(super) struct Discovery {
     pub(super) known: KnownDisco,
     /// The calls that wait for the answer of an entity.
-    pub(crate) waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
+    waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
     told: Reported,
     /// The server and the own account, until they have answered on this stream or failed to.
     due: Vec<Jid>,
@@ -92,7 +91,7 @@ impl Discovery {
     }
 
     /// Reports each feature of an entity once, and each field of a form (XEP-0128).
-    pub(crate) fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+    pub(super) fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
         for var in &disco.features {
             if self.told.note(entity, ("", var)) {
                 let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
@@ -156,6 +155,18 @@ impl Discovery {
         self.waiting.entry(entity).or_default().push(answer);
     }
 
+    /// Answers the calls that wait for this entity.
+    pub(super) fn answer_waiting(
+        &mut self,
+        entity: &Jid,
+        result: Result<&Arc<Disco>, &CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        for answer in self.waiting.remove(entity).into_iter().flatten() {
+            turn.answer(answer, result.map(Arc::clone).map_err(CallError::clone));
+        }
+    }
+
     /// Asks an entity for its identities and features, unless a request is pending.
     pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
         if !self.waiting.contains_key(&entity) {
@@ -191,7 +202,7 @@ impl Discovery {
     }
 
     /// Returns whether a service that is known to have only rooms reports that this is none of them.
-    pub(crate) fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
+    pub(super) fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
         let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
         says_so && self.known.is_at_rooms(other, turn.now)
     }
@@ -271,5 +282,16 @@ impl Reported {
         self.order.push_back(entity.clone());
         self.by_entity.insert(entity.clone(), HashSet::from([hash]));
         true
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration) {
+        let waiting = Waiting::Info(entity.clone(), node.clone());
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience);
+    }
+
+    pub(super) fn ask_items(&mut self, entity: Jid) {
+        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
     }
 }

@@ -75,7 +75,7 @@ pub struct Features {
     pub(super) commands: Commands,
     pub(super) numbering: Numbering,
     /// Kept apart from `names`, for the hot path.
-    pub(super) message_events: MessageEvents,
+    message_events: MessageEvents,
     pub(super) owners: Owners,
 }
 
@@ -100,9 +100,21 @@ impl Features {
     }
 
     /// Returns the roster, and the features that show contacts beside it.
-    pub(super) fn roster_and_views(&mut self) -> (&mut Roster, ContactViews<'_>) {
+    fn roster_and_views(&mut self) -> (&mut Roster, ContactViews<'_>) {
         let Self { roster, chats, cards, .. } = self;
         (roster, ContactViews { chats, cards })
+    }
+
+    /// Returns the archives, and the features that know where messages are archived.
+    pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
+        let Self { archives, disco, rooms, roster, seen, .. } = self;
+        (archives, Sources { disco, rooms, roster, seen })
+    }
+
+    /// Returns the vCards, and the features that show them.
+    pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
+        let Self { cards, roster, chats, rooms, .. } = self;
+        (cards, CardHolders { roster, chats, rooms })
     }
 
     /// Handles a stanza that came over the stream.
@@ -215,17 +227,5 @@ impl Features {
             archive: self.archives.own_archive(common),
             rooms_told: self.rooms.told,
         }
-    }
-
-    /// Returns the archives, and the features that know where messages are archived.
-    pub(super) fn archives_and_sources(&mut self) -> (&mut Archives, Sources<'_>) {
-        let Self { archives, disco, rooms, roster, seen, .. } = self;
-        (archives, Sources { disco, rooms, roster, seen })
-    }
-
-    /// Returns the vCards, and the features that show them.
-    pub(super) fn cards_and_holders(&mut self) -> (&mut Cards, CardHolders<'_>) {
-        let Self { cards, roster, chats, rooms, .. } = self;
-        (cards, CardHolders { roster, chats, rooms })
     }
 }

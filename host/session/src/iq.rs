@@ -1,9 +1,9 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
-pub(crate) mod bookmarks;
-pub(crate) mod cards;
-pub(crate) mod contacts;
-pub(crate) mod rooms;
+pub(super) mod bookmarks;
+pub(super) mod cards;
+pub(super) mod contacts;
+pub(super) mod rooms;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,17 +25,17 @@ use rooms::RoomIq;
 /// The largest limit `iqs` that an owner can allow a plugin.
 pub const MOST_IQS: usize = 1_024;
 /// Maximum number of pending requests for plugins: those of eight plugins with that limit.
-pub(crate) const MAX_OUTSTANDING: usize = 8 * MOST_IQS;
+pub(super) const MAX_OUTSTANDING: usize = 8 * MOST_IQS;
 /// Time limit for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Time limit for the roster, since everything after it waits.
-pub(crate) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
-/// How long the roster is accepted after that.
+pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the roster is accepted after [`ROSTER_PATIENCE`].
 const ROSTER_AGAIN: Duration = Duration::from_mins(1);
 
 /// The purpose of a pending request, which decides how its answer is handled.
 #[derive(Debug)]
-pub(crate) enum Waiting {
+pub(super) enum Waiting {
     /// The roster. `versioned`: an empty answer means that the known roster is current. `late`: nobody waits for it any
     /// longer, but it is accepted when it comes.
     Roster {
@@ -96,10 +96,10 @@ impl Waiting {
 
 /// All pending requests.
 #[derive(Debug, Default)]
-pub(crate) struct PendingIqs(HashMap<String, PendingIq>);
+pub(super) struct PendingIqs(HashMap<String, PendingIq>);
 
 impl PendingIqs {
-    pub(crate) fn add(
+    pub(super) fn add(
         &mut self,
         to: Option<Jid>,
         waiting: Waiting,
@@ -113,7 +113,7 @@ impl PendingIqs {
     }
 
     /// Removes the request that this answers, unless the answer comes from another entity.
-    pub(crate) fn answered(&mut self, answer: &types::Answer, own: &Jid, deadlines: &mut Deadlines) -> Option<Waiting> {
+    pub(super) fn answered(&mut self, answer: &types::Answer, own: &Jid, deadlines: &mut Deadlines) -> Option<Waiting> {
         let iq = self.0.get(&answer.id)?;
         let iq = counts(iq.to.as_ref(), answer.from.as_ref(), own).then(|| self.0.remove(&answer.id)).flatten()?;
         deadlines.cancel(iq.deadline);
@@ -121,7 +121,7 @@ impl PendingIqs {
     }
 
     /// Ends all requests. The session's own ones are simply forgotten.
-    pub(crate) fn end(&mut self, deadlines: &mut Deadlines, out: &mut Vec<Effect>) {
+    pub(super) fn end(&mut self, deadlines: &mut Deadlines, out: &mut Vec<Effect>) {
         for (_, iq) in std::mem::take(&mut self.0) {
             deadlines.cancel(iq.deadline);
             match iq.waiting {
@@ -146,7 +146,7 @@ impl PendingIqs {
         }
     }
 
-    pub(crate) fn forget_abandoned(&mut self, deadlines: &mut Deadlines) {
+    pub(super) fn forget_abandoned(&mut self, deadlines: &mut Deadlines) {
         self.0.retain(|_, iq| {
             let keep = !iq.waiting.is_abandoned();
             if !keep {
@@ -157,7 +157,7 @@ impl PendingIqs {
     }
 
     /// Removes the pending changes of this contact that are completed according to `settles`.
-    pub(crate) fn take_contacts(
+    pub(super) fn take_contacts(
         &mut self,
         jid: &BareJid,
         deadlines: &mut Deadlines,
@@ -177,8 +177,8 @@ impl PendingIqs {
         settled.collect()
     }
 
-    /// Removes the request of this id if it is meant.
-    pub(crate) fn take(
+    /// Removes the request of this id if `is_meant` accepts it.
+    pub(super) fn take(
         &mut self,
         id: &str,
         deadlines: &mut Deadlines,
@@ -192,35 +192,35 @@ impl PendingIqs {
 
     /// Notes that the deadline of a request has passed. Returns whether it is the roster's first, so that the roster is
     /// accepted when it comes later.
-    pub(crate) fn roster_may_come_late(&mut self, id: &str, deadlines: &mut Deadlines) -> bool {
-        // A server that has just started, or a long roster, may take that long each time.
+    pub(super) fn roster_may_come_late(&mut self, id: &str, deadlines: &mut Deadlines) -> bool {
         let Some(PendingIq { waiting: Waiting::Roster { late, .. }, deadline, .. }) = self.0.get_mut(id) else {
             return false;
         };
         if std::mem::replace(late, true) {
             return false;
         }
+        // A server that has just started, or a long roster, may take that long each time.
         *deadline = deadlines.set(ROSTER_AGAIN, Late::Iq(id.to_owned()));
         true
     }
 
     /// Removes the request of this id, whose deadline has passed.
-    pub(crate) fn timed_out(&mut self, id: &str) -> Option<Waiting> {
+    pub(super) fn timed_out(&mut self, id: &str) -> Option<Waiting> {
         self.0.remove(id).map(|iq| iq.waiting)
     }
 
     /// Returns whether a request of this id is pending.
-    pub(crate) fn has(&self, id: &str) -> bool {
+    pub(super) fn has(&self, id: &str) -> bool {
         self.0.contains_key(id)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 /// Returns an id that cannot be guessed, so that nobody can answer in another entity's place.
-pub(crate) fn random_id() -> String {
+pub(super) fn random_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 

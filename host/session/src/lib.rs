@@ -11,12 +11,14 @@
 //! **Begin with** [`Session`], the inputs, then `features.rs`, which hands each input to a feature, then the file of one
 //! feature. The layers, each of which names only those before it:
 //!
-//! 1. `records/`, the data that readers get, then `event.rs`, `effect.rs` and `answer.rs`
-//! 2. `iq.rs` and `iq/`, pending requests and what waits for them
-//! 3. `turn.rs`, what all features share
-//! 4. one file for each feature: `roster.rs`, `rooms.rs`, `archive.rs` and more
-//! 5. `features.rs` and `features/`, the inputs that concern several features
-//! 6. `calls.rs` and `calls/`, one [`Command`] for each change that a plugin can make
+//! 1. `records/`, the data that readers get, and `event.rs`, which carries them
+//! 2. `permissions/`, then `router.rs` and `router/`: who may see which event, and who gets it
+//! 3. `answer.rs`, `effect.rs`, `deadlines.rs`, `waiters.rs`, `promises.rs`, and `iq.rs` with the pending requests
+//! 4. `turn.rs`: what all features share, with `disco/own.rs`, the information that the account announces
+//! 5. one file for each feature: `roster.rs`, `rooms.rs`, `archive.rs` and more, and `snapshot.rs` with what they show
+//! 6. `features.rs` and `features/`, the inputs that concern several features
+//! 7. `calls.rs` and `calls/`, one [`Command`] for each change that a plugin can make
+//! 8. `session.rs`
 
 mod answer;
 mod archive;

@@ -1,6 +1,7 @@
-//! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
+//! Messages (RFC 6121, section 5): which incoming ones come again, from whom they are, and whether outgoing ones may be
+//! sent.
 
-pub(crate) mod numbering;
+pub(super) mod numbering;
 
 use jid::{BareJid, Jid};
 use parlor_base::recent::Recent;
@@ -18,8 +19,6 @@ use crate::turn::{CLOCKS_DIFFER, Turn};
 /// Number of message hashes that are remembered, so that nothing is delivered twice. A message with an archive id has
 /// two.
 pub(super) const REMEMBERED: usize = 8_192;
-/// Maximum length of a room's subject, in bytes.
-pub(crate) const MAX_SUBJECT: usize = 4_096;
 
 /// The archive ids of the latest messages, and the contents of those without one.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ impl Seen {
 
     /// Notes a message. Returns `false` if it came before. Only a message that may be a repetition is recognised by its
     /// contents: otherwise nobody could send the same text twice.
-    pub(crate) fn note(&mut self, message: &Message, again: bool) -> bool {
+    pub(super) fn note(&mut self, message: &Message, again: bool) -> bool {
         // The account's archive and each room's have separate ids.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
@@ -81,7 +80,7 @@ impl Seen {
     ///
     /// The first messages of a stream come before the account has announced that it numbers messages, and may be
     /// repeated. So their ids are noted, too.
-    pub(crate) fn note_archived(&mut self, room: Option<&Jid>, id: &str, message: &Message) -> bool {
+    pub(super) fn note_archived(&mut self, room: Option<&Jid>, id: &str, message: &Message) -> bool {
         let number = self.hash(room, id);
         self.0.note(number);
         self.0.note(self.0.hash((number, &message.from, &message.id, &message.body)))
@@ -110,8 +109,26 @@ impl Seen {
     }
 }
 
+/// The names of the events on the hot path, apart from all others.
+#[derive(Debug)]
+pub(super) struct MessageEvents {
+    pub(super) message: EventName,
+    pub(super) added: EventName,
+    pub(super) notification: EventName,
+}
+
+impl MessageEvents {
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            message: names.get("message"),
+            added: names.get("messageAdded"),
+            notification: names.get("messageNotification"),
+        }
+    }
+}
+
 /// Removes an empty body beside a subject, which some services send, such as `MongooseIM`.
-pub(crate) fn drop_body_beside_subject(message: &mut Message) {
+pub(super) fn drop_body_beside_subject(message: &mut Message) {
     if message.kind == MessageKind::Groupchat && message.subject.is_some() && message.thread.is_none() {
         message.body.take_if(|body| body.is_empty());
     }
@@ -162,7 +179,7 @@ pub(super) fn may_send(
 ///
 /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
 /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
-pub(crate) fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>) -> bool {
+pub(super) fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>) -> bool {
     if message.kind == MessageKind::Groupchat {
         return message.delayed && rooms.tells(&message.chat) != Some(Tells::Present);
     }
@@ -181,7 +198,7 @@ impl Turn<'_> {
     /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
     /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
     /// were those for a session that a previous process left.
-    pub(crate) fn was_said_to_us(&self, message: &Message) -> bool {
+    pub(super) fn was_said_to_us(&self, message: &Message) -> bool {
         let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
         // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
         let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
@@ -202,31 +219,13 @@ pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roste
     in_room
 }
 
-/// The names of the events on the hot path, apart from all others.
-#[derive(Debug)]
-pub(super) struct MessageEvents {
-    pub(crate) message: EventName,
-    pub(crate) added: EventName,
-    pub(crate) notification: EventName,
-}
-
-impl MessageEvents {
-    pub(super) fn new(names: &Names) -> Self {
-        Self {
-            message: names.get("message"),
-            added: names.get("messageAdded"),
-            notification: names.get("messageNotification"),
-        }
-    }
-}
-
 /// Returns whether a person would want to be notified: someone else wrote it here and now.
-pub(crate) fn is_news(message: &Message) -> bool {
+pub(super) fn is_news(message: &Message) -> bool {
     !message.own && !message.delayed && message.carbon.is_none()
 }
 
 /// Returns whether a text contains a nickname as a separate word. Case is ignored, since phones capitalise words.
-pub(crate) fn mentions(text: &str, nick: &str) -> bool {
+pub(super) fn mentions(text: &str, nick: &str) -> bool {
     let (text, nick) = (text.to_lowercase(), nick.to_lowercase());
     let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|neighbour| !neighbour.is_alphanumeric());
     !nick.is_empty()

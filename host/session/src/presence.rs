@@ -27,7 +27,7 @@ pub(super) fn kept_status(status: Option<String>) -> Option<String> {
 
 impl Contact {
     /// Updates a client. The highest priority comes first; among equal ones, the newest.
-    pub(crate) fn client_came(&mut self, mut client: ContactResource) {
+    pub(super) fn client_came(&mut self, mut client: ContactResource) {
         if let Some(at) = self.resources.iter().position(|known| known.name == client.name) {
             let known = self.resources.remove(at);
             let same = known.show == client.show && known.status == client.status && known.priority == client.priority;
@@ -121,7 +121,7 @@ impl Roster {
         turn.deadlines.replace(&mut self.doubts.deadline, doubts);
     }
 
-    pub(crate) fn subscription_asked(
+    pub(super) fn subscription_asked(
         &mut self,
         from: BareJid,
         nick: Option<String>,

@@ -7,10 +7,9 @@ use parlor_stanza::error::CallError;
 
 use crate::answer::Answer;
 use crate::effect::{Due, Effect};
-use crate::event::{EventName, Payload};
-use crate::names::Names;
-use crate::waiters::Waiter;
-use crate::{event, names, waiters};
+use crate::event::{self, EventName, Payload};
+use crate::names::{self, Names};
+use crate::waiters::{self, Waiter};
 
 /// Maximum number of waiting calls.
 pub(super) const MAX_WAITERS: usize = 8_192;

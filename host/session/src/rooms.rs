@@ -1,16 +1,16 @@
 //! Rooms: entering, leaving and staying in them (XEP-0045).
 
-pub(crate) mod configuring;
+mod answers;
+pub(super) mod configuring;
 mod entering;
-pub(crate) mod invitations;
-pub(crate) mod leaving;
-pub(crate) mod membership;
-pub(crate) mod moderating;
-pub(crate) mod occupants;
-pub(crate) mod opening;
+pub(super) mod invitations;
+pub(super) mod leaving;
+pub(super) mod membership;
+pub(super) mod occupants;
+pub(super) mod opening;
 mod resend;
 mod staying;
-pub(crate) mod view;
+mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,8 +23,7 @@ use parlor_stanza::types::Bookmark;
 
 use crate::records::room::Room;
 use crate::turn::Turn;
-use crate::waiters;
-use crate::waiters::Waiter;
+use crate::waiters::{self, Waiter};
 use membership::{Farewells, Membership, Stage, Tells};
 use resend::Resend;
 
@@ -36,7 +35,7 @@ const MAX_WAITERS: usize = 2_048;
 /// of others.
 pub(super) const MAX_OWN_WAITERS: usize = 256;
 /// The feature of an entity that numbers messages.
-pub(crate) const STANZA_IDS: &str = "urn:xmpp:sid:0";
+pub(super) const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
 /// One room, in a turn in which something happens to it.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ pub(super) struct RoomTurn<'a, 't> {
 pub(super) struct Rooms {
     pub(super) shown: OrdMap<BareJid, Arc<Room>>,
     /// The same keys as `shown`.
-    pub(crate) memberships: HashMap<BareJid, Membership>,
+    memberships: HashMap<BareJid, Membership>,
     /// The number of times that a room was entered.
     enterings: u64,
     /// The number of times that a room that we are in has reported whether it has an archive.
@@ -149,7 +148,7 @@ impl Rooms {
     }
 
     /// Returns whether we are about to be in it again.
-    pub(super) fn will_be_entered(&self, jid: &BareJid) -> bool {
+    fn will_be_entered(&self, jid: &BareJid) -> bool {
         matches!(self.stage(jid), Some(Stage::Outside { wanted: true } | Stage::Entering))
     }
 
@@ -207,7 +206,7 @@ impl Rooms {
     }
 
     /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
-    pub(crate) fn card_owner(&self, jid: &Jid) -> Jid {
+    pub(super) fn card_owner(&self, jid: &Jid) -> Jid {
         let bare = jid.to_bare();
         if !jid.is_bare() && self.has(&bare) { jid.clone() } else { Jid::from(bare) }
     }
@@ -225,13 +224,13 @@ pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
 }
 
 /// Checks whether another call of this plugin may wait for a room. Abandoned ones make room.
-pub(crate) fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
+fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
     if waiters.len() >= MAX_OWN_WAITERS {
         waiters.retain(|waiter| !waiter.answer.is_abandoned());
     }
     waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
 }
 
-pub(crate) fn not_open(jid: &BareJid) -> CallError {
+pub(super) fn not_open(jid: &BareJid) -> CallError {
     CallError::NotFound(format!("the open room {jid}"))
 }

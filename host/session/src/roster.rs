@@ -3,7 +3,7 @@
 //! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
 //! (section 2.6).
 
-pub(crate) mod online;
+pub(super) mod online;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) const MAX_CONTACTS: usize = 50_000;
 /// Maximum number of strangers whose subscription requests are pending.
 pub(super) const MAX_REQUESTS: usize = 1_000;
 /// Delay before the roster is requested again after there was no answer.
-pub(super) const ASK_AGAIN: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 /// Maximum length of a version's name, in bytes; a longer one is not kept.
 const MAX_VERSION: usize = 1_024;
 /// The promises that a roster resolves, in the order of their events.
@@ -159,7 +159,7 @@ impl Roster {
 
     /// Returns the version for the request: that of the known roster, empty if none is known. None: the server has no
     /// versions.
-    pub(super) fn known_version(&self) -> Option<String> {
+    fn known_version(&self) -> Option<String> {
         if !self.versions_offered {
             return None;
         }
@@ -203,7 +203,7 @@ impl Roster {
     }
 
     /// Returns the owner's name for someone, not the name that a stranger uses for themselves.
-    pub(crate) fn chat_name(&self, jid: &BareJid) -> String {
+    pub(super) fn chat_name(&self, jid: &BareJid) -> String {
         let contact = self.entry(jid);
         contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
     }
@@ -448,7 +448,7 @@ impl Turn<'_> {
         self.follow(FollowUp::RosterSettled);
     }
 
-    pub(super) fn ask_roster_again(&mut self) {
+    fn ask_roster_again(&mut self) {
         self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }
 }

@@ -12,7 +12,7 @@ use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum length of a status text, in bytes.
-pub(crate) const MAX_MESSAGE: usize = 4_096;
+pub(super) const MAX_MESSAGE: usize = 4_096;
 
 /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
 /// presence, which the server sends.
@@ -32,7 +32,7 @@ pub(super) fn status_sent(sent: BroadcastPresence, roster: &mut Roster, rooms: &
 }
 
 /// Applies a new status, after it was announced.
-pub(crate) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
     if turn.status != *before {
         turn.changed = true;
     }

@@ -14,9 +14,9 @@ use parlor_stanza::types::{Ask, Outgoing};
 use crate::answer::Answer;
 use crate::deadlines::Deadlines;
 use crate::disco::own::Own;
-use crate::effect::{Due, Effect};
+use crate::effect::Effect;
 use crate::event::{Event, EventName, Payload};
-use crate::iq::{MAX_OUTSTANDING, PATIENCE, PendingIqs, Waiting};
+use crate::iq::{MAX_OUTSTANDING, PendingIqs, Waiting};
 use crate::names::Names;
 use crate::promises::Promises;
 use crate::records::status::{Status, StatusValue};
@@ -28,7 +28,7 @@ pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// A consequence in other features of a change of one. [`Features::follow_up`](crate::features::Features::follow_up)
 /// has the list of who does what.
 #[derive(Debug)]
-pub(crate) enum FollowUp {
+pub(super) enum FollowUp {
     /// The server and the own account have announced their features, or will not.
     DiscoSettled,
     /// The roster has come, or will not.
@@ -200,7 +200,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T, CallError>) {
-        self.out.push(Effect::Answer(Due::new(answer, result)));
+        self.out.push(Effect::answer(answer, result));
     }
 
     /// Fires one of the host's events, and resolves the promise of its name.
@@ -232,9 +232,7 @@ impl<'a> Turn<'a> {
     pub(super) fn feedback(&mut self, value: StatusValue, message: String) {
         self.fire("connfeedback", Payload::Status(Status { value, message }));
     }
-}
 
-impl Turn<'_> {
     pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
         let id = self.expect(to.clone(), waiting, patience);
         self.send(Outgoing::Ask { to, id, ask });
@@ -264,14 +262,5 @@ impl Turn<'_> {
             return Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers")));
         }
         Ok(())
-    }
-
-    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration) {
-        let waiting = Waiting::Info(entity.clone(), node.clone());
-        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience);
-    }
-
-    pub(super) fn ask_items(&mut self, entity: Jid) {
-        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
     }
 }

@@ -1,4 +1,4 @@
-//! The bounds of requests, which refusals name.
+//! The limits of requests and connections, which refusals name.
 
 use std::time::Duration;
 

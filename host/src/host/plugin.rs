@@ -213,7 +213,7 @@ pub(super) fn dependencies(
     after.collect()
 }
 
-/// Returns those of these accounts on which an entry wants a plugin to run.
+/// Returns the accounts on which an entry wants its plugin to run.
 pub(super) fn chosen(accounts: Vec<Arc<Shared>>, entry: &Entry) -> Vec<Arc<Shared>> {
     let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
     accounts.into_iter().filter(|account| is_chosen(&account.name)).collect()

@@ -142,8 +142,8 @@ async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
     early: &mut Vec<Stanza>,
 ) -> Result<Option<Element>, ConnectError> {
     let asked = format!("{what}-{:016x}", rand::random::<u64>());
-    let question = Iq::Set { from: None, to: None, id: asked.clone(), payload };
-    say(stream, XmppStreamElement::Stanza(Stanza::Iq(question))).await?;
+    let request = Iq::Set { from: None, to: None, id: asked.clone(), payload };
+    say(stream, XmppStreamElement::Stanza(Stanza::Iq(request))).await?;
     loop {
         let element = match hear(stream, wanted.domain().as_str()).await? {
             Heard::Element(element) => *element,

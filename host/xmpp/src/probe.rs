@@ -170,8 +170,8 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let server = Jid::from(jid.domain().to_owned());
     // Some servers support registration without announcing it, so the answer to the request decides.
     let payload = Element::bare("query", ns::REGISTER);
-    let question = Iq::Get { from: None, to: Some(server.clone()), id: String::new(), payload };
-    let asked = ask(&mut stream, question).await?;
+    let request = Iq::Get { from: None, to: Some(server.clone()), id: String::new(), payload };
+    let asked = ask(&mut stream, request).await?;
     let Ok(Some(form)) = asked else { return Err(RegisterError::NotOffered(domain.to_owned())) };
     let further: Vec<_> = form.children().map(Element::name).filter(|name| !KNOWN.contains(name)).collect();
     if !further.is_empty() || !form.has_child("username", ns::REGISTER) {

@@ -17,7 +17,7 @@ use self::groups::groups;
 use self::tree::Tree;
 use super::{Source, nobody, root, sources};
 
-/// Files that describe one thing together, such as both ends of a protocol.
+/// The maximum number of files in a circle: so many may describe one thing together, such as both ends of a protocol.
 const MOST: usize = 3;
 
 #[test]

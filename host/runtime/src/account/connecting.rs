@@ -1,4 +1,4 @@
-//! Begins to log in, for the host or for a plugin.
+//! The begin of a log-in, for the host or for a plugin.
 
 use parlor_config::{Authentication, PasswordSource};
 use parlor_session::Answer;

@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::Guard;
 use parlor_base::permission::Permission;
 use parlor_session::Snapshot;
-use parlor_session::permissions::Use;
-use parlor_session::permissions::{CallName, Decision, Granted, Target};
+use parlor_session::permissions::{CallName, Decision, Granted, Target, Use};
 use parlor_stanza::error::CallError;
 use parlor_store::PluginData;
 

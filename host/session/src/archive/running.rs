@@ -96,7 +96,7 @@ impl Running {
 }
 
 /// Servers that cannot begin at an index return their first page instead.
-pub(super) fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
+fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
     match (cursor, fin.index) {
         (Cursor::Index(asked), Some(given)) => *asked != given,
         (Cursor::Index(_), None) => !is_empty,
@@ -104,7 +104,7 @@ pub(super) fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty:
     }
 }
 
-pub(super) fn cannot_begin_at_an_index() -> CallError {
+fn cannot_begin_at_an_index() -> CallError {
     CallError::Unsupported("this archive cannot begin at an index".to_owned())
 }
 

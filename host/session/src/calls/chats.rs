@@ -41,10 +41,7 @@ impl Command for OpenChat {
         if turn.is_over() || turn.promises.is_resolved("chatBoxesFetched") {
             return turn.answer(waiter.answer, Err(CallError::Offline));
         }
-        match features.chats.may_wait(waiter.by) {
-            Ok(()) => features.chats.pending.push((jid, waiter)),
-            Err(error) => turn.answer(waiter.answer, Err(error)),
-        }
+        features.chats.wait(jid, waiter, turn);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking what entities can do, and announcing what the account can do.
+//! Service discovery: asking entities, and what the account announces.
 
 use std::sync::Arc;
 

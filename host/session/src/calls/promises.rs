@@ -1,4 +1,4 @@
-//! Adding, resolving, rejecting and awaiting promises.
+//! Firing events, and adding, rejecting and awaiting promises.
 
 use parlor_base::id::InstanceId;
 

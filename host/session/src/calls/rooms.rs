@@ -10,15 +10,14 @@ use super::Command;
 use crate::answer::Answer;
 use crate::event::Payload;
 use crate::features::Features;
-use crate::iq::rooms::{ConfigValue, RoomIq};
+use crate::iq::rooms::{ConfigValue, RoomIq, weight_of_fields};
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::outgoing;
 use crate::records::room::Room;
 use crate::records::view::{Attribute, Focus, ViewChange};
-use crate::rooms::configuring::weight;
 use crate::rooms::membership::{Reason, Stage};
 use crate::rooms::opening::RoomOptions;
-use crate::rooms::{Rooms, may_ask, may_wait, not_open};
+use crate::rooms::{may_ask, not_open};
 use crate::turn::Turn;
 use crate::waiters::Waiter;
 
@@ -59,17 +58,7 @@ impl Command for OpenRoom {
             features.take_focus_for(&Focus::Room(jid.clone()), turn);
             let _ = features.rooms.change_view(jid, ViewChange::Focus, turn);
         }
-        let Some(membership) = features.rooms.memberships.get_mut(jid) else { return };
-        // The room should not be left with a bookmark, since a plugin asks for it now.
-        membership.bookmark = None;
-        if membership.stage == Stage::Inside {
-            let room = features.rooms.shown.get(jid).map(Arc::clone);
-            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
-        }
-        match may_wait(&mut membership.joiners, joiner.by, jid) {
-            Ok(()) => membership.joiners.push(joiner),
-            Err(error) => turn.answer(joiner.answer, Err(error)),
-        }
+        features.rooms.wait_to_enter(jid, joiner, turn);
     }
 }
 
@@ -107,7 +96,7 @@ impl Command for ConfigureRoom {
     const SENDS: bool = true;
 
     fn weight(&self) -> usize {
-        weight(&self.fields)
+        weight_of_fields(&self.fields)
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
@@ -136,21 +125,16 @@ impl Command for SetSubject {
         if let Err(error) = may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.rooms.set_subject(&self.jid, self.subject, answer, turn);
-    }
-}
-
-impl Rooms {
-    pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.stage(jid).is_some_and(Stage::is_in) {
-            return turn.answer(answer, Err(not_open(jid)));
+        let Self { jid, subject } = self;
+        if !features.rooms.stage(&jid).is_some_and(Stage::is_in) {
+            return turn.answer(answer, Err(not_open(&jid)));
         }
         let to = Jid::from(jid.clone());
         let waiting = Waiting::Room(jid.clone(), RoomIq::Subject(answer));
         let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
         let draft = Draft { subject: Some(subject), ..Draft::default() };
-        turn.send(outgoing(self, to, MessageKind::Groupchat, id.clone(), draft));
-        turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomIq::AfterSubject(id));
+        turn.send(outgoing(&features.rooms, to, MessageKind::Groupchat, id.clone(), draft));
+        turn.ask_room(&jid, Ask::DiscoInfo { node: None }, RoomIq::AfterSubject(id));
     }
 }
 

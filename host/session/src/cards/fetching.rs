@@ -9,8 +9,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body};
 use parlor_stanza::whole_card::WholeCard;
 
+use super::Cards;
 use super::holders::CardHolders;
-use super::{Cards, MAX_WHOLE};
 use crate::answer::Answer;
 use crate::iq::cards::{CardFetch, OwnCardChange};
 use crate::iq::{PATIENCE, Waiting};
@@ -19,6 +19,8 @@ use crate::rooms::Rooms;
 use crate::status::announce;
 use crate::turn::Turn;
 
+/// Maximum length of the own vCard, in bytes: what a stanza can carry.
+const MAX_WHOLE: usize = 240 * 1024;
 /// If the picture of a vCard seems to change more often than this, it is fetched only on request.
 const REFRESH: Duration = Duration::from_mins(1);
 

@@ -1,5 +1,7 @@
 //! The information that this account announces: the features of the host and those of its plugins.
 
+pub(crate) mod announcing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,7 @@ const HOST_FEATURES: &[(&str, When)] = &[
     ("urn:xmpp:time", always),
 ];
 /// Maximum total length of the plugins' additions as XML: an answer contains all of them in one stanza.
-pub(crate) const MAX_ADDED: usize = 48 << 10;
+const MAX_ADDED: usize = 48 << 10;
 
 /// The settings under which a feature is available.
 type When = fn(&Settings) -> bool;
@@ -39,37 +41,37 @@ fn always(_: &Settings) -> bool {
 
 /// The additions of one plugin.
 #[derive(Debug, Default)]
-pub(super) struct Added {
-    pub(super) features: BTreeSet<String>,
-    pub(super) identities: Vec<Identity>,
+struct Added {
+    features: BTreeSet<String>,
+    identities: Vec<Identity>,
     /// Whether it removed the default identity.
-    pub(super) no_default: bool,
+    no_default: bool,
 }
 
 /// The information about the account, and the part of it that was announced.
 #[derive(Debug)]
 pub(crate) struct Own {
-    pub(super) added: BTreeMap<InstanceId, Added>,
+    added: BTreeMap<InstanceId, Added>,
     host: Vec<&'static str>,
     /// Announced features of the host that only some people can use.
-    pub(super) offered: Vec<&'static str>,
+    offered: Vec<&'static str>,
     /// The registered information. Without any identity, others get a default one.
     pub(crate) listed: Arc<Disco>,
-    pub(super) shown: Statement,
+    shown: Statement,
     /// The information in the last presence.
-    pub(super) told: Option<Statement>,
+    told: Option<Statement>,
     /// The priority in the last presence.
-    pub(super) priority: Option<i8>,
-    pub(super) gathering: Option<DeadlineKey>,
+    priority: Option<i8>,
+    gathering: Option<DeadlineKey>,
     /// When a change was last announced by a presence of its own.
-    pub(super) last_told: Option<Duration>,
+    last_told: Option<Duration>,
 }
 
 /// The information for others, with its hash.
 #[derive(Debug, Clone)]
-pub(super) struct Statement {
+struct Statement {
     disco: Arc<Disco>,
-    pub(super) caps: Arc<Caps>,
+    caps: Arc<Caps>,
 }
 
 impl Statement {
@@ -96,14 +98,14 @@ impl Own {
         own
     }
 
-    pub(crate) fn configure(&mut self, settings: &Settings) -> bool {
+    fn configure(&mut self, settings: &Settings) -> bool {
         let supported = HOST_FEATURES.iter().filter(|(_, is_supported)| is_supported(settings));
         self.host = supported.map(|(feature, _)| *feature).collect();
         self.rebuild()
     }
 
     /// Builds the present information. Returns `false` if it did not change.
-    pub(crate) fn rebuild(&mut self) -> bool {
+    fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
         features.extend(self.added.values().flat_map(|added| added.features.iter().map(String::as_str)));
         let default = (!self.added.values().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
@@ -163,7 +165,7 @@ impl Own {
     }
 
     /// Checks whether plugins may add this many more bytes.
-    pub(crate) fn has_room(&self, more: usize) -> Result<(), CallError> {
+    fn has_room(&self, more: usize) -> Result<(), CallError> {
         let added = |added: &Added| {
             let features = added.features.iter().map(|name| feature_len(name)).sum::<usize>();
             features + added.identities.iter().map(identity_len).sum::<usize>()
@@ -174,18 +176,18 @@ impl Own {
         Ok(())
     }
 
-    pub(crate) fn has_feature(&self, name: &str) -> bool {
+    fn has_feature(&self, name: &str) -> bool {
         self.listed.features.iter().any(|feature| feature == name)
     }
 }
 
 /// Returns the length of a feature as XML.
-pub(crate) fn feature_len(name: &str) -> usize {
+fn feature_len(name: &str) -> usize {
     "<feature var=''/>".len() + written_len(name)
 }
 
 /// Returns the length of an identity as XML.
-pub(crate) fn identity_len(identity: &Identity) -> usize {
+fn identity_len(identity: &Identity) -> usize {
     let Identity { category, kind, name, lang } = identity;
     let texts = [Some(category), Some(kind), name.as_ref(), lang.as_ref()].into_iter().flatten();
     "<identity category='' type='' name='' xml:lang=''/>".len() + texts.map(|text| written_len(text)).sum::<usize>()

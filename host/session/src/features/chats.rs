@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use parlor_stanza::error::CallError;
 
 use super::Features;
-use crate::chats::Known;
+use crate::chats::ChatPartner;
 use crate::records::chat::Chat;
 use crate::records::view::View;
 use crate::turn::Turn;
@@ -21,18 +21,19 @@ impl Features {
         view: View,
         turn: &mut Turn<'_>,
     ) -> Arc<Chat> {
-        let known = Known { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
+        let known = ChatPartner { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
         self.chats.start(jid, known, last_active, view, turn)
     }
 
     /// Answers the calls that waited until chats are ready.
     pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
-        for (jid, waiter) in std::mem::take(&mut self.chats.pending) {
+        for (jid, waiter) in self.chats.take_pending() {
             let result = self.chat_with(jid, turn);
             turn.answer(waiter.answer, result);
         }
     }
 
+    /// Opens a chat for a plugin, or returns the open one.
     pub(crate) fn chat_with(&mut self, jid: BareJid, turn: &mut Turn<'_>) -> Result<Arc<Chat>, CallError> {
         if let Some(chat) = self.chats.open.get(&jid) {
             return Ok(Arc::clone(chat));

@@ -1,6 +1,4 @@
-//! Handing what an entity can do to the features that wait for it.
-
-use std::sync::Arc;
+//! Handing the result of service discovery to the features that wait for it.
 
 use jid::Jid;
 use parlor_stanza::error::CallError;
@@ -34,9 +32,7 @@ impl Features {
                 return turn.ask_info(entity.clone(), None, PATIENCE);
             }
             Err(error) => {
-                for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
-                    turn.answer(answer, Err(error.clone()));
-                }
+                self.disco.answer_waiting(entity, Err(&error), turn);
                 let (archives, sources) = self.archives_and_sources();
                 archives.entity_answered(entity, Err(&error), &sources, turn);
                 return self.disco.no_longer_due(entity, turn);
@@ -44,9 +40,7 @@ impl Features {
         };
         let disco = self.disco.known.add(entity, disco, turn.now);
         turn.changed = true;
-        for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
-            turn.answer(answer, Ok(Arc::clone(&disco)));
-        }
+        self.disco.answer_waiting(entity, Ok(&disco), turn);
         self.numbering.note(entity, &disco.features, &self.rooms, turn);
         self.rooms.learned_about(entity, &disco, turn);
         self.disco.tell_disco(entity, &disco, turn);

@@ -1,8 +1,7 @@
 //! Handing the answers of IQs to the features that asked, and answering the requests of others (RFC 6120, section 8.2.3).
 
 use parlor_stanza::error::CallError;
-use parlor_stanza::types;
-use parlor_stanza::types::{AdHocRequest, Body, Outgoing, Query, Reply, Request};
+use parlor_stanza::types::{self, AdHocRequest, Body, Outgoing, Query, Reply, Request};
 
 use super::Features;
 use crate::archive::archive_preferences_came;
@@ -16,7 +15,7 @@ const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
 
 impl Features {
     /// Handles an answer from the stream.
-    pub(crate) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
+    pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
         let Some(waiting) = turn.common.iqs.answered(&answer, &turn.common.own, &mut turn.common.deadlines) else {
             turn.ignored += 1;
             return;
@@ -69,7 +68,8 @@ impl Features {
         }
     }
 
-    pub(crate) fn iq_timed_out(&mut self, id: &str, turn: &mut Turn<'_>) {
+    /// Handles a request whose deadline has passed.
+    pub(super) fn iq_timed_out(&mut self, id: &str, turn: &mut Turn<'_>) {
         if turn.common.iqs.roster_may_come_late(id, &mut turn.common.deadlines) {
             return turn.roster_failed("the server gave no answer in time");
         }
@@ -79,7 +79,7 @@ impl Features {
     }
 
     /// Answers a request to this account. Every request must be answered (RFC 6120, section 8.2.3).
-    pub(crate) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
+    pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
         let reply = match request.query {
             Query::Ping => Reply::Done,
             Query::DiscoInfo { node: Some(node) }

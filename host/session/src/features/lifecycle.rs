@@ -4,6 +4,7 @@
 //! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
@@ -88,7 +89,12 @@ impl Features {
             self.bookmarks.join(&mut self.rooms, turn);
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
-            self.bookmarks.auto_join(&mut self.rooms, turn);
+            for room in turn.settings.auto_join_rooms.clone() {
+                let bookmark = self.bookmarks.get(&room.jid).map(Arc::as_ref);
+                self.rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
+            }
+            self.bookmarks.join(&mut self.rooms, turn);
+            self.rooms.auto_joins_began(turn);
             if self.rooms.auto.is_empty() {
                 turn.follow(FollowUp::RoomsAutoJoined);
             }

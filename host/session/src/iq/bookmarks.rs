@@ -22,7 +22,7 @@ pub(crate) enum BookmarkIq {
 
 impl BookmarkIq {
     /// Returns whether a plugin asked that has ended.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::All { .. } | Self::Carry(_) => false,
             Self::Set { answer, .. } | Self::Remove(_, answer) => answer.is_abandoned(),
@@ -30,7 +30,7 @@ impl BookmarkIq {
     }
 
     /// Ends the request, because the stream is gone.
-    pub(crate) fn end(self, out: &mut Vec<Effect>) {
+    pub(super) fn end(self, out: &mut Vec<Effect>) {
         match self {
             Self::All { .. } | Self::Carry(_) => {}
             Self::Set { answer, .. } | Self::Remove(_, answer) => {

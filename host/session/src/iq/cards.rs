@@ -22,7 +22,7 @@ pub(crate) enum CardFetch {
 }
 
 impl CardFetch {
-    pub(crate) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Get(answer) => answer.is_abandoned(),
             Self::Update(answer) => answer.is_abandoned(),
@@ -30,6 +30,7 @@ impl CardFetch {
         }
     }
 
+    /// Answers the call that waits for it with an error.
     pub(crate) fn fail(self, error: CallError, out: &mut Vec<Effect>) {
         match self {
             Self::Get(answer) => out.push(Effect::answer(answer, Err(error))),

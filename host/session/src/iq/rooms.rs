@@ -20,6 +20,16 @@ pub enum ConfigValue {
 /// Fields with the names that a plugin used.
 pub(crate) type Wanted = Vec<(String, ConfigValue)>;
 
+/// Returns how many bytes of memory the fields take.
+pub(crate) fn weight_of_fields(fields: &[(String, ConfigValue)]) -> usize {
+    let one = |value: &ConfigValue| match value {
+        ConfigValue::Flag(_) => 0,
+        ConfigValue::Text(text) => text.len(),
+        ConfigValue::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+    };
+    fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
+}
+
 /// The purpose of a pending request to a room.
 #[derive(Debug)]
 pub(crate) enum RoomIq {
@@ -46,7 +56,7 @@ pub(crate) enum RoomIq {
 
 impl RoomIq {
     /// Returns whether a plugin asked that has ended.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
             Self::Affiliations(answer) => answer.is_abandoned(),
@@ -57,7 +67,7 @@ impl RoomIq {
     }
 
     /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
-    pub(crate) fn end(self, out: &mut Vec<Effect>) {
+    pub(super) fn end(self, out: &mut Vec<Effect>) {
         match self {
             Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
                 out.push(Effect::answer(answer, Err(CallError::Offline)));

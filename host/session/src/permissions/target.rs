@@ -1,4 +1,4 @@
-//! What a call or an event is about, which a scope is compared with.
+//! The target of a call or an event, which a scope is compared with, and the uses of grants that are decided on.
 
 use jid::{BareJid, Jid};
 use parlor_base::permission::Permission;
@@ -50,7 +50,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// One use of the grants that a [`Judge`] decides on.
+/// One use of the grants that a [`Judge`](super::question::Judge) decides on.
 #[derive(Debug, Clone, Copy)]
 pub enum Use<'a> {
     /// A call that needs this permission for this target.

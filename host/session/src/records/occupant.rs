@@ -22,7 +22,7 @@ pub struct Occupant {
     pub previous_nick: Option<String>,
     pub left: Option<&'static str>,
     pub reason: Option<String>,
-    /// Shown only if [`Room::has_occupant_ids`].
+    /// Shown only if [`Room::has_occupant_ids`](super::room::Room::has_occupant_ids).
     pub occupant_id: Option<String>,
     /// Set only in events: an occupant's record does not have it.
     pub actor: Option<Actor>,

@@ -18,16 +18,6 @@ const MAX_FORM_WRITTEN: usize = 200 << 10;
 /// Length of the markup around each text.
 const AROUND: usize = "<field var=''></field><value></value>".len();
 
-/// Returns how many bytes of memory the fields take.
-pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
-    let one = |value: &ConfigValue| match value {
-        ConfigValue::Flag(_) => 0,
-        ConfigValue::Text(text) => text.len(),
-        ConfigValue::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
-    };
-    fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
-}
-
 impl RoomTurn<'_, '_> {
     pub(super) fn new_form_came(&mut self, wanted: Wanted, form: Result<Body, CallError>) {
         let jid = self.jid;
@@ -56,7 +46,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Gives up a room that we created and nobody can enter. It ends when we leave.
-    pub(crate) fn new_room_failed(&mut self, error: &CallError) {
+    fn new_room_failed(&mut self, error: &CallError) {
         let jid = self.jid;
         let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
             return;

@@ -64,7 +64,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
-    pub(crate) fn comes_back(&mut self, soon: bool) {
+    pub(super) fn comes_back(&mut self, soon: bool) {
         let jid = self.jid;
         self.want_nick_back();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
@@ -79,7 +79,7 @@ impl RoomTurn<'_, '_> {
         self.set_deadline(soon.then_some(wait));
     }
 
-    pub(crate) fn is_entering(&mut self) {
+    fn is_entering(&mut self) {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
@@ -128,7 +128,7 @@ impl RoomTurn<'_, '_> {
 
     /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
     /// comes next, so no event reports that we are out.
-    pub(crate) fn enters_still(&mut self) {
+    pub(super) fn enters_still(&mut self) {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         if membership.stage == Stage::Inside {
@@ -215,7 +215,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Handles a failure to enter. The room is forgotten, unless we were in it before or may try again.
-    pub(crate) fn not_entered(&mut self, error: &CallError) {
+    pub(super) fn not_entered(&mut self, error: &CallError) {
         let jid = self.jid;
         if self.try_again(error) {
             return;
@@ -238,7 +238,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Handles a temporary failure to enter: its service shuts down or fails, and has not refused us.
-    pub(crate) fn not_entered_now(&mut self, error: &CallError) {
+    pub(super) fn not_entered_now(&mut self, error: &CallError) {
         let jid = self.jid;
         match self.rooms.memberships.get(jid).map(|membership| membership.reason) {
             Some(Reason::Automatic | Reason::Again) => self.try_later(error),
@@ -325,7 +325,7 @@ impl RoomTurn<'_, '_> {
         self.outside(wanted, farewell);
     }
 
-    pub(crate) fn auto_join_ended(&mut self) {
+    pub(super) fn auto_join_ended(&mut self) {
         let jid = self.jid;
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
             self.turn.follow(FollowUp::RoomsAutoJoined);
@@ -345,7 +345,7 @@ impl Rooms {
         }
     }
 
-    /// Notes that all automatic joins have begun.
+    /// Notes which automatic joins have begun and are not over. They have a time limit together.
     pub(crate) fn auto_joins_began(&mut self, turn: &mut Turn<'_>) {
         let stages = self.memberships.iter();
         self.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
@@ -413,7 +413,7 @@ impl Room {
     }
 
     /// Notes that we are in, with the information from the room's first presence about us (XEP-0045, section 7.2).
-    pub(crate) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
+    pub(super) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
         self.left = None;
         self.reason = None;
         self.alternative = None;

@@ -27,7 +27,7 @@ pub(crate) enum GiveUp {
 }
 
 impl RoomTurn<'_, '_> {
-    pub(crate) fn send_farewell(&mut self) {
+    pub(super) fn send_farewell(&mut self) {
         let jid = self.jid;
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
@@ -37,7 +37,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Marks a room as left; it stays known.
-    pub(crate) fn outside(&mut self, wanted: bool, why: Farewell) {
+    pub(super) fn outside(&mut self, wanted: bool, why: Farewell) {
         let jid = self.jid;
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Outside { wanted };
@@ -96,7 +96,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Completes a requested leaving.
-    pub(crate) fn left(&mut self) {
+    pub(super) fn left(&mut self) {
         let jid = self.jid;
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
         if let Some(mut room) = self.drop_room() {

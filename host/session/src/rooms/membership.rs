@@ -71,10 +71,10 @@ pub(crate) struct Membership {
     pub(crate) stage: Stage,
     pub(super) reason: Reason,
     /// The bookmark because of which it was entered. It is left when that is removed.
-    pub(crate) bookmark: Option<Arc<Bookmark>>,
+    pub(super) bookmark: Option<Arc<Bookmark>>,
     pub(super) join: RoomJoin,
     pub(super) configure: Option<Vec<(String, ConfigValue)>>,
-    pub(crate) joiners: Vec<Waiter<Arc<Room>>>,
+    pub(super) joiners: Vec<Waiter<Arc<Room>>>,
     pub(super) leavers: Vec<Waiter<()>>,
     /// The requested nickname; the room's may have a suffix.
     pub(super) nick: String,
@@ -132,7 +132,7 @@ impl Membership {
     }
 
     /// Takes the calls that wait to enter, for answering that this will not happen.
-    pub(crate) fn take_joiners(&mut self) -> Vec<Waiter<Arc<Room>>> {
+    pub(super) fn take_joiners(&mut self) -> Vec<Waiter<Arc<Room>>> {
         std::mem::take(&mut self.joiners)
     }
 
@@ -142,7 +142,7 @@ impl Membership {
     }
 
     /// Notes that we have another nickname now, and keep it.
-    pub(crate) fn is_called(&mut self, nick: &str) {
+    pub(super) fn is_called(&mut self, nick: &str) {
         nick.clone_into(&mut self.nick);
     }
 
@@ -154,7 +154,7 @@ impl Membership {
 
 /// The reason why we are out of a room, for its record.
 #[derive(Debug, Default)]
-pub(crate) struct Farewell {
+pub(super) struct Farewell {
     pub(crate) why: &'static str,
     pub(crate) reason: Option<String>,
     pub(crate) alternative: Option<BareJid>,
@@ -176,7 +176,7 @@ impl Farewells {
     }
 
     /// Handles a room's confirmation that we left. Returns whether one was due.
-    pub(crate) fn came(&mut self, jid: &BareJid) -> bool {
+    pub(super) fn came(&mut self, jid: &BareJid) -> bool {
         let Some(due) = self.0.get_mut(jid) else { return false };
         *due -= 1;
         if *due == 0 {
@@ -186,7 +186,7 @@ impl Farewells {
     }
 
     /// Notes that the room will send no more confirmations.
-    pub(crate) fn none_is_due(&mut self, jid: &Jid) {
+    pub(super) fn none_is_due(&mut self, jid: &Jid) {
         self.0.remove(jid);
     }
 }

@@ -147,7 +147,7 @@ fn tell_of_occupant(
 
 /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
 /// 10.8).
-pub(crate) fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
     let occupant = Occupant {
         room: room.clone(),
         nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
@@ -192,14 +192,14 @@ impl Room {
 }
 
 impl Rooms {
-    pub(crate) fn has_room_for_occupant(&self, room: &Room) -> bool {
+    fn has_room_for_occupant(&self, room: &Room) -> bool {
         let here = room.occupants.len();
         let everywhere = || self.shown.values().map(|room| room.occupants.len()).sum::<usize>();
         here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
     }
 
     /// Returns whether there is room for more data about occupants.
-    pub(crate) fn has_bytes(&self) -> bool {
+    fn has_bytes(&self) -> bool {
         self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
 

@@ -8,12 +8,13 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, History, RoomJoin};
 
 use super::membership::{Membership, Reason, Stage};
-use super::{RoomTurn, configuring};
+use super::{RoomTurn, Rooms, may_wait, not_open};
 use crate::deadlines::Late;
-use crate::iq::rooms::ConfigValue;
+use crate::iq::rooms::{ConfigValue, weight_of_fields};
 use crate::records::room::Room;
 use crate::records::view::View;
 use crate::turn::Turn;
+use crate::waiters::Waiter;
 
 /// The parameters with which a room is entered.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,24 @@ pub struct RoomOptions {
 impl RoomOptions {
     /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
     pub(crate) fn weight(&self) -> usize {
-        self.configure.as_deref().map_or(0, configuring::weight)
+        self.configure.as_deref().map_or(0, weight_of_fields)
+    }
+}
+
+impl Rooms {
+    /// Answers a call with the room, at once or when we have entered it.
+    pub(crate) fn wait_to_enter(&mut self, jid: &BareJid, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
+        let Some(membership) = self.memberships.get_mut(jid) else { return };
+        // The room should not be left with a bookmark, since a plugin asks for it now.
+        membership.bookmark = None;
+        if membership.stage == Stage::Inside {
+            let room = self.shown.get(jid).map(Arc::clone);
+            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
+        }
+        match may_wait(&mut membership.joiners, joiner.by, jid) {
+            Ok(()) => membership.joiners.push(joiner),
+            Err(error) => turn.answer(joiner.answer, Err(error)),
+        }
     }
 }
 
@@ -143,7 +161,7 @@ impl Turn<'_> {
 }
 
 /// Returns a local part as people read it (XEP-0106, section 4).
-pub(super) fn unescaped(node: &NodeRef) -> String {
+fn unescaped(node: &NodeRef) -> String {
     let written = node.as_str();
     // The library reads two characters after each backslash, even if they do not exist.
     let is_cut = written.match_indices('\\').any(|(at, _)| at + 2 >= written.len());

@@ -59,7 +59,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Notes that the room knows us.
-    pub(crate) fn is_found(&mut self) {
+    fn is_found(&mut self) {
         let jid = self.jid;
         self.rooms.farewells.none_is_due(jid);
         if let Some(membership) = self.rooms.membership(jid) {
@@ -70,7 +70,7 @@ impl RoomTurn<'_, '_> {
     }
 
     /// Asks a room whether we are in it; one request at a time.
-    pub(crate) fn ask_whether_inside(&mut self) {
+    pub(super) fn ask_whether_inside(&mut self) {
         let jid = self.jid;
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(ourselves) = room.jid.with_resource_str(&room.nick).map(Jid::from) else { return };

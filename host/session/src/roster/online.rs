@@ -1,4 +1,4 @@
-//! Which clients of contacts are online, as far as that is known.
+//! The clients of contacts that are online, as far as that is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -16,8 +16,7 @@ use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdic
 use super::own_contacts::OwnContacts;
 use super::withheld::Withheld;
 use crate::event::{Event, EventName, Payload};
-use crate::permissions::Use;
-use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, granted};
+use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, Use, granted};
 
 /// Maximum weight of the mail in one mailbox, in bytes of memory. A message of many empty elements takes fifty times
 /// its size on the wire, so a limit on the number of events alone bounds nothing.

@@ -119,7 +119,8 @@ fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
     let mut page = query(&mut test, of(None, 5, Cursor::Start));
     let (_, id, asked) = asked_page(&test);
     let queryid = asked.queryid;
-    let forged = ["juliet@example.org", "evil.example", "bot@example.org/bot", "bot@example.org/other", "example.org"];
+    let forged =
+        ["juliet@example.org", "evil.example", "bot@example.org/parlor", "bot@example.org/other", "example.org"];
     for from in forged {
         result(&mut test, from, &queryid, "forged", hello(ROMEO));
     }

@@ -36,7 +36,7 @@ fn events_come_in_the_order_of_the_api() {
     test.bind();
     assert_eq!(test.lines(), BEFORE_ROSTER);
     assert!(test.session.snapshot().connected);
-    assert_eq!(test.session.snapshot().jid, jid("bot@example.org/bot"));
+    assert_eq!(test.session.snapshot().jid, jid("bot@example.org/parlor"));
     assert!(test.session.snapshot().contacts.is_none());
     test.roster(vec![item(ROMEO, "both")]);
     let lines = test.lines();

@@ -5,7 +5,7 @@ use crate::roster::MAX_CONTACTS;
 const NURSE: &str = "nurse@example.org";
 
 fn with_versions(test: &mut TestSession) {
-    let own = FullJid::new("bot@example.org/bot").unwrap();
+    let own = FullJid::new("bot@example.org/parlor").unwrap();
     test.run(|session, now, effects| session.bound(own, Offers { roster_versions: true }, now, effects));
     test.go_on_to_roster();
 }

@@ -4,8 +4,8 @@ use parlor_stanza::types::{Caps, Disco, Field, Form, Identity, Reply};
 
 use super::*;
 use crate::disco::MAX_SERVICES;
-use crate::disco::announcing::{GATHER, MAX_OWN};
 use crate::disco::known::{MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_VERIFIED};
+use crate::disco::own::announcing::{GATHER, MAX_OWN};
 use crate::iq::MAX_OUTSTANDING;
 
 const SERVER: &str = "example.org";
@@ -364,7 +364,7 @@ fn an_entity_is_asked_once_and_known_afterwards() {
     assert!(test.session.snapshot().known.of(&jid("romeo@example.org/x"), test.now).is_some());
     assert!(got(&mut test.discover("romeo@example.org/x")).unwrap().is_ok());
     assert_eq!(test.times_asked("romeo@example.org/x"), 1);
-    let own = got(&mut test.discover("bot@example.org/bot")).unwrap().unwrap();
+    let own = got(&mut test.discover("bot@example.org/parlor")).unwrap().unwrap();
     assert!(own.features.contains(&"urn:xmpp:ping".to_owned()));
     test.wait(3_601);
     assert!(got(&mut test.discover("romeo@example.org/x")).is_none(), "asked again after an hour");

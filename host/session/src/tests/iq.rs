@@ -23,7 +23,7 @@ fn send_iq(test: &mut TestSession, to: Option<&str>) -> (Receiver<Result<RawStan
 /// Rules iq-reply.
 #[test]
 fn an_answer_counts_only_from_whom_was_asked() {
-    let own = [None, Some("bot@example.org"), Some("bot@example.org/bot")];
+    let own = [None, Some("bot@example.org"), Some("bot@example.org/parlor")];
     for (to, counts, ignored) in [
         (
             Some("a@example.org/x"),
@@ -34,7 +34,7 @@ fn an_answer_counts_only_from_whom_was_asked() {
         (Some("bot@example.org"), &own, &[Some("example.org"), Some("bot@example.org/other")]),
         (
             None,
-            &[None, Some("bot@example.org"), Some("bot@example.org/bot"), Some("example.org")],
+            &[None, Some("bot@example.org"), Some("bot@example.org/parlor"), Some("example.org")],
             &[Some("evil.example"), Some("bot@example.org/other")],
         ),
     ] {

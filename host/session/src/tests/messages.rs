@@ -446,7 +446,7 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     hear(&mut test, public(), None);
     // Neither the server nor another entity can announce this for an archive.
     for entity in
-        ["example.org", "bot@example.org/bot", "juliet@example.org", "muc.example.org", "hall@muc.example.org"]
+        ["example.org", "bot@example.org/parlor", "juliet@example.org", "muc.example.org", "hall@muc.example.org"]
     {
         test.announces(entity, &features(true));
     }
@@ -610,7 +610,7 @@ fn what_is_told_of_a_message_that_leaves() {
         to: jid(to),
         chat: jid(to).to_bare().into(),
         body: body.map(str::to_owned),
-        ..message("bot@example.org/bot", kind, "")
+        ..message("bot@example.org/parlor", kind, "")
     };
     let (sent, added) = ("messageSend", "messageAdded");
     let juliet = format!("{ROOM}/juliet");

@@ -242,7 +242,7 @@ impl TestSession {
 
     /// Binds a stream on which nobody has answered yet.
     fn bind_alone(&mut self) {
-        let own = FullJid::new("bot@example.org/bot").unwrap();
+        let own = FullJid::new("bot@example.org/parlor").unwrap();
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
     }
 
@@ -256,7 +256,7 @@ impl TestSession {
 
     /// Handles stanzas in the form in which they come over the wire.
     fn hear_xml(&mut self, xml: &str) {
-        let own = FullJid::new("bot@example.org/bot").unwrap();
+        let own = FullJid::new("bot@example.org/parlor").unwrap();
         let told = parlor_stanza::fuzz::told(xml.as_bytes(), xml.len().max(1), &own, self.now);
         for incoming in told {
             self.hear(incoming);

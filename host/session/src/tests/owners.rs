@@ -50,7 +50,7 @@ fn what_this_very_client_sends_is_no_command_of_an_owners() {
         test.lines()
     };
     assert_eq!(given("bot@example.org/telephone"), ["command disable"]);
-    let lines = given("bot@example.org/bot");
+    let lines = given("bot@example.org/parlor");
     assert!(!lines.is_empty() && lines.iter().all(|line| !line.starts_with("command")), "{lines:?}");
 }
 

@@ -13,7 +13,7 @@ fn to(test: &TestSession) -> Vec<String> {
 fn lost(test: &mut TestSession, room: &str) {
     test.in_room();
     test.run(Session::suspended);
-    let own = FullJid::new("bot@example.org/bot").unwrap();
+    let own = FullJid::new("bot@example.org/parlor").unwrap();
     let again = vec![
         raw(&format!("<message xmlns='jabber:client' to='{room}' type='groupchat'><body>one</body></message>")),
         raw(&format!("<message xmlns='jabber:client' to='{ROMEO}' type='chat'><body>two</body></message>")),

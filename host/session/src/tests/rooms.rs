@@ -120,7 +120,7 @@ fn our_own_address_says_that_we_are_in() {
     };
     test.presence(known("elsewhere", "bot@example.org/other"));
     assert!(got(&mut opened).is_none(), "another session of ours");
-    test.presence(known("bot", "bot@example.org/bot"));
+    test.presence(known("bot", "bot@example.org/parlor"));
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
@@ -807,12 +807,15 @@ fn invitations_of_ours_are_told() {
         assert_eq!(got(&mut sent), Some(Ok(())));
         assert_eq!(test.lines(), [format!("> invite to {to}"), "roomInviteSent".to_owned()]);
         let Payload::Invite(invite) = test.last("roomInviteSent") else { panic!("an invitation") };
-        assert_eq!((&invite.room, &invite.to, &invite.from), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org/bot")));
+        assert_eq!(
+            (&invite.room, &invite.to, &invite.from),
+            (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org/parlor"))
+        );
     }
     let no = |body: &str| {
         let muc = "http://jabber.org/protocol/muc#user";
         let no = format!("<decline from='{ROMEO}'><reason>{}</reason></decline>", "x".repeat(5_000));
-        format!("<message from='{ROOM}' to='bot@example.org/bot'>{body}<x xmlns='{muc}'>{no}</x></message>")
+        format!("<message from='{ROOM}' to='bot@example.org/parlor'>{body}<x xmlns='{muc}'>{no}</x></message>")
     };
     let ignored = test.session.ignored();
     test.hear_xml(&no(""));

@@ -1,4 +1,4 @@
-//! Which file names items of which other file of its package.
+//! The arrows among the files of a package: each leads from a file to one whose items it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 

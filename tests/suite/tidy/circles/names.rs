@@ -1,4 +1,4 @@
-//! What `use` items bring, and which items are there for tests only.
+//! The names that `use` items bring, and the items that are there for tests only.
 
 use std::collections::BTreeMap;
 

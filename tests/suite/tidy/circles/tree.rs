@@ -1,4 +1,4 @@
-//! The modules of a package, as its `mod` items make them, and what paths in them lead to.
+//! The modules of a package, as its `mod` items make them, and the items that paths in them lead to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
+//! What rooms answer and report: their information, the answers to requests, refusals, notices and subjects (XEP-0045,
+//! sections 7 to 10).
 
 use std::sync::Arc;
 
@@ -10,7 +11,6 @@ use super::{RoomTurn, Rooms, STANZA_IDS};
 use crate::event::Payload;
 use crate::iq::rooms::RoomIq;
 use crate::iq::{PATIENCE, Waiting};
-use crate::messages::MAX_SUBJECT;
 use crate::records::room::About;
 use crate::turn::{FollowUp, Turn};
 
@@ -18,6 +18,8 @@ use crate::turn::{FollowUp, Turn};
 const MAX_FEATURES: usize = 128;
 /// Maximum length of a feature, and of a room's name, in bytes. Longer ones are not kept.
 const MAX_TEXT: usize = 1_024;
+/// Maximum length of a room's subject, in bytes.
+const MAX_SUBJECT: usize = 4_096;
 
 impl Rooms {
     /// Updates an open room with its information, if the entity is one.
@@ -47,37 +49,7 @@ impl Rooms {
             self.farewells.none_is_due(entity);
         }
     }
-}
 
-impl RoomTurn<'_, '_> {
-    /// Handles the answer to a request to a room.
-    pub(crate) fn room_answered(&mut self, question: RoomIq, result: Result<Body, CallError>) {
-        let jid = self.jid;
-        match question {
-            RoomIq::WhetherInside => self.told_whether_inside(&result.map(drop)),
-            RoomIq::NewForm(wanted) => self.new_form_came(wanted, result),
-            RoomIq::ConfiguredNew => self.configured_new(&result.map(drop)),
-            RoomIq::GivenUp => {}
-            RoomIq::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
-            RoomIq::Done(answer) | RoomIq::Subject(answer) => self.turn.answer(answer, result.map(drop)),
-            RoomIq::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
-            RoomIq::AfterSubject(id) => {
-                if let Some(Waiting::Room(_, RoomIq::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
-                    self.turn.answer(answer, Ok(()));
-                }
-            }
-            RoomIq::Affiliations(answer) => {
-                let result = result.and_then(|body| match body {
-                    Body::Affiliations(people) => Ok(people),
-                    _ => Err(CallError::Other(format!("{jid} gave no list of affiliations"))),
-                });
-                self.turn.answer(answer, result);
-            }
-        }
-    }
-}
-
-impl Rooms {
     /// Handles an error message from a room.
     pub(crate) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
@@ -100,9 +72,9 @@ impl Rooms {
         let of_room =
             |waiting: &Waiting| is_subject(waiting) && matches!(waiting, Waiting::Room(jid, _) if *jid == room);
         if let Some(id) = &message.id
-            && let Some(Waiting::Room(jid, question)) = turn.take_iq(id, of_room)
+            && let Some(Waiting::Room(jid, request)) = turn.take_iq(id, of_room)
         {
-            self.one(&jid, turn).room_answered(question, Err(CallError::Stanza(error.clone())));
+            self.one(&jid, turn).room_answered(request, Err(CallError::Stanza(error.clone())));
         }
         if may_be_out {
             self.one(&room, turn).ask_whether_inside();
@@ -148,15 +120,43 @@ impl Rooms {
     }
 }
 
+impl RoomTurn<'_, '_> {
+    /// Handles the answer to a request to a room.
+    pub(crate) fn room_answered(&mut self, request: RoomIq, result: Result<Body, CallError>) {
+        let jid = self.jid;
+        match request {
+            RoomIq::WhetherInside => self.told_whether_inside(&result.map(drop)),
+            RoomIq::NewForm(wanted) => self.new_form_came(wanted, result),
+            RoomIq::ConfiguredNew => self.configured_new(&result.map(drop)),
+            RoomIq::GivenUp => {}
+            RoomIq::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
+            RoomIq::Done(answer) | RoomIq::Subject(answer) => self.turn.answer(answer, result.map(drop)),
+            RoomIq::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
+            RoomIq::AfterSubject(id) => {
+                if let Some(Waiting::Room(_, RoomIq::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
+                    self.turn.answer(answer, Ok(()));
+                }
+            }
+            RoomIq::Affiliations(answer) => {
+                let result = result.and_then(|body| match body {
+                    Body::Affiliations(people) => Ok(people),
+                    _ => Err(CallError::Other(format!("{jid} gave no list of affiliations"))),
+                });
+                self.turn.answer(answer, result);
+            }
+        }
+    }
+}
+
 impl Turn<'_> {
     /// Sends a request to a room.
-    pub(crate) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomIq) {
-        self.ask_in_room(jid, Jid::from(jid.clone()), ask, question);
+    pub(crate) fn ask_room(&mut self, jid: &BareJid, ask: Ask, request: RoomIq) {
+        self.ask_in_room(jid, Jid::from(jid.clone()), ask, request);
     }
 
     /// Sends a request to a room, or to an address in it.
-    pub(super) fn ask_in_room(&mut self, jid: &BareJid, to: Jid, ask: Ask, question: RoomIq) {
-        self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE);
+    pub(super) fn ask_in_room(&mut self, jid: &BareJid, to: Jid, ask: Ask, request: RoomIq) {
+        self.ask(Some(to), ask, Waiting::Room(jid.clone(), request), PATIENCE);
     }
 }
 

@@ -7,7 +7,7 @@ use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Identity;
 
-use super::own::{feature_len, identity_len};
+use super::{feature_len, identity_len};
 use crate::deadlines::Late;
 use crate::turn::{Common, Turn};
 
@@ -74,7 +74,7 @@ impl Common {
         own.priority = Some(self.settings.priority);
     }
 
-    pub(crate) fn own_changed(&mut self) {
+    fn own_changed(&mut self) {
         if self.own_disco.rebuild() {
             self.changed = true;
             self.gather();
@@ -106,7 +106,7 @@ impl Common {
     }
 
     /// Schedules an announcement, one for all changes within a moment.
-    pub(crate) fn gather(&mut self) {
+    fn gather(&mut self) {
         let own = &mut self.own_disco;
         if own.gathering.is_some() || !self.announced {
             return;
