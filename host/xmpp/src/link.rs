@@ -41,9 +41,11 @@ use super::local::LocalServer;
 pub use self::connector::LogIn;
 pub use self::unsent::too_old;
 
+mod acks;
 mod connector;
 mod live;
 mod pace;
+mod patience;
 mod queue;
 mod stream_management;
 mod unsent;

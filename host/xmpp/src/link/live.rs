@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
 use parlor_base::escape::io_words;
@@ -19,6 +18,8 @@ use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
+use super::acks::Acks;
+use super::patience::{Asked, Signs};
 use super::queue::{QUEUE, Queue};
 use super::stream_management::{Miscounted, StreamManagement};
 use crate::connect::Transport;
@@ -26,23 +27,14 @@ use crate::event::ClientState;
 use crate::intake::Ending;
 use crate::keepalive::{PROBE_PREFIX, RESPONSE_LIMIT};
 
-/// The time for which a server may send other data in place of that answer, before the connection counts as lost.
-pub(super) const ACK_LIMIT: Duration = Duration::from_mins(2);
-/// The time for one element of the stream to arrive, at [`SLOWEST`] or faster, before it is skipped: the server delays its
-/// answer until then. The largest message comes within it on a line of 16 kbit/s.
-const ELEMENT_LIMIT: Duration = Duration::from_mins(10);
-/// The number of bytes of an element that have to arrive in a second for [`ELEMENT_LIMIT`] to apply.
-const SLOWEST: u64 = 1_024;
-
 /// A connection whose session is bound or resumed.
-#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]
 pub(super) struct Live {
     stream: XmppStream<Transport>,
     ending: Ending,
-    /// The number of acknowledgements that the server has requested and not received.
-    acks_due: u32,
-    /// Whether stanzas were written since the server was last asked for an acknowledgement.
-    unasked: bool,
+    /// What is to be acknowledged and asked, and when.
+    acks: Acks,
+    /// The timer for `acks`.
+    later: Pin<Box<Sleep>>,
     /// The pending request to the server; `None` if it has answered.
     asked: Option<Asked>,
     /// Whether the server has acknowledged something on this connection, or everything.
@@ -59,82 +51,14 @@ pub(super) struct Live {
     left: Option<Lost>,
 }
 
-/// A pending request for an acknowledgement or a sign of life.
-struct Asked {
-    first: Instant,
-    /// When it was last checked whether anything had arrived.
-    checked: Instant,
-    /// The number of reads up to that check.
-    pieces: u64,
-    /// The number of bytes written up to that check.
-    written: u64,
-    /// The number of bytes that had arrived by then of an element without its end.
-    arriving: u64,
-}
-
-/// The observable activity of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Signs {
-    /// The number of reads that returned data.
-    pieces: u64,
-    /// The number of bytes written.
-    written: u64,
-    /// Whether more data is waiting to be written.
-    writes: bool,
-    /// The number of bytes of an element whose end has not arrived; `None` if there is no such element.
-    arriving: Option<u64>,
-}
-
-impl Asked {
-    fn now(ending: &Ending) -> Self {
-        let now = Instant::now();
-        let arriving = ending.arriving().unwrap_or(0);
-        Self { first: now, checked: now, pieces: ending.pieces(), written: ending.written(), arriving }
-    }
-
-    /// Restarts the response limit: earlier data no longer counts. A server that was asked before gets the full time
-    /// again.
-    fn once_more(&mut self, now: Instant, signs: Signs) {
-        let Signs { pieces, written, arriving, .. } = signs;
-        *self = Self { first: self.first, checked: now, pieces, written, arriving: arriving.unwrap_or(0) };
-    }
-
-    /// Returns whether an element arrives at a speed at which it is worth waiting for its end.
-    fn is_worth_waiting_for(&self, now: Instant, signs: Signs) -> bool {
-        let came = signs.arriving.unwrap_or(0).saturating_sub(self.arriving);
-        let seconds = (now - self.checked).as_secs();
-        now < self.first + ELEMENT_LIMIT && seconds > 0 && came / seconds >= SLOWEST
-    }
-
-    /// Checks the connection. Returns when to check again, or the reason to give it up: the server sent nothing for too
-    /// long, or nothing but other data. An acknowledgement may be delayed by other data, such as a large stanza on a
-    /// slow line, but not for ever: [`ELEMENT_LIMIT`]. While the line still accepts data, the request may not even have been sent.
-    fn look(&mut self, now: Instant, signs: Signs) -> Result<Instant, Lost> {
-        let has_come = signs.pieces != self.pieces;
-        let goes_out = signs.writes && signs.written != self.written;
-        let last = self.first + ACK_LIMIT;
-        if now >= last && !goes_out && !self.is_worth_waiting_for(now, signs) {
-            return Err(if has_come { Lost::Deaf } else { Lost::TimedOut });
-        }
-        if now >= self.checked + RESPONSE_LIMIT {
-            if !has_come && !goes_out {
-                return Err(Lost::TimedOut);
-            }
-            self.once_more(now, signs);
-        }
-        let next = self.checked + RESPONSE_LIMIT;
-        Ok(if now < last { last.min(next) } else { next })
-    }
-}
-
 impl Live {
     /// Takes over a connection. Must be called within a runtime.
     pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
         Self {
             stream,
             ending,
-            acks_due: 0,
-            unasked: false,
+            acks: Acks::default(),
+            later: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
             asked: None,
             acknowledged: false,
             patience: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
@@ -256,7 +180,7 @@ impl Live {
             Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
                 // Without stream management, a request for an acknowledgement is ignored.
                 if sm.is_some() {
-                    self.acks_due = self.acks_due.saturating_add(1);
+                    self.acks.requested(Instant::now());
                 }
             }
             Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
@@ -285,19 +209,54 @@ impl Live {
         ControlFlow::Continue(())
     }
 
-    /// Writes pending data, as far as the transport and the server's acknowledgements permit.
+    /// Writes pending data, as far as the transport and the server's acknowledgements permit, and sets the timer for
+    /// what can wait.
     fn poll_write(
         &mut self,
         queue: &mut Queue,
         sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut stream = Pin::new(&mut self.stream);
         loop {
-            let fits = |next: &Stanza| sm.as_ref().is_none_or(|sm| sm.has_room(next));
-            let may_write = queue.front().is_some_and(fits);
-            let asks = self.unasked && self.asked.is_none();
-            if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
+            ready!(self.poll_write_due(queue, sm, cx))?;
+            if !self.is_later(cx) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Returns whether something that waited is due, and sets the timer for it otherwise. The timer is set anew only when
+    /// it passes, since the time moves on with each stanza.
+    fn is_later(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(at) = self.acks.next(self.asked.is_none()) else { return false };
+        if self.later.deadline() > at {
+            self.later.as_mut().reset(at);
+        }
+        while self.later.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= at {
+                return true;
+            }
+            self.later.as_mut().reset(at);
+        }
+        false
+    }
+
+    /// Writes the data that is due.
+    fn poll_write_due(
+        &mut self,
+        queue: &mut Queue,
+        sm: &mut Option<StreamManagement>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(&mut self.stream);
+        let now = Instant::now();
+        loop {
+            let next = queue.front().map(|next| sm.as_ref().is_none_or(|sm| sm.has_room(next)));
+            let may_write = next == Some(true);
+            let asks = self.asked.is_none() && self.acks.is_to_ask(next == Some(false), now);
+            let beside = self.unflushed || may_write || asks;
+            let acknowledges = self.acks.is_due(beside, now);
+            if !may_write && !asks && !self.silent && !acknowledges && self.state.is_none() {
                 break;
             }
             ready!(Sink::<&Stanza>::poll_ready(stream.as_mut(), cx))?;
@@ -310,6 +269,7 @@ impl Live {
             } else if std::mem::take(&mut self.silent) {
                 if sm.is_some() {
                     stream.as_mut().start_send(&R)?;
+                    self.acks.asked();
                     self.asked.get_or_insert_with(|| Asked::now(&self.ending));
                 } else {
                     let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
@@ -321,7 +281,7 @@ impl Live {
                     Ok(()) => {
                         if let Some(sm) = sm {
                             sm.wrote(stanza);
-                            self.unasked = true;
+                            self.acks.wrote(now);
                         }
                     }
                     // The library has discarded the partly written stanza.
@@ -332,11 +292,11 @@ impl Live {
                 }
             } else if asks {
                 stream.as_mut().start_send(&R)?;
-                self.unasked = false;
+                self.acks.asked();
                 self.asked = Some(Asked::now(&self.ending));
             } else if let Some(sm) = sm {
                 stream.as_mut().start_send(&A { h: sm.heard() })?;
-                self.acks_due -= 1;
+                self.acks.acknowledged();
             }
         }
         if queue.is_empty() {
@@ -408,6 +368,7 @@ impl Live {
     /// that the session can be resumed. Stanzas that arrive meanwhile are not counted: the server sends them again.
     /// Returns false on failure.
     pub(super) async fn leave(mut self, queue: &mut Queue, sm: &mut Option<StreamManagement>) -> bool {
+        self.acks.hurry(false);
         std::future::poll_fn(|cx| {
             loop {
                 let written = self.poll_write(queue, sm, cx);
@@ -425,7 +386,7 @@ impl Live {
                         }
                     }
                     Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
-                        self.acks_due = self.acks_due.saturating_add(1);
+                        self.acks.requested(Instant::now());
                     }
                     Some(
                         Ok(
@@ -444,7 +405,7 @@ impl Live {
     /// Writes queued stanzas, sends a final acknowledgement (XEP-0198, section 4), closes the stream, and waits for the
     /// server to close it too.
     pub(super) async fn close(mut self, queue: &mut Queue, sm: &mut Option<StreamManagement>) {
-        self.acks_due = self.acks_due.max(u32::from(sm.is_some()));
+        self.acks.hurry(sm.is_some());
         if let Some(sm) = sm {
             sm.end();
         }
@@ -467,6 +428,3 @@ fn count(sm: &mut Option<StreamManagement>) {
         sm.count();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@ use parlor_stanza::testing::jid;
 use parlor_stanza::types::{Draft, MessageKind, Query};
 use tokio::runtime::Handle;
 
-use super::live::ACK_LIMIT;
+use super::patience::ACK_LIMIT;
 use super::queue::QUEUE;
 use super::*;
 use crate::error::CertificateFault;
@@ -594,6 +594,7 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
     no_task_is_left().await;
 }
 
+mod acks;
 mod answers;
 mod bound;
 mod hostile;
