@@ -7,6 +7,7 @@
 //! is what protects the neighbours.
 
 mod background;
+mod thread_clock;
 mod ticker;
 mod wakes;
 
@@ -20,11 +21,11 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use parlor_base::held::Charges;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use wasmtime::UpdateDeadline;
 
+use self::thread_clock::{Began, thread_cpu};
 use self::wakes::Wakes;
 
 pub(super) use self::background::BackgroundRuntime;
@@ -238,8 +239,7 @@ impl<R> Metered<R> {
     /// Charges the CPU time of some polls and credits the share of the elapsed time, except time in which it was
     /// starved. Otherwise an instance that always wants the CPU would earn its way back by not getting it, and burden
     /// its neighbours again.
-    fn settle(&mut self, used: u64, polls: u32, starved: Duration) {
-        let now = Instant::now();
+    fn settle(&mut self, used: u64, polls: u32, starved: Duration, now: Instant) {
         let earned = now.duration_since(self.settled_at).saturating_sub(starved).mul_f64(self.allowance.share);
         self.settled_at = now;
         let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST * polls));
@@ -277,12 +277,13 @@ impl<R> Future for Metered<R> {
         this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
         let starved = if in_background { kept_waiting } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
-        let began = thread_cpu();
-        this.account.poll_began.store(began, Relaxed);
+        let began = Began::now();
+        this.account.poll_began.store(began.cpu(), Relaxed);
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();
         drop(seat);
-        let own = thread_cpu().saturating_sub(began);
+        let now = Instant::now();
+        let own = began.used_until(now);
         let account = &this.account;
         let computes = account.interrupted.load(Relaxed);
         if computes {
@@ -295,7 +296,7 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.settle(used, polls, starved);
+        this.settle(used, polls, starved, now);
         if this.balance < 0 {
             if !in_background {
                 this.account.in_background.store(true, Relaxed);
@@ -317,12 +318,6 @@ impl<R> Future for Metered<R> {
         }
         Poll::Pending
     }
-}
-
-/// Returns the CPU time that this thread has used, in nanoseconds.
-fn thread_cpu() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -9,6 +9,12 @@ use wasmtime::Engine;
 
 /// The interval at which the epoch advances while guests compute.
 const TICK: Duration = Duration::from_millis(1);
+/// The interval at which the thread looks whether one does, while they only run for moments. A guest that begins to
+/// compute is interrupted that much later, once.
+const LOOK: Duration = Duration::from_millis(4);
+/// The time without any poll after which the thread parks. An idle host costs nothing then, and polls that follow each
+/// other are spared the wake-up.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// Advances the epoch every millisecond while guests compute, and sleeps while none does.
 #[derive(Debug, Clone)]
@@ -18,8 +24,9 @@ pub(crate) struct Ticker {
 
 #[derive(Debug)]
 struct TickerShared {
-    /// The number of running polls.
-    awake: AtomicU64,
+    /// The number of polls that have begun, and of those that have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
     /// Whether the thread is parked. The lock ensures that no wake-up is lost.
     parked: Mutex<bool>,
     wake: Condvar,
@@ -32,7 +39,8 @@ impl Ticker {
     /// Starts the thread. It ends when `stop` is called.
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let shared = Arc::new(TickerShared {
-            awake: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             parked: Mutex::new(false),
             wake: Condvar::new(),
             is_parked: AtomicBool::new(false),
@@ -52,7 +60,7 @@ impl Ticker {
     /// Keeps the ticker running while the guard lives.
     pub(super) fn awake(&self) -> Awake<'_> {
         let shared = &*self.shared;
-        shared.awake.fetch_add(1, SeqCst);
+        shared.begun.fetch_add(1, SeqCst);
         if shared.is_parked.load(SeqCst) {
             shared.unpark();
         }
@@ -64,33 +72,41 @@ pub(super) struct Awake<'a>(&'a TickerShared);
 
 impl Drop for Awake<'_> {
     fn drop(&mut self) {
-        self.0.awake.fetch_sub(1, Relaxed);
+        self.0.ended.fetch_add(1, Relaxed);
     }
 }
 
 impl TickerShared {
     fn run(&self, engine: &Engine) {
-        // A poll of a few microseconds needs no tick. Parking after a quiet time makes an idle host cost nothing, and
-        // staying awake between closely spaced polls spares them the wake-up.
-        const QUIET_TICKS: u32 = 50;
-        let mut quiet = 0;
+        let (mut begun, mut quiet) = (0, Duration::ZERO);
         while !self.stopped.load(Relaxed) {
-            std::thread::sleep(TICK);
+            // A poll of a few microseconds needs no tick.
+            let nap = if self.is_awake() { TICK } else { LOOK };
+            std::thread::sleep(nap);
             engine.increment_epoch();
-            quiet = if self.awake.load(Relaxed) == 0 { quiet + 1 } else { 0 };
-            if quiet >= QUIET_TICKS {
+            let now = self.begun.load(Relaxed);
+            quiet = if now == begun && !self.is_awake() { quiet + nap } else { Duration::ZERO };
+            begun = now;
+            if quiet >= QUIET {
                 self.park();
-                quiet = 0;
+                quiet = Duration::ZERO;
             }
         }
+    }
+
+    /// Returns whether a poll is running.
+    fn is_awake(&self) -> bool {
+        // In this order, a poll that ends in between shows as running, and no running one is missed.
+        let ended = self.ended.load(SeqCst);
+        self.begun.load(SeqCst) != ended
     }
 
     fn park(&self) {
         let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         *parked = true;
         self.is_parked.store(true, SeqCst);
-        // A poll that began before `is_parked` was visible shows in `awake`.
-        while *parked && self.awake.load(SeqCst) == 0 && !self.stopped.load(Relaxed) {
+        // A poll that began before `is_parked` was visible shows here.
+        while *parked && !self.is_awake() && !self.stopped.load(Relaxed) {
             parked = self.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
         }
         *parked = false;
