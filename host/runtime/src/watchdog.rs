@@ -231,9 +231,9 @@ impl<R> Metered<R> {
 
     /// Returns for how long it could have run by now but was not polled: the background runtime only gets idle CPU
     /// time, and permits are few.
-    fn starved(&self, opened: Option<Instant>) -> Duration {
+    fn starved(&self, opened: Option<Instant>, now: Instant) -> Duration {
         let ready = self.wakes.woken().max(self.settled_at);
-        opened.map_or(ready, |opened| opened.max(ready)).elapsed()
+        now.saturating_duration_since(opened.map_or(ready, |opened| opened.max(ready)))
     }
 
     /// Charges the CPU time of some polls and credits the share of the elapsed time, except time in which it was
@@ -273,11 +273,11 @@ impl<R> Future for Metered<R> {
             seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
             this.seat = None;
         }
-        let kept_waiting = this.starved(opened);
+        let began = Began::now();
+        let kept_waiting = this.starved(opened, began.at());
         this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
         let starved = if in_background { kept_waiting } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
-        let began = Began::now();
         this.account.poll_began.store(began.cpu(), Relaxed);
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::BareJid;
+use parlor_config::AutoJoin;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
@@ -210,6 +211,11 @@ impl BookmarkList {
                 turn.answer(answer, Err(error));
             }
         }
+    }
+
+    /// Enters a room that the settings list, with the nickname and password of its bookmark, if there is one.
+    pub(super) fn enter_listed(&self, room: AutoJoin, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        rooms.one(&room.jid, turn).enter_by_itself(room.nick, self.get(&room.jid).map(Arc::as_ref));
     }
 
     /// Enters the rooms that the bookmarks list for entering on connecting.

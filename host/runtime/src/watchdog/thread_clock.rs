@@ -1,8 +1,8 @@
-//! How much CPU time a poll took.
+//! The CPU time of polls.
 //!
-//! Only the thread's CPU clock is fair, and it costs a system call. Most polls are so short that the time on the wall,
-//! which costs none, is as good: it is never less than the CPU time. What it is more is taken off the next long poll of
-//! the thread, so that all polls together are charged with what the clock says.
+//! Only the thread's CPU clock is fair, and reading it costs a system call. A short poll is charged with its time on the
+//! wall instead, which costs none and is never less than the CPU time. The next long poll of the thread is charged with
+//! that much less, so that all polls together are charged with what the CPU clock says.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::nanos;
 
 /// A poll that took less time than this is charged with all of it. A thread that loses its core does so for longer.
 const SHORT: Duration = Duration::from_micros(100);
-/// For how long a reading of the thread's CPU clock serves. What the thread does meanwhile for nobody's account, such as
-/// decoding a stanza, is charged to its next long poll.
+/// The time for which a reading of the thread's CPU clock is used. If the thread also works for no plugin in that time,
+/// for example decodes a stanza, its next long poll is charged with that, too.
 const FRESH: Duration = Duration::from_millis(1);
 
 thread_local! {
@@ -24,10 +24,10 @@ thread_local! {
 /// A reading of the thread's CPU clock.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    /// What the clock showed, in nanoseconds.
+    /// The CPU time of the thread, in nanoseconds.
     cpu: u64,
     at: Instant,
-    /// What short polls were charged with since.
+    /// The sum that short polls were charged with since, in nanoseconds.
     charged: u64,
 }
 
@@ -35,8 +35,8 @@ struct Reading {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Began {
     at: Instant,
-    /// What the thread's CPU clock showed then, as far as that is known.
-    cpu: u64,
+    /// The last reading before it.
+    last: Reading,
 }
 
 impl Began {
@@ -49,26 +49,29 @@ impl Began {
             LAST.set(Some(read));
             read
         });
-        Self { at, cpu: last.cpu + last.charged }
+        Self { at, last }
     }
 
-    /// Returns what the thread's CPU clock showed.
+    /// Returns the time of the begin.
+    pub(super) fn at(self) -> Instant {
+        self.at
+    }
+
+    /// Returns the CPU time of the thread at the begin, in nanoseconds, as far as it is known.
     pub(super) fn cpu(self) -> u64 {
-        self.cpu
+        self.last.cpu + self.last.charged
     }
 
     /// Returns the CPU time since the begin, in nanoseconds. `end` is the present time.
     pub(super) fn used_until(self, end: Instant) -> u64 {
         let wall = end.saturating_duration_since(self.at);
-        if wall < SHORT
-            && let Some(last) = LAST.get()
-        {
-            LAST.set(Some(Reading { charged: last.charged + nanos(wall), ..last }));
+        if wall < SHORT {
+            LAST.set(Some(Reading { charged: self.last.charged + nanos(wall), ..self.last }));
             return nanos(wall);
         }
         let cpu = thread_cpu();
         LAST.set(Some(Reading { cpu, at: end, charged: 0 }));
-        cpu.saturating_sub(self.cpu).min(nanos(wall))
+        cpu.saturating_sub(self.cpu()).min(nanos(wall))
     }
 }
 

@@ -4,7 +4,6 @@
 //! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
@@ -90,8 +89,7 @@ impl Features {
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
             for room in turn.settings.auto_join_rooms.clone() {
-                let bookmark = self.bookmarks.get(&room.jid).map(Arc::as_ref);
-                self.rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
+                self.bookmarks.enter_listed(room, &mut self.rooms, turn);
             }
             self.bookmarks.join(&mut self.rooms, turn);
             self.rooms.auto_joins_began(turn);

@@ -3,8 +3,6 @@
 //! Most settings are read whenever they are needed. Changes that affect something already in progress, on this stream
 //! or before it, take effect here.
 
-use std::sync::Arc;
-
 use parlor_config::Settings;
 
 use super::Features;
@@ -58,8 +56,7 @@ impl Features {
             if turn.settings.allow_muc {
                 for room in turn.settings.auto_join_rooms.clone() {
                     if !before.auto_join_rooms.contains(&room) || !before.allow_muc {
-                        let bookmark = self.bookmarks.get(&room.jid).map(Arc::as_ref);
-                        self.rooms.one(&room.jid, turn).enter_by_itself(room.nick, bookmark);
+                        self.bookmarks.enter_listed(room, &mut self.rooms, turn);
                     }
                 }
             }

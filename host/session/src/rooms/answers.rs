@@ -1,4 +1,4 @@
-//! What rooms answer and report: their information, the answers to requests, refusals, notices and subjects (XEP-0045,
+//! Answers and reports of rooms: their information, the results of requests, refusals, notices and subjects (XEP-0045,
 //! sections 7 to 10).
 
 use std::sync::Arc;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long an acknowledgement waits for a stanza to go out with it. Servers wait for it for half a minute.
-pub(super) const HOLD: Duration = Duration::from_millis(10);
+const HOLD: Duration = Duration::from_millis(10);
 /// How long after a stanza the server is asked, at the latest, whether it has handled it.
-pub(super) const ASK_AFTER: Duration = Duration::from_millis(250);
+const ASK_AFTER: Duration = Duration::from_millis(250);
 /// How many stanzas are written before the server is asked, at the latest.
 pub(super) const ASK_EVERY: usize = 16;
 /// How many acknowledgements wait, at most.

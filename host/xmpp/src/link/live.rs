@@ -31,7 +31,7 @@ use crate::keepalive::{PROBE_PREFIX, RESPONSE_LIMIT};
 pub(super) struct Live {
     stream: XmppStream<Transport>,
     ending: Ending,
-    /// What is to be acknowledged and asked, and when.
+    /// The acknowledgements and requests for them that wait to be written.
     acks: Acks,
     /// The timer for `acks`.
     later: Pin<Box<Sleep>>,

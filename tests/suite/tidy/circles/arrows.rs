@@ -27,7 +27,7 @@ pub(super) fn add(tree: &Tree, arrows: &mut Arrows) {
 struct Walk<'a> {
     tree: &'a Tree,
     module: usize,
-    /// What the blocks around the present place bring.
+    /// The names that the blocks around the present place bring.
     blocks: Vec<Names>,
     arrows: &'a mut Arrows,
 }

@@ -29,7 +29,7 @@ pub(super) struct Module {
     defines: BTreeSet<String>,
 }
 
-/// What a path leads to.
+/// The module or item that a path leads to.
 #[derive(Clone)]
 pub(super) enum Target {
     Module(usize),
