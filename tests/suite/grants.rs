@@ -183,7 +183,7 @@ async fn nothing_gets_through_that_a_model_of_grants_forbids() {
         if may && LAST_THINGS.contains(&trial.name.as_str()) {
             continue;
         }
-        subject.mailbox.grant(Arc::new(trial.grants()));
+        subject.account.router.grant(&subject.mailbox, Arc::new(trial.grants()));
         let arguments = trial.arguments();
         let about = format!("{} {arguments} with {:?}", trial.name, trial.granted);
         let reads =

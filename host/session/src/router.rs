@@ -8,6 +8,7 @@ mod filter;
 mod mailbox;
 mod names;
 mod own_contacts;
+mod screen;
 mod withheld;
 
 use std::collections::{HashMap, HashSet};
@@ -20,8 +21,10 @@ use delivery::Verdict;
 use filter::Heard;
 use jid::BareJid;
 use parlor_base::id::InstanceId;
+use screen::{Screen, Seen};
 
 use crate::event::{Event, EventName};
+use crate::permissions::Grants;
 
 pub use delivery::{ArchivePlace, CaughtUpRooms, Delivery};
 pub use filter::Filter;
@@ -54,11 +57,66 @@ struct Subscription {
 /// One instance's subscriptions to one event.
 #[derive(Debug, Clone)]
 struct Listener {
+    /// The screen before it; `None` if each event has to be compared with its grants and filters.
+    screen: Option<Screen>,
     mailbox: Arc<Mailbox>,
-    subscriptions: Vec<Arc<Subscription>>,
+    subscriptions: Arc<[Arc<Subscription>]>,
 }
 
-type Index = imbl::HashMap<EventName, Arc<Vec<Listener>>>;
+impl Listener {
+    fn new(name: &str, mailbox: Arc<Mailbox>, subscriptions: Arc<[Arc<Subscription>]>) -> Self {
+        let screen = Screen::of(name, &mailbox, subscriptions.iter().map(|one| &**one));
+        Self { screen, mailbox, subscriptions }
+    }
+
+    fn is_of(&self, instance: InstanceId) -> bool {
+        self.mailbox.instance() == instance
+    }
+
+    /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it.
+    fn screens(&self, seen: &Seen<'_>, heard: &Heard<'_>) -> bool {
+        let Some(screen) = self.screen.as_ref().filter(|screen| screen.excludes(seen)) else { return false };
+        let matches = || self.subscriptions.iter().any(|one| one.filter.matches(heard));
+        if let Some(permission) = screen.withheld_by(seen, matches) {
+            self.mailbox.withheld.count(permission);
+        }
+        true
+    }
+
+    /// Returns its subscriptions that match an event and may see it, and whether one of them asks for the XML. Those that
+    /// end with the event are added to `over`.
+    fn matching<'l>(
+        &'l self,
+        heard: &Heard<'_>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+        over: &mut Vec<&'l Subscription>,
+    ) -> (Vec<SubscriptionId>, bool) {
+        let (mut subscriptions, mut xml) = (Vec::new(), false);
+        for subscription in &*self.subscriptions {
+            if !subscription.filter.matches(heard) {
+                continue;
+            }
+            // All subscriptions share the instance's grants, so they are checked once, for the first one that matches.
+            if subscriptions.is_empty() && !self.mailbox.shows(heard.event, is_contact) {
+                break;
+            }
+            if let Some(done) = &subscription.once {
+                if done.swap(true, Relaxed) {
+                    continue;
+                }
+                over.push(subscription);
+            }
+            xml |= subscription.filter.xml;
+            subscriptions.push(subscription.id);
+        }
+        (subscriptions, xml)
+    }
+}
+
+/// The listeners to one event, in the order of their first subscriptions. A copy shares what does not change.
+type Listeners = imbl::Vector<Listener>;
+
+type Index = imbl::HashMap<EventName, Listeners>;
 
 /// The subscriptions of all plugins on one account.
 #[derive(Debug, Default)]
@@ -74,24 +132,25 @@ impl Router {
         let id = SubscriptionId::next();
         let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
         self.index.rcu(|index| {
-            let mut listeners = index.get(name).map(|listeners| listeners.to_vec()).unwrap_or_default();
-            let own = listeners.iter_mut().find(|listener| listener.mailbox.instance() == mailbox.instance());
-            if let Some(listener) = own {
-                listener.subscriptions.push(Arc::clone(&subscription));
-            } else {
-                let subscriptions = vec![Arc::clone(&subscription)];
-                listeners.push(Listener { mailbox: Arc::clone(mailbox), subscriptions });
+            let mut listeners = index.get(name).cloned().unwrap_or_default();
+            let own = listeners.iter().position(|listener| listener.is_of(mailbox.instance()));
+            let before = own.map(|at| Arc::clone(&listeners[at].subscriptions));
+            let subscriptions =
+                before.iter().flat_map(|before| before.iter()).chain([&subscription]).cloned().collect();
+            let listener = Listener::new(name, Arc::clone(mailbox), subscriptions);
+            match own {
+                Some(at) => drop(listeners.set(at, listener)),
+                None => listeners.push_back(listener),
             }
-            index.update(EventName::from(name), Arc::new(listeners))
+            index.update(EventName::from(name), listeners)
         });
         id
     }
 
     /// Ends one subscription of an instance. Returns `false` if the instance has no such subscription.
     pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
-        let is_meant = |listener: &Listener| {
-            listener.mailbox.instance() == instance && listener.subscriptions.iter().any(|one| one.id == id)
-        };
+        let is_meant =
+            |listener: &Listener| listener.is_of(instance) && listener.subscriptions.iter().any(|one| one.id == id);
         let index = self.index.load();
         let Some(name) = index.iter().find(|(_, listeners)| listeners.iter().any(is_meant)).map(|(name, _)| name)
         else {
@@ -113,7 +172,7 @@ impl Router {
 
     /// Ends all subscriptions of an instance that is gone.
     pub fn forget(&self, instance: InstanceId) {
-        let is_its = |listener: &Listener| listener.mailbox.instance() == instance;
+        let is_its = |listener: &Listener| listener.is_of(instance);
         self.index.rcu(|index| {
             let mut new = Index::clone(index);
             for (name, _) in index.iter().filter(|(_, listeners)| listeners.iter().any(is_its)) {
@@ -129,7 +188,7 @@ impl Router {
         index
             .values()
             .flat_map(|listeners| listeners.iter())
-            .filter(|listener| listener.mailbox.instance() == instance)
+            .filter(|listener| listener.is_of(instance))
             .map(|listener| listener.subscriptions.len())
             .sum()
     }
@@ -137,14 +196,43 @@ impl Router {
     /// Returns whether an instance listens to this event.
     pub fn listens(&self, instance: InstanceId, name: &str) -> bool {
         let index = self.index.load();
-        index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.mailbox.instance() == instance))
+        index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.is_of(instance)))
     }
 
     /// Returns the filters with which an instance listens to this event, and whether each ends with its first event.
     pub fn filters(&self, instance: InstanceId, name: &str) -> Vec<(Filter, bool)> {
         let index = self.index.load();
-        let own = index.get(name).and_then(|all| all.iter().find(|one| one.mailbox.instance() == instance));
-        own.iter().flat_map(|one| &one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
+        let own = index.get(name).and_then(|all| all.iter().find(|one| one.is_of(instance)));
+        own.iter().flat_map(|one| &*one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
+    }
+
+    /// Replaces the grants of an instance, from its next event and call on. They also apply to mail that already waits.
+    pub fn grant(&self, mailbox: &Arc<Mailbox>, grants: Arc<Grants>) {
+        mailbox.grant(grants);
+        self.screen_again(mailbox);
+    }
+
+    /// Sets whether events are routed to an instance. Only the account's task changes this while events are routed. So when
+    /// one instance replaces another, exactly one of them gets each event.
+    pub fn shadow(&self, mailbox: &Arc<Mailbox>, shadow: Shadow) {
+        mailbox.shadow(shadow);
+        self.screen_again(mailbox);
+    }
+
+    /// Computes the screens of an instance anew.
+    fn screen_again(&self, mailbox: &Arc<Mailbox>) {
+        self.index.rcu(|index| {
+            let mut new = Index::clone(index);
+            for (name, listeners) in index.iter() {
+                let Some(at) = listeners.iter().position(|listener| listener.is_of(mailbox.instance())) else {
+                    continue;
+                };
+                let subscriptions = Arc::clone(&listeners[at].subscriptions);
+                let listener = Listener::new(name, Arc::clone(mailbox), subscriptions);
+                new.insert(name.clone(), listeners.update(at, listener));
+            }
+            new
+        });
     }
 
     /// Delivers an event to all plugins that listen and may see it.
@@ -230,11 +318,16 @@ impl Router {
         let Some(listeners) = index.get(&*event.name) else { return };
         let heard = Heard::new(event);
         let mut over = Vec::new();
-        let is_meant = |one: &&Listener| match only {
+        let is_meant = |one: &Listener| match only {
             None => !one.mailbox.is_shadowed(),
-            Some(only) => one.mailbox.instance() == only,
+            Some(only) => one.is_of(only),
         };
-        for listener in listeners.iter().filter(is_meant) {
+        let screened = only.is_none() && listeners.iter().any(|one| one.screen.is_some());
+        let seen = if screened { Seen::of(event, is_contact) } else { None };
+        for listener in listeners {
+            if seen.as_ref().is_some_and(|seen| listener.screens(seen, &heard)) || !is_meant(listener) {
+                continue;
+            }
             let place = match listener.mailbox.judge(event, delivery) {
                 Verdict::Tell(place) => place,
                 Verdict::Pass(place) => {
@@ -245,26 +338,7 @@ impl Router {
             };
             let before = over.len();
             let decided = Some(listener.mailbox.version());
-            let mut subscriptions = Vec::new();
-            let mut xml = false;
-            for subscription in &listener.subscriptions {
-                if !subscription.filter.matches(&heard) {
-                    continue;
-                }
-                // All subscriptions share the instance's grants, so they are checked once, for the first one that
-                // matches.
-                if subscriptions.is_empty() && !listener.mailbox.shows(event, is_contact) {
-                    break;
-                }
-                if let Some(done) = &subscription.once {
-                    if done.swap(true, Relaxed) {
-                        continue;
-                    }
-                    over.push(subscription);
-                }
-                xml |= subscription.filter.xml;
-                subscriptions.push(subscription.id);
-            }
+            let (subscriptions, xml) = listener.matching(&heard, is_contact, &mut over);
             if subscriptions.is_empty() {
                 if let Some(place) = place {
                     deliver(&listener.mailbox, Mail::passes(place));
@@ -306,19 +380,20 @@ impl Router {
 /// Ends subscriptions to the event of this name. Those to other events are not touched, so they cost nothing.
 fn retain(index: &mut Index, name: &str, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) {
     let Some(listeners) = index.get(name) else { return };
-    let kept: Vec<Listener> = listeners
-        .iter()
-        .filter_map(|listener| {
-            let instance = listener.mailbox.instance();
-            let subscriptions: Vec<_> =
-                listener.subscriptions.iter().filter(|one| keep(instance, one)).map(Arc::clone).collect();
-            (!subscriptions.is_empty()).then(|| Listener { mailbox: Arc::clone(&listener.mailbox), subscriptions })
-        })
-        .collect();
+    let mut kept = Listeners::new();
+    for listener in listeners {
+        let instance = listener.mailbox.instance();
+        let subscriptions: Vec<_> = listener.subscriptions.iter().filter(|one| keep(instance, one)).cloned().collect();
+        if subscriptions.len() == listener.subscriptions.len() {
+            kept.push_back(listener.clone());
+        } else if !subscriptions.is_empty() {
+            kept.push_back(Listener::new(name, Arc::clone(&listener.mailbox), subscriptions.into()));
+        }
+    }
     if kept.is_empty() {
         index.remove(name);
     } else {
-        index.insert(EventName::from(name), Arc::new(kept));
+        index.insert(EventName::from(name), kept);
     }
 }
 

@@ -62,10 +62,11 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Swap { old, new, done } => {
+                let router = &self.shared.router;
                 if let Some(old) = old {
-                    old.shadow(Shadow::On);
+                    router.shadow(&old, Shadow::On);
                 }
-                new.shadow(Shadow::Off);
+                router.shadow(&new, Shadow::Off);
                 self.session.instance_inherits(new.instance());
                 let _ = done.send(());
             }

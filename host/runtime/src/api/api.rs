@@ -401,7 +401,7 @@ mod tests {
                 if asks { send_iq(&instance, IQ).await.map(drop) } else { send(&instance, MESSAGE).await }
             });
             assert!(poll!(call.as_mut()).is_pending());
-            instance.mailbox.grant(Arc::default());
+            instance.account.router.grant(&instance.mailbox, Arc::default());
             let result = call.await;
             assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
         }

@@ -16,7 +16,7 @@ impl GrantHandle {
         self.0.grants.store(Arc::clone(&grants));
         let instance = self.0.instance.borrow().clone();
         if let Some(instance) = instance {
-            instance.mailbox.grant(grants);
+            instance.account.router.grant(&instance.mailbox, grants);
         }
     }
 
@@ -49,7 +49,7 @@ impl Shared {
     pub(super) fn hand_over_grants(&self, instance: &Instance) {
         loop {
             let grants = self.grants.load_full();
-            instance.mailbox.grant(Arc::clone(&grants));
+            instance.account.router.grant(&instance.mailbox, Arc::clone(&grants));
             if Arc::ptr_eq(&grants, &self.grants.load()) {
                 return;
             }

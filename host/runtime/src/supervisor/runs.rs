@@ -143,7 +143,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
             None
         }
         Some(Replacement { old, backlog, before: _ }) => {
-            instance.mailbox.shadow(Shadow::On);
+            instance.account.router.shadow(&instance.mailbox, Shadow::On);
             if let Some(old) = old {
                 shared.account.successor(instance.id, old).await;
             }

@@ -12,7 +12,7 @@ use jid::BareJid;
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use toml::{Table, Value};
 
-use super::scope::{BadScope, Scope, entries_of};
+use super::scope::{AddressKey, BadScope, Scope, entries_of};
 use super::table;
 use super::target::{About, Target, Use};
 use crate::event::Event;
@@ -292,6 +292,13 @@ impl Grants {
             Some(is_contact) => Some(with(is_contact)),
             None => Some(with(&|_| false)).filter(|without| *without == with(&|_| true)),
         }
+    }
+
+    /// Returns the permission that an event of this name needs, with the keys of the addresses that its scope lists; `None`
+    /// if the event may be visible whoever it is about, or is not about an address.
+    pub fn keys(&self, event: &str) -> Option<(Permission, Vec<AddressKey>)> {
+        let permission = table::event(event)?.permission?;
+        Some((permission, self.get(permission)?.keys()?))
     }
 
     /// Returns whether the plugin may use this permission on this target.

@@ -16,6 +16,6 @@ pub use call_name::CallName;
 pub use granted::{Granted, granted};
 pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, undeclared};
 pub use grants::{example, unquoted};
-pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
+pub use scope::{AddressKey, BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};
 pub use target::{About, Target, Use};

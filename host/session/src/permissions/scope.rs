@@ -3,6 +3,7 @@
 //! It knows addresses and kinds of stanzas, not permissions, events or calls.
 
 mod error;
+mod key;
 mod pattern;
 mod size;
 mod stanza;
@@ -17,6 +18,7 @@ use stanza::{StanzaKind, StanzaPattern};
 
 pub use error::BadScope;
 pub(super) use error::entries_of;
+pub use key::AddressKey;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
@@ -154,6 +156,14 @@ impl Scope {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
             Inner::Whole | Inner::Quota(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the keys of its addresses, one for each entry; `None` if it covers everybody, or is not about addresses.
+    pub(super) fn keys(&self) -> Option<Vec<AddressKey>> {
+        match &self.0 {
+            Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(Pattern::key).collect(),
+            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use jid::{BareJid, Jid};
 use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::{Message, MessageKind};
 
+use super::screen::Classes;
 use crate::event::{Event, Payload};
 use crate::permissions::EventRule;
 use crate::permissions::question::Listening;
@@ -17,7 +18,7 @@ const LONGEST: usize = 128;
 /// An event for which subscriptions are searched. Removing quotations from a message has to read all of it. That is
 /// done once, whatever plugins subscribe to, since no other event is routed meanwhile.
 pub(super) struct Heard<'e> {
-    event: &'e Event,
+    pub(super) event: &'e Event,
     said: OnceCell<Cow<'e, str>>,
 }
 
@@ -29,6 +30,25 @@ impl<'e> Heard<'e> {
     /// Returns the text of the event's message without quotations.
     pub(super) fn said(&self, message: &'e Message) -> &str {
         self.said.get_or_init(|| message.said())
+    }
+}
+
+impl Classes {
+    /// The class of events that carry no message.
+    const NO_MESSAGE: Self = Self(1 << 31);
+
+    /// Returns the class of an event with this payload.
+    pub(super) fn of(payload: &Payload) -> Self {
+        match payload {
+            Payload::Message(message) | Payload::Command { message, .. } => {
+                Self::of_message(message.kind, message.own, message.delayed)
+            }
+            _ => Self::NO_MESSAGE,
+        }
+    }
+
+    fn of_message(kind: MessageKind, own: bool, delayed: bool) -> Self {
+        Self(1 << (kind as u32 * 4 + u32::from(own) * 2 + u32::from(delayed)))
     }
 }
 
@@ -82,6 +102,26 @@ impl Filter {
             | Payload::Feature { .. }
             | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
         }
+    }
+
+    /// Returns whether its classes alone decide, and no address or text.
+    pub(super) fn is_by_class(&self) -> bool {
+        self.from.is_none() && self.room.is_none() && self.prefix.is_none()
+    }
+
+    /// Returns the classes of events of this name that it lets through, as far as they decide.
+    pub(super) fn classes(&self, name: &str) -> Classes {
+        // As in `matches`: some other events are about the account's own messages by definition.
+        let own = self.own || !matches!(name, "message" | "command");
+        let mut classes = if self.kinds.is_empty() { Classes::NO_MESSAGE } else { Classes(0) };
+        for kind in MessageKind::ALL.into_iter().filter(|kind| self.kinds.is_empty() || self.kinds.contains(kind)) {
+            for (is_own, is_delayed) in [(false, false), (false, true), (true, false), (true, true)] {
+                if (own || !is_own) && (self.delayed || !is_delayed) {
+                    classes.0 |= Classes::of_message(kind, is_own, is_delayed).0;
+                }
+            }
+        }
+        classes
     }
 
     fn matches_message<'e>(&self, message: &'e Message, heard: &Heard<'e>) -> bool {

@@ -144,8 +144,9 @@ impl Mailbox {
         self.grants.load()
     }
 
-    /// Replaces the grants, from the next event and call on. They also apply to mail that already waits.
-    pub fn grant(&self, grants: Arc<Grants>) {
+    /// Replaces the grants, from the next event and call on. They also apply to mail that already waits. The router has to
+    /// screen its events anew, see [`Router::grant`](super::Router::grant).
+    pub(super) fn grant(&self, grants: Arc<Grants>) {
         self.grants.store(grants);
         // After the grants: an event that is routed in between is checked again.
         self.decided.fetch_add(1, Release);
@@ -203,9 +204,15 @@ impl Mailbox {
         self.instance
     }
 
+    /// Returns whether its plugin catches up, so that each message passes its delivery log.
+    pub(super) fn has_log(&self) -> bool {
+        self.deliveries.is_some()
+    }
+
     /// Sets whether events are routed to this mailbox. Only the account's task changes this while events are routed. So
-    /// when one instance replaces another, exactly one of them gets each event.
-    pub fn shadow(&self, shadowed: Shadow) {
+    /// when one instance replaces another, exactly one of them gets each event. The router has to screen its events anew,
+    /// see [`Router::shadow`](super::Router::shadow).
+    pub(super) fn shadow(&self, shadowed: Shadow) {
         self.shadowed.store(shadowed == Shadow::On, Relaxed);
     }
 

@@ -95,7 +95,7 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
     assert!(heard(&mut receiver).is_empty());
     let mut grants = Grants::default();
     grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
-    mailbox.grant(Arc::new(grants));
+    router.grant(&mailbox, Arc::new(grants));
     router.route(event, router.live(), &|_| false);
     assert_eq!(heard(&mut receiver).len(), 1);
 }
@@ -124,7 +124,7 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     // Waiting mail is checked again once its grant is gone.
     router.route(message(None, "two"), router.live(), &|_| true);
     let waits = receiver.try_recv().unwrap();
-    mailbox.grant(Arc::default());
+    router.grant(&mailbox, Arc::default());
     assert!(mailbox.withholds(&waits, &|_| true));
     assert_eq!(counted(), [("messages.read", 3)]);
 }
@@ -156,7 +156,7 @@ fn what_waits_in_a_mailbox_is_withheld_once_its_grant_is_taken_back() {
     let (mailbox, mut receiver) = mailbox(8);
     let mut grants = Grants::default();
     grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
-    mailbox.grant(Arc::new(grants.clone()));
+    router.grant(&mailbox, Arc::new(grants.clone()));
     router.subscribe(&mailbox, "rosterInitialized", Filter::default(), false);
     let event = Event { payload: Payload::None, ..event("rosterInitialized") };
     let mut next = || {
@@ -165,9 +165,9 @@ fn what_waits_in_a_mailbox_is_withheld_once_its_grant_is_taken_back() {
     };
     let (first, second) = (next(), next());
     assert!(!mailbox.withholds(&first, &|_| false));
-    mailbox.grant(Arc::new(grants));
+    router.grant(&mailbox, Arc::new(grants));
     assert!(!mailbox.withholds(&first, &|_| false), "it may see it still");
-    mailbox.grant(Arc::default());
+    router.grant(&mailbox, Arc::default());
     assert!(mailbox.withholds(&second, &|_| false));
 }
 
@@ -318,7 +318,7 @@ fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
     let (blind, mut seen) = catching_up(&stranger);
     let (choosy, mut chosen) = catching_up(&Grants::all());
     let (plain, mut unplaced) = mailbox(8);
-    plain.grant(Arc::new(Grants::all()));
+    router.grant(&plain, Arc::new(Grants::all()));
     for one in [&blind, &plain] {
         router.subscribe(one, "message", Filter::default(), false);
     }
@@ -403,7 +403,7 @@ fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there(
 fn what_a_room_refuses_is_told_to_who_listens_to_the_room() {
     let router = Router::default();
     let (mailbox, mut receiver) = mailbox(8);
-    mailbox.grant(Arc::new(Grants::all()));
+    router.grant(&mailbox, Arc::new(Grants::all()));
     let room = Some("hall@rooms.example.org".parse().unwrap());
     let here = router.subscribe(&mailbox, "messageError", Filter { room, ..Filter::default() }, false);
     let all = router.subscribe(&mailbox, "messageError", Filter::default(), false);
@@ -570,4 +570,95 @@ fn a_filter_is_said_to_let_through_what_it_lets_through() {
             }
         }
     }
+}
+
+/// Returns a message from this person, for a scope to exclude.
+fn from(jid: &str) -> Event {
+    let mut event = message(None, "hi");
+    if let Payload::Message(message) = &mut event.payload {
+        let message = Arc::make_mut(message);
+        (message.from, message.chat) = (jid.parse().unwrap(), jid.parse::<jid::Jid>().unwrap().to_bare().into());
+    }
+    event
+}
+
+/// The scopes of mailboxes with and without a screen have to decide alike.
+#[test]
+fn a_screen_excludes_nobody_whom_the_scope_covers_and_counts_what_it_withholds() {
+    let scopes: [&[&str]; 8] = [
+        &["*"],
+        &["contacts"],
+        &["juliet@example.org"],
+        &["juliet@example.org/balcony"],
+        &["@example.org"],
+        &["example.org"],
+        &["romeo@example.net", "@m\u{fc}nchen.de", "contacts"],
+        // More than a screen has room for.
+        &["a@x.y", "b@x.y", "c@x.y", "d@x.y", "juliet@example.org"],
+    ];
+    let filters = [
+        Filter::default(),
+        Filter { kinds: vec![MessageKind::Chat], ..Filter::default() },
+        Filter { kinds: vec![MessageKind::Groupchat], ..Filter::default() },
+        Filter { prefix: Some("h".to_owned()), ..Filter::default() },
+    ];
+    let people = [
+        "juliet@example.org/balcony",
+        "juliet@example.org",
+        "example.org",
+        "nurse@example.org/x",
+        "romeo@example.net/orchard",
+        "paris@xn--mnchen-3ya.de/x",
+        "friend@elsewhere.example/x",
+    ];
+    let is_contact = |jid: &BareJid| jid.as_str() == "friend@elsewhere.example";
+    for (scope, filter) in scopes.into_iter().flat_map(|scope| filters.iter().map(move |filter| (scope, filter))) {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesRead, scope).unwrap();
+        let router = Router::default();
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 100, Arc::new(grants.clone()));
+        router.subscribe(&mailbox, "message", filter.clone(), false);
+        let mut withheld = 0;
+        for person in people {
+            let event = from(person);
+            let wants = filter.matches(&Heard::new(&event));
+            let may = grants.may_see(&event, &is_contact);
+            withheld += u64::from(wants && !may);
+            router.route(event, router.live(), &is_contact);
+            assert_eq!(heard(&mut receiver).len(), usize::from(wants && may), "{scope:?} {filter:?} {person}");
+        }
+        let counted: u64 = mailbox.withheld.counts().values().sum();
+        assert_eq!(counted, withheld, "{scope:?} {filter:?}");
+    }
+}
+
+#[test]
+fn a_screen_follows_the_grants_and_the_subscriptions() {
+    let router = Router::default();
+    let granted = |scope: &str| {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesRead, &[scope]).unwrap();
+        Arc::new(grants)
+    };
+    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 100, granted("romeo@example.net"));
+    let first = router.subscribe(&mailbox, "message", Filter::default(), false);
+    let mut told = |router: &Router| {
+        router.route(from("juliet@example.org/balcony"), router.live(), &|_| false);
+        heard(&mut receiver).len()
+    };
+    assert_eq!(told(&router), 0);
+    router.grant(&mailbox, granted("@example.org"));
+    assert_eq!(told(&router), 1);
+    router.shadow(&mailbox, Shadow::On);
+    assert_eq!(told(&router), 0);
+    router.shadow(&mailbox, Shadow::Off);
+    assert_eq!(told(&router), 1);
+    router.grant(&mailbox, granted("romeo@example.net"));
+    assert_eq!(told(&router), 0);
+    let errors = Filter { kinds: vec![MessageKind::Error], ..Filter::default() };
+    router.subscribe(&mailbox, "message", errors, false);
+    router.unsubscribe(mailbox.instance(), first);
+    let counted = || mailbox.withheld.counts().values().sum::<u64>();
+    let before = counted();
+    assert_eq!((told(&router), counted()), (0, before), "nobody wants it any more");
 }

@@ -6,6 +6,7 @@ use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
 use parlor_base::nearest::nearest;
 
 use super::error::{BadScope, JID_ENTRIES, ROOM_ENTRIES};
+use super::key::{AddressKey, in_dns};
 
 /// The addresses that one entry covers. Parsing normalises them (RFC 7622), except international domains, which keep
 /// the owner's spelling for display.
@@ -94,6 +95,17 @@ impl Pattern {
         }
     }
 
+    /// Returns the key of the addresses that it covers; `None` if it covers everybody.
+    pub(super) fn key(&self) -> Option<AddressKey> {
+        match self {
+            Self::Everybody => None,
+            Self::Contacts => Some(AddressKey::CONTACTS),
+            Self::Account(bare) => Some(AddressKey::of_account(bare)),
+            Self::Resource(full) => Some(AddressKey::of_account(full)),
+            Self::Domain(domain) => Some(AddressKey::of_domain(domain)),
+        }
+    }
+
     /// Returns whether it covers all that the other pattern covers, whoever is in the roster.
     pub(super) fn includes(&self, other: &Self) -> bool {
         match other {
@@ -135,17 +147,9 @@ fn is_same(one: &Jid, other: &Jid) -> bool {
     one.node() == other.node() && one.resource() == other.resource() && is_same_domain(one.domain(), other.domain())
 }
 
-/// Returns whether two domains are equal: `xn--mnchen-3ya.de` is the DNS form of `münchen.de` (RFC 7622, section
-/// 3.2.1).
+/// Returns whether two domains are equal, spelled in either form.
 fn is_same_domain(one: &DomainRef, other: &DomainRef) -> bool {
-    // Most domains are neither, and only cost a comparison.
-    let is_international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
-    let in_dns = |domain: &str| idna::domain_to_ascii(domain).ok();
-    one == other
-        || (is_international(one.as_str()) && is_international(other.as_str()) && {
-            let (one, other) = (in_dns(one.as_str()), in_dns(other.as_str()));
-            one.is_some() && one == other
-        })
+    one == other || in_dns(one) == in_dns(other)
 }
 
 impl fmt::Display for Pattern {
