@@ -33,6 +33,7 @@ use parlor_runtime::engine::{Engine, EngineError};
 use parlor_runtime::instance::Instance;
 use parlor_runtime::order::Strictness;
 use parlor_runtime::supervisor::Supervised;
+use parlor_runtime::threads::Threads;
 use parlor_store::{OpenError, Store};
 use plugin::{Plugin, Standing};
 use reload::Read;
@@ -56,6 +57,8 @@ const LONGEST_REASON: usize = 4 << 10;
 pub struct Host {
     config: ArcSwap<Config>,
     engine: Arc<Engine>,
+    /// The threads of its accounts.
+    threads: Threads,
     /// Data that outlives the process.
     store: Store,
     components: Components,
@@ -138,19 +141,20 @@ pub enum AddError {
 
 impl Host {
     /// Starts the accounts' tasks, compiles and starts all plugins, gives each its chance to listen, and then logs in.
-    /// Returns when the log-ins have begun. `compiler` decides where plugins are compiled.
-    pub async fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
-        Self::raise(config, compiler, Late::Awaited).await
+    /// Returns when the log-ins have begun. `compiler` decides where plugins are compiled, and `threads` where accounts
+    /// and plugins run.
+    pub async fn start(config: Config, compiler: Compiler, threads: Threads) -> Result<Self, StartError> {
+        Self::raise(config, compiler, threads, Late::Awaited).await
     }
 
     /// Starts the host without waiting for the compiler. Plugins whose machine code is in the cache start before the
     /// log-in. The others start once they are compiled, as if they were added then. For that, the caller has to poll
     /// [`Host::tend`].
-    pub async fn start_at_once(config: Config, compiler: Compiler) -> Result<Self, StartError> {
-        Self::raise(config, compiler, Late::LeftBehind).await
+    pub async fn start_at_once(config: Config, compiler: Compiler, threads: Threads) -> Result<Self, StartError> {
+        Self::raise(config, compiler, threads, Late::LeftBehind).await
     }
 
-    async fn raise(config: Config, compiler: Compiler, late: Late) -> Result<Self, StartError> {
+    async fn raise(config: Config, compiler: Compiler, threads: Threads, late: Late) -> Result<Self, StartError> {
         // First the steps that leave nothing on disk: an unreadable policy must leave no trace.
         let text = Policy::read(&config.plugins)?;
         let policy =
@@ -163,12 +167,14 @@ impl Host {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
         let accounts = config.accounts.values();
-        let accounts: BTreeMap<_, _> =
-            accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
+        let accounts: BTreeMap<_, _> = accounts
+            .map(|one| (one.name.clone(), Account::start(one.clone(), store.clone(), threads.place())))
+            .collect();
         let host = Self {
             components,
             config: ArcSwap::from_pointee(config),
             engine,
+            threads,
             store,
             accounts: accounts.into(),
             plugins: Mutex::default(),
@@ -357,7 +363,9 @@ mod tests {
             "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
         std::fs::write(&path, text).unwrap();
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        Host::start(Config::load(&path, &overrides).unwrap(), Compiler::ThisProcess).await.unwrap()
+        Host::start(Config::load(&path, &overrides).unwrap(), Compiler::ThisProcess, Threads::of_the_caller())
+            .await
+            .unwrap()
     }
 
     fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {

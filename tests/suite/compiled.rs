@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use parlor::host::Host;
 use parlor_config::Config;
 use parlor_runtime::compiler::Compiler;
+use parlor_runtime::threads::Threads;
 use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::plugins::built;
@@ -44,7 +45,7 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     for (shared, own) in &entries {
         named_too(shared, own);
     }
-    let host = Host::start(config, Compiler::ThisProcess).await.unwrap();
+    let host = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
     for (shared, own) in &entries {
         named_too(own, shared);
     }

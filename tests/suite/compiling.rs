@@ -14,6 +14,7 @@ use parlor_plugins::policy::{Entry as Decided, Policy as Decisions};
 use parlor_runtime::account::Connection;
 use parlor_runtime::compiler::{Bounds, Compiler};
 use parlor_runtime::supervisor::State;
+use parlor_runtime::threads::Threads;
 use parlor_runtime::traces::Traces;
 use parlor_tests::component::{graft, heavy_module, with_manifest};
 use parlor_tests::host::{Home, Server};
@@ -210,7 +211,9 @@ fn a_compiler_that_is_taken_over_reaches_no_file_no_socket_and_no_program() {
 async fn embedding(home: &Home, program: PathBuf, bounds: Bounds) -> Host {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    Host::start(config, Compiler::Process { program, bounds, traces: Traces::Functions }).await.unwrap()
+    Host::start(config, Compiler::Process { program, bounds, traces: Traces::Functions }, Threads::of_the_caller())
+        .await
+        .unwrap()
 }
 
 async fn state(host: &Host, id: &str) -> Option<State> {
@@ -246,7 +249,10 @@ async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         Config::load(&home.path().join("parlor.toml"), &overrides).unwrap()
     };
-    let host = timeout(SOON, Host::start_at_once(config(), Compiler::ThisProcess)).await.unwrap().unwrap();
+    let host = timeout(SOON, Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()))
+        .await
+        .unwrap()
+        .unwrap();
     let mut connection = host.accounts()[0].connection();
     let connected = connection.wait_for(|now| matches!(now, Connection::Connected(_)));
     timeout(SOON, connected).await.unwrap().unwrap();
@@ -254,7 +260,7 @@ async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
     becomes(&host, "unruly", State::Running).await;
     host.stop().await;
     // A plugin that is in the cache starts before the log-in, as usual.
-    let host = Host::start_at_once(config(), Compiler::ThisProcess).await.unwrap();
+    let host = Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
     host.settled().await;
     assert_eq!(state(&host, "unruly").await, Some(State::Running));
     host.stop().await;
@@ -273,9 +279,9 @@ async fn what_depends_on_a_plugin_that_is_still_compiled_waits_for_it() {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = || Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     home.set_policy(&policy).unwrap();
-    Host::start(config(), Compiler::ThisProcess).await.unwrap().stop().await;
+    Host::start(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap().stop().await;
     home.set_policy(&policy.with("unruly", unruly(&home))).unwrap();
-    let host = Host::start_at_once(config(), Compiler::ThisProcess).await.unwrap();
+    let host = Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
     for late in ["echo", "unruly"] {
         assert_eq!(state(&host, late).await, Some(State::Compiling), "{late}");
     }
@@ -291,7 +297,7 @@ async fn a_plugin_that_is_removed_while_it_waits_for_the_compiler_does_not_begin
     home.set_policy(&Policy::default().with("unruly", unruly(&home))).unwrap();
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    let host = Host::start_at_once(config, Compiler::ThisProcess).await.unwrap();
+    let host = Host::start_at_once(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
     assert_eq!(state(&host, "unruly").await, Some(State::Compiling));
     assert!(host.remove_plugin(&"unruly".parse().unwrap()).await);
     home.set_policy(&Policy::default()).unwrap();

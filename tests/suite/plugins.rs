@@ -11,6 +11,7 @@ use parlor_plugins::policy::Entry as Decided;
 use parlor_runtime::account::Connection;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::supervisor::State;
+use parlor_runtime::threads::Threads;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
@@ -43,7 +44,10 @@ impl Setup {
     /// Starts the host in this process, as another program would embed it.
     async fn start(&self, policy: &Policy) -> Host {
         self.home.set_policy(policy).unwrap();
-        timeout(SOON, Host::start(self.config(), Compiler::ThisProcess)).await.unwrap().unwrap()
+        timeout(SOON, Host::start(self.config(), Compiler::ThisProcess, Threads::of_the_caller()))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     fn config(&self) -> Config {

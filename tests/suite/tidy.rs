@@ -172,7 +172,7 @@ fn unsafe_code_is_where_an_interface_demands_it() {
         "host/src/memory.rs",
         "host/runtime/src/compiler.rs",
         "host/runtime/src/compiler/worker.rs",
-        "host/runtime/src/watchdog/background.rs",
+        "host/runtime/src/watchdog/runtimes.rs",
     ];
     nobody(
         &named(&host(), &["unsafe {", "unsafe fn", "unsafe impl"], |path| allowed.contains(&path)),

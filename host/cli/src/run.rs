@@ -25,6 +25,7 @@ use parlor_plugins::policy::PolicyError;
 use parlor_runtime::account::Connection;
 use parlor_runtime::api::log::CHOSEN;
 use parlor_runtime::compiler::Compiler;
+use parlor_runtime::threads::Threads;
 use parlor_xmpp::sees_the_stream;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signals::{Asked, Signals};
@@ -45,12 +46,6 @@ use super::show::is_for_eyes;
 use super::target::{Target, is_own_host};
 use crate::traces::Collector;
 
-/// How many task polls the runtime runs before it checks timers, sockets and new tasks.
-///
-/// A guest may use its whole slice of a millisecond in each poll, so tokio's default of 61 could delay a timer by 61
-/// ms. Checking after each poll costs a system call each: at a hundred messages in flight, a third of the host's CPU
-/// time.
-const TURNS: u32 = 8;
 /// The prefix of an error in the journal.
 const ERROR: &str = "<3>";
 /// The most log lines that may be queued for writing.
@@ -108,11 +103,11 @@ impl Run {
         is_own_host(&config)?;
         let written = ConfigFile::of(&self.target.config, overrides);
         let lines = Lines::default();
+        // Accounts and plugins have threads of their own. This one also sends the last spans, when nothing else runs.
         let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .thread_name("parlor")
             .enable_all()
-            .event_interval(TURNS)
-            .global_queue_interval(TURNS)
             .build()
             .context("the runtime cannot start")?;
         let collector = self.traces.map(|address| Collector::start(address, runtime.handle().clone())).transpose()?;
@@ -166,11 +161,12 @@ async fn stand(
     let mut signals = Signals::listen()?;
     // The files are watched before they are read, so that no change is missed.
     let mut files = Files::of(&config, written);
+    let threads = Threads::of_this_machine().context("the threads of accounts cannot start")?;
     let start = async {
         if compile_first {
-            Host::start(config, Compiler::parlor()).await
+            Host::start(config, Compiler::parlor(), threads).await
         } else {
-            Host::start_at_once(config, Compiler::parlor()).await
+            Host::start_at_once(config, Compiler::parlor(), threads).await
         }
     };
     let host = tokio::select! {

@@ -46,6 +46,7 @@ use self::outbox::Outbox;
 use self::published::{Published, Watched};
 use self::worker::Worker;
 use crate::record::Records;
+use crate::threads::Place;
 
 pub use connection::{Connection, Credentials};
 pub use shared::Shared;
@@ -73,20 +74,22 @@ pub struct Account {
 }
 
 impl Account {
-    /// Starts the task. It logs in when it gets an order to.
-    pub fn start(config: AccountConfig, store: Store) -> Self {
-        Self::start_with(config, store, Dialer::Network, Clock::Machine)
+    /// Starts the task in this place. It logs in when it gets an order to.
+    pub fn start(config: AccountConfig, store: Store, place: Place) -> Self {
+        Self::start_with(config, store, place, Dialer::Network, Clock::Machine)
     }
 
     /// Starts the task with what reaches the server, and with a clock.
-    pub fn start_with(config: AccountConfig, store: Store, dialer: Dialer, clock: Clock) -> Self {
+    pub fn start_with(config: AccountConfig, store: Store, place: Place, dialer: Dialer, clock: Clock) -> Self {
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (published, Watched { connection, archive, rooms_told }) = Published::new();
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
+        let runtime = place.runtime.clone();
         let shared = Arc::new(Shared {
+            place,
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
             router: Router::default(),
@@ -127,7 +130,7 @@ impl Account {
             quiet: Alarm::new(),
             effects: Vec::new(),
         };
-        Self { shared, task: tokio::spawn(worker.run_whatever_happens()) }
+        Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }
     }
 
     /// Returns the handle that plugins and the host use.

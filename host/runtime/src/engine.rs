@@ -1,5 +1,5 @@
-//! The wasmtime setup of the whole host: one engine, one linker, the memory pool, the ticker and the background
-//! runtime.
+//! The wasmtime setup of the whole host: one engine, one linker, the memory pool, the ticker, and the runtimes beside
+//! those of accounts.
 //!
 //! Bytes come here only after `component::examine` accepted them, and go on to `compiler`. All instances with the same
 //! digest share the compiled code.
@@ -20,7 +20,7 @@ use crate::bindings::{Plugin, PluginPre};
 use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base};
 use crate::instance::{Context, Grouping};
 use crate::traces::Traces;
-use crate::watchdog::{BackgroundRuntime, Seats, Ticker};
+use crate::watchdog::{Runtimes, Ticker};
 
 /// The largest linear memory that a limit can allow: everything that 32 bits can address.
 const MAX_MEMORY: usize = 4 << 30;
@@ -43,8 +43,7 @@ pub struct Engine {
     /// The maximum number of plugins.
     places: u32,
     ticker: Ticker,
-    background: BackgroundRuntime,
-    seats: Seats,
+    runtimes: Runtimes,
     compiler: Compiler,
     /// The cache; `None` without a data folder, and then everything is compiled again at each start.
     cache: Option<Arc<Cache>>,
@@ -86,7 +85,7 @@ pub enum Origin {
 }
 
 impl Engine {
-    /// Sets up wasmtime, and starts the ticker and the background runtime. The compile cache is in the data folder, if
+    /// Sets up wasmtime, and starts the ticker and the runtimes beside those of accounts. The compile cache is in the data folder, if
     /// there is one.
     pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
         // An engine whose code is compiled elsewhere has no compiler at all.
@@ -125,8 +124,7 @@ impl Engine {
         Ok(Self {
             places,
             ticker: Ticker::start(&wasmtime)?,
-            background: BackgroundRuntime::start()?,
-            seats: Seats::of_this_machine(),
+            runtimes: Runtimes::start()?,
             linker,
             wasi_linker,
             wasmtime,
@@ -270,17 +268,14 @@ impl Engine {
         self.ticker.clone()
     }
 
-    pub(super) fn seats(&self) -> Seats {
-        self.seats.clone()
+    /// Returns the runtimes for guests that leave the thread of their account.
+    pub(super) fn runtimes(&self) -> &Runtimes {
+        &self.runtimes
     }
 
-    pub(super) fn background(&self) -> &BackgroundRuntime {
-        &self.background
-    }
-
-    /// Returns the number of tasks on the background runtime.
-    pub fn tasks_in_background(&self) -> usize {
-        self.background.handle().metrics().num_alive_tasks()
+    /// Returns the number of tasks on these runtimes.
+    pub fn tasks(&self) -> usize {
+        self.runtimes.tasks()
     }
 }
 

@@ -176,7 +176,12 @@ impl Instance {
 
     /// Returns the CPU time that it may use.
     pub(super) fn allowance(&self) -> Allowance {
-        Allowance { share: self.limits.cpu_share, burst: self.limits.cpu_burst, slice: self.limits.cpu_slice }
+        Allowance {
+            share: self.limits.cpu_share,
+            burst: self.limits.cpu_burst,
+            slice: self.limits.cpu_slice,
+            leaves: self.account.place.is_own(),
+        }
     }
 
     /// Returns whether its `initialize` has not returned.

@@ -28,6 +28,7 @@ pub mod rights;
 mod run;
 mod settings;
 pub mod supervisor;
+pub mod threads;
 mod timers;
 pub mod traces;
 mod watchdog;

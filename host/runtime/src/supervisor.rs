@@ -171,7 +171,7 @@ impl Supervised {
             rest: Mutex::default(),
         });
         let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
+        let task = shared.account.place.runtime.spawn(supervise(Arc::clone(&shared), stopped));
         Self { shared, stop, task }
     }
 

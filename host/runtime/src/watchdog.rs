@@ -1,34 +1,32 @@
 //! Protection of plugins from a busy neighbour: the ticker, CPU accounts, the kill rule and the background runtime.
 //!
 //! Every instance runs inside a [`Metered`] future. It charges the CPU time of each poll to the instance's [`Account`],
-//! and returns `Step::Move` when the instance should move to the background runtime or back. The epoch callback
-//! ([`on_epoch`]) runs inside the guest on every tick and ends a guest that never waits. The rules follow from
-//! measurements: only the thread's CPU clock is fair, yielding at every tick is not, and a runtime under `SCHED_IDLE`
-//! is what protects the neighbours.
+//! and returns `Step::Move` when the instance should move to another runtime. The epoch callback ([`on_epoch`]) runs
+//! inside the guest on every tick and ends a guest that never waits. The rules follow from measurements: only the
+//! thread's CPU clock is fair, yielding at every tick is not, and a runtime under `SCHED_IDLE` is what protects the
+//! neighbours.
 
-mod background;
+mod runtimes;
 mod thread_clock;
 mod ticker;
 mod wakes;
 
 use std::future::Future;
-use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use parlor_base::held::Charges;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use wasmtime::UpdateDeadline;
 
 use self::thread_clock::{Began, thread_cpu};
 use self::wakes::Wakes;
 
-pub(super) use self::background::BackgroundRuntime;
+pub(super) use self::runtimes::Runtimes;
 pub(super) use self::ticker::Ticker;
 
 /// How long a guest computes before it yields to others on its runtime.
@@ -37,6 +35,23 @@ const SLICE: Duration = Duration::from_millis(1);
 const POLL_COST: Duration = Duration::from_nanos(500);
 /// How often an instance that woke itself is polled again at once, before others on its runtime have a turn.
 const TURNS: u32 = 8;
+/// A poll that uses this much CPU time computes, although no tick interrupted it: others on its thread would notice.
+const LONG: Duration = Duration::from_micros(500);
+/// The number of short polls in a row after which a guest no longer counts as computing. A move costs as much as a
+/// message.
+const SHORT_POLLS: u32 = 16;
+
+/// The runtime that polls an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Runs {
+    /// The thread of its account, since it never computes for long.
+    WithAccount,
+    /// The threads for guests that compute, so that its account and its neighbours keep theirs.
+    Computing,
+    /// The background runtime, since it used more than its share.
+    InBackground,
+}
 
 /// The CPU account of one instance: written by [`Metered`], read by the epoch callback and by status pages.
 #[derive(Debug, Default)]
@@ -52,8 +67,8 @@ pub struct Account {
     unbroken: AtomicU64,
     /// Whether the running poll ends because of a tick, not because the guest waits.
     interrupted: AtomicBool,
-    /// Whether it runs on the background runtime.
-    in_background: AtomicBool,
+    /// The runtime that polls it, as a number of [`Runs`].
+    runs: AtomicU8,
     /// The total time in which it was ready to run but not polled, in nanoseconds.
     kept_waiting: AtomicU64,
     /// The used part of the burst when it was last settled, and the time of that.
@@ -76,16 +91,29 @@ impl Account {
         Duration::from_nanos(self.kept_waiting.load(Relaxed))
     }
 
+    /// Returns which runtime polls the instance.
+    pub fn runs(&self) -> Runs {
+        match self.runs.load(Relaxed) {
+            1 => Runs::Computing,
+            2 => Runs::InBackground,
+            _ => Runs::WithAccount,
+        }
+    }
+
+    fn set_runs(&self, runs: Runs) {
+        self.runs.store(runs as u8, Relaxed);
+    }
+
     /// Returns whether the instance runs on the background runtime, because it used more than its share or the one
     /// before it failed.
     pub fn in_background(&self) -> bool {
-        self.in_background.load(Relaxed)
+        self.runs() == Runs::InBackground
     }
 
     /// Lets an instance begin on the background runtime, since the one before it failed: a plugin that keeps failing
     /// would otherwise compute at its neighbours' cost each time.
     pub(super) fn begin_in_background(&self) {
-        self.in_background.store(true, Relaxed);
+        self.set_runs(Runs::InBackground);
     }
 
     /// Returns the CPU time that the instance has used without ever waiting.
@@ -109,6 +137,9 @@ pub(super) struct Allowance {
     pub burst: Duration,
     /// How long it may compute without waiting for anything before it is ended.
     pub slice: Duration,
+    /// Whether it leaves the thread of its account while it computes. Not if that is the caller's: a test's clock that
+    /// stands still would go on while the test waits for another thread.
+    pub leaves: bool,
 }
 
 /// Decides at a tick whether a guest continues, yields or is ended. Called by wasmtime inside of the guest.
@@ -129,37 +160,12 @@ pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<Update
 #[error("it computed for {} ms without a pause", .0.as_millis())]
 pub(super) struct Overrun(Duration);
 
-/// Permits for computing at length on the normal runtime. There are few enough that all other tasks always find a
-/// thread. Instances without a permit wait for one, which is for one slice.
-#[derive(Debug, Clone)]
-pub(super) struct Seats(Arc<Semaphore>);
-
-type Seat = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
-
-impl Seats {
-    /// Creates one permit for every two threads of the runtime, which has as many threads as the machine has cores.
-    pub(super) fn of_this_machine() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get) / 2)
-    }
-
-    fn new(seats: usize) -> Self {
-        Self(Arc::new(Semaphore::new(seats.max(1))))
-    }
-
-    /// Returns a future for the next free permit, in the order of requests.
-    fn next(&self) -> Seat {
-        let seats = Arc::clone(&self.0);
-        // The semaphore is never closed.
-        Box::pin(async move { seats.acquire_owned().await.ok() })
-    }
-}
-
 /// The reason why a [`Metered`] future ends on a runtime.
 #[derive(Debug)]
 pub(super) enum Step<R> {
     /// The instance has ended.
     Done(R),
-    /// It should continue on the other runtime: the background one if its account says so, else the normal one.
+    /// It should continue on another runtime, which its account names.
     Move,
 }
 
@@ -176,9 +182,8 @@ pub(super) struct Metered<R> {
     settled_at: Instant,
     /// The timer that holds polls back while the account is overdrawn.
     gate: Option<Pin<Box<Sleep>>>,
-    seats: Seats,
-    /// The permit that is being waited for.
-    seat: Option<Seat>,
+    /// The number of polls since one was long.
+    short_polls: u32,
     wakes: Arc<Wakes>,
     /// `wakes` as a [`Waker`].
     waker: Waker,
@@ -191,7 +196,6 @@ impl<R> Metered<R> {
         account: Arc<Account>,
         allowance: Allowance,
         ticker: Ticker,
-        seats: Seats,
     ) -> Self {
         let wakes = Arc::new(Wakes::new());
         // An instance that begins on the background runtime leaves it once it has waited for as long as its start cost.
@@ -206,8 +210,7 @@ impl<R> Metered<R> {
             balance,
             settled_at: Instant::now(),
             gate: None,
-            seats,
-            seat: None,
+            short_polls: SHORT_POLLS,
         }
     }
 
@@ -250,6 +253,23 @@ impl<R> Metered<R> {
         *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
     }
 
+    /// Returns which runtime should poll it next. A guest in the background stays there until it has waited for half of
+    /// its burst.
+    fn next(&self, runs: Runs, is_interrupted: bool) -> Runs {
+        let has_earned = !is_interrupted && self.balance >= signed(self.allowance.burst) / 2;
+        match runs {
+            _ if self.balance < 0 => Runs::InBackground,
+            Runs::InBackground if !has_earned => Runs::InBackground,
+            Runs::WithAccount | Runs::Computing if self.is_computing() => Runs::Computing,
+            Runs::WithAccount | Runs::Computing | Runs::InBackground => Runs::WithAccount,
+        }
+    }
+
+    /// Returns whether it computes so much that it leaves the thread of its account.
+    fn is_computing(&self) -> bool {
+        self.allowance.leaves && self.short_polls < SHORT_POLLS
+    }
+
     /// Returns how long it takes until the overdraft is paid off.
     fn debt(&self) -> Duration {
         Duration::from_nanos(self.balance.unsigned_abs()).div_f64(self.allowance.share.max(0.001))
@@ -267,12 +287,8 @@ impl<R> Future for Metered<R> {
             opened = Some(gate.deadline().into_std());
             this.gate = None;
         }
-        let in_background = this.account.in_background();
-        let mut seat = None;
-        if this.account.interrupted.load(Relaxed) && !in_background {
-            seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
-            this.seat = None;
-        }
+        let runs = this.account.runs();
+        let in_background = runs == Runs::InBackground;
         let began = Began::now();
         let kept_waiting = this.starved(opened, began.at());
         this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
@@ -281,7 +297,6 @@ impl<R> Future for Metered<R> {
         this.account.poll_began.store(began.cpu(), Relaxed);
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();
-        drop(seat);
         let now = Instant::now();
         let own = began.used_until(now);
         let account = &this.account;
@@ -297,11 +312,14 @@ impl<R> Future for Metered<R> {
             return Poll::Ready(Step::Done(result));
         }
         this.settle(used, polls, starved, now);
+        let is_long = computes || own > nanos(LONG);
+        this.short_polls = if is_long { 0 } else { this.short_polls.saturating_add(1) };
+        let next = this.next(runs, computes);
+        if next != runs {
+            this.account.set_runs(next);
+            return Poll::Ready(Step::Move);
+        }
         if this.balance < 0 {
-            if !in_background {
-                this.account.in_background.store(true, Relaxed);
-                return Poll::Ready(Step::Move);
-            }
             let mut gate = Box::pin(tokio::time::sleep(this.debt()));
             // Polled once to arm its timer. The inner future's own wakers stay as they are.
             if gate.as_mut().poll(context).is_pending() {
@@ -309,9 +327,6 @@ impl<R> Future for Metered<R> {
             } else {
                 context.waker().wake_by_ref();
             }
-        } else if in_background && !computes && this.balance >= signed(this.allowance.burst) / 2 {
-            this.account.in_background.store(false, Relaxed);
-            return Poll::Ready(Step::Move);
         }
         if this.wakes.pause() {
             context.waker().wake_by_ref();

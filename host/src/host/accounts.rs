@@ -95,7 +95,7 @@ impl Host {
         let coming: Vec<_> = coming
             .into_iter()
             .map(|new| {
-                let account = Account::start(new.clone(), self.store.clone());
+                let account = Account::start(new.clone(), self.store.clone(), self.threads.place());
                 let shared = Arc::clone(account.shared());
                 tracing::info!(account = %new.name, jid = %shared.own, "account added");
                 self.held().insert(new.name.clone(), account);

@@ -92,9 +92,9 @@ impl Host {
         all
     }
 
-    /// Returns the number of tasks on the current runtime and on the background runtime.
+    /// Returns the number of tasks on the current runtime, and on those of accounts and guests.
     pub(crate) fn tasks(&self) -> usize {
-        Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_background()
+        Handle::current().metrics().num_alive_tasks() + self.threads.tasks() + self.engine.tasks()
     }
 }
 

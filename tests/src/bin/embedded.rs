@@ -12,6 +12,7 @@ use anyhow::Result;
 use parlor::host::Host;
 use parlor_config::{Config, Overrides};
 use parlor_runtime::compiler::{Bounds, Compiler};
+use parlor_runtime::threads::Threads;
 use parlor_runtime::traces::Traces;
 use parlor_tests::plugins;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +67,7 @@ async fn run() -> Result<()> {
         traces: Traces::Functions,
     };
     let (mut reload, mut stop) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
-    let host = Host::start(config, compiler).await?;
+    let host = Host::start(config, compiler, Threads::of_this_machine()?).await?;
     loop {
         tokio::select! {
             _ = reload.recv() => host.reload().await?,

@@ -22,6 +22,7 @@ use parlor_plugins::setting::Setting;
 use parlor_runtime::account::{Account, Asker};
 use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
+use parlor_runtime::threads::Place;
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::{ChangeSettings, OpenRoom, Wins};
@@ -222,7 +223,7 @@ impl Stage {
             settings: self.given.settings.clone(),
         };
         let dialer = Dialer::Local(Arc::new(self.server.clone()));
-        let account = Account::start_with(config, self.store.clone(), dialer, self.server.clock());
+        let account = Account::start_with(config, self.store.clone(), Place::here(), dialer, self.server.clock());
         let shared = Arc::clone(account.shared());
         self.account = Some(account);
         self.start_plugin().await;

@@ -26,6 +26,7 @@ use super::Asker;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
 use crate::record::Records;
+use crate::threads::Place;
 
 /// The part of an account that plugins and the host hold.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Shared {
     pub name: AccountName,
     /// The account's bare JID.
     pub own: BareJid,
+    /// The place of its task and its plugins.
+    pub(crate) place: Place,
     /// The subscriptions of its plugins.
     pub router: Router,
     /// The clock of the account.

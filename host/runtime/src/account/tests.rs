@@ -41,7 +41,7 @@ fn account(peer: &Peer) -> Account {
         owners: Vec::new(),
         settings: Settings::default(),
     };
-    Account::start(config, Store::in_memory())
+    Account::start(config, Store::in_memory(), Place::here())
 }
 
 /// Returns an account that is connected to the peer, and the peer's end.
@@ -51,7 +51,7 @@ async fn connected(peer: &Peer) -> (Account, PeerSession) {
 
 async fn connected_with(peer: &Peer, settings: Settings) -> (Account, PeerSession) {
     let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
-    let account = Account::start(config, Store::in_memory());
+    let account = Account::start(config, Store::in_memory(), Place::here());
     account.shared().connect().await;
     let session = soon("the log-in", peer.accept()).await.unwrap();
     until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
@@ -599,7 +599,7 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     let config =
         AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), settings: Settings::default() };
     let machine = SettableClock::leak(Timestamp::now());
-    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, machine.clock());
+    let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, machine.clock());
     account.shared().connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     session.settle(&[]).await;
@@ -646,7 +646,7 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
         let settings = Settings::default().with(key, value).unwrap();
         let config =
             AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
-        let account = Account::start(config, Store::in_memory());
+        let account = Account::start(config, Store::in_memory(), Place::here());
         account.shared().connect().await;
         until_it_is(&account, |connection| matches!(connection, Connection::Failed(why) if why.contains(said))).await;
         soon("the end of the account", account.stop()).await;
@@ -678,7 +678,7 @@ async fn a_panic_over_a_stanza_costs_that_stanza_and_the_stream() {
         owners: Vec::new(),
         settings: Settings::default(),
     };
-    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, Clock::Source(clock));
+    let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, Clock::Source(clock));
     let shared = account.shared();
     shared.connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();

@@ -14,6 +14,7 @@ use parlor_stanza::error::CallError;
 
 use super::*;
 use crate::account::Asker;
+use crate::threads::Place;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
@@ -61,7 +62,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         warnings: Vec::new(),
     };
     let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
-    let account = account::Account::start(account, parlor_store::Store::in_memory());
+    let account = account::Account::start(account, parlor_store::Store::in_memory(), Place::here());
     Instance::new(
         &admitted,
         settings,

@@ -1,4 +1,4 @@
-//! The task of an instance, which runs on the normal or the background runtime depending on its CPU use.
+//! The task of an instance, which runs with its account or beside it, depending on its CPU use.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::watchdog::{Metered, Step};
 pub(super) struct Life(AbortOnDrop<Ended>);
 
 impl Life {
-    /// Starts the instance, on this runtime and the background runtime.
+    /// Starts the instance. Must be called on the runtime of its account.
     pub(super) fn begin(metered: Metered<Ended>, engine: Arc<Engine>, instance: Arc<Instance>) -> Self {
-        Self(AbortOnDrop(tokio::spawn(on_both(metered, Handle::current(), engine, instance))))
+        Self(AbortOnDrop(tokio::spawn(on_its_runtime(metered, Handle::current(), engine, instance))))
     }
 
     /// Waits for its end and returns the outcome. Cancel-safe.
@@ -28,9 +28,15 @@ impl Life {
 }
 
 /// Polls an instance on the runtime to which its CPU account assigns it.
-async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
+async fn on_its_runtime(
+    mut metered: Metered<Ended>,
+    account: Handle,
+    engine: Arc<Engine>,
+    instance: Arc<Instance>,
+) -> Ended {
     loop {
-        let runtime = if instance.cpu.in_background() { engine.background().handle() } else { &beside };
+        let (runtime, was_in_background) =
+            (engine.runtimes().of(instance.cpu.runs(), &account), instance.cpu.in_background());
         // Dropping what the instance leaves takes longer the more memory it has. It is done on the runtime where the
         // instance ran.
         let mut stay = AbortOnDrop(runtime.spawn(async move {
@@ -43,6 +49,10 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
             Ok(ControlFlow::Break(ended)) => return ended,
             Ok(ControlFlow::Continue(moving)) => {
                 metered = moving;
+                // A plugin that computes for each event moves often otherwise.
+                if was_in_background == instance.cpu.in_background() {
+                    continue;
+                }
                 tracing::debug!(
                     plugin = %instance.plugin, account = %instance.account.name, in_background = instance.cpu.in_background(),
                     unbroken_ms = %instance.cpu.unbroken().as_millis(),

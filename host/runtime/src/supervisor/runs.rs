@@ -174,8 +174,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
         run::run(start).await
     };
     let allowance = instance.allowance();
-    let metered =
-        Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker(), shared.engine.seats());
+    let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
     let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
     let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
     // The guest is ended first and then forgotten: a guest that still ran could register something afterwards.

@@ -17,7 +17,8 @@ fn burn(time: Duration) {
     }
 }
 
-const SMALL: Allowance = Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5) };
+const SMALL: Allowance =
+    Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5), leaves: true };
 
 #[tokio::test]
 async fn a_guest_that_overdraws_is_moved_to_the_background_and_comes_back() {
@@ -31,7 +32,7 @@ async fn a_guest_that_overdraws_is_moved_to_the_background_and_comes_back() {
         }
     };
     let ticker = ticker();
-    let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone());
     assert!(matches!((&mut metered).await, Step::Move));
     assert!(account.in_background());
     assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
@@ -57,8 +58,8 @@ async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_bein
     let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
     for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
         let account = Arc::new(Account::default());
-        account.in_background.store(true, Relaxed);
-        let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
+        account.set_runs(Runs::InBackground);
+        let mut metered = Metered::new(guest, account, SMALL, ticker.clone());
         metered.balance /= 4;
         assert!(!moves(&mut metered));
         let before = metered.account.kept_waiting();
@@ -78,7 +79,7 @@ async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_bein
 async fn time_that_others_spend_on_its_calls_counts_on_its_account() {
     let ticker = ticker();
     let waits: Guest = Box::pin(std::future::pending());
-    let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone());
     assert!(!moves(&mut metered));
     metered.account.charges.add(SMALL.burst * 2);
     assert!(moves(&mut metered), "it is overdrawn");
@@ -96,7 +97,7 @@ async fn a_guest_whose_like_failed_begins_in_the_background_and_leaves_it_when_i
         std::future::pending::<()>().await;
     };
     let ticker = ticker();
-    let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone());
     for earns in [false, true] {
         if earns {
             burn(SMALL.burst.div_f64(SMALL.share));
@@ -109,35 +110,39 @@ async fn a_guest_whose_like_failed_begins_in_the_background_and_leaves_it_when_i
 }
 
 #[tokio::test]
-async fn no_more_guests_compute_at_length_beside_the_connection_than_there_are_seats() {
-    let (ticker, seats) = (ticker(), Seats::new(1));
-    let computes = || {
-        let account = Arc::new(Account::default());
-        let (polls, interrupted) = (Arc::new(AtomicU64::new(0)), Arc::clone(&account));
-        let counted = Arc::clone(&polls);
+async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_waited_for_long() {
+    const RICH: Allowance =
+        Allowance { share: 1.0, burst: Duration::from_secs(10), slice: Duration::from_secs(10), leaves: true };
+    let ticker = ticker();
+    let interrupts = |account: &Account| account.interrupted.store(true, Relaxed);
+    let burns = |_: &Account| burn(LONG + LONG / 2);
+    for computes in [interrupts as fn(&Account), burns] {
+        let (account, is_busy) = (Arc::new(Account::default()), Arc::new(AtomicBool::new(false)));
+        let (own, busy) = (Arc::clone(&account), Arc::clone(&is_busy));
         let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
-            counted.fetch_add(1, Relaxed);
-            interrupted.interrupted.store(true, Relaxed);
+            if busy.load(Relaxed) {
+                computes(&own);
+            }
             Poll::Pending
         }));
-        (Metered::new(guest, account, SMALL, ticker.clone(), seats.clone()), polls)
-    };
-    let (mut guest, polls) = computes();
-    // No permit is requested before the guest is known to compute.
-    let held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
-    assert!(!moves(&mut guest));
-    assert_eq!(polls.load(Relaxed), 1);
-    assert!(!moves(&mut guest));
-    assert_eq!(polls.load(Relaxed), 1, "the one seat is taken");
-    drop(held);
-    assert!(!moves(&mut guest));
-    assert_eq!(polls.load(Relaxed), 2);
-    assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
-    // On the background runtime it needs no permit.
-    let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
-    guest.account.in_background.store(true, Relaxed);
-    assert!(!moves(&mut guest));
-    assert_eq!(polls.load(Relaxed), 3);
+        let mut metered = Metered::new(guest, Arc::clone(&account), RICH, ticker.clone());
+        assert!(!moves(&mut metered));
+        is_busy.store(true, Relaxed);
+        assert!(moves(&mut metered));
+        assert_eq!(account.runs(), Runs::Computing);
+        assert!(!moves(&mut metered), "it goes on there");
+        is_busy.store(false, Relaxed);
+        for _ in 1..SHORT_POLLS {
+            assert!(!moves(&mut metered));
+        }
+        assert!(moves(&mut metered));
+        assert_eq!(account.runs(), Runs::WithAccount);
+        // On the caller's runtime it stays.
+        is_busy.store(true, Relaxed);
+        metered.allowance.leaves = false;
+        assert!(!moves(&mut metered));
+        assert_eq!(account.runs(), Runs::WithAccount);
+    }
     ticker.stop();
 }
 
@@ -158,7 +163,7 @@ async fn waiting_breaks_the_run_that_the_kill_rule_counts() {
     let account = Arc::new(Account::default());
     account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
     let ticker = ticker();
-    let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+    let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone());
     assert!(matches!(metered.await, Step::Done(())));
     assert_eq!(account.unbroken.load(Relaxed), 0);
     ticker.stop();
@@ -197,13 +202,13 @@ fn who_wakes_itself_goes_on_at_once_and_lets_others_have_a_turn_in_the_end() {
 
     let counted = Arc::clone(&polls);
     let life = async move { restless(3, &counted).await };
-    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
     assert!(Pin::new(&mut metered).poll(&mut context).is_ready());
     assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3, 0), "it went on without its runtime");
 
     let counted = Arc::clone(&polls);
     let life = async move { restless(u32::MAX, &counted).await };
-    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
     assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
     assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3 + u64::from(TURNS), 1), "its runtime has to come back");
     ticker.stop();
@@ -219,7 +224,7 @@ fn a_wake_up_between_two_polls_reaches_the_runtime_once() {
         *keep.lock().unwrap() = Some(context.waker().clone());
         Poll::<()>::Pending
     });
-    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+    let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
     for rings in 1..=3 {
         assert!(Pin::new(&mut metered).poll(&mut Context::from_waker(&waker)).is_pending());
         let inner = kept.lock().unwrap().clone().unwrap();

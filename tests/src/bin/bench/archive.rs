@@ -14,6 +14,7 @@ use parlor_base::id::InstanceId;
 use parlor_config::{Config, Overrides};
 use parlor_runtime::account::{Asker, Shared};
 use parlor_runtime::compiler::Compiler;
+use parlor_runtime::threads::Threads;
 use parlor_session::Emit;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::{Granted, Grants};
@@ -29,8 +30,9 @@ use parlor_tests::{plugins, usage};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use xtask::Part;
 
-use crate::table::median;
+use crate::row::{Goal, Row, Unit, median};
 
 /// The number of messages in the archive.
 const MESSAGES: u64 = 100_000;
@@ -43,25 +45,15 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// How often the memory is sampled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The results.
-#[derive(Debug, Clone)]
-pub(crate) struct Figures {
-    /// The number of messages that were read.
-    pub(crate) messages: u64,
-    /// Messages per second.
-    pub(crate) rate: f64,
-    /// Microseconds from asking for a page to receiving it.
-    pub(crate) page: f64,
-    /// Microseconds from opening a stream to its first message.
-    pub(crate) first: f64,
-    /// The most MiB by which this process, with host and peer, grew.
-    pub(crate) host_mib: f64,
-    /// MiB by which the plugin's linear memory grew.
-    pub(crate) plugin_mib: f64,
-}
+/// The expected number of messages per second.
+const RATE: f64 = 40_000.0;
+/// How many pages the first message may take.
+const FIRST: f64 = 1.5;
+/// How many MiB the memory of host and plugin may each grow.
+const GROWTH: f64 = 8.0;
 
 /// Runs the benchmark, which takes some ten seconds.
-pub(crate) async fn figures() -> Result<Figures> {
+pub(crate) async fn rows() -> Result<Vec<Row>> {
     let mut stage = Stage::set().await?;
     stage.read_all(WARM_UP).await?;
     stage.is_large.store(true, Relaxed);
@@ -80,14 +72,15 @@ pub(crate) async fn figures() -> Result<Figures> {
     let grown = peak.load(Relaxed).max(usage::resident_kib(std::process::id())?).saturating_sub(resident);
     stage.host.stop().await;
     stage.peer.abort();
-    Ok(Figures {
-        messages: MESSAGES,
-        rate: number(MESSAGES) / took.as_secs_f64(),
-        page: median(pages.into_iter()),
-        first: median(firsts.into_iter()),
-        host_mib: number(grown) / 1024.0,
-        plugin_mib: number(after.saturating_sub(before)) / f64::from(1 << 20),
-    })
+    let (page, first) = (median(pages.into_iter()), median(firsts.into_iter()));
+    let row = |what: &str, amount, unit| Row::alone(Part::Archive, what, amount, unit);
+    let plugin_mib = number(after.saturating_sub(before)) / f64::from(1 << 20);
+    Ok(vec![
+        row("messages a second", number(MESSAGES) / took.as_secs_f64(), Unit::PerSecond).goal(Goal::AtLeast(RATE)),
+        row("first message of a stream", first, Unit::Micros).beside("one page of 50", page).goal(Goal::AtMost(FIRST)),
+        row("host and peer grew by", number(grown) / 1024.0, Unit::Mib).goal(Goal::AtMost(GROWTH)),
+        row("the plugin grew by", plugin_mib, Unit::Mib).goal(Goal::AtMost(GROWTH)),
+    ])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -143,9 +136,12 @@ impl Stage {
             let Ok(mut session) = peer.accept(LIMIT).await else { return };
             while session.next().await.is_ok() {}
         });
-        let host =
-            Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?, Compiler::ThisProcess)
-                .await?;
+        let host = Host::start(
+            Config::load(&home.path().join("parlor.toml"), &Overrides::default())?,
+            Compiler::ThisProcess,
+            Threads::of_this_machine()?,
+        )
+        .await?;
         let account = host.account(&"main".parse()?).context("the account is configured")?;
         // When this resolves, plugins listen and the account is connected.
         timeout(LIMIT, account.until("initialized")).await.context("the account does not get ready")??;

@@ -9,6 +9,7 @@ use parlor_config::{AccountName, Config, Overrides};
 use parlor_runtime::account::Asker;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::supervisor::State;
+use parlor_runtime::threads::Threads;
 use parlor_session::Emit;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::Granted;
@@ -38,7 +39,13 @@ impl BenchHost {
                 plugin.digest
             ),
         )?;
-        let host = Host::start(Config::load(&file, &Overrides::default())?, Compiler::ThisProcess).await?;
+        let host = Host::start(
+            Config::load(&file, &Overrides::default())?,
+            Compiler::ThisProcess,
+            // The caller emits events and waits for them: another thread would be woken up for each.
+            Threads::of_the_caller(),
+        )
+        .await?;
         Ok(Self { host, account: "bench".parse()?, _folder: folder })
     }
 

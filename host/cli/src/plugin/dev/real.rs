@@ -18,6 +18,7 @@ use parlor_plugins::manifest::Manifest;
 use parlor_runtime::account::Connection;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::supervisor::State;
+use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
 
 use crate::run::leave_no_core;
@@ -77,9 +78,11 @@ impl Real {
         let policy = policy(&examined.manifest, examined.digest, &copy)?;
         let cannot = || format!("{} cannot be written", self.folder.path().escaped());
         fs::write(&copy, &bytes).and_then(|()| fs::write(&self.config.plugins, policy)).with_context(cannot)?;
-        match &self.host {
-            Some(host) => host.reload().await?,
-            None => self.host = Some(Host::start(self.config.clone(), Compiler::for_authors()).await?),
+        if let Some(host) = &self.host {
+            host.reload().await?;
+        } else {
+            let threads = Threads::of_the_caller();
+            self.host = Some(Host::start(self.config.clone(), Compiler::for_authors(), threads).await?);
         }
         let Some(host) = &self.host else { bail!("the host does not run; please report this") };
         host.settled().await;

@@ -11,7 +11,7 @@ use super::*;
 fn start(peer: &Peer, store: &Store, keepalive: bool) -> Account {
     let settings = Settings::default().with("keepalive", keepalive.into()).unwrap();
     let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
-    Account::start(config, store.clone())
+    Account::start(config, store.clone(), Place::here())
 }
 
 /// Stops the account. Returns whether it sent unavailable presence.

@@ -74,7 +74,7 @@ impl Life {
             settings: Settings::default(),
         };
         let dialer = Dialer::Through(Arc::new(network.clone()));
-        let account = Account::start_with(config, Store::on_runtime(), dialer, clock.clock());
+        let account = Account::start_with(config, Store::on_runtime(), Place::here(), dialer, clock.clock());
         let diary = Arc::<Mutex<Diary>>::default();
         let mut tasks = JoinSet::new();
         let (say, mut requests) = mpsc::unbounded_channel::<String>();
