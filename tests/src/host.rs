@@ -216,6 +216,11 @@ impl Home {
         self.spawn(&Surroundings::Usual, RUN.to_vec())
     }
 
+    /// Starts `parlor run` of another build of the host.
+    pub fn start_program(&self, parlor: &Path) -> Result<Host> {
+        Self::launch(self.command_of(parlor, [&RUN[..], &["--compile-first"]].concat()))
+    }
+
     /// Starts `parlor run` with more arguments in other surroundings.
     pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
         // `--compile-first`: once an account is connected, all of its plugins run.
@@ -236,6 +241,10 @@ impl Home {
                 self.command_of(Path::new("unshare"), [&own[..], &arguments].concat())
             }
         };
+        Self::launch(command)
+    }
+
+    fn launch(command: Command) -> Result<Host> {
         Ok(Host { process: Process::start("parlor", command)?, seen: Mark::default() })
     }
 

@@ -21,12 +21,9 @@ struct Arguments {
     /// The file with the account's password.
     #[arg(long)]
     password_file: PathBuf,
-    /// The server's port on 127.0.0.1.
+    /// The server's port for direct TLS on 127.0.0.1.
     #[arg(long)]
     port: u16,
-    /// Use direct TLS instead of STARTTLS.
-    #[arg(long)]
-    direct: bool,
     /// The certificate to trust.
     #[arg(long)]
     ca_file: PathBuf,
@@ -44,7 +41,7 @@ async fn main() -> Result<()> {
         way: Way::Password,
         password: PasswordSource::File(arguments.password_file),
         server: Some(Endpoint { host: "127.0.0.1".to_owned(), port: Some(arguments.port) }),
-        tls: Some(if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls }),
+        tls: Some(TlsMode::Direct),
         ca_file: Some(arguments.ca_file),
         allow_plain: arguments.allow_plain,
         channel_binding: ChannelBinding::Auto,

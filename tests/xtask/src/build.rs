@@ -22,9 +22,9 @@ fn as_released(manifest: &str) -> Vec<String> {
     profiles.filter(|name| !UNMEASURED.contains(name)).flat_map(of).collect()
 }
 
-/// Returns the text of the workspace's manifest.
-fn manifest() -> Result<String> {
-    let file = workspace::root().join("Cargo.toml");
+/// Returns the text of a workspace's manifest.
+fn manifest(root: &Path) -> Result<String> {
+    let file = root.join("Cargo.toml");
     std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn everything() -> Result<()> {
 /// Builds the same for measurements: the crates that handle a message are compiled as for a release.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin();
-    let options = as_released(&manifest()?);
+    let options = as_released(&manifest(&workspace::root())?);
     build(workspace::cargo(PROGRAMS.into_iter().chain(options.iter().map(String::as_str))))?;
     plugins()
 }
@@ -50,6 +50,27 @@ pub(crate) fn to_be_measured() -> Result<()> {
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
 fn begin() {
     eprintln!("building (the first time takes some minutes)");
+}
+
+/// Builds the host and the echo plugin of another revision for measurements, below `target/against`.
+pub(crate) fn revision(revision: &str) -> Result<()> {
+    let (tree, target) = (workspace::against().join("tree"), workspace::against().join("target"));
+    let mut git = Command::new("git");
+    git.current_dir(workspace::root());
+    if tree.is_dir() {
+        git.arg("-C").arg(&tree).args(["checkout", "--quiet", "--detach", "--force", revision]);
+    } else {
+        git.args(["worktree", "add", "--quiet", "--detach", "--force"]).arg(&tree).arg(revision);
+    }
+    run(&format!("checking out {revision}"), &mut git, Output::Kept)?;
+    let options = as_released(&manifest(&tree)?);
+    let mut cargo = workspace::cargo(PROGRAMS.into_iter().chain(options.iter().map(String::as_str)));
+    run(&format!("building {revision}"), cargo.current_dir(&tree).env("CARGO_TARGET_DIR", &target), Output::Shown)?;
+    let plugins = target.join("plugins");
+    std::fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
+    let mut parlor = Command::new(target.join("debug/parlor"));
+    parlor.args(["plugin", "build", "--trust"]).arg(tree.join("example-plugins/echo"));
+    run("building its echo plugin", parlor.arg("-o").arg(plugins.join("echo.wasm")).current_dir(&tree), Output::Kept)
 }
 
 /// Builds the host and the test programs.
@@ -91,7 +112,7 @@ mod tests {
     /// A package that is left out would be measured as it is compiled for tests.
     #[test]
     fn every_package_that_handles_a_message_is_compiled_as_for_a_release() {
-        let manifest = manifest().unwrap();
+        let manifest = manifest(&workspace::root()).unwrap();
         let options = as_released(&manifest);
         let (members, _) = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap();
         let members = members.split(", ").map(|name| name.trim_matches('"'));

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::run::{Output, run};
-use crate::setup::Servers;
+use crate::setup::Needs;
 use crate::{build, setup, workspace};
 
 /// The part of the names of the suite's tests that follow pages.
@@ -19,7 +19,7 @@ pub(crate) fn docs(runs: bool, site: bool) -> Result<()> {
     let mdbook = if site { Some(mdbook()?) } else { None };
     let folder = workspace::root().join("target/book");
     if runs {
-        setup::prepare(Servers::Both)?;
+        setup::prepare(Needs::Suite)?;
         build::everything()?;
     } else {
         build::programs()?;

@@ -1,6 +1,6 @@
 //! The flags of tasks that `cargo xtask` passes on unchanged to a program of their own. Both parse them by these types.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Break connections at random under traffic, and count lost and duplicated messages
 #[derive(Debug, Parser)]
@@ -62,4 +62,79 @@ pub struct Detectors {
     /// One JSON object for each line, on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
+#[derive(Debug, Parser)]
+pub struct Bench {
+    /// Measure only this; may be given several times
+    #[arg(long, value_name = "PART", conflicts_with = "languages")]
+    pub only: Vec<Part>,
+    /// How often the bots take turns, as long as there is time
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub rounds: u32,
+    /// Also build this revision, and let its host take turns with the others
+    #[arg(long, value_name = "REV", conflicts_with = "languages")]
+    pub against: Option<String>,
+    /// Instead, measure the same plugin in each language, and write docs/reference/languages.md
+    #[arg(long)]
+    pub languages: bool,
+    /// Write the table as JSON to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    /// The echo bot: its answer times, CPU time and memory
+    Echo,
+    /// The system calls of one echo
+    SystemCalls,
+    /// Calls between host and guest
+    Calls,
+    /// Plugins whose scopes exclude the sender
+    Scopes,
+    /// An archive of messages that a plugin reads
+    Archive,
+    /// Values that plugins store
+    Storage,
+}
+
+impl Part {
+    /// Returns the name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::SystemCalls => "system-calls",
+            Self::Calls => "calls",
+            Self::Scopes => "scopes",
+            Self::Archive => "archive",
+            Self::Storage => "storage",
+        }
+    }
+
+    /// Returns the heading of its rows.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Echo => "the echo bot: a plugin in parlor beside other bots",
+            Self::SystemCalls => "the system calls of one echo, one at a time",
+            Self::Calls => "calls between host and guest, beside bare wasmtime",
+            Self::Scopes => "plugins that listen to everybody, and may hear others than the sender",
+            Self::Archive => "an archive of messages that a plugin reads",
+            Self::Storage => "what a plugin stores, on disk when it is told so",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_called_as_on_the_command_line() {
+        for part in Part::value_variants() {
+            assert_eq!(part.to_possible_value().map(|value| value.get_name().to_owned()), Some(part.name().to_owned()));
+        }
+    }
 }

@@ -16,10 +16,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use xtask::{Arguments, Attack, Faults, Task};
+use xtask::{Arguments, Attack, Bench, Faults, Task};
 
 use crate::run::Interrupted;
-use crate::setup::Servers;
+use crate::setup::Needs;
 
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
         }
         Task::Docs { run, site } => docs::docs(run, site),
-        Task::Bench { languages, json } => bench([("--languages", languages), ("--json", json)]),
+        Task::Bench(flags) => bench(&flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,14 +51,14 @@ fn main() -> ExitCode {
 }
 
 fn demo(keep: bool, transport: &str, json: bool) -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+    setup::prepare(Needs::Prosody)?;
     build::everything()?;
     let flags = [("--keep", keep), ("--json", json)].into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
     Err(run::replace_by(&workspace::program("demo"), flags.chain(["--transport", transport])))
 }
 
 fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<()> {
-    setup::prepare(Servers::Both)?;
+    setup::prepare(Needs::Suite)?;
     build::everything()?;
     let row = row.map(|row| format!("--row={row}"));
     let server = server.map(|server| format!("--server={server}"));
@@ -67,7 +67,7 @@ fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<(
 }
 
 fn faults(flags: &Faults) -> anyhow::Result<()> {
-    setup::prepare(if flags.server == "prosody" { Servers::One } else { Servers::Both })?;
+    setup::prepare(if flags.server == "prosody" { Needs::Prosody } else { Needs::Suite })?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("faults"), own_flags()))
 }
@@ -78,13 +78,13 @@ fn own_flags() -> impl Iterator<Item = OsString> {
 }
 
 fn operate(screens: bool) -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+    setup::prepare(Needs::Prosody)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
 }
 
 fn attack(flags: &Attack) -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+    setup::prepare(Needs::Prosody)?;
     // Effects on a neighbour are measured with the program as it is released.
     if flags.soak || flags.neighbours {
         build::to_be_measured()?;
@@ -95,15 +95,17 @@ fn attack(flags: &Attack) -> anyhow::Result<()> {
 }
 
 fn detectors() -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+    setup::prepare(Needs::Prosody)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("detectors"), own_flags()))
 }
 
-fn bench(flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {
+fn bench(flags: &Bench) -> anyhow::Result<()> {
     // Like the suite, it builds plugins in other languages.
-    setup::prepare(if flags[0].1 { Servers::Both } else { Servers::One })?;
+    setup::prepare(if flags.languages { Needs::Suite } else { Needs::Bench })?;
     build::to_be_measured()?;
-    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
-    Err(run::replace_by(&workspace::program("bench"), flags))
+    if let Some(revision) = &flags.against {
+        build::revision(revision)?;
+    }
+    Err(run::replace_by(&workspace::program("bench"), own_flags()))
 }

@@ -18,8 +18,10 @@ use crate::workspace;
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
 /// The second server of the suite, with the package that stores its archive.
 const EJABBERD: &[&str] = &["ejabberd", "erlang-p1-sqlite3"];
-/// The package for building plugins in Python.
+/// The package for building plugins in Python, and for bots in it.
 const PYTHON: &str = "python3-venv";
+/// The program that counts system calls, and its package.
+const STRACE: &str = "strace";
 /// The package for building plugins in JavaScript.
 const NPM: &str = "npm";
 /// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
@@ -31,19 +33,21 @@ const RUSTUP: Duration = Duration::from_mins(1);
 /// How long a daemon may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// The servers that are needed. The suite needs both, and also builds plugins in other languages.
+/// The needs of a task besides the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Servers {
+pub(crate) enum Needs {
     /// Only Prosody.
-    One,
-    /// Both Prosody and ejabberd.
-    Both,
+    Prosody,
+    /// Prosody, Python for the bot in it, and strace.
+    Bench,
+    /// Prosody and ejabberd, and the tools for plugins in other languages.
+    Suite,
 }
 
 /// Makes sure that everything is installed.
-pub(crate) fn prepare(servers: Servers) -> Result<()> {
+pub(crate) fn prepare(needs: Needs) -> Result<()> {
     let system = System::detect();
-    let server = missing_server(system, servers);
+    let server = missing_packages(system, needs);
     let compiler = !compiles_wasm(system);
     if server.is_empty() && !compiler {
         return Ok(());
@@ -112,6 +116,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Python 3.10 or newer with its modules venv and ensurepip, so that `python3` is in the PATH";
             }
+            if server.contains(&STRACE) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install strace, so that it is in the PATH";
+            }
             if server.contains(&NPM) {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Node.js 20 or newer with npm, so that `node` and `npm` are in the PATH";
@@ -131,8 +139,8 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
 
 /// Returns the missing packages, except those of the compiler. On a system without these packages, one name stands for
 /// each server.
-fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
-    let second = if servers == Servers::Both { EJABBERD } else { &[] };
+fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
+    let second = if needs == Needs::Suite { EJABBERD } else { &[] };
     let mut missing: Vec<&str> = match system {
         System::Debian { .. } => {
             SERVER.iter().chain(second).copied().filter(|package| !is_installed(package)).collect()
@@ -142,10 +150,13 @@ fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
             wanted.filter(|server| find(if *server == "ejabberd" { "ejabberdctl" } else { server }).is_none()).collect()
         }
     };
-    if servers == Servers::Both && !has_python() {
+    if needs != Needs::Prosody && !has_python() {
         missing.push(PYTHON);
     }
-    if servers == Servers::Both && ["node", "npm"].iter().any(|program| find(program).is_none()) {
+    if needs == Needs::Bench && find(STRACE).is_none() {
+        missing.push(STRACE);
+    }
+    if needs == Needs::Suite && ["node", "npm"].iter().any(|program| find(program).is_none()) {
         missing.push(NPM);
     }
     missing

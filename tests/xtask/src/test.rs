@@ -9,7 +9,7 @@ use std::{env, thread};
 use anyhow::{Context, Result};
 
 use crate::run::{Output, clock, run};
-use crate::setup::Servers;
+use crate::setup::Needs;
 use crate::{build, dependencies, setup, workspace};
 
 /// The environment variable for how many tests run at once.
@@ -21,7 +21,7 @@ const WHATEVER_BREAKS: &str = "account::tests::simulated_network::nothing_is_los
 type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
-    ("set-up", || setup::prepare(Servers::Both)),
+    ("set-up", || setup::prepare(Needs::Suite)),
     ("formatting", || run("formatting", &mut workspace::cargo(["fmt", "--all", "--check"]), Output::Kept)),
     ("dependencies", dependencies::check),
     ("lints and programs", programs),

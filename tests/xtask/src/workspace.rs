@@ -20,12 +20,21 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 /// Returns the folder of the built plugins.
 pub(crate) fn plugins() -> PathBuf {
-    profile().parent().expect("a profile's folder lies in the target folder").join("plugins")
+    target().join("plugins")
 }
 
 /// Returns the folder for programs of others that tasks install.
 pub(crate) fn tools() -> PathBuf {
-    profile().parent().expect("a profile's folder lies in the target folder").join("tools")
+    target().join("tools")
+}
+
+/// Returns the folder for another revision that is measured beside this one.
+pub(crate) fn against() -> PathBuf {
+    target().join("against")
+}
+
+fn target() -> PathBuf {
+    profile().parent().expect("a profile's folder lies in the target folder").to_owned()
 }
 
 fn profile() -> PathBuf {

@@ -1,9 +1,11 @@
 //! The bots as processes, and the other sides that they talk to.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jid::BareJid;
 use parlor_tests::certificate::Certificate;
 use parlor_tests::client::{Client, body};
@@ -11,7 +13,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::peer::{Peer, Session, somebody};
-use parlor_tests::plugins;
+use parlor_tests::plugins::{self, Built};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Process;
 use parlor_tests::prosody::{Account, Archive, Prosody};
@@ -19,8 +21,12 @@ use parlor_tests::server::XmppServer;
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 
+use crate::slixmpp::Slixmpp;
+
 /// The timeout of everything that is not measured, and of a measured message.
 const SOON: Duration = Duration::from_secs(20);
+/// After this time a message that was not answered is repeated.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// The other side of a bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +38,8 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    pub(crate) const ALL: [Self; 2] = [Self::Scripted, Self::Prosody];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scripted => "scripted peer",
@@ -40,18 +48,137 @@ impl Side {
     }
 }
 
-/// All running bots and servers. Dropping it ends the bots first, then the servers.
-pub(crate) struct Stage {
-    pub(crate) pairings: Vec<Pairing>,
-    _prosody: XmppServer,
-    _folder: Folder,
+/// An echo bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contestant {
+    /// The plugin in the host.
+    Parlor,
+    /// The plugin in the host of another revision.
+    Before,
+    /// The same bot without a plugin host, on the host's own connector.
+    Native,
+    /// The same bot on the client of tokio-xmpp.
+    Bare,
+    /// The same bot in Python, on slixmpp.
+    Slixmpp,
 }
 
-/// The two bots to compare, talking to the same kind of other side.
-pub(crate) struct Pairing {
-    pub(crate) side: Side,
-    pub(crate) plugin: Bot,
-    pub(crate) native: Bot,
+impl fmt::Display for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parlor => "parlor",
+            Self::Before => "before",
+            Self::Native => "native",
+            Self::Bare => "tokio-xmpp",
+            Self::Slixmpp => "slixmpp",
+        })
+    }
+}
+
+/// The programs that contestants are started from.
+pub(crate) struct Programs {
+    /// The host of another revision; `None` if there is none to compare with.
+    pub(crate) before: Option<Before>,
+    /// The Python environment; `None` if it cannot be had.
+    pub(crate) slixmpp: Option<Slixmpp>,
+}
+
+/// The host of another revision, and the echo plugin that it built.
+pub(crate) struct Before {
+    host: PathBuf,
+    echo: Built,
+}
+
+impl Before {
+    /// Finds what `cargo xtask bench --against` has built.
+    pub(crate) fn find() -> Result<Self> {
+        let folder = plugins::target().join("against/target");
+        let file = folder.join("plugins/echo.wasm");
+        let digest =
+            plugins::digest(&file).context("the other revision is not built; `cargo xtask bench` builds it")?;
+        Ok(Self { host: folder.join("debug/parlor"), echo: Built { file, digest } })
+    }
+}
+
+impl Programs {
+    /// Returns the bots that can be started.
+    fn contestants(&self) -> impl Iterator<Item = Contestant> {
+        let optional = [(Contestant::Before, self.before.is_some()), (Contestant::Slixmpp, self.slixmpp.is_some())];
+        let optional = optional.into_iter().filter(|(_, is_there)| *is_there).map(|(contestant, _)| contestant);
+        [Contestant::Parlor, Contestant::Native, Contestant::Bare].into_iter().chain(optional)
+    }
+
+    /// Starts a bot with this account on this server.
+    fn start(&self, contestant: Contestant, home: &mut Home, account: &Account, server: Server<'_>) -> Result<Program> {
+        home.add_account("main", account, server)?;
+        let missing = || format!("{contestant} is not installed");
+        match contestant {
+            Contestant::Parlor => {
+                install_echo(home, &plugins::built("echo")?)?;
+                Ok(Program::Host(home.start()?))
+            }
+            Contestant::Before => {
+                let Before { host, echo } = self.before.as_ref().with_context(missing)?;
+                install_echo(home, echo)?;
+                Ok(Program::Host(home.start_program(host)?))
+            }
+            Contestant::Native => {
+                other(contestant, Command::new(plugins::program("native-echo")?), home, account, server)
+            }
+            Contestant::Bare => other(contestant, Command::new(plugins::program("bare-echo")?), home, account, server),
+            Contestant::Slixmpp => {
+                let command = self.slixmpp.as_ref().with_context(missing)?.command(home)?;
+                other(contestant, command, home, account, server)
+            }
+        }
+    }
+}
+
+/// Installs the echo plugin without effective limits.
+fn install_echo(home: &Home, echo: &Built) -> Result<()> {
+    home.set_policy(&Policy::default().with("echo", unlimited(home.install("echo", echo)?)))
+}
+
+/// Grants an echo plugin everything, with limits that have no effect.
+pub(crate) fn unlimited(echo: Entry) -> Entry {
+    echo.grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.send", &["*"])
+        .limit("messages_per_second", 10_000)
+        .limit("messages_burst", 1_000_000)
+        .limit("cpu_share", 1.0)
+        .limit("cpu_burst", "60 s")
+}
+
+/// Starts a bot that is not parlor. All of them take the same arguments.
+fn other(
+    contestant: Contestant,
+    mut command: Command,
+    home: &Home,
+    account: &Account,
+    server: Server<'_>,
+) -> Result<Program> {
+    let (Server::StartTls(port, certificate)
+    | Server::Direct(port, certificate)
+    | Server::Plain(port, certificate)
+    | Server::WebSocket(port, certificate)
+    | Server::Bosh(port, certificate)) = server;
+    command.arg("--jid").arg(account.jid.as_str()).arg("--password-file").arg(home.password_file("main"));
+    command.arg("--port").arg(port.to_string()).arg("--ca-file").arg(&certificate.certificate_file);
+    // tokio-xmpp takes a certificate only from here.
+    command.env("SSL_CERT_FILE", &certificate.certificate_file);
+    if matches!(server, Server::Plain(..)) {
+        command.arg("--allow-plain");
+    }
+    Ok(Program::Other(Process::start(&contestant.to_string(), command)?))
+}
+
+/// All running bots and servers. Dropping it ends the bots first, then the servers.
+pub(crate) struct Stage {
+    pub(crate) bots: Vec<(Side, Contestant, Bot)>,
+    prosody: XmppServer,
+    certificate: Certificate,
+    _folder: Folder,
 }
 
 /// A bot that is connected and answers.
@@ -63,8 +190,8 @@ pub(crate) struct Bot {
 }
 
 enum Program {
-    Plugin(Host),
-    Native(Process),
+    Host(Host),
+    Other(Process),
 }
 
 /// The other end of a bot's stream.
@@ -74,26 +201,37 @@ enum Line {
 }
 
 impl Stage {
-    pub(crate) async fn set() -> Result<Self> {
+    /// Starts the servers, and no bot yet.
+    pub(crate) async fn empty() -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let prosody = Prosody::start_with(Archive::Nothing).await?;
-        let scripted = Pairing {
-            side: Side::Scripted,
-            plugin: scripted(&certificate, plugin).await?,
-            native: scripted(&certificate, native).await?,
-        };
-        let real = Pairing {
-            side: Side::Prosody,
-            plugin: on_prosody(&prosody, plugin).await?,
-            native: on_prosody(&prosody, native).await?,
-        };
-        Ok(Self { pairings: vec![scripted, real], _prosody: prosody, _folder: folder })
+        Ok(Self { bots: Vec::new(), prosody, certificate, _folder: folder })
+    }
+
+    /// Starts the servers, and all bots on both.
+    pub(crate) async fn set(programs: &Programs) -> Result<Self> {
+        let mut stage = Self::empty().await?;
+        for side in Side::ALL {
+            for contestant in programs.contestants() {
+                let bot = stage.start(programs, side, contestant).await;
+                let bot = bot.with_context(|| format!("cannot start {contestant} on {}", side.name()))?;
+                stage.bots.push((side, contestant, bot));
+            }
+        }
+        Ok(stage)
+    }
+
+    /// Starts one bot.
+    pub(crate) async fn start(&self, programs: &Programs, side: Side, contestant: Contestant) -> Result<Bot> {
+        let start =
+            |home: &mut Home, account: &Account, server: Server<'_>| programs.start(contestant, home, account, server);
+        match side {
+            Side::Scripted => scripted(&self.certificate, start).await,
+            Side::Prosody => on_prosody(&self.prosody, start).await,
+        }
     }
 }
-
-/// Starts a bot with this account on this server.
-type Start = fn(&mut Home, &Account, Server<'_>) -> Result<Program>;
 
 async fn scripted(
     certificate: &Certificate,
@@ -107,7 +245,10 @@ async fn scripted(
     Ok(Bot { program, line: Line::Scripted(Box::new(session)), _home: home })
 }
 
-async fn on_prosody(prosody: &XmppServer, start: Start) -> Result<Bot> {
+async fn on_prosody(
+    prosody: &XmppServer,
+    start: impl FnOnce(&mut Home, &Account, Server<'_>) -> Result<Program>,
+) -> Result<Bot> {
     let account = prosody.fresh_account("bot")?;
     let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
     client.available().await?;
@@ -115,74 +256,33 @@ async fn on_prosody(prosody: &XmppServer, start: Start) -> Result<Bot> {
     let server = Server::Direct(prosody.ports().direct, prosody.certificate());
     let program = start(&mut home, &account, server)?;
     let mut bot = Bot { program, line: Line::Prosody { client: Box::new(client), bot: account.jid }, _home: home };
-    bot.connected().await?;
+    bot.connected().await.with_context(|| bot.program.tail())?;
     Ok(bot)
-}
-
-/// Starts `parlor run` with the echo plugin and without effective limits.
-fn plugin(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Program> {
-    home.add_account("main", account, server)?;
-    let echo = home
-        .install("echo", &plugins::built("echo")?)?
-        .grant("messages.read", &["*"])
-        .grant("messages.send", &["*"])
-        .grant("rooms.send", &["*"])
-        .limit("messages_per_second", 10_000)
-        .limit("messages_burst", 1_000_000)
-        .limit("cpu_share", 1.0)
-        .limit("cpu_burst", "60 s");
-    home.set_policy(&Policy::default().with("echo", echo))?;
-    Ok(Program::Plugin(home.start()?))
-}
-
-/// Starts the same bot without a plugin host.
-fn native(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Program> {
-    home.add_account("main", account, server)?;
-    let mut command = Command::new(plugins::program("native-echo")?);
-    command.arg("--jid").arg(account.jid.as_str()).arg("--password-file").arg(home.password_file("main"));
-    let (Server::StartTls(port, certificate)
-    | Server::Direct(port, certificate)
-    | Server::Plain(port, certificate)
-    | Server::WebSocket(port, certificate)
-    | Server::Bosh(port, certificate)) = server;
-    command.arg("--port").arg(port.to_string()).arg("--ca-file").arg(&certificate.certificate_file);
-    if !matches!(server, Server::StartTls(..)) {
-        command.arg("--direct");
-    }
-    if matches!(server, Server::Plain(..)) {
-        command.arg("--allow-plain");
-    }
-    Ok(Program::Native(Process::start("native-echo", command)?))
 }
 
 impl Program {
     fn id(&self) -> u32 {
         match self {
-            Self::Plugin(host) => host.id(),
-            Self::Native(process) => process.id(),
+            Self::Host(host) => host.id(),
+            Self::Other(process) => process.id(),
         }
     }
 
     fn tail(&self) -> String {
         match self {
-            Self::Plugin(host) => host.log().tail(),
-            Self::Native(process) => process.log().tail(),
+            Self::Host(host) => host.log().tail(),
+            Self::Other(process) => process.log().tail(),
         }
     }
 }
 
 impl Bot {
-    /// Starts `parlor run` on a scripted peer, with a plugin that echoes. `install` adds the plugin to the home.
-    pub(crate) async fn repeat(
-        certificate: &Certificate,
-        id: &str,
-        install: impl FnOnce(&Home) -> Result<Entry>,
-    ) -> Result<Self> {
+    /// Starts `parlor run` on a scripted peer. `policy` installs the plugins in the home and returns their entries.
+    pub(crate) async fn host(certificate: &Certificate, policy: impl FnOnce(&Home) -> Result<Policy>) -> Result<Self> {
         let start = |home: &mut Home, account: &Account, server: Server<'_>| {
             home.add_account("main", account, server)?;
-            let entry = install(home)?;
-            home.set_policy(&Policy::default().with(id, entry))?;
-            Ok(Program::Plugin(home.start()?))
+            home.set_policy(&policy(home)?)?;
+            Ok(Program::Host(home.start()?))
         };
         scripted(certificate, start).await
     }
@@ -226,15 +326,27 @@ impl Bot {
         }
     }
 
-    /// Waits until a bot on a real server answers. Before its log-in, messages would be stored instead.
+    /// Waits until a bot on a real server answers. Until the server knows its presence, messages are stored instead.
     async fn connected(&mut self) -> Result<()> {
         match &self.program {
-            Program::Plugin(host) => host.wait_count("account connected", &[], 1, SOON).await.map(drop),
-            Program::Native(process) => {
+            Program::Host(host) => host.wait_count("account connected", &[], 1, SOON).await.map(drop),
+            Program::Other(process) => {
                 let connected = |line: &str| (line == "connected").then_some(());
                 process.log().wait("connected", &mut Mark::default(), SOON, connected).await
             }
+        }?;
+        let begin = Instant::now();
+        loop {
+            self.say(0).await?;
+            if timeout(RETRY, self.hear()).await.is_ok() {
+                break;
+            }
+            ensure!(begin.elapsed() < SOON, "it is connected and does not answer");
         }
+        // Some bots answer what was stored as well.
+        while timeout(RETRY, self.hear()).await.is_ok() {}
+        self.forget();
+        Ok(())
     }
 }
 

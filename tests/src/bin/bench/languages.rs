@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::bots::Bot;
 use crate::measure;
-use crate::table::median;
+use crate::row::median;
 
 /// A language that is measured.
 #[derive(Debug, Clone, Copy)]
@@ -209,8 +209,8 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
         instance.push(each(all.took.as_secs_f64() - one.took.as_secs_f64()));
         memory.push(each(kib(all.resident_kib) - kib(one.resident_kib)));
     }
-    let entry = |home: &Home| home.install_bytes(PLUGIN, &plugin).map(unhindered);
-    let mut bot = Bot::repeat(&certificate, PLUGIN, entry).await?;
+    let policy = |home: &Home| Ok(Policy::default().with(PLUGIN, unhindered(home.install_bytes(PLUGIN, &plugin)?)));
+    let mut bot = Bot::host(&certificate, policy).await?;
     measure::alone(&mut bot, MESSAGES).await?;
     let mut trips = measure::alone(&mut bot, MESSAGES).await?;
     trips.sort_unstable();

@@ -28,8 +28,6 @@ pub(crate) struct Round {
     pub(crate) cpu_alone: Duration,
     /// The CPU time of the bot's process for each message, with many in flight.
     pub(crate) cpu_together: Duration,
-    /// Messages per second with many in flight.
-    pub(crate) rate: f64,
     /// The resident memory of the bot's process afterwards, in KiB.
     pub(crate) resident_kib: u64,
 }
@@ -44,12 +42,10 @@ impl Round {
         trips.sort_unstable();
 
         let before = usage::cpu(process)?;
-        let begin = Instant::now();
         together(bot, TOGETHER).await?;
-        let rate = f64::from(u32::try_from(TOGETHER).expect("a small number")) / begin.elapsed().as_secs_f64();
         let cpu_together = each(usage::cpu(process)?.saturating_sub(before), TOGETHER);
         let resident_kib = usage::resident_kib(process)?;
-        Ok(Self { p50: share(&trips, 50), p99: share(&trips, 99), cpu_alone, cpu_together, rate, resident_kib })
+        Ok(Self { p50: share(&trips, 50), p99: share(&trips, 99), cpu_alone, cpu_together, resident_kib })
     }
 }
 

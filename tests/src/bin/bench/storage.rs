@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 use parlor_session::event::Payload;
 use parlor_tests::plugins::built;
 use serde_json::json;
+use xtask::Part;
 
 use crate::host::BenchHost;
-use crate::table::median;
+use crate::row::{Goal, Row, Unit, median};
 
 /// The number of handlers that write at once.
 const WRITERS: u32 = 64;
@@ -21,17 +22,11 @@ const ROUNDS: usize = 3;
 /// The timeout of one round.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The results.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Figures {
-    /// Values stored per second, each durable when it was acknowledged.
-    pub(crate) sets: f64,
-    /// Microseconds for reading one value, with call and answer.
-    pub(crate) get: f64,
-}
+/// The expected number of values stored per second.
+const SETS: f64 = 60_000.0;
 
 /// Runs the benchmark, which takes some ten seconds.
-pub(crate) async fn figures() -> Result<Figures> {
+pub(crate) async fn rows() -> Result<Vec<Row>> {
     let more = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
     let host = BenchHost::stand(&built("meter")?, more).await?;
     let (mut sets, mut gets) = (Vec::new(), Vec::new());
@@ -42,7 +37,9 @@ pub(crate) async fn figures() -> Result<Figures> {
         gets.push(reading.as_secs_f64() * 1e6 / f64::from(READS));
     }
     host.stop().await;
-    Ok(Figures { sets: median(sets.into_iter()), get: median(gets.into_iter()) })
+    let sets = Row::alone(Part::Storage, "values set, 64 at a time", median(sets.into_iter()), Unit::PerSecond);
+    let gets = Row::alone(Part::Storage, "one value read", median(gets.into_iter()), Unit::Micros);
+    Ok(vec![sets.goal(Goal::AtLeast(SETS)), gets])
 }
 
 /// Returns how long this many handlers take to repeat the call this often each.

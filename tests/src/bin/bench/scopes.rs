@@ -1,0 +1,64 @@
+//! What plugins cost that listen to everybody and may hear only others: their number grows, and the scope of one matches.
+
+use anyhow::Result;
+use parlor_tests::certificate::Certificate;
+use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
+use parlor_tests::plugins;
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::prosody::DOMAIN;
+use xtask::Part;
+
+use crate::bots::{Bot, unlimited};
+use crate::measure::{self, Round};
+use crate::row::{Goal, Row, Unit, median};
+
+/// The numbers of plugins.
+const COUNTS: [usize; 4] = [1, 10, 100, 999];
+/// How many times as much as with one plugin a message may cost.
+const MOST: f64 = 1.1;
+/// How often each host takes its turn.
+const ROUNDS: usize = 5;
+
+/// Measures a host for each number of plugins, in turns.
+pub(crate) async fn rows() -> Result<Vec<Row>> {
+    let folder = Folder::new()?;
+    let certificate = Certificate::make(&folder)?;
+    let mut bots = Vec::new();
+    for count in COUNTS {
+        let mut bot = Bot::host(&certificate, |home| policy(home, count)).await?;
+        measure::warm_up(&mut bot).await?;
+        bots.push(bot);
+    }
+    let mut costs: Vec<Vec<f64>> = vec![Vec::new(); COUNTS.len()];
+    for _ in 0..ROUNDS {
+        for (bot, costs) in bots.iter_mut().zip(&mut costs) {
+            costs.push(Round::run(bot).await?.cpu_together.as_secs_f64() * 1e6);
+        }
+    }
+    let one = costs[0].clone();
+    let rows = COUNTS.iter().zip(&costs).skip(1).map(|(count, costs)| {
+        let ratio = median(costs.iter().zip(&one).map(|(many, one)| many / one));
+        let what = format!("CPU a message, 100 in flight, {count} plugins");
+        let row = Row::alone(Part::Scopes, what, median(costs.iter().copied()), Unit::Micros);
+        row.in_ratio("one plugin", median(one.iter().copied()), ratio).goal(Goal::AtMost(MOST))
+    });
+    Ok(rows.collect())
+}
+
+/// Returns entries of so many echo plugins. The first one hears the sender; the others hear somebody else, some domain, or
+/// contacts, of which there is none.
+fn policy(home: &Home, count: usize) -> Result<Policy> {
+    let echo = home.install("echo", &plugins::built("echo")?)?;
+    let entry = |scope: &str| -> Entry { unlimited(echo.clone()).grant("messages.read", &[scope]) };
+    let mut policy = Policy::default().with("echo", entry(&format!("juliet@{DOMAIN}")));
+    for number in 1..count {
+        let scope = match number % 3 {
+            0 => format!("somebody-{number}@{DOMAIN}"),
+            1 => format!("@domain-{number}.example"),
+            _ => "contacts".to_owned(),
+        };
+        policy = policy.with(&format!("echo-{number}"), entry(&scope));
+    }
+    Ok(policy)
+}
