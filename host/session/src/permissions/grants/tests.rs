@@ -618,3 +618,14 @@ proptest! {
         }
     }
 }
+
+/// Only international domains have two spellings. A service may take letters that DNS maps to ASCII, and its people are not
+/// those of the domain that this would give.
+#[test]
+fn a_domain_that_dns_maps_to_another_is_not_that_one() {
+    let mut grants = Grants::default();
+    grants.grant(Permission::MessagesRead, &["@example.org", "juliet@example.org"]).unwrap();
+    let covers = |jid: &str| grants.may_do(Permission::MessagesRead, Target::Jid(&jid.parse().unwrap()), &|_| false);
+    assert!(covers("juliet@example.org"));
+    assert!(!covers("juliet@example\u{3002}org"));
+}

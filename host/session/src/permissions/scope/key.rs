@@ -18,12 +18,12 @@ impl AddressKey {
 
     /// Returns the key of an address without its resource.
     pub fn of_account(jid: &Jid) -> Self {
-        Self::hash(&(jid.node().map(NodeRef::as_str), in_dns(jid.domain())))
+        Self::hash(&(jid.node().map(NodeRef::as_str), spelling(jid.domain())))
     }
 
     /// Returns the key of all addresses of a domain.
     pub fn of_domain(domain: &DomainRef) -> Self {
-        Self::hash(&in_dns(domain))
+        Self::hash(&spelling(domain))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
@@ -34,13 +34,15 @@ impl AddressKey {
     }
 }
 
-/// Returns the form of a domain in which equal ones are spelled the same: `xn--mnchen-3ya.de` is the DNS form of
-/// `münchen.de` (RFC 7622, section 3.2.1).
-pub(super) fn in_dns(domain: &DomainRef) -> Cow<'_, str> {
+/// Returns the DNS form of an international domain, which may be spelled in it already: `xn--mnchen-3ya.de` is that of
+/// `münchen.de` (RFC 7622, section 3.2.1). `None` for all other domains: they have one spelling.
+pub(super) fn in_dns(domain: &DomainRef) -> Option<String> {
     let domain = domain.as_str();
-    // Most domains are neither.
-    if domain.is_ascii() && !domain.contains("xn--") {
-        return Cow::Borrowed(domain);
-    }
-    idna::domain_to_ascii(domain).map_or(Cow::Borrowed(domain), Cow::Owned)
+    let is_international = !domain.is_ascii() || domain.contains("xn--");
+    is_international.then(|| idna::domain_to_ascii(domain).ok()).flatten()
+}
+
+/// Returns what domains that are the same have in common.
+fn spelling(domain: &DomainRef) -> Cow<'_, str> {
+    in_dns(domain).map_or(Cow::Borrowed(domain.as_str()), Cow::Owned)
 }

@@ -147,9 +147,9 @@ fn is_same(one: &Jid, other: &Jid) -> bool {
     one.node() == other.node() && one.resource() == other.resource() && is_same_domain(one.domain(), other.domain())
 }
 
-/// Returns whether two domains are equal, spelled in either form.
+/// Returns whether two domains are equal. An international domain may be spelled in either form.
 fn is_same_domain(one: &DomainRef, other: &DomainRef) -> bool {
-    one == other || in_dns(one) == in_dns(other)
+    one == other || in_dns(one).is_some_and(|one| in_dns(other) == Some(one))
 }
 
 impl fmt::Display for Pattern {
