@@ -13,6 +13,7 @@ pub mod component;
 pub mod conformance;
 pub mod connector;
 pub mod docs;
+pub mod echo_bot;
 pub mod ejabberd;
 pub mod endurance;
 pub mod faults;

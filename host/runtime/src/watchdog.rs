@@ -233,7 +233,7 @@ impl<R> Metered<R> {
     }
 
     /// Returns for how long it could have run by now but was not polled: the background runtime only gets idle CPU
-    /// time, and permits are few.
+    /// time, and the threads for guests that compute are few.
     fn starved(&self, opened: Option<Instant>, now: Instant) -> Duration {
         let ready = self.wakes.woken().max(self.settled_at);
         now.saturating_duration_since(opened.map_or(ready, |opened| opened.max(ready)))

@@ -3,12 +3,10 @@
 //! It does as little as a bot can: it answers each chat message with its body. It is not on the library's client, which
 //! waits until each stanza is written, and stands still with a hundred messages in flight.
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::Parser;
+use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};
-use jid::Jid;
+use parlor_tests::echo_bot::Arguments;
 use sasl::common::Credentials;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::connect::{DirectTlsServerConnector, DnsConfig, ServerConnector as _};
@@ -19,26 +17,6 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Presence;
-
-/// Answer each chat message with its body.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// The account's address.
-    #[arg(long)]
-    jid: Jid,
-    /// The file with the account's password.
-    #[arg(long)]
-    password_file: PathBuf,
-    /// The server's port for direct TLS on 127.0.0.1.
-    #[arg(long)]
-    port: u16,
-    /// Not used: the library trusts the certificate in `SSL_CERT_FILE`.
-    #[arg(long)]
-    ca_file: Option<PathBuf>,
-    /// Accept PLAIN.
-    #[arg(long)]
-    allow_plain: bool,
-}
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "it talks to the program that started it")]

@@ -2,35 +2,14 @@
 //!
 //! It answers each chat message with its body, and every IQ request as RFC 6120 demands; nothing else.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::Parser;
-use jid::Jid;
+use clap::Parser as _;
 use parlor_config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use parlor_stanza::types::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
+use parlor_tests::echo_bot::Arguments;
 use parlor_xmpp::{Link, LinkEvent};
-
-/// Answer each chat message with its body.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// The account's address.
-    #[arg(long)]
-    jid: Jid,
-    /// The file with the account's password.
-    #[arg(long)]
-    password_file: PathBuf,
-    /// The server's port for direct TLS on 127.0.0.1.
-    #[arg(long)]
-    port: u16,
-    /// The certificate to trust.
-    #[arg(long)]
-    ca_file: PathBuf,
-    /// Accept PLAIN.
-    #[arg(long)]
-    allow_plain: bool,
-}
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "it talks to the program that started it")]

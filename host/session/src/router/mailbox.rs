@@ -144,8 +144,7 @@ impl Mailbox {
         self.grants.load()
     }
 
-    /// Replaces the grants, from the next event and call on. They also apply to mail that already waits. The router has to
-    /// screen its events anew, see [`Router::grant`](super::Router::grant).
+    /// Replaces the grants, for [`Router::grant`](super::Router::grant).
     pub(super) fn grant(&self, grants: Arc<Grants>) {
         self.grants.store(grants);
         // After the grants: an event that is routed in between is checked again.
@@ -209,9 +208,7 @@ impl Mailbox {
         self.deliveries.is_some()
     }
 
-    /// Sets whether events are routed to this mailbox. Only the account's task changes this while events are routed. So
-    /// when one instance replaces another, exactly one of them gets each event. The router has to screen its events anew,
-    /// see [`Router::shadow`](super::Router::shadow).
+    /// Sets whether events are routed to this mailbox, for [`Router::shadow`](super::Router::shadow).
     pub(super) fn shadow(&self, shadowed: Shadow) {
         self.shadowed.store(shadowed == Shadow::On, Relaxed);
     }

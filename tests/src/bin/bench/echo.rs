@@ -12,7 +12,7 @@ use crate::row::{Goal, Row, Unit, median};
 /// No further round begins after this time: on a slow or busy machine fewer rounds must do.
 const ROUNDS: Duration = Duration::from_mins(4);
 
-/// What is compared.
+/// A quantity that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quantity {
     P50,

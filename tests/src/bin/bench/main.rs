@@ -71,10 +71,10 @@ async fn bench(flags: &Bench) -> Result<()> {
 /// Measures the parts that are wanted, in their order.
 #[expect(clippy::print_stderr, reason = "progress beside the table")]
 async fn rows(flags: &Bench) -> Result<Vec<Row>> {
-    let wanted = |part: &&Part| flags.only.is_empty() || flags.only.contains(part);
-    let programs = programs(flags, wanted(&&Part::Echo)).await?;
+    let is_wanted = |part: Part| flags.only.is_empty() || flags.only.contains(&part);
+    let programs = programs(flags, is_wanted(Part::Echo)).await?;
     let mut rows = Vec::new();
-    for part in Part::value_variants().iter().filter(wanted) {
+    for part in Part::value_variants().iter().copied().filter(|part| is_wanted(*part)) {
         eprintln!("measuring {}", part.name());
         let measured = match part {
             Part::Echo => echo::rows(&programs, flags.rounds).await,

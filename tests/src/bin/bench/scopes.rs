@@ -1,4 +1,5 @@
-//! What plugins cost that listen to everybody and may hear only others: their number grows, and the scope of one matches.
+//! The cost of plugins that listen to everybody, and may hear others than the sender. Their number grows; the scope of
+//! one matches.
 
 use anyhow::Result;
 use parlor_tests::certificate::Certificate;
@@ -9,7 +10,7 @@ use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::DOMAIN;
 use xtask::Part;
 
-use crate::bots::{Bot, unlimited};
+use crate::bots::{Bot, granted};
 use crate::measure::{self, Round};
 use crate::row::{Goal, Row, Unit, median};
 
@@ -50,7 +51,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
 /// contacts, of which there is none.
 fn policy(home: &Home, count: usize) -> Result<Policy> {
     let echo = home.install("echo", &plugins::built("echo")?)?;
-    let entry = |scope: &str| -> Entry { unlimited(echo.clone()).grant("messages.read", &[scope]) };
+    let entry = |scope: &str| -> Entry { granted(echo.clone()).grant("messages.read", &[scope]) };
     let mut policy = Policy::default().with("echo", entry(&format!("juliet@{DOMAIN}")));
     for number in 1..count {
         let scope = match number % 3 {
