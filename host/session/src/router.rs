@@ -5,6 +5,7 @@
 
 mod delivery;
 mod filter;
+mod listeners;
 mod mailbox;
 mod names;
 mod own_contacts;
@@ -12,16 +13,17 @@ mod screen;
 mod withheld;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use delivery::Verdict;
 use filter::Heard;
 use jid::BareJid;
+use listeners::{Concerned, Listener, Listeners, Subscription};
 use parlor_base::id::InstanceId;
-use screen::{Screen, Seen};
+use screen::Seen;
 
 use crate::event::{Event, EventName};
 use crate::permissions::Grants;
@@ -46,82 +48,15 @@ impl SubscriptionId {
     }
 }
 
-#[derive(Debug)]
-struct Subscription {
-    id: SubscriptionId,
-    filter: Filter,
-    /// For a subscription that ends with its first event: whether that event has come.
-    once: Option<AtomicBool>,
-}
-
-/// One instance's subscriptions to one event.
-#[derive(Debug, Clone)]
-struct Listener {
-    /// The screen before it; `None` if each event has to be compared with its grants and filters.
-    screen: Option<Screen>,
-    mailbox: Arc<Mailbox>,
-    subscriptions: Arc<[Arc<Subscription>]>,
-}
-
-impl Listener {
-    fn new(name: &str, mailbox: Arc<Mailbox>, subscriptions: Arc<[Arc<Subscription>]>) -> Self {
-        let screen = Screen::of(name, &mailbox, subscriptions.iter().map(|one| &**one));
-        Self { screen, mailbox, subscriptions }
-    }
-
-    fn is_of(&self, instance: InstanceId) -> bool {
-        self.mailbox.instance() == instance
-    }
-
-    /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it.
-    fn screens(&self, seen: &Seen<'_>, heard: &Heard<'_>) -> bool {
-        let Some(screen) = self.screen.as_ref().filter(|screen| screen.excludes(seen)) else { return false };
-        let matches = || self.subscriptions.iter().any(|one| one.filter.matches(heard));
-        if let Some(permission) = screen.withheld_by(seen, matches) {
-            self.mailbox.withheld.count(permission);
-        }
-        true
-    }
-
-    /// Returns its subscriptions that match an event and may see it, and whether one of them asks for the XML. Those that
-    /// end with the event are added to `over`.
-    fn matching<'l>(
-        &'l self,
-        heard: &Heard<'_>,
-        is_contact: &dyn Fn(&BareJid) -> bool,
-        over: &mut Vec<&'l Subscription>,
-    ) -> (Vec<SubscriptionId>, bool) {
-        let (mut subscriptions, mut xml) = (Vec::new(), false);
-        for subscription in &*self.subscriptions {
-            if !subscription.filter.matches(heard) {
-                continue;
-            }
-            // All subscriptions share the instance's grants, so they are checked once, for the first one that matches.
-            if subscriptions.is_empty() && !self.mailbox.shows(heard.event, is_contact) {
-                break;
-            }
-            if let Some(done) = &subscription.once {
-                if done.swap(true, Relaxed) {
-                    continue;
-                }
-                over.push(subscription);
-            }
-            xml |= subscription.filter.xml;
-            subscriptions.push(subscription.id);
-        }
-        (subscriptions, xml)
-    }
-}
-
-/// The listeners to one event, in the order of their first subscriptions. A copy shares what does not change.
-type Listeners = imbl::Vector<Listener>;
-
-type Index = imbl::HashMap<EventName, Listeners>;
+/// The listeners are behind pointers: the map copies parts of itself, by way of the stack.
+type Index = imbl::HashMap<EventName, Arc<Listeners>>;
 
 /// The subscriptions of all plugins on one account.
 #[derive(Debug, Default)]
 pub struct Router {
     index: ArcSwap<Index>,
+    /// Held while the index is replaced by a new one, which calls no plugin and waits for nothing.
+    changing: Mutex<()>,
     /// The stream over which events come now.
     stream: AtomicU64,
 }
@@ -131,79 +66,62 @@ impl Router {
     pub fn subscribe(&self, mailbox: &Arc<Mailbox>, name: &str, filter: Filter, once: bool) -> SubscriptionId {
         let id = SubscriptionId::next();
         let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
-        self.index.rcu(|index| {
-            let mut listeners = index.get(name).cloned().unwrap_or_default();
-            let own = listeners.iter().position(|listener| listener.is_of(mailbox.instance()));
-            let before = own.map(|at| Arc::clone(&listeners[at].subscriptions));
-            let subscriptions =
-                before.iter().flat_map(|before| before.iter()).chain([&subscription]).cloned().collect();
-            let listener = Listener::new(name, Arc::clone(mailbox), subscriptions);
-            match own {
-                Some(at) => drop(listeners.set(at, listener)),
-                None => listeners.push_back(listener),
-            }
-            index.update(EventName::from(name), listeners)
+        self.change(|index| {
+            let listeners = Arc::make_mut(index.entry(EventName::from(name)).or_default());
+            let before = listeners.get(mailbox.instance()).cloned();
+            let before = before.iter().flat_map(|before| before.subscriptions.iter());
+            let subscriptions = before.chain([&subscription]).cloned().collect();
+            listeners.put(name, mailbox, subscriptions);
         });
         id
     }
 
     /// Ends one subscription of an instance. Returns `false` if the instance has no such subscription.
     pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
-        let is_meant =
-            |listener: &Listener| listener.is_of(instance) && listener.subscriptions.iter().any(|one| one.id == id);
-        let index = self.index.load();
-        let Some(name) = index.iter().find(|(_, listeners)| listeners.iter().any(is_meant)).map(|(name, _)| name)
-        else {
-            return false;
-        };
-        let mut found = false;
-        self.index.rcu(|index| {
-            found = false;
-            let mut new = Index::clone(index);
-            retain(&mut new, name, |of, subscription| {
-                let ends = of == instance && subscription.id == id;
-                found |= ends;
-                !ends
-            });
-            new
-        });
-        found
+        self.change(|index| {
+            let has_it = |listener: &&Arc<Listener>| listener.subscriptions.iter().any(|one| one.id == id);
+            let found = index.iter().find(|(_, listeners)| listeners.get(instance).filter(has_it).is_some());
+            let Some(name) = found.map(|(name, _)| name.clone()) else { return false };
+            retain(index, &name, instance, |subscription| subscription.id != id);
+            true
+        })
     }
 
     /// Ends all subscriptions of an instance that is gone.
     pub fn forget(&self, instance: InstanceId) {
-        let is_its = |listener: &Listener| listener.is_of(instance);
-        self.index.rcu(|index| {
-            let mut new = Index::clone(index);
-            for (name, _) in index.iter().filter(|(_, listeners)| listeners.iter().any(is_its)) {
-                retain(&mut new, name, |of, _| of != instance);
+        self.change(|index| {
+            for name in heard_by(index, instance) {
+                retain(index, &name, instance, |_| false);
             }
-            new
         });
+    }
+
+    /// Replaces the index by a changed one, which later events are routed by.
+    fn change<R>(&self, edit: impl FnOnce(&mut Index) -> R) -> R {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = Index::clone(&self.index.load());
+        let result = edit(&mut index);
+        self.index.store(Arc::new(index));
+        result
     }
 
     /// Returns how many subscriptions an instance has.
     pub fn count(&self, instance: InstanceId) -> usize {
         let index = self.index.load();
-        index
-            .values()
-            .flat_map(|listeners| listeners.iter())
-            .filter(|listener| listener.is_of(instance))
-            .map(|listener| listener.subscriptions.len())
-            .sum()
+        let own = index.values().filter_map(|listeners| listeners.get(instance));
+        own.map(|listener| listener.subscriptions.len()).sum()
     }
 
     /// Returns whether an instance listens to this event.
     pub fn listens(&self, instance: InstanceId, name: &str) -> bool {
-        let index = self.index.load();
-        index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.is_of(instance)))
+        self.index.load().get(name).is_some_and(|listeners| listeners.get(instance).is_some())
     }
 
     /// Returns the filters with which an instance listens to this event, and whether each ends with its first event.
     pub fn filters(&self, instance: InstanceId, name: &str) -> Vec<(Filter, bool)> {
         let index = self.index.load();
-        let own = index.get(name).and_then(|all| all.iter().find(|one| one.is_of(instance)));
-        own.iter().flat_map(|one| &*one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
+        let own = index.get(name).and_then(|listeners| listeners.get(instance));
+        own.iter().flat_map(|one| &one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
     }
 
     /// Replaces the grants of an instance, from its next event and call on. They also apply to mail that already waits.
@@ -221,17 +139,10 @@ impl Router {
 
     /// Computes the screens of an instance anew.
     fn screen_again(&self, mailbox: &Arc<Mailbox>) {
-        self.index.rcu(|index| {
-            let mut new = Index::clone(index);
-            for (name, listeners) in index.iter() {
-                let Some(at) = listeners.iter().position(|listener| listener.is_of(mailbox.instance())) else {
-                    continue;
-                };
-                let subscriptions = Arc::clone(&listeners[at].subscriptions);
-                let listener = Listener::new(name, Arc::clone(mailbox), subscriptions);
-                new.insert(name.clone(), listeners.update(at, listener));
+        self.change(|index| {
+            for name in heard_by(index, mailbox.instance()) {
+                retain(index, &name, mailbox.instance(), |_| true);
             }
-            new
         });
     }
 
@@ -318,14 +229,16 @@ impl Router {
         let Some(listeners) = index.get(&*event.name) else { return };
         let heard = Heard::new(event);
         let mut over = Vec::new();
-        let is_meant = |one: &Listener| match only {
-            None => !one.mailbox.is_shadowed(),
-            Some(only) => one.is_of(only),
+        let is_screened = only.is_none() && !listeners.asks_all();
+        let seen = if is_screened { Seen::of(event, is_contact) } else { None };
+        let concerned = match only {
+            Some(only) => Concerned::one(listeners.get(only)),
+            None => listeners.concerned(seen.as_ref()),
         };
-        let screened = only.is_none() && listeners.iter().any(|one| one.screen.is_some());
-        let seen = if screened { Seen::of(event, is_contact) } else { None };
-        for listener in listeners {
-            if seen.as_ref().is_some_and(|seen| listener.screens(seen, &heard)) || !is_meant(listener) {
+        for listener in concerned {
+            if seen.as_ref().is_some_and(|seen| listener.screens(seen, &heard))
+                || (only.is_none() && listener.mailbox.is_shadowed())
+            {
                 continue;
             }
             let place = match listener.mailbox.judge(event, delivery) {
@@ -350,7 +263,7 @@ impl Router {
             mail.decided = decided;
             if !deliver(&listener.mailbox, mail) {
                 // The event was not delivered, so subscriptions to the first event still wait for it.
-                for subscription in over.drain(before..) {
+                for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {
                         done.store(false, Relaxed);
                     }
@@ -358,11 +271,11 @@ impl Router {
             }
         }
         if !over.is_empty() {
-            let ended: HashSet<_> = over.into_iter().map(|subscription| subscription.id).collect();
-            self.index.rcu(|index| {
-                let mut new = Index::clone(index);
-                retain(&mut new, &event.name, |_, subscription| !ended.contains(&subscription.id));
-                new
+            let ended: HashSet<_> = over.iter().map(|(_, subscription)| subscription.id).collect();
+            self.change(|index| {
+                for (listener, _) in over {
+                    retain(index, &event.name, listener.mailbox.instance(), |one| !ended.contains(&one.id));
+                }
             });
         }
     }
@@ -377,23 +290,20 @@ impl Router {
     }
 }
 
-/// Ends subscriptions to the event of this name. Those to other events are not touched, so they cost nothing.
-fn retain(index: &mut Index, name: &str, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) {
-    let Some(listeners) = index.get(name) else { return };
-    let mut kept = Listeners::new();
-    for listener in listeners {
-        let instance = listener.mailbox.instance();
-        let subscriptions: Vec<_> = listener.subscriptions.iter().filter(|one| keep(instance, one)).cloned().collect();
-        if subscriptions.len() == listener.subscriptions.len() {
-            kept.push_back(listener.clone());
-        } else if !subscriptions.is_empty() {
-            kept.push_back(Listener::new(name, Arc::clone(&listener.mailbox), subscriptions.into()));
-        }
-    }
-    if kept.is_empty() {
+/// Returns the names of the events that an instance listens to.
+fn heard_by(index: &Index, instance: InstanceId) -> Vec<EventName> {
+    let heard = index.iter().filter(|(_, listeners)| listeners.get(instance).is_some());
+    heard.map(|(name, _)| name.clone()).collect()
+}
+
+/// Keeps only some of an instance's subscriptions to the event of this name, and computes its screen anew.
+fn retain(index: &mut Index, name: &EventName, instance: InstanceId, keep: impl Fn(&Subscription) -> bool) {
+    let Some(listeners) = index.get_mut(name).map(Arc::make_mut) else { return };
+    let Some(before) = listeners.get(instance).cloned() else { return };
+    let kept = before.subscriptions.iter().filter(|one| keep(one)).cloned().collect();
+    listeners.put(name, &before.mailbox, kept);
+    if listeners.is_empty() {
         index.remove(name);
-    } else {
-        index.insert(EventName::from(name), kept);
     }
 }
 

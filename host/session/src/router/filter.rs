@@ -7,7 +7,6 @@ use jid::{BareJid, Jid};
 use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::{Message, MessageKind};
 
-use super::screen::Classes;
 use crate::event::{Event, Payload};
 use crate::permissions::EventRule;
 use crate::permissions::question::Listening;
@@ -32,6 +31,10 @@ impl<'e> Heard<'e> {
         self.said.get_or_init(|| message.said())
     }
 }
+
+/// The classes of events that a filter distinguishes without comparing addresses or texts, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Classes(pub(super) u32);
 
 impl Classes {
     /// The class of events that carry no message.

@@ -1,24 +1,18 @@
-//! Tells which listeners an event cannot concern, without asking each of them: its address is in none of their scopes.
-//!
-//! Most plugins of a busy account may hear a few people. Comparing an event with all grants would cost a fifth of a
-//! microsecond for each of them. A screen is a few numbers beside the listener, and costs some nanoseconds.
+//! Tells by a few numbers which events cannot concern a listener: their address is in none of its scopes.
 
 use std::cell::OnceCell;
 
 use jid::{BareJid, Jid};
 use parlor_base::permission::Permission;
 
-use super::Subscription;
+use super::filter::Classes;
+use super::listeners::Subscription;
 use super::mailbox::Mailbox;
 use crate::event::Event;
 use crate::permissions::{About, AddressKey, Target};
 
 /// The most entries of a scope for which a listener has a screen.
 const MOST: usize = 4;
-
-/// The classes of events that a filter distinguishes without comparing addresses or texts, as bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Classes(pub(super) u32);
 
 /// The bounds of what a listener can hear.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +51,26 @@ impl Screen {
         !self.keys.iter().any(|key| seen.keys.contains(key) || (*key == AddressKey::CONTACTS && seen.is_contact()))
     }
 
-    /// Returns the permission that withholds the event; `None` if no filter lets it through, so that nobody wanted it.
-    /// `matches` compares the filters, which is only needed if addresses or texts decide.
-    pub(super) fn withheld_by(&self, seen: &Seen<'_>, matches: impl FnOnce() -> bool) -> Option<Permission> {
+    /// Returns whether one of its filters wants an event. `matches` compares them, which is only needed if addresses or texts
+    /// decide.
+    pub(super) fn is_wanted(&self, seen: &Seen<'_>, matches: impl FnOnce() -> bool) -> bool {
         let is_of = |classes: Classes| classes.0 & seen.class.0 != 0;
-        (is_of(self.wanted) || (is_of(self.perhaps) && matches())).then_some(self.permission)
+        is_of(self.wanted) || (is_of(self.perhaps) && matches())
+    }
+
+    /// Returns the classes that its filters let through; `None` if addresses or texts decide as well.
+    pub(super) fn wants_by_class(&self) -> Option<Classes> {
+        (self.perhaps == Classes(0)).then_some(self.wanted)
+    }
+
+    /// Returns the permission that withholds what it excludes.
+    pub(super) fn permission(&self) -> Permission {
+        self.permission
+    }
+
+    /// Returns the keys that the address of an event must have one of.
+    pub(super) fn keys(&self) -> impl Iterator<Item = AddressKey> + use<> {
+        self.keys.into_iter().filter(|key| *key != AddressKey::NONE)
     }
 }
 
@@ -89,7 +98,17 @@ impl<'e> Seen<'e> {
         Some(Self { keys, class: Classes::of(&event.payload), jid, is_contact, known: OnceCell::new() })
     }
 
-    fn is_contact(&self) -> bool {
+    pub(super) fn class(&self) -> Classes {
+        self.class
+    }
+
+    /// Returns the keys of entries that may cover the address, beside that of all contacts.
+    pub(super) fn keys(&self) -> [AddressKey; 2] {
+        self.keys
+    }
+
+    /// Returns whether the address is a contact's.
+    pub(super) fn is_contact(&self) -> bool {
         *self.known.get_or_init(|| match self.jid.try_as_full() {
             Ok(full) => (self.is_contact)(&full.to_bare()),
             Err(bare) => (self.is_contact)(bare),

@@ -662,3 +662,42 @@ fn a_screen_follows_the_grants_and_the_subscriptions() {
     let before = counted();
     assert_eq!((told(&router), counted()), (0, before), "nobody wants it any more");
 }
+
+/// Those that are asked about each event are between those that are found by its address.
+#[test]
+fn listeners_are_found_by_address_and_told_in_the_order_of_their_subscriptions() {
+    let router = Router::default();
+    let scopes = ["juliet@example.org", "*", "@example.org", "nobody@example.org", "contacts", "juliet@example.org"];
+    let listeners = scopes.map(|scope| {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesRead, &[scope]).unwrap();
+        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
+        router.subscribe(&mailbox, "message", Filter::default(), false);
+        (mailbox, receiver)
+    });
+    let told = |jid: &str| {
+        let mut told = Vec::new();
+        let event = Arc::new(from(jid));
+        router.give(&event, None, router.live(), &|jid| jid.as_str() == "romeo@example.net", |mailbox, _| {
+            told.extend(listeners.iter().position(|(one, _)| one.instance() == mailbox.instance()));
+            true
+        });
+        told
+    };
+    assert_eq!(told("juliet@example.org/balcony"), [0, 1, 2, 5]);
+    assert_eq!(told("romeo@example.net/orchard"), [1, 4]);
+    assert_eq!(told("nurse@example.org"), [1, 2]);
+    let (first, second) = (&listeners[0].0, &listeners[1].0);
+    // Its place stays, whatever it may hear; a further subscription comes last.
+    let mut all = Grants::default();
+    all.grant(Permission::MessagesRead, &["*"]).unwrap();
+    router.grant(first, Arc::new(all));
+    router.forget(second.instance());
+    assert_eq!(told("romeo@example.net/orchard"), [0, 4]);
+    router.subscribe(second, "message", Filter::default(), false);
+    assert_eq!(told("juliet@example.org/balcony"), [0, 2, 5, 1]);
+    let withheld = listeners.each_ref().map(|(mailbox, _)| mailbox.withheld.counts().values().sum::<u64>());
+    assert_eq!(withheld, [2, 0, 2, 5, 3, 3]);
+    router.forget(listeners[3].0.instance());
+    assert_eq!(listeners[3].0.withheld.counts(), [(Permission::MessagesRead, 5)].into());
+}

@@ -1,35 +1,120 @@
-//! Counters of events that were withheld from a plugin that listens to them, for each permission that did not cover
-//! them.
+//! Counts events that were withheld from a plugin that listens to them, for each permission that did not cover them.
+//!
+//! A listener that is found by the addresses that it may hear is not asked about other events, so nothing counts them for it.
+//! Their number is that of all events less those that reached it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::permission::Permission;
 
-/// Counters by permission, without a lock: the account's task counts while it routes.
-#[derive(Debug)]
-pub struct Withheld([AtomicU64; Permission::ALL.len()]);
+use super::filter::Classes;
+use super::screen::Screen;
 
-impl Default for Withheld {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+/// The numbers of events of one name that were routed, for each class.
+#[derive(Debug, Default)]
+pub(super) struct Told([AtomicU64; u32::BITS as usize]);
+
+impl Told {
+    /// Counts an event.
+    pub(super) fn count(&self, class: Classes) {
+        if let Some(counter) = self.0.get(class.0.trailing_zeros() as usize) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Returns how many events of these classes there were.
+    fn of(&self, classes: Classes) -> u64 {
+        let counters = self.0.iter().enumerate().filter(|(class, _)| classes.0 >> class & 1 == 1);
+        counters.map(|(_, counter)| counter.load(Relaxed)).sum()
+    }
+}
+
+/// The count for one listener of the events that its scope excludes. It is exact but for events that are being routed.
+#[derive(Debug)]
+pub(super) struct Tally {
+    told: Arc<Told>,
+    /// The classes that its filters let through.
+    wanted: Classes,
+    /// How many events of these classes there were before it.
+    before: u64,
+    /// How many of them reached the listener.
+    passed: AtomicU64,
+    permission: Permission,
+}
+
+impl Tally {
+    /// Begins to count. None: addresses or texts decide what the listener wants.
+    pub(super) fn of(screen: &Screen, told: &Arc<Told>) -> Option<Self> {
+        let wanted = screen.wants_by_class()?;
+        let (before, passed) = (told.of(wanted), AtomicU64::new(0));
+        Some(Self { told: Arc::clone(told), wanted, before, passed, permission: screen.permission() })
+    }
+
+    /// Counts an event that reached the listener.
+    pub(super) fn passed(&self, class: Classes) {
+        if self.wanted.0 & class.0 != 0 {
+            self.passed.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn withheld(&self) -> u64 {
+        self.told.of(self.wanted).saturating_sub(self.before + self.passed.load(Relaxed))
+    }
+}
+
+/// The counts of one plugin, by permission.
+#[derive(Debug, Default)]
+pub struct Withheld(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    counted: BTreeMap<Permission, u64>,
+    /// Of its listeners that are found by addresses.
+    tallies: Vec<Arc<Tally>>,
+}
+
+impl Counts {
+    fn add(&mut self, permission: Permission, count: u64) {
+        if count > 0 {
+            *self.counted.entry(permission).or_default() += count;
+        }
     }
 }
 
 impl Withheld {
     /// Counts one more event that this permission does not cover.
     pub fn count(&self, permission: Permission) {
-        // The permissions are numbered in the order of `ALL`, which has each of them.
-        if let Some(counter) = self.0.get(permission as usize) {
-            counter.fetch_add(1, Relaxed);
-        }
+        self.counts_so_far().add(permission, 1);
+    }
+
+    /// Adds the tally of a listener.
+    pub(super) fn open(&self, tally: &Arc<Tally>) {
+        self.counts_so_far().tallies.push(Arc::clone(tally));
+    }
+
+    /// Adds what the tally of a listener has counted, and forgets it.
+    pub(super) fn close(&self, tally: &Arc<Tally>) {
+        let mut counts = self.counts_so_far();
+        counts.tallies.retain(|one| !Arc::ptr_eq(one, tally));
+        counts.add(tally.permission, tally.withheld());
     }
 
     /// Returns the counts that are not zero.
     pub fn counts(&self) -> BTreeMap<Permission, u64> {
-        let counts = Permission::ALL.iter().zip(&self.0).map(|(permission, count)| (*permission, count.load(Relaxed)));
-        counts.filter(|(_, count)| *count > 0).collect()
+        let counts = self.counts_so_far();
+        let mut all = Counts { counted: counts.counted.clone(), tallies: Vec::new() };
+        for tally in &counts.tallies {
+            all.add(tally.permission, tally.withheld());
+        }
+        all.counted
+    }
+
+    /// The lock is held for some additions only.
+    fn counts_so_far(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use jid::{DomainRef, Jid, NodeRef};
 
 /// A hash of the addresses that one entry of a scope covers. If an entry covers an address, the address has the key of the
 /// entry; the reverse need not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressKey(u32);
 
 impl AddressKey {

@@ -1,0 +1,226 @@
+//! The listeners to one event, found by the addresses that their scopes cover.
+//!
+//! Most plugins of a busy account may hear a few people. An event is compared with the grants of those that may hear its
+//! address, and costs nothing for the others, however many there are.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use imbl::Vector;
+use jid::BareJid;
+use parlor_base::id::InstanceId;
+
+use super::SubscriptionId;
+use super::filter::{Filter, Heard};
+use super::mailbox::Mailbox;
+use super::screen::{Screen, Seen};
+use super::withheld::{Tally, Told};
+use crate::permissions::AddressKey;
+
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) id: SubscriptionId,
+    pub(super) filter: Filter,
+    /// For a subscription that ends with its first event: whether that event has come.
+    pub(super) once: Option<AtomicBool>,
+}
+
+/// One instance's subscriptions to one event.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// Its place in the order of first subscriptions.
+    turn: u64,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) subscriptions: Box<[Arc<Subscription>]>,
+    /// The screen before it; `None` if each event has to be compared with its grants and filters.
+    screen: Option<Screen>,
+    /// Counts what its screen withholds, if that can be told from the classes of events alone.
+    tally: Option<Arc<Tally>>,
+}
+
+/// All listeners to one event. A copy shares what does not change.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listeners {
+    /// All, in order.
+    all: Vector<Arc<Listener>>,
+    of: imbl::HashMap<InstanceId, Arc<Listener>>,
+    /// Those that are asked about each event, in order.
+    asked: Vector<Arc<Listener>>,
+    /// The others, in order, for each key of an address that one of them may hear.
+    keyed: imbl::HashMap<AddressKey, Vector<Arc<Listener>>>,
+    /// The turn of the next listener.
+    next: u64,
+    /// Counts the events for which listeners are found by keys.
+    told: Arc<Told>,
+}
+
+impl Listener {
+    /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it. If it was
+    /// found by a key, the screen excludes nothing.
+    pub(super) fn screens(&self, seen: &Seen<'_>, heard: &Heard<'_>) -> bool {
+        if let Some(tally) = &self.tally {
+            tally.passed(seen.class());
+            return false;
+        }
+        let Some(screen) = self.screen.as_ref().filter(|screen| screen.excludes(seen)) else { return false };
+        if screen.is_wanted(seen, || self.subscriptions.iter().any(|one| one.filter.matches(heard))) {
+            self.mailbox.withheld.count(screen.permission());
+        }
+        true
+    }
+
+    /// Returns its subscriptions that match an event and may see it, and whether one of them asks for the XML. Those that
+    /// end with the event are added to `over`.
+    pub(super) fn matching<'l>(
+        &'l self,
+        heard: &Heard<'_>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+        over: &mut Vec<(&'l Self, &'l Subscription)>,
+    ) -> (Vec<SubscriptionId>, bool) {
+        let (mut subscriptions, mut xml) = (Vec::new(), false);
+        for subscription in &*self.subscriptions {
+            if !subscription.filter.matches(heard) {
+                continue;
+            }
+            // All subscriptions share the instance's grants, so they are checked once, for the first one that matches.
+            if subscriptions.is_empty() && !self.mailbox.shows(heard.event, is_contact) {
+                break;
+            }
+            if let Some(done) = &subscription.once {
+                if done.swap(true, Relaxed) {
+                    continue;
+                }
+                over.push((self, subscription));
+            }
+            xml |= subscription.filter.xml;
+            subscriptions.push(subscription.id);
+        }
+        (subscriptions, xml)
+    }
+}
+
+impl Listeners {
+    /// Returns the listener of an instance.
+    pub(super) fn get(&self, instance: InstanceId) -> Option<&Arc<Listener>> {
+        self.of.get(&instance)
+    }
+
+    /// Returns all, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.all.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns whether each event has to be compared with the grants and filters of each listener.
+    pub(super) fn asks_all(&self) -> bool {
+        self.all.iter().all(|listener| listener.screen.is_none())
+    }
+
+    /// Replaces the subscriptions of an instance. Without any, it is no listener any more.
+    pub(super) fn put(&mut self, name: &str, mailbox: &Arc<Mailbox>, subscriptions: Box<[Arc<Subscription>]>) {
+        let before = self.of.remove(&mailbox.instance());
+        let turn = before.as_ref().map_or(self.next, |before| before.turn);
+        if let Some(before) = before {
+            self.unlink(&before);
+        } else {
+            self.next += 1;
+        }
+        if !subscriptions.is_empty() {
+            let screen = Screen::of(name, mailbox, subscriptions.iter().map(|one| &**one));
+            let tally = screen.as_ref().and_then(|screen| Tally::of(screen, &self.told));
+            let mailbox = Arc::clone(mailbox);
+            self.link(&Arc::new(Listener { turn, mailbox, subscriptions, screen, tally: tally.map(Arc::new) }));
+        }
+    }
+
+    fn link(&mut self, listener: &Arc<Listener>) {
+        self.of.insert(listener.mailbox.instance(), Arc::clone(listener));
+        put_in(&mut self.all, listener);
+        let Some(tally) = &listener.tally else { return put_in(&mut self.asked, listener) };
+        listener.mailbox.withheld.open(tally);
+        for key in keys(listener) {
+            put_in(self.keyed.entry(key).or_default(), listener);
+        }
+    }
+
+    fn unlink(&mut self, listener: &Listener) {
+        take_out(&mut self.all, listener);
+        let Some(tally) = &listener.tally else { return take_out(&mut self.asked, listener) };
+        for key in keys(listener) {
+            let Some(mut others) = self.keyed.remove(&key) else { continue };
+            take_out(&mut others, listener);
+            if !others.is_empty() {
+                self.keyed.insert(key, others);
+            }
+        }
+        listener.mailbox.withheld.close(tally);
+    }
+
+    /// Returns those that may hear an event, in order: all, if it is about no address. The others are counted as listeners
+    /// from which it was withheld.
+    pub(super) fn concerned(&self, seen: Option<&Seen<'_>>) -> Concerned<'_> {
+        let Some(seen) = seen else { return Concerned::OneList(self.all.iter()) };
+        self.told.count(seen.class());
+        let contacts = self.keyed.get(&AddressKey::CONTACTS).filter(|_| seen.is_contact());
+        let keyed = seen.keys().into_iter().filter_map(|key| self.keyed.get(&key));
+        let mut lists = keyed.chain(contacts).chain([&self.asked]).filter(|list| !list.is_empty());
+        let Some(first) = lists.next() else { return Concerned::SeveralLists(Vec::new().into_iter()) };
+        let mut others = lists.flatten().peekable();
+        if others.peek().is_none() {
+            return Concerned::OneList(first.iter());
+        }
+        let mut found: Vec<_> = first.iter().chain(others).collect();
+        found.sort_unstable_by_key(|listener| listener.turn);
+        found.dedup_by_key(|listener| listener.turn);
+        Concerned::SeveralLists(found.into_iter())
+    }
+}
+
+/// The listeners that may hear an event.
+pub(super) enum Concerned<'l> {
+    One(std::option::IntoIter<&'l Arc<Listener>>),
+    OneList(imbl::vector::Iter<'l, Arc<Listener>, imbl::shared_ptr::DefaultSharedPtr>),
+    SeveralLists(std::vec::IntoIter<&'l Arc<Listener>>),
+}
+
+impl<'l> Concerned<'l> {
+    /// Returns the listener that is meant alone, if there is one.
+    pub(super) fn one(listener: Option<&'l Arc<Listener>>) -> Self {
+        Self::One(listener.into_iter())
+    }
+}
+
+impl<'l> Iterator for Concerned<'l> {
+    type Item = &'l Arc<Listener>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::One(listener) => listener.next(),
+            Self::OneList(listeners) => listeners.next(),
+            Self::SeveralLists(listeners) => listeners.next(),
+        }
+    }
+}
+
+/// Returns the keys of a listener, each once.
+fn keys(listener: &Listener) -> Vec<AddressKey> {
+    let mut keys: Vec<_> = listener.screen.iter().flat_map(Screen::keys).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn put_in(list: &mut Vector<Arc<Listener>>, listener: &Arc<Listener>) {
+    let at = list.binary_search_by_key(&listener.turn, |one| one.turn);
+    list.insert(at.unwrap_or_else(|at| at), Arc::clone(listener));
+}
+
+fn take_out(list: &mut Vector<Arc<Listener>>, listener: &Listener) {
+    if let Ok(at) = list.binary_search_by_key(&listener.turn, |one| one.turn) {
+        list.remove(at);
+    }
+}
