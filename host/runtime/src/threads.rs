@@ -8,6 +8,7 @@ use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 
+use parlor_xmpp::LogInTurns;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -18,9 +19,12 @@ use tokio::sync::oneshot;
 /// time.
 const TURNS: u32 = 8;
 
-/// The threads for accounts. They end when this is dropped.
+/// The threads for accounts, and what accounts share. The threads end when this is dropped.
 #[derive(Debug)]
-pub struct Threads(Vec<Thread>);
+pub struct Threads {
+    threads: Vec<Thread>,
+    log_ins: LogInTurns,
+}
 
 #[derive(Debug)]
 struct Thread {
@@ -31,10 +35,12 @@ struct Thread {
     _until: oneshot::Sender<()>,
 }
 
-/// The place of an account on a thread.
+/// The place of an account: on a thread, and in what it shares with other accounts.
 #[derive(Debug)]
 pub struct Place {
     pub(crate) runtime: Handle,
+    /// The order of log-ins of all accounts of the process.
+    pub(crate) log_ins: LogInTurns,
     /// Counts the account on its thread; `None` on the runtime of the caller.
     counted: Option<Arc<()>>,
 }
@@ -47,27 +53,29 @@ impl Threads {
 
     /// Starts this many threads.
     pub fn start(count: NonZero<usize>) -> io::Result<Self> {
-        (0..count.get()).map(Thread::start).collect::<io::Result<Vec<_>>>().map(Self)
+        let threads = (0..count.get()).map(Thread::start).collect::<io::Result<_>>()?;
+        Ok(Self { threads, log_ins: LogInTurns::default() })
     }
 
     /// Starts no thread: accounts run on the runtime that starts them, and guests that compute stay there until they have
     /// used up their share.
     pub fn of_the_caller() -> Self {
-        Self(Vec::new())
+        Self { threads: Vec::new(), log_ins: LogInTurns::default() }
     }
 
     /// Returns a place on the thread with the fewest accounts. Must be called within a runtime.
     pub fn place(&self) -> Place {
-        let emptiest = self.0.iter().min_by_key(|thread| Arc::strong_count(&thread.accounts));
-        emptiest.map_or_else(Place::here, |thread| Place {
-            runtime: thread.runtime.clone(),
-            counted: Some(Arc::clone(&thread.accounts)),
-        })
+        let emptiest = self.threads.iter().min_by_key(|thread| Arc::strong_count(&thread.accounts));
+        Place {
+            runtime: emptiest.map_or_else(Handle::current, |thread| thread.runtime.clone()),
+            log_ins: self.log_ins.clone(),
+            counted: emptiest.map(|thread| Arc::clone(&thread.accounts)),
+        }
     }
 
     /// Returns the number of tasks on all threads.
     pub fn tasks(&self) -> usize {
-        self.0.iter().map(|thread| thread.runtime.metrics().num_alive_tasks()).sum()
+        self.threads.iter().map(|thread| thread.runtime.metrics().num_alive_tasks()).sum()
     }
 }
 
@@ -92,9 +100,9 @@ impl Thread {
 }
 
 impl Place {
-    /// Returns the runtime that calls this. Must be called within one.
+    /// Returns the runtime that calls this, with nothing shared. Must be called within one.
     pub fn here() -> Self {
-        Self { runtime: Handle::current(), counted: None }
+        Self { runtime: Handle::current(), log_ins: LogInTurns::default(), counted: None }
     }
 
     /// Returns whether it is on a thread for accounts, and not the runtime of the caller.

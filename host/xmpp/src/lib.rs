@@ -46,7 +46,7 @@ pub use bosh::Tokens;
 pub use dialer::{Connection, Dial, Dialer};
 pub use error::{CertificateFault, ConnectError, WhyBound};
 pub use event::{ClientState, Left, LinkEvent};
-pub use link::{Link, LogIn, too_old};
+pub use link::{Link, LogIn, LogInTurns, too_old};
 pub use local::LocalServer;
 pub use password::{PasswordError, Supplied};
 pub use pins::{Carrier, Pins};

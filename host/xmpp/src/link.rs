@@ -39,6 +39,7 @@ use super::keepalive::{FOR_EVER, PROBE_PREFIX};
 use super::local::LocalServer;
 
 pub use self::connector::LogIn;
+pub use self::turns::LogInTurns;
 pub use self::unsent::too_old;
 
 mod acks;
@@ -48,6 +49,7 @@ mod pace;
 mod patience;
 mod queue;
 mod stream_management;
+mod turns;
 mod unsent;
 
 /// The number of consecutive resumed connections without any acknowledgement after which the session is given up.

@@ -28,7 +28,8 @@ impl Worker {
         self.logins.of_a_plugin = false;
         let tokens = self.shared.tokens.clone();
         let (pins, dialer) = (self.keepers.pins.pins(), self.dialer.clone());
-        let mut link = Link::log_in(settings, LogIn { password, after, left, tokens, pins, dialer });
+        let turns = self.shared.place.log_ins.clone();
+        let mut link = Link::log_in(settings, LogIn { password, after, left, tokens, pins, dialer, turns });
         if self.is_draining {
             link.acknowledge_no_more();
         }

@@ -16,6 +16,7 @@ use tracing::{Span, field, trace_span};
 
 use super::pace::{Pace, in_time};
 use super::stream_management::StreamManagement;
+use super::turns::LogInTurns;
 use crate::bind::Previous;
 use crate::bosh::Tokens;
 use crate::connect::{Attempts, Opened, log_in};
@@ -44,6 +45,8 @@ pub struct LogIn {
     pub pins: Pins,
     /// The way to the server.
     pub dialer: Dialer,
+    /// The order of log-ins that this one shares with those of other accounts.
+    pub turns: LogInTurns,
 }
 
 /// A report of the connector to the link.
@@ -211,12 +214,18 @@ impl Task {
         Step::Wait(quest, after)
     }
 
-    /// Waits for the time of the next attempt. Corrected settings are tried without further delay.
+    /// Waits for the time of the next attempt, and for its turn among those of other accounts. Corrected settings are tried
+    /// without further delay.
     async fn wait(&mut self, quest: Box<Quest>, after: Duration) -> Step {
+        let (turns, domain) = (&self.log_in.turns, self.jid.domain().as_str());
+        let turn = async {
+            tokio::time::sleep(after).await;
+            tokio::time::sleep(turns.next(domain, Instant::now())).await;
+        };
         tokio::select! {
             biased;
             Ok(()) = self.follows.changed() => {}
-            () = tokio::time::sleep(after) => {}
+            () = turn => {}
         }
         let is_first = std::mem::replace(&mut self.is_first, false);
         if !is_first && self.reports.send(Report::Trying).await.is_err() {
@@ -237,7 +246,8 @@ impl Task {
         let span = connecting(self.jid.domain().as_str());
         let (password, tokens) = (self.log_in.password.as_ref(), &self.log_in.tokens);
         let (server, previous) = (server.as_ref(), quest.previous.as_ref());
-        let attempt = log_in(&settings, password, &self.jid, server, previous, tokens, &self.attempts);
+        // Boxed: this task lives as long as the account, and rests most of the time.
+        let attempt = Box::pin(log_in(&settings, password, &self.jid, server, previous, tokens, &self.attempts));
         let outcome = tokio::select! {
             biased;
             // A panic over server data must not end the account.
