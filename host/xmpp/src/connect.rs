@@ -15,7 +15,7 @@ use parlor_config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, Tls
 use parlor_https::trust::NO_TLS;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::Offers;
-use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
 use tokio_xmpp::xmlstream::{
@@ -48,6 +48,8 @@ pub(super) use attempts::Attempts;
 
 /// The time limit for starting direct TLS if only DNS announces it.
 const DIRECT_LIMIT: Duration = Duration::from_secs(10);
+/// The size of the buffers on top of TLS, which has buffers of its own.
+const BUFFER: usize = 4 << 10;
 
 /// A connection that is ready for stanzas.
 pub(super) struct Opened {
@@ -366,7 +368,7 @@ async fn open_tcp(
     } else {
         begin_tls(tcp, mode, domain, settings, ending).await?
     };
-    Reached::begin(BufStream::new(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
+    Reached::begin(buffered(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
 }
 
 async fn begin_tls(
@@ -473,6 +475,10 @@ async fn send<Io: AsyncBufRead + AsyncWrite + Unpin>(
     element: &XmppStreamElement,
 ) -> Result<(), ConnectError> {
     stream.send(element).await.map_err(|error| io_failure(&error))
+}
+
+fn buffered<S: AsyncRead + AsyncWrite>(stream: S) -> BufStream<S> {
+    BufStream::with_capacity(BUFFER, BUFFER, stream)
 }
 
 fn header(domain: &str) -> StreamHeader<'_> {

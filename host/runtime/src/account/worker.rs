@@ -104,8 +104,9 @@ impl Worker {
                 biased;
                 // `Shared`, which this task holds as well, keeps both queues open.
                 Some(order) = self.orders.recv() => match order {
-                    Order::Stop { done } => return self.end(done).await,
-                    order => self.on_order(order).await,
+                    // Boxed: an order is rare, and this task lives as long as the account.
+                    Order::Stop { done } => return Box::pin(self.end(done)).await,
+                    order => Box::pin(self.on_order(order)).await,
                 },
                 () = alarm.ring() => {
                     self.mind_clock();
@@ -167,7 +168,7 @@ impl Worker {
     async fn take(&mut self, asked: Asked) {
         match asked {
             Asked::Order(order) => {
-                self.on_order(order).await;
+                Box::pin(self.on_order(order)).await;
                 self.apply();
             }
             // Its call was given up while it waited for its turn.
