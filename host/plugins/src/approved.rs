@@ -112,7 +112,8 @@ pub async fn admitted(
         let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
         may_run(&id, &entry, whitelist, blacklist)?;
         let bytes = approved(&id, &entry, &components)?;
-        let examined = examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))?;
+        let examined = components.examined(entry.digest, &bytes);
+        let examined = examined.map_err(|cause| Unfit::component(&entry.source, cause))?;
         Ok((admit(&id, &entry, &examined, whitelist, blacklist)?, bytes))
     });
     reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())))

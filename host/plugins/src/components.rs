@@ -4,23 +4,28 @@
 //! hold the lock of the policy. A data folder may be used with several policies, one at a time: whatever any of them
 //! names is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_base::atomic::{self, Readers};
 use parlor_base::id::{Digest, PluginId};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::component::{ComponentError, Examined, examine};
 use crate::policy::SettingValues;
 use crate::signature::KeyName;
 
 /// How many versions of a plugin are kept, including the present one.
 const KEPT: usize = 5;
+
+/// How many files are remembered as examined. Their manifests, which are most of it, are those of plugins that run.
+const EXAMINED: usize = 256;
 
 /// The component store of one data folder.
 #[derive(Debug, Clone)]
@@ -29,6 +34,7 @@ pub struct Components {
     versions: PathBuf,
     /// The file with the paths of the policies, one per line.
     policies: PathBuf,
+    examined: Arc<Mutex<BTreeMap<Digest, Arc<Examined>>>>,
 }
 
 /// A version that a plugin has or had.
@@ -57,7 +63,12 @@ fn is_empty(settings: &SettingValues) -> bool {
 impl Components {
     /// Returns the store in a data folder. No folder is created before something is stored.
     pub fn new(data: &Path) -> Self {
-        Self { folder: data.join("components"), versions: data.join("versions"), policies: data.join("policies") }
+        Self {
+            folder: data.join("components"),
+            versions: data.join("versions"),
+            policies: data.join("policies"),
+            examined: Arc::default(),
+        }
     }
 
     /// Returns the policies that this data folder was used with. They may no longer exist.
@@ -82,6 +93,22 @@ impl Components {
     /// Returns the path of the component with this digest, whether it exists or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.to_hex()).with_extension("wasm")
+    }
+
+    /// Examines the component of this digest, whose bytes these are. It is done once for all plugins with the same file.
+    pub(crate) fn examined(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Examined>, ComponentError> {
+        let known = || self.examined.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(examined) = known().get(&digest) {
+            return Ok(Arc::clone(examined));
+        }
+        let examined = Arc::new(examine(bytes)?);
+        let mut known = known();
+        // Nothing is lost but the time to examine it again.
+        if known.len() >= EXAMINED {
+            known.clear();
+        }
+        known.insert(digest, Arc::clone(&examined));
+        Ok(examined)
     }
 
     /// Stores a component. When this returns, the file is durable.
