@@ -97,6 +97,7 @@ impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
         leave_no_core()?;
+        open_as_many_files_as_allowed();
         self.target.is_named_policy_there()?;
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.target.overrides() };
         let config = Config::load(&self.target.config, &overrides)?;
@@ -142,6 +143,14 @@ pub(super) fn leave_no_core() -> anyhow::Result<()> {
     let current = Some(maximum.map_or(1, |most| most.min(1)));
     setrlimit(Resource::Core, Rlimit { current, maximum })
         .context("it cannot be ruled out that a core of this process is written")
+}
+
+/// Raises the number of files that this process may have open to what the system allows at most. Each connection is one, and
+/// most systems begin with 1,024 for programs that cannot take more.
+fn open_as_many_files_as_allowed() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // A host with few accounts needs no more.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Splits `KEY=JSON`.
