@@ -42,7 +42,7 @@ pub use settings::{
 };
 
 /// The largest configuration file, in bytes.
-const LARGEST_FILE: u64 = 1 << 20;
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// The operator's configuration.
 #[derive(Debug, Clone)]

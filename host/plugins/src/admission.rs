@@ -12,7 +12,7 @@ use parlor_base::permission::Permission;
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::{Grants, table};
 
-use crate::component::{Examined, Import};
+use crate::component::{Examined, Import, Needs};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::policy::{Entry, SettingValues};
@@ -37,8 +37,8 @@ pub struct Admitted {
     pub limits: Limits,
     /// The owner's values for its settings, which fit the schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
-    /// Whether it gets an empty WASI.
-    pub wasi: bool,
+    /// What it needs of the engine.
+    pub needs: Needs,
     /// Whether its language raises an error when memory runs out.
     pub raises: bool,
     /// The minimum level of its log lines; `None` = the same as for everything else.
@@ -193,7 +193,7 @@ pub fn admit(
         grants,
         limits: entry.limits.clone(),
         settings: entry.settings.clone(),
-        wasi: examined.wasi,
+        needs: examined.needs,
         raises: examined.raises(),
         log: entry.log,
         commands: entry.commands.clone(),

@@ -59,8 +59,8 @@ const BUDGET: Duration = Duration::from_secs(20);
 const MAX_NAMES: u32 = 1_000;
 /// The maximum number of component instances. An instance with a resource in it is a type of its own, as large as all
 /// that it exports, and so is everything derived from it: a file of a few kilobytes can expand to gigabytes. Each
-/// instance may also hold a stack of the engine while it is blocked, and the engine has one stack for each. A plugin
-/// has one instance; a plugin composed of several components has one for each.
+/// instance may also hold a stack of the engine while it is blocked. A plugin has one instance; a plugin composed of
+/// several components has one for each.
 pub const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
@@ -87,8 +87,17 @@ pub struct Examined {
     pub language: Option<String>,
     /// The functions of the contract that it imports, sorted by name.
     pub imports: Vec<Import>,
+    /// What it needs of the engine.
+    pub needs: Needs,
+}
+
+/// What a component needs of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
     /// Whether its language's runtime needs WASI; it gets an empty one.
     pub wasi: bool,
+    /// The number of its component instances.
+    pub instances: u32,
 }
 
 impl Examined {
@@ -222,8 +231,8 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     imports.sort_unstable();
     imports.dedup();
     guest(&types, &found.exports)?;
-    let (digest, language) = (Digest::of(bytes), found.language);
-    Ok(Examined { digest, size: bytes.len(), manifest: Arc::new(manifest), language, imports, wasi })
+    let (digest, language, needs) = (Digest::of(bytes), found.language, Needs { wasi, instances: found.instances });
+    Ok(Examined { digest, size: bytes.len(), manifest: Arc::new(manifest), language, imports, needs })
 }
 
 /// Checks that this host serves the version of the contract that a plugin was built for.

@@ -10,12 +10,7 @@ use parlor_base::quantity::{self, Bytes};
 /// The stack of a plugin's code. It is an engine setting and the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
 
-/// The maximum number of plugins in a host, counted separately for each account. The engine's pool has room for as
-/// many, each at its default limits. If the kernel allows the process few mappings, the number is lower.
-pub const ROOM: u32 = 1_000;
-
-/// The maximum number of elements of a table. Each instance reserves room for them in the engine's pool of address
-/// space.
+/// The maximum number of elements of a table.
 pub const MAX_TABLE_ELEMENTS: u32 = 1_000_000;
 
 /// A type of value that a limit can have.

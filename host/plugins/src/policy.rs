@@ -29,13 +29,13 @@ use crate::signature::{self, KeyName, Keys, TrustedKey};
 use crate::source::Source;
 
 /// The maximum size of a policy, in bytes.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 16 << 20;
 /// The maximum number of plugins in one policy.
-const MAX_PLUGINS: usize = 1000;
+const MAX_PLUGINS: usize = 16_000;
 /// The maximum number of keys in one policy.
 const MAX_KEYS: usize = 1000;
 /// The maximum number of accounts of one plugin.
-const MAX_ACCOUNTS: usize = 1000;
+const MAX_ACCOUNTS: usize = 16_000;
 
 /// The owner's decisions about all plugins.
 #[derive(Debug, Clone, PartialEq, Default)]

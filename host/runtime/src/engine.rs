@@ -1,5 +1,5 @@
-//! The wasmtime setup of the whole host: one engine, one linker, the memory pool, the ticker, and the runtimes beside
-//! those of accounts.
+//! The wasmtime setup of the whole host: one engine, one linker, the mappings that plugins may take, the ticker, and the
+//! runtimes beside those of accounts.
 //!
 //! Bytes come here only after `component::examine` accepted them, and go on to `compiler`. All instances with the same
 //! digest share the compiled code.
@@ -10,29 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use parlor_base::id::Digest;
-use parlor_plugins::component::MAX_INSTANCES;
-use parlor_plugins::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM};
+use parlor_plugins::component::Needs;
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::{Plugin, PluginPre};
 use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base};
 use crate::instance::{Context, Grouping};
-use crate::traces::Traces;
+use crate::mappings::{Mappings, NoMappings, Reserved, of_an_instance, of_code};
 use crate::watchdog::{Runtimes, Ticker};
 
-/// The largest linear memory that a limit can allow: everything that 32 bits can address.
-const MAX_MEMORY: usize = 4 << 30;
 /// The pause when the host has no room for another plugin, unless one ends before that.
 pub const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
-/// The number of stacks in the pool for each plugin. Each store keeps one, and each component instance may be suspended
-/// while it holds one. So no plugin takes the stacks of others, however its component is composed.
-const STACKS: u32 = MAX_INSTANCES + 1;
-/// The mappings of the process that are reserved for everything else: the program, libraries, threads, heaps and files.
-const MAPPINGS_OF_THE_HOST: u64 = 2_000;
-/// The mappings of a plugin's code: the part before the instructions, the instructions, and the part after them.
-const MAPPINGS_OF_CODE: u32 = 3;
 
 /// Everything that instances of all accounts share.
 pub struct Engine {
@@ -40,8 +29,7 @@ pub struct Engine {
     linker: Linker<Context>,
     /// The same linker with an empty WASI added.
     wasi_linker: Linker<Context>,
-    /// The maximum number of plugins.
-    places: u32,
+    mappings: Arc<Mappings>,
     ticker: Ticker,
     runtimes: Runtimes,
     compiler: Compiler,
@@ -60,6 +48,21 @@ pub struct Engine {
 /// A component that is ready to be instantiated.
 pub struct Compiled {
     pub(super) pre: PluginPre<Context>,
+    /// How many mappings an instance may take.
+    mappings: u32,
+    /// The mappings of the code, taken with those of the first instance.
+    code: Mutex<Option<Reserved>>,
+}
+
+impl Compiled {
+    /// Takes the mappings of another instance.
+    pub(super) fn reserve(&self, mappings: &Arc<Mappings>) -> Result<Reserved, NoMappings> {
+        let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        if code.is_none() {
+            *code = Some(of_code(mappings)?);
+        }
+        mappings.reserve(self.mappings)
+    }
 }
 
 /// The reason why the engine could not start.
@@ -91,25 +94,7 @@ impl Engine {
         // An engine whose code is compiled elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess);
         let traces = compiler.traces();
-        let mappings = most_mappings();
-        let places = places(mappings);
-        if places < ROOM {
-            tracing::warn!(
-                places,
-                mappings,
-                "room for fewer plugins than elsewhere, since the kernel allows a process few mappings; raise vm.max_map_count"
-            );
-        }
-        let wasmtime = wasmtime::Engine::new(pooled(traces, places).enable_compiler(has_own))
-            .or_else(|error| {
-                // Some containers limit address space. Plugins then start a little slower.
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "no memory pool for plugins; each gets its memory when it starts"
-                );
-                wasmtime::Engine::new(base(traces).enable_compiler(has_own))
-            })
-            .map_err(EngineError::Wasmtime)?;
+        let wasmtime = wasmtime::Engine::new(base(traces).enable_compiler(has_own)).map_err(EngineError::Wasmtime)?;
         let cache = data.and_then(|data| {
             let cache = Cache::open(data, Fingerprint::of(&wasmtime));
             cache
@@ -122,7 +107,7 @@ impl Engine {
         let mut wasi_linker = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(EngineError::Wasmtime)?;
         Ok(Self {
-            places,
+            mappings: Mappings::of_this_process(),
             ticker: Ticker::start(&wasmtime)?,
             runtimes: Runtimes::start()?,
             linker,
@@ -142,18 +127,18 @@ impl Engine {
         &self,
         digest: Digest,
         bytes: Vec<u8>,
-        wasi: bool,
+        needs: Needs,
     ) -> Result<(Arc<Compiled>, Origin), CompileError> {
         // Code that exists already does not wait for other compilations.
-        if let Some(known) = self.at_hand(digest, wasi).await? {
+        if let Some(known) = self.at_hand(digest, needs).await? {
             return Ok(known);
         }
         let _compiling = self.compiling.lock().await;
-        if let Some(known) = self.at_hand(digest, wasi).await? {
+        if let Some(known) = self.at_hand(digest, needs).await? {
             return Ok(known);
         }
         match self.make(digest, bytes).await {
-            Ok(component) => Ok((self.linked(digest, &component, wasi)?, Origin::Compiler)),
+            Ok(component) => Ok((self.linked(digest, &component, needs)?, Origin::Compiler)),
             Err(error) => {
                 if let Some(hopeless) = error.again() {
                     self.hopeless().insert(digest, hopeless);
@@ -167,7 +152,7 @@ impl Engine {
     pub(crate) async fn at_hand(
         &self,
         digest: Digest,
-        wasi: bool,
+        needs: Needs,
     ) -> Result<Option<(Arc<Compiled>, Origin)>, CompileError> {
         if let Some(compiled) = self.compiled().get(&digest).and_then(Weak::upgrade) {
             return Ok(Some((compiled, Origin::Shared)));
@@ -176,13 +161,14 @@ impl Engine {
             return Err(error);
         }
         let Some(component) = self.find(digest).await? else { return Ok(None) };
-        Ok(Some((self.linked(digest, &component, wasi)?, Origin::Cache)))
+        Ok(Some((self.linked(digest, &component, needs)?, Origin::Cache)))
     }
 
-    fn linked(&self, digest: Digest, component: &Component, wasi: bool) -> Result<Arc<Compiled>, CompileError> {
-        let linker = if wasi { &self.wasi_linker } else { &self.linker };
+    fn linked(&self, digest: Digest, component: &Component, needs: Needs) -> Result<Arc<Compiled>, CompileError> {
+        let linker = if needs.wasi { &self.wasi_linker } else { &self.linker };
         let pre = linker.instantiate_pre(component).and_then(PluginPre::new).map_err(CompileError::Link)?;
-        let compiled = Arc::new(Compiled { pre });
+        let mappings = of_an_instance(component, needs);
+        let compiled = Arc::new(Compiled { pre, mappings, code: Mutex::default() });
         let mut all = self.compiled();
         all.retain(|_, compiled| compiled.strong_count() > 0);
         all.insert(digest, Arc::downgrade(&compiled));
@@ -237,9 +223,9 @@ impl Engine {
         }
     }
 
-    /// Returns the maximum number of plugins, counted separately for each account.
-    pub(super) fn places(&self) -> u32 {
-        self.places
+    /// Returns the mappings that plugins may take.
+    pub(super) fn mappings(&self) -> &Arc<Mappings> {
+        &self.mappings
     }
 
     /// Reports that an instance has ended, so there may be room for another one.
@@ -297,63 +283,27 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Context>> {
     Ok(linker)
 }
 
-/// Returns how many mappings the kernel allows a process, if it says so.
-fn most_mappings() -> Option<u64> {
-    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
-}
-
-/// Returns the maximum number of plugins for this number of mappings. Beyond it even the host's own allocations fail,
-/// and it aborts. A plugin may need two mappings for each stack (the guard and the stack) and two for each memory (the
-/// accessible part and the rest). All tables together are one.
-fn places(mappings: Option<u64>) -> u32 {
-    let each = 2 * STACKS + 2 * Limits::default().memories + MAPPINGS_OF_CODE;
-    let Some(mappings) = mappings else { return ROOM };
-    let places = mappings.saturating_sub(MAPPINGS_OF_THE_HOST) / u64::from(each);
-    u32::try_from(places).unwrap_or(ROOM).clamp(1, ROOM)
-}
-
-/// Configures a pool with room for this many plugins at their default limits, so that none takes the room of others.
-/// The pool takes address space: 4 GiB and a guard of 32 MiB for a memory, 8 MB for a table. For the maximum number of
-/// plugins that is 16 TiB of the 128 TiB that a process has on `x86_64` (47 bits), and of the 256 TiB on `aarch64` (48
-/// bits). The pool's own lists take some 1.5 MB.
-fn pooled(traces: Traces, places: u32) -> Config {
-    let each = Limits::default();
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(places)
-        // These take no room of their own.
-        .total_core_instances(places * each.instances)
-        .total_memories(places * each.memories)
-        .total_tables(places * each.tables)
-        .total_stacks(places * STACKS)
-        .max_memory_size(MAX_MEMORY)
-        .table_elements(MAX_TABLE_ELEMENTS as usize)
-        .max_unused_warm_slots(64);
-    let mut config = base(traces);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
-}
-
 #[cfg(test)]
 mod tests {
-    use wasmtime::{Instance, Module, PoolConcurrencyLimitError, Store};
+    use parlor_plugins::limits::{Limits, MAX_TABLE_ELEMENTS};
+    use wasmtime::{Instance, Module, Store};
 
     use super::*;
     use crate::ceiling::Ceiling;
     use crate::compiler::Bounds;
     use crate::loading::LoadError;
+    use crate::traces::Traces;
 
-    /// A compiler process has no pool, and the engine that runs its code has no compiler.
+    /// The engine that runs what a compiler process makes has no compiler.
     #[test]
     fn what_a_compiler_process_makes_runs_here() {
         for traces in [Traces::Functions, Traces::Lines] {
             let compiler = wasmtime::Engine::new(&base(traces)).unwrap();
             let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
-            for config in [&mut pooled(traces, ROOM), &mut base(traces)] {
-                let engine = wasmtime::Engine::new(config.enable_compiler(false)).unwrap();
-                Artifact::made_of(code.clone()).load(&engine).unwrap();
-                assert!(Component::new(&engine, "(component)").is_err());
-                assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&wasmtime::Engine::new(config).unwrap()));
-            }
+            let engine = wasmtime::Engine::new(base(traces).enable_compiler(false)).unwrap();
+            Artifact::made_of(code.clone()).load(&engine).unwrap();
+            assert!(Component::new(&engine, "(component)").is_err());
+            assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&compiler));
         }
     }
 
@@ -362,7 +312,7 @@ mod tests {
     async fn what_does_not_compile_is_tried_once_and_holds_up_nobody() {
         let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
         let digest = Digest::of(b"a plugin");
-        let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), false);
+        let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), Needs::default());
         // This one compiles, and is no plugin.
         let component = wat::parse_str("(component)").unwrap();
         assert!(matches!(compile(b"nothing that compiles").await, Err(CompileError::Compile(_))));
@@ -386,60 +336,17 @@ mod tests {
         let (bounds, traces) = (Bounds::default(), Traces::Functions);
         let compiler = Compiler::Process { program, bounds, traces };
         let engine = Engine::start(compiler, None).unwrap();
-        let Err(error) = engine.compile(Digest::of(b"a plugin"), Vec::new(), false).await else { panic!("compiled") };
+        let Err(error) = engine.compile(Digest::of(b"a plugin"), Vec::new(), Needs::default()).await else {
+            panic!("compiled")
+        };
         assert!(matches!(error, CompileError::Slow(_)), "{error}");
         assert!(engine.hopeless().is_empty() && !LoadError::from(error).is_final());
     }
 
-    /// The mappings that plugins do not use have to suffice for the host.
-    #[test]
-    fn there_is_room_for_as_many_as_the_kernel_allows_mappings_for() {
-        assert_eq!(places(Some(65_530)), ROOM);
-        assert_eq!(places(Some(10_000)), 421);
-        assert_eq!(places(Some(u64::MAX)), ROOM);
-        assert_eq!(places(Some(0)), 1);
-        // The kernel does not report the limit.
-        assert_eq!(places(None), ROOM);
-    }
-
-    /// Otherwise one plugin within its limits, on many accounts, would take the room of all others.
-    #[tokio::test]
-    async fn there_is_room_for_all_that_limits_allow_by_default() {
-        for places in [3, ROOM] {
-            room_for(places).await;
-        }
-    }
-
-    async fn room_for(places: u32) {
-        let engine = wasmtime::Engine::new(&pooled(Traces::Functions, places)).unwrap();
-        let module = |text: &str| Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let (memory, table) = (module("(module (memory 0))"), module("(module (table 0 funcref))"));
-        let limits = Limits::default();
-        let store = || {
-            let mut store = Store::new(&engine, Ceiling::new(&limits, false, Arc::default()));
-            store.limiter(|ceiling| ceiling);
-            store
-        };
-        let mut all = Vec::new();
-        for _ in 0..places {
-            let mut one = store();
-            for (module, most) in [(&memory, limits.memories), (&table, limits.tables)] {
-                for _ in 0..most {
-                    Instance::new_async(&mut one, module, &[]).await.unwrap();
-                }
-            }
-            all.push(one);
-        }
-        for module in [&memory, &table] {
-            let error = Instance::new_async(&mut store(), module, &[]).await.unwrap_err();
-            assert!(error.is::<PoolConcurrencyLimitError>(), "{error:?}");
-        }
-    }
-
-    /// The pool has room for the largest limits that an owner may set.
+    /// The largest limits that an owner may set can be reached.
     #[tokio::test]
     async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
-        let engine = wasmtime::Engine::new(&pooled(Traces::Functions, 1)).unwrap();
+        let engine = wasmtime::Engine::new(&base(Traces::Functions)).unwrap();
         let text = format!("(module (table {MAX_TABLE_ELEMENTS} funcref) (memory 65520))");
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let mut limits = Limits::default();

@@ -21,6 +21,7 @@ pub mod engine;
 pub mod explain;
 pub mod instance;
 pub mod loading;
+pub mod mappings;
 pub mod order;
 mod progress;
 pub mod record;

@@ -81,13 +81,13 @@ pub async fn load(
 ) -> Result<Loaded, LoadError> {
     let (admitted, bytes) = admitted(id, entry, settings, components).await?;
     warn(&admitted);
-    let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.wasi).await? {
+    let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.needs).await? {
         known
     } else {
         if bytes.len() >= LARGE {
             tracing::info!(plugin = %id, size = bytes.len(), "compiling plugin, which may take a while");
         }
-        engine.compile(entry.digest, bytes, admitted.wasi).await?
+        engine.compile(entry.digest, bytes, admitted.needs).await?
     };
     with_secrets(admitted, compiled, origin).await
 }
@@ -101,7 +101,7 @@ pub async fn prepare(
     components: &Components,
 ) -> Result<Prepared, LoadError> {
     let (admitted, bytes) = admitted(id, entry, settings, components).await?;
-    let Some((compiled, origin)) = engine.at_hand(entry.digest, admitted.wasi).await? else {
+    let Some((compiled, origin)) = engine.at_hand(entry.digest, admitted.needs).await? else {
         return Ok(Prepared::Uncompiled { admitted: Arc::new(admitted), size: bytes.len() });
     };
     warn(&admitted);

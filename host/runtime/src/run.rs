@@ -69,11 +69,11 @@ pub(crate) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(crate) async fn run(start: Start) -> Ended {
-    let (instance, places) = (Arc::clone(&start.instance), start.engine.places());
+    let instance = Arc::clone(&start.instance);
     match live(start).await {
         Ok(ended) => ended,
         Err(error) => {
-            let ended = Ended::by(error, &instance, places);
+            let ended = Ended::by(error, &instance);
             if matches!(ended, Ended::Failed { .. }) {
                 answer_cut_off(&instance).await;
             }
@@ -84,6 +84,8 @@ pub(crate) async fn run(start: Start) -> Ended {
 
 async fn live(start: Start) -> wasmtime::Result<Ended> {
     let Start { instance, compiled, engine, mailbox, initialized, stop, backlog, rest } = start;
+    // Declared before the Store, so given back after it is gone.
+    let _mappings = compiled.reserve(engine.mappings())?;
     let mut store = store(&engine, &instance);
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     instance.taken.count(compiled.pre.instance_pre().component());

@@ -8,7 +8,8 @@ use parlor_authoring::plugin_test::script::{ACTIONS, STEPS};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_base::quantity::Bytes;
 use parlor_config::{Role, SETTINGS, SettingKind};
-use parlor_plugins::limits::{Limits, ROOM, Row, WASM_STACK};
+use parlor_plugins::limits::{Limits, Row, WASM_STACK};
+use parlor_runtime::mappings;
 use parlor_session::permissions::{CALLS, DEFAULT_QUOTA, EVENTS};
 
 /// The order in which events follow a log-in.
@@ -118,13 +119,15 @@ pub(super) fn permissions() -> String {
 
 /// The limits of each plugin on each account.
 pub(super) fn limits() -> String {
+    let room = mappings::MOST / mappings::OF_A_PLUGIN;
     let mut page = format!(
         "# Limits\n\n\
         Each plugin has these limits, on each account by itself. Owners set other numbers under `[plugin.NAME.limits]` in \
         `plugins.toml`; a running host takes them over when the file is saved.\n\n\
-        A host has room for {ROOM} plugins, counted on each account by itself, and for as many memories, tables and core instances as \
-        these defaults allow each of them; for fewer, as its log says, where the kernel allows a process fewer than some 21,000 \
-        mappings (`vm.max_map_count`; 65,530 unless somebody changed it). One that finds no room says so in \
+        A host has room for {room} plugins, counted on each account by itself, if each has one memory, as most have. Each memory \
+        beyond it takes as much room as a third of a plugin, and so does each component of which a plugin is composed. There is room \
+        for fewer, as the host's log says, where the kernel allows a process fewer than 65,530 mappings (`vm.max_map_count`, which is \
+        that unless somebody changed it). One that finds no room says so in \
         `parlor status`, is not counted as one that fails, and starts when another one has left. More accounts than that are for another `parlor`, with a data folder of its own.\n\n\
         | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
     );

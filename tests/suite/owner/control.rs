@@ -10,8 +10,8 @@ use parlor::control::lines::Lines;
 use parlor::control::server::{Control, HostHandle, ORDERS};
 use parlor::host::Host;
 use parlor_config::{Config, Overrides};
-use parlor_plugins::limits::{Limits, ROOM};
 use parlor_runtime::compiler::Compiler;
+use parlor_runtime::mappings;
 use parlor_runtime::threads::Threads;
 use parlor_tests::client::Client;
 use parlor_tests::component::graft;
@@ -364,20 +364,23 @@ async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_h
     }
     let greedy = home.install_bytes("greedy", &bytes).unwrap().set("behaviour", "");
     let greedy = greedy.limit("memories", MEMORIES).limit("instances", 200);
-    let count = ROOM * Limits::default().memories / MEMORIES;
+    // Beside what one without more memories takes, and the code of both.
+    let each = mappings::OF_A_PLUGIN + 2 * (MEMORIES - 1);
+    let left = mappings::MOST - 2 * 3;
+    let (count, small) = (left / each, left % each / mappings::OF_A_PLUGIN);
     let named = |number| format!("greedy-{number}");
     let full = (0..count).fold(Policy::default(), |policy, number| policy.with(&named(number), greedy.clone()));
+    let full = (0..small).fold(full, |policy, number| policy.with(&format!("small-{number}"), echo(&home)));
     let host = start(&home, &full).await;
-    host.wait_count("plugin running", &[], count as usize, SOON).await.unwrap();
+    host.wait_count("plugin running", &[], (count + small) as usize, SOON).await.unwrap();
 
     let full = full.with("echo", echo(&home));
     home.set_policy(&full).unwrap();
     let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
     let echo = json["plugins"].as_array().unwrap().iter().find(|one| one["id"] == "echo").unwrap();
     assert_eq!(echo["state"], "backing-off");
-    let room =
-        format!("the host has room for {ROOM} plugins, counted on each account by itself, and all of it is taken");
-    assert!(echo["reason"].as_str().unwrap().starts_with(&room), "{echo}");
+    let room = "the host has no room for it: it needs 6 memory mappings, and the other plugins left ";
+    assert!(echo["reason"].as_str().unwrap().starts_with(room), "{echo}");
 
     home.set_policy(&full.clone().without(&named(0))).unwrap();
     host.reload().unwrap();

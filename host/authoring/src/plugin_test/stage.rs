@@ -56,7 +56,7 @@ impl Player {
             let call = format!("{}.{}", import.grouping, import.function);
             anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.escaped());
         }
-        let (compiled, _) = engine.compile(examined.digest, bytes, examined.wasi).await?;
+        let (compiled, _) = engine.compile(examined.digest, bytes, examined.needs).await?;
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
     }
 
@@ -249,7 +249,7 @@ impl Stage {
             grants: given.grants(),
             limits: limits(self.server.clock()),
             settings: SettingValues(given.own.clone()),
-            wasi: examined.wasi,
+            needs: examined.needs,
             raises: examined.raises(),
             log: None,
             commands: CommandNames::default(),

@@ -158,7 +158,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     if let Some(change) = manifest.changes.get(&manifest.version) {
         line("new", &format!("“{}”", escape_untrusted(change, LONGEST)));
     }
-    if examined.wasi {
+    if examined.needs.wasi {
         line("WASI", "its language wants one, and gets an empty one");
     }
     for (name, dependency) in &manifest.dependencies {
@@ -218,7 +218,7 @@ fn as_json(
         "digest": examined.digest,
         "size": examined.size,
         "language": examined.language,
-        "wasi": examined.wasi,
+        "wasi": examined.needs.wasi,
         "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
         "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),
         "calls": examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect::<Vec<_>>(),

@@ -36,7 +36,7 @@ fn examined(calls: &[(&str, &str)]) -> Examined {
         manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
         imports: calls.iter().map(|(g, f)| Import { grouping: (*g).to_owned(), function: (*f).to_owned() }).collect(),
         language: None,
-        wasi: false,
+        needs: Needs::default(),
     }
 }
 

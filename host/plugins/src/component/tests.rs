@@ -89,11 +89,11 @@ fn a_plugin_is_read_with_the_functions_that_it_imports() {
     let names: Vec<_> =
         examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect();
     assert_eq!(names, ["chats.send", "rooms.open", "rooms.send"]);
-    assert!(examined.wasi);
+    assert!(examined.needs.wasi);
     assert_eq!((examined.digest, examined.size), (Digest::of(&bytes), bytes.len()));
     assert_eq!(examined.manifest.name.as_str(), "echo");
     let quiet = examine(&plugin("")).unwrap();
-    assert!(quiet.imports.is_empty() && !quiet.wasi);
+    assert!(quiet.imports.is_empty() && !quiet.needs.wasi);
 }
 
 #[test]

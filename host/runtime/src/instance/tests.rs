@@ -6,6 +6,7 @@ use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
 use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_plugins::component::Needs;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
 use parlor_session::command_names::CommandNames;
@@ -55,7 +56,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         grants: Grants::from_table(&grants.parse().unwrap()).unwrap(),
         limits,
         settings: SettingValues::default(),
-        wasi: false,
+        needs: Needs::default(),
         raises: false,
         log: None,
         commands: CommandNames::default(),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity;
-use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi::I32Exit;
 
 use super::detail::{detail, is_full_stack};
 use crate::ceiling::Exceeded;
 use crate::instance::{Handed, Instance, LONGEST_REASON, at_what};
+use crate::mappings::NoMappings;
 use crate::watchdog::Overrun;
 
 /// The error when a handler took longer than its owner allows.
@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     Stopped,
     /// Its `initialize` returned an error, with this text.
     Declined(String),
-    /// The engine's pool is used up by others, which is not the plugin's fault.
+    /// Others have taken what the process may take of the kernel, which is not the plugin's fault.
     NoRoom {
         /// The reason, in one sentence.
         why: String,
@@ -42,10 +42,10 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// Returns the way in which an instance ended that trapped, hit a limit, or found no room among this many places.
-    pub(super) fn by(error: wasmtime::Error, instance: &Instance, places: u32) -> Self {
-        if is_full(&error) {
-            return Self::NoRoom { why: no_room(places), detail: detail(&error) };
+    /// Returns the way in which an instance ended that trapped, hit a limit, or found no room.
+    pub(super) fn by(error: wasmtime::Error, instance: &Instance) -> Self {
+        if let Some(none) = error.downcast_ref::<NoMappings>() {
+            return Self::NoRoom { why: none.to_string(), detail: detail(&error) };
         }
         let error = Exceeded::named(error, &instance.limits);
         // A slow handler is already named in the error.
@@ -61,19 +61,6 @@ impl Ended {
         };
         Self::Failed { why: why + &at_what, detail }
     }
-}
-
-/// Returns whether the shared pool was used up.
-fn is_full(error: &wasmtime::Error) -> bool {
-    error.is::<PoolConcurrencyLimitError>()
-}
-
-/// Returns the same as a sentence for the owner.
-fn no_room(places: u32) -> String {
-    format!(
-        "the host has room for {places} plugins, counted on each account by itself, and all of it is taken: run some \
-         accounts in another parlor"
-    )
 }
 
 /// The reason for a plugin whose calls nest too deep.
