@@ -37,6 +37,8 @@ pub enum Surroundings {
     Usual,
     /// Another program, `embedded`, whose log fails at a certain word.
     Embedded,
+    /// Another program, `counted`, which counts its allocations.
+    Counted,
     /// A disk of this many bytes for the data folder. The system must allow users to mount one in a namespace of their
     /// own.
     SmallDisk(u64),
@@ -67,31 +69,21 @@ impl Home {
 
     /// Adds an account with its password in a file that only its owner can read.
     pub fn add_account(&mut self, name: &str, account: &Account, server: Server<'_>) -> Result<()> {
-        let password_file = format!("{name}.password");
-        self.folder.write(&password_file, format!("{}\n", account.password))?;
-        let (port, tls, certificate) = match server {
-            Server::StartTls(port, certificate) => (port, "starttls", certificate),
-            Server::Direct(port, certificate)
-            | Server::Plain(port, certificate)
-            | Server::WebSocket(port, certificate)
-            | Server::Bosh(port, certificate) => (port, "direct", certificate),
-        };
-        let mut table = Table::new();
-        table.insert("jid".into(), account.jid.to_string().into());
-        table.insert("password_file".into(), password_file.into());
-        table.insert("server".into(), format!("127.0.0.1:{port}").into());
-        table.insert("tls".into(), tls.into());
-        table.insert("ca_file".into(), certificate.certificate_file.display().to_string().into());
-        table.insert("allow_plain".into(), matches!(server, Server::Plain(..)).into());
-        let url = match server {
-            Server::WebSocket(port, _) => Some(("websocket_url", format!("wss://localhost:{port}/xmpp-websocket"))),
-            Server::Bosh(port, _) => Some(("bosh_service_url", format!("https://localhost:{port}/http-bind"))),
-            Server::StartTls(..) | Server::Direct(..) | Server::Plain(..) => None,
-        };
-        if let Some((key, url)) = url {
-            table.insert("settings".into(), Table::from_iter([(key.to_owned(), url.into())]).into());
+        self.add_accounts([(name, account)], server)
+    }
+
+    /// Adds several accounts of one server in the same way.
+    pub fn add_accounts<'a>(
+        &mut self,
+        accounts: impl IntoIterator<Item = (&'a str, &'a Account)>,
+        server: Server<'_>,
+    ) -> Result<()> {
+        for (name, account) in accounts {
+            let password_file = format!("{name}.password");
+            self.folder.write(&password_file, format!("{}\n", account.password))?;
+            let table = account_table(account, password_file, server);
+            self.table("account").insert(name.to_owned(), table.into());
         }
-        self.table("account").insert(name.to_owned(), table.into());
         self.write_config()
     }
 
@@ -232,6 +224,7 @@ impl Home {
         let command = match surroundings {
             Surroundings::Usual => self.command(arguments)?,
             Surroundings::Embedded => self.command_of(&plugins::program("embedded")?, arguments),
+            Surroundings::Counted => self.command_of(&plugins::program("counted")?, arguments),
             Surroundings::SmallDisk(size) => {
                 // The data folder gets a mount of its own, which only the process sees and which ends with it.
                 self.folder.make_folder("data")?;
@@ -257,6 +250,33 @@ impl Home {
         let text = toml::to_string(&self.config).context("cannot write a configuration as TOML")?;
         self.folder.write("parlor.toml", text).map(drop)
     }
+}
+
+/// Returns the table of an account in `parlor.toml`.
+fn account_table(account: &Account, password_file: String, server: Server<'_>) -> Table {
+    let (port, tls, certificate) = match server {
+        Server::StartTls(port, certificate) => (port, "starttls", certificate),
+        Server::Direct(port, certificate)
+        | Server::Plain(port, certificate)
+        | Server::WebSocket(port, certificate)
+        | Server::Bosh(port, certificate) => (port, "direct", certificate),
+    };
+    let mut table = Table::new();
+    table.insert("jid".into(), account.jid.to_string().into());
+    table.insert("password_file".into(), password_file.into());
+    table.insert("server".into(), format!("127.0.0.1:{port}").into());
+    table.insert("tls".into(), tls.into());
+    table.insert("ca_file".into(), certificate.certificate_file.display().to_string().into());
+    table.insert("allow_plain".into(), matches!(server, Server::Plain(..)).into());
+    let url = match server {
+        Server::WebSocket(port, _) => Some(("websocket_url", format!("wss://localhost:{port}/xmpp-websocket"))),
+        Server::Bosh(port, _) => Some(("bosh_service_url", format!("https://localhost:{port}/http-bind"))),
+        Server::StartTls(..) | Server::Direct(..) | Server::Plain(..) => None,
+    };
+    if let Some((key, url)) = url {
+        table.insert("settings".into(), Table::from_iter([(key.to_owned(), url.into())]).into());
+    }
+    table
 }
 
 /// The result of a command.

@@ -33,6 +33,7 @@ pub mod process;
 pub mod programs;
 pub mod prosody;
 pub mod server;
+pub mod system_calls;
 pub mod terminal;
 pub mod transport;
 pub mod usage;

@@ -162,7 +162,8 @@ impl Peer {
             ..StreamFeatures::default()
         };
         let wire = opening.offer(&features).await?;
-        let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
+        let name = if self.proofs.is_some() { None } else { name_in_plain(&first) };
+        let jid = FullJid::new(&format!("{}@{DOMAIN}/parlor", name.unwrap_or("bot")))?;
         Ok(Session {
             wire,
             jid,
@@ -312,6 +313,11 @@ impl Session {
         }
         if request.is_ping() { request.result(None) } else { request.refused() }
     }
+}
+
+/// Returns the name that logs in by PLAIN (RFC 4616, section 2): it is between two zero bytes.
+fn name_in_plain(message: &[u8]) -> Option<&str> {
+    std::str::from_utf8(message.split(|byte| *byte == 0).nth(1)?).ok()
 }
 
 /// Returns the address of a person for whom the scripted server speaks.

@@ -27,6 +27,8 @@ pub struct Process {
 pub enum Signal {
     /// Reload the files (SIGHUP).
     Reload,
+    /// Say how much was allocated, for the program `counted` (SIGUSR1).
+    Count,
     /// Stop as if by Ctrl-C (SIGINT).
     Interrupt,
     /// Stop (SIGTERM).
@@ -176,6 +178,7 @@ fn die_with_parent(command: &mut Command) {
 pub fn send(process: u32, signal: Signal) -> io::Result<()> {
     let number = match signal {
         Signal::Reload => libc::SIGHUP,
+        Signal::Count => libc::SIGUSR1,
         Signal::Interrupt => libc::SIGINT,
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,

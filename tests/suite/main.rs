@@ -17,6 +17,7 @@ mod chatviews;
 mod commands;
 mod connection;
 mod contacts;
+mod counts;
 mod disco;
 mod listen;
 mod log;

@@ -95,6 +95,10 @@ pub enum Part {
     Calls,
     /// Plugins whose scopes exclude the sender
     Scopes,
+    /// Many plugins in one process: their start and memory
+    Instances,
+    /// Many accounts in one process
+    Accounts,
     /// An archive of messages that a plugin reads
     Archive,
     /// Values that plugins store
@@ -109,6 +113,8 @@ impl Part {
             Self::SystemCalls => "system-calls",
             Self::Calls => "calls",
             Self::Scopes => "scopes",
+            Self::Instances => "instances",
+            Self::Accounts => "accounts",
             Self::Archive => "archive",
             Self::Storage => "storage",
         }
@@ -121,6 +127,8 @@ impl Part {
             Self::SystemCalls => "the system calls of one echo, one at a time",
             Self::Calls => "calls between host and guest, beside bare wasmtime",
             Self::Scopes => "plugins that listen to everybody, and may hear others than the sender",
+            Self::Instances => "many plugins in one process, each answering",
+            Self::Accounts => "many accounts in one process, on the scripted peer",
             Self::Archive => "an archive of messages that a plugin reads",
             Self::Storage => "what a plugin stores, on disk when it is told so",
         }

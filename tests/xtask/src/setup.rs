@@ -40,7 +40,7 @@ pub(crate) enum Needs {
     Prosody,
     /// Prosody, Python for the bot in it, and strace.
     Bench,
-    /// Prosody and ejabberd, and the tools for plugins in other languages.
+    /// Prosody and ejabberd, the tools for plugins in other languages, and strace.
     Suite,
 }
 
@@ -153,7 +153,7 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
     if needs != Needs::Prosody && !has_python() {
         missing.push(PYTHON);
     }
-    if needs == Needs::Bench && find(STRACE).is_none() {
+    if needs != Needs::Prosody && find(STRACE).is_none() {
         missing.push(STRACE);
     }
     if needs == Needs::Suite && ["node", "npm"].iter().any(|program| find(program).is_none()) {

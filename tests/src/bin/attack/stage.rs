@@ -285,7 +285,7 @@ impl Stage {
         let data = home.path().join("data");
         let data = match surroundings {
             Surroundings::Usual => Some(data),
-            Surroundings::Embedded => None,
+            Surroundings::Embedded | Surroundings::Counted => None,
             Surroundings::SmallDisk(_) => Some(seen_by(host.id(), &data)?),
         };
         let line = Pump::start(session);

@@ -4,13 +4,16 @@
 //! turns in one run, so that other load on the machine affects all of them. Each ratio compares two turns of the same
 //! round, and the table shows medians. The table is printed by the program and never edited by hand.
 
+mod accounts;
 mod archive;
 mod bots;
 mod calls;
 mod echo;
 mod host;
+mod instances;
 mod languages;
 mod measure;
+mod page;
 mod row;
 mod scopes;
 mod slixmpp;
@@ -65,6 +68,13 @@ async fn bench(flags: &Bench) -> Result<()> {
     } else {
         println!("{}", row::to_text(&rows));
     }
+    // A page of some parts would lack the others.
+    if flags.only.is_empty() {
+        let page = page::write(&rows)?;
+        if !flags.json {
+            println!("written to {}", page.display());
+        }
+    }
     Ok(())
 }
 
@@ -81,6 +91,8 @@ async fn rows(flags: &Bench) -> Result<Vec<Row>> {
             Part::SystemCalls => system_calls::rows(&programs).await,
             Part::Calls => calls::rows().await,
             Part::Scopes => scopes::rows().await,
+            Part::Instances => instances::rows().await,
+            Part::Accounts => accounts::rows().await,
             Part::Archive => archive::rows().await,
             Part::Storage => storage::rows().await,
         };

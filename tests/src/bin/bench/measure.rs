@@ -93,7 +93,7 @@ fn each(time: Duration, count: u64) -> Duration {
 }
 
 /// Returns the time within which this percentage came, from sorted times.
-fn share(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use xtask::Part;
 
+use crate::page::Plot;
+
 /// One measured value.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -17,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) beside: Option<Beside>,
     /// The goal, if there is one: of the ratio if it is compared, of the value otherwise.
     pub(crate) goal: Option<Goal>,
+    /// The plot that shows the value, and the number of plugins or accounts that it is of.
+    point: Option<(Plot, u32)>,
 }
 
 /// A value with its unit.
@@ -37,11 +41,15 @@ pub(crate) struct Beside {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    Seconds,
+    Millis,
     Micros,
     Nanos,
     PerSecond,
     Mib,
+    Kib,
     Calls,
+    LogIns,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,16 +61,27 @@ pub(crate) enum Goal {
 impl Unit {
     fn name(self) -> &'static str {
         match self {
+            Self::Seconds => "s",
+            Self::Millis => "ms",
             Self::Micros => "µs",
             Self::Nanos => "ns",
             Self::PerSecond => "/s",
             Self::Mib => "MiB",
+            Self::Kib => "KiB",
             Self::Calls => "calls",
+            Self::LogIns => "log-ins",
         }
     }
 
     fn of(self, amount: f64) -> Measure {
         Measure { amount, unit: self }
+    }
+}
+
+impl Measure {
+    /// Returns another amount in the same unit.
+    pub(crate) fn of_same_unit(self, amount: f64) -> Self {
+        self.unit.of(amount)
     }
 }
 
@@ -76,7 +95,7 @@ impl fmt::Display for Measure {
 impl Row {
     /// A value alone.
     pub(crate) fn alone(part: Part, what: impl Into<String>, amount: f64, unit: Unit) -> Self {
-        Self { part, what: what.into(), value: unit.of(amount), beside: None, goal: None }
+        Self { part, what: what.into(), value: unit.of(amount), beside: None, goal: None, point: None }
     }
 
     /// Adds the value that it is compared with. The ratio is that of the two values.
@@ -95,6 +114,18 @@ impl Row {
     pub(crate) fn goal(mut self, goal: impl Into<Option<Goal>>) -> Self {
         self.goal = goal.into();
         self
+    }
+
+    /// Shows the value in a plot, at this number of plugins or accounts.
+    pub(crate) fn at(mut self, plot: Plot, number: u32) -> Self {
+        self.point = Some((plot, number));
+        self
+    }
+
+    /// Returns the coordinates of the value in a plot that shows it.
+    pub(crate) fn point_of(&self, plot: Plot) -> Option<(f64, f64)> {
+        let (_, number) = self.point.filter(|(of, _)| *of == plot)?;
+        Some((number.into(), self.value.amount))
     }
 
     /// Returns whether the goal is reached; `None` if there is no goal.

@@ -1,0 +1,178 @@
+//! The page of a whole run, `docs/reference/performance.md`, with plots of what more plugins and accounts cost.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow};
+use parlor_tests::docs;
+use plotters::chart::ChartBuilder;
+use plotters::coord::combinators::IntoLogRange as _;
+use plotters::drawing::IntoDrawingArea as _;
+use plotters::prelude::SVGBackend;
+use plotters::series::LineSeries;
+use plotters::style::{BLUE, WHITE};
+
+use crate::row::{Beside, Row};
+
+const PAGE: &str = "reference/performance.md";
+/// The width and height of a plot, in pixels.
+const SIZE: (u32, u32) = (640, 320);
+
+/// A plot: its file beside the page, what it shows, and what its axes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plot {
+    /// The CPU time of a message over the number of plugins that may not hear it.
+    Cpu,
+    /// The memory of a host over the number of its plugins.
+    Plugins,
+    /// The memory of a host over the number of its accounts.
+    Accounts,
+}
+
+impl Plot {
+    const ALL: [Self; 3] = [Self::Cpu, Self::Plugins, Self::Accounts];
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Cpu => "performance-cpu.svg",
+            Self::Plugins => "performance-plugins.svg",
+            Self::Accounts => "performance-accounts.svg",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU time of a message that one plugin may hear",
+            Self::Plugins => "Resident memory of a host by plugins",
+            Self::Accounts => "Resident memory of a host by accounts",
+        }
+    }
+
+    fn axes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cpu => ("plugins", "µs"),
+            Self::Plugins => ("plugins", "MiB"),
+            Self::Accounts => ("accounts", "MiB"),
+        }
+    }
+}
+
+/// Writes the page and its plots. Returns the page's path.
+pub(crate) fn write(rows: &[Row]) -> Result<PathBuf> {
+    let path = docs::folder().join(PAGE);
+    let save = |path: &PathBuf, text: String| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for plot in Plot::ALL {
+        save(&path.with_file_name(plot.file()), drawn(plot, rows)?)?;
+    }
+    save(&path, page(rows, &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(), &machine()))?;
+    Ok(path)
+}
+
+/// Describes the machine: processor, cores, kernel.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let version = kernel.trim().split('-').next().unwrap_or_default();
+    format!("{cores} cores of {}, Linux {version}", model.map_or("an unknown processor", |(_, model)| model.trim()))
+}
+
+fn page(rows: &[Row], day: &str, machine: &str) -> String {
+    let mut text = format!(
+        "<!-- Made by `cargo xtask bench` on {day}; a change here is lost. -->\n\n\
+         # What parlor costs\n\n\
+         Measured on {day} on {machine}, all in one run. Compare the columns: on another machine all figures are others. A ratio is \
+         the median of those of neighbouring turns. `cargo xtask bench` measures this and writes this page.\n"
+    );
+    for rows in rows.chunk_by(|one, next| one.part == next.part) {
+        let title = rows[0].part.title();
+        // Writing to a string cannot fail, here and below.
+        let _ = write!(text, "\n## {}{}\n\n", title[..1].to_uppercase(), &title[1..]);
+        text.push_str("| what | measured | beside | ratio | goal | |\n|---|---|---|---|---|---|\n");
+        for row in rows {
+            let (beside, ratio) = match &row.beside {
+                Some(Beside { whose, amount, ratio }) => {
+                    (format!("{whose}: {}", row.value.of_same_unit(*amount)), format!("{ratio:.2}"))
+                }
+                None => Default::default(),
+            };
+            let verdict = match row.is_reached() {
+                Some(true) => "reached",
+                Some(false) => "missed",
+                None => "",
+            };
+            let (what, value, goal) = (&row.what, row.value, row.goal_text());
+            let _ = writeln!(text, "| {what} | {value} | {beside} | {ratio} | {goal} | {verdict} |");
+        }
+        for plot in Plot::ALL.into_iter().filter(|plot| rows.iter().any(|row| row.point_of(*plot).is_some())) {
+            let _ = write!(text, "\n![{}]({})\n", plot.title(), plot.file());
+        }
+    }
+    text
+}
+
+/// Draws a plot as SVG.
+fn drawn(plot: Plot, rows: &[Row]) -> Result<String> {
+    let points: Vec<_> = rows.iter().filter_map(|row| row.point_of(plot)).collect();
+    let most = |values: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(values).fold(1.0, f64::max);
+    let (right, top) = (most(&|point| point.0), most(&|point| point.1));
+    let (across, up) = plot.axes();
+    let mut text = String::new();
+    let draw = |text| -> Result<(), plotters::drawing::DrawingAreaErrorKind<_>> {
+        let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(plot.title(), ("sans-serif", 16))
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d((1.0..right * 1.1).log_scale(), 0.0..top * 1.1)?;
+        chart.configure_mesh().x_desc(across).y_desc(up).draw()?;
+        chart.draw_series(LineSeries::new(points.iter().copied(), &BLUE).point_size(3))?;
+        area.present()
+    };
+    draw(&mut text).map_err(|error| anyhow!("cannot draw {}: {error}", plot.file()))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use xtask::Part;
+
+    use super::*;
+    use crate::row::{Goal, Unit};
+
+    fn rows() -> [Row; 2] {
+        let row = |count: u32, micros: f64| {
+            let what = format!("CPU a message, {count} plugins");
+            let row = Row::alone(Part::Scopes, what, micros, Unit::Micros).at(Plot::Cpu, count);
+            row.in_ratio("one plugin", 30.0, micros / 30.0).goal(Goal::AtMost(1.1))
+        };
+        [row(10, 30.0), row(1_000, 60.0)]
+    }
+
+    #[test]
+    fn the_page_has_every_row_and_the_plots_that_have_points() {
+        let page = page(&rows(), "2026-01-02", "2 cores of one kind");
+        for part in [
+            "Measured on 2026-01-02 on 2 cores of one kind",
+            "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 | at most 1.10× | reached |",
+            "| CPU a message, 1000 plugins | 60.0 µs | one plugin: 30.0 µs | 2.00 | at most 1.10× | missed |",
+            "(performance-cpu.svg)",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains("performance-accounts.svg"), "{page}");
+    }
+
+    #[test]
+    fn a_plot_draws_a_line_through_its_points() {
+        let svg = drawn(Plot::Cpu, &rows()).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<polyline") && svg.contains(Plot::Cpu.title()), "{svg}");
+        assert_eq!(svg.matches("<circle").count(), 2, "{svg}");
+    }
+}

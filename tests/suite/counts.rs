@@ -1,0 +1,128 @@
+//! What one message and one plugin cost, in counts that no load on the machine moves. Times are in `cargo xtask bench`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jid::BareJid;
+use parlor_tests::certificate::Certificate;
+use parlor_tests::client::body;
+use parlor_tests::folder::Folder;
+use parlor_tests::host::{Home, Host, Server, Surroundings};
+use parlor_tests::peer::{Peer, Session, somebody};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::process::Signal;
+use parlor_tests::prosody::Account;
+use parlor_tests::system_calls;
+use tokio_xmpp::Stanza;
+
+const SOON: Duration = Duration::from_secs(30);
+/// The messages that are counted.
+const MESSAGES: u64 = 200;
+/// The most allocations for one echo, from the message on the wire to its answer there.
+const ALLOCATIONS: u64 = 200;
+/// The most system calls for one echo. Without load it is 6; the rest is for a machine on which timers run out meanwhile.
+const SYSTEM_CALLS: u64 = 12;
+/// The number of further plugins that are counted.
+const PLUGINS: u64 = 100;
+/// The most bytes of the heap for each plugin. Its memory and its stack are beside the heap.
+const HEAP: u64 = 40 << 10;
+
+/// A host with so many echo plugins on a scripted peer. The first one hears everybody, the others nobody who writes.
+struct Stage {
+    host: Host,
+    session: Session,
+    _home: Home,
+    _folder: Folder,
+}
+
+/// What the host has allocated.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    allocations: u64,
+    bytes: u64,
+}
+
+impl Stage {
+    async fn with(plugins: u64) -> Result<Self> {
+        let folder = Folder::new()?;
+        let certificate = Certificate::make(&folder)?;
+        let peer = Peer::listen(&certificate).await?;
+        let mut home = Home::new()?;
+        let account = Account { jid: BareJid::new("bot@localhost")?, password: "any".to_owned() };
+        home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
+        let echo = home.install("echo", &built("echo")?)?.grant("messages.send", &["*"]);
+        let echo = echo.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0);
+        let named = |number| match number {
+            0 => ("echo".to_owned(), echo.clone().grant("messages.read", &["*"])),
+            _ => (format!("echo-{number}"), echo.clone().grant("messages.read", &["nobody@example.org"])),
+        };
+        let policy = (0..plugins).map(named).fold(Policy::default(), |policy, (id, entry)| policy.with(&id, entry));
+        home.set_policy(&policy)?;
+        let host = home.start_in(&Surroundings::Counted, &[])?;
+        let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
+        host.wait_count("plugin running", &[], usize::try_from(plugins)?, SOON).await?;
+        Ok(Self { host, session, _home: home, _folder: folder })
+    }
+
+    /// Lets the host answer messages, one after the other.
+    async fn talk(&mut self) -> Result<()> {
+        for number in 0..MESSAGES {
+            let text = format!("message {number}");
+            self.session.say(&somebody(), number, &text).await?;
+            let answer = tokio::time::timeout(SOON, answer(&mut self.session)).await;
+            let answer = answer.with_context(|| self.host.log().tail())??;
+            ensure!(answer == format!("you said: {text}"), "{answer}");
+        }
+        Ok(())
+    }
+
+    async fn counted(&mut self) -> Result<Counted> {
+        self.host.signal(Signal::Count)?;
+        let line = self.host.wait("counted", &[], SOON).await?;
+        Ok(Counted { allocations: line.get("allocations").parse()?, bytes: line.get("bytes").parse()? })
+    }
+}
+
+async fn answer(session: &mut Session) -> Result<String> {
+    loop {
+        if let Stanza::Message(message) = session.next().await? {
+            return Ok(body(&message).unwrap_or_default().to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_echo_takes_few_allocations_and_keeps_none() {
+    let mut stage = Stage::with(1).await.unwrap();
+    stage.talk().await.unwrap();
+    let before = stage.counted().await.unwrap();
+    stage.talk().await.unwrap();
+    let after = stage.counted().await.unwrap();
+    let each = (after.allocations - before.allocations) / MESSAGES;
+    assert!(each <= ALLOCATIONS, "{each} allocations for one echo");
+    let kept = after.bytes.saturating_sub(before.bytes);
+    assert!(kept < 100 * MESSAGES, "{kept} bytes are kept of {MESSAGES} messages");
+}
+
+#[tokio::test]
+async fn one_echo_takes_few_system_calls() {
+    let mut stage = Stage::with(1).await.unwrap();
+    stage.talk().await.unwrap();
+    let process = stage.host.id();
+    let counts = system_calls::count(process, stage.talk()).await.unwrap();
+    let each = counts.iter().map(|(_, count)| count).sum::<u64>() / MESSAGES;
+    assert!(each <= SYSTEM_CALLS, "{each} system calls for one echo: {counts:?}");
+}
+
+#[tokio::test]
+async fn one_more_plugin_takes_little_of_the_heap() {
+    let mut bytes = Vec::new();
+    for plugins in [1, 1 + PLUGINS] {
+        let mut stage = Stage::with(plugins).await.unwrap();
+        stage.talk().await.unwrap();
+        bytes.push(stage.counted().await.unwrap().bytes);
+    }
+    let each = (bytes[1] - bytes[0]) / PLUGINS;
+    assert!(each <= HEAP, "{each} bytes for one plugin");
+}
