@@ -4,7 +4,6 @@
 //! pushes; everything else is decided above.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
@@ -24,12 +23,16 @@ use crate::raw::{BroadcastPresence, RawStanza, returned};
 use crate::sieve::mend::{CUT, NOTES, mend_forwarded};
 use crate::text::{is_one_line, kept, name};
 use crate::types::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
+use crate::xml::Xml;
 
 mod archive;
 mod bookmarks;
 mod extensions;
 mod iq;
 mod muc;
+mod plain;
+
+pub use self::plain::{Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call
 /// gets it.
@@ -53,17 +56,17 @@ pub fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
 impl RawStanza {
     /// Returns an outgoing message of `own` in the form that subscribers get; `None` if it is not a message.
     pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
-        leaving(&self.0, own, now).map(Box::new)
+        leaving(self.stanza(), own, now).map(Box::new)
     }
 
     /// Returns the error for a message that is not sent any more.
     pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
-        Some(decode(returned(&self.0)?, own, now))
+        Some(decode(returned(self.stanza())?, own, now))
     }
 
     /// Returns the own status in this stanza; `None` if it is not a presence, or has a recipient.
     pub fn broadcast_presence(&self) -> Option<BroadcastPresence> {
-        let Stanza::Presence(presence) = &*self.0 else { return None };
+        let Stanza::Presence(presence) = self.stanza() else { return None };
         let is_available = match presence.type_ {
             Type::None => true,
             Type::Unavailable => false,
@@ -199,6 +202,30 @@ fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
     })
 }
 
+/// What a message says about itself, whether it was read by the library or plainly.
+struct Head<'a> {
+    from: Option<Jid>,
+    to: Option<Jid>,
+    kind: MessageKind,
+    id: Option<&'a str>,
+    /// The id of the thread, and of its parent.
+    thread: Option<(&'a str, Option<&'a str>)>,
+    /// The chosen text with its language.
+    body: Option<(&'a str, &'a str)>,
+    /// All texts with their languages, if there are several.
+    bodies: Vec<(String, String)>,
+    subject: Option<String>,
+    /// The limit over which a part was left out.
+    cut: Option<String>,
+    /// The direction, if it is a carbon.
+    carbon: Option<Carbon>,
+    /// When it was sent, according to what forwards it.
+    forwarded_at: Option<Timestamp>,
+    /// The error, if it is one.
+    error: Option<Box<StanzaError>>,
+    raw: RawStanza,
+}
+
 fn read_message(
     mut message: WireMessage,
     carbon: Option<Carbon>,
@@ -206,38 +233,71 @@ fn read_message(
     own: &FullJid,
     now: Timestamp,
 ) -> Message {
-    let account = || Jid::from(own.to_bare());
-    let from = message.from.clone().unwrap_or_else(account);
-    let to = message.to.clone().unwrap_or_else(account);
-    let kind = match message.type_ {
-        MessageType::Chat => MessageKind::Chat,
-        MessageType::Normal => MessageKind::Normal,
-        MessageType::Headline => MessageKind::Headline,
-        MessageType::Groupchat => MessageKind::Groupchat,
-        MessageType::Error => MessageKind::Error,
-    };
-    let is_own = is_same_bare(&from, own);
     let notes = Notes::take(&mut message.payloads);
     let bodies = notes.texts("body");
+    let raw = RawStanza::from(Stanza::Message(message));
+    let whole = raw.clone();
+    let Stanza::Message(message) = whole.stanza() else { unreachable!("it was made of a message") };
     // Clients show the first body.
-    let body = bodies.first().map(|(lang, text)| (lang.as_str(), text)).or_else(|| only(&message.bodies));
+    let first_body = bodies.first().cloned();
+    let body = first_body.as_ref().map(|(lang, text)| (lang.as_str(), text.as_str()));
+    let head = Head {
+        from: message.from.clone(),
+        to: message.to.clone(),
+        kind: match message.type_ {
+            MessageType::Chat => MessageKind::Chat,
+            MessageType::Normal => MessageKind::Normal,
+            MessageType::Headline => MessageKind::Headline,
+            MessageType::Groupchat => MessageKind::Groupchat,
+            MessageType::Error => MessageKind::Error,
+        },
+        id: message.id.as_ref().map(|id| id.0.as_str()),
+        thread: message.thread.as_ref().map(|thread| (thread.id.as_str(), thread.parent.as_deref())),
+        body: body.or_else(|| only(&message.bodies).map(|(lang, text)| (lang, text.as_str()))),
+        bodies,
+        subject: first(&notes, "subject", &message.subjects),
+        cut: notes.cut,
+        carbon,
+        forwarded_at,
+        error: (message.type_ == MessageType::Error).then(|| Box::new(error_in(&message.payloads))),
+        raw,
+    };
+    assemble(head, &message.payloads, own, now)
+}
+
+/// Reads the payloads of a message, and returns it with them.
+fn assemble<'a, E: Xml<'a>>(
+    head: Head<'_>,
+    payloads: impl IntoIterator<Item = E>,
+    own: &FullJid,
+    now: Timestamp,
+) -> Message {
+    let Head { from, to, kind, id, thread, body, bodies, subject, cut, carbon, forwarded_at, error, raw } = head;
+    let account = || Jid::from(own.to_bare());
+    let from = from.unwrap_or_else(account);
+    let to = to.unwrap_or_else(account);
+    let is_own = is_same_bare(&from, own);
     let lang = body.map_or("", |(lang, _)| lang);
-    let mut found = extensions::read(&message.payloads, kind, lang, &from, own);
-    let id = message.id.as_ref().and_then(|id| match kind {
+    let mut found = match error {
+        // All other payloads belong to the bounced message, so nobody says them now (RFC 6120, section 8.3.1).
+        Some(error) => extensions::Found::error(error),
+        None => extensions::read(payloads.into_iter(), kind, lang, &from, own),
+    };
+    let id = id.and_then(|id| match kind {
         // The bounced message had this id, whatever it is.
-        MessageKind::Error => Some(id.0.clone()),
+        MessageKind::Error => Some(id.to_owned()),
         MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Groupchat => {
-            extensions::sendable_id(&id.0)
+            extensions::sendable_id(id)
         }
     });
-    let thread = message.thread.as_ref().and_then(|thread| extensions::sendable_id(&thread.id));
-    let parent = message.thread.as_ref().and_then(|thread| thread.parent.as_deref()).and_then(extensions::sendable_id);
+    let parent = thread.and_then(|(_, parent)| parent).and_then(extensions::sendable_id);
+    let thread = thread.and_then(|(thread, _)| extensions::sendable_id(thread));
     if let Some(parent) = parent.filter(|_| thread.is_some() && kind != MessageKind::Error) {
         found.extensions().thread_parent = Some(parent);
     }
     // Some clients and gateways write an empty body beside a receipt or a chat state, without meaning.
     let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
-    let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).cloned();
+    let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).map(str::to_owned);
     let other = if is_own { &to } else { &from };
     Message {
         id,
@@ -251,10 +311,10 @@ fn read_message(
         },
         kind,
         body,
-        subject: first(&notes, "subject", &message.subjects),
+        subject,
         bodies,
         command: None,
-        cut: notes.cut,
+        cut,
         thread,
         at: found.delay.or(forwarded_at).unwrap_or(now),
         delayed: found.delay.is_some(),
@@ -270,7 +330,7 @@ fn read_message(
         affiliation: found.affiliation,
         from,
         to,
-        raw: RawStanza(Arc::new(Stanza::Message(message))),
+        raw,
     }
 }
 

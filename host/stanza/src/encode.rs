@@ -4,7 +4,6 @@ mod adhoc;
 mod archive;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jid::Jid;
 use minidom::Element;
@@ -15,7 +14,7 @@ use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use crate::card::Avatar;
-use crate::raw::{RawStanza, copy};
+use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
     Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, REPLY,
@@ -27,6 +26,9 @@ pub use crate::raw::element;
 pub use crate::text::name;
 
 mod rooms;
+mod written;
+
+pub use self::written::Written;
 
 /// XEP-0428.
 pub const FALLBACK: &str = "urn:xmpp:fallback:0";
@@ -52,9 +54,7 @@ pub fn encode(outgoing: Outgoing) -> Stanza {
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(request(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
-        Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => {
-            Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared))
-        }
+        Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw.into_stanza(),
     }
 }
 
@@ -63,7 +63,7 @@ impl RawStanza {
     pub fn of(outgoing: Outgoing) -> Self {
         match outgoing {
             Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
-            other => Self(Arc::new(encode(other))),
+            other => Self::from(encode(other)),
         }
     }
 }

@@ -57,7 +57,7 @@ pub fn from_a_plugin(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     /// Generates odd stanzas from pieces that are nearly valid in a random order.
-    fn pieces() -> impl Strategy<Value = String> {
+    pub(crate) fn pieces() -> impl Strategy<Value = String> {
         let mut pieces = vec![
             "<message",
             "<presence",
@@ -161,7 +161,7 @@ mod tests {
 
     /// Generates whole stanzas, and other elements of a stream, that are odd in their declarations: the random pieces
     /// rarely form one.
-    fn stanzas() -> impl Strategy<Value = String> {
+    pub(crate) fn stanzas() -> impl Strategy<Value = String> {
         let head = prop::sample::select(vec![
             ("message", " to='x@y'"),
             ("message", " type='odd'"),

@@ -15,11 +15,14 @@ pub mod encode;
 pub mod error;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+pub mod plain;
 pub mod raw;
 pub mod sieve;
+pub mod stream;
 pub mod stream_error;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
 mod text;
 pub mod types;
 pub mod whole_card;
+mod xml;

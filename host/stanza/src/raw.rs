@@ -4,20 +4,22 @@
 //! written again. So nothing can pass that ends the stream, opens another stanza or forges a sender.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jid::{BareJid, Jid};
 use minidom::rxml;
 use minidom::{Element, Node};
 use parlor_base::escape::escape_untrusted;
 use xmpp_parsers::iq::Iq;
-use xmpp_parsers::message::MessageType;
+use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use crate::error::CallError;
+use crate::plain::PlainElement;
+use crate::stream::{Read, StreamReader};
 use crate::text::{DECLARATIONS, name};
 use crate::types::{Show, address};
 
@@ -47,7 +49,30 @@ const WHY: &str = "not sent: the connection was cut for longer than keep_unsent 
 /// A whole stanza, opaque outside this folder. It is cheap to clone. It prints only its kind, so that no log shows its
 /// content.
 #[derive(Clone)]
-pub struct RawStanza(pub Arc<Stanza>);
+pub struct RawStanza(Form);
+
+#[derive(Clone)]
+enum Form {
+    Read(Arc<Stanza>),
+    /// A message as it came, which is only read again for those who ask for it.
+    Plain(Arc<PlainText>),
+}
+
+/// The text of a message that came.
+struct PlainText {
+    text: Arc<str>,
+    /// The language of its stream.
+    lang: Option<Arc<str>>,
+    /// The approximate memory of the message when it is read, in bytes.
+    weight: usize,
+    read: OnceLock<Stanza>,
+}
+
+impl From<Stanza> for RawStanza {
+    fn from(stanza: Stanza) -> Self {
+        Self(Form::Read(Arc::new(stanza)))
+    }
+}
 
 /// The account's status in a presence that is broadcast to everybody authorised (RFC 6121, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +92,37 @@ impl fmt::Debug for RawStanza {
 }
 
 impl RawStanza {
+    /// Keeps the text of a message, which came on a stream in this language.
+    pub(crate) fn plain(message: &PlainElement, lang: Option<Arc<str>>) -> Self {
+        let (elements, attributes) = message.counts();
+        let text = message.text().clone();
+        // The texts may be held twice.
+        let weight = elements * NODE + attributes * NODE / 2 + 2 * text.len();
+        Self(Form::Plain(Arc::new(PlainText { text, lang, weight, read: OnceLock::new() })))
+    }
+
+    /// Returns the stanza.
+    pub fn stanza(&self) -> &Stanza {
+        match &self.0 {
+            Form::Read(stanza) => stanza,
+            Form::Plain(plain) => plain.read.get_or_init(|| {
+                let read = read_again(&plain.text, plain.lang.as_deref());
+                read.unwrap_or_else(|| {
+                    tracing::error!("a message that was kept cannot be read again; please report it");
+                    Stanza::Message(Message::new(None))
+                })
+            }),
+        }
+    }
+
+    /// Returns the stanza, without a copy if nobody else has it.
+    pub fn into_stanza(self) -> Stanza {
+        match self.0 {
+            Form::Read(stanza) => Arc::try_unwrap(stanza).unwrap_or_else(|shared| copy(&shared)),
+            Form::Plain(_) => copy(self.stanza()),
+        }
+    }
+
     /// Parses a stanza for `send`: one message, presence or IQ request, sent by `own` or without a sender.
     ///
     /// `own` is the account's JID. A `from` with it, bare or full, is removed, since the server sets the full JID. An
@@ -118,7 +174,7 @@ impl RawStanza {
             address(to).map_err(|error| invalid(format!("its to {}", no_jid(to, &error))))?;
         }
         let stanza = Stanza::try_from(element).map_err(|error| invalid(format!("not a valid stanza: {error}")))?;
-        let stanza = Self(Arc::new(stanza));
+        let stanza = Self::from(stanza);
         if stanza.to_xml().len() > MAX_WRITTEN_BYTES {
             return Err(invalid(format!("written out, it is longer than {MAX_WRITTEN_BYTES} bytes")));
         }
@@ -127,33 +183,39 @@ impl RawStanza {
 
     /// Returns the stanza as XML without its passwords, for plugins that may see outgoing stanzas.
     pub fn to_shown_xml(&self) -> String {
-        let mut element = element(&self.0);
+        let mut element = element(self.stanza());
         hide_passwords(&mut element);
         String::from(&element)
     }
 
     /// Returns the stanza as XML.
     pub fn to_xml(&self) -> String {
-        to_text(&self.0)
+        to_text(self.stanza())
     }
 
     /// Returns the approximate memory of the stanza, in bytes.
     pub fn weight(&self) -> usize {
-        stanza_weight(&self.0)
+        match &self.0 {
+            Form::Read(stanza) => stanza_weight(stanza),
+            Form::Plain(plain) => plain.weight,
+        }
     }
 
     /// Returns `message`, `presence` or `iq`.
     pub fn kind(&self) -> &'static str {
-        match *self.0 {
-            Stanza::Message(_) => "message",
-            Stanza::Presence(_) => "presence",
-            Stanza::Iq(_) => "iq",
+        match &self.0 {
+            Form::Plain(_) => "message",
+            Form::Read(stanza) => match **stanza {
+                Stanza::Message(_) => "message",
+                Stanza::Presence(_) => "presence",
+                Stanza::Iq(_) => "iq",
+            },
         }
     }
 
     /// Returns the recipient; `None` means the own account, or everybody for a presence.
     pub fn to(&self) -> Option<Jid> {
-        match &*self.0 {
+        match self.stanza() {
             Stanza::Message(message) => message.to.clone(),
             Stanza::Presence(presence) => presence.to.clone(),
             Stanza::Iq(iq) => iq.to().cloned(),
@@ -162,7 +224,7 @@ impl RawStanza {
 
     /// Returns the id, if there is one.
     pub fn id(&self) -> Option<&str> {
-        match &*self.0 {
+        match self.stanza() {
             Stanza::Message(message) => message.id.as_ref().map(|id| id.0.as_str()),
             Stanza::Presence(presence) => presence.id.as_deref(),
             Stanza::Iq(iq) => Some(iq.id()),
@@ -171,19 +233,19 @@ impl RawStanza {
 
     /// Returns whether it is an IQ get or set, which must be answered.
     pub fn is_request(&self) -> bool {
-        matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
+        matches!(self.stanza(), Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
     }
 
     /// Returns whether it is an IQ set.
     pub fn is_set(&self) -> bool {
-        matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
+        matches!(self.stanza(), Stanza::Iq(Iq::Set { .. }))
     }
 
     /// Returns the contacts that the server adds to the roster because of this stanza. They are the recipients of a
     /// subscription request or approval (RFC 6121, section 3), and the items of a roster set of this account (section
     /// 2.3).
     pub fn adds_contacts(&self, own: &Jid) -> Vec<BareJid> {
-        match &*self.0 {
+        match self.stanza() {
             Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
                 presence.to.iter().map(Jid::to_bare).collect()
             }
@@ -199,12 +261,12 @@ impl RawStanza {
 
     /// Returns whether it is a message that is not for all occupants of a room.
     pub fn is_said_to_a_person(&self) -> bool {
-        matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
+        matches!(self.stanza(), Stanza::Message(message) if message.type_ != MessageType::Groupchat)
     }
 
     /// Same as [`Outgoing::outlives_its_stream`](crate::types::Outgoing::outlives_its_stream).
     pub fn outlives_its_stream(&self) -> bool {
-        match &*self.0 {
+        match self.stanza() {
             Stanza::Message(_) => true,
             Stanza::Presence(presence) => {
                 matches!(presence.type_, Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed)
@@ -216,13 +278,24 @@ impl RawStanza {
     /// Returns the same stanza with another id.
     #[must_use]
     pub fn with_id(&self, id: &str) -> Self {
-        let mut stanza = copy(&self.0);
+        let mut stanza = copy(self.stanza());
         match &mut stanza {
             Stanza::Message(message) => message.id = Some(xmpp_parsers::message::Id(id.to_owned())),
             Stanza::Presence(presence) => presence.id = Some(id.to_owned()),
             Stanza::Iq(iq) => id.clone_into(iq.id_mut()),
         }
-        Self(Arc::new(stanza))
+        Self::from(stanza)
+    }
+}
+
+/// Reads a stanza from its text on a stream in this language.
+pub(crate) fn read_again(text: &str, lang: Option<&str>) -> Option<Stanza> {
+    let header =
+        Element::builder("stream", ns::JABBER_CLIENT).attr_ns(rxml::Namespace::XML, name("lang"), lang).build();
+    let header = String::from(&header).replace("/>", &format!(" xmlns:stream='{}'>", ns::STREAM));
+    match StreamReader::behind(header.as_bytes())?.read(&mut text.as_bytes()) {
+        Ok(Read::Element(Ok(stanza))) => Some(stanza),
+        _ => None,
     }
 }
 
@@ -262,12 +335,6 @@ pub fn element(stanza: &Stanza) -> Element {
 /// Serialises a stanza.
 pub fn to_text(stanza: &Stanza) -> String {
     String::from(&element(stanza))
-}
-
-/// Parses a stanza that [`to_text`] wrote.
-pub fn from_text(xml: &str) -> Result<Stanza, String> {
-    let element: Element = xml.parse().map_err(|error: minidom::Error| error.to_string())?;
-    Stanza::try_from(element).map_err(|error| error.to_string())
 }
 
 /// Returns the approximate memory of an element, in bytes. The depth is bounded on input.

@@ -52,6 +52,19 @@ pub struct Sieve {
     farewell: Option<Lost>,
     /// Whether the outermost element may be empty.
     may_be_empty: bool,
+    /// The header of the stream.
+    header: Vec<u8>,
+    /// The element that was just completed.
+    whole: Option<Whole>,
+}
+
+/// An element, header or footer of a stream that is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// A message as it came, within the limits and with nothing to repair or to note.
+    Message,
+    /// Anything else.
+    Other,
 }
 
 impl Sieve {
@@ -75,22 +88,38 @@ impl Sieve {
         self.level > 1 || !matches!(self.at, At::Text)
     }
 
+    /// Returns the header of the stream; empty before it is complete.
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
     /// Takes received data and appends complete elements to `out`. After an error nothing more may be pushed.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while !bytes.is_empty() {
-            let amount = match self.at {
-                At::Text => self.text(bytes, out)?,
-                At::Tag => self.tag(bytes[0])?,
-                At::Open => self.open(bytes, out)?,
-                At::Quote(quote) => self.quoted(bytes, quote)?,
-                At::Close => self.close(bytes, out)?,
-                At::Markup(matched) => self.markup(bytes[0], matched)?,
-                At::Cdata(brackets) => self.cdata(bytes[0], brackets)?,
-                At::Declaration => self.declaration(bytes, out)?,
-            };
-            bytes = &bytes[amount..];
+            bytes = &bytes[self.push_one(bytes, out)?.0..];
         }
         Ok(())
+    }
+
+    /// Like [`Sieve::push`], but stops behind the first complete element. Returns how much was taken, and what was
+    /// completed. White space between elements is appended at once.
+    pub fn push_one(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(usize, Option<Whole>), Lost> {
+        let mut rest = bytes;
+        self.whole = None;
+        while !rest.is_empty() && self.whole.is_none() {
+            let amount = match self.at {
+                At::Text => self.text(rest, out)?,
+                At::Tag => self.tag(rest[0])?,
+                At::Open => self.open(rest, out)?,
+                At::Quote(quote) => self.quoted(rest, quote)?,
+                At::Close => self.close(rest, out)?,
+                At::Markup(matched) => self.markup(rest[0], matched)?,
+                At::Cdata(brackets) => self.cdata(rest[0], brackets)?,
+                At::Declaration => self.declaration(rest, out)?,
+            };
+            rest = &rest[amount..];
+        }
+        Ok((bytes.len() - rest.len(), self.whole))
     }
 
     fn text(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Lost> {
@@ -195,7 +224,7 @@ impl Sieve {
         }
         self.held.closing(&bytes[..amount])?;
         if end.is_some() {
-            self.flush(out);
+            self.flush(Whole::Other, out);
         }
         Ok(amount)
     }
@@ -226,7 +255,9 @@ impl Sieve {
             return Err(Lost::Unreadable);
         }
         self.level = usize::from(!is_empty);
-        self.flush(out);
+        self.header.clear();
+        self.header.extend_from_slice(self.held.bytes());
+        self.flush(Whole::Other, out);
         Ok(())
     }
 
@@ -236,7 +267,7 @@ impl Sieve {
         self.level = self.level.checked_sub(1).ok_or(Lost::Unreadable)?;
         if self.level == 0 {
             self.farewell.get_or_insert(Lost::Closed);
-            self.flush(out);
+            self.flush(Whole::Other, out);
         } else {
             self.ended(out);
         }
@@ -253,17 +284,20 @@ impl Sieve {
 
     /// Passes on a complete element of the stream.
     fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut whole = if self.held.is_whole_message() { Whole::Message } else { Whole::Other };
         if !self.held.is_own() {
             self.held.finish();
-            self.mend();
+            if self.mend() {
+                whole = Whole::Other;
+            }
         }
-        self.flush(out);
+        self.flush(whole, out);
     }
 
-    /// Repairs the element so that the library accepts it.
-    fn mend(&mut self) {
+    /// Repairs the element so that the library accepts it. Returns whether it was replaced.
+    fn mend(&mut self) -> bool {
         if self.held.is_replaced() {
-            return;
+            return false;
         }
         let (tag, bytes) = (self.held.head(), self.held.bytes());
         let mended = if self.held.is_stanza() {
@@ -290,12 +324,15 @@ impl Sieve {
         } else {
             None
         };
+        let is_mended = mended.is_some();
         if let Some(mended) = mended {
             self.held.replace(mended);
         }
+        is_mended
     }
 
-    fn flush(&mut self, out: &mut Vec<u8>) {
+    fn flush(&mut self, whole: Whole, out: &mut Vec<u8>) {
+        self.whole = Some(whole);
         let bytes = self.held.take();
         out.extend_from_slice(&bytes);
         self.held.reuse(bytes);

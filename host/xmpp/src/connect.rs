@@ -226,7 +226,7 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
 }
 
 /// The byte stream of any transport.
-pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
+pub(super) type Transport = Box<Intake<Box<dyn AsyncReadAndWrite>>>;
 
 /// A stream inside TLS.
 pub(super) struct Reached {
@@ -248,7 +248,7 @@ impl Reached {
     ) -> Result<Self, ConnectError> {
         // The result of an address that was tried before does not apply to this stream.
         ending.forget();
-        let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
+        let transport: Transport = Box::new(Intake::new(Box::new(transport), ending.clone(), timeouts));
         let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
         Ok(Self { pending: pending.map_err(|error| io_failure(&error))?, channel, can_resume })
     }
@@ -439,7 +439,7 @@ async fn start_tls(
     ending: &Ending,
 ) -> Result<TcpStream, ConnectError> {
     // Anybody on the path can write here, so the limits matter even more.
-    let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts.response_timeout);
+    let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts);
     let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;

@@ -9,12 +9,12 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use parlor_base::escape::io_words;
 use parlor_stanza::sieve::lost::Lost;
-use parlor_stanza::sieve::{KEEP, Sieve};
+use parlor_stanza::sieve::{KEEP, Sieve, Whole};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio_xmpp::xmlstream::Timeouts;
 
 mod ending;
 
@@ -29,13 +29,14 @@ pub(super) struct Intake<T> {
     ready: Vec<u8>,
     taken: usize,
     broken: Option<Lost>,
+    /// How much the transport has read that the sieve has not seen.
+    unseen: usize,
     ending: Ending,
-    /// The silence after which the library gives up the connection.
-    patience: Duration,
+    timeouts: Timeouts,
 }
 
 impl<T> Intake<T> {
-    pub(super) fn new(inner: T, ending: Ending, patience: Duration) -> Self {
+    pub(super) fn new(inner: T, ending: Ending, timeouts: Timeouts) -> Self {
         ending.hear();
         Self {
             inner: Some(inner),
@@ -43,9 +44,20 @@ impl<T> Intake<T> {
             ready: Vec::new(),
             taken: 0,
             broken: None,
+            unseen: 0,
             ending,
-            patience,
+            timeouts,
         }
+    }
+
+    /// Returns how long the stream may be silent.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// Returns the header of the stream; empty before it has arrived.
+    pub(super) fn header(&self) -> &[u8] {
+        self.sieve.header()
     }
 
     /// Returns the transport; data that was read but not passed on is lost.
@@ -69,9 +81,64 @@ impl<T> Drop for Intake<T> {
     fn drop(&mut self) {
         // The library gave up a live connection: it waited too long, or could not parse the data.
         if self.inner.is_some() {
-            let silent = self.ending.heard().elapsed() >= self.patience;
+            let silent = self.ending.heard().elapsed() >= self.timeouts.response_timeout;
             self.ending.note(if silent { Lost::TimedOut } else { Lost::Unreadable });
         }
+    }
+}
+
+impl<T: AsyncBufRead + Unpin> Intake<T> {
+    /// Returns the next element of the stream, its header or footer, or white space between elements; nothing at the end
+    /// of the connection. What was read before the first call is returned as it is.
+    pub(super) fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Whole, &[u8])>> {
+        let mut whole = Whole::Other;
+        while self.taken == self.ready.len() {
+            match ready!(self.poll_more(cx))? {
+                Some(of) => whole = of,
+                None => return Poll::Ready(Ok((Whole::Other, &[]))),
+            }
+        }
+        let element = &self.ready[self.taken..];
+        self.taken = self.ready.len();
+        Poll::Ready(Ok((whole, element)))
+    }
+
+    /// Reads until an element is complete, or as much as there is. Returns `None` at the end of the connection.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Whole>>> {
+        if let Some(why) = &self.broken {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_string())));
+        }
+        self.ready.clear();
+        self.ready.shrink_to(KEEP);
+        self.taken = 0;
+        let inner = Pin::new(self.inner.as_mut().ok_or(io::ErrorKind::NotConnected)?);
+        let bytes = match ready!(inner.poll_fill_buf(cx)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
+                return Poll::Ready(Err(error));
+            }
+        };
+        if bytes.is_empty() {
+            self.ending.note(Lost::Cut { cause: None });
+            return Poll::Ready(Ok(None));
+        }
+        let (length, is_new) = (bytes.len(), self.unseen == 0);
+        let (amount, whole) = self.sieve.push_one(bytes, &mut self.ready).unwrap_or_else(|why| {
+            self.ending.note(why.clone());
+            self.broken = Some(why);
+            (length, None)
+        });
+        if let Some(why) = self.sieve.farewell() {
+            self.ending.note(why);
+        }
+        Pin::new(self.inner()?).consume(amount);
+        self.unseen = length - amount;
+        let goes_on = self.sieve.is_within_an_element();
+        if is_new || goes_on {
+            self.ending.arrived(amount, goes_on);
+        }
+        Poll::Ready(Ok(Some(whole.unwrap_or(Whole::Other))))
     }
 }
 
@@ -98,34 +165,9 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         while this.taken == this.ready.len() {
-            if let Some(why) = &this.broken {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_string())));
-            }
-            this.ready.clear();
-            this.ready.shrink_to(KEEP);
-            this.taken = 0;
-            let inner = Pin::new(this.inner.as_mut().ok_or(io::ErrorKind::NotConnected)?);
-            let bytes = match ready!(inner.poll_fill_buf(cx)) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    this.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
-                    return Poll::Ready(Err(error));
-                }
-            };
-            if bytes.is_empty() {
-                this.ending.note(Lost::Cut { cause: None });
+            if ready!(this.poll_more(cx))?.is_none() {
                 return Poll::Ready(Ok(&[]));
             }
-            let amount = bytes.len();
-            if let Err(why) = this.sieve.push(bytes, &mut this.ready) {
-                this.ending.note(why.clone());
-                this.broken = Some(why);
-            }
-            if let Some(why) = this.sieve.farewell() {
-                this.ending.note(why);
-            }
-            Pin::new(this.inner()?).consume(amount);
-            this.ending.arrived(amount, this.sieve.is_within_an_element());
         }
         Poll::Ready(Ok(&this.ready[this.taken..]))
     }
@@ -157,12 +199,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Returns the reason for which a live connection is given up, if this much silence is too much.
     fn left_after(patience: Duration) -> Option<Lost> {
         let ending = Ending::default();
-        drop(Intake::new(tokio::io::empty(), ending.clone(), patience));
+        let timeouts = Timeouts { read_timeout: patience, response_timeout: patience };
+        drop(Intake::new(tokio::io::empty(), ending.clone(), timeouts));
         ending.reason()
     }
 
@@ -175,7 +220,7 @@ mod tests {
     #[test]
     fn a_transport_that_was_taken_out_has_not_ended() {
         let ending = Ending::default();
-        assert!(Intake::new((), ending.clone(), Duration::ZERO).into_inner().is_some());
+        assert!(Intake::new((), ending.clone(), Timeouts::tight()).into_inner().is_some());
         assert_eq!(ending.reason(), None);
     }
 }

@@ -39,6 +39,7 @@ mod sasl;
 #[allow(clippy::unwrap_used, missing_docs, reason = "it is a part of tests")]
 pub mod simulated_network;
 mod srv;
+mod stream;
 mod tls;
 mod websocket;
 

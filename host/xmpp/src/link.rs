@@ -15,8 +15,8 @@ use std::time::Duration;
 use jid::FullJid;
 use jiff::Timestamp;
 use parlor_config::LinkSettings;
-use parlor_stanza::decode::decode;
-use parlor_stanza::encode::encode;
+use parlor_stanza::decode::{Arrived, arrived};
+use parlor_stanza::encode::Written;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::stream_error::is_about_syntax;
@@ -87,7 +87,7 @@ pub struct Link {
     /// Whether incoming stanzas are no longer acknowledged.
     leaves: bool,
     /// Reads a received stanza.
-    decode: fn(Stanza, &FullJid, Timestamp) -> Incoming,
+    decode: fn(Arrived, &FullJid, Timestamp) -> Incoming,
 }
 
 enum Stage {
@@ -133,7 +133,7 @@ impl Link {
             conflict: None,
             state: ClientState::default(),
             leaves: false,
-            decode,
+            decode: arrived,
         }
     }
 
@@ -156,9 +156,11 @@ impl Link {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         loop {
             let event = match &mut self.stage {
-                Stage::Live { .. } if !self.early.is_empty() => {
-                    self.early.pop_front().and_then(|stanza| self.read(stanza)).map(LinkEvent::Stanza)
-                }
+                Stage::Live { .. } if !self.early.is_empty() => self
+                    .early
+                    .pop_front()
+                    .and_then(|stanza| self.read(Arrived::Read(Box::new(stanza))))
+                    .map(LinkEvent::Stanza),
                 Stage::Live { live, .. } => match ready!(live.poll(&mut self.queue, &mut self.sm, cx)) {
                     Some(stanza) => self.read(stanza).map(LinkEvent::Stanza),
                     None => self.lost(),
@@ -194,7 +196,10 @@ impl Link {
         match &self.stage {
             Stage::Over => {}
             Stage::Local(server) => server.hear(outgoing),
-            Stage::Connecting | Stage::Live { .. } => self.queue.push_back(encode(outgoing)),
+            Stage::Connecting | Stage::Live { .. } => match Written::of(outgoing) {
+                Ok(stanza) => self.queue.push_back(stanza),
+                Err(error) => tracing::warn!(%error, "a stanza could not be written"),
+            },
         }
     }
 
@@ -336,13 +341,14 @@ impl Link {
         tracing::debug!(
             handled,
             again = again.len(),
-            first = again.front().map(queue::id),
+            first = again.front().map(Written::id),
             "the session is gone on with"
         );
         again.append(&mut self.queue.take());
         if is_late {
-            let (rest, returned) = too_old(again, |stanza| stanza);
-            self.queue = rest.into();
+            let (rest, returned) = too_old(read(&again), |stanza| stanza);
+            let rest = rest.iter().filter_map(|stanza| Written::of_stanza(stanza).ok());
+            self.queue = rest.collect::<VecDeque<_>>().into();
             self.early.extend(returned);
         } else {
             self.queue = again.into();
@@ -370,19 +376,20 @@ impl Link {
             written = sm.take();
         }
         let mut returned = Vec::new();
-        let mut kept = |mut stanzas: VecDeque<Stanza>| {
+        let mut kept = |stanzas: &VecDeque<Written>| {
+            let mut stanzas = read(stanzas);
             if is_late {
                 let (rest, old) = too_old(stanzas, |stanza| stanza);
                 stanzas = rest;
                 returned.extend(old);
             }
-            let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
+            let stanzas = stanzas.into_iter().map(RawStanza::from);
             stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
         };
-        let mut again = kept(written);
+        let mut again = kept(&written);
         let doubtful = if is_told { 0 } else { again.len() };
-        again.extend(kept(self.queue.take()));
-        suspects.retain(|suspect| again.iter().any(|stanza| queue::id(&stanza.0) == suspect));
+        again.extend(kept(&self.queue.take()));
+        suspects.retain(|suspect| again.iter().any(|stanza| stanza.id().unwrap_or_default() == suspect));
         self.sm = managed.map(StreamManagement::new);
         if let Some(sm) = &mut self.sm {
             sm.suspect(suspects);
@@ -451,8 +458,9 @@ impl Link {
         LinkEvent::Failed(why)
     }
 
-    fn read(&self, stanza: Stanza) -> Option<Incoming> {
-        if let Stanza::Iq(iq @ (Iq::Result { .. } | Iq::Error { .. })) = &stanza
+    fn read(&self, stanza: Arrived) -> Option<Incoming> {
+        if let Arrived::Read(stanza) = &stanza
+            && let Stanza::Iq(iq @ (Iq::Result { .. } | Iq::Error { .. })) = &**stanza
             && iq.id().starts_with(PROBE_PREFIX)
         {
             return None;
@@ -476,19 +484,17 @@ fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<
     connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
 }
 
+/// Reads stanzas that were to be sent.
+fn read(written: &VecDeque<Written>) -> VecDeque<Stanza> {
+    written.iter().filter_map(Written::stanza).collect()
+}
+
 /// Logs that a stanza is not sent again.
-fn given_up(stanza: &Stanza) {
-    let to = match stanza {
-        Stanza::Message(message) => message.to.as_ref(),
-        Stanza::Presence(presence) => presence.to.as_ref(),
-        Stanza::Iq(iq) => iq.to(),
-    };
-    let to = to.map(tracing::field::display);
-    tracing::warn!(
-        to,
-        id = queue::id(stanza),
-        "the server has ended two streams over this stanza; it is not sent again"
-    );
+fn given_up(stanza: &Written) {
+    let stanza = stanza.stanza().map(RawStanza::from);
+    let to = stanza.as_ref().and_then(RawStanza::to).map(tracing::field::display);
+    let id = stanza.as_ref().and_then(RawStanza::id);
+    tracing::warn!(to, id, "the server has ended two streams over this stanza; it is not sent again");
 }
 
 #[cfg(test)]

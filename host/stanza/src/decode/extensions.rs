@@ -4,19 +4,18 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use minidom::Element;
-use minidom::rxml::Namespace;
 use xmpp_parsers::ns;
 
 use super::archive::MAX_ID;
-use super::{error_in, is_same_bare, jid_attribute, muc};
+use super::{is_same_bare, muc};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
 use crate::text::{is_sendable, is_sendable_time};
 use crate::types::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
+use crate::xml::Xml;
 
 /// The namespace of delays from old servers (XEP-0091).
-const OLDER_DELAY: &str = "jabber:x:delay";
+pub(super) const OLDER_DELAY: &str = "jabber:x:delay";
 /// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
 const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
 /// The maximum number of reactions read from one message.
@@ -49,13 +48,24 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Returns what is found in an error.
+    pub(super) fn error(error: Box<StanzaError>) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
     /// Returns the extensions, which are only allocated for a message that has any.
     pub(super) fn extensions(&mut self) -> &mut Extensions {
         self.extensions.get_or_insert_default()
     }
 
     /// Returns the field for the time of this stamp, which depends on its author.
-    fn stamped(&mut self, delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> &mut Option<Timestamp> {
+    fn stamped<'a>(
+        &mut self,
+        delay: impl Xml<'a>,
+        kind: MessageKind,
+        from: &Jid,
+        own: &FullJid,
+    ) -> &mut Option<Timestamp> {
         match delay.attr("from") {
             Some(by) if counts(by, kind, from, own) => &mut self.delay,
             None if kind != MessageKind::Groupchat => &mut self.unsigned,
@@ -66,14 +76,15 @@ impl Found {
 }
 
 /// Reads each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of
-/// the chosen body; empty if it has none of its own.
-pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &Jid, own: &FullJid) -> Found {
+/// the chosen body; empty if it has none of its own. The message is none of type error.
+pub(super) fn read<'a, E: Xml<'a>>(
+    payloads: impl Iterator<Item = E>,
+    kind: MessageKind,
+    lang: &str,
+    from: &Jid,
+    own: &FullJid,
+) -> Found {
     let mut found = Found::default();
-    if kind == MessageKind::Error {
-        // All other payloads belong to the bounced message, so nobody says them now (RFC 6120, section 8.3.1).
-        found.error = Some(Box::new(error_in(payloads)));
-        return found;
-    }
     let mut older = None;
     for payload in payloads {
         match payload.name() {
@@ -96,10 +107,13 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
             "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
             // A room speaks about itself under its own address.
             "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
+                let Some(payload) = payload.element() else { continue };
                 found.room_status = muc::status(payload);
                 found.affiliation = muc::affiliation(payload, from).map(Box::new);
             }
-            "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
+            "x" if kind != MessageKind::Groupchat => {
+                // A message that was read plainly has none.
+                let Some(payload) = payload.element() else { continue };
                 let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
                 // The invitation that a room forwards has more details than the older form, which services write before
                 // or behind it.
@@ -127,7 +141,7 @@ pub(super) fn sendable_id(id: &str) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
 }
 
-fn id_of(payload: &Element) -> Option<String> {
+fn id_of<'a>(payload: impl Xml<'a>) -> Option<String> {
     payload.attr("id").and_then(sendable_id)
 }
 
@@ -148,11 +162,12 @@ fn names(by: &str, archive: &Jid) -> bool {
         || address(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
 }
 
-fn read_extension(payload: &Element, lang: &str, found: &mut Found) {
+fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
     match payload.name() {
         "reply" if payload.has_ns(REPLY) => {
             if let Some(id) = id_of(payload) {
-                found.extensions().reply = Some(ReplyTo { id, to: jid_attribute(payload, "to") });
+                let to = payload.attr("to").and_then(|to| address(to).ok());
+                found.extensions().reply = Some(ReplyTo { id, to });
             }
         }
         "fallback" if payload.has_ns(FALLBACK) || payload.has_ns(OLDER_FALLBACK) => read_fallback(payload, lang, found),
@@ -195,9 +210,12 @@ fn read_extension(payload: &Element, lang: &str, found: &mut Found) {
 }
 
 /// Reads the set of reactions; repeated ones count once (XEP-0444, section 3.1).
-fn reactions(payload: &Element) -> Vec<String> {
+fn reactions<'a>(payload: impl Xml<'a>) -> Vec<String> {
+    fn is_reaction<'a>(child: &impl Xml<'a>) -> bool {
+        child.name() == "reaction" && child.has_ns(ns::REACTIONS)
+    }
     let mut emojis: Vec<String> = Vec::new();
-    for child in payload.children().filter(|child| child.is("reaction", ns::REACTIONS)).take(MAX_REACTIONS) {
+    for child in payload.children().filter(is_reaction).take(MAX_REACTIONS) {
         let text = child.text();
         let emoji = text.trim();
         if !emoji.is_empty() && emoji.len() <= MAX_REACTION && !emojis.iter().any(|known| known == emoji) {
@@ -209,9 +227,9 @@ fn reactions(payload: &Element) -> Vec<String> {
 
 /// Reads the parts of the body that are only for clients without a feature; the whole body if no part is named. Parts
 /// of a body in another language are ignored if there are parts in this language, or without one.
-fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
-    let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
-    let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
+fn read_fallback<'a, E: Xml<'a>>(payload: E, lang: &str, found: &mut Found) {
+    let number = |body: E, name: &str| body.attr(name).and_then(|number| number.parse().ok());
+    let part = |body: E| match (number(body, "start"), number(body, "end")) {
         (Some(start), Some(end)) if start <= end => Some(Some((start, end))),
         (None, None) if body.attr("start").is_none() && body.attr("end").is_none() => Some(None),
         // An invalid range says nothing about the body.
@@ -219,10 +237,10 @@ fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     };
     let feature = payload.attr("for").map(str::to_owned);
     let all = payload.children().next().is_none().then_some(None);
-    let bodies = || payload.children().filter(move |child| child.name() == "body" && child.ns() == payload.ns());
-    let is_in = |body: &Element, lang: &str| body.attr_ns(&Namespace::XML, "lang").unwrap_or_default() == lang;
+    let bodies = || payload.children().filter(move |child| child.name() == "body" && child.is_beside(payload));
+    let is_in = |body: E, lang: &str| body.lang().unwrap_or_default() == lang;
     let lang = [lang, ""].into_iter().find(|lang| bodies().any(|body| is_in(body, lang)));
-    let parts = bodies().filter(|body| lang.is_none_or(|lang| is_in(body, lang))).filter_map(part);
+    let parts = bodies().filter(|body| lang.is_none_or(|lang| is_in(*body, lang))).filter_map(part);
     for part in all.into_iter().chain(parts) {
         let fallback = &mut found.extensions().fallback;
         if fallback.len() < MAX_FALLBACKS {
@@ -232,7 +250,7 @@ fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
 }
 
 /// Reads when the message was sent (XEP-0203).
-pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
+pub(super) fn stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
     time(delay.attr("stamp")?).filter(|at| is_sendable_time(*at))
 }
 
@@ -258,7 +276,7 @@ fn in_utc(time: DateTime) -> Option<Timestamp> {
 }
 
 /// Same as [`stamp`], for older services: in UTC, without a zone (XEP-0091, section 2).
-fn older_stamp(delay: &Element) -> Option<Timestamp> {
+fn older_stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
     let text = delay.attr("stamp")?;
     let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
     time(text).or_else(older).filter(|at| is_sendable_time(*at))

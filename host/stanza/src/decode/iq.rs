@@ -1,7 +1,5 @@
 //! Reads IQs: requests of others to this account, and their answers. Each get and set becomes something to answer.
 
-use std::sync::Arc;
-
 use jid::{FullJid, Jid};
 use minidom::Element;
 use minidom::rxml::Namespace;
@@ -67,7 +65,7 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
         return Incoming::Request(Request { from, id, query: Query::Malformed });
     };
     let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
-    let query = Query::RosterPush { version, item, xml: RawStanza(Arc::new(stanza)).to_xml() };
+    let query = Query::RosterPush { version, item, xml: RawStanza::from(stanza).to_xml() };
     Incoming::Request(Request { from, id, query })
 }
 
@@ -106,7 +104,7 @@ pub(super) fn answer(iq: Iq) -> Incoming {
         from: iq.from().cloned(),
         id: iq.id().to_owned(),
         outcome,
-        raw: RawStanza(Arc::new(Stanza::Iq(iq))),
+        raw: RawStanza::from(Stanza::Iq(iq)),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the stanzas that are written for requests of plugins.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 

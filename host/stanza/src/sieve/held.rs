@@ -402,6 +402,11 @@ impl Held {
         matches!(self.kind, Kind::Iq(_) | Kind::Parts { .. })
     }
 
+    /// Returns whether it is a message of which nothing was left out.
+    pub fn is_whole_message(&self) -> bool {
+        self.kind == (Kind::Parts { is_message: true }) && !self.is_over()
+    }
+
     /// Returns whether this end writes it.
     pub fn is_own(&self) -> bool {
         self.kind == Kind::Own

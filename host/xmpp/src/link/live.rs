@@ -1,21 +1,21 @@
 //! One live connection: writes stanzas from the queue, passes received ones to the link, and counts both (XEP-0198).
 
+use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
 use parlor_base::escape::io_words;
+use parlor_stanza::decode::Arrived;
+use parlor_stanza::plain::Handled;
 use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::stream::written;
 use tokio::time::{Instant, Sleep};
-use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
-use xmpp_parsers::csi::{Active, Inactive};
-use xmpp_parsers::iq::Iq;
-use xmpp_parsers::ping::Ping;
-use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
-use xmpp_parsers::stanza::Stanza;
+use tokio_xmpp::xmlstream::{ReadError, XmppStream};
+use xmpp_parsers::ns;
+use xmpp_parsers::sm::HandledCountTooHigh;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::acks::Acks;
@@ -26,10 +26,11 @@ use crate::connect::Transport;
 use crate::event::ClientState;
 use crate::intake::Ending;
 use crate::keepalive::{PROBE_PREFIX, RESPONSE_LIMIT};
+use crate::stream::{Came, Stanzas};
 
 /// A connection whose session is bound or resumed.
 pub(super) struct Live {
-    stream: XmppStream<Transport>,
+    stream: Stanzas,
     ending: Ending,
     /// The acknowledgements and requests for them that wait to be written.
     acks: Acks,
@@ -55,7 +56,7 @@ impl Live {
     /// Takes over a connection. Must be called within a runtime.
     pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
         Self {
-            stream,
+            stream: Stanzas::of(stream),
             ending,
             acks: Acks::default(),
             later: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
@@ -111,7 +112,7 @@ impl Live {
         queue: &mut Queue,
         sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Stanza>> {
+    ) -> Poll<Option<Arrived>> {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_write(queue, sm, cx) {
                 self.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
@@ -131,7 +132,7 @@ impl Live {
                 return Poll::Ready(None);
             }
             // Peers choose these bytes. A panic over them ends this connection, and not the account.
-            let read = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.stream).poll_next(cx)));
+            let read = catch_unwind(AssertUnwindSafe(|| self.stream.poll_next(cx)));
             let Ok(read) = read else {
                 // The server would send the stanza again, and end the next connection as well.
                 count(sm);
@@ -152,23 +153,21 @@ impl Live {
     /// Takes in an item of the stream. Breaks with a stanza, or with `None` if the connection has ended.
     fn take(
         &mut self,
-        item: Option<Result<FallibleStreamElement, ReadError>>,
+        item: Option<Result<Came, ReadError>>,
         sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
-    ) -> ControlFlow<Option<Stanza>> {
+    ) -> ControlFlow<Option<Arrived>> {
         match item {
-            Some(
-                Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_))) | Err(ReadError::StreamFooterReceived),
-            ) => {
+            Some(Ok(Came::Error) | Err(ReadError::StreamFooterReceived)) => {
                 self.close_too(cx);
                 return ControlFlow::Break(None);
             }
             None => return ControlFlow::Break(None),
-            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
+            Some(Ok(Came::Stanza(stanza))) => {
                 count(sm);
                 return ControlFlow::Break(Some(stanza));
             }
-            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+            Some(Ok(Came::Handled(Handled::Told(h)))) => {
                 self.asked = None;
                 match sm.as_mut().map(|sm| (sm.acknowledge(h), sm.is_settled())) {
                     Some((Err(miscounted), _)) => return ControlFlow::Break(self.protest(miscounted, cx)),
@@ -177,22 +176,19 @@ impl Live {
                     Some((Ok(_), _)) | None => self.acknowledged = true,
                 }
             }
-            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+            Some(Ok(Came::Handled(Handled::Asked))) => {
                 // Without stream management, a request for an acknowledgement is ignored.
                 if sm.is_some() {
                     self.acks.requested(Instant::now());
                 }
             }
-            Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
+            Some(Ok(Came::Unread)) => {
                 tracing::debug!("a stanza that the library does not read was dropped");
                 count(sm);
             }
             Some(Err(ReadError::SoftTimeout)) => self.ask(),
             // The element is not allowed here, or is malformed.
-            Some(
-                Ok(FallibleStreamElement::Ok(_) | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }))
-                | Err(ReadError::ParseError(_)),
-            ) => {
+            Some(Ok(Came::Unexpected) | Err(ReadError::ParseError(_))) => {
                 self.ending.note(Lost::Unreadable);
                 return ControlFlow::Break(self.complain(cx));
             }
@@ -248,7 +244,6 @@ impl Live {
         sm: &mut Option<StreamManagement>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut stream = Pin::new(&mut self.stream);
         let now = Instant::now();
         loop {
             let next = queue.front().map(|next| sm.as_ref().is_none_or(|sm| sm.has_room(next)));
@@ -259,43 +254,34 @@ impl Live {
             if !may_write && !asks && !self.silent && !acknowledges && self.state.is_none() {
                 break;
             }
-            ready!(Sink::<&Stanza>::poll_ready(stream.as_mut(), cx))?;
+            ready!(self.stream.poll_ready(cx))?;
             self.unflushed = true;
             if let Some(state) = self.state.take() {
-                match state {
-                    ClientState::Active => stream.as_mut().start_send(&Active)?,
-                    ClientState::Inactive => stream.as_mut().start_send(&Inactive)?,
-                }
+                let name = match state {
+                    ClientState::Active => "active",
+                    ClientState::Inactive => "inactive",
+                };
+                self.stream.write(&format!("<{name} xmlns='{}'/>", ns::CSI));
             } else if std::mem::take(&mut self.silent) {
                 if sm.is_some() {
-                    stream.as_mut().start_send(&R)?;
-                    self.acks.asked();
-                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
+                    self.request();
                 } else {
-                    let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
-                    stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
-                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
+                    let id = rand::random::<u64>();
+                    let ping = format!("<iq type='get' id='{PROBE_PREFIX}{id:016x}'><ping xmlns='{}'/></iq>", ns::PING);
+                    self.stream.write(&ping);
                 }
+                self.asked.get_or_insert_with(|| Asked::now(&self.ending));
             } else if may_write && let Some(stanza) = queue.pop_front() {
-                match stream.as_mut().start_send(&stanza) {
-                    Ok(()) => {
-                        if let Some(sm) = sm {
-                            sm.wrote(stanza);
-                            self.acks.wrote(now);
-                        }
-                    }
-                    // The library has discarded the partly written stanza.
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                        tracing::warn!(%error, "a stanza could not be written");
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
+                self.stream.write(stanza.text());
+                if let Some(sm) = sm {
+                    sm.wrote(stanza);
+                    self.acks.wrote(now);
                 }
             } else if asks {
-                stream.as_mut().start_send(&R)?;
-                self.acks.asked();
+                self.request();
                 self.asked = Some(Asked::now(&self.ending));
             } else if let Some(sm) = sm {
-                stream.as_mut().start_send(&A { h: sm.heard() })?;
+                self.stream.write(&format!("<a xmlns='{}' h='{}'/>", ns::SM, sm.heard()));
                 self.acks.acknowledged();
             }
         }
@@ -304,10 +290,16 @@ impl Live {
             queue.shrink_to(QUEUE);
         }
         if self.unflushed {
-            ready!(Sink::<&Stanza>::poll_flush(stream, cx))?;
+            ready!(self.stream.poll_flush(cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Asks the server how many stanzas it has handled.
+    fn request(&mut self) {
+        self.stream.write(&format!("<r xmlns='{}'/>", ns::SM));
+        self.acks.asked();
     }
 
     /// Returns whether part of an incomplete element has arrived recently, and nothing else is wrong.
@@ -329,7 +321,7 @@ impl Live {
 
     /// Sends a stream error if received data is the reason that the stream ends (RFC 6120, section 4.9.1), so that the
     /// server keeps no session waiting for us.
-    fn complain(&mut self, cx: &mut Context<'_>) -> Option<Stanza> {
+    fn complain(&mut self, cx: &mut Context<'_>) -> Option<Arrived> {
         let why = self.ending.reason()?;
         let condition = match &why {
             Lost::Unreadable => DefinedCondition::NotWellFormed,
@@ -342,21 +334,21 @@ impl Live {
 
     /// Sends a stream error if it can be sent at once.
     fn say_last(&mut self, error: &StreamError, cx: &mut Context<'_>) {
-        let mut stream = Pin::new(&mut self.stream);
-        if let Poll::Ready(Ok(())) = Sink::<&StreamError>::poll_ready(stream.as_mut(), cx)
-            && stream.as_mut().start_send(error).is_ok()
+        if let Poll::Ready(Ok(())) = self.stream.poll_ready(cx)
+            && let Ok(text) = written(error)
         {
-            let _ = Sink::<&StreamError>::poll_flush(stream, cx);
+            self.stream.write(&text);
+            let _ = self.stream.poll_flush(cx);
         }
     }
 
     /// Closes a stream that the server has closed (RFC 6120, section 4.4), as far as that is possible at once.
     fn close_too(&mut self, cx: &mut Context<'_>) {
-        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let _ = self.stream.poll_shutdown(cx);
     }
 
     /// Ends the stream over an impossible acknowledgement.
-    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
+    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Arrived> {
         let Miscounted { handled, sent } = miscounted;
         tracing::warn!(handled, sent, "the server acknowledged what was never sent");
         self.say_last(&StreamError::from(HandledCountTooHigh { h: handled, send_count: sent }), cx);
@@ -369,7 +361,7 @@ impl Live {
     /// Returns false on failure.
     pub(super) async fn leave(mut self, queue: &mut Queue, sm: &mut Option<StreamManagement>) -> bool {
         self.acks.hurry(false);
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             loop {
                 let written = self.poll_write(queue, sm, cx);
                 let is_settled = sm.as_ref().is_some_and(StreamManagement::is_settled);
@@ -378,23 +370,17 @@ impl Live {
                     Poll::Ready(Ok(())) if queue.is_empty() && is_settled => return Poll::Ready(true),
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
-                match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                match ready!(self.stream.poll_next(cx)) {
+                    Some(Ok(Came::Handled(Handled::Told(h)))) => {
                         self.asked = None;
                         if sm.as_mut().is_none_or(|sm| sm.acknowledge(h).is_err()) {
                             return Poll::Ready(false);
                         }
                     }
-                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                    Some(Ok(Came::Handled(Handled::Asked))) => {
                         self.acks.requested(Instant::now());
                     }
-                    Some(
-                        Ok(
-                            FallibleStreamElement::Ok(XmppStreamElement::Stanza(_))
-                            | FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }),
-                        )
-                        | Err(ReadError::SoftTimeout),
-                    ) => {}
+                    Some(Ok(Came::Stanza(_) | Came::Unread) | Err(ReadError::SoftTimeout)) => {}
                     Some(Ok(_) | Err(_)) | None => return Poll::Ready(false),
                 }
             }
@@ -409,13 +395,15 @@ impl Live {
         if let Some(sm) = sm {
             sm.end();
         }
-        let written = std::future::poll_fn(|cx| self.poll_write(queue, sm, cx)).await;
-        if written.is_err() || self.stream.shutdown().await.is_err() {
+        let written = poll_fn(|cx| self.poll_write(queue, sm, cx)).await;
+        if written.is_err() || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
             return;
         }
-        while let Some(Ok(_) | Err(ReadError::SoftTimeout | ReadError::ParseError(_))) = self.stream.next().await {}
+        while let Some(Ok(_) | Err(ReadError::SoftTimeout | ReadError::ParseError(_))) =
+            poll_fn(|cx| self.stream.poll_next(cx)).await
+        {}
         // Lets TLS send its closure alert, if the peer is still there.
-        let _ = SinkExt::<&Stanza>::close(&mut self.stream).await;
+        let _ = poll_fn(|cx| self.stream.poll_shutdown(cx)).await;
     }
 }
 

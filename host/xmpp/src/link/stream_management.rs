@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use jid::FullJid;
+use parlor_stanza::encode::Written;
 use xmpp_parsers::sm::{Enabled, StreamId};
-use xmpp_parsers::stanza::Stanza;
 
-use super::queue::{QUEUE, Unacknowledged, id};
+use super::queue::QUEUE;
 use crate::bind::Previous;
 use crate::event::Left;
 
@@ -32,7 +32,7 @@ pub(super) struct StreamManagement {
     heard: u32,
     /// The number of our stanzas that the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
-    unacknowledged: VecDeque<Unacknowledged>,
+    unacknowledged: VecDeque<Written>,
     /// The approximate memory of the unacknowledged stanzas, in bytes.
     bytes: usize,
     /// The ids of stanzas that may have ended an earlier stream. Each of them is sent alone.
@@ -119,35 +119,34 @@ impl StreamManagement {
     }
 
     /// Records that a stanza was written.
-    pub(super) fn wrote(&mut self, stanza: Stanza) {
-        let kept = Unacknowledged::new(stanza);
-        self.bytes += kept.bytes();
-        self.unacknowledged.push_back(kept);
+    pub(super) fn wrote(&mut self, stanza: Written) {
+        self.bytes += stanza.weight();
+        self.unacknowledged.push_back(stanza);
     }
 
     /// Returns whether this stanza may be written now. A suspect is sent alone, so that no other stanza is taken for
     /// the cause.
-    pub(super) fn has_room(&self, next: &Stanza) -> bool {
-        let is_suspect = |id: &str| !self.suspects.is_empty() && self.suspects.contains(id);
+    pub(super) fn has_room(&self, next: &Written) -> bool {
+        let is_suspect = |stanza: &Written| !self.suspects.is_empty() && self.suspects.contains(&stanza.id());
         match self.unacknowledged.front() {
             None => true,
             Some(first) => {
                 let is_open = self.is_ending || (self.unacknowledged.len() < WINDOW && self.bytes < WINDOW_BYTES);
-                is_open && !is_suspect(first.id()) && !is_suspect(id(next))
+                is_open && !is_suspect(first) && !is_suspect(next)
             }
         }
     }
 
     /// Handles the end of a stream over an unspecified stanza. Each unacknowledged stanza becomes a suspect and is sent
     /// alone from now on. One that was a suspect already is the cause: it is returned and no longer kept.
-    pub(super) fn accuse(&mut self) -> Vec<Stanza> {
+    pub(super) fn accuse(&mut self) -> Vec<Written> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =
-            under_way.into_iter().partition(|kept| self.suspects.contains(kept.id()));
-        self.suspects.extend(rest.iter().map(|kept| kept.id().to_owned()));
-        self.bytes = rest.iter().map(Unacknowledged::bytes).sum();
+            under_way.into_iter().partition(|kept| self.suspects.contains(&kept.id()));
+        self.suspects.extend(rest.iter().map(Written::id));
+        self.bytes = rest.iter().map(Written::weight).sum();
         self.unacknowledged = rest.into();
-        guilty.into_iter().filter_map(Unacknowledged::into_stanza).collect()
+        guilty
     }
 
     /// Returns the ids of stanzas that may have ended a stream, and have not been acknowledged since.
@@ -168,9 +167,9 @@ impl StreamManagement {
             return Err(Miscounted { handled, sent: self.acknowledged.wrapping_add(open) });
         }
         for kept in self.unacknowledged.drain(..done as usize) {
-            self.bytes -= kept.bytes();
+            self.bytes -= kept.weight();
             if !self.suspects.is_empty() {
-                self.suspects.remove(kept.id());
+                self.suspects.remove(&kept.id());
             }
         }
         if self.unacknowledged.is_empty() {
@@ -195,9 +194,9 @@ impl StreamManagement {
 
     /// Takes the unacknowledged stanzas, oldest first. After the server has reported its count, these are the ones that
     /// it has not handled.
-    pub(super) fn take(&mut self) -> VecDeque<Stanza> {
+    pub(super) fn take(&mut self) -> VecDeque<Written> {
         self.bytes = 0;
-        std::mem::take(&mut self.unacknowledged).into_iter().filter_map(Unacknowledged::into_stanza).collect()
+        std::mem::take(&mut self.unacknowledged)
     }
 }
 
@@ -205,6 +204,7 @@ impl StreamManagement {
 mod tests {
     use proptest::prelude::*;
     use xmpp_parsers::message::Message;
+    use xmpp_parsers::stanza::Stanza;
 
     use super::*;
 
@@ -212,18 +212,18 @@ mod tests {
         StreamManagement::new(Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true })
     }
 
-    fn stanza(id: u32) -> Stanza {
+    fn message(id: u32) -> Message {
         let mut message = Message::new(None);
         message.id = Some(xmpp_parsers::message::Id(id.to_string()));
-        Stanza::Message(message)
+        message
     }
 
-    fn ids(stanzas: VecDeque<Stanza>) -> Vec<u32> {
-        let id = |stanza| match stanza {
-            Stanza::Message(message) => message.id.unwrap().0.parse().unwrap(),
-            other => panic!("only messages were sent, not {other:?}"),
-        };
-        stanzas.into_iter().map(id).collect()
+    fn stanza(id: u32) -> Written {
+        Written::of_stanza(&Stanza::Message(message(id))).unwrap()
+    }
+
+    fn ids(stanzas: VecDeque<Written>) -> Vec<u32> {
+        stanzas.into_iter().map(|stanza| stanza.id().parse().unwrap()).collect()
     }
 
     #[test]
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn what_is_under_way_is_bounded_in_bytes_and_one_stanza_may_be_in_any_case() {
         let long = |id: u32| {
-            let Stanza::Message(mut message) = stanza(id) else { panic!("it is a message") };
+            let mut message = message(id);
             message.payloads.push(format!("<x xmlns='urn:x'>{}</x>", "y".repeat(WINDOW_BYTES)).parse().unwrap());
-            Stanza::Message(message)
+            Written::of_stanza(&Stanza::Message(message)).unwrap()
         };
         let mut sm = sm();
         assert!(sm.has_room(&long(1)));

@@ -72,7 +72,7 @@ async fn again(link: &mut Link, peer: &Peer) -> (LinkEvent, Session) {
 
 /// Returns the texts of messages that are returned for sending again.
 fn bodies(again: &[RawStanza]) -> Vec<String> {
-    let body = |stanza: &RawStanza| match &*stanza.0 {
+    let body = |stanza: &RawStanza| match stanza.stanza() {
         Stanza::Message(message) => message.bodies.values().next().unwrap().clone(),
         other => panic!("only messages go again, not {other:?}"),
     };

@@ -557,7 +557,7 @@ async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
     let mut link = Link::log_in(peer.settings(), log_in);
     link.decode = |stanza, own, now| {
         assert!(!format!("{stanza:?}").contains("panic in decode"), "the test asked for it");
-        decode(stanza, own, now)
+        arrived(stanza, own, now)
     };
     let mut serve = async || peer.accept_on(opened.recv().await.unwrap()).await.unwrap();
     let (event, mut session) = tokio::join!(link.next(), serve());

@@ -1,0 +1,102 @@
+//! Elements of a stream as text: read by the library's types, and written.
+
+use std::io;
+
+use minidom::rxml::error::EndOrError;
+use minidom::rxml::writer::{Encoder, SimpleNamespaces, TrackNamespace as _};
+use minidom::rxml::xml_lang::XmlLangStack;
+use minidom::rxml::{Event, Namespace, Parse as _, Parser};
+use xmpp_parsers::ns;
+use xso::error::Error;
+use xso::{AsXml, Context, FromEventsBuilder as _, FromXml};
+
+use crate::sieve::mend::{attributes, unquoted};
+use crate::text::name;
+
+/// Reads the elements behind the header of a stream, of which each is given whole.
+pub struct StreamReader {
+    parser: Parser,
+    langs: XmlLangStack,
+}
+
+/// What a [`StreamReader`] has read.
+#[derive(Debug)]
+pub enum Read<T> {
+    /// An element, or why it is none of these types. The next element can be read.
+    Element(Result<T, Error>),
+    /// The end of the stream.
+    Footer,
+    /// There is no further element.
+    Nothing,
+}
+
+impl StreamReader {
+    /// Begins behind this header; `None` if it is not valid.
+    pub fn behind(mut header: &[u8]) -> Option<Self> {
+        let (mut parser, mut langs) = (Parser::default(), XmlLangStack::new());
+        loop {
+            let event = parser.parse(&mut header, false).ok()??;
+            langs.handle_event(&event);
+            if matches!(event, Event::StartElement(..)) {
+                return Some(Self { parser, langs });
+            }
+        }
+    }
+
+    /// Returns the language of the stream.
+    pub fn lang(&self) -> Option<&str> {
+        self.langs.current()
+    }
+
+    /// Reads the next element, and removes it from the bytes. After an error, nothing more can be read.
+    pub fn read<T: FromXml>(&mut self, bytes: &mut &[u8]) -> io::Result<Read<T>> {
+        let mut builder = None;
+        loop {
+            let event = match self.parser.parse(bytes, false) {
+                Ok(Some(event)) => event,
+                Err(EndOrError::NeedMoreData) if builder.is_none() => return Ok(Read::Nothing),
+                Err(EndOrError::NeedMoreData) | Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(EndOrError::Error(error)) => return Err(invalid(error)),
+            };
+            self.langs.handle_event(&event);
+            let context = Context::empty().with_language(self.langs.current());
+            builder = match (builder, event) {
+                (None, Event::XmlDeclaration(..)) => None,
+                (None, Event::Text(_, text)) if xso::is_xml_whitespace(text.as_bytes()) => None,
+                (None, Event::Text(..)) => return Err(invalid("text between elements")),
+                (None, Event::EndElement(_)) => return Ok(Read::Footer),
+                (None, Event::StartElement(_, name, attributes)) => {
+                    let begun = <Result<T, Error> as FromXml>::from_events(name, attributes, &context);
+                    Some(begun.map_err(|error| invalid(error.to_string()))?)
+                }
+                (Some(mut builder), event) => match builder.feed(event, &context).map_err(invalid)? {
+                    Some(element) => return Ok(Read::Element(element)),
+                    None => Some(builder),
+                },
+            };
+        }
+    }
+}
+
+/// Returns whether elements without a prefix are stanzas behind this header of a stream.
+pub fn declares_stanzas(header: &[u8]) -> bool {
+    let mut declared = attributes(header).filter(|(name, _)| *name == b"xmlns");
+    declared.next().is_some_and(|(_, value)| unquoted(value) == ns::JABBER_CLIENT.as_bytes())
+}
+
+/// Writes an element as it is in a stream whose header declares `jabber:client`, and the prefix `stream`.
+pub fn written(element: &impl AsXml) -> Result<String, Error> {
+    let mut encoder = Encoder::<SimpleNamespaces>::new();
+    let names = encoder.ns_tracker_mut();
+    names.declare_fixed(Some(&name("stream")), Namespace::from(ns::STREAM));
+    names.declare_fixed(None, Namespace::from(ns::JABBER_CLIENT));
+    let mut bytes = Vec::new();
+    for item in element.as_xml_iter()? {
+        encoder.encode(item?.as_rxml_item(), &mut bytes)?;
+    }
+    String::from_utf8(bytes).map_err(Error::text_parse_error)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

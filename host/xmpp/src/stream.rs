@@ -1,0 +1,266 @@
+//! A stream whose session has begun: reads its elements, and writes text.
+//!
+//! The library reads everything up to then. From then on nearly everything is messages and acknowledgements that are
+//! written plainly, and these are read here at a fraction of the cost. All other elements are read by the library's types.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use parlor_stanza::decode::{Arrived, PlainMessage};
+use parlor_stanza::plain::{Handled, PlainElement};
+use parlor_stanza::sieve::Whole;
+use parlor_stanza::stream::{Read, StreamReader, declares_stanzas};
+use tokio::io::AsyncWrite as _;
+use tokio::time::{Instant, Sleep};
+use tokio_xmpp::xmlstream::{
+    FallibleStreamElement, ReadError, StreamElementError, Timeouts, XmppStream, XmppStreamElement,
+};
+use xmpp_parsers::sm::{A, Nonza as Sm, R};
+
+use super::connect::Transport;
+
+/// The number of bytes that wait to be written at which no more is taken.
+const FULL: usize = 2 << 10;
+/// The capacity up to which the buffer for writing is kept.
+const KEEP: usize = 16 << 10;
+/// The footer of a stream.
+const FOOTER: &str = "</stream:stream>";
+
+/// A stream whose session has begun.
+pub(super) struct Stanzas {
+    io: Transport,
+    /// Reads what is not written plainly; `None` after an error, behind which nothing can be read.
+    reader: Option<StreamReader>,
+    /// The language of the stream.
+    lang: Option<Arc<str>>,
+    /// Whether stanzas are written without a prefix.
+    is_usual: bool,
+    /// Whether the server has closed the stream.
+    is_closed: bool,
+    /// What was read by the library, and is not taken yet.
+    rest: Vec<u8>,
+    silence: Silence,
+    /// The text that waits to be written, and how much of it was.
+    out: Vec<u8>,
+    written: usize,
+    /// Whether this end has closed the stream.
+    is_ended: bool,
+}
+
+/// What came.
+pub(super) enum Came {
+    /// A stanza.
+    Stanza(Arrived),
+    /// A stanza that the library does not read.
+    Unread,
+    /// What the server says about the number of stanzas that it has handled, or asks about ours (XEP-0198).
+    Handled(Handled),
+    /// A stream error.
+    Error,
+    /// An element that has no place here, or is not valid.
+    Unexpected,
+}
+
+impl From<FallibleStreamElement> for Came {
+    fn from(element: FallibleStreamElement) -> Self {
+        match element {
+            FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)) => {
+                Self::Stanza(Arrived::Read(Box::new(stanza)))
+            }
+            FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))) => Self::Handled(Handled::Told(h)),
+            FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(R))) => Self::Handled(Handled::Asked),
+            FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)) => Self::Error,
+            FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }) => Self::Unread,
+            FallibleStreamElement::Ok(_) | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }) => {
+                Self::Unexpected
+            }
+        }
+    }
+}
+
+impl Stanzas {
+    /// Takes over a stream on which no element is being read. Must be called within a runtime.
+    pub(super) fn of(stream: XmppStream<Transport>) -> Self {
+        let io = stream.into_inner();
+        let reader = StreamReader::behind(io.header());
+        Self {
+            lang: reader.as_ref().and_then(StreamReader::lang).map(Arc::from),
+            is_usual: declares_stanzas(io.header()),
+            silence: Silence::new(io.timeouts()),
+            io,
+            reader,
+            is_closed: false,
+            rest: Vec::new(),
+            out: Vec::new(),
+            written: 0,
+            is_ended: false,
+        }
+    }
+
+    /// Returns the next element; `None` at the end of the connection.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Came, ReadError>>> {
+        loop {
+            if !self.rest.is_empty() {
+                match self.read_rest() {
+                    Some(read) => return Poll::Ready(Some(read)),
+                    None => continue,
+                }
+            }
+            let (whole, element) = match self.io.poll_element(cx) {
+                Poll::Ready(Ok(found)) => found,
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(ReadError::HardError(error)))),
+                Poll::Pending if self.is_closed => return Poll::Pending,
+                Poll::Pending => return self.silence.poll(cx).map(|error| Some(Err(error))),
+            };
+            if element.is_empty() {
+                return Poll::Ready(None);
+            }
+            self.silence.ends();
+            if let Some(came) = self.is_usual.then(|| plain(whole, element, self.lang.as_ref())).flatten() {
+                return Poll::Ready(Some(Ok(came)));
+            }
+            self.rest.extend_from_slice(element);
+        }
+    }
+
+    /// Reads one element of the rest by the library; `None` if there is only white space in it.
+    fn read_rest(&mut self) -> Option<Result<Came, ReadError>> {
+        let mut bytes = self.rest.as_slice();
+        let read = match &mut self.reader {
+            Some(reader) => reader.read::<FallibleStreamElement>(&mut bytes),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        };
+        let taken = self.rest.len() - bytes.len();
+        self.rest.drain(..taken);
+        match read {
+            Ok(Read::Element(Ok(element))) => Some(Ok(Came::from(element))),
+            Ok(Read::Element(Err(error))) => Some(Err(ReadError::ParseError(error))),
+            Ok(Read::Footer) => {
+                self.is_closed = true;
+                Some(Err(ReadError::StreamFooterReceived))
+            }
+            Ok(Read::Nothing) => None,
+            Err(error) => {
+                (self.reader, self.is_usual) = (None, false);
+                Some(Err(ReadError::HardError(error)))
+            }
+        }
+    }
+
+    /// Takes text to be written. [`Stanzas::poll_ready`] must have been ready.
+    pub(super) fn write(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// Waits until there is room for more text.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_ended {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        if self.out.len() - self.written < FULL {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_written(cx)
+    }
+
+    /// Writes the text that waits.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.out.len() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                amount => self.written += amount,
+            }
+        }
+        self.out.clear();
+        self.out.shrink_to(KEEP);
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes the text that waits, and lets the connection send it.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_written(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Closes the stream, and this end of the connection.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_ended {
+            self.is_ended = true;
+            self.write(FOOTER);
+        }
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Reads a message or an element of stream management (XEP-0198) that is written plainly.
+fn plain(whole: Whole, element: &[u8], lang: Option<&Arc<str>>) -> Option<Came> {
+    if whole == Whole::Message {
+        let message = PlainMessage::of(PlainElement::read(element)?, lang)?;
+        return Some(Came::Stanza(Arrived::Plain(message)));
+    }
+    if !matches!(element, [b'<', b'a' | b'r', b' ', ..]) {
+        return None;
+    }
+    PlainElement::read(element)?.handled().map(Came::Handled)
+}
+
+/// How long the stream is silent. After the time that it may be, the server is asked for a sign of life, and has as long to
+/// answer as the timeouts say.
+struct Silence {
+    timeouts: Timeouts,
+    since: Instant,
+    next: Level,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// What follows when the timer passes.
+#[derive(Clone, Copy)]
+enum Level {
+    Ask,
+    /// Half of the time for the answer is over.
+    Wait,
+    GiveUp,
+}
+
+impl Silence {
+    fn new(timeouts: Timeouts) -> Self {
+        let timer = Box::pin(tokio::time::sleep(timeouts.read_timeout));
+        Self { timeouts, since: Instant::now(), next: Level::Ask, timer }
+    }
+
+    /// Notes that something came. The timer is only set again when it passes.
+    fn ends(&mut self) {
+        self.since = Instant::now();
+        self.next = Level::Ask;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            let half = self.timeouts.response_timeout / 2;
+            let (next, wait, error) = match self.next {
+                Level::Ask if now < self.since + self.timeouts.read_timeout => {
+                    self.timer.as_mut().reset(self.since + self.timeouts.read_timeout);
+                    continue;
+                }
+                Level::Ask => (Level::Wait, half, Some(ReadError::SoftTimeout)),
+                Level::Wait => (Level::GiveUp, half, None),
+                Level::GiveUp => {
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "read and response timeouts elapsed");
+                    (Level::GiveUp, Duration::from_secs(1), Some(ReadError::HardError(error)))
+                }
+            };
+            self.next = next;
+            self.timer.as_mut().reset(now + wait);
+            if let Some(error) = error {
+                return Poll::Ready(error);
+            }
+        }
+    }
+}
