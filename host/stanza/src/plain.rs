@@ -13,8 +13,15 @@ use crate::xml::Xml;
 
 /// The maximum length of an element that is read here.
 const MAX_BYTES: usize = 64 << 10;
-/// The maximum number of attributes of an element that is read here.
+/// The maximum numbers of elements in it, of attributes of each, and of the elements around one. Like all limits here,
+/// these are below those of the [sieve](crate::sieve), which passes such an element as it is.
+const MAX_ELEMENTS: usize = 128;
 const MAX_ATTRIBUTES: usize = 16;
+const MAX_DEPTH: usize = 32;
+/// The maximum lengths of a name, of the value of an attribute, and of a namespace.
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 2_048;
+const MAX_NAMESPACE: usize = 256;
 /// The beginning of namespaces that are XML's own.
 const RESERVED: &str = "http://www.w3.org/";
 /// The attribute that declares the namespace of an element.
@@ -93,22 +100,23 @@ impl Part {
 impl PlainElement {
     /// Reads an element; `None` if it is not written plainly.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > MAX_BYTES {
-            return None;
-        }
-        let text = std::str::from_utf8(bytes).ok()?;
+        Self::first(bytes).filter(|(_, length)| *length == bytes.len()).map(|(element, _)| element)
+    }
+
+    /// Reads the element with which these bytes begin, and returns its length; `None` if it is not written plainly, or not
+    /// complete.
+    pub fn first(bytes: &[u8]) -> Option<(Self, usize)> {
+        let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
+        let (nodes, attributes) = (Vec::with_capacity(8), Vec::with_capacity(24));
+        let mut reader = Reader { bytes, at: 0, depth: 0, nodes, attributes, unescaped: Vec::new() };
+        reader.read()?;
+        let Reader { at, nodes, attributes, unescaped, .. } = reader;
+        let text = std::str::from_utf8(&bytes[..at]).ok()?;
         if !text.is_ascii() && text.contains(['\u{fffe}', '\u{ffff}']) {
             return None;
         }
-        let reader = Reader {
-            text,
-            at: 0,
-            nodes: Vec::with_capacity(8),
-            attributes: Vec::with_capacity(16),
-            unescaped: String::new(),
-        };
-        let Reader { nodes, attributes, unescaped, .. } = reader.read()?;
-        Some(Self { text: text.into(), unescaped, nodes, attributes })
+        let unescaped = String::from_utf8(unescaped).ok()?;
+        Some((Self { text: text.into(), unescaped, nodes, attributes }, at))
     }
 
     /// Returns what it says about the number of handled stanzas (XEP-0198); `None` if it is something else.
@@ -220,22 +228,48 @@ impl<'a> Xml<'a> for Plain<'a> {
     }
 }
 
-/// Reads an element from its text.
+/// Reads an element from bytes.
 struct Reader<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
     at: usize,
+    depth: usize,
     nodes: Vec<Node>,
     attributes: Vec<Attribute>,
-    unescaped: String,
+    unescaped: Vec<u8>,
 }
 
+/// What a byte can be a part of.
+const NAME: u8 = 1;
+const TEXT: u8 = 2;
+const VALUE: u8 = 4;
+/// What each byte can be a part of without further thought.
+const PARTS: [u8; 256] = {
+    let mut parts = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
+        let this = byte as u8;
+        if this.is_ascii_alphanumeric() || matches!(this, b'-' | b'_' | b'.' | b':') {
+            parts[byte] |= NAME;
+        }
+        if this >= b' ' && !matches!(this, b'<' | b'&' | b']') {
+            parts[byte] |= TEXT;
+        }
+        if this >= b' ' && !matches!(this, b'<' | b'&' | b'\'' | b'"') {
+            parts[byte] |= VALUE;
+        }
+        byte += 1;
+    }
+    parts
+};
+
 impl<'a> Reader<'a> {
-    fn bytes(&self) -> &'a [u8] {
-        self.text.as_bytes()
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
     }
 
     fn next(&mut self) -> Option<u8> {
-        let byte = self.bytes().get(self.at).copied()?;
+        let byte = self.peek()?;
         self.at += 1;
         Some(byte)
     }
@@ -244,20 +278,28 @@ impl<'a> Reader<'a> {
         (self.next()? == wanted).then_some(())
     }
 
-    /// Reads the element; `None` if it is not written plainly.
-    fn read(mut self) -> Option<Self> {
+    /// Skips bytes of this kind, and returns how many.
+    fn skip_all(&mut self, part: u8) -> usize {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().position(|byte| PARTS[usize::from(*byte)] & part == 0).unwrap_or(rest.len());
+        self.at += length;
+        length
+    }
+
+    fn within(&self, part: Part) -> &'a [u8] {
+        &self.bytes[part.start as usize..part.end as usize]
+    }
+
+    /// Reads the element; `None` if it is not written plainly, or not complete.
+    fn read(&mut self) -> Option<()> {
         let mut open = NONE;
         loop {
             self.skip(b'<')?;
-            if self.bytes().get(self.at) == Some(&b'/') {
-                open = self.closed(open)?;
-            } else {
-                open = self.opened(open)?;
-            }
+            open = if self.peek()? == b'/' { self.closed(open)? } else { self.opened(open)? };
             if open == NONE {
-                return (self.at == self.text.len()).then_some(self);
+                return Some(());
             }
-            if self.bytes().get(self.at)? != &b'<' {
+            if self.peek()? != b'<' {
                 self.content(open)?;
             }
         }
@@ -266,18 +308,20 @@ impl<'a> Reader<'a> {
     /// Reads the rest of an end tag, and returns the element that is open behind it.
     fn closed(&mut self, open: u32) -> Option<u32> {
         let end = u32::try_from(self.nodes.len()).ok()?;
-        let node = self.nodes.get_mut(usize::try_from(open).ok()?)?;
+        let node = self.nodes.get_mut(open as usize)?;
         node.end = end;
-        let (name, parent) = (node.name.within(self.text), node.parent);
-        self.text[self.at + 1..].strip_prefix(name)?;
+        let (name, parent) = (node.name, node.parent);
+        let name = self.within(name);
+        self.bytes[self.at + 1..].strip_prefix(name)?;
         self.at += 1 + name.len();
+        self.depth -= 1;
         self.skip(b'>')?;
         Some(parent)
     }
 
     /// Reads the rest of a start tag, and returns the element that is open behind it.
     fn opened(&mut self, parent: u32) -> Option<u32> {
-        let name = self.name(false)?;
+        let name = self.name()?;
         let first = self.attributes.len();
         let mut namespace = self.nodes.get(parent as usize).and_then(|parent| parent.namespace);
         let is_empty = loop {
@@ -290,112 +334,104 @@ impl<'a> Reader<'a> {
                 b' ' => {}
                 _ => return None,
             }
-            let known = self.attributes.len() - first;
-            let name = self.name(true)?;
-            self.skip(b'=')?;
-            let quote = self.next().filter(|quote| matches!(quote, b'"' | b'\''))?;
-            let value = self.value(quote)?;
-            self.at += 1;
-            match name.within(self.text) {
-                NAMESPACE => namespace = Some(self.declared(value)?),
-                LANG => {}
-                name if name.starts_with("xml") || name.contains(':') => return None,
-                _ => {}
-            }
-            let is_same = |other: &Attribute| other.name.within(self.text) == name.within(self.text);
-            if known == MAX_ATTRIBUTES || self.attributes[first..].iter().any(is_same) {
+            let attribute = self.attribute()?;
+            let name = self.within(attribute.name);
+            let others = &self.attributes[first..];
+            if others.len() == MAX_ATTRIBUTES || others.iter().any(|other| self.within(other.name) == name) {
                 return None;
             }
-            self.attributes.push(Attribute { name, value });
+            if name == NAMESPACE.as_bytes() {
+                namespace = Some(self.declared(attribute.value)?);
+            }
+            self.attributes.push(attribute);
         };
-        let (at, attributes) = (u32::try_from(self.nodes.len()).ok()?, first..self.attributes.len());
-        let Part { start, end } = Part::of(attributes)?;
+        if self.within(name).contains(&b':') || self.nodes.len() == MAX_ELEMENTS {
+            return None;
+        }
+        let at = u32::try_from(self.nodes.len()).ok()?;
+        let Part { start, end } = Part::of(first..self.attributes.len())?;
         self.nodes.push(Node { name, namespace, content: EMPTY, attributes: start..end, end: at + 1, parent });
-        Some(if is_empty { parent } else { at })
+        if is_empty {
+            return Some(parent);
+        }
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(at)
+    }
+
+    /// Reads an attribute, whose name has no prefix.
+    fn attribute(&mut self) -> Option<Attribute> {
+        let name = self.name()?;
+        self.skip(b'=')?;
+        let quote = self.next().filter(|quote| matches!(quote, b'"' | b'\''))?;
+        let start = self.at;
+        let value = self.value(VALUE, quote)?;
+        let length = self.at - start;
+        self.at += 1;
+        let known = self.within(name);
+        let is_odd = (known.starts_with(b"xml") || known.contains(&b':'))
+            && known != NAMESPACE.as_bytes()
+            && known != LANG.as_bytes();
+        (!is_odd && length <= MAX_VALUE).then_some(Attribute { name, value })
     }
 
     /// Returns a namespace that may be declared.
     fn declared(&self, namespace: Value) -> Option<Part> {
         let Value::Text(part) = namespace else { return None };
-        let name = part.within(self.text);
-        (!name.is_empty() && !name.starts_with(RESERVED)).then_some(part)
+        let name = self.within(part);
+        let is_fine = !name.is_empty() && name.len() <= MAX_NAMESPACE && !name.starts_with(RESERVED.as_bytes());
+        is_fine.then_some(part)
     }
 
-    /// Reads a name; that of an attribute may have a prefix.
-    fn name(&mut self, is_attribute: bool) -> Option<Part> {
-        let rest = &self.bytes()[self.at..];
-        let is_name = |byte: u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') || (is_attribute && byte == b':')
-        };
-        let length = rest.iter().position(|byte| !is_name(*byte))?;
-        let is_begun = rest.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_');
-        let start = self.at;
-        self.at += length;
-        if is_begun { Part::of(start..self.at) } else { None }
+    /// Reads a name, with or without a prefix.
+    fn name(&mut self) -> Option<Part> {
+        let (start, first) = (self.at, self.peek()?);
+        let is_fine = (first.is_ascii_alphabetic() || first == b'_') && self.skip_all(NAME) <= MAX_NAME;
+        if is_fine { Part::of(start..self.at) } else { None }
     }
 
     /// Reads the text in an element, which has to be all that is in it.
     fn content(&mut self, open: u32) -> Option<()> {
         let is_alone = self.nodes.len() == open as usize + 1;
-        let content = self.value(b'<')?;
-        if !is_alone || self.bytes().get(self.at + 1) != Some(&b'/') {
+        let content = self.value(TEXT, b'<')?;
+        if !is_alone || self.bytes.get(self.at + 1) != Some(&b'/') {
             return None;
         }
         self.nodes[open as usize].content = content;
         Some(())
     }
 
-    /// Reads text up to this delimiter.
-    fn value(&mut self, end: u8) -> Option<Value> {
-        let rest = &self.bytes()[self.at..];
-        let is_text = end == b'<';
-        let is_special = |byte: &u8| *byte == end || matches!(*byte, b'&' | b'<' | b']') || *byte < b' ';
-        let mut at = 0;
+    /// Reads text up to this delimiter. It is copied from the first escaped character on.
+    fn value(&mut self, part: u8, end: u8) -> Option<Value> {
+        const ENTITIES: [(&[u8], u8); 5] =
+            [(b"&amp;", b'&'), (b"&lt;", b'<'), (b"&gt;", b'>'), (b"&apos;", b'\''), (b"&quot;", b'"')];
+        let (mut start, mut copied) = (self.at, None);
         loop {
-            at += rest[at..].iter().position(is_special)?;
-            match rest[at] {
-                found if found == end => {
-                    let part = Part::of(self.at..self.at + at)?;
-                    self.at += at;
-                    return Some(Value::Text(part));
+            self.skip_all(part);
+            let rest = &self.bytes[self.at..];
+            match *rest.first()? {
+                found if found == end => break,
+                b'&' => {
+                    let (entity, character) = ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity))?;
+                    copied.get_or_insert(self.unescaped.len());
+                    self.unescaped.extend_from_slice(&self.bytes[start..self.at]);
+                    self.unescaped.push(*character);
+                    self.at += entity.len();
+                    start = self.at;
                 }
-                b'&' => return self.escaped(end),
-                // White space in an attribute has another meaning, and this must not be in a text.
-                b'\n' | b'\t' if is_text => at += 1,
-                b']' if !rest[at..].starts_with(b"]]>") => at += 1,
+                // The other kind of quote.
+                b'\'' | b'"' => self.at += 1,
+                // White space in an attribute has another meaning, and the end of CDATA must not be in a text.
+                b'\n' | b'\t' if part == TEXT => self.at += 1,
+                b']' if !rest.starts_with(b"]]>") => self.at += 1,
                 _ => return None,
             }
         }
-    }
-
-    /// Reads text up to this delimiter, in which characters are escaped.
-    fn escaped(&mut self, end: u8) -> Option<Value> {
-        const ENTITIES: [(&str, char); 5] =
-            [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&apos;", '\''), ("&quot;", '"')];
-        let (start, is_text) = (self.unescaped.len(), end == b'<');
-        let mut rest = &self.text[self.at..];
-        loop {
-            let is_special = |byte: u8| byte == end || matches!(byte, b'&' | b'<' | b']') || byte < b' ';
-            let length = rest.bytes().position(is_special)?;
-            self.unescaped.push_str(&rest[..length]);
-            rest = &rest[length..];
-            match rest.as_bytes()[0] {
-                found if found == end => {
-                    self.at = self.text.len() - rest.len();
-                    return Part::of(start..self.unescaped.len()).map(Value::Unescaped);
-                }
-                b'&' => {
-                    let (entity, character) = ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity))?;
-                    self.unescaped.push(*character);
-                    rest = &rest[entity.len()..];
-                    continue;
-                }
-                b'\n' | b'\t' if is_text => {}
-                b']' if !rest.starts_with("]]>") => {}
-                _ => return None,
+        match copied {
+            None => Part::of(start..self.at).map(Value::Text),
+            Some(copied) => {
+                self.unescaped.extend_from_slice(&self.bytes[start..self.at]);
+                Part::of(copied..self.unescaped.len()).map(Value::Unescaped)
             }
-            self.unescaped.push_str(&rest[..1]);
-            rest = &rest[1..];
         }
     }
 }

@@ -93,6 +93,11 @@ impl Sieve {
         &self.header
     }
 
+    /// Returns whether an element of the stream can begin, and nothing of it has come.
+    pub fn is_between_elements(&self) -> bool {
+        self.level == 1 && matches!(self.at, At::Text)
+    }
+
     /// Takes received data and appends complete elements to `out`. After an error nothing more may be pushed.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while !bytes.is_empty() {

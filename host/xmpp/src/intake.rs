@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use parlor_base::escape::io_words;
+use parlor_stanza::plain::PlainElement;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{KEEP, Sieve, Whole};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
@@ -87,24 +88,46 @@ impl<T> Drop for Intake<T> {
     }
 }
 
+/// What an intake has found.
+pub(super) enum Found<P> {
+    /// An element that is written plainly, as it was taken.
+    Plain(P),
+    /// Another element, the header or footer of the stream, or white space between elements.
+    Bytes,
+    /// The end of the connection.
+    End,
+}
+
 impl<T: AsyncBufRead + Unpin> Intake<T> {
-    /// Returns the next element of the stream, its header or footer, or white space between elements; nothing at the end
-    /// of the connection. What was read before the first call is returned as it is.
-    pub(super) fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Whole, &[u8])>> {
-        let mut whole = Whole::Other;
+    /// Finds the next element of the stream. `take` is offered each one that is written plainly, and may refuse it. All
+    /// others are in [`Intake::bytes`], and so is what was read before the first call.
+    pub(super) fn poll_element<P>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl Fn(PlainElement) -> Option<P>,
+    ) -> Poll<io::Result<Found<P>>> {
         while self.taken == self.ready.len() {
-            match ready!(self.poll_more(cx))? {
-                Some(of) => whole = of,
-                None => return Poll::Ready(Ok((Whole::Other, &[]))),
+            match ready!(self.poll_more(cx, &take))? {
+                Found::Bytes => {}
+                found => return Poll::Ready(Ok(found)),
             }
         }
-        let element = &self.ready[self.taken..];
-        self.taken = self.ready.len();
-        Poll::Ready(Ok((whole, element)))
+        Poll::Ready(Ok(Found::Bytes))
     }
 
-    /// Reads until an element is complete, or as much as there is. Returns `None` at the end of the connection.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Whole>>> {
+    /// Returns what was found, once.
+    pub(super) fn bytes(&mut self) -> &[u8] {
+        let found = &self.ready[self.taken..];
+        self.taken = self.ready.len();
+        found
+    }
+
+    /// Reads until an element is complete, or as much as there is.
+    fn poll_more<P>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &impl Fn(PlainElement) -> Option<P>,
+    ) -> Poll<io::Result<Found<P>>> {
         if let Some(why) = &self.broken {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_string())));
         }
@@ -121,9 +144,18 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
         };
         if bytes.is_empty() {
             self.ending.note(Lost::Cut { cause: None });
-            return Poll::Ready(Ok(None));
+            return Poll::Ready(Ok(Found::End));
         }
-        let (length, is_new) = (bytes.len(), self.unseen == 0);
+        let length = bytes.len();
+        // Nearly all elements are complete when they are first seen, and the sieve would pass them as they are.
+        let is_whole = self.sieve.is_between_elements();
+        if is_whole
+            && let Some((element, amount)) = PlainElement::first(bytes)
+            && let Some(plain) = take(element)
+        {
+            self.seen(amount, length)?;
+            return Poll::Ready(Ok(Found::Plain(plain)));
+        }
         let (amount, whole) = self.sieve.push_one(bytes, &mut self.ready).unwrap_or_else(|why| {
             self.ending.note(why.clone());
             self.broken = Some(why);
@@ -132,13 +164,26 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
         if let Some(why) = self.sieve.farewell() {
             self.ending.note(why);
         }
+        self.seen(amount, length)?;
+        if !is_whole
+            && whole == Some(Whole::Message)
+            && let Some(plain) = PlainElement::read(&self.ready).and_then(take)
+        {
+            self.taken = self.ready.len();
+            return Poll::Ready(Ok(Found::Plain(plain)));
+        }
+        Poll::Ready(Ok(Found::Bytes))
+    }
+
+    /// Removes so much of the data that the transport has.
+    fn seen(&mut self, amount: usize, length: usize) -> io::Result<()> {
         Pin::new(self.inner()?).consume(amount);
+        let (is_new, goes_on) = (self.unseen == 0, self.sieve.is_within_an_element());
         self.unseen = length - amount;
-        let goes_on = self.sieve.is_within_an_element();
         if is_new || goes_on {
             self.ending.arrived(amount, goes_on);
         }
-        Poll::Ready(Ok(Some(whole.unwrap_or(Whole::Other))))
+        Ok(())
     }
 }
 
@@ -165,7 +210,7 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         while this.taken == this.ready.len() {
-            if ready!(this.poll_more(cx))?.is_none() {
+            if let Found::End = ready!(this.poll_more(cx, &|_| None::<()>))? {
                 return Poll::Ready(Ok(&[]));
             }
         }

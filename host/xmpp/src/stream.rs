@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use parlor_stanza::decode::{Arrived, PlainMessage};
 use parlor_stanza::plain::{Handled, PlainElement};
-use parlor_stanza::sieve::Whole;
 use parlor_stanza::stream::{Read, StreamReader, declares_stanzas};
 use tokio::io::AsyncWrite as _;
 use tokio::time::{Instant, Sleep};
@@ -21,6 +20,7 @@ use tokio_xmpp::xmlstream::{
 use xmpp_parsers::sm::{A, Nonza as Sm, R};
 
 use super::connect::Transport;
+use super::intake::Found;
 
 /// The number of bytes that wait to be written at which no more is taken.
 const FULL: usize = 2 << 10;
@@ -109,20 +109,22 @@ impl Stanzas {
                     None => continue,
                 }
             }
-            let (whole, element) = match self.io.poll_element(cx) {
-                Poll::Ready(Ok(found)) => found,
+            let (is_usual, lang) = (self.is_usual, self.lang.as_ref());
+            let found = self.io.poll_element(cx, |element| if is_usual { plain(element, lang) } else { None });
+            match found {
+                Poll::Ready(Ok(Found::Plain(came))) => {
+                    self.silence.ends();
+                    return Poll::Ready(Some(Ok(came)));
+                }
+                Poll::Ready(Ok(Found::Bytes)) => {
+                    self.silence.ends();
+                    self.rest.extend_from_slice(self.io.bytes());
+                }
+                Poll::Ready(Ok(Found::End)) => return Poll::Ready(None),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(ReadError::HardError(error)))),
                 Poll::Pending if self.is_closed => return Poll::Pending,
                 Poll::Pending => return self.silence.poll(cx).map(|error| Some(Err(error))),
-            };
-            if element.is_empty() {
-                return Poll::Ready(None);
             }
-            self.silence.ends();
-            if let Some(came) = self.is_usual.then(|| plain(whole, element, self.lang.as_ref())).flatten() {
-                return Poll::Ready(Some(Ok(came)));
-            }
-            self.rest.extend_from_slice(element);
         }
     }
 
@@ -197,16 +199,12 @@ impl Stanzas {
     }
 }
 
-/// Reads a message or an element of stream management (XEP-0198) that is written plainly.
-fn plain(whole: Whole, element: &[u8], lang: Option<&Arc<str>>) -> Option<Came> {
-    if whole == Whole::Message {
-        let message = PlainMessage::of(PlainElement::read(element)?, lang)?;
-        return Some(Came::Stanza(Arrived::Plain(message)));
+/// Takes a message or an element of stream management (XEP-0198) that is written plainly.
+fn plain(element: PlainElement, lang: Option<&Arc<str>>) -> Option<Came> {
+    if let Some(handled) = element.handled() {
+        return Some(Came::Handled(handled));
     }
-    if !matches!(element, [b'<', b'a' | b'r', b' ', ..]) {
-        return None;
-    }
-    PlainElement::read(element)?.handled().map(Came::Handled)
+    PlainMessage::of(element, lang).map(|message| Came::Stanza(Arrived::Plain(message)))
 }
 
 /// How long the stream is silent. After the time that it may be, the server is asked for a sign of life, and has as long to

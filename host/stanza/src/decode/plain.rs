@@ -13,7 +13,7 @@ use super::{Head, assemble, decode};
 use crate::plain::{Plain, PlainElement};
 use crate::raw::RawStanza;
 use crate::sieve::mend::NOTES;
-use crate::types::{Incoming, MessageKind};
+use crate::types::{Incoming, MessageKind, address};
 use crate::xml::Xml;
 
 /// A stanza that came.
@@ -54,8 +54,8 @@ impl PlainMessage {
         let (mut from, mut to, mut kind) = (None, None, MessageKind::Normal);
         for (name, value) in root.attributes() {
             match name {
-                "from" => from = Some(Jid::new(value).ok()?),
-                "to" => to = Some(Jid::new(value).ok()?),
+                "from" => from = Some(address(value).ok()?),
+                "to" => to = Some(address(value).ok()?),
                 "type" => kind = MessageKind::ALL.into_iter().find(|kind| kind.as_str() == value)?,
                 "id" | "xml:lang" => {}
                 _ => return None,
@@ -108,7 +108,8 @@ fn is_usual(child: Plain<'_>, known: &mut [bool; OWN.len()]) -> bool {
     }
     match child.name() {
         "result" | "sent" | "event" => false,
-        "received" => !child.has_ns(ns::CARBONS),
+        // Within such an element, which might be a carbon, the sieve leaves out text.
+        "received" => !child.has_ns(ns::CARBONS) && child.content().is_empty() && child.children().next().is_none(),
         "x" => child.has_ns(OLDER_DELAY),
         _ => !child.has_ns(&NOTES),
     }

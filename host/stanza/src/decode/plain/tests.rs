@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz::tests::{pieces, stanzas};
+use crate::sieve::{Sieve, Whole};
 use crate::stream::{Read, StreamReader};
 
 const OWN: &str = "me@house/parlor";
@@ -38,7 +39,18 @@ fn is_read_alike(text: &str, lang: Option<&str>) -> bool {
     assert!(here.raw.weight() >= there.raw.weight() / 2, "{text}");
     assert_eq!(here.raw.stanza(), there.raw.stanza(), "{text}");
     assert_eq!(here.raw.to_xml(), there.raw.to_xml(), "{text}");
+    is_passed(text);
     true
+}
+
+/// Checks that the sieve passes a text as it is, so that it makes no difference whether it sees it.
+fn is_passed(text: &str) {
+    let (mut sieve, mut out) = (Sieve::within_a_stream(), Vec::new());
+    assert!(sieve.is_between_elements());
+    let passed = sieve.push_one(text.as_bytes(), &mut out);
+    assert_eq!(passed, Ok((text.len(), Some(Whole::Message))), "{text}");
+    assert_eq!(out, text.as_bytes(), "{text}");
+    assert!(sieve.is_between_elements() && sieve.farewell().is_none());
 }
 
 const TYPICAL: &str = "<message type='chat' id='5b' to='me@house/parlor' from='you@far/x' xml:lang='en'><body>Fish &amp; \
@@ -122,6 +134,49 @@ fn what_has_rules_of_its_own_is_left_to_the_library() {
         ["<presence/>", "<message/><message/>", "<message/> ", " <message/>", "<message", "", "<", "</message>"]
     {
         assert!(plain(whole, None).is_none(), "{whole}");
+    }
+}
+
+#[test]
+fn what_comes_behind_an_element_does_not_matter() {
+    for rest in ["", "<", "<message", "&", "\u{1}", " "] {
+        let (element, length) = PlainElement::first(format!("{TYPICAL}{rest}").as_bytes()).unwrap();
+        assert_eq!((&**element.text(), length), (TYPICAL, TYPICAL.len()));
+    }
+    for length in 0..TYPICAL.len() {
+        assert!(PlainElement::first(&TYPICAL.as_bytes()[..length]).is_none(), "{length}");
+    }
+    assert!(PlainElement::first(b"<message><body>\xff</body></message>").is_none());
+    assert!(PlainElement::first(b"<message><body>a</body></message>\xff").is_some());
+}
+
+#[test]
+fn what_is_near_a_limit_is_passed_or_left_to_the_library() {
+    let many = |count: usize, one: &str| one.repeat(count);
+    let long = |length: usize| "a".repeat(length);
+    let attributes = |count: usize| (0..count).map(|at| format!(" a{at}='1'")).collect::<Vec<_>>().concat();
+    for (inside, is_read) in [
+        (many(120, "<y xmlns='urn:y'/>"), true),
+        (many(130, "<y xmlns='urn:y'/>"), false),
+        (format!("<y xmlns='urn:y'>{}{}</y>", many(29, "<a>"), many(29, "</a>")), true),
+        (format!("<y xmlns='urn:y'>{}{}</y>", many(33, "<a>"), many(33, "</a>")), false),
+        (format!("<y xmlns='urn:y'{}/>", attributes(15)), true),
+        (format!("<y xmlns='urn:y'{}/>", attributes(17)), false),
+        (format!("<y xmlns='urn:y' a='{}'/>", long(2_048)), true),
+        (format!("<y xmlns='urn:y' a='{}'/>", long(2_049)), false),
+        (format!("<y xmlns='urn:y' {}='1'/>", long(128)), true),
+        (format!("<y xmlns='urn:y' {}='1'/>", long(129)), false),
+        (format!("<y xmlns='{}'/>", long(256)), true),
+        (format!("<y xmlns='{}'/>", long(257)), false),
+        (format!("<body>{}</body>", long(60_000)), true),
+        (format!("<body>{}</body>", long(70_000)), false),
+        (format!("<body>{}</body>", many(9_000, "&amp;")), true),
+    ] {
+        assert_eq!(
+            is_read_alike(&format!("<message from='you@far/x'>{inside}</message>"), None),
+            is_read,
+            "{inside:.60}"
+        );
     }
 }
 
