@@ -32,7 +32,7 @@ mod iq;
 mod muc;
 mod plain;
 
-pub use self::plain::{Arrived, PlainMessage, arrived};
+pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call
 /// gets it.

@@ -104,10 +104,10 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
     pub(super) fn poll_element<P>(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl Fn(PlainElement) -> Option<P>,
+        mut take: impl FnMut(PlainElement) -> Option<P>,
     ) -> Poll<io::Result<Found<P>>> {
         while self.taken == self.ready.len() {
-            match ready!(self.poll_more(cx, &take))? {
+            match ready!(self.poll_more(cx, &mut take))? {
                 Found::Bytes => {}
                 found => return Poll::Ready(Ok(found)),
             }
@@ -126,7 +126,7 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
     fn poll_more<P>(
         &mut self,
         cx: &mut Context<'_>,
-        take: &impl Fn(PlainElement) -> Option<P>,
+        take: &mut impl FnMut(PlainElement) -> Option<P>,
     ) -> Poll<io::Result<Found<P>>> {
         if let Some(why) = &self.broken {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_string())));
@@ -210,7 +210,7 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         while this.taken == this.ready.len() {
-            if let Found::End = ready!(this.poll_more(cx, &|_| None::<()>))? {
+            if let Found::End = ready!(this.poll_more(cx, &mut |_| None::<()>))? {
                 return Poll::Ready(Ok(&[]));
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parlor_stanza::decode::{Arrived, PlainMessage};
+use parlor_stanza::decode::{Addresses, Arrived, PlainMessage};
 use parlor_stanza::plain::{Handled, PlainElement};
 use parlor_stanza::stream::{Read, StreamReader, declares_stanzas};
 use tokio::io::AsyncWrite as _;
@@ -36,6 +36,7 @@ pub(super) struct Stanzas {
     reader: Option<StreamReader>,
     /// The language of the stream.
     lang: Option<Arc<str>>,
+    addresses: Addresses,
     /// Whether stanzas are written without a prefix.
     is_usual: bool,
     /// Whether the server has closed the stream.
@@ -88,6 +89,7 @@ impl Stanzas {
         let reader = StreamReader::behind(io.header());
         Self {
             lang: reader.as_ref().and_then(StreamReader::lang).map(Arc::from),
+            addresses: Addresses::default(),
             is_usual: declares_stanzas(io.header()),
             silence: Silence::new(io.timeouts()),
             io,
@@ -109,8 +111,9 @@ impl Stanzas {
                     None => continue,
                 }
             }
-            let (is_usual, lang) = (self.is_usual, self.lang.as_ref());
-            let found = self.io.poll_element(cx, |element| if is_usual { plain(element, lang) } else { None });
+            let (is_usual, lang, addresses) = (self.is_usual, self.lang.as_ref(), &mut self.addresses);
+            let found =
+                self.io.poll_element(cx, |element| if is_usual { plain(element, lang, addresses) } else { None });
             match found {
                 Poll::Ready(Ok(Found::Plain(came))) => {
                     self.silence.ends();
@@ -200,11 +203,11 @@ impl Stanzas {
 }
 
 /// Takes a message or an element of stream management (XEP-0198) that is written plainly.
-fn plain(element: PlainElement, lang: Option<&Arc<str>>) -> Option<Came> {
+fn plain(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Came> {
     if let Some(handled) = element.handled() {
         return Some(Came::Handled(handled));
     }
-    PlainMessage::of(element, lang).map(|message| Came::Stanza(Arrived::Plain(message)))
+    PlainMessage::of(element, lang, addresses).map(|message| Came::Stanza(Arrived::Plain(message)))
 }
 
 /// How long the stream is silent. After the time that it may be, the server is asked for a sign of life, and has as long to

@@ -33,6 +33,28 @@ pub fn arrived(arrived: Arrived, own: &FullJid, now: Timestamp) -> Incoming {
     }
 }
 
+/// The addresses of a stream that were read last: to parse one takes longer than to read all else of a message.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    recent: [Option<Jid>; 8],
+    next: usize,
+}
+
+impl Addresses {
+    fn read(&mut self, text: &str) -> Option<Jid> {
+        if let Some(known) = self.recent.iter().flatten().find(|known| known.as_str() == text) {
+            return Some(known.clone());
+        }
+        let read = address(text).ok()?;
+        // Another text might not stand for the address that is written like it.
+        if read.as_str() == text {
+            self.recent[self.next] = Some(read.clone());
+            self.next = (self.next + 1) % self.recent.len();
+        }
+        Some(read)
+    }
+}
+
 /// A message that is written plainly and has no payload with rules of its own.
 #[derive(Debug)]
 pub struct PlainMessage {
@@ -46,7 +68,7 @@ pub struct PlainMessage {
 
 impl PlainMessage {
     /// Takes an element of a stream in this language; `None` if the library has to read it.
-    pub fn of(element: PlainElement, lang: Option<&Arc<str>>) -> Option<Self> {
+    pub fn of(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Self> {
         let root = element.root();
         if root.name() != "message" || !root.has_ns(ns::JABBER_CLIENT) || !root.content().is_empty() {
             return None;
@@ -54,8 +76,8 @@ impl PlainMessage {
         let (mut from, mut to, mut kind) = (None, None, MessageKind::Normal);
         for (name, value) in root.attributes() {
             match name {
-                "from" => from = Some(address(value).ok()?),
-                "to" => to = Some(address(value).ok()?),
+                "from" => from = Some(addresses.read(value)?),
+                "to" => to = Some(addresses.read(value)?),
                 "type" => kind = MessageKind::ALL.into_iter().find(|kind| kind.as_str() == value)?,
                 "id" | "xml:lang" => {}
                 _ => return None,

@@ -24,7 +24,26 @@ fn by_the_library(text: &str, lang: &str) -> Option<Stanza> {
 }
 
 fn plain(text: &str, lang: Option<&str>) -> Option<PlainMessage> {
-    PlainMessage::of(PlainElement::read(text.as_bytes())?, lang.map(Arc::from).as_ref())
+    // An address that is read again is the same.
+    let (element, mut addresses) = (|| PlainElement::read(text.as_bytes()), Addresses::default());
+    let lang = lang.map(Arc::from);
+    let first = PlainMessage::of(element()?, lang.as_ref(), &mut addresses);
+    let second = PlainMessage::of(element()?, lang.as_ref(), &mut addresses);
+    assert_eq!(format!("{first:?}"), format!("{second:?}"));
+    second
+}
+
+#[test]
+fn an_address_is_remembered_only_as_it_is_written() {
+    let mut addresses = Addresses::default();
+    for at in 0..20 {
+        for (text, read) in [("You@FAR/x", "you@far/x"), ("you@far/x", "you@far/x"), ("a@b", "a@b")] {
+            assert_eq!(addresses.read(text).unwrap().as_str(), read);
+        }
+        assert_eq!(addresses.read(&format!("u{at}@far")).unwrap().as_str(), format!("u{at}@far"));
+        assert!(addresses.read("@").is_none());
+    }
+    assert!(addresses.recent.iter().flatten().all(|known| !known.as_str().contains("FAR")));
 }
 
 /// Checks that a text is read here as by the library, or not at all. Returns whether it is read.
