@@ -145,11 +145,6 @@ impl PlainElement {
         &self.text
     }
 
-    /// Returns the numbers of elements and of attributes.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.nodes.len(), self.attributes.len())
-    }
-
     fn value(&self, value: Value) -> &str {
         match value {
             Value::Text(part) => part.within(&self.text),

@@ -18,10 +18,11 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use crate::error::CallError;
-use crate::plain::PlainElement;
+use crate::plain::{Plain, PlainElement};
 use crate::stream::{Read, StreamReader};
 use crate::text::{DECLARATIONS, name};
 use crate::types::{Show, address};
+use crate::xml::Xml as _;
 
 pub use crate::text::{is_one_line, is_sendable, is_sendable_time};
 
@@ -94,10 +95,7 @@ impl fmt::Debug for RawStanza {
 impl RawStanza {
     /// Keeps the text of a message, which came on a stream in this language.
     pub(crate) fn plain(message: &PlainElement, lang: Option<Arc<str>>) -> Self {
-        let (elements, attributes) = message.counts();
-        let text = message.text().clone();
-        // The texts may be held twice.
-        let weight = elements * NODE + attributes * NODE / 2 + 2 * text.len();
+        let (text, weight) = (message.text().clone(), plain_weight(message.root()));
         Self(Form::Plain(Arc::new(PlainText { text, lang, weight, read: OnceLock::new() })))
     }
 
@@ -342,6 +340,23 @@ pub fn weight(element: &Element) -> usize {
     let text: usize = element.texts().map(str::len).sum();
     let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + NODE / 2).sum();
     NODE + text + attributes + element.children().map(weight).sum::<usize>()
+}
+
+/// Same as [`stanza_weight`], for a message that was read plainly.
+fn plain_weight(message: Plain<'_>) -> usize {
+    let parts = message.children().map(|child| match child.name() {
+        // The chosen text is held twice.
+        "body" | "subject" if child.has_ns(ns::JABBER_CLIENT) => 2 * child.content().len(),
+        _ if child.has_ns(ns::JABBER_CLIENT) => 0,
+        _ => plain_element_weight(child),
+    });
+    NODE + parts.sum::<usize>()
+}
+
+/// Same as [`weight`], for an element that was read plainly.
+fn plain_element_weight(element: Plain<'_>) -> usize {
+    let attributes: usize = element.attributes().map(|(_, value)| value.len() + NODE / 2).sum();
+    NODE + element.content().len() + attributes + element.children().map(plain_element_weight).sum::<usize>()
 }
 
 /// Removes passwords of rooms and accounts: elements, attributes and form fields.
