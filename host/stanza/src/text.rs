@@ -9,7 +9,12 @@ pub(crate) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// Returns whether XML can contain this text, and there is no control character in it.
 pub fn is_sendable(text: &str) -> bool {
-    text.chars().all(is_sendable_char)
+    is_usual(text) || text.chars().all(is_sendable_char)
+}
+
+/// Returns whether there is nothing but letters, signs and spaces of ASCII in this text, as in nearly all ids.
+fn is_usual(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Returns whether XML can contain this character, and it is no control character.
@@ -41,7 +46,7 @@ pub fn name(name: &'static str) -> NcName {
 
 /// Replaces characters that XML cannot contain, since one of them would make the whole stanza vanish.
 pub(crate) fn clean(text: String) -> String {
-    if text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
+    if !is_usual(&text) && text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
 }
 
 /// Returns the beginning of a text, `most` bytes at most. Its memory is shrunk: otherwise each of thousands of texts
