@@ -28,6 +28,9 @@ const COUNTS: [(u32, Option<f64>); 4] = [(1, None), (100, Some(100.0)), (1_000, 
 const BASE: f64 = 20.0;
 /// The most resident memory of each further plugin, in KiB.
 const EACH: f64 = 52.0;
+/// How long, in seconds, memory must not have fallen to count as settled.
+const SETTLED: u32 = 7;
+const LOOK: Duration = Duration::from_secs(1);
 /// The number of messages that are not answered yet.
 const IN_FLIGHT: u64 = 100;
 /// The timeout of everything that is not measured.
@@ -86,9 +89,23 @@ async fn measured(certificate: &Certificate, count: u64) -> Result<Taken> {
     let start = begin.elapsed();
     let mut session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
     each_answers(&mut session, count).await.with_context(|| host.log().tail())?;
-    let resident_kib = usage::resident_kib(host.id())?;
+    let resident_kib = settled(host.id()).await?;
     host.stop(SOON).await?;
     Ok(Taken { start, resident_kib })
+}
+
+/// Waits until a host has given back what its start has left behind, which it does at most once in five seconds. Returns its
+/// resident memory in KiB.
+async fn settled(process: u32) -> Result<u64> {
+    let (mut least, mut since) = (usage::resident_kib(process)?, 0);
+    while since < SETTLED {
+        tokio::time::sleep(LOOK).await;
+        let now = usage::resident_kib(process)?;
+        // Less than a hundredth is chance.
+        since = if now < least - least / 100 { 0 } else { since + 1 };
+        least = least.min(now);
+    }
+    Ok(least)
 }
 
 async fn running(host: &Host, count: u64) -> Result<()> {
