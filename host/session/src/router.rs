@@ -3,11 +3,14 @@
 //!
 //! The account's task reads the index without a lock. Plugins change it by replacing it with a new one.
 
+mod claims;
 mod delivery;
 mod filter;
 mod mailbox;
 mod names;
 mod own_contacts;
+mod parking;
+mod queue;
 mod screen;
 mod withheld;
 
@@ -32,6 +35,7 @@ pub use filter::{Whom, listening};
 pub use mailbox::{Mail, Mailbox, Shadow};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
+pub use queue::{Empty, MailReceiver};
 pub use withheld::Withheld;
 
 /// The id of a subscription or timer. Never used twice in a process.
@@ -89,7 +93,7 @@ impl Listener {
         &'l self,
         heard: &Heard<'_>,
         is_contact: &dyn Fn(&BareJid) -> bool,
-        over: &mut Vec<&'l Subscription>,
+        over: &mut Vec<&'l Arc<Subscription>>,
     ) -> (Vec<SubscriptionId>, bool) {
         let (mut subscriptions, mut xml) = (Vec::new(), false);
         for subscription in &*self.subscriptions {
@@ -348,7 +352,9 @@ impl Router {
             let mut mail = Mail::new(Arc::clone(event), subscriptions, xml);
             mail.place = place;
             mail.decided = decided;
-            if !deliver(&listener.mailbox, mail) {
+            if deliver(&listener.mailbox, mail) {
+                over.iter().skip(before).for_each(|one| listener.mailbox.claims.has_fired(&event.name, one));
+            } else {
                 // The event was not delivered, so subscriptions to the first event still wait for it.
                 for subscription in over.drain(before..) {
                     if let Some(done) = &subscription.once {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity;
+use parlor_session::router::MailReceiver;
+use tokio::sync::oneshot;
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi::I32Exit;
 
 use super::detail::{detail, is_full_stack};
+use super::mail::Backlog;
 use crate::ceiling::Exceeded;
 use crate::instance::{Handed, Instance, LONGEST_REASON, at_what};
 use crate::watchdog::Overrun;
@@ -18,11 +21,21 @@ use crate::watchdog::Overrun;
 #[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
 pub(super) struct SlowHandler(pub(super) Handed, pub(super) Duration);
 
+/// The part of an instance without a guest that its next run goes on with.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) mailbox: MailReceiver,
+    /// Receives the events that it has not handled, as soon as it is asked to stop.
+    pub(crate) rest: oneshot::Sender<Backlog>,
+}
+
 /// The way in which an instance ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It was asked to stop, and did.
     Stopped,
+    /// It had nothing to do for long enough, so that its plugin is parked.
+    Parked(Option<Remains>),
     /// Its `initialize` returned an error, with this text.
     Declined(String),
     /// The engine's pool is used up by others, which is not the plugin's fault.
@@ -31,6 +44,8 @@ pub(crate) enum Ended {
         why: String,
         /// wasmtime's description of the error.
         detail: String,
+        /// The part that goes on, if its guest has not begun.
+        remains: Option<Remains>,
     },
     /// It trapped, or hit a limit.
     Failed {
@@ -45,7 +60,7 @@ impl Ended {
     /// Returns the way in which an instance ended that trapped, hit a limit, or found no room among this many places.
     pub(super) fn by(error: wasmtime::Error, instance: &Instance, places: u32) -> Self {
         if is_full(&error) {
-            return Self::NoRoom { why: no_room(places), detail: detail(&error) };
+            return Self::no_room(&error, places, None);
         }
         let error = Exceeded::named(error, &instance.limits);
         // A slow handler is already named in the error.
@@ -61,10 +76,23 @@ impl Ended {
         };
         Self::Failed { why: why + &at_what, detail }
     }
+
+    /// Returns the way in which an instance ended that found no room among this many places.
+    pub(super) fn no_room(error: &wasmtime::Error, places: u32, remains: Option<Remains>) -> Self {
+        Self::NoRoom { why: no_room(places), detail: detail(error), remains }
+    }
+
+    /// Takes what goes on without the guest.
+    pub(crate) fn take_remains(&mut self) -> Option<Remains> {
+        match self {
+            Self::Parked(remains) | Self::NoRoom { remains, .. } => remains.take(),
+            Self::Stopped | Self::Declined(_) | Self::Failed { .. } => None,
+        }
+    }
 }
 
 /// Returns whether the shared pool was used up.
-fn is_full(error: &wasmtime::Error) -> bool {
+pub(super) fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<PoolConcurrencyLimitError>()
 }
 
