@@ -14,6 +14,11 @@ const SECTION: &[u8] = b"parlor:manifest";
 /// The length of a component's header, in bytes.
 const HEADER: usize = 8;
 
+/// Returns the component with a manifest that says that it parks.
+pub fn that_parks(component: &[u8]) -> Result<Vec<u8>> {
+    with_manifest(component, |manifest| manifest.replacen("[plugin]\n", "[plugin]\nparks = true\n", 1))
+}
+
 /// Returns the component with a manifest that `edit` makes of the present one.
 pub fn with_manifest(component: &[u8], edit: impl FnOnce(&str) -> String) -> Result<Vec<u8>> {
     let mut out = component.get(..HEADER).context("shorter than a component's header")?.to_vec();

@@ -67,7 +67,7 @@ async fn host() -> TestHost {
 /// Asserts that no call is pending.
 async fn nothing_waits(host: &TestHost) {
     let instance = host.instance(FULL).await;
-    assert_eq!((instance.waits().borrow().for_session, instance.open_archive_queries()), (0, 0));
+    assert_eq!((instance.until_waiting(0).await, instance.open_archive_queries()), (0, 0));
 }
 
 /// Returns the error of an answer. A query of many pages reports it at the end of its stream.

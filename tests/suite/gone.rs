@@ -36,7 +36,7 @@ async fn settled(host: &TestHost) -> u64 {
     for plugin in [FULL, BARE] {
         host.call(plugin, "user.jid", Value::Null).await.ok();
     }
-    assert!(host.instance(FULL).await.waits().borrow().for_session >= 20);
+    assert!(host.instance(FULL).await.until_waiting(0).await >= 20);
     order
 }
 

@@ -229,8 +229,7 @@ async fn open_calls() {
     let host = Plan::offline().caller(FULL, |entry| entry.limit("open_calls", 8)).start().await;
     host.ears().promise("go").await;
     let waits = host.order(FULL, "action.wait-until", json!({ "promise": "go", "times": 13 })).await;
-    let mut open = host.instance(FULL).await.waits();
-    assert_eq!(open.wait_for(|waits| waits.for_session >= 8).await.unwrap().for_session, 8);
+    assert_eq!(host.instance(FULL).await.until_waiting(8).await, 8);
     host.ears().emit("go", &Value::Null).await;
     let outcome = host.answer(FULL, "action.wait-until", waits).await.ok();
     assert_eq!((&outcome["came"], &outcome["failed"]), (&json!(8), &json!(5)), "{outcome}");

@@ -48,6 +48,7 @@ mod grants;
 mod languages;
 mod limits;
 mod owner;
+mod parking;
 mod permissions;
 mod plugin_test;
 mod plugins;

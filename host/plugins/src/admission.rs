@@ -32,9 +32,9 @@ pub struct Admitted {
     /// The author's manifest.
     pub manifest: Arc<Manifest>,
     /// The permissions in force: those that were both granted and requested.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// The resources that it may use.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// The owner's values for its settings, which fit the schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
     /// What it needs of the engine.
@@ -190,8 +190,8 @@ pub fn admit(
         id: id.clone(),
         digest: examined.digest,
         manifest: Arc::clone(manifest),
-        grants,
-        limits: entry.limits.clone(),
+        grants: Arc::new(grants),
+        limits: Arc::new(entry.limits.clone()),
         settings: entry.settings.clone(),
         needs: examined.needs,
         raises: examined.raises(),

@@ -57,10 +57,8 @@ const MAX_TYPE_DEPTH: usize = 500;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The maximum number of imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
-/// The maximum number of component instances. An instance with a resource in it is a type of its own, as large as all
-/// that it exports, and so is everything derived from it: a file of a few kilobytes can expand to gigabytes. Each
-/// instance may also hold a stack of the engine while it is blocked. A plugin has one instance; a plugin composed of
-/// several components has one for each.
+/// The maximum number of component instances: one for each component of a plugin. One with a resource in it is a type as
+/// large as all that it exports, so a small file can expand to gigabytes. Each may hold a stack while it is blocked.
 pub const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.

@@ -286,6 +286,8 @@ limits! {
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, including waiting; `none` = unlimited.
     handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_hours(24));
+    /// Time without anything to do after which a plugin is parked whose manifest says `parks`.
+    idle: Duration = Duration::from_secs(30), Duration::from_millis(10) => Duration::from_hours(24);
     /// Time that `stop` may take. When the host shuts down, the plugin first gets as much time to handle the events in
     /// its mailbox.
     stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_mins(1);

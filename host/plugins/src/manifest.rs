@@ -53,6 +53,9 @@ pub struct Manifest {
     pub changes: BTreeMap<Version, String>,
     /// Whether the plugin is sent the messages that it missed (`catch_up`).
     pub catch_up: bool,
+    /// Whether the plugin's instance may be ended while it has nothing to do, and started again with the next event
+    /// (`parks`).
+    pub parks: bool,
     /// The permissions that the plugin requests.
     pub permissions: BTreeMap<Permission, Request>,
     /// The plugins that this one works with, by id or name.
@@ -164,6 +167,7 @@ impl Manifest {
         })?;
         Ok(Self {
             catch_up: catch_up(&plugin, &permissions)?,
+            parks: plugin.get("parks").map_or(Ok(false), |node| node.boolean())?,
             name: plugin.require("name", "write the plugin's name")?.parse()?,
             version: version(&plugin.require("version", "write a semantic version such as \"0.1.0\"")?)?,
             api: version(&plugin.require("api", "write the version of the contract that it was built against")?)?,

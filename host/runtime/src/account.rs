@@ -17,6 +17,7 @@ mod order;
 mod outbox;
 mod owners;
 mod panicked;
+pub(crate) mod parking;
 mod published;
 mod rewriting;
 mod sending;

@@ -7,6 +7,8 @@
 //! plugin's grants allow. The account's task delivers them between two events, so that nothing is delivered twice
 //! (`router/delivery`). Among the last messages before that point, those that a stream did not bring count as missed too.
 
+mod caught_up;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +26,12 @@ use parlor_stanza::types::{ArchiveQuery, Cursor, MessageKind};
 use parlor_store::{Handled, StoreError};
 use tokio::sync::Semaphore;
 
+use self::caught_up::UnderWay;
 use crate::api::archive::first_page;
 use crate::instance::Instance;
 use crate::progress::{CatchUpProgress, LOOKED_BACK};
+
+pub(crate) use self::caught_up::{CaughtUp, falls_behind};
 
 /// The number of messages per request.
 const PAGE: u32 = 50;
@@ -166,6 +171,12 @@ fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<
 
 /// Delivers the messages missed before this stream, or before this visit to the room.
 async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphore) {
+    let Some(under_way) = UnderWay::begin(instance) else { return };
+    tell_missed(instance, &source, slots).await;
+    under_way.reaches(&source);
+}
+
+async fn tell_missed(instance: &Arc<Instance>, source: &Source, slots: &Semaphore) {
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let room = source.of.room().map(tracing::field::display);
     for tried in 1.. {
@@ -175,7 +186,7 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
             if !source.is_present(instance) {
                 return;
             }
-            catch_up(instance, &instance.progress, &source).await
+            catch_up(instance, &instance.progress, source).await
         };
         match caught_up {
             Ok(Outcome::Begun) => tracing::info!(%plugin, %account, room, "plugin will catch up from here on"),
@@ -416,8 +427,10 @@ fn is_missed(of: &Archive, archived: &Archived) -> bool {
 
 /// Waits until the mailbox has room for events that can wait.
 async fn room_for_the_past(instance: &Instance) {
-    while !instance.mailbox.has_room_for_the_past() {
-        instance.took.notified().await;
+    while let Some(caught_up) = &instance.caught_up
+        && !instance.mailbox.has_room_for_the_past()
+    {
+        caught_up.took.notified().await;
     }
 }
 

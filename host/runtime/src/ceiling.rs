@@ -44,6 +44,14 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Records that nothing is held any more.
+    pub(super) fn reset(&self) {
+        for count in [&self.memory, &self.table_elements, &self.memories, &self.tables] {
+            count.store(0, Relaxed);
+        }
+        self.is_full.store(false, Relaxed);
+    }
+
     /// Records the memories and tables of this component, which an instance has for all of its life.
     pub(super) fn count(&self, component: &Component) {
         // This is unknown only for components that import modules, which no plugin does.

@@ -10,6 +10,7 @@ mod denied;
 mod handed;
 mod lasting;
 mod open;
+pub(crate) mod parking;
 mod registered;
 mod settings;
 mod usage;
@@ -25,19 +26,20 @@ use parlor_plugins::admission::Admitted;
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
 use parlor_session::command_names::ChosenNames;
-use parlor_session::router::{Mail, Mailbox};
-use tokio::sync::{Notify, mpsc, watch};
+use parlor_session::router::{MailReceiver, Mailbox};
 use tokio::time::Instant;
 
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
+use crate::catch_up::CaughtUp;
 use crate::ceiling::Taken;
 use crate::counters::Counters;
 use crate::progress::CatchUpProgress;
 use crate::record::Record;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
+use crate::watched::Watched;
 
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
@@ -62,7 +64,7 @@ pub struct Instance {
     /// The queue of its events, with its grants.
     pub mailbox: Arc<Mailbox>,
     /// The resources that it may use.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Its own settings.
     pub settings: Arc<OwnSettings>,
     /// The minimum level of its log lines.
@@ -96,11 +98,11 @@ pub struct Instance {
     /// Whether only handlers of it run: it has started, and is not stopping yet.
     pub(crate) only_handles: AtomicBool,
     /// The calls that wait for others, whose time does not count against the plugin.
-    waits: watch::Sender<Waits>,
+    waits: Watched<Waits>,
     /// Its progress in archives, if it catches up.
     pub(crate) progress: CatchUpProgress,
-    /// Notified when it has taken an event out of its mailbox.
-    pub(crate) took: Notify,
+    /// The streams and visits to rooms for which it has caught up, if it does.
+    pub(crate) caught_up: Option<Box<CaughtUp>>,
 }
 
 impl Instance {
@@ -113,11 +115,11 @@ impl Instance {
         account: Arc<account::Shared>,
         lasting: Lasting,
         progress: CatchUpProgress,
-    ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+    ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
-        let limits = admitted.limits.clone();
+        let limits = Arc::clone(&admitted.limits);
         let Lasting { record, rooms, failed, budgets } = lasting;
-        let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
+        let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
         let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
             None => Mailbox::new(id, capacity, grants),
@@ -149,10 +151,10 @@ impl Instance {
             open: Open::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
-            waits: watch::Sender::default(),
+            waits: Watched::default(),
             account,
+            caught_up: progress.is_kept().then(Box::default),
             progress,
-            took: Notify::new(),
             limits,
         };
         (Arc::new(instance), receiver)
@@ -161,7 +163,7 @@ impl Instance {
     /// Returns whether another line about this plugin may be logged, so that no plugin fills the disk. A refused line
     /// is counted, and the count is logged before the next line.
     pub fn may_log(&self) -> bool {
-        if self.budgets.log_lines.take(1.0).is_err() {
+        if self.budgets.log_lines().take(1.0).is_err() {
             self.counters.log_dropped.fetch_add(1, Relaxed);
             return false;
         }

@@ -33,3 +33,4 @@ pub mod threads;
 mod timers;
 pub mod traces;
 mod watchdog;
+mod watched;

@@ -45,7 +45,10 @@ impl Record {
 
     /// Includes the counters of an instance in the totals from now on.
     pub(super) fn begins(&self, counters: &Arc<Counters>) {
-        self.counted().live.push(Arc::downgrade(counters));
+        let mut counted = self.counted();
+        // There is one at a time, but for a moment.
+        counted.live.reserve_exact(1);
+        counted.live.push(Arc::downgrade(counters));
     }
 
     /// Adds the final counts of an instance, after its end.

@@ -3,6 +3,7 @@
 
 mod detail;
 mod ended;
+mod idle;
 mod mail;
 mod store;
 
@@ -16,21 +17,22 @@ use futures_util::future::{BoxFuture, FusedFuture, FutureExt, join_all};
 use futures_util::stream::FuturesUnordered;
 use parlor_base::escape::escape_untrusted;
 use parlor_session::permissions::Granted;
-use parlor_session::router::Mail;
-use tokio::sync::{mpsc, oneshot};
+use parlor_session::router::{Mail, MailReceiver};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
+use self::idle::Idle;
 use self::mail::{Incoming, Spare, SparePlace, fire_timers, handle, next_due};
-use self::store::store;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
-use crate::instance::{Context, Instance, LONGEST_REASON};
+use crate::instance::{Context, Instance, LONGEST_REASON, parking};
 use crate::progress::Handling;
 
-pub(crate) use self::ended::Ended;
+pub(crate) use self::ended::{Ended, Remains};
 pub(crate) use self::mail::Backlog;
+pub(crate) use self::store::store;
 
 /// How long a failed plugin may take to send error replies to the users whose commands it was handling.
 const ANSWERS: Duration = Duration::from_secs(1);
@@ -56,7 +58,9 @@ pub(crate) struct Start {
     /// The engine that compiled it.
     pub engine: Arc<Engine>,
     /// The receiving end of its mailbox.
-    pub mailbox: mpsc::Receiver<Box<Mail>>,
+    pub mailbox: MailReceiver,
+    /// Whether its plugin was parked before.
+    pub is_woken: bool,
     /// Notified when `initialize` has returned.
     pub initialized: oneshot::Sender<()>,
     /// Asks it to stop.
@@ -83,9 +87,12 @@ pub(crate) async fn run(start: Start) -> Ended {
 }
 
 async fn live(start: Start) -> wasmtime::Result<Ended> {
-    let Start { instance, compiled, engine, mailbox, initialized, stop, backlog, rest } = start;
+    let Start { instance, compiled, engine, mailbox, is_woken, initialized, stop, backlog, rest } = start;
     // Declared before the Store, so given back after it is gone.
-    let _mappings = compiled.reserve(engine.mappings())?;
+    let _mappings = match compiled.reserve(engine.mappings()) {
+        Ok(mappings) => mappings,
+        Err(none) => return Ok(Ended::NoRoom { why: none.to_string(), remains: Some(Remains { mailbox, rest }) }),
+    };
     let mut store = store(&engine, &instance);
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     instance.taken.count(compiled.pre.instance_pre().component());
@@ -94,10 +101,15 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
         .run_concurrent(async |accessor| {
             let mail = Incoming::new(mailbox, backlog);
             let mut running = Running::new(&instance, guest, accessor, mail);
+            running.is_waking = is_woken;
             // It may be told to stop before this call returns, which is then not given up.
             let initialize = pin!(guest.call_initialize(accessor).fuse());
             let shutdown = match running.serve(initialize, initialized, stop).await? {
                 Served::Declined(words) => return Ok(Ended::Declined(words)),
+                Served::Idle => {
+                    let mailbox = running.mail.into_mailbox();
+                    return Ok(Ended::Parked(Some(Remains { mailbox, rest })));
+                }
                 Served::Until(shutdown) => shutdown,
             };
             if shutdown == ShutdownMode::Host {
@@ -118,6 +130,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
 enum Served {
     /// Its `initialize` returned an error, with this text.
     Declined(String),
+    /// It had nothing to do for long enough to be parked.
+    Idle,
     /// It is to stop in this mode.
     Until(ShutdownMode),
 }
@@ -133,12 +147,15 @@ struct Running<'a> {
     /// The maximum number of handlers, not counting the additional one for a timer.
     most: usize,
     spare: Spare,
+    /// Whether its plugin was parked and its `initialize` has not returned. Mail and timers wait for that: the guest does
+    /// not know its subscriptions before.
+    is_waking: bool,
 }
 
 impl<'a> Running<'a> {
     fn new(instance: &'a Arc<Instance>, guest: &'a Guest, accessor: &'a Accessor<Context>, mail: Incoming) -> Self {
         let (handlers, most, spare) = (FuturesUnordered::new(), instance.limits.handlers as usize, Spare::default());
-        Self { instance, guest, accessor, mail, handlers, most, spare }
+        Self { instance, guest, accessor, mail, handlers, most, spare, is_waking: false }
     }
 
     /// Starts the guest, and gives it mail and timers until it is to stop.
@@ -149,39 +166,83 @@ impl<'a> Running<'a> {
         mut stop: oneshot::Receiver<ShutdownMode>,
     ) -> wasmtime::Result<Served> {
         let (instance, mut initialized) = (self.instance, Some(initialized));
-        let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
-        let mut due = None;
+        let (mut timer, mut idle) = (pin!(tokio::time::sleep_until(Instant::now())), Idle::of(instance));
+        let (mut due, mut host_stops) = (None, false);
         loop {
             let is_full = self.spare.is_needed(self.handlers.len(), self.most);
+            let takes_mail = !self.is_waking;
             tokio::select! {
                 biased;
                 result = &mut initialize => {
                     if let Err(words) = result? {
                         return Ok(Served::Declined(escape_untrusted(&words, LONGEST_REASON)));
                     }
-                    instance.only_handles.store(true, Relaxed);
-                    if let Some(initialized) = initialized.take() {
-                        // The supervisor may have given up meanwhile, and then stops this instance.
-                        let _ = initialized.send(());
+                    self.has_started(&mut initialized);
+                    if host_stops {
+                        return Ok(Served::Until(ShutdownMode::Host));
                     }
+                    due = next_due(instance, timer.as_mut());
+                    idle.ends();
                 }
-                Some(result) = self.handlers.next(), if !self.handlers.is_empty() => has_returned(self.instance, result?).await,
+                Some(result) = self.handlers.next(), if !self.handlers.is_empty() => {
+                    has_returned(self.instance, result?).await;
+                    idle.ends();
+                }
                 // If the sender is dropped, the instance is to end.
-                shutdown = &mut stop => return Ok(Served::Until(shutdown.unwrap_or(ShutdownMode::Now))),
+                shutdown = &mut stop, if !host_stops => match shutdown.unwrap_or(ShutdownMode::Now) {
+                    ShutdownMode::Host if self.is_waking => host_stops = true,
+                    shutdown => return Ok(Served::Until(shutdown)),
+                },
                 () = &mut timer, if due.is_some() && self.spare.is_there(self.handlers.len(), self.most) => {
                     if let Some(mail) = fire_timers(instance, is_full) {
                         let place = Some(self.spare.take());
                         self.begin(mail, place).await;
                     }
                     due = next_due(instance, timer.as_mut());
+                    idle.ends();
                 }
-                () = instance.registered.timers_changed.notified() => due = next_due(instance, timer.as_mut()),
-                mail = self.mail.next(), if !is_full => {
+                () = instance.registered.timers_changed.notified(), if takes_mail => due = next_due(instance, timer.as_mut()),
+                mail = self.mail.next(), if takes_mail && !is_full => {
                     let Some(mail) = mail else { return Ok(Served::Until(ShutdownMode::Now)) };
                     self.begin(mail, None).await;
+                    idle.ends();
                 }
+                () = idle.lasts(instance), if self.may_park() => if self.parks() {
+                    return Ok(Served::Idle);
+                } else {
+                    idle.ends();
+                },
             }
         }
+    }
+
+    /// Notes that `initialize` has returned.
+    fn has_started(&mut self, initialized: &mut Option<oneshot::Sender<()>>) {
+        self.instance.only_handles.store(true, Relaxed);
+        if std::mem::take(&mut self.is_waking) {
+            parking::has_woken(self.instance);
+        }
+        if let Some(initialized) = initialized.take() {
+            // The supervisor may have given up meanwhile, and then stops this instance.
+            let _ = initialized.send(());
+        }
+    }
+
+    /// Returns whether it has started and no handler of it runs.
+    fn may_park(&self) -> bool {
+        !self.instance.is_starting() && self.handlers.is_empty()
+    }
+
+    /// Keeps its subscriptions for the next run, unless mail waits. Returns whether it did.
+    fn parks(&self) -> bool {
+        let (router, mailbox) = (&self.instance.account.router, &self.instance.mailbox);
+        // First: what ends a subscription from here on waits for the next run.
+        router.park(mailbox);
+        let is_idle = self.mail.is_empty();
+        if !is_idle {
+            router.end_unclaimed(mailbox);
+        }
+        is_idle
     }
 
     /// Begins to handle mail.
@@ -248,7 +309,7 @@ impl<'a> Running<'a> {
 /// Sends error replies to the users whose commands the instance was handling when it failed. The next instance starts even if
 /// that fails.
 async fn answer_cut_off(instance: &Instance) {
-    let unanswered = std::mem::take(&mut *instance.unanswered());
+    let unanswered = instance.take_unanswered();
     let answers = unanswered.into_iter().map(|command| api::commands::failed(instance, &Granted::HOST, command));
     let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
 }

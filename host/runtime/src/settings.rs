@@ -1,7 +1,7 @@
 //! A plugin's own settings on one account, in layers. They outlive its instances.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use parlor_base::nearest::nearest;
@@ -57,7 +57,11 @@ pub enum Layer {
 impl OwnSettings {
     /// Creates the settings from the schema and the owner's values, which were checked at admission.
     pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
-        let layers = ArcSwap::from_pointee(Layers { owner, ..Layers::default() });
+        /// Most plugins have no values.
+        static EMPTY: LazyLock<Arc<Layers>> = LazyLock::new(Arc::default);
+        let is_empty = owner.is_empty();
+        let layers = if is_empty { Arc::clone(&EMPTY) } else { Arc::new(Layers { owner, ..Layers::default() }) };
+        let layers = ArcSwap::new(layers);
         Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
     }
 
@@ -168,11 +172,19 @@ impl OwnSettings {
         self.replace(&before, after, keys, written)
     }
 
-    /// Prepares for a new instance, which offers its own defaults.
-    pub fn restart(&self) {
+    /// Prepares for another run of a parked plugin, which offers its defaults again. Names that were warned about
+    /// stay known.
+    pub fn wakes(&self) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
-        self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
+        if !before.offered.is_empty() {
+            self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
+        }
+    }
+
+    /// Prepares for a new instance, which offers its own defaults.
+    pub fn restart(&self) {
+        self.wakes();
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

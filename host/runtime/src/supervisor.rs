@@ -6,6 +6,7 @@
 mod dependency;
 mod grant_handle;
 mod life;
+mod parking;
 mod replacement;
 mod runs;
 mod settings;
@@ -14,15 +15,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::OptionFuture;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::ChosenLevel;
 use parlor_plugins::admission::Admitted;
 use parlor_session::command_names::ChosenNames;
 use parlor_session::permissions::Grants;
 use parlor_store::Owner;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
+use self::parking::Parking;
 use self::replacement::Replacement;
 use self::runs::supervise;
 use crate::account;
@@ -32,6 +34,7 @@ use crate::progress::CatchUpProgress;
 use crate::record::Record;
 use crate::run::{Backlog, ShutdownMode};
 use crate::settings::OwnSettings;
+use crate::watched::Watched;
 
 pub use dependency::Dependency;
 pub use grant_handle::GrantHandle;
@@ -40,16 +43,19 @@ pub use replacement::Successor;
 /// How long running handlers may take to finish when another instance takes over.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// The state of a plugin on one account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum State {
     /// The plugin is being compiled, and starts afterwards.
     Compiling,
     /// It waits for this plugin to run, on which it depends.
     Waiting(PluginId),
     /// Its `initialize` has not returned.
+    #[default]
     Starting,
     /// It handles events.
     Running,
+    /// It had nothing to do, so it has no instance. The next event starts one.
+    Parked,
     /// Its `stop` is running.
     Stopping,
     /// It was asked to stop, and is gone.
@@ -82,9 +88,52 @@ impl State {
 /// A plugin on one account with its supervisor.
 pub struct Supervised {
     shared: Arc<Shared>,
+}
+
+/// How a plugin stands on one account, for all who wait for a change of that.
+#[derive(Default)]
+struct Standing {
+    state: State,
+    /// The instance that runs now, or that is parked.
+    instance: Option<Arc<Instance>>,
     /// The mode in which it is to end, once it is to.
-    stop: watch::Sender<Option<ShutdownMode>>,
-    task: JoinHandle<()>,
+    shutdown: Option<ShutdownMode>,
+    /// Whether it was started beside another one that it has not replaced yet.
+    is_beside: bool,
+}
+
+impl Watched<Standing> {
+    fn state(&self) -> State {
+        self.with(|standing| standing.state.clone())
+    }
+
+    fn set_state(&self, state: State) {
+        self.change(|standing| standing.state = state);
+    }
+
+    fn set_instance(&self, instance: Option<Arc<Instance>>) {
+        self.change(|standing| standing.instance = instance);
+    }
+
+    /// Returns whether it was started beside another one that it has not replaced yet.
+    fn is_beside(&self) -> bool {
+        self.with(|standing| standing.is_beside)
+    }
+
+    /// Notes that it has replaced the other one.
+    fn has_replaced(&self) {
+        self.change(|standing| standing.is_beside = false);
+    }
+
+    /// Returns the mode in which it is to end, once it is to.
+    fn shutdown(&self) -> Option<ShutdownMode> {
+        self.with(|standing| standing.shutdown)
+    }
+
+    /// Waits until it is to end.
+    async fn is_to_end(&self) {
+        self.until(|standing| standing.shutdown.is_some()).await;
+    }
 }
 
 struct Shared {
@@ -99,9 +148,9 @@ struct Shared {
     after: Vec<Dependency>,
     /// Set once it no longer waits for any of these.
     has_begun: std::sync::atomic::AtomicBool,
-    state: watch::Sender<State>,
-    /// The instance that runs now.
-    instance: watch::Sender<Option<Arc<Instance>>>,
+    standing: Watched<Standing>,
+    /// Its task while it runs, and what is kept of it while it is parked.
+    parking: Mutex<Parking>,
     /// The state that one instance leaves to the next.
     lasting: Lasting,
     /// Its progress in archives, if it catches up.
@@ -109,9 +158,7 @@ struct Shared {
     /// The grants in force: those at admission, or later ones of the owner.
     grants: ArcSwap<Grants>,
     /// Set for a plugin that is to replace another one.
-    beside: Mutex<Option<Replacement>>,
-    /// Whether it was started beside another one that it has not replaced yet.
-    is_beside: watch::Sender<bool>,
+    beside: Mutex<Option<Box<Replacement>>>,
     /// Receives the events that the running instance has not handled when it is asked to stop.
     rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
 }
@@ -138,7 +185,7 @@ impl Supervised {
         progress: CatchUpProgress,
         beside: Option<Replacement>,
     ) -> Self {
-        let (grants, log, commands) = (admitted.grants.clone(), admitted.log, admitted.commands.clone());
+        let (grants, log, commands) = (Arc::clone(&admitted.grants), admitted.log, admitted.commands.clone());
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
         account.keep_secret(&admitted.id, settings.secrets());
         for (name, other) in account.names.declare(&admitted.id, admitted.manifest.provides()) {
@@ -161,18 +208,16 @@ impl Supervised {
             account,
             after,
             has_begun: std::sync::atomic::AtomicBool::new(false),
-            state: watch::Sender::new(State::Starting),
-            instance: watch::Sender::new(None),
+            standing: Watched::new(Standing { is_beside: beside.is_some(), ..Standing::default() }),
+            parking: Mutex::default(),
             lasting,
             progress,
-            grants: ArcSwap::from_pointee(grants),
-            is_beside: watch::Sender::new(beside.is_some()),
-            beside: Mutex::new(beside),
+            grants: ArcSwap::new(grants),
+            beside: Mutex::new(beside.map(Box::new)),
             rest: Mutex::default(),
         });
-        let (stop, stopped) = watch::channel(None);
-        let task = shared.account.place.runtime.spawn(supervise(Arc::clone(&shared), stopped));
-        Self { shared, stop, task }
+        parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
+        Self { shared }
     }
 
     /// Returns the result of its admission.
@@ -180,14 +225,20 @@ impl Supervised {
         &self.shared.admitted
     }
 
-    /// Returns a receiver for its state.
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.shared.state.subscribe()
+    /// Returns its state.
+    pub fn state(&self) -> State {
+        self.shared.standing.state()
     }
 
-    /// Returns the instance that runs now.
+    /// Waits until its state is as wanted, and returns it.
+    pub fn until<F: Fn(&State) -> bool>(&self, is_wanted: F) -> impl Future<Output = State> + use<F> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.standing.pick(|standing| is_wanted(&standing.state).then(|| standing.state.clone())).await }
+    }
+
+    /// Returns the instance that runs now, or that is parked.
     pub fn instance(&self) -> Option<Arc<Instance>> {
-        self.shared.instance.borrow().clone()
+        self.shared.standing.with(|standing| standing.instance.clone())
     }
 
     /// Returns the plugin's record on this account, which includes earlier instances.
@@ -202,10 +253,8 @@ impl Supervised {
 
     /// Waits until its `initialize` has returned or failed, however long it waits for the session.
     pub fn tried(&self) -> impl Future<Output = ()> + use<> {
-        let mut state = self.state();
-        async move {
-            let _ = state.wait_for(State::is_settled).await;
-        }
+        let shared = Arc::clone(&self.shared);
+        async move { shared.standing.until(|standing| standing.state.is_settled()).await }
     }
 
     /// Waits until its `initialize` has returned or failed, or is itself waiting for the session.
@@ -229,31 +278,34 @@ impl Supervised {
 
     /// Asks it to end in this mode, unless it was asked before.
     fn part(&self, shutdown: ShutdownMode) {
-        self.stop.send_if_modified(|told| {
-            let is_new = told.is_none();
-            told.get_or_insert(shutdown);
-            is_new
-        });
+        self.shared.standing.change(|standing| _ = standing.shutdown.get_or_insert(shutdown));
+        parking::end_if_parked(&self.shared);
     }
 
     async fn gone(self) {
-        if let Err(error) = self.task.await {
+        let task = lock(&self.shared.parking).take_task();
+        if let Some(Err(error)) = OptionFuture::from(task).await {
             tracing::error!(plugin = %self.shared.admitted.id, %error, "the supervisor of a plugin failed");
         }
     }
 }
 
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.part(ShutdownMode::Now);
+    }
+}
+
 impl Shared {
     async fn settled(&self) {
-        let mut state = self.state.subscribe();
         loop {
-            let now = state.borrow_and_update().clone();
+            let now = self.standing.state();
             if now.is_settled() {
                 return;
             }
             tokio::select! {
                 () = self.waits_for_session(&now) => return,
-                changed = state.changed() => if changed.is_err() { return },
+                () = self.standing.until(|standing| standing.state != now) => {}
             }
         }
     }
@@ -265,24 +317,21 @@ impl Shared {
                 let dependency = self.after.iter().find(|one| one.shared.admitted.id == *on);
                 let Some(dependency) = dependency else { return };
                 Box::pin(dependency.shared.settled()).await;
-                if dependency.shared.state.borrow().is_settled() {
+                if dependency.shared.standing.state().is_settled() {
                     // The dependency runs or failed, so this plugin is started or refused at once, and its own state
                     // changes. If the dependency is backing off, the state is set again when it is retried.
                     std::future::pending::<()>().await;
                 }
             }
-            _ => some_call_waits(self.instance.subscribe()).await,
+            _ => some_call_waits(&self.standing).await,
         }
     }
 }
 
 /// Returns once a call of the instance waits for the session. There may be no instance yet.
-async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
-    let found = instance.wait_for(Option::is_some).await.ok().and_then(|instance| instance.clone());
-    if let Some(instance) = found {
-        // The sender is part of the instance, which is held here.
-        let _ = instance.waits().wait_for(|waits| waits.for_session > 0).await;
-    }
+async fn some_call_waits(standing: &Watched<Standing>) {
+    let instance = standing.pick(|standing| standing.instance.clone()).await;
+    instance.waits().until(|waits| waits.for_session > 0).await;
 }
 
 /// Locks a mutex that is only held briefly.
@@ -312,11 +361,11 @@ mod tests {
     /// The supervisor sets `Starting` before there is an instance. A caller that waits in that moment must not miss it.
     #[tokio::test]
     async fn an_instance_that_comes_late_is_seen_to_wait() {
-        let current = watch::Sender::new(None);
-        let mut waiting = pin!(some_call_waits(current.subscribe()));
+        let current = Watched::<Standing>::default();
+        let mut waiting = pin!(some_call_waits(&current));
         assert!(waiting.as_mut().now_or_never().is_none());
         let (instance, _mailbox) = instance::tests::instance("", Limits::default());
-        current.send_replace(Some(Arc::clone(&instance)));
+        current.change(|standing| standing.instance = Some(Arc::clone(&instance)));
         assert!(waiting.as_mut().now_or_never().is_none());
         let _call = instance.waits_for_session();
         assert!(waiting.now_or_never().is_some());

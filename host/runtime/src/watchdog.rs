@@ -123,8 +123,13 @@ impl Account {
 
     /// Returns the used part of its burst. If that is more than the burst, its account is overdrawn.
     pub(super) fn spent(&self, share: f64) -> Duration {
+        self.spent_since_parked(share).unwrap_or_default()
+    }
+
+    /// Returns the same for an instance that ran before its plugin was parked; `None` if it has not run yet.
+    fn spent_since_parked(&self, share: f64) -> Option<Duration> {
         let spent = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.map_or(Duration::ZERO, |(spent, at)| spent.saturating_sub(at.elapsed().mul_f64(share)))
+        spent.map(|(spent, at)| spent.saturating_sub(at.elapsed().mul_f64(share)))
     }
 }
 
@@ -198,9 +203,17 @@ impl<R> Metered<R> {
         ticker: Ticker,
     ) -> Self {
         let wakes = Arc::new(Wakes::new());
-        // An instance that begins on the background runtime leaves it once it has waited for as long as its start cost.
-        let balance = signed(allowance.burst) / if account.in_background() { 2 } else { 1 };
-        Self {
+        let balance = match account.spent_since_parked(allowance.share) {
+            // CPU time that it used before it was parked stays used.
+            Some(spent) => signed(allowance.burst) - signed(spent),
+            // An instance that begins on the background runtime leaves it once it has waited for as long as its start
+            // cost.
+            None => signed(allowance.burst) / if account.in_background() { 2 } else { 1 },
+        };
+        if balance < 0 {
+            account.set_runs(Runs::InBackground);
+        }
+        let mut metered = Self {
             inner: Box::pin(inner),
             waker: Waker::from(Arc::clone(&wakes)),
             wakes,
@@ -211,7 +224,11 @@ impl<R> Metered<R> {
             settled_at: Instant::now(),
             gate: None,
             short_polls: SHORT_POLLS,
+        };
+        if metered.balance < 0 {
+            metered.gate = Some(Box::pin(tokio::time::sleep(metered.debt())));
         }
+        metered
     }
 
     /// Polls the instance until it waits for others, or others should have a turn. Also returns the number of polls.
@@ -308,10 +325,11 @@ impl<R> Future for Metered<R> {
         }
         let used = own + nanos(account.charges.take());
         account.used.fetch_add(used, Relaxed);
+        // Also after the last poll: the plugin may only be parked.
+        this.settle(used, polls, starved, now);
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.settle(used, polls, starved, now);
         let is_long = computes || own > nanos(LONG);
         this.short_polls = if is_long { 0 } else { this.short_polls.saturating_add(1) };
         let next = this.next(runs, computes);

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use parlor_base::id::PluginId;
@@ -131,7 +131,10 @@ pub struct ChosenNames(ArcSwap<CommandNames>);
 impl ChosenNames {
     /// Holds the names.
     pub fn new(names: CommandNames) -> Self {
-        Self(ArcSwap::from_pointee(names))
+        // Most owners choose none.
+        static NONE: LazyLock<Arc<CommandNames>> = LazyLock::new(Arc::default);
+        let is_none = names == CommandNames::default();
+        Self(ArcSwap::new(if is_none { Arc::clone(&NONE) } else { Arc::new(names) }))
     }
 
     /// Replaces the names.

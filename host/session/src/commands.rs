@@ -70,6 +70,8 @@ struct Registered {
     is_short: bool,
     /// The owner's names for its plugin's commands.
     names: Arc<ChosenNames>,
+    /// Whether its plugin is parked, or has not added it again since.
+    is_kept: bool,
 }
 
 /// The commands of an account, and the number of answers that the host may give.
@@ -141,6 +143,23 @@ impl Commands {
         }
     }
 
+    /// Keeps the commands of an instance whose plugin is parked, for the next run.
+    pub(super) fn instance_parked(&mut self, parked: InstanceId) {
+        let all = self.all.values_mut().flat_map(BTreeMap::values_mut);
+        all.filter(|one| one.owner == parked).for_each(|one| one.is_kept = true);
+    }
+
+    /// Removes the commands that an instance has not added again since it was parked. Returns their names.
+    pub(super) fn instance_woken(&mut self, woken: InstanceId) -> Vec<String> {
+        let mut removed = Vec::new();
+        self.all.retain(|_, own| {
+            let left = own.extract_if(.., |_, one| one.owner == woken && one.is_kept);
+            removed.extend(left.map(|(name, _)| name));
+            !own.is_empty()
+        });
+        removed
+    }
+
     /// Makes the commands that an instance has overwritten its own for good.
     pub(super) fn inherit(&mut self, new: InstanceId) {
         self.displaced.retain(|one| one.by != new);
@@ -194,10 +213,11 @@ impl Commands {
         }
         let is_successor = turn.promises.is_successor(by);
         let own = self.all.entry(plugin.clone()).or_default();
-        if own.len() >= most && !own.contains_key(&name) {
+        if own.values().filter(|one| !one.is_kept).count() >= most && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names };
+        let new =
+            Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names, is_kept: false };
         let was = own.insert(name.clone(), new);
         if let Some(was) = was
             && is_successor

@@ -93,5 +93,5 @@ pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
-pub use session::Session;
+pub use session::{Session, Woken};
 pub use snapshot::Snapshot;

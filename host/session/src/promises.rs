@@ -35,11 +35,13 @@ struct Promise {
     owner: Owner,
     state: State,
     waiters: Vec<Waiter<Payload>>,
+    /// Whether its plugin is parked, or has not added it again since.
+    is_kept: bool,
 }
 
 impl Promise {
     fn new(owner: Owner) -> Self {
-        Self { owner, state: State::Pending, waiters: Vec::new() }
+        Self { owner, state: State::Pending, waiters: Vec::new(), is_kept: false }
     }
 
     fn is_pending(&self) -> bool {
@@ -216,15 +218,21 @@ impl Promises {
                 break;
             }
         }
-        let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count() + fresh.len();
-        if owned > most {
+        let is_own = |promise: &Promise| promise.owner == Owner::Plugin(by);
+        let counts =
+            |(name, promise): &(&EventName, &Promise)| is_own(promise) && (!promise.is_kept || names.contains(name));
+        if self.by_name.iter().filter(counts).count() + fresh.len() > most {
             return Err(CallError::OverLimit(format!("{most} promises")));
         }
         for name in names {
-            // Calls that already wait now wait for the fresh promise.
-            self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by))).state = State::Pending;
+            let promise = self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by)));
+            // Others know by now that this one was kept, so it is not undone.
+            if !std::mem::take(&mut promise.is_kept) || !matches!(promise.state, State::Resolved(_)) {
+                // Calls that already wait now wait for the fresh promise.
+                promise.state = State::Pending;
+            }
         }
-        Ok(owned)
+        Ok(self.by_name.values().filter(|promise| is_own(promise)).count())
     }
 
     /// Waits for a promise. `None`: the answer is kept until the promise settles.
@@ -273,6 +281,22 @@ impl Promises {
             promise.waiters.retain(|waiter| !waiter.answer.is_abandoned());
         }
         self.waiters = self.by_name.values().map(|promise| promise.waiters.len()).sum();
+    }
+
+    /// Keeps the promises of an instance whose plugin is parked, for the next run.
+    pub(super) fn instance_parked(&mut self, parked: InstanceId) {
+        let own = self.by_name.values_mut().filter(|promise| promise.owner == Owner::Plugin(parked));
+        own.for_each(|promise| promise.is_kept = true);
+    }
+
+    /// Removes the promises that an instance has not added again since it was parked. Returns how many it owns.
+    pub(super) fn instance_woken(&mut self, woken: InstanceId, out: &mut Vec<Effect>) -> usize {
+        let is_own = |promise: &Promise| promise.owner == Owner::Plugin(woken);
+        let left = self.by_name.extract_if(|_, promise| is_own(promise) && promise.is_kept);
+        let waiters = left.flat_map(|(_, promise)| promise.waiters);
+        out.extend(waiters.map(Waiter::stopped));
+        self.forget_abandoned();
+        self.by_name.values().filter(|promise| is_own(promise)).count()
     }
 
     /// Removes the promises that an instance owned, and its waiting calls.

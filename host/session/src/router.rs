@@ -3,13 +3,17 @@
 //!
 //! The account's task reads the index without a lock. Plugins change it by replacing it with a new one.
 
+mod claims;
 mod delivery;
 mod filter;
 mod listeners;
 mod mailbox;
 mod names;
 mod own_contacts;
+mod parking;
+mod queue;
 mod screen;
+mod subscription;
 mod withheld;
 
 use std::collections::{HashMap, HashSet};
@@ -21,9 +25,10 @@ use arc_swap::ArcSwap;
 use delivery::Verdict;
 use filter::Heard;
 use jid::BareJid;
-use listeners::{Concerned, Listener, Listeners, Subscription};
+use listeners::{Concerned, Listener, Listeners};
 use parlor_base::id::InstanceId;
 use screen::Seen;
+use subscription::Subscription;
 
 use crate::event::{Event, EventName};
 use crate::permissions::Grants;
@@ -34,6 +39,7 @@ pub use filter::{Whom, listening};
 pub use mailbox::{Mail, Mailbox, Shadow};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
+pub use queue::{Empty, MailReceiver};
 pub use withheld::Withheld;
 
 /// The id of a subscription or timer. Never used twice in a process.
@@ -79,8 +85,8 @@ impl Router {
     /// Ends one subscription of an instance. Returns `false` if the instance has no such subscription.
     pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
         self.change(|index| {
-            let has_it = |listener: &&Arc<Listener>| listener.subscriptions.iter().any(|one| one.id == id);
-            let found = index.iter().find(|(_, listeners)| listeners.get(instance).filter(has_it).is_some());
+            let has_it = |listener: &Arc<Listener>| listener.subscriptions.iter().any(|one| one.id == id);
+            let found = index.iter().find(|(_, listeners)| listeners.get(instance).is_some_and(has_it));
             let Some(name) = found.map(|(name, _)| name.clone()) else { return false };
             retain(index, &name, instance, |subscription| subscription.id != id);
             true
@@ -261,7 +267,9 @@ impl Router {
             let mut mail = Mail::new(Arc::clone(event), subscriptions, xml);
             mail.place = place;
             mail.decided = decided;
-            if !deliver(&listener.mailbox, mail) {
+            if deliver(&listener.mailbox, mail) {
+                over.iter().skip(before).for_each(|(of, one)| of.mailbox.claims.has_fired(&event.name, one));
+            } else {
                 // The event was not delivered, so subscriptions to the first event still wait for it.
                 for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {

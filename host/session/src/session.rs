@@ -15,6 +15,15 @@ use crate::features::Features;
 use crate::snapshot::Snapshot;
 use crate::turn::{Common, Turn};
 
+/// The outcome of the removal of what a woken plugin has not registered again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Woken {
+    /// The names of the commands that were removed.
+    pub removed_commands: Vec<String>,
+    /// The number of promises that it owns now.
+    pub promises: usize,
+}
+
 /// The state of one account, and the rules by which it changes.
 #[derive(Debug)]
 pub struct Session {
@@ -171,6 +180,20 @@ impl Session {
     /// Its calls are recognised by their dropped receivers, so drop those first.
     pub fn instance_gone(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) {
         self.features.instance_gone(instance, &mut self.common, effects);
+    }
+
+    /// Keeps what an instance registered whose plugin is parked, for the next run.
+    pub fn instance_parked(&mut self, instance: InstanceId) {
+        self.common.promises.instance_parked(instance);
+        self.common.own_parked(instance);
+        self.features.commands.instance_parked(instance);
+    }
+
+    /// Removes what an instance has not registered again since it was parked.
+    pub fn instance_woken(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) -> Woken {
+        let promises = self.common.promises.instance_woken(instance, effects);
+        self.common.own_woken(instance);
+        Woken { removed_commands: self.features.commands.instance_woken(instance), promises }
     }
 
     /// Lets an instance register the same as another one, which it is to replace.

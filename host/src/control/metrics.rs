@@ -139,8 +139,10 @@ fn metrics(status: &Status) -> String {
         .map(|one| (format!("{{account=\"{}\"}}", one.name), f64::from(u8::from(one.connection == "connected"))));
     put("account_connected", "gauge", "Whether the account is connected.", accounts.collect());
     let labels = |one: &Plugin| format!("{{{}}}", names(one));
-    let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "running"))));
-    put("plugin_running", "gauge", "Whether the plugin runs.", running.collect());
+    let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.runs()))));
+    put("plugin_running", "gauge", "Whether the plugin runs, or is parked.", running.collect());
+    let parked = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "parked"))));
+    put("plugin_parked", "gauge", "Whether the plugin is parked until its next event.", parked.collect());
     // A disabled plugin does not run either, but should raise no alarm.
     let down = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.is_down()))));
     put("plugin_down", "gauge", "Whether the plugin should run and does not.", down.collect());

@@ -93,6 +93,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Waiting(on) => ("waiting", Some(format!("it starts when {on} runs"))),
         State::Starting => ("starting", Some("its initialize has not returned yet".to_owned())),
         State::Running => ("running", status.not_replaced.clone()),
+        State::Parked => ("parked", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
         State::Stopped => ("stopped", None),
         State::Refused(why) => ("refused", Some(why.clone())),

@@ -107,8 +107,8 @@ pub struct Plugin {
     /// The state of its account's connection, as in [`Account`]; only if one plugin was queried, and has an account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// The state: `running`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`,
-    /// `quarantined` or `disabled`; `unknown` if no host runs.
+    /// The state: `running`, `parked`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`,
+    /// `backing-off`, `quarantined` or `disabled`; `unknown` if no host runs.
     pub state: String,
     /// The reason for the state, if it has one: one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,6 +143,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// Returns whether it handles events: it runs, or is parked and runs with its next event.
+    pub fn runs(&self) -> bool {
+        ["running", "parked"].contains(&self.state.as_str())
+    }
+
     /// Returns whether it should run and does not, until the owner acts or the host retries.
     pub fn is_down(&self) -> bool {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
@@ -160,7 +165,7 @@ impl Plugin {
 
     /// Returns whether it runs, but not as the policy last decided; its reason says why.
     pub fn is_behind(&self) -> bool {
-        self.state == "running" && self.reason.is_some()
+        self.runs() && self.reason.is_some()
     }
 }
 

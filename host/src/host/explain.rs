@@ -27,8 +27,10 @@ impl Host {
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
                 .map(|(account, supervised)| {
-                    let state = supervised.state().borrow().clone();
-                    let instance = supervised.instance().filter(|_| matches!(state, State::Starting | State::Running));
+                    let state = supervised.state();
+                    let instance = supervised
+                        .instance()
+                        .filter(|_| matches!(state, State::Starting | State::Running | State::Parked));
                     let Some(instance) = instance else {
                         return no(Some(account), "the plugin does not run".to_owned());
                     };

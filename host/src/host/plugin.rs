@@ -101,7 +101,7 @@ impl Plugin {
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
         let both = self.entry.grants.within(grants);
         let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
-        let held: Grants = asked.map(|(permission, scope)| (permission, scope.clone())).collect();
+        let held: Arc<Grants> = Arc::new(asked.map(|(permission, scope)| (permission, scope.clone())).collect());
         if held == admitted.grants {
             return;
         }
@@ -114,7 +114,7 @@ impl Plugin {
 
     /// Returns whether any instance of it runs, or will run by itself.
     pub(super) fn lives(&self) -> bool {
-        self.supervised().any(|one| !one.state().borrow().is_over())
+        self.supervised().any(|one| !one.state().is_over())
     }
 
     pub(super) fn is_admitted(&self) -> bool {

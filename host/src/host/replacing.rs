@@ -96,7 +96,7 @@ impl Host {
 /// Returns why a version did not start within the limit, and how it was tried. None: it runs.
 fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
     match state {
-        State::Running => None,
+        State::Running | State::Parked => None,
         State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
         State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
         _ => {
@@ -218,7 +218,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
     // A version that waits for the session may do so for long. The present one serves until the limit, and then
     // stays.
     let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
-    let trouble = beside.values().find_map(|new| trouble(&new.state().borrow(), entry));
+    let trouble = beside.values().find_map(|new| trouble(&new.state(), entry));
     if let Some((why, tried)) = trouble {
         join_all(beside.into_values().map(Supervised::stop)).await;
         if matches!(tried, Tried::NoRoom(_)) {
@@ -230,7 +230,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         return Replaced::Settled;
     }
     // Fewer grants than it was admitted with, if some were withdrawn meanwhile.
-    let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
+    let held = beside.values().next().map_or_else(|| Arc::clone(&loaded.admitted.grants), Supervised::grants);
     let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
     let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
     let new = Plugin::new(entry.clone(), standing, None);

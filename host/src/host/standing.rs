@@ -167,9 +167,9 @@ impl Plugin {
                         restarts: supervised.record().restarts(),
                         commands: instance.map(|instance| instance.called(running)).unwrap_or_default(),
                         denied: supervised.record().denied(),
-                        grants: Some(held.unwrap_or_else(|| admitted.grants.clone())),
+                        grants: Some(held.unwrap_or_else(|| Grants::clone(&admitted.grants))),
                         usage,
-                        ..refused(supervised.state().borrow().clone())
+                        ..refused(supervised.state())
                     }
                 })
                 .collect(),

@@ -9,7 +9,7 @@ pub mod lost;
 pub mod mend;
 mod tag;
 
-use crate::sieve::held::Held;
+use crate::sieve::held::{Held, is_whole_message};
 use crate::sieve::lost::Lost;
 use crate::sieve::tag::{find, local};
 
@@ -289,7 +289,7 @@ impl Sieve {
 
     /// Passes on a complete element of the stream.
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut whole = if self.held.is_whole_message() { Whole::Message } else { Whole::Other };
+        let mut whole = if is_whole_message(&self.held) { Whole::Message } else { Whole::Other };
         if !self.held.is_own() {
             self.held.finish();
             if self.mend() {

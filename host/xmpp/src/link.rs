@@ -346,7 +346,7 @@ impl Link {
         );
         again.append(&mut self.queue.take());
         if is_late {
-            let (rest, returned) = too_old(read(&again), |stanza| stanza);
+            let (rest, returned) = too_old(queue::read(&again), |stanza| stanza);
             let rest = rest.iter().filter_map(|stanza| Written::of_stanza(stanza).ok());
             self.queue = rest.collect::<VecDeque<_>>().into();
             self.early.extend(returned);
@@ -377,7 +377,7 @@ impl Link {
         }
         let mut returned = Vec::new();
         let mut kept = |stanzas: &VecDeque<Written>| {
-            let mut stanzas = read(stanzas);
+            let mut stanzas = queue::read(stanzas);
             if is_late {
                 let (rest, old) = too_old(stanzas, |stanza| stanza);
                 stanzas = rest;
@@ -482,11 +482,6 @@ impl Link {
 /// Polls the connector's reports; ready with `None` if there is no connector.
 fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
     connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
-}
-
-/// Reads stanzas that were to be sent.
-fn read(written: &VecDeque<Written>) -> VecDeque<Stanza> {
-    written.iter().filter_map(Written::stanza).collect()
 }
 
 /// Logs that a stanza is not sent again.

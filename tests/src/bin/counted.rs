@@ -15,6 +15,7 @@ use parlor_runtime::threads::Threads;
 use parlor_runtime::traces::Traces;
 use parlor_tests::plugins;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
@@ -67,7 +68,9 @@ static ALLOCATOR: Counting = Counting;
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).json().flatten_event(true).init();
+    // Most lines of the level below would be allocations that `parlor run` does not make.
+    let filter = EnvFilter::new("info,parlor_runtime::supervisor::parking=debug");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().flatten_event(true).init();
     let config = Config::load(Path::new("parlor.toml"), &Overrides::default())?;
     let (program, bounds, traces) = (plugins::program("parlor")?, Bounds::default(), Traces::Functions);
     let (mut count, mut stop) = (signal(SignalKind::user_defined1())?, signal(SignalKind::terminate())?);

@@ -19,6 +19,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/cannot.md",
     "author/first-plugin.md",
     "author/missed-messages.md",
+    "author/parked-plugins.md",
     "author/second-plugin.md",
     "author/values.md",
     "owner/README.md",

@@ -246,8 +246,8 @@ impl Stage {
             id: player.id().clone(),
             digest: examined.digest,
             manifest: Arc::clone(&examined.manifest),
-            grants: given.grants(),
-            limits: limits(self.server.clock()),
+            grants: given.grants().into(),
+            limits: limits(self.server.clock()).into(),
             settings: SettingValues(given.own.clone()),
             needs: examined.needs,
             raises: examined.raises(),
@@ -313,10 +313,8 @@ impl Stage {
             Vec::new(),
         );
         // The wait ends because the plugin has a limit for `initialize`.
-        let mut state = new.state();
-        let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
-        match settled {
-            Ok(State::Running) => {
+        match new.until(State::is_settled).await {
+            State::Running => {
                 if let Some(old) = self.plugin.replace(new) {
                     replacement.take_over(old).await;
                 }
@@ -326,8 +324,8 @@ impl Stage {
             other => {
                 new.stop().await;
                 Err(match other {
-                    Ok(State::Refused(why) | State::Quarantined(why)) => why,
-                    Ok(_) | Err(_) => "it ended".to_owned(),
+                    State::Refused(why) | State::Quarantined(why) => why,
+                    _ => "it ended".to_owned(),
                 })
             }
         }
@@ -336,7 +334,7 @@ impl Stage {
     /// Applies changed grants and settings to a running plugin: at once, or by a restart, as the host does.
     pub async fn apply(&mut self) {
         let Some(plugin) = &self.plugin else { return };
-        plugin.grant(&self.given.grants());
+        plugin.grant(&self.given.grants().into());
         if plugin.admitted().settings.0 == self.given.own {
             return;
         }
@@ -433,7 +431,7 @@ impl Stage {
 
     /// Returns the plugin's state.
     pub fn state(&self) -> Option<State> {
-        self.plugin.as_ref().map(|plugin| plugin.state().borrow().clone())
+        self.plugin.as_ref().map(Supervised::state)
     }
 
     /// Stops the plugin and the account.

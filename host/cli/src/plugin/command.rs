@@ -95,7 +95,7 @@ fn screen(id: &PluginId, commands: &BTreeMap<String, String>) -> String {
 /// Checks that a command can have this name, as far as the running host knows.
 fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, running: &[Plugin]) -> anyhow::Result<()> {
     CommandNames::default().choose(command.clone(), name.clone())?;
-    for one in running.iter().filter(|one| one.id == id.as_str() && one.state == "running") {
+    for one in running.iter().filter(|one| one.id == id.as_str() && one.runs()) {
         if !one.commands.contains_key(command.as_str()) {
             let known: Vec<_> = one.commands.keys().map(String::as_str).collect();
             let near = nearest(command.as_str(), known.iter().copied());

@@ -76,7 +76,7 @@ fn safe(text: &str) -> String {
 }
 
 fn title(top: &Top, now: Instant) -> Line<'static> {
-    let running = top.status.plugins.iter().filter(|plugin| plugin.state == "running").count();
+    let running = top.status.plugins.iter().filter(|plugin| plugin.runs()).count();
     let filter = if top.filter.is_empty() { String::new() } else { format!(", shown: /{}", safe(&top.filter)) };
     let count = format!("  {running} of {} run{filter}", top.status.plugins.len());
     match &top.status.host {
@@ -202,6 +202,7 @@ fn state(plugin: &Plugin) -> Cell<'static> {
     let (text, colour) = match plugin.state.as_str() {
         "running" if slowed => ("slowed".to_owned(), Color::Yellow),
         "running" => ("running".to_owned(), Color::Green),
+        "parked" => ("parked".to_owned(), Color::Blue),
         "refused" | "quarantined" => (safe(&plugin.state), Color::Red),
         "disabled" | "stopped" => (safe(&plugin.state), Color::DarkGray),
         _ => (safe(&plugin.state), Color::Yellow),

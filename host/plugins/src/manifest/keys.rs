@@ -85,6 +85,8 @@ fn plugin() -> Vec<Key> {
             .within(format!("{MAX_DESCRIPTION} bytes each")),
         key("catch_up", "true or false", "Tell it the messages that it missed, out of the archives of the account and of the rooms that the account is in, as `message` with `delayed`: it subscribes with `delayed`, and asks for `messages.read`. Live messages do not wait for missed ones: sort by `at` where the order counts. How many and how old: `catch_up_messages` and `catch_up_age` in [Limits](limits.md).", "catch_up = true")
             .or("false"),
+        key("parks", "true or false", "End its instance while it has nothing to do, and start it again with its next event. For a plugin that keeps its state in storage, see [Parked plugins](../author/parked-plugins.md). How long it has to be idle: `idle` in [Limits](limits.md).", "parks = true")
+            .or("false"),
     ]
 }
 

@@ -57,6 +57,15 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
+            Order::Park { instance, done } => {
+                self.session.instance_parked(instance);
+                let _ = done.send(());
+            }
+            Order::Wake { instance, done } => {
+                let woken = self.session.instance_woken(instance, &mut self.effects);
+                self.apply();
+                let _ = done.send(woken);
+            }
             Order::Successor { new, of, done } => {
                 self.session.instance_successor(new, of);
                 let _ = done.send(());

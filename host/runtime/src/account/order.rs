@@ -8,7 +8,7 @@ use parlor_base::held::Holding;
 use parlor_base::id::InstanceId;
 use parlor_config::AccountConfig;
 use parlor_session::router::Mailbox;
-use parlor_session::{Answer, AnyCommand, Archived};
+use parlor_session::{Answer, AnyCommand, Archived, Woken};
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
@@ -24,6 +24,8 @@ pub(super) enum Order {
     LogIn(Option<Credentials>, Answer<()>),
     LogOut(Answer<()>),
     Forget { instance: InstanceId, done: oneshot::Sender<()> },
+    Park { instance: InstanceId, done: oneshot::Sender<()> },
+    Wake { instance: InstanceId, done: oneshot::Sender<Woken> },
     Successor { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),

@@ -17,7 +17,7 @@ use parlor_base::clock::settable::SettableClock;
 use parlor_config::{LinkSettings, Settings};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
-use parlor_session::router::{Filter, Mail, Mailbox};
+use parlor_session::router::{Filter, MailReceiver, Mailbox};
 use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendRaw, Wins};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
@@ -385,7 +385,7 @@ async fn an_account_in_which_nothing_happens_says_so_and_says_when_something_doe
 }
 
 /// A plugin that may hear everything, and a short form of each message that it gets.
-struct Ear(mpsc::Receiver<Box<Mail>>);
+struct Ear(MailReceiver);
 
 impl Ear {
     fn open(account: &Account, names: &[&str]) -> Self {

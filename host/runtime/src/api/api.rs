@@ -122,7 +122,7 @@ async fn emit<T: Send + 'static>(
     may_fire(&instance, &name)?;
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
-    super::slow_down(&instance.budgets.emitted, 1.0, || {
+    super::slow_down(instance.budgets.emitted(), 1.0, || {
         format!("{} events a second", instance.limits.events_per_second)
     })
     .await?;
@@ -396,7 +396,7 @@ mod tests {
         for asks in [false, true] {
             let limits = Limits { messages_per_second: 1, messages_burst: 1, ..Limits::default() };
             let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"message\", \"iq\"]", limits);
-            instance.budgets.outgoing.take(1.0).unwrap();
+            instance.budgets.outgoing().take(1.0).unwrap();
             let mut call = pin!(async {
                 if asks { send_iq(&instance, IQ).await.map(drop) } else { send(&instance, MESSAGE).await }
             });

@@ -39,7 +39,10 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
         Err(CallError::NotOwner(taken)) if instance.is_starting() => {
             let (plugin, account) = (&instance.plugin, &instance.account.name);
             let name = format!("{plugin}.{}", spoken.name);
-            tracing::warn!(%plugin, %account, taken, "a command has the name of another plugin's, so people give it as {name} alone");
+            // Not each time that a parked plugin wakes.
+            if !instance.registered.commands().contains_key(&spoken.name) {
+                tracing::warn!(%plugin, %account, taken, "a command has the name of another plugin's, so people give it as {name} alone");
+            }
             put(&instance, &granted, Spoken { name, ..spoken }).await
         }
         added => added,

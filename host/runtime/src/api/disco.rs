@@ -1,6 +1,7 @@
 //! `disco`: the features of entities, this account included.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jid::Jid;
 use parlor_base::id::InstanceId;
@@ -96,6 +97,7 @@ async fn own<T: Send + 'static, C: Command>(
     let (instance, call) = caller(accessor, call)?;
     let granted = call.granted(Target::None)?;
     held?;
+    instance.registered.is_announced.store(true, Relaxed);
     order(&instance, &granted, command(instance.id)).await
 }
 

@@ -42,7 +42,11 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
         instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
     }
     let router = &instance.account.router;
-    if router.count(instance.id) >= instance.limits.subscriptions as usize {
+    if let Some(kept) = router.claim(&instance.mailbox, &name, &filter, once) {
+        return Ok(kept.0);
+    }
+    let count = router.count(instance.id).saturating_sub(router.unclaimed(&instance.mailbox));
+    if count >= instance.limits.subscriptions as usize {
         return Err(CallError::OverLimit(format!("{} subscriptions", instance.limits.subscriptions)));
     }
     // A log line that a plugin causes counts as one of its own.

@@ -207,7 +207,7 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     pace(instance).await?;
     let limit = || format!("{} sent a second", instance.limits.bytes_per_second);
-    slow_down(&instance.budgets.outgoing_bytes, bytes as f64, limit).await
+    slow_down(instance.budgets.outgoing_bytes(), bytes as f64, limit).await
 }
 
 /// Waits until the plugin may send something to everyone who sees the account: each open room gets its own stanza.
@@ -221,7 +221,7 @@ async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     // One after the other, as if each was sent by itself: after recent stanzas, fewer may go at once. At most one burst
     // is waited for, or it would take minutes.
     for _ in 0..stanzas.min(instance.limits.messages_burst) {
-        slow_down(&instance.budgets.outgoing, 1.0, limit).await?;
+        slow_down(instance.budgets.outgoing(), 1.0, limit).await?;
     }
     instance.counters.sent.fetch_add(stanzas.into(), Relaxed);
     Ok(())
@@ -230,7 +230,7 @@ async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
 /// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
 /// that task works for one.
 async fn pace_order(instance: &Instance) -> Result<(), CallError> {
-    slow_down(&instance.budgets.orders, 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await
+    slow_down(instance.budgets.orders(), 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await
 }
 
 /// Sends such an order once the plugin may.
@@ -371,7 +371,7 @@ mod tests {
         let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
         let command = parlor_session::ConfigureRoom { jid, fields };
         assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
-        assert!(instance.budgets.outgoing_bytes.used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes.used());
+        assert!(instance.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes().used());
     }
 
     #[test]

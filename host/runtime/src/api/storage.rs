@@ -183,13 +183,13 @@ async fn change<T: Send + 'static>(
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
-    slow_down(&instance.budgets.stored, bytes as f64, limit).await
+    slow_down(instance.budgets.stored(), bytes as f64, limit).await
 }
 
 /// Counts bytes that were not known before, or not waited for.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 fn owe(instance: &Instance, bytes: usize) {
-    instance.budgets.stored.owe(bytes as f64);
+    instance.budgets.stored().owe(bytes as f64);
 }
 
 /// Returns how much the plugin may keep.
@@ -275,7 +275,7 @@ mod tests {
             let value = Some(vec![0; LONGEST_VALUE]);
             let write = Write { key: "long".to_owned(), value, expires: None, only: Only::Always };
             instance.account.data().write(owner(&instance), 1 << 20, write).await.unwrap();
-            assert!(instance.budgets.stored.used() < 1.0, "only calls count");
+            assert!(instance.budgets.stored().used() < 1.0, "only calls count");
             let mut call = Box::pin(get(&instance, "long".to_owned()));
             if waits {
                 assert_eq!(call.await.map(|value| value.map(|value| value.len())), Ok(Some(LONGEST_VALUE)));
@@ -284,7 +284,7 @@ mod tests {
                 drop(call);
             }
             // Half of what a second allows.
-            assert!(instance.budgets.stored.used() > 100_000.0, "{waits}: {}", instance.budgets.stored.used());
+            assert!(instance.budgets.stored().used() > 100_000.0, "{waits}: {}", instance.budgets.stored().used());
         }
     }
 }

@@ -8,7 +8,7 @@ use parlor_stanza::error::CallError;
 use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
-use super::{answer, caller};
+use super::answer;
 use crate::bindings::parlor::plugin::timers::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
@@ -50,7 +50,7 @@ fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallE
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn sleep(accessor: &Accessor<T, Self>, milliseconds: u64) {
         // The contract has no error here. A call over the limit waits like the others.
-        let _open = caller(accessor, CallName::TimersSleep);
+        let _open = accessor.with(|mut access| access.get().instance.count_call(CallName::TimersSleep));
         if milliseconds == 0 {
             tokio::task::yield_now().await;
         } else {

@@ -147,7 +147,7 @@ mod tests {
             let instance = in_rooms(rooms, limits);
             change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
             assert_eq!(instance.counters.sent.load(Relaxed), counted);
-            assert_eq!(instance.budgets.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
+            assert_eq!(instance.budgets.outgoing().take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
         let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
-        instance.budgets.outgoing.take(50.0).unwrap();
+        instance.budgets.outgoing().take(50.0).unwrap();
         change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
         assert_eq!(instance.counters.sent.load(Relaxed), 101);
     }

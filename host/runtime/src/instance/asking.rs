@@ -7,10 +7,11 @@ use parlor_base::held::{Held, Holding};
 use parlor_session::permissions::Granted;
 use parlor_session::{Answer, AnyCommand, Command};
 use parlor_stanza::error::CallError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::Instance;
 use crate::account::Asker;
+use crate::watched::Watched;
 
 impl Instance {
     /// Counts bytes that the host holds for it until the guard is dropped.
@@ -88,13 +89,18 @@ impl Instance {
     }
     /// Counts a call as waiting for the session until the guard is dropped.
     pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
-        self.waits.send_modify(|waits| waits.for_session += 1);
+        self.waits.change(|waits| waits.for_session += 1);
         SessionWait(Arc::clone(self))
     }
 
-    /// Returns a receiver for the number of waiting calls, by what they wait for.
-    pub fn waits(&self) -> watch::Receiver<Waits> {
-        self.waits.subscribe()
+    /// Returns the number of waiting calls, by what they wait for.
+    pub(crate) fn waits(&self) -> &Watched<Waits> {
+        &self.waits
+    }
+
+    /// Waits until at least this many of its calls wait for the session, and returns how many do.
+    pub async fn until_waiting(&self, least: usize) -> usize {
+        self.waits.pick(|waits| Some(waits.for_session).filter(|waiting| *waiting >= least)).await
     }
 
     /// Returns the identity under which it sends commands to the account's task.
@@ -105,16 +111,16 @@ impl Instance {
 
 /// The number of calls that wait, by what they wait for. Their time does not count against the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waits {
+pub(crate) struct Waits {
     /// Calls that wait for the session: for the connection, for answers, for other plugins.
-    pub for_session: usize,
+    pub(crate) for_session: usize,
     /// Calls that wait for their turn at a shared resource.
-    pub for_turn: usize,
+    pub(crate) for_turn: usize,
 }
 
 impl Waits {
     /// Returns whether any call waits.
-    pub fn any(self) -> bool {
+    pub(crate) fn any(self) -> bool {
         self.for_session + self.for_turn > 0
     }
 }
@@ -124,23 +130,23 @@ pub struct SessionWait(Arc<Instance>);
 
 impl Drop for SessionWait {
     fn drop(&mut self) {
-        self.0.waits.send_modify(|waits| waits.for_session -= 1);
+        self.0.waits.change(|waits| waits.for_session -= 1);
     }
 }
 
 /// A call that waits for its turn.
-struct TurnWait<'a>(&'a watch::Sender<Waits>);
+struct TurnWait<'a>(&'a Watched<Waits>);
 
 impl<'a> TurnWait<'a> {
-    fn begin(waits: &'a watch::Sender<Waits>) -> Self {
-        waits.send_modify(|waits| waits.for_turn += 1);
+    fn begin(waits: &'a Watched<Waits>) -> Self {
+        waits.change(|waits| waits.for_turn += 1);
         Self(waits)
     }
 }
 
 impl Drop for TurnWait<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|waits| waits.for_turn -= 1);
+        self.0.change(|waits| waits.for_turn -= 1);
     }
 }
 

@@ -1,48 +1,80 @@
 //! The rate limits of an instance.
 
+use std::sync::{Arc, OnceLock};
+
 use parlor_base::rate::Bucket;
 use parlor_plugins::limits::Limits;
 
 /// The rate limits of a plugin on one account. Clones share them. If a restart reset them, a plugin that keeps failing
 /// would get a new burst each time.
 #[derive(Debug, Clone)]
-pub struct Budgets {
-    /// The limit on messages and other stanzas that it sends.
-    pub outgoing: Bucket,
-    /// The limit on the bytes of these.
-    pub outgoing_bytes: Bucket,
-    /// The limit on events that it emits.
-    pub emitted: Bucket,
-    /// The limit on other calls that the account's task carries out.
-    pub orders: Bucket,
-    /// The limit on bytes that it reads from its storage and writes to it.
-    pub stored: Bucket,
-    /// The limit on lines that it logs, and that the host logs because of its actions.
-    pub(super) log_lines: Bucket,
+pub struct Budgets(Arc<Buckets>);
+
+/// A bucket for each limit, made when it is first used: until then it is full.
+#[derive(Debug)]
+struct Buckets {
+    limits: Arc<Limits>,
+    outgoing: OnceLock<Box<Bucket>>,
+    outgoing_bytes: OnceLock<Box<Bucket>>,
+    emitted: OnceLock<Box<Bucket>>,
+    orders: OnceLock<Box<Bucket>>,
+    stored: OnceLock<Box<Bucket>>,
+    log_lines: OnceLock<Box<Bucket>>,
 }
 
 impl Budgets {
     /// Creates the budgets of a plugin with these limits.
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
-            outgoing_bytes: Bucket::new(limits.bytes_per_second.as_f64(), limits.bytes_per_second.as_f64()),
-            emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
-            orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
-            stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
-            log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
-        }
+    pub(super) fn new(limits: &Arc<Limits>) -> Self {
+        let [outgoing, outgoing_bytes, emitted, orders, stored, log_lines] = [const { OnceLock::new() }; 6];
+        let limits = Arc::clone(limits);
+        Self(Arc::new(Buckets { limits, outgoing, outgoing_bytes, emitted, orders, stored, log_lines }))
     }
 
-    /// Returns these budgets after those of an earlier version: what was used of them stays used.
-    pub(super) fn after(self, old: &Self) -> Self {
-        Self {
-            outgoing: self.outgoing.after(&old.outgoing),
-            outgoing_bytes: self.outgoing_bytes.after(&old.outgoing_bytes),
-            emitted: self.emitted.after(&old.emitted),
-            orders: self.orders.after(&old.orders),
-            stored: self.stored.after(&old.stored),
-            log_lines: self.log_lines.after(&old.log_lines),
-        }
+    /// Returns the limit on messages and other stanzas that it sends.
+    pub fn outgoing(&self) -> &Bucket {
+        let limits = &self.0.limits;
+        let new = || Box::new(Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()));
+        self.0.outgoing.get_or_init(new)
+    }
+
+    /// Returns the limit on the bytes of these.
+    pub fn outgoing_bytes(&self) -> &Bucket {
+        let rate = self.0.limits.bytes_per_second.as_f64();
+        self.0.outgoing_bytes.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the limit on events that it emits.
+    pub fn emitted(&self) -> &Bucket {
+        let rate = self.0.limits.events_per_second.into();
+        self.0.emitted.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the limit on other calls that the account's task carries out.
+    pub fn orders(&self) -> &Bucket {
+        let rate = self.0.limits.calls_per_second.into();
+        self.0.orders.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the limit on bytes that it reads from its storage and writes to it.
+    pub fn stored(&self) -> &Bucket {
+        let rate = self.0.limits.storage_per_second.as_f64();
+        self.0.stored.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the limit on lines that it logs, and that the host logs because of its actions.
+    pub(super) fn log_lines(&self) -> &Bucket {
+        let rate = self.0.limits.log_lines_per_second.into();
+        self.0.log_lines.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the budgets of a later version with these limits: what was used of them stays used.
+    pub(super) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
+        let new = Self::new(limits);
+        let of: [fn(&Self) -> &Bucket; 6] =
+            [Self::outgoing, Self::outgoing_bytes, Self::emitted, Self::orders, Self::stored, Self::log_lines];
+        let [outgoing, outgoing_bytes, emitted, orders, stored, log_lines] =
+            of.map(|of| OnceLock::from(Box::new(of(&new).clone().after(of(self)))));
+        let limits = Arc::clone(limits);
+        Self(Arc::new(Buckets { limits, outgoing, outgoing_bytes, emitted, orders, stored, log_lines }))
     }
 }

@@ -1,8 +1,8 @@
 //! The event of a handler, as an error names it if the plugin ends during it. The content of messages is never shown.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard, PoisonError};
 
 use parlor_base::escape::escape_untrusted;
 use parlor_session::event::{Event, EventName, Payload};
@@ -52,20 +52,13 @@ impl fmt::Display for Handed {
     }
 }
 
-impl Instance {
-    /// Locks the list of events whose handlers were dropped before they returned. Held only briefly.
-    pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Handed>> {
-        self.open.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was
 /// running, or if the cause may be its start or stop.
 pub(crate) fn at_what(instance: &Instance) -> String {
     if !instance.only_handles.load(Relaxed) {
         return String::new();
     }
-    let mut handed: Vec<_> = instance.cut_off().iter().map(Handed::to_string).collect();
+    let mut handed: Vec<_> = instance.open.with_rare(|rare| rare.cut_off.iter().map(Handed::to_string).collect());
     handed.sort_unstable();
     handed.dedup();
     if handed.len() > MOST {

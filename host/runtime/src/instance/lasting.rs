@@ -23,13 +23,13 @@ pub(crate) struct Lasting {
 
 impl Lasting {
     /// Creates the state of a plugin with these limits, opened rooms and record.
-    pub(crate) fn new(limits: &Limits, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
+    pub(crate) fn new(limits: &Arc<Limits>, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
         Self { record, rooms, failed: Arc::default(), budgets: Budgets::new(limits) }
     }
 
     /// Returns the state for another version with these limits. The rooms stay open, and used bursts stay used.
-    pub(crate) fn passed_on(&self, limits: &Limits) -> Self {
-        let new = Self::new(limits, Arc::clone(&self.rooms), Arc::clone(&self.record));
-        Self { budgets: new.budgets.after(&self.budgets), ..new }
+    pub(crate) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
+        let (rooms, record) = (Arc::clone(&self.rooms), Arc::clone(&self.record));
+        Self { record, rooms, failed: Arc::default(), budgets: self.budgets.passed_on(limits) }
     }
 }

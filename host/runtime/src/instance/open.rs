@@ -23,20 +23,50 @@ use super::handed::Handed;
 pub(super) struct Open {
     /// The time when each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
-    /// The spans of these handlers, while tracing is on.
-    traced: Mutex<Vec<Span>>,
-    /// The events of handlers that were dropped before they returned.
-    pub(super) cut_off: Mutex<Vec<Handed>>,
-    /// The messages with the commands that those handlers carried out.
-    unanswered: Mutex<Vec<Arc<Message>>>,
+    /// Lists that are empty in most instances.
+    rare: Mutex<Option<Box<Rare>>>,
     /// The number of calls that have not returned.
     pub(super) calls: AtomicUsize,
     /// The number of archive queries, and streams of them, that have not ended.
     archive_queries: AtomicUsize,
     /// The number of pending IQs.
     pub(super) iqs: AtomicUsize,
+}
+
+/// The operations that ended badly, or that are traced. They take no memory while there are none.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// The spans of handlers that have not returned, while tracing is on.
+    traced: Vec<Span>,
+    /// The events of handlers that were dropped before they returned.
+    pub(super) cut_off: Vec<Handed>,
+    /// The messages with the commands that those handlers carried out.
+    unanswered: Vec<Arc<Message>>,
     /// The times when requests were given up that may still be answered.
-    given_up: Mutex<VecDeque<Instant>>,
+    given_up: VecDeque<Instant>,
+}
+
+impl Open {
+    /// Gives back memory that only a running guest needs.
+    pub(super) fn shrink(&self) {
+        *self.handlers.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        let mut rare = self.rare();
+        *rare = rare.take().filter(|rare| !rare.given_up.is_empty());
+    }
+
+    fn rare(&self) -> MutexGuard<'_, Option<Box<Rare>>> {
+        self.rare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes what is rare, if there is any.
+    pub(super) fn with_rare<R: Default>(&self, with: impl FnOnce(&mut Rare) -> R) -> R {
+        self.rare().as_mut().map(|rare| with(rare)).unwrap_or_default()
+    }
+
+    /// Adds to what is rare.
+    fn add_rare(&self, add: impl FnOnce(&mut Rare)) {
+        add(self.rare().get_or_insert_default());
+    }
 }
 
 impl Instance {
@@ -45,7 +75,7 @@ impl Instance {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
-            traced(self).push(span.clone());
+            self.open.add_rare(|rare| rare.traced.push(span.clone()));
         }
         let began = Instant::now();
         self.handlers().push(began);
@@ -64,19 +94,29 @@ impl Instance {
         !self.handlers().is_empty() && self.open.calls.load(Relaxed) == 0
     }
 
-    /// Locks the messages with commands whose handlers were dropped. Held only briefly.
-    pub(crate) fn unanswered(&self) -> MutexGuard<'_, Vec<Arc<Message>>> {
-        self.open.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the messages with commands whose handlers were dropped.
+    pub(crate) fn take_unanswered(&self) -> Vec<Arc<Message>> {
+        self.open.with_rare(|rare| std::mem::take(&mut rare.unanswered))
+    }
+
+    /// Counts a call as open until the guard is dropped, however many are.
+    pub fn count_call(self: &Arc<Self>, call: CallName) -> OpenCall {
+        self.counted(call).0
     }
 
     /// Counts a call as open until the guard is dropped.
     pub fn open_call(self: &Arc<Self>, call: CallName) -> Result<OpenCall, CallError> {
-        let open = self.open.calls.fetch_add(1, Relaxed);
-        let guard = OpenCall { instance: Arc::clone(self), call, _span: call_span(self, call) };
+        let (guard, open) = self.counted(call);
         if open >= self.limits.open_calls as usize {
             return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
         }
         Ok(guard)
+    }
+
+    /// Also returns how many calls were open before.
+    fn counted(self: &Arc<Self>, call: CallName) -> (OpenCall, usize) {
+        let open = self.open.calls.fetch_add(1, Relaxed);
+        (OpenCall { instance: Arc::clone(self), call, _span: call_span(self, call) }, open)
     }
 
     /// Counts an archive query, or a stream of one, until the guard is dropped.
@@ -103,11 +143,12 @@ impl Instance {
 
     /// Returns how many requests were given up and may still be answered.
     pub(super) fn iqs_given_up(&self) -> usize {
-        let mut given_up = self.open.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
-            given_up.pop_front();
-        }
-        given_up.len()
+        self.open.with_rare(|Rare { given_up, .. }| {
+            while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
+                given_up.pop_front();
+            }
+            given_up.len()
+        })
     }
 
     /// Returns how many archive queries and streams of them have not ended.
@@ -154,11 +195,13 @@ impl Drop for Handling {
         }
         drop(handlers);
         if !self.has_returned {
-            self.instance.cut_off().push(self.handed.clone());
-            self.instance.unanswered().extend(self.command.take());
+            self.instance.open.add_rare(|rare| {
+                rare.cut_off.push(self.handed.clone());
+                rare.unanswered.extend(self.command.take());
+            });
         }
         if !self.span.is_disabled() {
-            traced(&self.instance).retain(|other| *other != self.span);
+            self.instance.open.with_rare(|rare| rare.traced.retain(|other| *other != self.span));
         }
     }
 }
@@ -207,7 +250,7 @@ impl PendingIq {
 impl Drop for PendingIq {
     fn drop(&mut self) {
         if self.is_out {
-            self.instance.open.given_up.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
+            self.instance.open.add_rare(|rare| rare.given_up.push_back(Instant::now()));
         }
         self.instance.open.iqs.fetch_sub(1, Relaxed);
     }
@@ -241,9 +284,11 @@ fn call_span(instance: &Instance, call: CallName) -> Span {
     if !traces::are_wanted() {
         return Span::none();
     }
-    let traced = traced(instance);
-    let handler = if let [only] = traced.as_slice() { Some(only) } else { None };
-    calling(&instance.plugin, &instance.account.name, call, handler)
+    let handler = instance.open.with_rare(|rare| match rare.traced.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    });
+    calling(&instance.plugin, &instance.account.name, call, handler.as_ref())
 }
 
 /// Returns the span of a call, under the handler that made it if that is known.
@@ -256,8 +301,4 @@ fn calling(plugin: &PluginId, account: &AccountName, call: CallName, handler: Op
         parlor.account = %account,
         parlor.call = call,
     )
-}
-
-fn traced(instance: &Instance) -> MutexGuard<'_, Vec<Span>> {
-    instance.open.traced.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! The registrations of an instance: its rooms, commands, timers and promises.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use super::Instance;
 use crate::timers::Timers;
 
-/// The registrations of an instance, which go with it. Only its rooms outlive it.
+/// The registrations of an instance, which go with it. Only its rooms outlive it. While its plugin is parked, they are
+/// kept, and its next run makes them again.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     /// The rooms that the plugin has opened.
@@ -24,6 +25,8 @@ pub(crate) struct Registrations {
     pub(super) promises: AtomicUsize,
     /// Its chat commands, and whether each can be called without the plugin's id.
     commands: Mutex<BTreeMap<String, bool>>,
+    /// Whether it has added a feature or an identity to those of the account.
+    pub(crate) is_announced: AtomicBool,
     timers: Mutex<Timers>,
     /// Notified when a timer was set or cancelled.
     pub(crate) timers_changed: Notify,

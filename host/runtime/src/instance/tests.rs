@@ -21,14 +21,14 @@ const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
 
 /// Returns an instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
-pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
-    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
+    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
     after(lasting, grants, limits)
 }
 
-/// Does the same for one that follows other instances, which left this.
-fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
-    let account = AccountConfig {
+/// Returns the configuration of an account that cannot connect.
+pub(crate) fn account_config() -> AccountConfig {
+    AccountConfig {
         name: "main".parse().unwrap(),
         link: LinkSettings {
             jid: "bot@example.org/bot".parse().unwrap(),
@@ -48,13 +48,18 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         },
         owners: Vec::new(),
         settings: Settings::default(),
-    };
+    }
+}
+
+/// Does the same for one that follows other instances, which left this.
+fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
+    let account = account_config();
     let admitted = Admitted {
         id: "echo".parse().unwrap(),
         digest: Digest::of(b""),
         manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
-        grants: Grants::from_table(&grants.parse().unwrap()).unwrap(),
-        limits,
+        grants: Arc::new(Grants::from_table(&grants.parse().unwrap()).unwrap()),
+        limits: Arc::new(limits),
         settings: SettingValues::default(),
         needs: Needs::default(),
         raises: false,
@@ -94,10 +99,11 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
-    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
     let buckets = |instance: &Instance| {
-        let Budgets { outgoing, emitted, orders, stored, log_lines, .. } = &instance.budgets;
-        [outgoing, emitted, orders, stored, log_lines].map(Bucket::clone)
+        let budgets = &instance.budgets;
+        [budgets.outgoing(), budgets.emitted(), budgets.orders(), budgets.stored(), budgets.log_lines()]
+            .map(Bucket::clone)
     };
     let (first, _mailbox) = after(lasting.clone(), "", limits.clone());
     for bucket in buckets(&first) {
@@ -108,9 +114,9 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     for bucket in buckets(&next) {
         assert!(bucket.used() > 4.0, "{bucket:?}");
     }
-    assert!(next.budgets.outgoing.take(1.0).is_err());
+    assert!(next.budgets.outgoing().take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(next.budgets.outgoing.take(5.0).is_ok() && next.budgets.outgoing.take(1.0).is_err());
+    assert!(next.budgets.outgoing().take(5.0).is_ok() && next.budgets.outgoing().take(1.0).is_err());
 }
 
 /// An update is such a replacement, whatever its limits are.
@@ -118,13 +124,16 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
 async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
     let wider = Limits { messages_burst: 8, ..limits.clone() };
-    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
     let (old, _mailbox) = after(lasting.clone(), "", limits);
-    assert!(old.budgets.outgoing.take(5.0).is_ok());
-    let (new, _mailbox) = after(lasting.passed_on(&wider), "", wider);
-    assert!(new.budgets.outgoing.take(1.0).is_err());
+    assert!(old.budgets.outgoing().take(5.0).is_ok());
+    let (new, _mailbox) = after(lasting.passed_on(&Arc::new(wider.clone())), "", wider);
+    assert!(new.budgets.outgoing().take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(new.budgets.outgoing.take(8.0).is_ok() && old.budgets.outgoing.take(1.0).is_err(), "both are one plugin");
+    assert!(
+        new.budgets.outgoing().take(8.0).is_ok() && old.budgets.outgoing().take(1.0).is_err(),
+        "both are one plugin"
+    );
 }
 
 /// A room is entered even if the caller that opens it no longer waits for it.

@@ -118,13 +118,13 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
         "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
         "commands" => instance.registered.commands().len() as u64,
-        "log_lines_per_second" => return Some(instance.budgets.log_lines.used().ceil()),
+        "log_lines_per_second" => return Some(instance.budgets.log_lines().used().ceil()),
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
-        "messages_burst" => return Some(instance.budgets.outgoing.used().ceil()),
-        "bytes_per_second" => return Some(instance.budgets.outgoing_bytes.used().ceil()),
-        "calls_per_second" => return Some(instance.budgets.orders.used().ceil()),
-        "storage_per_second" => return Some(instance.budgets.stored.used().ceil()),
-        "events_per_second" => return Some(instance.budgets.emitted.used().ceil()),
+        "messages_burst" => return Some(instance.budgets.outgoing().used().ceil()),
+        "bytes_per_second" => return Some(instance.budgets.outgoing_bytes().used().ceil()),
+        "calls_per_second" => return Some(instance.budgets.orders().used().ceil()),
+        "storage_per_second" => return Some(instance.budgets.stored().used().ceil()),
+        "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),
         // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
         // apply to single actions: a start, a stop, a catch-up.
         _ => return None,
@@ -166,6 +166,7 @@ mod tests {
             "catch_up_messages",
             "catch_up_age",
             "initialize",
+            "idle",
             "stop",
             "stack",
         ];

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity;
+use parlor_session::router::MailReceiver;
+use tokio::sync::oneshot;
 use wasmtime_wasi::I32Exit;
 
 use super::detail::{detail, is_full_stack};
+use super::mail::Backlog;
 use crate::ceiling::Exceeded;
 use crate::instance::{Handed, Instance, LONGEST_REASON, at_what};
-use crate::mappings::NoMappings;
 use crate::watchdog::Overrun;
 
 /// The error when a handler took longer than its owner allows.
@@ -18,19 +20,29 @@ use crate::watchdog::Overrun;
 #[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
 pub(super) struct SlowHandler(pub(super) Handed, pub(super) Duration);
 
+/// The part of an instance without a guest that its next run goes on with.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) mailbox: MailReceiver,
+    /// Receives the events that it has not handled, as soon as it is asked to stop.
+    pub(crate) rest: oneshot::Sender<Backlog>,
+}
+
 /// The way in which an instance ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It was asked to stop, and did.
     Stopped,
+    /// It had nothing to do for long enough, so that its plugin is parked.
+    Parked(Option<Remains>),
     /// Its `initialize` returned an error, with this text.
     Declined(String),
     /// Others have taken what the process may take of the kernel, which is not the plugin's fault.
     NoRoom {
         /// The reason, in one sentence.
         why: String,
-        /// wasmtime's description of the error.
-        detail: String,
+        /// The part that goes on, if its guest has not begun.
+        remains: Option<Remains>,
     },
     /// It trapped, or hit a limit.
     Failed {
@@ -42,11 +54,8 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// Returns the way in which an instance ended that trapped, hit a limit, or found no room.
+    /// Returns the way in which an instance ended that trapped, or hit a limit.
     pub(super) fn by(error: wasmtime::Error, instance: &Instance) -> Self {
-        if let Some(none) = error.downcast_ref::<NoMappings>() {
-            return Self::NoRoom { why: none.to_string(), detail: detail(&error) };
-        }
         let error = Exceeded::named(error, &instance.limits);
         // A slow handler is already named in the error.
         let at_what = if error.is::<SlowHandler>() { String::new() } else { at_what(instance) };
@@ -60,6 +69,14 @@ impl Ended {
             reason(&error)
         };
         Self::Failed { why: why + &at_what, detail }
+    }
+
+    /// Takes what goes on without the guest.
+    pub(crate) fn take_remains(&mut self) -> Option<Remains> {
+        match self {
+            Self::Parked(remains) | Self::NoRoom { remains, .. } => remains.take(),
+            Self::Stopped | Self::Declined(_) | Self::Failed { .. } => None,
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parlor_base::traces;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::Mail;
-use tokio::sync::{mpsc, oneshot};
+use parlor_session::router::{Mail, MailReceiver};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
 
@@ -29,11 +29,11 @@ pub(super) struct Incoming {
     ahead: VecDeque<Box<Mail>>,
     /// Receives the events that the replaced instance has not handled.
     backlog: Option<oneshot::Receiver<Backlog>>,
-    mailbox: mpsc::Receiver<Box<Mail>>,
+    mailbox: MailReceiver,
 }
 
 impl Incoming {
-    pub(super) fn new(mailbox: mpsc::Receiver<Box<Mail>>, backlog: Option<oneshot::Receiver<Backlog>>) -> Self {
+    pub(super) fn new(mailbox: MailReceiver, backlog: Option<oneshot::Receiver<Backlog>>) -> Self {
         Self { ahead: VecDeque::new(), backlog, mailbox }
     }
 
@@ -53,6 +53,16 @@ impl Incoming {
     /// Returns the next event that is already waiting.
     pub(super) fn waiting(&mut self) -> Option<Box<Mail>> {
         self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())
+    }
+
+    /// Returns whether no event waits, and none is to come from a replaced instance.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ahead.is_empty() && self.backlog.is_none() && self.mailbox.is_empty()
+    }
+
+    /// Returns the mailbox, for the next run of a plugin that is parked.
+    pub(super) fn into_mailbox(self) -> MailReceiver {
+        self.mailbox
     }
 
     /// Lets no more events in, and returns those that wait.
@@ -86,7 +96,9 @@ pub(super) async fn handle<'a>(
     place: Option<SparePlace>,
     incoming: &mut Incoming,
 ) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
-    instance.took.notify_one();
+    if let Some(caught_up) = &instance.caught_up {
+        caught_up.took.notify_one();
+    }
     if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
         instance.progress.passed(mail.place.take()).await;
         return None;

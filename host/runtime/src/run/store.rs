@@ -15,7 +15,7 @@ use crate::instance::{Context, Instance};
 use crate::watchdog;
 
 /// Creates the Store of an instance, with its limits.
-pub(super) fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
+pub(crate) fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     let (limits, rng) = (&instance.limits, &instance.account.rng);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);

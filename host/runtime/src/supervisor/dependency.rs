@@ -16,7 +16,7 @@ pub struct Dependency {
 impl Dependency {
     /// Returns whether it will not run although the other one requires it.
     pub fn is_lacking(&self) -> bool {
-        self.required && self.shared.state.borrow().is_over()
+        self.required && self.shared.standing.state().is_over()
     }
 }
 
@@ -31,19 +31,16 @@ impl Supervised {
 pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
     for dependency in &shared.after {
         let on = &dependency.shared.admitted.id;
-        let mut state = dependency.shared.state.subscribe();
         loop {
-            let now = state.borrow_and_update().clone();
-            let trouble = match now {
-                State::Running | State::Stopping => break,
+            let now = dependency.shared.standing.state();
+            let trouble = match now.clone() {
+                State::Running | State::Parked | State::Stopping => break,
                 State::BackingOff { why, .. } if !dependency.required => format!("failed: {why}"),
                 // A dependency that is retried may still run, so a plugin that requires it waits.
                 State::Compiling | State::Waiting(_) | State::Starting | State::BackingOff { .. } => {
-                    shared.state.send_replace(State::Waiting(on.clone()));
-                    if state.changed().await.is_ok() {
-                        continue;
-                    }
-                    "is gone".to_owned()
+                    shared.standing.set_state(State::Waiting(on.clone()));
+                    dependency.shared.standing.until(|standing| standing.state != now).await;
+                    continue;
                 }
                 State::Stopped => "has stopped".to_owned(),
                 State::Refused(why) | State::Quarantined(why) => format!("failed: {why}"),

@@ -11,10 +11,9 @@ use crate::instance::Instance;
 pub struct GrantHandle(Arc<Shared>);
 
 impl GrantHandle {
-    fn grant(&self, grants: &Grants) {
-        let grants = Arc::new(grants.clone());
+    fn grant(&self, grants: Arc<Grants>) {
         self.0.grants.store(Arc::clone(&grants));
-        let instance = self.0.instance.borrow().clone();
+        let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);
         }
@@ -23,19 +22,19 @@ impl GrantHandle {
     /// Restricts its present grants to those that `grants` covers too.
     pub fn hold_to(&self, grants: &Grants) {
         let held = self.0.grants.load().within(grants);
-        self.grant(&held);
+        self.grant(Arc::new(held));
     }
 }
 
 impl Supervised {
     /// Replaces its grants, from its next event and call on.
-    pub fn grant(&self, grants: &Grants) {
-        self.grant_handle().grant(grants);
+    pub fn grant(&self, grants: &Arc<Grants>) {
+        self.grant_handle().grant(Arc::clone(grants));
     }
 
     /// Returns the grants in force.
-    pub fn grants(&self) -> Grants {
-        Grants::clone(&self.shared.grants.load())
+    pub fn grants(&self) -> Arc<Grants> {
+        self.shared.grants.load_full()
     }
 
     /// Returns a handle for changing its grants.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use parlor_base::id::InstanceId;
 use parlor_plugins::admission::Admitted;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::{Dependency, HANDOVER, Shared, Supervised, lock, progress};
+use super::{Dependency, HANDOVER, Shared, Standing, Supervised, lock, progress};
 use crate::engine::{Compiled, Engine};
 use crate::instance::Lasting;
 use crate::run::{Backlog, ShutdownMode};
+use crate::watched::Watched;
 
 /// The state that an instance needs to replace another one.
 pub(super) struct Replacement {
@@ -57,22 +58,23 @@ impl Successor {
     /// Replaces the old plugin by the new one, which runs: between two events, and with all events that the old one has
     /// not handled. Then the old one ends.
     pub async fn take_over(self, old: Supervised) {
-        let new = self.shared.instance.borrow().clone();
+        let new = self.shared.standing.with(|standing| standing.instance.clone());
         let Some(new) = new else {
             // The new one just failed. It is restarted like any plugin that fails. The old one ends first: two at once
             // would answer twice.
             old.stop().await;
-            self.shared.is_beside.send_replace(false);
+            self.shared.standing.has_replaced();
             return;
         };
         let account = &self.shared.account;
         self.shared.progress.succeed().await;
-        self.shared.is_beside.send_replace(false);
+        self.shared.standing.has_replaced();
         let before = old.instance().map(|instance| (Arc::clone(&instance.mailbox), instance.limits.stop));
         let limit = before.as_ref().map_or(Duration::ZERO, |(_, limit)| (*limit).max(HANDOVER));
         account.swap(before.map(|(mailbox, _)| mailbox), Arc::clone(&new.mailbox)).await;
-        let rest = lock(&old.shared.rest).take();
+        // First: one that is parked leaves its rest then.
         old.part(ShutdownMode::Handover);
+        let rest = lock(&old.shared.rest).take();
         let left = match rest {
             // If the old instance does not respond in time, its events are lost.
             Some(rest) => tokio::time::timeout(limit, rest).await.ok().and_then(Result::ok).unwrap_or_default(),
@@ -92,15 +94,12 @@ impl Successor {
 
 /// Waits for the decision about an instance that failed beside another one: true if it replaces the other one all the
 /// same, because the failure came too late to be noticed.
-pub(super) async fn takes_over(
-    mut beside: watch::Receiver<bool>,
-    stopped: &mut watch::Receiver<Option<ShutdownMode>>,
-) -> bool {
-    tokio::select! {
-        biased;
-        _ = stopped.wait_for(Option::is_some) => false,
-        taken = beside.wait_for(|beside| !beside) => taken.is_ok(),
-    }
+pub(super) async fn takes_over(standing: &Watched<Standing>) -> bool {
+    let decided = |standing: &Standing| match standing {
+        Standing { shutdown: Some(_), .. } => Some(false),
+        Standing { is_beside, .. } => (!is_beside).then_some(true),
+    };
+    standing.pick(decided).await
 }
 
 #[cfg(test)]
@@ -112,12 +111,11 @@ mod tests {
     /// It may fail after it was seen running, when the other one is already to be replaced.
     #[tokio::test]
     async fn one_that_failed_is_over_unless_it_has_the_other_ones_place() {
-        let (beside, (stop, mut stopped)) = (watch::Sender::new(true), watch::channel(None));
-        assert!(takes_over(beside.subscribe(), &mut stopped).now_or_never().is_none());
-        beside.send_replace(false);
-        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(true));
-        beside.send_replace(true);
-        stop.send_replace(Some(ShutdownMode::Now));
-        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(false));
+        let standing = Watched::new(Standing { is_beside: true, ..Standing::default() });
+        assert!(takes_over(&standing).now_or_never().is_none());
+        standing.change(|standing| standing.is_beside = false);
+        assert_eq!(takes_over(&standing).now_or_never(), Some(true));
+        standing.change(|standing| (standing.is_beside, standing.shutdown) = (true, Some(ShutdownMode::Now)));
+        assert_eq!(takes_over(&standing).now_or_never(), Some(false));
     }
 }

@@ -6,19 +6,21 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use parlor_base::quantity::show_duration;
-use parlor_session::router::Shadow;
+use parlor_session::router::{MailReceiver, Shadow};
 use rand::RngExt as _;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::dependency::dependencies;
 use super::life::Life;
+use super::parking::{self, Kept};
 use super::replacement::{self, Replacement};
 use super::{HANDOVER, Shared, State, lock};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
-use crate::instance::{Instance, Waits};
-use crate::run::{self, Ended, ShutdownMode, Start};
+use crate::instance::{self, Instance, Waits};
+use crate::run::{self, Backlog, Ended, Remains, ShutdownMode, Start};
 use crate::watchdog::Metered;
+use crate::watched::Watched;
 
 /// How long an instance must run for its earlier failures to be forgotten.
 const HEALTHY: Duration = Duration::from_mins(1);
@@ -27,92 +29,132 @@ const MAX_FAILURES: u32 = 5;
 /// The first pause after a failure. Each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The failures of a plugin in a row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Failures {
+    pub(super) count: u32,
+    /// For how many milliseconds its instances have run since the last one, not counting the time that it was parked.
+    ran: u32,
+}
+
+impl Failures {
+    /// Notes another one.
+    pub(super) fn add(&mut self) {
+        *self = Self { count: self.count + 1, ran: 0 };
+    }
+
+    /// Notes that an instance ran for this long. That may be long enough to forget earlier failures.
+    pub(super) fn ran(&mut self, time: Duration) {
+        self.ran = self.ran.saturating_add(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        if Duration::from_millis(self.ran.into()) >= HEALTHY {
+            *self = Self::default();
+        }
+    }
+}
+
 /// Logs how an instance ended, and sets the state if nothing follows. Returns why another one follows.
-fn told(shared: &Shared, ended: Ended, failures: &mut u32) -> Option<String> {
+fn told(shared: &Shared, ended: Ended, failures: &mut Failures) -> Option<String> {
     let (plugin, account) = (&shared.admitted.id, &shared.account.name);
     Some(match ended {
-        Ended::Stopped => {
-            tracing::info!(%plugin, %account, "plugin stopped");
-            shared.state.send_replace(State::Stopped);
+        // One that is parked is handled before.
+        Ended::Stopped | Ended::Parked(_) => {
+            has_stopped(shared);
             return None;
         }
         Ended::Declined(words) => {
             tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
-            shared.state.send_replace(State::Refused(words));
+            shared.standing.set_state(State::Refused(words));
             return None;
         }
         // This never leads to quarantine, however often it happens.
-        Ended::NoRoom { why, detail } => {
+        Ended::NoRoom { why, remains: _ } => {
             tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
-            tracing::debug!(%plugin, %account, detail, "what there was no room for");
             why
         }
         Ended::Failed { why, detail } => {
-            *failures += 1;
-            tracing::warn!(%plugin, %account, reason = %why, failures = *failures, "plugin ended");
+            failures.add();
+            tracing::warn!(%plugin, %account, reason = %why, failures = failures.count, "plugin ended");
             tracing::debug!(%plugin, %account, detail, "how it ended");
             why
         }
     })
 }
 
-/// Runs the instances of a plugin until it is asked to stop, or fails too often.
-pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<ShutdownMode>>) {
-    let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
+fn has_stopped(shared: &Shared) {
+    tracing::info!(plugin = %shared.admitted.id, account = %shared.account.name, "plugin stopped");
+    shared.standing.set_state(State::Stopped);
+}
+
+/// Waits for the dependencies of a plugin. Returns false if it is not to start.
+async fn may_start(shared: &Shared) -> bool {
     let ready = tokio::select! {
-        ready = dependencies(&shared) => ready,
-        _ = stopped.wait_for(Option::is_some) => {
-            shared.state.send_replace(State::Stopped);
-            return;
+        ready = dependencies(shared) => ready,
+        () = shared.standing.is_to_end() => {
+            shared.standing.set_state(State::Stopped);
+            return false;
         }
     };
     if let Err(reason) = ready {
-        tracing::error!(%plugin, %account, %reason, "plugin refused");
-        shared.state.send_replace(State::Refused(reason));
+        tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %reason, "plugin refused");
+        shared.standing.set_state(State::Refused(reason));
+        return false;
+    }
+    true
+}
+
+/// Runs the instances of a plugin until it is asked to stop, fails too often, or is parked. One that was parked goes on
+/// with what was kept.
+pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures)>) {
+    if woken.is_none() && !may_start(&shared).await {
         return;
     }
-    let mut failures = 0;
+    let (mut kept, mut failures) = woken.map_or_else(Default::default, |(kept, failures)| (Some(kept), failures));
     loop {
-        let began = Instant::now();
-        let ended = live_once(&shared, &mut stopped).await;
-        shared.instance.send_replace(None);
-        if began.elapsed() >= HEALTHY {
-            failures = 0;
+        let shutdown = shared.standing.shutdown();
+        if let Some(kept) = kept.take_if(|kept| kept.is_done(shutdown)) {
+            return forget(&shared, kept).await;
         }
+        let began = Instant::now();
+        let (ended, left) = live_once(&shared, kept.take()).await;
+        failures.ran(began.elapsed());
         let is_crowded = matches!(ended, Ended::NoRoom { .. });
         if !is_crowded {
             shared.engine.made_room();
         }
+        match left {
+            Some(left) if !is_crowded => match parking::park(&shared, left, failures).await {
+                Some((left, _)) => {
+                    kept = Some(left);
+                    continue;
+                }
+                None => return,
+            },
+            left => kept = left,
+        }
+        if kept.is_none() {
+            shared.standing.set_instance(None);
+        }
         let Some(why) = told(&shared, ended, &mut failures) else { return };
-        if *shared.is_beside.borrow() {
+        if shared.standing.is_beside() {
             // If there was only no room, the code that replaces the plugin tries again.
             let (why, pause) = (why.clone(), PAUSE_FOR_ROOM);
             let state = if is_crowded { State::BackingOff { why, pause } } else { State::Quarantined(why) };
-            shared.state.send_replace(state);
-            if !replacement::takes_over(shared.is_beside.subscribe(), &mut stopped).await {
+            shared.standing.set_state(state);
+            if !replacement::takes_over(&shared.standing).await {
                 return;
             }
         }
-        if failures >= MAX_FAILURES {
-            // The state is set before the log line, so that a reader of the log who asks for the state sees it.
-            shared.state.send_replace(State::Quarantined(why.clone()));
-            tracing::error!(
-                %plugin, %account, reason = %why, failures,
-                remedy = "`parlor plugin restart` tries it again; or change its entry in plugins.toml", "plugin quarantined"
-            );
+        if failures.count >= MAX_FAILURES {
+            quarantine(&shared, &why, failures.count);
             return;
         }
-        let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures - 1) };
-        // Random jitter, so that plugins that failed together do not restart together.
-        let pause = pause.mul_f64(shared.account.rng.generator().random_range(0.75..1.25));
-        shared.state.send_replace(State::BackingOff { why, pause });
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shared.engine.room(), if is_crowded => {}
-            _ = stopped.wait_for(Option::is_some) => {
-                shared.state.send_replace(State::Stopped);
-                return;
+        let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures.count - 1) };
+        if !pauses(&shared, why, pause, is_crowded).await {
+            match kept.take() {
+                Some(kept) => forget(&shared, kept).await,
+                None => shared.standing.set_state(State::Stopped),
             }
+            return;
         }
         if !is_crowded {
             shared.lasting.record.restarted();
@@ -120,9 +162,44 @@ pub(super) async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<
     }
 }
 
-/// Runs one instance from start to end, and removes everything that it registered.
-async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<ShutdownMode>>) -> Ended {
-    shared.settings.restart();
+fn quarantine(shared: &Shared, why: &str, failures: u32) {
+    // The state is set before the log line, so that a reader of the log who asks for the state sees it.
+    shared.standing.set_state(State::Quarantined(why.to_owned()));
+    tracing::error!(
+        plugin = %shared.admitted.id, account = %shared.account.name, reason = %why, failures,
+        remedy = "`parlor plugin restart` tries it again; or change its entry in plugins.toml", "plugin quarantined"
+    );
+}
+
+/// Waits before a plugin is started again. Returns false if it is asked to stop meanwhile.
+async fn pauses(shared: &Shared, why: String, pause: Duration, is_crowded: bool) -> bool {
+    // Random jitter, so that plugins that failed together do not restart together.
+    let pause = pause.mul_f64(shared.account.rng.generator().random_range(0.75..1.25));
+    shared.standing.set_state(State::BackingOff { why, pause });
+    tokio::select! {
+        () = tokio::time::sleep(pause) => true,
+        () = shared.engine.room(), if is_crowded => true,
+        () = shared.standing.is_to_end() => false,
+    }
+}
+
+/// Ends an instance that has no guest, and leaves the mail that waits to its successor.
+pub(super) async fn forget(shared: &Shared, kept: Kept) {
+    let Kept { instance, mut mailbox, rest } = kept;
+    mailbox.close();
+    let left = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
+    if let Some(rest) = rest {
+        // The receiver may be gone.
+        let _ = rest.send(left);
+    }
+    shared.account.forget(instance.id).await;
+    shared.lasting.record.ended(&instance.counters);
+    shared.standing.set_instance(None);
+    has_stopped(shared);
+}
+
+/// Creates an instance. Also returns the events that the one which it replaces has not handled.
+async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot::Receiver<Backlog>>) {
     shared.account.records.learn().await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let (log, commands) = (Arc::clone(&shared.log), Arc::clone(&shared.commands));
@@ -133,10 +210,10 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
     }
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, progress);
     shared.lasting.record.begins(&instance.counters);
-    shared.instance.send_replace(Some(Arc::clone(&instance)));
+    shared.standing.set_instance(Some(Arc::clone(&instance)));
     // This follows after the instance is visible: later changes of the grants then reach it too.
     shared.hand_over_grants(&instance);
-    let beside = lock(&shared.beside).take();
+    let beside = lock(&shared.beside).take().map(|beside| *beside);
     let backlog = match beside {
         None => {
             shared.progress.restart().await;
@@ -150,11 +227,26 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
             Some(backlog)
         }
     };
-    let (rest_sender, rest) = oneshot::channel();
-    *lock(&shared.rest) = Some(rest);
+    (instance, mailbox, backlog)
+}
+
+/// Runs one instance from start to end, and removes everything that it registered. If its plugin is parked instead, or
+/// was and found no room, also returns what its next run goes on with.
+async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>) -> (Ended, Option<Kept>) {
+    let is_woken = kept.is_some();
+    let (instance, mailbox, backlog, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
+        shared.settings.wakes();
+        instance::parking::wakes(&instance);
+        (instance, mailbox, None, rest)
+    } else {
+        shared.settings.restart();
+        let (instance, mailbox, backlog) = begin(shared).await;
+        (instance, mailbox, backlog, None)
+    };
+    let rest = rest.unwrap_or_else(|| parking::new_rest(shared));
     // The state changes after the instance is set: observers of the state find the instance that may wait for the
     // session.
-    shared.state.send_replace(State::Starting);
+    shared.standing.set_state(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
     let (stop_sender, stop) = oneshot::channel();
     let (alive, gone) = oneshot::channel::<()>();
@@ -163,10 +255,11 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
         compiled: Arc::clone(&shared.compiled),
         engine: Arc::clone(&shared.engine),
         mailbox,
+        is_woken,
         initialized: initialized_sender,
         stop,
         backlog,
-        rest: rest_sender,
+        rest,
     };
     let life = async move {
         // Declared first, so dropped last: when it is gone, so is the Store.
@@ -176,7 +269,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
     let allowance = instance.allowance();
     let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
     let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
-    let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
+    let started = Started { initialized, is_woken };
+    let mut ended = watch_over(shared, &instance, &mut life, started, stop_sender).await;
     // The guest is ended first and then forgotten: a guest that still ran could register something afterwards.
     drop(life);
     let _ = gone.await;
@@ -184,13 +278,24 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Sh
     // with any message, and those that the other one is handling are not done.
     let failed = matches!(ended, Ended::Failed { .. });
     shared.lasting.failed.store(failed, Relaxed);
-    if failed && !*shared.is_beside.borrow() {
+    if failed && !shared.standing.is_beside() {
         shared.progress.broke().await;
+    }
+    let is_kept = is_woken || matches!(ended, Ended::Parked(_));
+    if let Some(Remains { mailbox, rest }) = ended.take_remains().filter(|_| is_kept) {
+        return (ended, Some(Kept { instance, mailbox, rest: Some(rest) }));
     }
     shared.account.forget(instance.id).await;
     // Nothing is routed to it any more, so the counts are final.
     shared.lasting.record.ended(&instance.counters);
-    ended
+    (ended, None)
+}
+
+/// Tells when `initialize` has returned.
+struct Started {
+    initialized: oneshot::Receiver<()>,
+    /// Whether the plugin was parked before.
+    is_woken: bool,
 }
 
 /// Enforces an instance's timeouts until it has ended.
@@ -198,15 +303,14 @@ async fn watch_over(
     shared: &Shared,
     instance: &Arc<Instance>,
     life: &mut Life,
-    initialized: oneshot::Receiver<()>,
+    started: Started,
     stop: oneshot::Sender<ShutdownMode>,
-    stopped: &mut watch::Receiver<Option<ShutdownMode>>,
 ) -> Ended {
-    let limit = instance.limits.initialize;
+    let (Started { initialized, is_woken }, limit) = (started, instance.limits.initialize);
     let mut started =
         std::pin::pin!(within_own_time(initialized, instance.waits(), limit, || instance.cpu.kept_waiting()));
     let mut slow = std::pin::pin!(tokio::time::sleep(limit));
-    loop {
+    let is_started = loop {
         tokio::select! {
             biased;
             ended = life.outcome() => return ended,
@@ -215,28 +319,29 @@ async fn watch_over(
                     let why = format!("its initialize did not return within {}", show_duration(limit));
                     return Ended::Failed { why, detail: String::new() };
                 }
-                tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
-                shared.state.send_replace(State::Running);
-                break;
+                break true;
             }
             // The thing that it waits for may never come, and no timeout reports that.
-            () = &mut slow, if !slow.is_elapsed() => if instance.waits().borrow().for_session > 0 {
+            () = &mut slow, if !slow.is_elapsed() => if instance.waits().with(|waits| waits.for_session > 0) {
                 tracing::warn!(
                     plugin = %instance.plugin, account = %shared.account.name,
                     "plugin has not started: its initialize waits for the connection or for another plugin"
                 );
             },
-            _ = stopped.wait_for(Option::is_some) => break,
+            () = shared.standing.is_to_end() => break false,
         }
+    };
+    if is_started {
+        has_started(shared, instance, is_woken).await;
     }
     tokio::select! {
         biased;
         ended = life.outcome() => return ended,
-        _ = stopped.wait_for(Option::is_some) => {}
+        () = shared.standing.is_to_end() => {}
         never = keep_up(shared, instance) => match never {},
     }
-    shared.state.send_replace(State::Stopping);
-    let shutdown = stopped.borrow().unwrap_or(ShutdownMode::Now);
+    shared.standing.set_state(State::Stopping);
+    let shutdown = shared.standing.shutdown().unwrap_or(ShutdownMode::Now);
     let limit = match shutdown {
         ShutdownMode::Now | ShutdownMode::Host => instance.limits.stop,
         ShutdownMode::Handover => instance.limits.stop.max(HANDOVER),
@@ -253,6 +358,8 @@ async fn watch_over(
             shared.progress.broke().await;
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
         }
+        // Mail may have come since.
+        Ok(parked @ Ended::Parked(_)) => return parked,
         Ok(Ended::Stopped | Ended::Declined(_) | Ended::NoRoom { .. }) => {}
         Err(_) => {
             tracing::warn!(
@@ -264,11 +371,23 @@ async fn watch_over(
     Ended::Stopped
 }
 
+/// Notes that the `initialize` of an instance has returned.
+async fn has_started(shared: &Shared, instance: &Instance, is_woken: bool) {
+    let (plugin, account) = (&instance.plugin, &shared.account.name);
+    if is_woken {
+        tracing::debug!(%plugin, %account, "plugin woken");
+    } else {
+        tracing::info!(%plugin, %account, "plugin running");
+    }
+    shared.standing.set_state(State::Running);
+    if is_woken && instance::parking::is_known_to_session(instance) {
+        instance::parking::settle_with_session(instance).await;
+    }
+}
+
 /// Delivers missed messages to an instance as long as it runs, once it has replaced the one that it was to replace.
 async fn keep_up(shared: &Shared, instance: &Arc<Instance>) -> Infallible {
-    let mut beside = shared.is_beside.subscribe();
-    // The sender lives as long as this.
-    let _ = beside.wait_for(|beside| !beside).await;
+    shared.standing.until(|standing| !standing.is_beside).await;
     catch_up::keep_up(Arc::clone(instance)).await;
     std::future::pending().await
 }
@@ -277,13 +396,13 @@ async fn keep_up(shared: &Shared, instance: &Arc<Instance>) -> Infallible {
 /// and time in which it waits for the CPU (the total of which is `kept_waiting`).
 async fn within_own_time(
     mut done: oneshot::Receiver<()>,
-    mut waits: watch::Receiver<Waits>,
+    waits: &Watched<Waits>,
     limit: Duration,
     kept_waiting: impl Fn() -> Duration,
 ) -> bool {
     let (mut left, mut credited) = (limit, kept_waiting());
     loop {
-        let waiting = waits.borrow_and_update().any();
+        let waiting = waits.with(|waits| waits.any());
         let began = tokio::time::Instant::now();
         tokio::select! {
             biased;
@@ -292,7 +411,7 @@ async fn within_own_time(
                 // The instance has ended, and its outcome says how.
                 Err(_) => std::future::pending().await,
             },
-            changed = waits.changed() => if changed.is_err() { std::future::pending().await },
+            () = waits.until(|waits| waits.any() != waiting) => {}
             () = tokio::time::sleep(left), if !waiting => {
                 let all = kept_waiting();
                 left = all.saturating_sub(std::mem::replace(&mut credited, all));
@@ -310,20 +429,32 @@ async fn within_own_time(
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
+
+    fn own_time_of(
+        done: oneshot::Receiver<()>,
+        waits: &Arc<Watched<Waits>>,
+        limit: Duration,
+        kept_waiting: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> JoinHandle<bool> {
+        let waits = Arc::clone(waits);
+        tokio::spawn(async move { within_own_time(done, &waits, limit, kept_waiting).await })
+    }
 
     #[tokio::test(start_paused = true)]
     async fn time_that_a_plugin_waits_for_the_session_is_not_held_against_it() {
         let (done, receiver) = oneshot::channel();
-        let waits = watch::Sender::new(Waits { for_session: 1, for_turn: 0 });
+        let waits = Arc::new(Watched::new(Waits { for_session: 1, for_turn: 0 }));
         let limit = Duration::from_secs(10);
-        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), limit, || Duration::ZERO));
+        let own_time = own_time_of(receiver, &waits, limit, || Duration::ZERO);
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(!own_time.is_finished());
-        waits.send_replace(Waits { for_session: 0, for_turn: 1 });
+        waits.change(|waits| *waits = Waits { for_session: 0, for_turn: 1 });
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(!own_time.is_finished(), "others are served before it");
-        waits.send_replace(Waits::default());
+        waits.change(|waits| *waits = Waits::default());
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(!own_time.is_finished());
         done.send(()).unwrap();
@@ -333,14 +464,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_initialize_that_takes_too_long_of_its_own_time_fails() {
         let (_done, receiver) = oneshot::channel();
-        let waits = watch::Sender::<Waits>::default();
-        let own_time =
-            tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), || Duration::ZERO));
+        let waits = Arc::<Watched<Waits>>::default();
+        let own_time = own_time_of(receiver, &waits, Duration::from_secs(10), || Duration::ZERO);
         tokio::time::sleep(Duration::from_secs(6)).await;
         // A call in between does not restart the time limit.
-        waits.send_replace(Waits { for_session: 1, for_turn: 0 });
+        waits.change(|waits| *waits = Waits { for_session: 1, for_turn: 0 });
         tokio::time::sleep(Duration::from_mins(1)).await;
-        waits.send_replace(Waits::default());
+        waits.change(|waits| *waits = Waits::default());
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(own_time.is_finished());
         assert!(!own_time.await.unwrap());
@@ -348,11 +478,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_that_others_have_the_processor_is_not_held_against_a_plugin() {
         let (_done, receiver) = oneshot::channel();
-        let waits = watch::Sender::<Waits>::default();
+        let waits = Arc::<Watched<Waits>>::default();
         let kept_waiting = Arc::new(std::sync::atomic::AtomicU64::new(5));
         let counted = Arc::clone(&kept_waiting);
         let kept = move || Duration::from_secs(counted.load(Relaxed));
-        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), kept));
+        let own_time = own_time_of(receiver, &waits, Duration::from_secs(10), kept);
         tokio::time::sleep(Duration::from_secs(1)).await;
         // Waiting before the start counts for nothing.
         kept_waiting.store(12, Relaxed);

@@ -234,3 +234,15 @@ fn a_wake_up_between_two_polls_reaches_the_runtime_once() {
     }
     ticker.stop();
 }
+
+/// Otherwise a plugin would have its whole burst again each time that it wakes.
+#[tokio::test]
+async fn what_a_guest_used_before_its_plugin_was_parked_stays_used() {
+    let (account, ticker) = (Arc::new(Account::default()), ticker());
+    let run = |inner: Guest| Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone());
+    assert!(matches!(run(Box::pin(async { burn(Duration::from_millis(4)) })).await, Step::Done(())));
+    assert!(account.spent(0.0) > SMALL.burst, "its last poll counts as well: {:?}", account.spent(0.0));
+    let next = run(Box::pin(std::future::pending()));
+    assert!(next.balance < 0 && next.gate.is_some() && account.in_background());
+    ticker.stop();
+}

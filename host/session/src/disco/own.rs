@@ -52,6 +52,8 @@ struct Added {
 #[derive(Debug)]
 pub(crate) struct Own {
     added: BTreeMap<InstanceId, Added>,
+    /// The additions of parked plugins that these have not made again since.
+    kept: BTreeMap<InstanceId, Added>,
     host: Vec<&'static str>,
     /// Announced features of the host that only some people can use.
     offered: Vec<&'static str>,
@@ -85,6 +87,7 @@ impl Own {
         let nothing = Arc::<Disco>::default();
         let mut own = Self {
             added: BTreeMap::new(),
+            kept: BTreeMap::new(),
             host: Vec::new(),
             offered: Vec::new(),
             listed: Arc::clone(&nothing),
@@ -107,10 +110,10 @@ impl Own {
     /// Builds the present information. Returns `false` if it did not change.
     fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
-        features.extend(self.added.values().flat_map(|added| added.features.iter().map(String::as_str)));
-        let default = (!self.added.values().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
+        features.extend(self.all_added().flat_map(|added| added.features.iter().map(String::as_str)));
+        let default = (!self.all_added().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
         let mut identities: Vec<Identity> = default.into_iter().collect();
-        for identity in self.added.values().flat_map(|added| &added.identities) {
+        for identity in self.all_added().flat_map(|added| &added.identities) {
             if !identities.contains(identity) {
                 identities.push(identity.clone());
             }
@@ -170,14 +173,34 @@ impl Own {
             let features = added.features.iter().map(|name| feature_len(name)).sum::<usize>();
             features + added.identities.iter().map(identity_len).sum::<usize>()
         };
-        if self.added.values().map(added).sum::<usize>() + more > MAX_ADDED {
+        if self.all_added().map(added).sum::<usize>() + more > MAX_ADDED {
             return Err(CallError::OverLimit(format!("{MAX_ADDED} bytes of features and identities of all plugins")));
         }
         Ok(())
     }
 
+    /// Returns the additions of all plugins, parked ones included.
+    fn all_added(&self) -> impl Iterator<Item = &Added> {
+        self.added.values().chain(self.kept.values())
+    }
+
     fn has_feature(&self, name: &str) -> bool {
-        self.listed.features.iter().any(|feature| feature == name)
+        self.host.iter().chain(&self.offered).any(|feature| *feature == name)
+            || self.all_added().any(|added| added.features.contains(name))
+    }
+
+    /// Takes a feature that a plugin had before it was parked, which it now adds again.
+    fn claim_feature(&mut self, by: InstanceId, name: &str) {
+        if let Some(kept) = self.kept.get_mut(&by) {
+            kept.features.remove(name);
+        }
+    }
+
+    /// Takes an identity that a plugin had before it was parked, which it now adds again.
+    fn claim_identity(&mut self, by: InstanceId, identity: &Identity) {
+        if let Some(kept) = self.kept.get_mut(&by) {
+            kept.identities.retain(|one| one != identity);
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! address, and costs nothing for the others, however many there are.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use imbl::Vector;
@@ -12,19 +11,12 @@ use jid::BareJid;
 use parlor_base::id::InstanceId;
 
 use super::SubscriptionId;
-use super::filter::{Filter, Heard};
+use super::filter::Heard;
 use super::mailbox::Mailbox;
 use super::screen::{Screen, Seen};
+use super::subscription::Subscription;
 use super::withheld::{Tally, Told};
 use crate::permissions::AddressKey;
-
-#[derive(Debug)]
-pub(super) struct Subscription {
-    pub(super) id: SubscriptionId,
-    pub(super) filter: Filter,
-    /// For a subscription that ends with its first event: whether that event has come.
-    pub(super) once: Option<AtomicBool>,
-}
 
 /// One instance's subscriptions to one event.
 #[derive(Debug)]
@@ -76,7 +68,7 @@ impl Listener {
         &'l self,
         heard: &Heard<'_>,
         is_contact: &dyn Fn(&BareJid) -> bool,
-        over: &mut Vec<(&'l Self, &'l Subscription)>,
+        over: &mut Vec<(&'l Self, &'l Arc<Subscription>)>,
     ) -> (Vec<SubscriptionId>, bool) {
         let (mut subscriptions, mut xml) = (Vec::new(), false);
         for subscription in &*self.subscriptions {
@@ -131,7 +123,9 @@ impl Listeners {
         }
         if !subscriptions.is_empty() {
             let screen = Screen::of(name, mailbox, subscriptions.iter().map(|one| &**one));
-            let tally = screen.as_ref().and_then(|screen| Tally::of(screen, &self.told));
+            let tally = screen
+                .as_ref()
+                .and_then(|screen| Some(Tally::of(screen.wants_by_class()?, screen.permission(), &self.told)));
             let mailbox = Arc::clone(mailbox);
             self.link(&Arc::new(Listener { turn, mailbox, subscriptions, screen, tally: tally.map(Arc::new) }));
         }

@@ -9,11 +9,12 @@ use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_base::permission::Permission;
-use tokio::sync::mpsc;
 
 use super::SubscriptionId;
+use super::claims::Claims;
 use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdict};
 use super::own_contacts::OwnContacts;
+use super::queue::{MailReceiver, Queue};
 use super::withheld::Withheld;
 use crate::event::{Event, EventName, Payload};
 use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, Use, granted};
@@ -81,8 +82,7 @@ impl Drop for Weight {
 #[derive(Debug)]
 pub struct Mailbox {
     instance: InstanceId,
-    // Boxed, since the channel allocates its slots in blocks of 32.
-    sender: mpsc::Sender<Box<Mail>>,
+    pub(super) queue: Queue,
     /// The total weight of the waiting mail.
     pub(super) waiting: Arc<AtomicUsize>,
     /// The number of events that this mailbox lost in total.
@@ -98,15 +98,16 @@ pub struct Mailbox {
     decided: AtomicU64,
     /// Whether the instance is to replace another one and has not done so yet. Until then it gets no events.
     shadowed: AtomicBool,
+    /// The subscriptions that a parked plugin left and that its next run has not made again.
+    pub(super) claims: Claims,
     /// The messages that were delivered, for a plugin that catches up.
-    deliveries: Option<Mutex<DeliveryLog>>,
+    deliveries: Option<Box<Mutex<DeliveryLog>>>,
 }
 
 impl Mailbox {
     /// Creates a mailbox for `capacity` events, and the end that the instance reads.
-    pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
-        let (mailbox, receiver) = Self::build(instance, capacity, grants);
-        (Arc::new(mailbox), receiver)
+    pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, MailReceiver) {
+        Self::build(instance, capacity, grants, None)
     }
 
     /// Creates a mailbox for a plugin that catches up, in these rooms as well. Each message in it has its place in an
@@ -116,16 +117,19 @@ impl Mailbox {
         capacity: usize,
         grants: Arc<Grants>,
         rooms: CaughtUpRooms,
-    ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
-        let (mailbox, receiver) = Self::build(instance, capacity, grants);
-        (Arc::new(Self { deliveries: Some(Mutex::new(DeliveryLog::new(capacity, rooms))), ..mailbox }), receiver)
+    ) -> (Arc<Self>, MailReceiver) {
+        Self::build(instance, capacity, grants, Some(Box::new(Mutex::new(DeliveryLog::new(capacity, rooms)))))
     }
 
-    fn build(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Self, mpsc::Receiver<Box<Mail>>) {
-        let (sender, receiver) = mpsc::channel(capacity.max(1));
-        let mailbox = Self {
+    fn build(
+        instance: InstanceId,
+        capacity: usize,
+        grants: Arc<Grants>,
+        deliveries: Option<Box<Mutex<DeliveryLog>>>,
+    ) -> (Arc<Self>, MailReceiver) {
+        let mailbox = Arc::new(Self {
             instance,
-            sender,
+            queue: Queue::new(capacity),
             waiting: Arc::default(),
             lost: AtomicU64::new(0),
             lost_told: AtomicU64::new(0),
@@ -134,8 +138,10 @@ impl Mailbox {
             grants: ArcSwap::new(grants),
             decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
-            deliveries: None,
-        };
+            claims: Claims::default(),
+            deliveries,
+        });
+        let receiver = MailReceiver::of(&mailbox);
         (mailbox, receiver)
     }
 
@@ -214,7 +220,7 @@ impl Mailbox {
     }
 
     /// Returns whether routing skips it.
-    pub(super) fn is_shadowed(&self) -> bool {
+    pub fn is_shadowed(&self) -> bool {
         self.shadowed.load(Relaxed)
     }
 
@@ -222,7 +228,7 @@ impl Mailbox {
     pub fn deliver(&self, mut mail: Mail) -> bool {
         // Mail that only passes a place is not counted: later mail conveys the same.
         let tells = !mail.subscriptions.is_empty();
-        let is_in = self.weigh(&mut mail) && self.sender.try_send(Box::new(mail)).is_ok();
+        let is_in = self.weigh(&mut mail) && self.queue.put(Box::new(mail));
         if !is_in && tells {
             self.lost.fetch_add(1, Relaxed);
         }
@@ -242,14 +248,14 @@ impl Mailbox {
 
     /// Puts in mail that passes a place in the archive, if there is room. Returns whether it was put in.
     pub fn pass(&self, place: ArchivePlace) -> bool {
-        self.sender.try_send(Box::new(Mail::passes(place))).is_ok()
+        self.queue.put(Box::new(Mail::passes(place)))
     }
 
     /// Returns whether there is room for mail that can wait. Half of the mailbox, in number and weight, is kept for
     /// mail that cannot.
     pub fn has_room_for_the_past(&self) -> bool {
         let is_light = self.waiting() < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
-        is_light && self.sender.capacity() > self.sender.max_capacity() / 2
+        is_light && self.queue.capacity().saturating_sub(self.waiting()) > self.queue.capacity() / 2
     }
 
     /// Decides by the delivery log whether the event is still to be delivered.
@@ -262,12 +268,12 @@ impl Mailbox {
 
     /// Returns how many events wait.
     pub fn waiting(&self) -> usize {
-        self.sender.max_capacity() - self.sender.capacity()
+        self.queue.waiting()
     }
 
     /// Returns whether there is room for one more event.
     pub fn has_room(&self) -> bool {
-        self.sender.capacity() > 0
+        self.waiting() < self.queue.capacity()
     }
 
     /// Returns how many events were lost, reported or not.

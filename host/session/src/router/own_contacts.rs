@@ -1,15 +1,23 @@
 //! Contacts that a plugin added to the roster itself. They do not count for its own grants: otherwise `contacts.write`
 //! would make `contacts` mean everyone.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use imbl::HashSet;
 use jid::BareJid;
 
 /// The contacts that one plugin added to one account. Reading it takes no lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OwnContacts(ArcSwap<HashSet<BareJid>>);
+
+impl Default for OwnContacts {
+    fn default() -> Self {
+        // Most plugins add none.
+        static NONE: LazyLock<Arc<HashSet<BareJid>>> = LazyLock::new(Arc::default);
+        Self(ArcSwap::new(Arc::clone(&NONE)))
+    }
+}
 
 impl OwnContacts {
     /// Returns whether the plugin added this contact.

@@ -6,8 +6,8 @@ use jid::{BareJid, Jid};
 use parlor_base::permission::Permission;
 
 use super::filter::Classes;
-use super::listeners::Subscription;
 use super::mailbox::Mailbox;
+use super::subscription::Subscription;
 use crate::event::Event;
 use crate::permissions::{About, AddressKey, Target};
 

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use parlor_base::permission::Permission;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, RosterItem};
-use tokio::sync::mpsc;
 
 use super::mailbox::{MAX_WAITING, UNWEIGHED};
 use super::*;
@@ -13,7 +12,7 @@ use crate::permissions::Grants;
 use crate::position::Archive;
 use crate::{Contact, ContactResource};
 
-fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
+fn mailbox(capacity: usize) -> (Arc<Mailbox>, MailReceiver) {
     Mailbox::new(InstanceId::next(), capacity, Arc::default())
 }
 
@@ -26,7 +25,7 @@ fn route(router: &Router, name: &str) {
 }
 
 /// Returns the subscriptions of each piece of mail that has come.
-fn heard(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<Vec<SubscriptionId>> {
+fn heard(receiver: &mut MailReceiver) -> Vec<Vec<SubscriptionId>> {
     std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| mail.subscriptions).collect()
 }
 
@@ -239,7 +238,7 @@ fn a_contact_weighs_what_its_clients_say() {
     assert!((100..300).contains(&waits), "{waits} of more than 128 KiB each, in {MAX_WAITING} bytes");
 }
 
-fn catching_up(grants: &Grants) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
+fn catching_up(grants: &Grants) -> (Arc<Mailbox>, MailReceiver) {
     Mailbox::catching_up(InstanceId::next(), 8, Arc::new(grants.clone()), CaughtUpRooms::default())
 }
 
@@ -256,7 +255,7 @@ fn message(id: Option<&str>, body: &str) -> Event {
 }
 
 /// Returns the archive id of each piece of mail, and whether it has an event for the plugin.
-fn places(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<(Option<String>, bool)> {
+fn places(receiver: &mut MailReceiver) -> Vec<(Option<String>, bool)> {
     let id = |mail: &Mail| match &mail.place {
         Some(ArchivePlace::Message { at, .. }) => at.id.clone(),
         Some(ArchivePlace::CaughtUp(..)) | None => None,

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlor_base::permission::Permission;
 
 use super::filter::Classes;
-use super::screen::Screen;
 
 /// The numbers of events of one name that were routed, for each class.
 #[derive(Debug, Default)]
@@ -46,11 +45,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Begins to count. None: addresses or texts decide what the listener wants.
-    pub(super) fn of(screen: &Screen, told: &Arc<Told>) -> Option<Self> {
-        let wanted = screen.wants_by_class()?;
+    /// Begins to count for a listener that wants these classes, and from which this permission withholds.
+    pub(super) fn of(wanted: Classes, permission: Permission, told: &Arc<Told>) -> Self {
         let (before, passed) = (told.of(wanted), AtomicU64::new(0));
-        Some(Self { told: Arc::clone(told), wanted, before, passed, permission: screen.permission() })
+        Self { told: Arc::clone(told), wanted, before, passed, permission }
     }
 
     /// Counts an event that reached the listener.

@@ -459,3 +459,22 @@ fn help_names_each_command_by_a_word_that_reaches_it() {
     let [(_, help)] = &test.answers()[..] else { panic!() };
     assert_eq!(help, "Commands:\n!games.roll – Rolls a wheel\n!roll – Throws dice");
 }
+
+#[test]
+fn a_parked_plugin_keeps_its_commands_until_its_next_run_has_begun() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    for name in ["roll", "throw"] {
+        test.add(&dice, name).unwrap();
+    }
+    test.run(|session, _, _| session.instance_parked(dice.instance));
+    assert!(matches!(test.add(&plugin("games"), "throw"), Err(CallError::NotOwner(_))));
+    test.say("!throw 2");
+    assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "throw"));
+    test.add(&dice, "roll").unwrap();
+    let mut woken = Woken::default();
+    test.run(|session, _, effects| woken = session.instance_woken(dice.instance, effects));
+    assert_eq!(woken.removed_commands, ["throw"]);
+    test.add(&plugin("games"), "throw").unwrap();
+    assert!(matches!(test.add(&plugin("games"), "roll"), Err(CallError::NotOwner(_))));
+}

@@ -52,6 +52,30 @@ fn what_plugins_add_has_its_bounds_in_bytes() {
     assert!(matches!(test.add_identity(InstanceId::next(), identity), Err(CallError::OverLimit(_))));
 }
 
+/// Its caps would change twice otherwise, with a presence to each contact.
+#[test]
+fn a_parked_plugin_keeps_its_features_until_its_next_run_has_begun() {
+    let mut test = TestSession::connected(Settings::default());
+    let by = InstanceId::next();
+    let game = identity("component", "game", "Chess");
+    let add_all = |test: &mut TestSession| [test.add_feature(by, "urn:a"), test.add_identity(by, game.clone())];
+    assert_eq!(add_all(&mut test), [Ok(true), Ok(true)]);
+    assert_eq!(test.add_feature(by, "urn:b"), Ok(true));
+    let before = test.disco();
+    test.run(|session, _, _| session.instance_parked(by));
+    assert_eq!(test.disco(), before);
+    assert_eq!(add_all(&mut test), [Ok(true), Ok(true)], "it is answered as at its first run");
+    assert_eq!(add_all(&mut test), [Ok(false), Ok(false)]);
+    assert_eq!(test.disco(), before);
+    test.run(|session, _, effects| drop(session.instance_woken(by, effects)));
+    let features = test.disco().features;
+    assert!(features.contains(&"urn:a".to_owned()) && !features.contains(&"urn:b".to_owned()), "{features:?}");
+    assert!(test.disco().identities.contains(&game));
+    test.run(|session, _, _| session.instance_parked(by));
+    test.gone(by);
+    assert!(!test.disco().features.contains(&"urn:a".to_owned()), "one that ends while it is parked leaves nothing");
+}
+
 impl TestSession {
     fn add_feature(&mut self, by: InstanceId, name: &str) -> Result<bool, CallError> {
         let mut receiver = self.ask(AddFeature { by, name: name.to_owned() });

@@ -118,6 +118,42 @@ fn an_instance_that_ends_takes_its_promises_along() {
 }
 
 #[test]
+fn a_parked_plugin_keeps_its_promises_until_its_next_run_has_begun() {
+    let mut test = TestSession::new(Settings::default());
+    add(&mut test, ONE, &["resolved", "rejected", "pending", "dropped"]).unwrap();
+    emit(&mut test, ONE, "resolved").unwrap();
+    reject(&mut test, ONE, "rejected").unwrap();
+    let (mut pending, mut dropped) = (test.wait_until("pending"), test.wait_until("dropped"));
+    test.run(|session, _, _| session.instance_parked(ONE));
+    assert!(matches!(add(&mut test, TWO, &["dropped"]), Err(CallError::NotOwner(_))));
+    assert!(got(&mut test.wait_until("resolved")).unwrap().is_ok());
+    add(&mut test, ONE, &["resolved", "rejected", "pending"]).unwrap();
+    assert!(got(&mut test.wait_until("resolved")).unwrap().is_ok(), "others know that it was kept");
+    assert!(got(&mut test.wait_until("rejected")).is_none(), "it may be kept this time");
+    let mut woken = Woken::default();
+    test.run(|session, _, effects| woken = session.instance_woken(ONE, effects));
+    assert_eq!(woken.promises, 3);
+    assert_eq!(got(&mut dropped).unwrap().unwrap_err(), CallError::Stopped);
+    assert!(got(&mut pending).is_none());
+    emit(&mut test, ONE, "pending").unwrap();
+    assert!(got(&mut pending).unwrap().is_ok());
+    test.run(|session, _, effects| woken = session.instance_woken(ONE, effects));
+    assert_eq!(woken.promises, 3, "only a parked plugin loses any");
+}
+
+/// It may have other names this time, and those that it had are on their way out.
+#[test]
+fn kept_promises_do_not_count_against_those_of_the_next_run() {
+    let mut test = TestSession::new(Settings::default());
+    let names: Vec<String> = (0..65).map(|number| format!("promise{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    add(&mut test, ONE, &names[..64]).unwrap();
+    test.run(|session, _, _| session.instance_parked(ONE));
+    add(&mut test, ONE, &names[1..]).unwrap();
+    assert!(matches!(add(&mut test, ONE, &names[..1]), Err(CallError::OverLimit(_))));
+}
+
+#[test]
 fn a_plugin_owns_so_many_and_no_more() {
     let mut test = TestSession::new(Settings::default());
     let names: Vec<String> = (0..65).map(|number| format!("promise{number}")).collect();

@@ -402,11 +402,6 @@ impl Held {
         matches!(self.kind, Kind::Iq(_) | Kind::Parts { .. })
     }
 
-    /// Returns whether it is a message of which nothing was left out.
-    pub fn is_whole_message(&self) -> bool {
-        self.kind == (Kind::Parts { is_message: true }) && !self.is_over()
-    }
-
     /// Returns whether this end writes it.
     pub fn is_own(&self) -> bool {
         self.kind == Kind::Own
@@ -421,6 +416,11 @@ impl Held {
     pub fn replace(&mut self, bytes: Vec<u8>) {
         self.bytes = bytes;
     }
+}
+
+/// Returns whether an element is a message of which nothing was left out.
+pub fn is_whole_message(held: &Held) -> bool {
+    held.kind == (Kind::Parts { is_message: true }) && !held.is_over()
 }
 
 fn is_stanza(name: &[u8]) -> bool {

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use parlor_stanza::encode::Written;
+use xmpp_parsers::stanza::Stanza;
 
 /// The maximum number of stanzas that wait to be written.
 pub(super) const QUEUE: usize = 64;
 /// The number of queued bytes at which the queue is full. Further stanzas wait with their senders, and are taken in
 /// turn.
 const QUEUE_BYTES: usize = 64 << 10;
+
 /// Stanzas that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -59,6 +61,11 @@ impl From<VecDeque<Written>> for Queue {
     fn from(stanzas: VecDeque<Written>) -> Self {
         Self { bytes: stanzas.iter().map(Written::weight).sum(), stanzas }
     }
+}
+
+/// Reads stanzas that were to be sent.
+pub(super) fn read(written: &VecDeque<Written>) -> VecDeque<Stanza> {
+    written.iter().filter_map(Written::stanza).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use parlor_runtime::threads::Threads;
 use parlor_session::Emit;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::{Granted, Grants};
-use parlor_session::router::{Filter, Mail, Mailbox};
+use parlor_session::router::{Filter, MailReceiver, Mailbox};
 use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Server};
@@ -28,7 +28,6 @@ use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
 use parlor_tests::{plugins, usage};
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xtask::Part;
 
@@ -105,7 +104,7 @@ struct Stage {
     account: Arc<Shared>,
     peer: tokio::task::JoinHandle<()>,
     /// The plugin's reports.
-    said: mpsc::Receiver<Box<Mail>>,
+    said: MailReceiver,
     _mailbox: Arc<Mailbox>,
     is_large: Arc<AtomicBool>,
     _home: Home,

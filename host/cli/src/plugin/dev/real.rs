@@ -137,7 +137,7 @@ fn beside(status: &Status, account: &AccountName, names_resource: bool) -> Optio
              out one of them: stop that host meanwhile, or write the `jid` without /RESOURCE"
         ));
     }
-    let is_up = |state: &str| ["running", "waiting", "starting", "backing-off"].contains(&state);
+    let is_up = |state: &str| ["running", "parked", "waiting", "starting", "backing-off"].contains(&state);
     let ours =
         status.plugins.iter().filter(|one| one.account.as_deref() == Some(account.as_str()) && is_up(&one.state));
     let ids: Vec<_> = ours.map(|one| one.id.as_str()).collect();

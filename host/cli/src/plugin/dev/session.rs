@@ -130,7 +130,7 @@ impl Session {
         self.build()?;
         loop {
             let next = self.next().await?;
-            self.has_run |= matches!(self.state(), Some(State::Running));
+            self.has_run |= matches!(self.state(), Some(State::Running | State::Parked));
             let done = match next {
                 Next::Line(Some(line)) => self.typed(&line).await?,
                 Next::Line(None) => {
@@ -180,7 +180,12 @@ impl Session {
     /// Returns why it does not run, if that is so.
     fn absence(&self) -> Option<String> {
         match self.state()? {
-            State::Compiling | State::Waiting(_) | State::Starting | State::Running | State::Stopping => None,
+            State::Compiling
+            | State::Waiting(_)
+            | State::Starting
+            | State::Running
+            | State::Parked
+            | State::Stopping => None,
             State::Stopped => Some("it has stopped".to_owned()),
             State::Refused(why) | State::Quarantined(why) => Some(why),
             State::BackingOff { why, pause } => Some(format!("{why}; it starts again in {}", show_duration(pause))),

@@ -29,7 +29,11 @@ impl Common {
             check_name("lang", lang, false, &['<', '/', ' '])?;
         }
         let own = &mut self.own_disco;
-        let is_new = !own.listed.identities.contains(&identity);
+        let is_listed = own.listed.identities.contains(&identity);
+        let was_kept = own.kept.get(&by).is_some_and(|kept| kept.identities.contains(&identity));
+        own.claim_identity(by, &identity);
+        let by_others = || own.all_added().any(|added| added.identities.contains(&identity));
+        let is_new = !is_listed || (was_kept && !by_others());
         if !own.added.get(&by).is_some_and(|added| added.identities.contains(&identity)) {
             own.has_room(identity_len(&identity))?;
         }
@@ -53,6 +57,7 @@ impl Common {
     pub(crate) fn add_feature(&mut self, by: InstanceId, name: String) -> Result<bool, CallError> {
         check_name("name", &name, false, &['<'])?;
         let own = &mut self.own_disco;
+        own.claim_feature(by, &name);
         let is_new = !own.has_feature(&name);
         if !own.added.get(&by).is_some_and(|added| added.features.contains(&name)) {
             own.has_room(feature_len(&name))?;
@@ -116,9 +121,24 @@ impl Common {
         own.gathering = Some(self.deadlines.set(GATHER.max(pause), Late::Caps));
     }
 
+    /// Keeps the additions of an instance whose plugin is parked, for the next run.
+    pub(crate) fn own_parked(&mut self, parked: InstanceId) {
+        if let Some(added) = self.own_disco.added.remove(&parked) {
+            self.own_disco.kept.insert(parked, added);
+        }
+    }
+
+    /// Removes the additions that an instance has not made again since it was parked.
+    pub(crate) fn own_woken(&mut self, woken: InstanceId) {
+        if self.own_disco.kept.remove(&woken).is_some() {
+            self.own_changed();
+        }
+    }
+
     /// Removes the additions of an instance. The next announcement reports it.
     pub(crate) fn forget_own(&mut self, gone: InstanceId) {
-        if self.own_disco.added.remove(&gone).is_some() {
+        let own = &mut self.own_disco;
+        if own.added.remove(&gone).is_some() | own.kept.remove(&gone).is_some() {
             self.own_changed();
         }
     }

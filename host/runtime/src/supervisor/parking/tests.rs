@@ -1,0 +1,299 @@
+//! Tests of parked plugins with a guest that does next to nothing, on an account that is never connected.
+
+mod guest;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use parlor_base::id::Digest;
+use parlor_config::AccountConfig;
+use parlor_plugins::admission::Admitted;
+use parlor_plugins::component::Needs;
+use parlor_plugins::limits::Limits;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::SettingValues;
+use parlor_session::command_names::CommandNames;
+use parlor_session::event::{Event, Payload};
+use parlor_session::permissions::{CallName, Grants};
+use tokio::runtime::Handle;
+use tokio::time::{Duration, Instant};
+
+use self::guest::{Step, component};
+use super::*;
+use crate::account::Account;
+use crate::compiler::Compiler;
+use crate::engine::{Compiled, Engine};
+use crate::instance::tests::account_config;
+use crate::supervisor::Supervised;
+use crate::threads::Place as Thread;
+
+const MANIFEST: &str = "[plugin]\nname = \"idler\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n\
+    parks = true\n[settings.fail]\ntype = \"boolean\"\ndescription = \"Whether it fails\"\n";
+
+/// A host with one account and one engine.
+struct Stage {
+    account: Account,
+    engine: Arc<Engine>,
+    /// The tasks of the account itself.
+    tasks: usize,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let config: AccountConfig = account_config();
+        let account = Account::start(config, parlor_store::Store::in_memory(), Thread::here());
+        let engine = Arc::new(Engine::start(Compiler::ThisProcess, None).unwrap());
+        Self { account, engine, tasks: tasks() }
+    }
+
+    async fn compiled(&self, steps: &[Step]) -> Arc<Compiled> {
+        let bytes = component(steps);
+        self.engine.compile(Digest::of(&bytes), bytes, Needs::default()).await.unwrap().0
+    }
+
+    async fn start(&self, steps: &[Step]) -> Supervised {
+        let (admitted, engine, account) = (admitted(), Arc::clone(&self.engine), Arc::clone(self.account.shared()));
+        let plugin = Supervised::start(admitted, self.compiled(steps).await, engine, account, Vec::new());
+        plugin.tried().await;
+        assert_eq!(plugin.state(), State::Running);
+        plugin
+    }
+
+    /// Starts a plugin, and waits until it is parked.
+    async fn parked(&self, steps: &[Step]) -> Supervised {
+        let plugin = self.start(steps).await;
+        until(&plugin, State::Parked).await;
+        plugin
+    }
+
+    fn fire(&self, name: &str) {
+        let event = Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        let router = &self.account.shared().router;
+        router.route(event, router.live(), &|_| false);
+    }
+}
+
+fn admitted() -> Arc<Admitted> {
+    Arc::new(Admitted {
+        id: "idler".parse().unwrap(),
+        digest: Digest::of(b""),
+        manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
+        grants: Arc::new(Grants::default()),
+        limits: Arc::default(),
+        settings: SettingValues::default(),
+        needs: Needs::default(),
+        raises: false,
+        log: None,
+        commands: CommandNames::default(),
+        warnings: Vec::new(),
+    })
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+async fn until(plugin: &Supervised, state: State) {
+    let came = tokio::time::timeout(Duration::from_hours(1), plugin.until(|now| *now == state)).await;
+    assert!(came.is_ok(), "{state:?} did not come, but {:?}", plugin.state());
+}
+
+fn handled(plugin: &Supervised) -> u64 {
+    plugin.record().totals().handled
+}
+
+fn subscriptions(plugin: &Supervised) -> usize {
+    plugin.instance().map_or(0, |instance| instance.account.router.count(instance.id))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_with_nothing_to_do_is_parked_and_the_next_event_wakes_it() {
+    let stage = Stage::new();
+    let plugin = stage.start(&[Step::On("tick"), Step::On("tock")]).await;
+    let began = Instant::now();
+    until(&plugin, State::Parked).await;
+    assert_eq!(began.elapsed().as_secs(), Limits::default().idle.as_secs());
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), stage.tasks, "it has no task");
+    let id = plugin.instance().unwrap().id;
+    for round in 1..=3 {
+        stage.fire("tick");
+        stage.fire("tock");
+        until(&plugin, State::Parked).await;
+        assert_eq!((handled(&plugin), subscriptions(&plugin)), (2 * round, 2));
+        assert_eq!(plugin.instance().unwrap().id, id);
+    }
+    assert_eq!(plugin.instance().unwrap().usage(None).memory, 0);
+    plugin.stop().await;
+    stage.account.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_hears_something_now_and_then_is_not_parked() {
+    let stage = Stage::new();
+    let plugin = stage.start(&[Step::On("tick")]).await;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        stage.fire("tick");
+        assert_eq!(plugin.state(), State::Running);
+    }
+    let began = Instant::now();
+    until(&plugin, State::Parked).await;
+    assert_eq!((handled(&plugin), began.elapsed().as_secs()), (10, 30));
+    plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_wakes_a_parked_plugin_when_it_is_due_and_keeps_its_period() {
+    let stage = Stage::new();
+    let plugin = stage.start(&[Step::Every(100_000)]).await;
+    let began = Instant::now();
+    until(&plugin, State::Parked).await;
+    for round in 1..=3 {
+        until(&plugin, State::Running).await;
+        assert_eq!(began.elapsed().as_secs(), 100 * round);
+        until(&plugin, State::Parked).await;
+        assert_eq!(handled(&plugin), round);
+    }
+    assert_eq!(plugin.instance().unwrap().registered.timers().len(), 1);
+    plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_fired_while_its_plugin_was_parked_comes_under_its_own_id() {
+    let stage = Stage::new();
+    let plugin = stage.parked(&[Step::After(100_000), Step::On("tick")]).await;
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    // The timer fired once, and `initialize` has got back the one that was due.
+    assert_eq!(handled(&plugin), 1);
+    assert_eq!(plugin.instance().unwrap().registered.timers().len(), 0);
+    plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_to_one_event_hears_one_that_comes_while_its_plugin_is_parked() {
+    let stage = Stage::new();
+    let plugin = stage.parked(&[Step::Once("tick")]).await;
+    stage.fire("tick");
+    stage.fire("tick");
+    until(&plugin, State::Running).await;
+    until(&plugin, State::Parked).await;
+    assert_eq!((handled(&plugin), subscriptions(&plugin)), (1, 0));
+    plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_stops_while_it_is_parked_leaves_nothing() {
+    let stage = Stage::new();
+    let router = &stage.account.shared().router;
+    for round in 0..3 {
+        let plugin = stage.parked(&[Step::On("tick"), Step::Every(3_600_000)]).await;
+        let over = plugin.until(|state| *state == State::Stopped);
+        match round {
+            0 => plugin.stop().await,
+            1 => plugin.stop_with_the_host().await,
+            // As its owner is dropped.
+            _ => drop(plugin),
+        }
+        over.await;
+        tokio::task::yield_now().await;
+        assert!(router.names().is_empty(), "{:?}", router.names());
+        assert_eq!(tasks(), stage.tasks);
+    }
+}
+
+/// Acknowledged events are handled, as by a plugin that runs.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_is_just_woken_handles_its_mail_before_the_host_stops() {
+    let stage = Stage::new();
+    let plugin = stage.parked(&[Step::On("tick")]).await;
+    stage.fire("tick");
+    let record = Arc::clone(&plugin.shared.lasting.record);
+    plugin.stop_with_the_host().await;
+    assert_eq!(record.totals().handled, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_plugin_is_replaced_like_one_that_runs_and_its_mail_goes_to_the_new_one() {
+    let stage = Stage::new();
+    for is_woken in [false, true] {
+        let old = stage.parked(&[Step::On("tick")]).await;
+        let (old_id, over) = (old.instance().unwrap().id, old.until(|state| *state == State::Stopped));
+        let (compiled, engine) = (stage.compiled(&[Step::On("tick")]).await, Arc::clone(&stage.engine));
+        let (new, successor) = Supervised::start_beside(&old, admitted(), compiled, engine, Vec::new());
+        new.tried().await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert_eq!(new.state(), State::Running, "it is not parked before it has taken over");
+        let before = handled(&new);
+        if is_woken {
+            stage.fire("tick");
+        }
+        successor.take_over(old).await;
+        over.await;
+        assert_ne!(new.instance().unwrap().id, old_id);
+        stage.fire("tick");
+        until(&new, State::Parked).await;
+        assert_eq!(handled(&new) - before, 1 + u64::from(is_woken));
+        new.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_fails_when_it_wakes_is_restarted_and_quarantined_like_any_other() {
+    let stage = Stage::new();
+    let plugin = stage.parked(&[Step::On("tick"), Step::TrapIf("fail")]).await;
+    let id = plugin.instance().unwrap().id;
+    plugin.settings_changed(BTreeMap::from([("fail".to_owned(), true.into())]));
+    assert_eq!(plugin.state(), State::Parked, "it does not listen to changes");
+    stage.fire("tick");
+    let failed = plugin.until(|state| matches!(state, State::BackingOff { .. })).await;
+    assert!(matches!(&failed, State::BackingOff { why, .. } if why.contains("panicked")), "{failed:?}");
+    assert!(plugin.instance().is_none());
+    assert_eq!(stage.account.shared().router.count(id), 0);
+    plugin.until(|state| matches!(state, State::Quarantined(_))).await;
+    assert_eq!(handled(&plugin), 0);
+    plugin.stop().await;
+}
+
+/// Failures are not forgotten because the plugin was parked in between.
+#[tokio::test(start_paused = true)]
+async fn time_in_which_a_plugin_is_parked_does_not_make_it_healthy() {
+    let mut failures = Failures::default();
+    failures.add();
+    failures.ran(Duration::from_secs(59));
+    assert_eq!(failures.count, 1);
+    failures.ran(Duration::from_secs(1));
+    assert_eq!(failures.count, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_plugin_that_finds_no_room_waits_for_some_and_loses_nothing() {
+    let stage = Stage::new();
+    let plugin = stage.parked(&[Step::On("tick")]).await;
+    let compiled = stage.compiled(&[]).await;
+    let others: Vec<_> = std::iter::from_fn(|| compiled.reserve(stage.engine.mappings()).ok()).collect();
+    assert!(others.len() >= 100, "{}", others.len());
+    stage.fire("tick");
+    plugin.until(|state| matches!(state, State::BackingOff { .. })).await;
+    stage.fire("tick");
+    assert_eq!((handled(&plugin), subscriptions(&plugin)), (0, 1));
+    drop(others);
+    until(&plugin, State::Parked).await;
+    assert_eq!((handled(&plugin), subscriptions(&plugin)), (2, 1));
+    plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_with_an_open_call_is_not_parked_before_that_has_returned() {
+    let stage = Stage::new();
+    let plugin = stage.start(&[Step::On("tick")]).await;
+    let instance = plugin.instance().unwrap();
+    let (call, request) = (instance.count_call(CallName::TimersSleep), instance.pending_iq().unwrap());
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    drop(call);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(plugin.state(), State::Running);
+    drop(request);
+    until(&plugin, State::Parked).await;
+    plugin.stop().await;
+}

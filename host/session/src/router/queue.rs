@@ -1,0 +1,218 @@
+//! The queue of a mailbox: bounded, without a wait for anyone who writes, and empty of memory while it is empty of mail.
+//!
+//! Its reader is a waker: that of a task which waits for mail, or one that starts a parked plugin again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::mailbox::{Mail, Mailbox};
+
+/// The number of slots that an empty queue may keep for the mail that follows.
+const SPARE: usize = 32;
+
+/// A bounded queue of mail with one reader.
+#[derive(Debug)]
+pub(super) struct Queue {
+    capacity: usize,
+    /// The number of events in it, for readers that need no lock.
+    waiting: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    mail: VecDeque<Box<Mail>>,
+    /// Woken with the next event.
+    reader: Option<Waker>,
+    is_closed: bool,
+}
+
+impl Queue {
+    /// Creates a queue for this many events.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), waiting: AtomicUsize::new(0), inner: Mutex::default() }
+    }
+
+    /// Puts mail in, unless the queue is full or closed. Returns whether it was put in.
+    pub(super) fn put(&self, mail: Box<Mail>) -> bool {
+        let mut inner = self.inner();
+        if inner.is_closed || inner.mail.len() >= self.capacity {
+            return false;
+        }
+        inner.mail.push_back(mail);
+        self.waiting.store(inner.mail.len(), Relaxed);
+        let reader = inner.reader.take();
+        drop(inner);
+        // After the lock: the waker may run code of its own.
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        true
+    }
+
+    /// Returns how many events wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Returns for how many events there is room altogether.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn take(&self, inner: &mut Inner) -> Option<Box<Mail>> {
+        let mail = inner.mail.pop_front()?;
+        self.waiting.store(inner.mail.len(), Relaxed);
+        // A burst must not leave its memory behind.
+        if inner.mail.is_empty() && inner.mail.capacity() > SPARE {
+            inner.mail = VecDeque::new();
+        }
+        Some(mail)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a mailbox that its plugin reads. Dropping it closes the mailbox.
+#[derive(Debug)]
+pub struct MailReceiver(Arc<Mailbox>);
+
+/// The error when no mail waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Empty;
+
+impl MailReceiver {
+    pub(super) fn of(mailbox: &Arc<Mailbox>) -> Self {
+        Self(Arc::clone(mailbox))
+    }
+
+    /// Waits for the next mail. `None`: the mailbox is closed, and there will be none. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Box<Mail>> {
+        std::future::poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Takes the next mail, or arranges to be woken when it has come.
+    pub fn poll_recv(&mut self, context: &Context<'_>) -> Poll<Option<Box<Mail>>> {
+        let queue = &self.0.queue;
+        let mut inner = queue.inner();
+        if let Some(mail) = queue.take(&mut inner) {
+            return Poll::Ready(Some(mail));
+        }
+        if inner.is_closed {
+            return Poll::Ready(None);
+        }
+        if inner.reader.as_ref().is_none_or(|reader| !reader.will_wake(context.waker())) {
+            inner.reader = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Takes the next mail that waits.
+    pub fn try_recv(&mut self) -> Result<Box<Mail>, Empty> {
+        self.0.queue.take(&mut self.0.queue.inner()).ok_or(Empty)
+    }
+
+    /// Returns whether no mail waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.queue.inner().mail.is_empty()
+    }
+
+    /// Arranges for the waker to be woken with the next mail, and gives back the memory of an empty queue. Returns
+    /// `false` if mail waits already.
+    pub fn wake_with_mail(&self, waker: Waker) -> bool {
+        let mut inner = self.0.queue.inner();
+        if !inner.mail.is_empty() {
+            return false;
+        }
+        inner.mail = VecDeque::new();
+        inner.reader = Some(waker);
+        true
+    }
+
+    /// Lets no more mail in. The mail that waits can still be taken.
+    pub fn close(&mut self) {
+        self.0.queue.inner().is_closed = true;
+    }
+}
+
+impl Drop for MailReceiver {
+    fn drop(&mut self) {
+        let left = {
+            let mut inner = self.0.queue.inner();
+            (inner.is_closed, inner.reader) = (true, None);
+            self.0.queue.waiting.store(0, Relaxed);
+            std::mem::take(&mut inner.mail)
+        };
+        // Outside of the lock: it may be much.
+        drop(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::task::Wake;
+
+    use jiff::Timestamp;
+    use parlor_base::id::InstanceId;
+
+    use super::*;
+    use crate::event::{Event, Payload};
+
+    struct Counted(AtomicU32);
+
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn mail() -> Mail {
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        Mail::new(Arc::new(event), vec![super::super::SubscriptionId(1)], false)
+    }
+
+    #[test]
+    fn a_waker_is_woken_by_the_first_mail_and_not_if_some_waits_already() {
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+        let woken = Arc::new(Counted(AtomicU32::new(0)));
+        assert!(receiver.wake_with_mail(Arc::clone(&woken).into()));
+        assert!(mailbox.deliver(mail()) && mailbox.deliver(mail()));
+        assert_eq!(woken.0.load(Relaxed), 1);
+        assert!(!receiver.wake_with_mail(Arc::clone(&woken).into()));
+        assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 2);
+        assert!(receiver.wake_with_mail(Arc::clone(&woken).into()));
+        assert_eq!(Arc::strong_count(&woken), 2);
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 1_000, Arc::default());
+        while mailbox.deliver(mail()) {}
+        assert_eq!((mailbox.waiting(), mailbox.lost()), (1_000, 1));
+        while receiver.try_recv().is_ok() {}
+        assert_eq!((mailbox.waiting(), mailbox.queue.inner().mail.capacity()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_closed_mailbox_gives_what_waits_and_then_ends() {
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+        assert!(mailbox.deliver(mail()));
+        receiver.close();
+        assert!(!mailbox.deliver(mail()));
+        assert!(receiver.recv().await.is_some());
+        assert!(receiver.recv().await.is_none());
+    }
+
+    #[test]
+    fn a_mailbox_that_nobody_reads_any_more_takes_nothing_in() {
+        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+        drop(receiver);
+        assert!(!mailbox.deliver(mail()));
+        assert_eq!(mailbox.lost(), 1);
+    }
+}

@@ -1,0 +1,14 @@
+//! A subscription of a plugin to events of one name.
+
+use std::sync::atomic::AtomicBool;
+
+use super::SubscriptionId;
+use super::filter::Filter;
+
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) id: SubscriptionId,
+    pub(super) filter: Filter,
+    /// For a subscription that ends with its first event: whether that event has come.
+    pub(super) once: Option<AtomicBool>,
+}
