@@ -1,10 +1,8 @@
 //! Parked plugins: what wakes them, and what they keep.
 
-use std::time::{Duration, Instant};
-
 use parlor_runtime::supervisor::State;
 use parlor_tests::client::Client;
-use parlor_tests::component::{that_parks, with_manifest};
+use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 
@@ -204,45 +202,4 @@ async fn a_host_that_stops_and_starts_again_has_nothing_left_of_a_parked_plugin(
     assert!(!shared.router.hears("message"));
     assert_eq!(ask(&host, &mut juliet, "hi").await, "hello messages 2 starts 2");
     host.stop().await;
-}
-
-/// Returns the median time of answers, of a plugin that runs and of one that was parked.
-async fn answers(file: &str, words: &str) -> [Duration; 2] {
-    const ROUNDS: usize = 41;
-    let mut friend = friend("juliet").await;
-    let scopes = ["messages.read", "messages.send", "rooms.send"];
-    let entry = |entry: Entry| scopes.into_iter().fold(entry, |entry, name| entry.grant(name, &["*"]));
-    let mut medians = Vec::new();
-    for idle in ["1 h", "10 ms"] {
-        let may_park = |one: Entry| entry(one).limit("idle", idle);
-        let host = Plan::new()
-            .await
-            .bytes(IDLER, &that_parks(&plugins::built(file).unwrap().bytes().unwrap()).unwrap(), may_park)
-            .start()
-            .await;
-        let mut times = Vec::new();
-        for _ in 0..ROUNDS {
-            if idle == "10 ms" {
-                parked(&host).await;
-            }
-            let began = Instant::now();
-            ask(&host, &mut friend, words).await;
-            times.push(began.elapsed());
-        }
-        times.sort_unstable();
-        medians.push(times[ROUNDS / 2]);
-        host.stop().await;
-    }
-    [medians[0], medians[1]]
-}
-
-/// It prints the times. The assertion leaves room for a busy machine.
-#[expect(clippy::print_stdout, reason = "it shows what it measures")]
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_answer_of_a_parked_plugin_comes_soon() {
-    for (file, words) in [("echo", "hi"), ("dice", "!roll d6")] {
-        let [warm, first] = answers(file, words).await;
-        println!("{file}: {warm:?} while it runs, {first:?} after it was parked");
-        assert!(first < 4 * warm, "{file}: {warm:?} while it runs, {first:?} after it was parked");
-    }
 }

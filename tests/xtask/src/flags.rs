@@ -97,6 +97,8 @@ pub enum Part {
     Scopes,
     /// Many plugins in one process: their start and memory
     Instances,
+    /// Plugins that are parked
+    Parked,
     /// Many accounts in one process
     Accounts,
     /// An archive of messages that a plugin reads
@@ -114,6 +116,7 @@ impl Part {
             Self::Calls => "calls",
             Self::Scopes => "scopes",
             Self::Instances => "instances",
+            Self::Parked => "parked",
             Self::Accounts => "accounts",
             Self::Archive => "archive",
             Self::Storage => "storage",
@@ -128,6 +131,7 @@ impl Part {
             Self::Calls => "calls between host and guest, beside bare wasmtime",
             Self::Scopes => "plugins that listen to everybody, and may hear others than the sender",
             Self::Instances => "many plugins in one process, each answering",
+            Self::Parked => "plugins that are parked",
             Self::Accounts => "many accounts in one process, on the scripted peer",
             Self::Archive => "an archive of messages that a plugin reads",
             Self::Storage => "what a plugin stores, on disk when it is told so",

@@ -55,7 +55,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let certificate = Certificate::make(&folder)?;
     let (mut rows, mut resident) = (Vec::new(), Vec::new());
     for count in COUNTS {
-        let stage = Stage::set(&certificate, count, Plugins::None).await?;
+        let stage = Stage::set(&certificate, count, &[], |_| Ok(Policy::default())).await?;
         let kib = usage::resident_kib(stage.host.id())?;
         resident.push(kib);
         let row = Row::alone(Part::Accounts, format!("memory with {count}, without plugins"), mib(kib), Unit::Mib);
@@ -65,39 +65,37 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let each = last.saturating_sub(first) as f64 / f64::from(COUNT - 1);
     let memory = Row::alone(Part::Accounts, format!("memory of each of {COUNT}"), each, Unit::Kib);
     rows.push(memory.goal(Goal::AtMost(EACH)));
-    let mut stage = Stage::set(&certificate, COUNT, Plugins::Echo).await?;
+    let echo =
+        |home: &Home| Ok(Policy::default().with("echo", granted(home.install("echo", &plugins::built("echo")?)?)));
+    let mut stage = Stage::set(&certificate, COUNT, &[], echo).await?;
     rows.push(stage.busy().await?);
     rows.extend(stage.restarted().await?);
     Ok(rows)
 }
 
-/// The plugins on each account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plugins {
-    None,
-    Echo,
-}
-
 /// A host with all accounts connected.
-struct Stage {
-    host: Host,
-    sessions: Vec<Session>,
+pub(crate) struct Stage {
+    pub(crate) host: Host,
+    pub(crate) sessions: Vec<Session>,
     peer: Arc<Peer>,
     _home: Home,
 }
 
 impl Stage {
-    async fn set(certificate: &Certificate, count: u32, plugins: Plugins) -> Result<Self> {
+    /// Starts a host with so many accounts and these arguments. `policy` installs the plugins of each.
+    pub(crate) async fn set(
+        certificate: &Certificate,
+        count: u32,
+        arguments: &[&str],
+        policy: impl FnOnce(&Home) -> Result<Policy>,
+    ) -> Result<Self> {
         let peer = Arc::new(Peer::listen(certificate).await?);
         let mut home = Home::new()?;
         let accounts: Vec<_> = (0..count).map(account).collect::<Result<_>>()?;
         let named = accounts.iter().map(|(name, account)| (name.as_str(), account));
         home.add_accounts(named, Server::Plain(peer.port(), certificate))?;
-        if plugins == Plugins::Echo {
-            let echo = granted(home.install("echo", &plugins::built("echo")?)?);
-            home.set_policy(&Policy::default().with("echo", echo))?;
-        }
-        let host = home.start()?;
+        home.set_policy(&policy(&home)?)?;
+        let host = home.start_with(arguments)?;
         let (sessions, _) = accepted(&peer, count).await.with_context(|| host.log().tail())?;
         Ok(Self { host, sessions, peer, _home: home })
     }

@@ -96,7 +96,7 @@ async fn measured(certificate: &Certificate, count: u64) -> Result<Taken> {
 
 /// Waits until a host has given back what its start has left behind, which it does at most once in five seconds. Returns its
 /// resident memory in KiB.
-async fn settled(process: u32) -> Result<u64> {
+pub(crate) async fn settled(process: u32) -> Result<u64> {
     let (mut least, mut since) = (usage::resident_kib(process)?, 0);
     while since < SETTLED {
         tokio::time::sleep(LOOK).await;

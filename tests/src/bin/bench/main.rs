@@ -14,6 +14,7 @@ mod instances;
 mod languages;
 mod measure;
 mod page;
+mod parked;
 mod row;
 mod scopes;
 mod slixmpp;
@@ -33,7 +34,7 @@ use crate::row::Row;
 use crate::slixmpp::Slixmpp;
 
 /// The time limit of the whole benchmark; a run that exceeds it hangs.
-const LIMIT: Duration = Duration::from_mins(15);
+const LIMIT: Duration = Duration::from_mins(30);
 /// The time limit for languages, where build tools are installed and plugins are built first.
 const LANGUAGES_LIMIT: Duration = Duration::from_mins(30);
 
@@ -92,6 +93,7 @@ async fn rows(flags: &Bench) -> Result<Vec<Row>> {
             Part::Calls => calls::rows().await,
             Part::Scopes => scopes::rows().await,
             Part::Instances => instances::rows().await,
+            Part::Parked => parked::rows().await,
             Part::Accounts => accounts::rows().await,
             Part::Archive => archive::rows().await,
             Part::Storage => storage::rows().await,

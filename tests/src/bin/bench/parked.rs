@@ -1,0 +1,111 @@
+//! Plugins that are parked: the memory of each, and how soon one answers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use parlor_tests::certificate::Certificate;
+use parlor_tests::component::that_parks;
+use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
+use parlor_tests::peer::{Session, somebody};
+use parlor_tests::plugins;
+use parlor_tests::policy::{Entry, Policy};
+use tokio::time::timeout;
+use tokio_xmpp::Stanza;
+use xtask::Part;
+
+use crate::accounts::Stage;
+use crate::bots::unlimited;
+use crate::instances::settled;
+use crate::row::{Goal, Row, Unit, median};
+
+/// The numbers of accounts on which there are so many plugins.
+const ACCOUNTS: [u32; 2] = [1, 100];
+/// The number of plugins on each account.
+const PLUGINS: u32 = 1_000;
+/// The most memory of each, in KiB.
+const EACH: f64 = 2.0;
+/// How many times as long as of a plugin that runs the first answer may take.
+const SLOWER: f64 = 1.5;
+/// The plugins whose answers are timed, each with a message that it answers.
+const ANSWERING: [(&str, &str, &str); 2] = [("Rust", "echo", "hello"), ("C", "dice", "!roll d6")];
+/// The number of answers.
+const ANSWERS: usize = 200;
+/// The least that `idle` may be.
+const IDLE: &str = "10 ms";
+/// A pause after which a plugin with this limit is parked.
+const PAUSE: Duration = Duration::from_millis(30);
+/// What the host logs: that plugins are parked, and little else.
+const LOG: [&str; 2] = ["--log", "warn,parlor_runtime::supervisor::parking=debug"];
+/// The timeout of everything that is not measured.
+const SOON: Duration = Duration::from_mins(4);
+
+/// Measures memory, and answers of plugins in two languages.
+#[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
+pub(crate) async fn rows() -> Result<Vec<Row>> {
+    let folder = Folder::new()?;
+    let certificate = Certificate::make(&folder)?;
+    let mut rows = Vec::new();
+    for accounts in ACCOUNTS {
+        let mut resident = Vec::new();
+        for plugins in [1, PLUGINS] {
+            let stage = parked(&certificate, accounts, plugins).await;
+            let stage = stage.with_context(|| format!("with {plugins} plugins on {accounts} accounts"))?;
+            resident.push(settled(stage.host.id()).await?);
+        }
+        let count = (PLUGINS - 1) * accounts;
+        let each = resident[1].saturating_sub(resident[0]) as f64 / f64::from(count);
+        let what = format!("memory of each of {}", PLUGINS * accounts);
+        rows.push(Row::alone(Part::Parked, what, each, Unit::Kib).goal(Goal::AtMost(EACH)));
+    }
+    for (language, plugin, words) in ANSWERING {
+        let mut times = Vec::new();
+        for idle in ["1 h", IDLE] {
+            let policy = |home: &Home| Ok(Policy::default().with(plugin, entry(home, plugin)?.limit("idle", idle)));
+            let mut stage = Stage::set(&certificate, 1, &LOG, policy).await?;
+            let session = stage.sessions.first_mut().context("there is one account")?;
+            times.push(answers(session, words).await.with_context(|| stage.host.log().tail())?);
+        }
+        let what = format!("first answer in {language}, p50");
+        let row = Row::alone(Part::Parked, what, times[1], Unit::Micros).beside("while it runs", times[0]);
+        rows.push(row.goal(Goal::AtMost(SLOWER)));
+    }
+    Ok(rows)
+}
+
+/// Starts a host with so many plugins on each of so many accounts, and waits until all are parked.
+async fn parked(certificate: &Certificate, accounts: u32, plugins: u32) -> Result<Stage> {
+    let policy = |home: &Home| {
+        let entry = entry(home, "echo")?.limit("idle", IDLE).grant("messages.read", &["nobody@example.org"]);
+        let named = |number: u32| (format!("echo-{number}"), entry.clone());
+        Ok((0..plugins).map(named).fold(Policy::default(), |policy, (id, entry)| policy.with(&id, entry)))
+    };
+    let stage = Stage::set(certificate, accounts, &LOG, policy).await?;
+    let count = usize::try_from(accounts * plugins)?;
+    stage.host.wait_count("plugin parked", &[], count, SOON).await?;
+    Ok(stage)
+}
+
+/// Returns an entry for a plugin that parks, without effective limits.
+fn entry(home: &Home, plugin: &str) -> Result<Entry> {
+    let entry = unlimited(home.install_bytes(plugin, &that_parks(&plugins::built(plugin)?.bytes()?)?)?);
+    let read = entry.grant("messages.read", &["*"]);
+    Ok(read.grant("messages.send", &["*"]).grant("rooms.send", &["*"]))
+}
+
+/// Returns the median time until an answer, in microseconds, with a pause before each message.
+async fn answers(session: &mut Session, words: &str) -> Result<f64> {
+    let mut times = Vec::new();
+    for number in 0..ANSWERS {
+        tokio::time::sleep(PAUSE).await;
+        let begin = Instant::now();
+        session.say(&somebody(), number as u64, words).await?;
+        let answer = async {
+            while !matches!(session.next().await?, Stanza::Message(_)) {}
+            anyhow::Ok(())
+        };
+        timeout(SOON, answer).await.context("the plugin does not answer")??;
+        times.push(begin.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(median(times.into_iter()))
+}
