@@ -33,18 +33,15 @@ use crate::bots::{Before, Programs};
 use crate::row::Row;
 use crate::slixmpp::Slixmpp;
 
-/// The time limit of the whole benchmark; a run that exceeds it hangs.
+/// The time limit of the whole benchmark, with building and installing; a run that exceeds it hangs.
 const LIMIT: Duration = Duration::from_mins(30);
-/// The time limit for languages, where build tools are installed and plugins are built first.
-const LANGUAGES_LIMIT: Duration = Duration::from_mins(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Bench::parse();
-    let limit = if flags.languages { LANGUAGES_LIMIT } else { LIMIT };
     let measured = async {
-        let done = tokio::time::timeout(limit, bench(&flags)).await;
-        done.with_context(|| format!("not done within {limit:?}")).flatten().map(|()| true)
+        let done = tokio::time::timeout(LIMIT, bench(&flags)).await;
+        done.with_context(|| format!("not done within {LIMIT:?}")).flatten().map(|()| true)
     };
     // Dropping the future ends its processes and removes its folders.
     ended(Box::pin(interruptible(measured)).await)
