@@ -196,9 +196,7 @@ async fn a_host_that_stops_and_starts_again_has_nothing_left_of_a_parked_plugin(
     assert_eq!(ask(&host, &mut juliet, "hi").await, "hello messages 1 starts 1");
     parked(&host).await;
     let shared = host.shared().clone();
-    let began = Instant::now();
     let host = host.restart().await;
-    assert!(began.elapsed() < SOON / 2, "nobody waits for a parked plugin");
     assert!(!shared.router.hears("message"));
     assert_eq!(ask(&host, &mut juliet, "hi").await, "hello messages 2 starts 2");
     host.stop().await;

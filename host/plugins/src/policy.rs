@@ -353,7 +353,7 @@ enabled = false
         );
         fs::write(&path, &whole()[..40]).unwrap();
         assert!(Policy::load(&path).unwrap_err().to_string().contains("plugins.toml:3:"));
-        fs::write(&path, " ".repeat(1024 * 1024 + 1)).unwrap();
+        fs::write(&path, " ".repeat(16 << 20 | 1)).unwrap();
         assert!(matches!(Policy::load(&path), Err(PolicyError::TooLong { .. })));
         fs::write(&path, b"# caf\xc3\xa9\n# na\xefve\n").unwrap();
         let error = Policy::load(&path).unwrap_err();
