@@ -33,7 +33,7 @@ impl<'e> Heard<'e> {
 }
 
 /// The classes of events that a filter distinguishes without comparing addresses or texts, as bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Classes(pub(super) u32);
 
 impl Classes {

@@ -3,6 +3,7 @@
 //! Most plugins of a busy account may hear a few people. An event is compared with the grants of those that may hear its
 //! address, and costs nothing for the others, however many there are.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,7 +12,7 @@ use jid::BareJid;
 use parlor_base::id::InstanceId;
 
 use super::SubscriptionId;
-use super::filter::Heard;
+use super::filter::{Classes, Heard};
 use super::mailbox::Mailbox;
 use super::screen::{Screen, Seen};
 use super::subscription::Subscription;
@@ -27,7 +28,7 @@ pub(super) struct Listener {
     pub(super) subscriptions: Box<[Arc<Subscription>]>,
     /// The screen before it; `None` if each event has to be compared with its grants and filters.
     screen: Option<Screen>,
-    /// Counts what its screen withholds, if that can be told from the classes of events alone.
+    /// Counts what its screen withholds of the classes that its filters let through.
     tally: Option<Arc<Tally>>,
 }
 
@@ -41,6 +42,9 @@ pub(super) struct Listeners {
     asked: Vector<Arc<Listener>>,
     /// The others, in order, for each key of an address that one of them may hear.
     keyed: imbl::HashMap<AddressKey, Vector<Arc<Listener>>>,
+    /// Those of the others that are asked about each event of a class, in order: their filters name addresses or texts, so
+    /// only they know whether it is withheld from them.
+    doubtful: imbl::HashMap<Classes, Vector<Arc<Listener>>>,
     /// The turn of the next listener.
     next: u64,
     /// Counts the events for which listeners are found by keys.
@@ -48,15 +52,16 @@ pub(super) struct Listeners {
 }
 
 impl Listener {
-    /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it. If it was
-    /// found by a key, the screen excludes nothing.
+    /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it.
     pub(super) fn screens(&self, seen: &Seen<'_>, heard: &Heard<'_>) -> bool {
-        if let Some(tally) = &self.tally {
+        let (Some(screen), Some(tally)) = (&self.screen, &self.tally) else { return false };
+        if !screen.excludes(seen) {
             tally.passed(seen.class());
             return false;
         }
-        let Some(screen) = self.screen.as_ref().filter(|screen| screen.excludes(seen)) else { return false };
-        if screen.is_wanted(seen, || self.subscriptions.iter().any(|one| one.filter.matches(heard))) {
+        // Otherwise it would not have been found.
+        debug_assert!(screen.doubtful().any(|class| class == seen.class()), "{self:?}");
+        if self.subscriptions.iter().any(|one| one.filter.matches(heard)) {
             self.mailbox.withheld.count(screen.permission());
         }
         true
@@ -123,9 +128,7 @@ impl Listeners {
         }
         if !subscriptions.is_empty() {
             let screen = Screen::of(name, mailbox, subscriptions.iter().map(|one| &**one));
-            let tally = screen
-                .as_ref()
-                .and_then(|screen| Some(Tally::of(screen.wants_by_class()?, screen.permission(), &self.told)));
+            let tally = screen.as_ref().map(|screen| Tally::of(screen.wanted(), screen.permission(), &self.told));
             let mailbox = Arc::clone(mailbox);
             self.link(&Arc::new(Listener { turn, mailbox, subscriptions, screen, tally: tally.map(Arc::new) }));
         }
@@ -139,17 +142,19 @@ impl Listeners {
         for key in keys(listener) {
             put_in(self.keyed.entry(key).or_default(), listener);
         }
+        for class in listener.screen.iter().flat_map(Screen::doubtful) {
+            put_in(self.doubtful.entry(class).or_default(), listener);
+        }
     }
 
     fn unlink(&mut self, listener: &Listener) {
         take_out(&mut self.all, listener);
         let Some(tally) = &listener.tally else { return take_out(&mut self.asked, listener) };
         for key in keys(listener) {
-            let Some(mut others) = self.keyed.remove(&key) else { continue };
-            take_out(&mut others, listener);
-            if !others.is_empty() {
-                self.keyed.insert(key, others);
-            }
+            take_out_of(&mut self.keyed, &key, listener);
+        }
+        for class in listener.screen.iter().flat_map(Screen::doubtful) {
+            take_out_of(&mut self.doubtful, &class, listener);
         }
         listener.mailbox.withheld.close(tally);
     }
@@ -161,7 +166,8 @@ impl Listeners {
         self.told.count(seen.class());
         let contacts = self.keyed.get(&AddressKey::CONTACTS).filter(|_| seen.is_contact());
         let keyed = seen.keys().into_iter().filter_map(|key| self.keyed.get(&key));
-        let mut lists = keyed.chain(contacts).chain([&self.asked]).filter(|list| !list.is_empty());
+        let others = contacts.into_iter().chain(self.doubtful.get(&seen.class())).chain([&self.asked]);
+        let mut lists = keyed.chain(others).filter(|list| !list.is_empty());
         let Some(first) = lists.next() else { return Concerned::SeveralLists(Vec::new().into_iter()) };
         let mut others = lists.flatten().peekable();
         if others.peek().is_none() {
@@ -211,6 +217,19 @@ fn keys(listener: &Listener) -> Vec<AddressKey> {
 fn put_in(list: &mut Vector<Arc<Listener>>, listener: &Arc<Listener>) {
     let at = list.binary_search_by_key(&listener.turn, |one| one.turn);
     list.insert(at.unwrap_or_else(|at| at), Arc::clone(listener));
+}
+
+/// Takes a listener out of one of these lists, and an empty list away.
+fn take_out_of<K: Clone + Eq + Hash>(
+    lists: &mut imbl::HashMap<K, Vector<Arc<Listener>>>,
+    key: &K,
+    listener: &Listener,
+) {
+    let Some(mut list) = lists.remove(key) else { return };
+    take_out(&mut list, listener);
+    if !list.is_empty() {
+        lists.insert(key.clone(), list);
+    }
 }
 
 fn take_out(list: &mut Vector<Arc<Listener>>, listener: &Listener) {

@@ -51,16 +51,15 @@ impl Screen {
         !self.keys.iter().any(|key| seen.keys.contains(key) || (*key == AddressKey::CONTACTS && seen.is_contact()))
     }
 
-    /// Returns whether one of its filters wants an event. `matches` compares them, which is only needed if addresses or texts
-    /// decide.
-    pub(super) fn is_wanted(&self, seen: &Seen<'_>, matches: impl FnOnce() -> bool) -> bool {
-        let is_of = |classes: Classes| classes.0 & seen.class.0 != 0;
-        is_of(self.wanted) || (is_of(self.perhaps) && matches())
+    /// Returns the classes that its filters let through.
+    pub(super) fn wanted(&self) -> Classes {
+        self.wanted
     }
 
-    /// Returns the classes that its filters let through; `None` if addresses or texts decide as well.
-    pub(super) fn wants_by_class(&self) -> Option<Classes> {
-        (self.perhaps == Classes(0)).then_some(self.wanted)
+    /// Returns the classes of which addresses or texts decide whether its filters let an event through.
+    pub(super) fn doubtful(&self) -> impl Iterator<Item = Classes> + use<> {
+        let classes = self.perhaps.0 & !self.wanted.0;
+        (0..u32::BITS).map(|bit| Classes(1 << bit)).filter(move |class| classes & class.0 != 0)
     }
 
     /// Returns the permission that withholds what it excludes.
