@@ -109,7 +109,8 @@ fn index(interfaces: &[contract::Interface]) -> String {
         - [Settings](settings.md)\n\
         - [Permissions](permissions.md)\n\
         - [Limits](limits.md)\n\
-        - [Screens](screens.md): the output of each command\n\n\
+        - [Screens](screens.md): the output of each command\n\
+        - [What parlor costs](performance.md), beside other bots and by plugins and accounts\n\n\
         For authors:\n\n\
         - [The manifest, `plugin.toml`](manifest.md)\n\
         - [Tests of plugins](testing.md)\n\
