@@ -213,7 +213,9 @@ impl Commands {
         }
         let is_successor = turn.promises.is_successor(by);
         let own = self.all.entry(plugin.clone()).or_default();
-        if own.values().filter(|one| !one.is_kept).count() >= most && !own.contains_key(&name) {
+        // One that was kept counts as new: otherwise a plugin would have more with each waking.
+        let has_it = own.get(&name).is_some_and(|one| !one.is_kept);
+        if !has_it && own.values().filter(|one| !one.is_kept).count() >= most {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
         let new =

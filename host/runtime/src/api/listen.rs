@@ -42,12 +42,13 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
         instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
     }
     let router = &instance.account.router;
-    if let Some(kept) = router.claim(&instance.mailbox, &name, &filter, once) {
-        return Ok(kept.0);
-    }
     let count = router.count(instance.id).saturating_sub(router.unclaimed(&instance.mailbox));
     if count >= instance.limits.subscriptions as usize {
         return Err(CallError::OverLimit(format!("{} subscriptions", instance.limits.subscriptions)));
+    }
+    // After the limit: otherwise a plugin that subscribes to something else first would have more with each waking.
+    if let Some(kept) = router.claim(&instance.mailbox, &name, &filter, once) {
+        return Ok(kept.0);
     }
     // A log line that a plugin causes counts as one of its own.
     if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
@@ -144,6 +145,27 @@ mod tests {
             assert_eq!(kinds(words).ok(), expected, "{words:?}");
         }
         assert_eq!(kinds("headline groupchat error").map(|kinds| kinds.len()), Ok(3));
+    }
+
+    /// Otherwise a plugin that first subscribes to something else would have more with each time that it is woken.
+    #[tokio::test]
+    async fn subscriptions_that_were_kept_count_when_they_are_made_again() {
+        let (instance, _mailbox) = disconnected_instance("", Limits { subscriptions: 2, ..Limits::default() });
+        let (router, mailbox) = (&instance.account.router, &instance.mailbox);
+        let subscribe = |name: &str| subscribe(&instance, name, None, false);
+        let kept = ["one", "two"].map(|name| subscribe(name).unwrap());
+        router.park(mailbox);
+        router.wake(mailbox);
+        assert_eq!(["one", "two"].map(|name| subscribe(name).unwrap()), kept);
+        router.end_unclaimed(mailbox);
+        router.park(mailbox);
+        router.wake(mailbox);
+        for name in ["three", "four"] {
+            subscribe(name).unwrap();
+        }
+        assert!(matches!(subscribe("one"), Err(CallError::OverLimit(_))));
+        router.end_unclaimed(mailbox);
+        assert_eq!(router.count(instance.id), 2);
     }
 
     #[tokio::test]

@@ -478,3 +478,20 @@ fn a_parked_plugin_keeps_its_commands_until_its_next_run_has_begun() {
     test.add(&plugin("games"), "throw").unwrap();
     assert!(matches!(test.add(&plugin("games"), "roll"), Err(CallError::NotOwner(_))));
 }
+
+/// Otherwise a plugin that first adds others would have more with each time that it is woken.
+#[test]
+fn commands_that_were_kept_count_when_they_are_added_again() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    test.add(&dice, "kept").unwrap();
+    test.run(|session, _, _| session.instance_parked(dice.instance));
+    for number in 0..MOST {
+        test.add(&dice, &format!("new-{number}")).unwrap();
+    }
+    assert!(matches!(test.add(&dice, "kept"), Err(CallError::OverLimit(_))));
+    test.add(&dice, "new-0").unwrap();
+    let mut woken = Woken::default();
+    test.run(|session, _, effects| woken = session.instance_woken(dice.instance, effects));
+    assert_eq!(woken.removed_commands, ["kept"]);
+}
