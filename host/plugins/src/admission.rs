@@ -37,7 +37,7 @@ pub struct Admitted {
     pub limits: Arc<Limits>,
     /// The owner's values for its settings, which fit the schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
-    /// What it needs of the engine.
+    /// Its needs of the engine.
     pub needs: Needs,
     /// Whether its language raises an error when memory runs out.
     pub raises: bool,

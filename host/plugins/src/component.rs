@@ -85,11 +85,11 @@ pub struct Examined {
     pub language: Option<String>,
     /// The functions of the contract that it imports, sorted by name.
     pub imports: Vec<Import>,
-    /// What it needs of the engine.
+    /// Its needs of the engine.
     pub needs: Needs,
 }
 
-/// What a component needs of the engine.
+/// The needs of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
     /// Whether its language's runtime needs WASI; it gets an empty one.

@@ -202,7 +202,7 @@ fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
     })
 }
 
-/// What a message says about itself, whether it was read by the library or plainly.
+/// The part of a message that is read before its payloads, by the library or plainly.
 struct Head<'a> {
     from: Option<Jid>,
     to: Option<Jid>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use xmpp_parsers::ns;
 
+use crate::text::RESERVED;
 use crate::xml::Xml;
 
 /// The maximum length of an element that is read here.
@@ -22,8 +23,6 @@ const MAX_DEPTH: usize = 32;
 const MAX_NAME: usize = 128;
 const MAX_VALUE: usize = 2_048;
 const MAX_NAMESPACE: usize = 256;
-/// The beginning of namespaces that are XML's own.
-const RESERVED: &str = "http://www.w3.org/";
 /// The attribute that declares the namespace of an element.
 const NAMESPACE: &str = "xmlns";
 /// The attribute with the language of an element.
@@ -42,7 +41,7 @@ pub struct PlainElement {
     attributes: Vec<Attribute>,
 }
 
-/// What is said about the number of handled stanzas (XEP-0198).
+/// A count of handled stanzas, or the request for one (XEP-0198).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
     /// The other side asks for it.
@@ -95,6 +94,12 @@ impl Part {
     fn within(self, text: &str) -> &str {
         &text[self.start as usize..self.end as usize]
     }
+}
+
+/// Returns whether an element that begins with these bytes may be one that is taken plainly: a message, or one of stream
+/// management. To read any other only to refuse it would be wasted.
+pub fn is_worth_reading(bytes: &[u8]) -> bool {
+    [&b"<message"[..], b"<r ", b"<a "].iter().any(|head| bytes.starts_with(head))
 }
 
 impl PlainElement {
@@ -233,11 +238,11 @@ struct Reader<'a> {
     unescaped: Vec<u8>,
 }
 
-/// What a byte can be a part of.
+/// The parts of an element that a byte can belong to.
 const NAME: u8 = 1;
 const TEXT: u8 = 2;
 const VALUE: u8 = 4;
-/// What each byte can be a part of without further thought.
+/// The parts that each byte can belong to, whatever is around it.
 const PARTS: [u8; 256] = {
     let mut parts = [0; 256];
     let mut byte = 0;

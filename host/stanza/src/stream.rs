@@ -19,7 +19,7 @@ pub struct StreamReader {
     langs: XmlLangStack,
 }
 
-/// What a [`StreamReader`] has read.
+/// The next thing that a [`StreamReader`] has read.
 #[derive(Debug)]
 pub enum Read<T> {
     /// An element, or why it is none of these types. The next element can be read.

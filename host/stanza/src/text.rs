@@ -6,6 +6,8 @@ use minidom::rxml::NcName;
 /// The namespace of namespace declarations. Written again, an element or attribute in it would become a declaration
 /// itself, over which servers end the stream.
 pub(crate) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
+/// The beginning of namespaces that are XML's own.
+pub(crate) const RESERVED: &str = "http://www.w3.org/";
 
 /// Returns whether XML can contain this text, and there is no control character in it.
 pub fn is_sendable(text: &str) -> bool {

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use parlor_base::escape::io_words;
-use parlor_stanza::plain::PlainElement;
+use parlor_stanza::plain::{PlainElement, is_worth_reading};
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{KEEP, Sieve, Whole};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
@@ -88,7 +88,7 @@ impl<T> Drop for Intake<T> {
     }
 }
 
-/// What an intake has found.
+/// The next thing that an intake has found.
 pub(super) enum Found<P> {
     /// An element that is written plainly, as it was taken.
     Plain(P),
@@ -150,6 +150,7 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
         // Nearly all elements are complete when they are first seen, and the sieve would pass them as they are.
         let is_whole = self.sieve.is_between_elements();
         if is_whole
+            && is_worth_reading(bytes)
             && let Some((element, amount)) = PlainElement::first(bytes)
             && let Some(plain) = take(element)
         {

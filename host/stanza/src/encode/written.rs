@@ -11,13 +11,12 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::encode;
 use crate::plain::PlainElement;
-use crate::raw::read_again;
+use crate::raw::{RawStanza, read_again};
 use crate::stream;
+use crate::text::RESERVED;
 use crate::types::Outgoing;
 use crate::xml::Xml as _;
 
-/// The beginning of namespaces that are XML's own.
-const RESERVED: &str = "http://www.w3.org/";
 /// The usual length of a message, in bytes.
 const USUAL: usize = 256;
 /// The memory of a stanza in addition to its text, in bytes.
@@ -66,12 +65,7 @@ impl Written {
         if let Some(element) = PlainElement::read(self.text.as_bytes()) {
             return element.root().attr("id").unwrap_or_default().to_owned();
         }
-        match self.stanza() {
-            Some(Stanza::Message(message)) => message.id.map(|id| id.0).unwrap_or_default(),
-            Some(Stanza::Presence(presence)) => presence.id.unwrap_or_default(),
-            Some(Stanza::Iq(iq)) => iq.id().to_owned(),
-            None => String::new(),
-        }
+        self.stanza().map(RawStanza::from).and_then(|stanza| stanza.id().map(str::to_owned)).unwrap_or_default()
     }
 
     /// Returns the stanza, which is read from the text.
@@ -223,7 +217,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::raw::RawStanza;
     use crate::testing::jid;
     use crate::types::{Draft, Extensions, MessageKind, Reactions};
 
