@@ -26,10 +26,9 @@ pub(super) struct Listener {
     turn: u64,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) subscriptions: Box<[Arc<Subscription>]>,
-    /// The screen before it; `None` if each event has to be compared with its grants and filters.
-    screen: Option<Screen>,
-    /// Counts what its screen withholds of the classes that its filters let through.
-    tally: Option<Arc<Tally>>,
+    /// The screen before it, and the count of what it withholds of the classes that its filters let through. `None`: each
+    /// event has to be compared with its grants and filters.
+    screen: Option<(Screen, Arc<Tally>)>,
 }
 
 /// All listeners to one event. A copy shares what does not change.
@@ -54,7 +53,7 @@ pub(super) struct Listeners {
 impl Listener {
     /// Returns whether its screen excludes an event, which then counts as withheld if one of its filters wants it.
     pub(super) fn screens(&self, seen: &Seen<'_>, heard: &Heard<'_>) -> bool {
-        let (Some(screen), Some(tally)) = (&self.screen, &self.tally) else { return false };
+        let Some((screen, tally)) = &self.screen else { return false };
         if !screen.excludes(seen) {
             tally.passed(seen.class());
             return false;
@@ -114,7 +113,7 @@ impl Listeners {
 
     /// Returns whether each event has to be compared with the grants and filters of each listener.
     pub(super) fn asks_all(&self) -> bool {
-        self.all.iter().all(|listener| listener.screen.is_none())
+        self.asked.len() == self.all.len()
     }
 
     /// Replaces the subscriptions of an instance. Without any, it is no listener any more.
@@ -128,32 +127,34 @@ impl Listeners {
         }
         if !subscriptions.is_empty() {
             let screen = Screen::of(name, mailbox, subscriptions.iter().map(|one| &**one));
-            let tally = screen.as_ref().map(|screen| Tally::of(screen.wanted(), screen.permission(), &self.told));
-            let mailbox = Arc::clone(mailbox);
-            self.link(&Arc::new(Listener { turn, mailbox, subscriptions, screen, tally: tally.map(Arc::new) }));
+            let screen = screen.map(|screen| {
+                let tally = Tally::of(screen.wanted(), screen.permission(), &self.told);
+                (screen, Arc::new(tally))
+            });
+            self.link(&Arc::new(Listener { turn, mailbox: Arc::clone(mailbox), subscriptions, screen }));
         }
     }
 
     fn link(&mut self, listener: &Arc<Listener>) {
         self.of.insert(listener.mailbox.instance(), Arc::clone(listener));
         put_in(&mut self.all, listener);
-        let Some(tally) = &listener.tally else { return put_in(&mut self.asked, listener) };
+        let Some((screen, tally)) = &listener.screen else { return put_in(&mut self.asked, listener) };
         listener.mailbox.withheld.open(tally);
-        for key in keys(listener) {
+        for key in keys(screen) {
             put_in(self.keyed.entry(key).or_default(), listener);
         }
-        for class in listener.screen.iter().flat_map(Screen::doubtful) {
+        for class in screen.doubtful() {
             put_in(self.doubtful.entry(class).or_default(), listener);
         }
     }
 
     fn unlink(&mut self, listener: &Listener) {
         take_out(&mut self.all, listener);
-        let Some(tally) = &listener.tally else { return take_out(&mut self.asked, listener) };
-        for key in keys(listener) {
+        let Some((screen, tally)) = &listener.screen else { return take_out(&mut self.asked, listener) };
+        for key in keys(screen) {
             take_out_of(&mut self.keyed, &key, listener);
         }
-        for class in listener.screen.iter().flat_map(Screen::doubtful) {
+        for class in screen.doubtful() {
             take_out_of(&mut self.doubtful, &class, listener);
         }
         listener.mailbox.withheld.close(tally);
@@ -206,9 +207,9 @@ impl<'l> Iterator for Concerned<'l> {
     }
 }
 
-/// Returns the keys of a listener, each once.
-fn keys(listener: &Listener) -> Vec<AddressKey> {
-    let mut keys: Vec<_> = listener.screen.iter().flat_map(Screen::keys).collect();
+/// Returns the keys of a screen, each once.
+fn keys(screen: &Screen) -> Vec<AddressKey> {
+    let mut keys: Vec<_> = screen.keys().collect();
     keys.sort_unstable();
     keys.dedup();
     keys
