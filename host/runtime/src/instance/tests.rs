@@ -51,14 +51,13 @@ pub(crate) fn account_config() -> AccountConfig {
     }
 }
 
-/// Does the same for one that follows other instances, which left this.
-fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
-    let account = account_config();
-    let admitted = Admitted {
-        id: "echo".parse().unwrap(),
+/// Returns a plugin of this manifest that may run.
+pub(crate) fn admitted(id: &str, manifest: &str, grants: Grants, limits: Limits) -> Admitted {
+    Admitted {
+        id: id.parse().unwrap(),
         digest: Digest::of(b""),
-        manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
-        grants: Arc::new(Grants::from_table(&grants.parse().unwrap()).unwrap()),
+        manifest: Arc::new(Manifest::parse(manifest).unwrap()),
+        grants: Arc::new(grants),
         limits: Arc::new(limits),
         settings: SettingValues::default(),
         needs: Needs::default(),
@@ -66,7 +65,13 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, Mail
         log: None,
         commands: CommandNames::default(),
         warnings: Vec::new(),
-    };
+    }
+}
+
+/// Does the same for one that follows other instances, which left this.
+fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
+    let account = account_config();
+    let admitted = admitted("echo", MANIFEST, Grants::from_table(&grants.parse().unwrap()).unwrap(), limits);
     let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
     let account = account::Account::start(account, parlor_store::Store::in_memory(), Place::here());
     Instance::new(

@@ -71,11 +71,11 @@ impl Alarms {
 pub(super) struct Parking {
     /// The task; `None` while it is parked.
     task: Option<JoinHandle<()>>,
-    place: Place,
+    phase: Phase,
 }
 
 #[derive(Default)]
-enum Place {
+enum Phase {
     /// Its task runs.
     #[default]
     Awake,
@@ -93,10 +93,10 @@ impl Parking {
 
     /// Ends the pause of a plugin that is parked.
     fn take_parked(&mut self) -> Option<Parked> {
-        match std::mem::take(&mut self.place) {
-            Place::Parked(parked) => Some(*parked),
+        match std::mem::take(&mut self.phase) {
+            Phase::Parked(parked) => Some(*parked),
             other => {
-                self.place = other;
+                self.phase = other;
                 None
             }
         }
@@ -122,23 +122,23 @@ pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failure
     if instance::parking::is_known_to_session(instance) {
         account::parking::park(&shared.account, instance.id).await;
     }
-    lock(&shared.parking).place = Place::Parking { is_woken: false };
+    lock(&shared.parking).phase = Phase::Parking { is_woken: false };
     // Not under the lock: these may wake it at once.
     let waker = Waker::from(Arc::new(WakeUp(Arc::downgrade(shared))));
     let mut alarms = Alarms::of(instance);
     let is_due = alarms.are_due(&waker);
     let has_mail = !kept.mailbox.wake_with_mail(waker);
     let mut parking = lock(&shared.parking);
-    let is_woken = matches!(parking.place, Place::Parking { is_woken: true });
+    let is_woken = matches!(parking.phase, Phase::Parking { is_woken: true });
     // `part` sets this first, and then looks whether the plugin is parked.
     if is_due || has_mail || is_woken || shared.standing.shutdown().is_some() {
-        parking.place = Place::Awake;
+        parking.phase = Phase::Awake;
         return Some((kept, failures));
     }
     tracing::debug!(plugin = %shared.admitted.id, account = %shared.account.name, "plugin parked");
     shared.standing.set_state(State::Parked);
     (kept.rest, *lock(&shared.rest)) = (None, None);
-    parking.place = Place::Parked(Box::new(Parked { kept, failures, alarms }));
+    parking.phase = Phase::Parked(Box::new(Parked { kept, failures, alarms }));
     // Its memory is freed when the task ends, which is now.
     parking.task = None;
     None
@@ -152,7 +152,7 @@ pub(super) fn begin_task(shared: &Shared, parking: &mut Parking, task: impl Futu
 /// Starts a parked plugin again.
 fn wake(shared: &Arc<Shared>) {
     let mut parking = lock(&shared.parking);
-    if let Place::Parking { is_woken } = &mut parking.place {
+    if let Phase::Parking { is_woken } = &mut parking.phase {
         *is_woken = true;
         return;
     }

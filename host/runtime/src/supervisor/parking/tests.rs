@@ -10,9 +10,6 @@ use parlor_config::AccountConfig;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::component::Needs;
 use parlor_plugins::limits::Limits;
-use parlor_plugins::manifest::Manifest;
-use parlor_plugins::policy::SettingValues;
-use parlor_session::command_names::CommandNames;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{CallName, Grants};
 use tokio::runtime::Handle;
@@ -25,7 +22,7 @@ use crate::compiler::Compiler;
 use crate::engine::{Compiled, Engine};
 use crate::instance::tests::account_config;
 use crate::supervisor::Supervised;
-use crate::threads::Place as Thread;
+use crate::threads::Place;
 
 const MANIFEST: &str = "[plugin]\nname = \"idler\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n\
     parks = true\n[settings.fail]\ntype = \"boolean\"\ndescription = \"Whether it fails\"\n";
@@ -41,7 +38,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let config: AccountConfig = account_config();
-        let account = Account::start(config, parlor_store::Store::in_memory(), Thread::here());
+        let account = Account::start(config, parlor_store::Store::in_memory(), Place::here());
         let engine = Arc::new(Engine::start(Compiler::ThisProcess, None).unwrap());
         Self { account, engine, tasks: tasks() }
     }
@@ -74,19 +71,7 @@ impl Stage {
 }
 
 fn admitted() -> Arc<Admitted> {
-    Arc::new(Admitted {
-        id: "idler".parse().unwrap(),
-        digest: Digest::of(b""),
-        manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
-        grants: Arc::new(Grants::default()),
-        limits: Arc::default(),
-        settings: SettingValues::default(),
-        needs: Needs::default(),
-        raises: false,
-        log: None,
-        commands: CommandNames::default(),
-        warnings: Vec::new(),
-    })
+    Arc::new(instance::tests::admitted("idler", MANIFEST, Grants::default(), Limits::default()))
 }
 
 fn tasks() -> usize {
