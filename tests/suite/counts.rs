@@ -139,25 +139,26 @@ async fn one_echo_takes_few_system_calls() {
     assert!(each <= SYSTEM_CALLS, "{each} system calls for one echo: {counts:?}");
 }
 
+/// Returns the bytes of the heap that one more plugin takes. `stand` starts a host with so many, and lets it come to rest.
+async fn heap_of_one_more(stand: impl AsyncFn(u64) -> Result<Stage>) -> Result<u64> {
+    let few = stand(1).await?.counted().await?.bytes;
+    let many = stand(1 + PLUGINS).await?.counted().await?.bytes;
+    Ok((many - few) / PLUGINS)
+}
+
 #[tokio::test]
 async fn one_more_plugin_takes_little_of_the_heap() {
-    let mut bytes = Vec::new();
-    for plugins in [1, 1 + PLUGINS] {
-        let mut stage = Stage::with_echo(plugins).await.unwrap();
-        stage.talk().await.unwrap();
-        bytes.push(stage.counted().await.unwrap().bytes);
-    }
-    let each = (bytes[1] - bytes[0]) / PLUGINS;
+    let stand = async |plugins| {
+        let mut stage = Stage::with_echo(plugins).await?;
+        stage.talk().await?;
+        Ok(stage)
+    };
+    let each = heap_of_one_more(stand).await.unwrap();
     assert!(each <= HEAP, "{each} bytes for one plugin");
 }
 
 #[tokio::test]
 async fn one_more_parked_plugin_takes_very_little_of_the_heap() {
-    let mut bytes = Vec::new();
-    for plugins in [1, 1 + PLUGINS] {
-        let mut stage = Stage::with_parked(plugins).await.unwrap();
-        bytes.push(stage.counted().await.unwrap().bytes);
-    }
-    let each = (bytes[1] - bytes[0]) / PLUGINS;
+    let each = heap_of_one_more(Stage::with_parked).await.unwrap();
     assert!(each <= PARKED, "{each} bytes for one parked plugin");
 }

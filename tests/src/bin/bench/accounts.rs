@@ -208,7 +208,7 @@ async fn trips(session: &mut Session) -> Result<Vec<Duration>> {
 }
 
 /// Waits for the next message of the bot.
-async fn answer(session: &mut Session) -> Result<()> {
+pub(crate) async fn answer(session: &mut Session) -> Result<()> {
     while !matches!(session.next().await?, Stanza::Message(_)) {}
     Ok(())
 }

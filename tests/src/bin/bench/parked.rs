@@ -11,10 +11,9 @@ use parlor_tests::peer::{Session, somebody};
 use parlor_tests::plugins;
 use parlor_tests::policy::{Entry, Policy};
 use tokio::time::timeout;
-use tokio_xmpp::Stanza;
 use xtask::Part;
 
-use crate::accounts::Stage;
+use crate::accounts::{Stage, answer};
 use crate::bots::unlimited;
 use crate::instances::settled;
 use crate::row::{Goal, Row, Unit, median};
@@ -100,11 +99,7 @@ async fn answers(session: &mut Session, words: &str) -> Result<f64> {
         tokio::time::sleep(PAUSE).await;
         let begin = Instant::now();
         session.say(&somebody(), number as u64, words).await?;
-        let answer = async {
-            while !matches!(session.next().await?, Stanza::Message(_)) {}
-            anyhow::Ok(())
-        };
-        timeout(SOON, answer).await.context("the plugin does not answer")??;
+        timeout(SOON, answer(session)).await.context("the plugin does not answer")??;
         times.push(begin.elapsed().as_secs_f64() * 1e6);
     }
     Ok(median(times.into_iter()))
