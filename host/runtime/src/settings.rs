@@ -142,7 +142,7 @@ impl OwnSettings {
 
     /// Checks whether these values could be set.
     pub fn check(&self, layer: Layer, values: &Values) -> Result<(), CallError> {
-        self.changed(&self.layers.load(), layer, values.clone()).map(drop)
+        self.changed(&self.layers.load(), layer, values).map(drop)
     }
 
     /// Sets all of these values or none. Returns those that changed, each with the value that wins now.
@@ -153,10 +153,9 @@ impl OwnSettings {
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> Result<BTreeMap<String, Option<Value>>, CallError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.layers.load_full();
-        let keys: Vec<String> = values.keys().cloned().collect();
-        let after = self.changed(&before, layer, values)?;
-        Ok(self.replace(&before, after, keys, written))
+        let before = self.layers.load();
+        let Some(after) = self.changed(&before, layer, &values)? else { return Ok(BTreeMap::new()) };
+        Ok(self.replace(&before, after, values.into_keys(), written))
     }
 
     /// Replaces the owner's values, after they changed in the policy. They were checked as at admission.
@@ -167,7 +166,7 @@ impl OwnSettings {
     ) -> BTreeMap<String, Option<Value>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
-        let keys = before.owner.keys().chain(owner.keys()).cloned().collect();
+        let keys: BTreeSet<String> = before.owner.keys().chain(owner.keys()).cloned().collect();
         let after = Layers { owner, ..Layers::clone(&before) };
         self.replace(&before, after, keys, written)
     }
@@ -192,7 +191,7 @@ impl OwnSettings {
         &self,
         before: &Layers,
         after: Layers,
-        keys: Vec<String>,
+        keys: impl IntoIterator<Item = String>,
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> BTreeMap<String, Option<Value>> {
         let different = |key: String| {
@@ -204,16 +203,24 @@ impl OwnSettings {
         changes
     }
 
-    fn changed(&self, before: &Layers, layer: Layer, values: Values) -> Result<Layers, CallError> {
-        for (key, value) in &values {
+    /// Returns the layers with these values; `None` if they have them already.
+    fn changed(&self, before: &Layers, layer: Layer, values: &Values) -> Result<Option<Layers>, CallError> {
+        for (key, value) in values {
             self.fits(key, value)?;
+        }
+        let old = match layer {
+            Layer::Set => &before.set,
+            Layer::Offered => &before.offered,
+        };
+        if values.iter().all(|(key, value)| old.get(key) == Some(value)) {
+            return Ok(None);
         }
         let mut after = before.clone();
         match layer {
             Layer::Set => &mut after.set,
             Layer::Offered => &mut after.offered,
         }
-        .extend(values);
+        .extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
         let added = after.set.keys().chain(after.offered.keys().filter(|key| !after.set.contains_key(*key)));
         if added.filter(|key| !self.declares(key)).count() > MAX_ADDED {
             return Err(CallError::OverLimit(format!("{MAX_ADDED} settings beyond the manifest's")));
@@ -221,7 +228,7 @@ impl OwnSettings {
         if after.set.values().chain(after.offered.values()).map(weight).sum::<usize>() > MAX_HELD {
             return Err(too_much());
         }
-        Ok(after)
+        Ok(Some(after))
     }
 
     /// Checks whether a setting can have this name.

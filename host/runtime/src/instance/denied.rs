@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::Guard;
+use jid::BareJid;
 use parlor_base::permission::Permission;
 use parlor_session::Snapshot;
 use parlor_session::permissions::{CallName, Decision, Granted, Target, Use};
@@ -16,8 +17,7 @@ use crate::denials::Denial;
 impl Instance {
     /// Returns the proof that it may make this call for this target. Otherwise returns the denial, counted and logged.
     pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {
-        let snapshot = self.account.snapshot();
-        let granted = self.mailbox.granted(call, target, &|jid| snapshot.is_contact(jid));
+        let granted = self.mailbox.granted(call, target, &|jid| self.account.snapshot().is_contact(jid));
         granted.map_err(|permission| self.deny(permission, named(target)))
     }
 
@@ -34,8 +34,8 @@ impl Instance {
     /// Checks that its grants cover this as well, which the call needs for some of its arguments. Otherwise returns the
     /// denial, counted and logged.
     pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
-        let snapshot = self.account.snapshot();
-        let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));
+        let is_contact = |jid: &BareJid| self.account.snapshot().is_contact(jid);
+        let decision = self.mailbox.decide(Use::Call(permission, target), Some(&is_contact));
         if decision.is_some_and(Decision::allows) {
             return Ok(());
         }
