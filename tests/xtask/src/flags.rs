@@ -67,8 +67,8 @@ pub struct Detectors {
 /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
 #[derive(Debug, Parser)]
 pub struct Bench {
-    /// Measure only this; may be given several times
-    #[arg(long, value_name = "PART", conflicts_with = "languages")]
+    /// Measure only this; several are given with commas between
+    #[arg(long, value_name = "PART", value_delimiter = ',', conflicts_with = "languages")]
     pub only: Vec<Part>,
     /// How often the bots take turns, as long as there is time
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]

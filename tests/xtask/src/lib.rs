@@ -185,7 +185,7 @@ The site is written to target/book/site. mdbook builds it: the first time, cargo
     /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
     #[command(after_help = "Examples:
   cargo xtask bench
-  cargo xtask bench --only echo --only calls
+  cargo xtask bench --only echo,calls
   cargo xtask bench --only echo --against HEAD~3     both hosts take turns in one run
   cargo xtask bench --json > bench.json
   cargo xtask bench --languages     what a plugin costs in each language goes into docs/reference/languages.md

@@ -86,12 +86,14 @@ fn operate(screens: bool) -> anyhow::Result<()> {
 fn attack(flags: &Attack) -> anyhow::Result<()> {
     setup::prepare(Needs::Prosody)?;
     // Effects on a neighbour are measured with the program as it is released.
-    if flags.soak || flags.neighbours {
+    let attack = if flags.soak || flags.neighbours {
         build::to_be_measured()?;
+        workspace::released("attack")
     } else {
         build::everything()?;
-    }
-    Err(run::replace_by(&workspace::program("attack"), own_flags()))
+        workspace::program("attack")
+    };
+    Err(run::replace_by(&attack, own_flags()))
 }
 
 fn detectors() -> anyhow::Result<()> {
@@ -107,5 +109,5 @@ fn bench(flags: &Bench) -> anyhow::Result<()> {
     if let Some(revision) = &flags.against {
         build::revision(revision)?;
     }
-    Err(run::replace_by(&workspace::program("bench"), own_flags()))
+    Err(run::replace_by(&workspace::released("bench"), own_flags()))
 }

@@ -18,6 +18,11 @@ pub(crate) fn program(name: &str) -> PathBuf {
     profile().join(name)
 }
 
+/// Returns the path of a program that cargo built by the profile of a release.
+pub(crate) fn released(name: &str) -> PathBuf {
+    target().join("release").join(name)
+}
+
 /// Returns the folder of the built plugins.
 pub(crate) fn plugins() -> PathBuf {
     target().join("plugins")

@@ -96,7 +96,7 @@ impl Before {
         let file = folder.join("plugins/echo.wasm");
         let digest =
             plugins::digest(&file).context("the other revision is not built; `cargo xtask bench` builds it")?;
-        Ok(Self { host: folder.join("debug/parlor"), echo: Built { file, digest } })
+        Ok(Self { host: folder.join("release/parlor"), echo: Built { file, digest } })
     }
 }
 

@@ -1,23 +1,28 @@
 //! A host in this process with the meter plugin and an account that never connects, for benchmarks without a server.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor::host::Host;
 use parlor_base::id::InstanceId;
-use parlor_config::{AccountName, Config, Overrides};
+use parlor_config::{Config, Overrides};
 use parlor_runtime::account::Asker;
 use parlor_runtime::compiler::Compiler;
-use parlor_runtime::supervisor::State;
+use parlor_runtime::instance::Instance;
 use parlor_runtime::threads::Threads;
 use parlor_session::Emit;
-use parlor_session::event::{EventName, Payload};
+use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
 use parlor_tests::plugins::Built;
 
+/// How long what is measured may take.
+const LIMIT: Duration = Duration::from_mins(1);
+
 pub(crate) struct BenchHost {
     host: Host,
-    account: AccountName,
+    meter: Arc<Instance>,
     _folder: tempfile::TempDir,
 }
 
@@ -46,21 +51,35 @@ impl BenchHost {
             Threads::of_the_caller(),
         )
         .await?;
-        Ok(Self { host, account: "bench".parse()?, _folder: folder })
+        let meter = host.instance(&"meter".parse()?, &"bench".parse()?).await.context("the meter does not run")?;
+        Ok(Self { host, meter, _folder: folder })
     }
 
     pub(crate) async fn emit(&self, name: &str, payload: Payload) -> Result<()> {
-        let account = self.host.account(&self.account).context("the account is configured")?;
         let (by, name) = (InstanceId::next(), EventName::from(name));
-        Ok(account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
+        Ok(self.meter.account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
+    }
+
+    /// Lets the router decide that the meter gets an event.
+    pub(crate) fn route(&self, name: &str) {
+        let account = &self.meter.account;
+        let event = Event { name: EventName::from(name), at: account.clock.now(), payload: Payload::None };
+        account.router.route(event, account.router.live(), &|_| false);
     }
 
     /// Returns how many events the meter has handled.
-    pub(crate) async fn handled(&self) -> Result<u64> {
-        let status: BTreeMap<_, _> = self.host.status().await.into_iter().map(|one| (one.id.clone(), one)).collect();
-        let meter = status.values().next().context("the meter is there")?;
-        ensure!(meter.state == State::Running, "the meter does not run: {:?}", meter.state);
-        Ok(meter.handled)
+    pub(crate) fn handled(&self) -> u64 {
+        self.meter.counters.handled.load(Relaxed)
+    }
+
+    /// Waits until the meter has handled as many events. What is measured takes a hundred times as long as a look.
+    pub(crate) async fn until_handled(&self, events: u64) -> Result<()> {
+        let began = Instant::now();
+        while self.handled() < events {
+            ensure!(began.elapsed() < LIMIT, "{} of {events} events handled after {LIMIT:?}", self.handled());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     pub(crate) async fn stop(self) {

@@ -55,7 +55,7 @@ impl Bare {
                     let payload = Payload::Json(order(call, kind.times));
                     let _ = guest.call_handle_event(accessor, event("measure", 2, payload)).await?;
                 }
-                Call::ToGuest => {
+                Call::ToGuest | Call::Emitted => {
                     for _ in 0..kind.times {
                         let _ = guest.call_handle_event(accessor, event("tick", 1, Payload::None)).await?;
                     }
