@@ -34,7 +34,7 @@ pub(crate) fn to_be_measured() -> Result<()> {
 /// Returns the command that builds what is measured.
 fn release() -> Command {
     let programs = MEASURED.into_iter().flat_map(|name| ["--bin", name]);
-    workspace::cargo(["build", "--release", "--lib"].into_iter().chain(programs))
+    workspace::cargo(["build", "--release", "--workspace", "--lib"].into_iter().chain(programs))
 }
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
