@@ -1,6 +1,6 @@
 //! The base that every package of parlor may use.
 //!
-//! **Owns:** the ids of plugins, their instances and files; the names of
+//! **Owns:** the ids of plugins, their instances and files; addresses of the web; the names of
 //! permissions; texts that are safe to show; quantities with units; documents in
 //! TOML; files that are written whole; clocks and random numbers; child processes; queues that many owners share;
 //! what the calls of a plugin cost the host.
@@ -27,3 +27,4 @@ pub mod recent;
 pub mod rng;
 pub mod shell;
 pub mod traces;
+pub mod web_address;

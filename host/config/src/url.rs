@@ -1,27 +1,18 @@
-//! Web addresses (`https` URLs), as far as downloads need them.
+//! Web addresses (`https` URLs), as far as downloads and the host's own servers need them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use idna::AsciiDenyList;
+use parlor_base::web_address::{BadWebAddress, LONGEST, WebAddress};
 
-use crate::{BadEndpoint, Endpoint};
+use crate::Endpoint;
 
-/// The maximum length of an address behind the scheme, in bytes. RFC 9110 (section 4.1) recommends that everybody
-/// supports 8,000. Registries redirect to signed addresses that contain a token of some thousand bytes.
-const LONGEST: usize = 8000;
-/// The scheme that every address begins with.
-const SCHEME: &str = "https://";
 /// The default port of `https`.
 const PORT: u16 = 443;
 
 /// An address of the form `https://host[:port]/path[?query]`. No other scheme and no user name is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    server: Endpoint,
-    /// The path with its leading slash, and the query.
-    path: String,
-}
+pub struct Url(WebAddress);
 
 /// An error from parsing an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,10 +22,7 @@ pub enum UrlError {
     Scheme,
     /// The host or port has no valid form.
     #[error("its host is none: {0}")]
-    Host(BadEndpoint),
-    /// The host is not a valid domain name.
-    #[error("its host is none: no server can have that name")]
-    Name,
+    Host(String),
     /// The address contains a user name or a password.
     #[error("leave out what stands before the @: nobody is logged in by an address")]
     User,
@@ -43,121 +31,92 @@ pub enum UrlError {
     Path,
 }
 
+impl From<BadWebAddress> for UrlError {
+    fn from(error: BadWebAddress) -> Self {
+        match error {
+            BadWebAddress::Scheme => Self::Scheme,
+            BadWebAddress::User => Self::User,
+            BadWebAddress::Host(reason) => Self::Host(reason),
+            BadWebAddress::TooLong | BadWebAddress::Character => Self::Path,
+        }
+    }
+}
+
 impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        // The scheme is case-insensitive (RFC 3986, section 3.1).
-        let (scheme, rest) = text.split_at_checked(SCHEME.len()).ok_or(UrlError::Scheme)?;
-        if !scheme.eq_ignore_ascii_case(SCHEME) {
-            return Err(UrlError::Scheme);
-        }
-        if rest.len() > LONGEST {
-            return Err(UrlError::Path);
-        }
-        // The fragment behind `#` is not sent to the server.
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (server, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        if !path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\')) {
-            return Err(UrlError::Path);
-        }
-        if server.contains('@') {
-            return Err(UrlError::User);
-        }
-        let server: Endpoint = server.parse().map_err(UrlError::Host)?;
-        // Host names are case-insensitive, and servers know an international name only by its ASCII form.
-        let host = if server.host.contains(':') {
-            server.host.to_ascii_lowercase()
-        } else {
-            let host = idna::domain_to_ascii_cow(server.host.as_bytes(), AsciiDenyList::URL);
-            host.map_err(|_| UrlError::Name)?.into_owned()
-        };
-        let (place, query) = path.split_at(path.find('?').unwrap_or(path.len()));
-        let place = without_dots(&format!("{slash}{place}"));
-        Ok(Self { server: Endpoint { host, ..server }, path: format!("{place}{query}") })
+        plain(text)?;
+        Self::of(WebAddress::parse(text)?)
     }
 }
 
 impl Url {
-    /// Returns the host with its port.
-    pub fn server(&self) -> Endpoint {
-        Endpoint { port: Some(self.port()), ..self.server.clone() }
+    fn of(address: WebAddress) -> Result<Self, UrlError> {
+        if address.is_secure() { Ok(Self(address)) } else { Err(UrlError::Scheme) }
     }
 
-    /// Returns the host's name or address.
+    /// Returns the address as any part of the web has one.
+    pub fn address(&self) -> &WebAddress {
+        &self.0
+    }
+
+    /// Returns the host with its port.
+    pub fn server(&self) -> Endpoint {
+        Endpoint { host: self.host().to_owned(), port: Some(self.port()) }
+    }
+
+    /// Returns the host's name or address; an IPv6 address without brackets.
     pub fn host(&self) -> &str {
-        &self.server.host
+        self.0.host()
     }
 
     /// Returns the port, 443 by default.
     pub fn port(&self) -> u16 {
-        self.server.port.unwrap_or(PORT)
+        self.0.port()
     }
 
     /// Returns the host for the `host` header, with the port unless it is the default.
     pub fn authority(&self) -> String {
-        Endpoint { port: self.server.port.filter(|port| *port != PORT), ..self.server.clone() }.to_string()
+        let port = Some(self.port()).filter(|port| *port != PORT);
+        Endpoint { host: self.host().to_owned(), port }.to_string()
     }
 
     /// Returns the path with the query.
     pub fn path(&self) -> &str {
-        &self.path
+        self.0.path_and_query()
     }
 
     /// Returns whether both addresses have the same host and port.
     pub fn same_server(&self, other: &Self) -> bool {
-        self.host() == other.host() && self.port() == other.port()
+        self.0.same_server(&other.0)
     }
 
     /// Returns the address with `ending` appended to its path.
     #[must_use]
     pub fn with_ending(&self, ending: &str) -> Self {
-        let (path, query) = self.path.split_at(self.path.find('?').unwrap_or(self.path.len()));
-        Self { path: format!("{path}{ending}{query}"), ..self.clone() }
+        Self(self.0.with_ending(ending))
     }
 
     /// Resolves a reference relative to this address (RFC 3986, section 4.2).
     pub fn to(&self, reference: &str) -> Result<Self, UrlError> {
-        if let Some(rest) = reference.strip_prefix("//") {
-            return format!("https://{rest}").parse();
-        }
-        // A scheme comes before the first slash.
-        if reference.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
-            return reference.parse();
-        }
-        let path = self.path.split('?').next().unwrap_or_default();
-        let folder = match reference.chars().next() {
-            Some('/') => "",
-            // The reference replaces the query only.
-            Some('?') => path,
-            None | Some('#') => self.path.as_str(),
-            _ => &path[..=path.rfind('/').unwrap_or(0)],
-        };
-        format!("https://{}{folder}{reference}", self.server).parse()
+        plain(reference)?;
+        Self::of(self.0.to(reference)?)
     }
 }
 
-/// Removes the segments `.` and `..` from a path (RFC 3986, section 5.2.4).
-fn without_dots(path: &str) -> String {
-    let mut kept = Vec::new();
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
-    while let Some(segment) = segments.next() {
-        if segment == ".." {
-            kept.pop();
-        }
-        if !matches!(segment, "." | "..") {
-            kept.push(segment);
-        } else if segments.peek().is_none() {
-            kept.push("");
-        }
-    }
-    format!("/{}", kept.join("/"))
+/// Checks that nothing but a host's name has characters beyond ASCII, nor those that other programs read differently.
+fn plain(text: &str) -> Result<(), UrlError> {
+    let behind = text.find("//").map_or(0, |at| at + 2);
+    let path = text[behind..].find(['/', '?']).map_or("", |at| &text[behind + at..]);
+    let path = if behind == 0 { text } else { path };
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\'));
+    if is_plain { Ok(()) } else { Err(UrlError::Path) }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority(), self.path)
+        f.write_str(self.0.as_str())
     }
 }
 
