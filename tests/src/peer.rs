@@ -276,8 +276,9 @@ impl Session {
             && let Some(asked) = archive::Asked::read(&request, &self.jid)
         {
             let stanzas = (archive.lock().expect("no script panics"))(&asked);
-            let stanzas: Vec<Stanza> = stanzas.into_iter().map(Stanza::try_from).collect::<Result<_, _>>()?;
-            self.wire.say_all(&stanzas).await?;
+            // Together, as servers send a page.
+            let page: String = stanzas.iter().map(String::from).collect();
+            self.raw(page.as_bytes()).await?;
             return Ok(None);
         }
         let answer = self.answer(&request);

@@ -139,14 +139,6 @@ impl<Io: Transport> Wire<Io> {
         Ok(self.0.send(stanza).await?)
     }
 
-    /// Sends stanzas together, as servers send a page of an archive.
-    pub async fn say_all(&mut self, stanzas: &[Stanza]) -> Result<(), Gone> {
-        for stanza in stanzas {
-            self.0.feed(stanza).await?;
-        }
-        self.flush().await
-    }
-
     /// Sends an element of stream management (XEP-0198).
     pub async fn manage(&mut self, nonza: &Sm) -> Result<(), Gone> {
         Ok(self.0.send(nonza).await?)
