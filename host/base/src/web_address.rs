@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -14,7 +15,7 @@ pub const LONGEST: usize = 8_000;
 
 /// An address of the form `https://host[:port]/path[?query]`, or the same with `http`. Without user name and fragment.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct WebAddress(Url);
+pub struct WebAddress(Arc<Url>);
 
 /// The reason why a text is no address that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +106,7 @@ impl WebAddress {
             Some(Host::Domain(domain)) => is_domain(domain).map_err(|why| BadWebAddress::Host(why.to_owned()))?,
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => {}
         }
-        Ok(Self(url))
+        Ok(Self(Arc::new(url)))
     }
 
     /// Returns whether it is asked for over TLS.
@@ -147,9 +148,9 @@ impl WebAddress {
     /// Returns the address with `ending` appended to its path.
     #[must_use]
     pub fn with_ending(&self, ending: &str) -> Self {
-        let mut url = self.0.clone();
+        let mut url = Url::clone(&self.0);
         url.set_path(&format!("{}{ending}", url.path()));
-        Self(url)
+        Self(Arc::new(url))
     }
 
     /// Returns the whole address, as a request needs it. It may contain a secret.

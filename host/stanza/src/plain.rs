@@ -62,6 +62,8 @@ struct Node {
     end: u32,
     /// The index of the element that contains it, or [`NONE`].
     parent: u32,
+    /// Where its text ends.
+    stop: u32,
 }
 
 #[derive(Debug)]
@@ -145,6 +147,11 @@ impl PlainElement {
         Plain { of: self, at: 0 }
     }
 
+    /// Returns the element at this index.
+    pub(crate) fn at(&self, at: u32) -> Plain<'_> {
+        Plain { of: self, at }
+    }
+
     /// Returns the text of which it was read.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.text
@@ -168,6 +175,24 @@ pub(crate) struct Plain<'a> {
 impl<'a> Plain<'a> {
     fn node(self) -> &'a Node {
         &self.of.nodes[self.at as usize]
+    }
+
+    /// Returns its index.
+    pub(crate) fn index(self) -> u32 {
+        self.at
+    }
+
+    /// Returns the text of which it was read, which has a meaning of its own if it declares its namespace.
+    pub(crate) fn whole(self) -> &'a str {
+        // Its name follows the first character.
+        &self.of.text[self.node().name.start as usize - 1..self.node().stop as usize]
+    }
+
+    /// Returns whether it declares its namespace itself.
+    pub(crate) fn declares(self) -> bool {
+        let Range { start, end } = self.node().attributes;
+        let mut attributes = self.of.attributes[start as usize..end as usize].iter();
+        attributes.any(|one| one.name.within(&self.of.text) == NAMESPACE)
     }
 
     /// Returns the declared namespace; `None` if it is that of the stream.
@@ -316,6 +341,7 @@ impl<'a> Reader<'a> {
         self.at += 1 + name.len();
         self.depth -= 1;
         self.skip(b'>')?;
+        self.nodes[open as usize].stop = u32::try_from(self.at).ok()?;
         Some(parent)
     }
 
@@ -350,7 +376,8 @@ impl<'a> Reader<'a> {
         }
         let at = u32::try_from(self.nodes.len()).ok()?;
         let Part { start, end } = Part::of(first..self.attributes.len())?;
-        self.nodes.push(Node { name, namespace, content: EMPTY, attributes: start..end, end: at + 1, parent });
+        let stop = u32::try_from(self.at).ok()?;
+        self.nodes.push(Node { name, namespace, content: EMPTY, attributes: start..end, end: at + 1, parent, stop });
         if is_empty {
             return Some(parent);
         }

@@ -95,7 +95,15 @@ impl fmt::Debug for RawStanza {
 impl RawStanza {
     /// Keeps the text of a message, which came on a stream in this language.
     pub(crate) fn plain(message: &PlainElement, lang: Option<Arc<str>>) -> Self {
-        let (text, weight) = (message.text().clone(), plain_weight(message.root()));
+        Self::kept(message.text().clone(), lang, plain_weight(message.root()))
+    }
+
+    /// Keeps the text of a message that another one forwards, and that declares its namespace itself.
+    pub(crate) fn plainly_forwarded(message: Plain<'_>) -> Self {
+        Self::kept(message.whole().into(), None, plain_weight(message))
+    }
+
+    fn kept(text: Arc<str>, lang: Option<Arc<str>>, weight: usize) -> Self {
         Self(Form::Plain(Arc::new(PlainText { text, lang, weight, read: OnceLock::new() })))
     }
 
@@ -354,7 +362,7 @@ fn plain_weight(message: Plain<'_>) -> usize {
 }
 
 /// Same as [`weight`], for an element that was read plainly.
-fn plain_element_weight(element: Plain<'_>) -> usize {
+pub(crate) fn plain_element_weight(element: Plain<'_>) -> usize {
     let attributes: usize = element.attributes().map(|(_, value)| value.len() + NODE / 2).sum();
     NODE + element.content().len() + attributes + element.children().map(plain_element_weight).sum::<usize>()
 }

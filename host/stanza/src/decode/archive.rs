@@ -10,7 +10,7 @@ use xmpp_parsers::ns;
 
 use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message};
 use crate::raw::weight;
-use crate::types::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM, address};
+use crate::types::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM, Message, address};
 
 /// The maximum length of an archive id, in bytes.
 pub(super) const MAX_ID: usize = 1_024;
@@ -35,25 +35,31 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
     }
     let queryid = result.attr("queryid").map(str::to_owned);
     let weight = weight(&result);
-    let mut stamp = None;
-    let mut read = None;
-    let mut author = None;
+    let (mut stamp, mut read, mut author) = (None, None, None);
     if let Some(mut forwarded) = result.remove_child("forwarded", ns::FORWARD) {
         stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
         if let Some(inner) = forwarded_message(&mut forwarded, cut) {
             author = real_author(&inner);
-            let mut message = read_message(inner, None, stamp, own, now);
-            // The archive knows when the message arrived; a stamp of its author may be any time.
-            message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
-            stamp = stamp.or_else(|| message.delayed.then_some(message.at));
-            message.delayed = true;
-            message.stanza_id = Some(id.clone());
-            // An old invitation is shown but not followed.
-            message.invite = None;
-            read = Some(Box::new(message));
+            read = Some(read_message(inner, None, stamp, own, now));
         }
     }
-    Incoming::Archived(Box::new(ArchiveResult { from, queryid, id, stamp, message: read, author, weight }))
+    archived(ArchiveResult { from, queryid, id, stamp, message: None, author, weight }, read)
+}
+
+/// Returns a result with this message, which is history.
+pub(super) fn archived(result: ArchiveResult, message: Option<Message>) -> Incoming {
+    let (mut stamp, id) = (result.stamp, &result.id);
+    let message = message.map(|mut message| {
+        // The archive knows when the message arrived; a stamp of its author may be any time.
+        message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
+        stamp = stamp.or_else(|| message.delayed.then_some(message.at));
+        message.delayed = true;
+        message.stanza_id = Some(id.clone());
+        // An old invitation is shown but not followed.
+        message.invite = None;
+        Box::new(message)
+    });
+    Incoming::Archived(Box::new(ArchiveResult { stamp, message, ..result }))
 }
 
 /// Returns the real author of a room's message, if its archive tells it (XEP-0313, section 5.1.1).

@@ -1,5 +1,5 @@
 //! Reads messages that are written plainly, without the library's types. The rules are those of all messages: whatever
-//! has rules of its own, such as carbons, answers of archives and errors, is left to the library.
+//! has rules of its own, such as carbons and errors, is left to the library.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::extensions::OLDER_DELAY;
-use super::{Head, assemble, decode};
+use super::extensions::{OLDER_DELAY, stamp};
+use super::{Head, archive, assemble, decode};
 use crate::plain::{Plain, PlainElement};
-use crate::raw::RawStanza;
+use crate::raw::{RawStanza, plain_element_weight};
 use crate::sieve::mend::NOTES;
-use crate::types::{Incoming, MessageKind, address};
+use crate::types::{ArchiveResult, Incoming, MAM, MessageKind, address};
 use crate::xml::Xml;
 
 /// A stanza that came.
@@ -55,26 +55,33 @@ impl Addresses {
     }
 }
 
-/// A message that is written plainly and has no payload with rules of its own.
+/// A message that is written plainly and has no payload with rules of its own, or forwards such a one from an archive.
 #[derive(Debug)]
 pub struct PlainMessage {
     element: PlainElement,
     /// The language of the stream.
     lang: Option<Arc<str>>,
+    envelope: Envelope,
+    /// The message of an archive in it (XEP-0313, section 4.2), with its index.
+    archived: Option<Box<(u32, Envelope)>>,
+}
+
+/// The addresses and the type of a message.
+#[derive(Debug)]
+struct Envelope {
     from: Option<Jid>,
     to: Option<Jid>,
     kind: MessageKind,
 }
 
-impl PlainMessage {
-    /// Takes an element of a stream in this language; `None` if the library has to read it.
-    pub fn of(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Self> {
-        let root = element.root();
-        if root.name() != "message" || !root.has_ns(ns::JABBER_CLIENT) || !root.content().is_empty() {
+impl Envelope {
+    /// Reads those of a message; `None` if the library has to read it.
+    fn of(message: Plain<'_>, addresses: &mut Addresses) -> Option<Self> {
+        if message.name() != "message" || !message.has_ns(ns::JABBER_CLIENT) || !message.content().is_empty() {
             return None;
         }
         let (mut from, mut to, mut kind) = (None, None, MessageKind::Normal);
-        for (name, value) in root.attributes() {
+        for (name, value) in message.attributes() {
             match name {
                 "from" => from = Some(addresses.read(value)?),
                 "to" => to = Some(addresses.read(value)?),
@@ -83,38 +90,116 @@ impl PlainMessage {
                 _ => return None,
             }
         }
-        let mut known = [false; OWN.len()];
-        if kind == MessageKind::Error || !root.children().all(|child| is_usual(child, &mut known)) {
-            return None;
-        }
-        Some(Self { element, lang: lang.cloned(), from, to, kind })
+        (kind != MessageKind::Error).then_some(Self { from, to, kind })
+    }
+}
+
+impl PlainMessage {
+    /// Takes an element of a stream in this language; `None` if the library has to read it.
+    pub fn of(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Self> {
+        let root = element.root();
+        let envelope = Envelope::of(root, addresses)?;
+        let archived = match result_in(root) {
+            Some(result) => {
+                let message = forwarded_in(result)?;
+                let inner = Envelope::of(message, addresses).filter(|_| are_usual(message))?;
+                Some(Box::new((message.index(), inner)))
+            }
+            None if are_usual(root) => None,
+            None => return None,
+        };
+        Some(Self { element, lang: lang.cloned(), envelope, archived })
     }
 
     /// Reads it for the account that is bound as `own`, at the time `now`.
     pub fn decode(self, own: &FullJid, now: Timestamp) -> Incoming {
-        let Self { element, lang, from, to, kind } = self;
+        let Self { element, lang, envelope, archived } = self;
         let root = element.root();
-        let raw = RawStanza::plain(&element, lang.clone());
-        let of_all = root.lang().or(lang.as_deref()).unwrap_or_default();
-        let part = |name: &str| root.children().find(|child| child.name() == name && child.has_ns(ns::JABBER_CLIENT));
-        let head = Head {
-            from,
-            to,
-            kind,
-            id: root.attr("id"),
-            thread: part("thread").map(|thread| (thread.content(), thread.attr("parent"))),
-            body: part("body").map(|body| (body.lang().unwrap_or(of_all), body.content())),
-            bodies: Vec::new(),
-            subject: part("subject").map(Xml::text),
-            cut: None,
-            carbon: None,
-            forwarded_at: None,
-            error: None,
-            raw,
+        let Some((at, inner)) = archived.map(|archived| *archived) else {
+            let of_all = root.lang().or(lang.as_deref()).unwrap_or_default();
+            let head = head(root, envelope, of_all, RawStanza::plain(&element, lang.clone()));
+            return Incoming::Message(Box::new(assemble(head, payloads(root), own, now)));
         };
-        let payloads = root.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
-        Incoming::Message(Box::new(assemble(head, payloads, own, now)))
+        let (message, result) = (element.at(at), root.children().next());
+        let attr = |name| result.and_then(|result| result.attr(name)).map(str::to_owned);
+        let delay =
+            result.and_then(|result| result.children().next()?.children().find(|child| child.name() == "delay"));
+        let stamp = delay.and_then(stamp);
+        let head = Head { forwarded_at: stamp, ..head(message, inner, "", RawStanza::plainly_forwarded(message)) };
+        let message = assemble(head, payloads(message), own, now);
+        let result = ArchiveResult {
+            from: envelope.from.unwrap_or_else(|| Jid::from(own.to_bare())),
+            queryid: attr("queryid"),
+            id: attr("id").unwrap_or_default(),
+            stamp,
+            message: None,
+            author: None,
+            weight: result.map(plain_element_weight).unwrap_or_default(),
+        };
+        archive::archived(result, Some(message))
     }
+}
+
+/// Returns what is read of a message before its payloads. `of_all` is the language of texts that have none.
+fn head<'a>(message: Plain<'a>, envelope: Envelope, of_all: &'a str, raw: RawStanza) -> Head<'a> {
+    let part = |name: &str| message.children().find(|child| child.name() == name && child.has_ns(ns::JABBER_CLIENT));
+    let Envelope { from, to, kind } = envelope;
+    Head {
+        from,
+        to,
+        kind,
+        id: message.attr("id"),
+        thread: part("thread").map(|thread| (thread.content(), thread.attr("parent"))),
+        body: part("body").map(|body| (body.lang().unwrap_or(of_all), body.content())),
+        bodies: Vec::new(),
+        subject: part("subject").map(Xml::text),
+        cut: None,
+        carbon: None,
+        forwarded_at: None,
+        error: None,
+        raw,
+    }
+}
+
+fn payloads(message: Plain<'_>) -> impl Iterator<Item = Plain<'_>> {
+    message.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT))
+}
+
+/// Returns the result of an archive in a message, if that is all that is in it.
+fn result_in(message: Plain<'_>) -> Option<Plain<'_>> {
+    let result = only(message.children())?;
+    (result.name() == "result" && result.has_ns(MAM)).then_some(result)
+}
+
+/// Returns the message that a result forwards; `None` if the library has to read it.
+fn forwarded_in(result: Plain<'_>) -> Option<Plain<'_>> {
+    let has_id = result.attr("id").is_some_and(|id| !id.is_empty() && id.len() <= archive::MAX_ID);
+    let forwarded = only(result.children()).filter(|_| has_id && result.content().is_empty())?;
+    if forwarded.name() != "forwarded" || !forwarded.has_ns(ns::FORWARD) || !forwarded.content().is_empty() {
+        return None;
+    }
+    let (mut delays, mut others) = (0, None);
+    for child in forwarded.children() {
+        if child.name() == "delay" && child.has_ns(ns::DELAY) && delays == 0 {
+            delays = 1;
+        } else if others.replace(child).is_some() {
+            return None;
+        }
+    }
+    // Its text is kept without what is around it, and its language is not that of its texts.
+    others.filter(|message| message.declares() && message.lang().is_none())
+}
+
+/// Returns the only one of these elements.
+fn only<'a>(mut elements: impl Iterator<Item = Plain<'a>>) -> Option<Plain<'a>> {
+    let first = elements.next();
+    first.filter(|_| elements.next().is_none())
+}
+
+/// Returns whether nothing in a message has rules of its own.
+fn are_usual(message: Plain<'_>) -> bool {
+    let mut known = [false; OWN.len()];
+    message.children().all(|child| is_usual(child, &mut known))
 }
 
 /// The children of a message in its own namespace that are read here, with the one attribute that each may have.

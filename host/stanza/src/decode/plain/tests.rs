@@ -54,7 +54,11 @@ fn is_read_alike(text: &str, lang: Option<&str>) -> bool {
     let stanza = by_the_library(text, &declared).unwrap_or_else(|| panic!("the library does not read {text:?}"));
     let (here, there) = (message.decode(&own, now), decode(stanza, &own, now));
     assert_eq!(format!("{here:?}"), format!("{there:?}"), "{text}");
-    let (Incoming::Message(here), Incoming::Message(there)) = (here, there) else { panic!("a message: {text}") };
+    let (here, there) = match (here, there) {
+        (Incoming::Message(here), Incoming::Message(there)) => (here, there),
+        (Incoming::Archived(here), Incoming::Archived(there)) => (here.message.unwrap(), there.message.unwrap()),
+        (here, _) => panic!("{here:?}: {text}"),
+    };
     assert_eq!(here.raw.weight(), there.raw.weight(), "{text}");
     assert_eq!(here.raw.stanza(), there.raw.stanza(), "{text}");
     assert_eq!(here.raw.to_xml(), there.raw.to_xml(), "{text}");
@@ -98,6 +102,51 @@ fn what_servers_send_is_read() {
         assert_eq!(is_read_alike(&whole, None), is_whole, "{whole}");
         let room = format!("<message type='groupchat' from='hall@muc/you' id='1'>{inside}</message>");
         assert_eq!(is_read_alike(&room, Some("de")), is_whole, "{room}");
+    }
+}
+
+/// Returns the answer of an archive with this message.
+fn result(head: &str, message: &str) -> String {
+    format!(
+        "<message to='me@house/parlor'><result xmlns='urn:xmpp:mam:2' queryid='q' id='7'{head}><forwarded \
+         xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-11-20T06:24:00Z'/>{message}</forwarded>\
+         </result></message>"
+    )
+}
+
+/// XEP-0313, section 4.2.
+#[test]
+fn what_archives_send_is_read() {
+    let inner = TYPICAL.replace(" xml:lang='en'", " xmlns='jabber:client'");
+    for lang in [None, Some("en")] {
+        assert!(is_read_alike(&result("", &inner), lang));
+        assert!(is_read_alike(&result("", &inner.replace("chat'", "groupchat'").replace("you@far", "hall@muc")), lang));
+        assert!(is_read_alike(&result(" odd='1'", "<message xmlns='jabber:client'/>"), lang));
+        assert!(is_read_alike(&result("", &inner.replace("<body>", "<body xml:lang='de'>")), lang));
+    }
+    let without_stamp = result("", &inner).replace("<delay xmlns='urn:xmpp:delay' stamp='2026-11-20T06:24:00Z'/>", "");
+    assert!(is_read_alike(&without_stamp, None));
+    assert!(is_read_alike(
+        &without_stamp.replace("<body>", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/><body>"),
+        None
+    ));
+    for odd in [
+        result("", TYPICAL),
+        result("", &inner.replace("<message", "<message xml:lang='de'")),
+        result("", &inner.replace("<message", "<message type='error'").replace(" type='chat'", "")),
+        result("", &format!("{inner}{inner}")),
+        result("", "<message xmlns='jabber:client'><x xmlns='http://jabber.org/protocol/muc#user'/></message>"),
+        result("", ""),
+        result("", &result("", &inner).replace("<message to", "<message xmlns='jabber:client' to")),
+        result("", &inner).replace(" id='7'", ""),
+        result("", &inner).replace(" id='7'", " id=''"),
+        result("", &inner).replace("mam:2", "mam:1"),
+        result("", &inner).replace("forward:0", "forward:1"),
+        result("", &inner).replace("<result", "<body>a</body><result"),
+        result("", &inner).replace("<message to", "<message type='error' to"),
+        result("", &inner).replace("<delay", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/><delay"),
+    ] {
+        assert!(plain(&odd, None).is_none(), "{odd}");
     }
 }
 
@@ -276,6 +325,11 @@ proptest! {
     #[test]
     fn a_message_is_read_as_the_library_reads_it(text in messages(), lang in prop::sample::select(vec![None, Some("de"), Some("")])) {
         is_read_alike(&text, lang);
+    }
+
+    #[test]
+    fn an_archives_message_is_read_as_the_library_reads_it(text in messages(), lang in prop::option::of(Just("de"))) {
+        is_read_alike(&result("", &text.replacen("<message", "<message xmlns='jabber:client'", 1)), lang);
     }
 
     #[test]
