@@ -137,7 +137,7 @@ pub(super) fn drop_body_beside_subject(message: &mut Message) {
 /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
 /// decide.
 pub(super) fn outgoing(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
-    let to_occupant = kind == MessageKind::Chat && rooms.is_known(&to.to_bare());
+    let to_occupant = kind == MessageKind::Chat && rooms.is_known(&to.clone().into_bare());
     Outgoing::Message { to, kind, id, draft, to_occupant }
 }
 

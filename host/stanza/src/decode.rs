@@ -303,7 +303,7 @@ fn assemble<'a, E: Xml<'a>>(
         id,
         stanza_id: found.stanza_id,
         origin_id: found.origin_id,
-        chat: if other.is_bare() { other.clone() } else { other.to_bare().into() },
+        chat: other.clone().into_bare().into(),
         nick: match kind {
             // No stanza of ours contains our nickname in a room.
             MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),

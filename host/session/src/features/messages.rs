@@ -82,10 +82,12 @@ impl Features {
         if self.chats.chat_active(&message.chat, at, turn) {
             return true;
         }
-        let other = message.chat.to_bare();
-        let opens = turn.promises.is_resolved("chatBoxesFetched")
-            && other != turn.own.to_bare()
-            && (turn.settings.allow_non_roster_messaging || self.roster.has(&other));
+        let is_own = message.chat.node() == turn.own.node() && message.chat.domain() == turn.own.domain();
+        if is_own || !turn.promises.is_resolved("chatBoxesFetched") {
+            return false;
+        }
+        let other = message.chat.clone().into_bare();
+        let opens = turn.settings.allow_non_roster_messaging || self.roster.has(&other);
         if opens {
             self.start_chat(other, Some(at), View::new(false), turn);
         }

@@ -205,8 +205,8 @@ impl Rooms {
 
     /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
     pub(crate) fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
-        let room = message.from.to_bare();
         let Some(muc) = message.affiliation.take() else { return false };
+        let room = message.from.to_bare();
         if message.delayed || message.carbon.is_some() || !self.stage(&room).is_some_and(Stage::is_in) {
             return false;
         }
