@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// The messages that are counted.
 const MESSAGES: u64 = 200;
 /// The most allocations for one echo, from the message on the wire to its answer there.
-const ALLOCATIONS: u64 = 95;
+const ALLOCATIONS: u64 = 75;
 /// The most system calls for one echo. Without load it is 4 or 5; the rest is for a machine on which timers run out meanwhile.
 const SYSTEM_CALLS: u64 = 10;
 /// The number of further plugins that are counted.

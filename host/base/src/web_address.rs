@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> String {
-        WebAddress::parse(text).map(|address| address.as_str().to_owned()).unwrap_or_else(|error| error.to_string())
+        WebAddress::parse(text).map_or_else(|error| error.to_string(), |address| address.as_str().to_owned())
     }
 
     #[test]

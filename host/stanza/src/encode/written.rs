@@ -14,7 +14,7 @@ use crate::plain::PlainElement;
 use crate::raw::{RawStanza, read_again};
 use crate::stream;
 use crate::text::RESERVED;
-use crate::types::Outgoing;
+use crate::types::{Draft, MessageKind, Outgoing};
 use crate::xml::Xml as _;
 
 /// The usual length of a message, in bytes.
@@ -37,7 +37,10 @@ impl fmt::Debug for Written {
 impl Written {
     /// Writes an outgoing item. The error says why it cannot be written.
     pub fn of(outgoing: Outgoing) -> Result<Self, String> {
-        Self::of_stanza(&encode(outgoing))
+        match plain_outgoing(&outgoing) {
+            Some(text) => Ok(Self { text }),
+            None => Self::of_stanza(&encode(outgoing)),
+        }
     }
 
     /// Writes a stanza. The error says why it cannot be written.
@@ -78,14 +81,41 @@ impl Written {
     }
 }
 
+/// Writes a message of texts alone, as most that plugins send; `None` if it is another item, or has to be cleaned.
+fn plain_outgoing(outgoing: &Outgoing) -> Option<String> {
+    let Outgoing::Message { to, kind, id, draft, to_occupant: false } = outgoing else { return None };
+    let Draft { body, subject, thread, extensions: None } = draft else { return None };
+    let mut out = String::with_capacity(USUAL);
+    let kind = Some(kind.as_str()).filter(|_| *kind != MessageKind::Normal);
+    begin(None, Some(to), Some(id), kind, &mut out)?;
+    for (name, text) in [("body", body), ("subject", subject), ("thread", thread)] {
+        if let Some(text) = text {
+            leaf(name, ("xml:lang", None), text, &mut out)?;
+        }
+    }
+    out.push_str("<origin-id xmlns='");
+    out.push_str(ns::SID);
+    out.push('\'');
+    attribute("id", Some(id), &mut out)?;
+    out.push_str("/></message>");
+    Some(out)
+}
+
+/// Writes the start tag of a message.
+fn begin(from: Option<&Jid>, to: Option<&Jid>, id: Option<&str>, kind: Option<&str>, out: &mut String) -> Option<()> {
+    out.push_str("<message");
+    attribute("from", from.map(Jid::as_str), out)?;
+    attribute("to", to.map(Jid::as_str), out)?;
+    attribute("id", id, out)?;
+    attribute("type", kind, out)?;
+    out.push('>');
+    Some(())
+}
+
 /// Writes a message; `None` if the library has to do it.
 fn plain_message(message: &Message) -> Option<String> {
     let Message { from, to, id, type_, bodies, subjects, thread, payloads } = message;
     let mut out = String::with_capacity(USUAL);
-    out.push_str("<message");
-    attribute("from", from.as_ref().map(Jid::as_str), &mut out)?;
-    attribute("to", to.as_ref().map(Jid::as_str), &mut out)?;
-    attribute("id", id.as_ref().map(|id| id.0.as_str()), &mut out)?;
     let kind = match type_ {
         MessageType::Chat => Some("chat"),
         MessageType::Error => Some("error"),
@@ -93,8 +123,7 @@ fn plain_message(message: &Message) -> Option<String> {
         MessageType::Headline => Some("headline"),
         MessageType::Normal => None,
     };
-    attribute("type", kind, &mut out)?;
-    out.push('>');
+    begin(from.as_ref(), to.as_ref(), id.as_ref().map(|id| id.0.as_str()), kind, &mut out)?;
     for (name, texts) in [("body", bodies), ("subject", subjects)] {
         for (lang, text) in texts {
             let lang = Some(lang.0.as_str()).filter(|lang| !lang.is_empty());
@@ -218,7 +247,7 @@ mod tests {
 
     use super::*;
     use crate::testing::jid;
-    use crate::types::{Draft, Extensions, MessageKind, Reactions};
+    use crate::types::{Extensions, Reactions};
 
     /// Checks that a stanza is written so that it is read as what the library writes.
     fn is_written_alike(stanza: &Stanza) {
@@ -258,7 +287,17 @@ mod tests {
             let reactions = Reactions { id: id.clone(), emojis: body.iter().chain(&subject).cloned().collect() };
             let extensions = Extensions { reactions: Some(reactions), markable: true, thread_parent: subject.clone(), ..Extensions::default() };
             let draft = Draft { body, subject, thread, extensions: is_extended.then(|| Box::new(extensions)) };
-            is_written_alike(&encode(Outgoing::Message { to: jid("you@far"), kind, id, draft, to_occupant: is_extended }));
+            let outgoing = || Outgoing::Message {
+                to: jid("you@far"),
+                kind,
+                id: id.clone(),
+                draft: draft.clone(),
+                to_occupant: is_extended,
+            };
+            let stanza = encode(outgoing());
+            is_written_alike(&stanza);
+            let (at_once, by_way_of_it) = (Written::of(outgoing()).unwrap(), Written::of_stanza(&stanza).unwrap());
+            assert_eq!(at_once.text, by_way_of_it.text);
         }
     }
 }
