@@ -106,10 +106,12 @@ impl Url {
 }
 
 /// Checks that nothing but a host's name has characters beyond ASCII, nor those that other programs read differently.
-fn plain(text: &str) -> Result<(), UrlError> {
-    let behind = text.find("//").map_or(0, |at| at + 2);
-    let path = text[behind..].find(['/', '?']).map_or("", |at| &text[behind + at..]);
-    let path = if behind == 0 { text } else { path };
+fn plain(reference: &str) -> Result<(), UrlError> {
+    // The fragment is not sent to the server.
+    let sent = reference.split('#').next().unwrap_or_default();
+    let (scheme, rest) = sent.split_once("//").unwrap_or_default();
+    let has_host = sent.starts_with("//") || (scheme.ends_with(':') && !scheme.contains('/'));
+    let path = if has_host { &rest[rest.find(['/', '?']).unwrap_or(rest.len())..] } else { sent };
     let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\'));
     if is_plain { Ok(()) } else { Err(UrlError::Path) }
 }
@@ -137,9 +139,13 @@ mod tests {
         {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
         }
-        for bad in ["https://x/a b", "https://x/\r\nhost: y", "https://x/ü"] {
+        for bad in ["https://x/a b", "https://x/\r\nhost: y", "https://x/ü", "https://x?ü"] {
             assert_eq!(bad.parse::<Url>(), Err(UrlError::Path), "{bad}");
         }
+        for bad in ["ü", "/ü", "a//ü", "//x/ü", "https://x/ü", "?ü", "a b", "a\\b"] {
+            assert_eq!(url("https://example.org").to(bad), Err(UrlError::Path), "{bad}");
+        }
+        assert_eq!(url("https://x/a#b").to_string(), "https://x/a");
     }
 
     #[test]
