@@ -40,7 +40,7 @@ enum Call {
 }
 
 /// The number of events that the router decides about before they are handled.
-const BATCH: u32 = 1_000;
+const BATCH: u32 = 10_000;
 
 const KINDS: [Kind; 5] = [
     Kind { name: "guest → host, plain", call: Call::ToHost("plain"), times: 300_000, most: 1.0 },
