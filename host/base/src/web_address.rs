@@ -5,10 +5,9 @@
 //! numbers, an international domain in its ASCII form, and a path has no `.` or `..`.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The maximum length of an address, in bytes. RFC 9110 (section 4.1) recommends that everybody supports 8,000.
 pub const LONGEST: usize = 8_000;
@@ -35,25 +34,6 @@ pub enum BadWebAddress {
     /// Its host is none.
     #[error("its host is none: {0}")]
     Host(String),
-}
-
-/// The server of an address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Server {
-    /// A domain in its ASCII form, in small letters and without a dot at its end.
-    Domain(String),
-    /// An address of the network.
-    Ip(IpAddr),
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Domain(domain) => f.write_str(domain),
-            Self::Ip(IpAddr::V6(address)) => write!(f, "[{address}]"),
-            Self::Ip(IpAddr::V4(address)) => write!(f, "{address}"),
-        }
-    }
 }
 
 impl WebAddress {
@@ -114,20 +94,15 @@ impl WebAddress {
         self.0.scheme() == "https"
     }
 
-    /// Returns the server.
-    pub fn server(&self) -> Server {
-        match self.0.host() {
-            Some(Host::Ipv4(address)) => Server::Ip(address.into()),
-            Some(Host::Ipv6(address)) => Server::Ip(address.into()),
-            Some(Host::Domain(domain)) => Server::Domain(domain.to_owned()),
-            None => unreachable!("an address without host was refused"),
-        }
-    }
-
     /// Returns the server as its name or address is written; an IPv6 address without brackets.
     pub fn host(&self) -> &str {
         let host = self.0.host_str().unwrap_or_default();
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// Returns the server with its port unless that is the usual one, as the `host` header has it.
+    pub fn authority(&self) -> &str {
+        &self.0[Position::BeforeHost..Position::AfterPort]
     }
 
     /// Returns the port.
@@ -135,14 +110,9 @@ impl WebAddress {
         self.0.port_or_known_default().unwrap_or(0)
     }
 
-    /// Returns the path, with its leading slash.
-    pub fn path(&self) -> &str {
-        self.0.path()
-    }
-
     /// Returns the path with the query.
     pub fn path_and_query(&self) -> &str {
-        &self.0[url::Position::BeforePath..]
+        &self.0[Position::BeforePath..]
     }
 
     /// Returns the address with `ending` appended to its path.
@@ -199,6 +169,8 @@ fn is_domain(domain: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -290,7 +262,7 @@ mod tests {
         fn what_was_parsed_parses_to_itself(text in "https?://[a-zA-Z0-9.:@%\\[\\]ä_-]{1,24}(/[ -~]{0,24})?") {
             let Ok(address) = WebAddress::parse(&text) else { return Ok(()) };
             prop_assert_eq!(&WebAddress::parse(address.as_str()).unwrap(), &address);
-            if let Server::Domain(domain) = address.server() {
+            if let Some(Host::Domain(domain)) = address.0.host() {
                 prop_assert!(domain.is_ascii() && !domain.ends_with('.') && domain.parse::<IpAddr>().is_err());
             }
         }

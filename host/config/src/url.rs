@@ -7,9 +7,6 @@ use parlor_base::web_address::{BadWebAddress, LONGEST, WebAddress};
 
 use crate::Endpoint;
 
-/// The default port of `https`.
-const PORT: u16 = 443;
-
 /// An address of the form `https://host[:port]/path[?query]`. No other scheme and no user name is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url(WebAddress);
@@ -56,11 +53,6 @@ impl Url {
         if address.is_secure() { Ok(Self(address)) } else { Err(UrlError::Scheme) }
     }
 
-    /// Returns the address as any part of the web has one.
-    pub fn address(&self) -> &WebAddress {
-        &self.0
-    }
-
     /// Returns the host with its port.
     pub fn server(&self) -> Endpoint {
         Endpoint { host: self.host().to_owned(), port: Some(self.port()) }
@@ -78,8 +70,7 @@ impl Url {
 
     /// Returns the host for the `host` header, with the port unless it is the default.
     pub fn authority(&self) -> String {
-        let port = Some(self.port()).filter(|port| *port != PORT);
-        Endpoint { host: self.host().to_owned(), port }.to_string()
+        self.0.authority().to_owned()
     }
 
     /// Returns the path with the query.

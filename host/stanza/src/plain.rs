@@ -62,7 +62,7 @@ struct Node {
     end: u32,
     /// The index of the element that contains it, or [`NONE`].
     parent: u32,
-    /// Where its text ends.
+    /// The position behind it in the text.
     stop: u32,
 }
 

@@ -17,16 +17,15 @@ const MEASURED: [&str; 5] = ["parlor", "native-echo", "bare-echo", "bench", "att
 
 /// Builds the host, the test programs and the plugins.
 pub(crate) fn everything() -> Result<()> {
-    begin();
+    begin("building (the first time takes some minutes)");
     programs()?;
     plugins()
 }
 
 /// Builds what is measured, by the profile of a release: its code is inlined across packages, which saves a fifth of the CPU
 /// time of a message. Also builds the plugins.
-#[expect(clippy::print_stderr, reason = "a command shows what it does")]
 pub(crate) fn to_be_measured() -> Result<()> {
-    eprintln!("building as for a release (the first time takes twenty minutes)");
+    begin("building as for a release (the first time takes twenty minutes)");
     build(release())?;
     plugins_with(&workspace::released("parlor"))
 }
@@ -38,8 +37,8 @@ fn release() -> Command {
 }
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
-fn begin() {
-    eprintln!("building (the first time takes some minutes)");
+fn begin(words: &str) {
+    eprintln!("{words}");
 }
 
 /// Builds the host and the echo plugin of another revision for measurements, below `target/against`.
