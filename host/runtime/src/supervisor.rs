@@ -10,6 +10,7 @@ mod parking;
 mod replacement;
 mod runs;
 mod settings;
+mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parlor_xmpp::LogInTurns;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// How many tasks a thread polls before it checks timers, sockets and new tasks.
 ///
@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 /// ms. Checking after each poll costs a system call each: at a hundred messages in flight, a third of the host's CPU
 /// time.
 const TURNS: u32 = 8;
+/// How many plugins start on a thread at a time.
+const STARTS: usize = 4;
 
 /// The threads for accounts, and what accounts share. The threads end when this is dropped.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ struct Thread {
     runtime: Handle,
     /// Cloned for each account on it.
     accounts: Arc<()>,
+    starts: Arc<Semaphore>,
     /// Ends the thread when it is dropped.
     _until: oneshot::Sender<()>,
 }
@@ -41,6 +44,8 @@ pub struct Place {
     pub(crate) runtime: Handle,
     /// The order of log-ins of all accounts of the process.
     pub(crate) log_ins: LogInTurns,
+    /// The turns of plugins to start on its thread.
+    pub(crate) starts: Arc<Semaphore>,
     /// Counts the account on its thread; `None` on the runtime of the caller.
     counted: Option<Arc<()>>,
 }
@@ -65,11 +70,15 @@ impl Threads {
 
     /// Returns a place on the thread with the fewest accounts. Must be called within a runtime.
     pub fn place(&self) -> Place {
-        let emptiest = self.threads.iter().min_by_key(|thread| Arc::strong_count(&thread.accounts));
-        Place {
-            runtime: emptiest.map_or_else(Handle::current, |thread| thread.runtime.clone()),
-            log_ins: self.log_ins.clone(),
-            counted: emptiest.map(|thread| Arc::clone(&thread.accounts)),
+        let log_ins = self.log_ins.clone();
+        match self.threads.iter().min_by_key(|thread| Arc::strong_count(&thread.accounts)) {
+            None => Place { log_ins, ..Place::here() },
+            Some(emptiest) => Place {
+                runtime: emptiest.runtime.clone(),
+                log_ins,
+                starts: Arc::clone(&emptiest.starts),
+                counted: Some(Arc::clone(&emptiest.accounts)),
+            },
         }
     }
 
@@ -95,14 +104,15 @@ impl Thread {
             // A hanging name look-up must not delay the end.
             runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, accounts: Arc::default(), _until: until })
+        Ok(Self { runtime: handle, accounts: Arc::default(), starts: Arc::new(Semaphore::new(STARTS)), _until: until })
     }
 }
 
 impl Place {
     /// Returns the runtime that calls this, with nothing shared. Must be called within one.
     pub fn here() -> Self {
-        Self { runtime: Handle::current(), log_ins: LogInTurns::default(), counted: None }
+        let starts = Arc::new(Semaphore::new(STARTS));
+        Self { runtime: Handle::current(), log_ins: LogInTurns::default(), starts, counted: None }
     }
 
     /// Returns whether it is on a thread for accounts, and not the runtime of the caller.

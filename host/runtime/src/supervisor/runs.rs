@@ -14,6 +14,7 @@ use super::dependency::dependencies;
 use super::life::Life;
 use super::parking::{self, Kept};
 use super::replacement::{self, Replacement};
+use super::turn::StartTurn;
 use super::{HANDOVER, Shared, State, lock};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
@@ -114,8 +115,9 @@ pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures
         if let Some(kept) = kept.take_if(|kept| kept.is_done(shutdown)) {
             return forget(&shared, kept).await;
         }
+        let Some(turn) = StartTurn::of(&shared, kept.is_some()).await else { return has_stopped(&shared) };
         let began = Instant::now();
-        let (ended, left) = live_once(&shared, kept.take()).await;
+        let (ended, left) = live_once(&shared, kept.take(), turn).await;
         failures.ran(began.elapsed());
         let is_crowded = matches!(ended, Ended::NoRoom { .. });
         if !is_crowded {
@@ -232,7 +234,7 @@ async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot:
 
 /// Runs one instance from start to end, and removes everything that it registered. If its plugin is parked instead, or
 /// was and found no room, also returns what its next run goes on with.
-async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>) -> (Ended, Option<Kept>) {
+async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) -> (Ended, Option<Kept>) {
     let is_woken = kept.is_some();
     let (instance, mailbox, backlog, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
         shared.settings.wakes();
@@ -264,7 +266,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>) -> (Ended, Option<K
     let life = async move {
         // Declared first, so dropped last: when it is gone, so is the Store.
         let _alive = alive;
-        run::run(start).await
+        turn.until_polled(run::run(start)).await
     };
     let allowance = instance.allowance();
     let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());

@@ -19,7 +19,7 @@ use crate::instances::settled;
 use crate::row::{Goal, Row, Unit, median};
 
 /// The numbers of accounts on which there are so many plugins.
-const ACCOUNTS: [u32; 2] = [1, 10];
+const ACCOUNTS: [u32; 3] = [1, 10, 100];
 /// The number of plugins on each account.
 const PLUGINS: u32 = 1_000;
 /// The most memory of each, in KiB.

@@ -48,9 +48,14 @@ impl Stage {
         self.engine.compile(Digest::of(&bytes), bytes, Needs::default()).await.unwrap().0
     }
 
-    async fn start(&self, steps: &[Step]) -> Supervised {
+    /// Lets a plugin start, without waiting for that.
+    async fn begin(&self, steps: &[Step]) -> Supervised {
         let (admitted, engine, account) = (admitted(), Arc::clone(&self.engine), Arc::clone(self.account.shared()));
-        let plugin = Supervised::start(admitted, self.compiled(steps).await, engine, account, Vec::new());
+        Supervised::start(admitted, self.compiled(steps).await, engine, account, Vec::new())
+    }
+
+    async fn start(&self, steps: &[Step]) -> Supervised {
+        let plugin = self.begin(steps).await;
         plugin.tried().await;
         assert_eq!(plugin.state(), State::Running);
         plugin
@@ -281,4 +286,28 @@ async fn a_plugin_with_an_open_call_is_not_parked_before_that_has_returned() {
     drop(request);
     until(&plugin, State::Parked).await;
     plugin.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_starts_in_its_turn_and_gives_that_back_but_one_that_is_woken_needs_none() {
+    let stage = Stage::new();
+    let starts = Arc::clone(&stage.account.shared().place.starts);
+    let all = starts.available_permits();
+    let parked = stage.parked(&[Step::On("tick")]).await;
+    assert_eq!(starts.available_permits(), all);
+    let others = Arc::clone(&starts).try_acquire_many_owned(u32::try_from(all).unwrap()).unwrap();
+    let (waits, stops) = (stage.begin(&[]).await, stage.begin(&[]).await);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert!(waits.instance().is_none() && waits.state() == State::Starting, "{:?}", waits.state());
+    stage.fire("tick");
+    until(&parked, State::Parked).await;
+    assert_eq!(handled(&parked), 1);
+    let stopped = stops.until(|state| *state == State::Stopped);
+    stops.stop().await;
+    stopped.await;
+    drop(others);
+    until(&waits, State::Running).await;
+    assert_eq!(starts.available_permits(), all);
+    waits.stop().await;
+    parked.stop().await;
 }
