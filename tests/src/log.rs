@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The number of lines that are kept; the oldest are dropped first.
-const KEPT: usize = 20_000;
+const KEPT: usize = 200_000;
 /// The length at which a line is truncated.
 const LINE: usize = 16 * 1024;
 /// The number of lines that an error shows.
