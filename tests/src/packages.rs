@@ -13,7 +13,7 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 12] = [
+pub const ALL: [Package; 13] = [
     HOST,
     Package { library: "parlor_authoring", folder: "host/authoring" },
     Package { library: "parlor_base", folder: "host/base" },
@@ -25,6 +25,7 @@ pub const ALL: [Package; 12] = [
     Package { library: "parlor_session", folder: "host/session" },
     Package { library: "parlor_stanza", folder: "host/stanza" },
     Package { library: "parlor_store", folder: "host/store" },
+    Package { library: "parlor_web", folder: "host/web" },
     Package { library: "parlor_xmpp", folder: "host/xmpp" },
 ];
 

@@ -103,9 +103,9 @@ fn only_the_packages_of_xmpp_name_stanza_types_and_sockets() {
     let may = |path: &str| {
         ["host/xmpp/", "host/stanza/", "host/authoring/src/plugin_test/server"].iter().any(|one| path.starts_with(one))
     };
-    let may_connect = |path: &str| path.starts_with("host/xmpp/") || path.starts_with("host/https/");
+    let may_connect = |path: &str| ["host/xmpp/", "host/https/", "host/web/"].iter().any(|one| path.starts_with(one));
     nobody(&named(&host(), &words, may), "the types of stanzas are those of parlor-stanza");
-    nobody(&named(&host(), &sockets, may_connect), "only parlor-xmpp and parlor-https connect to anybody");
+    nobody(&named(&host(), &sockets, may_connect), "only parlor-xmpp, parlor-https and parlor-web connect to anybody");
     assert!(!named(&host(), &words, |_| false).is_empty(), "the words are those that the sources use");
 }
 

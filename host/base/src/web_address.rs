@@ -5,6 +5,7 @@
 //! numbers, an international domain in its ASCII form, and a path has no `.` or `..`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use url::{Host, Position, Url};
@@ -34,6 +35,25 @@ pub enum BadWebAddress {
     /// Its host is none.
     #[error("its host is none: {0}")]
     Host(String),
+}
+
+/// The server of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// A domain in its ASCII form, in small letters and without a dot at its end.
+    Domain(String),
+    /// An address of the network.
+    Ip(IpAddr),
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => f.write_str(domain),
+            Self::Ip(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Self::Ip(IpAddr::V4(address)) => write!(f, "{address}"),
+        }
+    }
 }
 
 impl WebAddress {
@@ -94,6 +114,16 @@ impl WebAddress {
         self.0.scheme() == "https"
     }
 
+    /// Returns the server.
+    pub fn server(&self) -> Server {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => Server::Ip(address.into()),
+            Some(Host::Ipv6(address)) => Server::Ip(address.into()),
+            Some(Host::Domain(domain)) => Server::Domain(domain.to_owned()),
+            None => unreachable!("an address without host was refused"),
+        }
+    }
+
     /// Returns the server as its name or address is written; an IPv6 address without brackets.
     pub fn host(&self) -> &str {
         let host = self.0.host_str().unwrap_or_default();
@@ -108,6 +138,24 @@ impl WebAddress {
     /// Returns the port.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(0)
+    }
+
+    /// Returns the path, which begins with a slash.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// Returns the query, without its question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.0.query()
+    }
+
+    /// Returns the same address with another query.
+    pub fn with_query(&self, query: &str) -> Result<Self, BadWebAddress> {
+        checked(query)?;
+        let mut url = Url::clone(&self.0);
+        url.set_query(Some(query));
+        Self::of(url)
     }
 
     /// Returns the path with the query.
@@ -146,6 +194,11 @@ impl fmt::Debug for WebAddress {
     }
 }
 
+/// Returns a text as a query has it.
+pub fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 /// Checks what the parser would drop or rewrite without a word.
 fn checked(text: &str) -> Result<(), BadWebAddress> {
     if text.len() > LONGEST {
@@ -169,8 +222,6 @@ fn is_domain(domain: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -262,7 +313,7 @@ mod tests {
         fn what_was_parsed_parses_to_itself(text in "https?://[a-zA-Z0-9.:@%\\[\\]ä_-]{1,24}(/[ -~]{0,24})?") {
             let Ok(address) = WebAddress::parse(&text) else { return Ok(()) };
             prop_assert_eq!(&WebAddress::parse(address.as_str()).unwrap(), &address);
-            if let Some(Host::Domain(domain)) = address.0.host() {
+            if let Server::Domain(domain) = address.server() {
                 prop_assert!(domain.is_ascii() && !domain.ends_with('.') && domain.parse::<IpAddr>().is_err());
             }
         }

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::client::{WantsClientCert, WebPkiServerVerifier, verify
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme, crypto::ring,
+    SignatureScheme, WantsVerifier, crypto::CryptoProvider, crypto::ring,
 };
 
 /// How long the system's certificates are cached before they are read again.
@@ -51,13 +51,22 @@ pub fn client_config(ca_file: Option<PathBuf>) -> Result<ClientConfig, TrustErro
     Ok(trusting(ca_file)?.with_no_client_auth())
 }
 
+/// Returns the TLS configuration of a client that trusts the system's certificates, and as authorities those in
+/// `more`.
+pub fn client_config_with(more: Option<&Path>) -> Result<ClientConfig, TrustError> {
+    let Some(path) = more else { return client_config(None) };
+    // The system may have none, if all servers are in the house.
+    let mut roots = system_roots().map_or_else(|_| RootCertStore::empty(), |roots| RootCertStore::clone(&roots));
+    for certificate in certificates(path)? {
+        let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
+        roots.add(certificate).map_err(broken)?;
+    }
+    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Returns the same configuration before it is said whether the client shows a certificate of its own.
 pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
-    let failed = |cause: String| TrustError::Library { cause };
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?;
+    let builder = builder()?;
     let Some(path) = ca_file else { return Ok(builder.with_root_certificates(system_roots()?)) };
     let mut roots = RootCertStore::empty();
     let named = certificates(&path)?;
@@ -65,9 +74,22 @@ pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, 
         let broken = |error: TlsError| TrustError::CaFile { path: path.clone(), cause: error.to_string() };
         roots.add(certificate.clone()).map_err(broken)?;
     }
-    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    let authorities = authorities.build().map_err(|error| failed(error.to_string()))?;
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    let authorities = authorities.build().map_err(|error| failed(&error))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TrustError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    builder.map_err(|error| failed(&error))
+}
+
+fn failed(cause: &dyn std::error::Error) -> TrustError {
+    TrustError::Library { cause: cause.to_string() }
 }
 
 /// Describes a failed handshake in the library's words. The library has no readable message for a peer that does not

@@ -1,0 +1,169 @@
+//! Bodies in both directions: whole, or as streams with back-pressure.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use http_body_util::channel::Channel;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use parlor_base::web_address::WebAddress;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
+use tokio::time::timeout;
+use tokio_util::io::StreamReader;
+
+use crate::error::{Late, WebError};
+
+/// The number of parts that wait to be sent. A writer of more waits.
+const PARTS: usize = 2;
+/// The size of the parts of an answer that was compressed, in bytes.
+const PART: usize = 64 << 10;
+
+/// The body of a request.
+pub struct Outgoing(pub(crate) UnsyncBoxBody<Bytes, WebError>);
+
+impl Outgoing {
+    /// Returns no body.
+    pub fn empty() -> Self {
+        Self(Empty::new().map_err(|never| match never {}).boxed_unsync())
+    }
+
+    /// Returns a body of these bytes.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self(Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync())
+    }
+
+    /// Returns a body that is sent while it is written. Its length is not told.
+    pub fn stream() -> (Sender, Self) {
+        let (sender, body) = Channel::new(PARTS);
+        (Sender(Some(sender)), Self(body.boxed_unsync()))
+    }
+}
+
+/// The writing end of a body. If it is dropped before it is finished, the request is broken off.
+pub struct Sender(Option<http_body_util::channel::Sender<Bytes, WebError>>);
+
+impl Sender {
+    /// Sends a part. Waits while the server takes none.
+    pub async fn send(&mut self, part: Bytes) -> Result<(), WebError> {
+        let gone = || WebError::Protocol("the server takes no more of the body".to_owned());
+        match &mut self.0 {
+            Some(sender) => sender.send_data(part).await.map_err(|_| gone()),
+            None => Err(gone()),
+        }
+    }
+
+    /// Ends the body.
+    pub fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            sender.abort(WebError::Protocol("the body was not finished".to_owned()));
+        }
+    }
+}
+
+/// The answer of a server. Its body is read from the connection as far as it is asked for.
+pub struct Answer {
+    /// The status code (RFC 9110, section 15).
+    pub status: u16,
+    /// The headers. Of a body that was compressed those that describe the compressed form are left out.
+    pub headers: HeaderMap,
+    /// The address that gave the answer, after all redirects.
+    pub from: WebAddress,
+    source: Source,
+    /// How long the next part may take to come.
+    patience: Duration,
+    /// The number of bytes that may still come.
+    left: u64,
+    most: u64,
+}
+
+/// A decoder, and what it reads from.
+type Decoded = Pin<Box<dyn AsyncRead + Send>>;
+
+enum Source {
+    /// As it comes.
+    Plain(Incoming),
+    /// Through a decoder.
+    Decoded(Decoded),
+}
+
+impl Answer {
+    pub(crate) fn new(answer: hyper::Response<Incoming>, from: WebAddress, patience: Duration, most: u64) -> Self {
+        let (head, body) = answer.into_parts();
+        let mut headers = head.headers;
+        let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
+        let source = match coding.as_deref() {
+            Some("gzip" | "x-gzip") => Source::Decoded(Box::pin(GzipDecoder::new(reader(body)))),
+            Some("br") => Source::Decoded(Box::pin(BrotliDecoder::new(reader(body)))),
+            _ => Source::Plain(body),
+        };
+        if matches!(source, Source::Decoded(_)) {
+            headers.remove(CONTENT_ENCODING);
+            headers.remove(CONTENT_LENGTH);
+        }
+        Self { status: head.status.as_u16(), headers, from, source, patience, left: most, most }
+    }
+
+    /// Reads the next part of the body; `None` at its end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, WebError> {
+        let next = timeout(self.patience, self.source.next()).await;
+        let part = next.map_err(|_| WebError::TimedOut(Late::Body))??;
+        if let Some(part) = &part {
+            self.left = self.left.checked_sub(part.len() as u64).ok_or(WebError::TooLarge(self.most))?;
+        }
+        Ok(part)
+    }
+
+    /// Reads the whole body.
+    pub async fn whole(&mut self) -> Result<Vec<u8>, WebError> {
+        let mut whole = Vec::new();
+        while let Some(part) = self.next().await? {
+            whole.extend_from_slice(&part);
+        }
+        Ok(whole)
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, WebError> {
+        match self {
+            Self::Plain(body) => loop {
+                match body.frame().await {
+                    None => return Ok(None),
+                    Some(Err(error)) => return Err(WebError::of(&error)),
+                    // Trailers are left out.
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                        Ok(_) | Err(_) => {}
+                    },
+                }
+            },
+            Self::Decoded(decoder) => {
+                let mut part = Vec::with_capacity(PART);
+                match decoder.read_buf(&mut part).await {
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some(part.into())),
+                    Err(error) => Err(WebError::of(&error)),
+                }
+            }
+        }
+    }
+}
+
+/// Reads a body as bytes, for a decoder.
+fn reader(body: Incoming) -> impl AsyncBufRead + Send + use<> {
+    let parts = BodyStream::new(body).try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())));
+    StreamReader::new(parts.map_err(io::Error::other))
+}

@@ -1,0 +1,230 @@
+//! The client: sends requests over pooled connections, and follows redirects as far as it is told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
+    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use hyper::rt::Executor;
+use hyper::{HeaderMap, Method, StatusCode, Uri};
+use hyper_util::client::legacy::Client as Pooled;
+use hyper_util::rt::TokioTimer;
+use parlor_base::web_address::WebAddress;
+use tokio::runtime::Handle;
+use tokio::time::timeout_at;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::body::{Answer, Outgoing};
+use crate::connector::Connector;
+use crate::error::{Late, WebError};
+
+/// The maximum number of headers in an answer.
+const MOST_HEADERS: usize = 100;
+/// The maximum size of the head of an answer, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
+/// The same by HTTP/2.
+const LONGEST_HEADER_LIST: u32 = 64 << 10;
+/// The bytes of one answer that a server may send by HTTP/2 before they are read; of all answers of its connection, four times as many.
+const WINDOW: u32 = 256 << 10;
+/// How long a connection is kept that nobody uses.
+const IDLE: Duration = Duration::from_mins(1);
+/// The number of such connections to one server.
+const MOST_IDLE: usize = 4;
+/// The time limit for looking up a name, for connecting, and for TLS, each.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// The headers that the host writes itself, and those that mean the connection and not the request.
+const OWN: [HeaderName; 13] = [
+    ACCEPT_ENCODING,
+    HOST,
+    CONNECTION,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    TE,
+    TRAILER,
+    UPGRADE,
+    EXPECT,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// A client with connections of its own.
+#[derive(Clone)]
+pub struct Client(Pooled<Connector, UnsyncBoxBody<Bytes, WebError>>);
+
+/// A request.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The address.
+    pub to: WebAddress,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Outgoing,
+    /// How long it may take until the answer begins, with all redirects, and then until more of its body comes.
+    pub patience: Duration,
+    /// The maximum size of the answer's body, unpacked, in bytes.
+    pub most: u64,
+}
+
+impl Request {
+    /// Returns a request of the method GET without headers and body.
+    pub fn get(to: WebAddress, patience: Duration, most: u64) -> Self {
+        Self { method: Method::GET, to, headers: HeaderMap::new(), body: Outgoing::empty(), patience, most }
+    }
+
+    /// Adds a header. Values that a server could take for more than one are refused, and so are headers that the host
+    /// writes itself.
+    pub fn header(&mut self, name: &str, value: &[u8]) -> Result<(), WebError> {
+        let bad = || WebError::Header(name.chars().take(64).collect());
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        if OWN.contains(&name) {
+            return Err(bad());
+        }
+        let value = HeaderValue::from_bytes(value).map_err(|_| bad())?;
+        if self.headers.len() >= MOST_HEADERS {
+            return Err(bad());
+        }
+        self.headers.append(name, value);
+        Ok(())
+    }
+}
+
+/// The next request of a redirect, before it is sent.
+pub struct Hop<'a> {
+    /// The method that it has.
+    pub method: &'a Method,
+    /// The address that it goes to.
+    pub to: &'a WebAddress,
+    /// Whether it goes to the server of the first request.
+    pub same_server: bool,
+    /// Whether it has the body of the first request.
+    pub keeps_body: bool,
+    /// Its headers. Those that may have a credential are left out on the way to another server.
+    pub headers: &'a mut HeaderMap,
+}
+
+impl Client {
+    /// Creates a client that dials an address only if `may_dial` says so, and trusts servers as `tls` says. Its
+    /// connections run on `runtime`, wherever its requests are polled.
+    pub fn new(may_dial: impl Fn(IpAddr) -> bool + Send + Sync + 'static, tls: ClientConfig, runtime: Handle) -> Self {
+        let connector = Connector::new(Arc::new(may_dial), tls, CONNECTING);
+        let mut builder = Pooled::builder(OnRuntime(runtime));
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MOST_IDLE)
+            .http1_max_headers(MOST_HEADERS)
+            .http1_max_buf_size(LONGEST_HEAD)
+            .http2_max_header_list_size(LONGEST_HEADER_LIST)
+            .http2_initial_stream_window_size(WINDOW)
+            .http2_initial_connection_window_size(4 * WINDOW);
+        Self(builder.build(connector))
+    }
+
+    /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
+    pub async fn send(&self, request: Request) -> Result<Answer, WebError> {
+        let patience = request.patience;
+        let deadline = tokio::time::Instant::now() + patience;
+        let answered = timeout_at(deadline, self.send_once(request)).await;
+        answered.map_err(|_| WebError::TimedOut(Late::Answer))?
+    }
+
+    /// Sends a request and follows at most `most` redirects, each after `allow` has agreed; with 0, a redirect is the
+    /// answer. A body is sent again only if
+    /// it is whole, and by 307 and 308 alone (RFC 9110, section 15.4).
+    pub async fn follow<E: From<WebError>>(
+        &self,
+        request: Request,
+        whole: Option<Bytes>,
+        most: u8,
+        mut allow: impl FnMut(Hop<'_>) -> Result<(), E>,
+    ) -> Result<Answer, E> {
+        let Request { mut method, to: first, mut headers, body, patience, most: largest } = request;
+        let deadline = tokio::time::Instant::now() + patience;
+        let (mut to, mut body, mut redirects) = (first.clone(), body, 0);
+        loop {
+            let request = Request {
+                method: method.clone(),
+                to: to.clone(),
+                headers: headers.clone(),
+                body,
+                patience,
+                most: largest,
+            };
+            let answered = timeout_at(deadline, self.send_once(request)).await;
+            let answer = answered.map_err(|_| WebError::TimedOut(Late::Answer))??;
+            let Some(reference) = redirect(&answer).filter(|_| most > 0) else { return Ok(answer) };
+            if redirects == most {
+                return Err(WebError::TooManyRedirects(most).into());
+            }
+            redirects += 1;
+            let next = to.to(reference).map_err(WebError::BadRedirect)?;
+            if to.is_secure() && !next.is_secure() {
+                return Err(WebError::WithoutTls.into());
+            }
+            let keeps = matches!(answer.status, 307 | 308);
+            let keeps_body = keeps && whole.is_some();
+            if !keeps && method != Method::HEAD {
+                method = Method::GET;
+            }
+            body = match &whole {
+                Some(whole) if keeps => Outgoing::whole(whole.clone()),
+                // A streamed body is gone.
+                None if keeps && !matches!(method, Method::GET | Method::HEAD) => return Ok(answer),
+                Some(_) | None => Outgoing::empty(),
+            };
+            let same_server = next.same_server(&first);
+            if !same_server {
+                headers.remove(AUTHORIZATION);
+                headers.remove(COOKIE);
+            }
+            allow(Hop { method: &method, to: &next, same_server, keeps_body, headers: &mut headers })?;
+            to = next;
+        }
+    }
+
+    async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
+        let Request { method, to, mut headers, body, patience, most } = request;
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+        if !headers.contains_key(USER_AGENT) {
+            headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
+        }
+        let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
+        let mut sent = hyper::Request::new(body.0);
+        (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
+        let answer = self.0.request(sent).await.map_err(|error| WebError::of(&error))?;
+        Ok(Answer::new(answer, to, patience, most))
+    }
+}
+
+/// Runs connections on one runtime.
+#[derive(Clone)]
+struct OnRuntime(Handle);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnRuntime {
+    fn execute(&self, connection: F) {
+        self.0.spawn(connection);
+    }
+}
+
+/// Returns where an answer redirects to; `None` if it is no redirect that can be followed.
+fn redirect(answer: &Answer) -> Option<&str> {
+    let is_redirect = matches!(
+        StatusCode::from_u16(answer.status).ok()?,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    answer.headers.get(LOCATION).filter(|_| is_redirect)?.to_str().ok()
+}

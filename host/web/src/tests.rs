@@ -1,0 +1,368 @@
+//! A client against servers on this machine that speak HTTP by another library, or do not speak it.
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, COOKIE};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use parlor_base::web_address::WebAddress;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(20);
+const MOST: u64 = 1 << 20;
+
+type Heard = hyper::http::request::Parts;
+type Said = hyper::Response<Full<Bytes>>;
+
+fn said(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Said {
+    let mut builder = hyper::Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Full::new(body.into())).unwrap()
+}
+
+/// A server with a certificate of its own for `localhost` and `127.0.0.1`.
+struct Server {
+    at: SocketAddr,
+    roots: RootCertStore,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Starts one that answers each request by this function, in the protocol of this name.
+    async fn start(alpn: &'static str, answer: impl Fn(&Heard, &Bytes) -> Said + Send + Sync + 'static) -> Self {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
+            .unwrap();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let mut roots = RootCertStore::empty();
+        roots.add(key.cert.der().clone()).unwrap();
+        let (listener, answer) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(answer));
+        let (at, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+        let (acceptor, count) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&connections));
+        tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else { return };
+                count.fetch_add(1, Relaxed);
+                let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let serve = service_fn(move |request: hyper::Request<Incoming>| {
+                        let answer = Arc::clone(&answer);
+                        async move {
+                            let (head, body) = request.into_parts();
+                            let body =
+                                body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                            Ok::<_, Infallible>(answer(&head, &body))
+                        }
+                    });
+                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let _ = builder.serve_connection(TokioIo::new(stream), serve).await;
+                });
+            }
+        });
+        Self { at, roots, connections }
+    }
+
+    /// Returns an address of it.
+    fn address(&self, path: &str) -> WebAddress {
+        WebAddress::parse(&format!("https://localhost:{}{path}", self.at.port())).unwrap()
+    }
+
+    /// Returns a client that may dial this machine and trusts this server.
+    fn client(&self) -> Client {
+        client(&self.roots, |_| true)
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+}
+
+fn client(roots: &RootCertStore, may_dial: impl Fn(std::net::IpAddr) -> bool + Send + Sync + 'static) -> Client {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    Client::new(may_dial, tls, tokio::runtime::Handle::current())
+}
+
+fn get(to: WebAddress) -> Request {
+    Request::get(to, SOON, MOST)
+}
+
+async fn body(client: &Client, request: Request) -> Result<Vec<u8>, WebError> {
+    client.send(request).await?.whole().await
+}
+
+/// Serves connections without TLS by writing these bytes at once and whatever `then` does. Returns the address.
+async fn raw(bytes: Vec<u8>, ends: bool) -> WebAddress {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let bytes = Arc::new(bytes);
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let bytes = Arc::clone(&bytes);
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                let _ = stream.read(&mut asked).await;
+                let _ = stream.write_all(&bytes).await;
+                if !ends {
+                    // It neither sends more nor ends.
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+            });
+        }
+    });
+    WebAddress::parse(&format!("http://127.0.0.1:{port}/canary?canary")).unwrap()
+}
+
+fn anybody() -> Client {
+    client(&RootCertStore::empty(), |_| true)
+}
+
+/// RFC 9110, and RFC 9113 where the server speaks it.
+#[tokio::test]
+async fn requests_are_answered_over_one_connection_in_either_protocol() {
+    for (alpn, version) in [("h2", "HTTP/2.0"), ("http/1.1", "HTTP/1.1")] {
+        let server = Server::start(alpn, |head, body| {
+            let heard = format!("{} {} {:?} {}", head.method, head.uri.path(), head.version, body.len());
+            said(201, &[("x-seen", "yes")], heard)
+        })
+        .await;
+        let client = server.client();
+        for _ in 0..3 {
+            let mut request = get(server.address("/a?b"));
+            (request.method, request.body) = (Method::POST, Outgoing::whole("abc"));
+            let mut answer = client.send(request).await.unwrap();
+            assert_eq!((answer.status, &answer.headers["x-seen"]), (201, &"yes".parse().unwrap()));
+            let heard = String::from_utf8(answer.whole().await.unwrap()).unwrap();
+            assert_eq!(heard, format!("POST /a {version} 3"));
+        }
+        assert_eq!(server.connections(), 1, "{alpn}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_may_not_be_dialed_is_not_dialed() {
+    let server = Server::start("http/1.1", |_, _| said(200, &[], "secret")).await;
+    let client = client(&server.roots, is_public);
+    for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let address = WebAddress::parse(&format!("https://{host}:{}/", server.at.port())).unwrap();
+        let refused = client.send(get(address)).await.err();
+        assert!(matches!(refused, Some(WebError::Refused { .. })), "{host}: {refused:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_the_one_it_says_is_not_spoken_to() {
+    let server = Server::start("http/1.1", |_, _| panic!("it was asked")).await;
+    let distrusted = client(&RootCertStore::empty(), |_| true).send(get(server.address("/"))).await.err();
+    assert!(matches!(distrusted, Some(WebError::Tls { .. })), "{distrusted:?}");
+    let plain = raw(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), true).await;
+    let address = WebAddress::parse(&plain.as_str().replace("http:", "https:")).unwrap();
+    let no_tls = anybody().send(get(address)).await.err();
+    assert!(matches!(no_tls, Some(WebError::Tls { .. })), "{no_tls:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_where_it_is_allowed_and_without_what_others_must_not_see() {
+    let there = Server::start("http/1.1", |head, body| {
+        let with = [AUTHORIZATION, COOKIE].iter().filter(|name| head.headers.contains_key(*name)).count();
+        said(200, &[], format!("{} {} {with} {}", head.method, head.uri.path(), body.len()))
+    })
+    .await;
+    let there_at = there.address("/there").as_str().to_owned();
+    let here = Server::start("http/1.1", move |head, _| match head.uri.path() {
+        "/other" => said(302, &[("location", &there_at)], ""),
+        "/keep" => said(307, &[("location", &there_at)], ""),
+        "/plain" => said(302, &[("location", "http://localhost/")], ""),
+        "/odd" => said(302, &[("location", "ftp://localhost/")], ""),
+        "/again" => said(302, &[("location", "/again")], ""),
+        path => said(200, &[], format!("{} {path} {}", head.method, head.headers.contains_key(AUTHORIZATION))),
+    })
+    .await;
+    let mut roots = here.roots.clone();
+    roots.extend(there.roots.roots.iter().cloned());
+    let client = client(&roots, |_| true);
+    let follow = async |path: &str, allowed: bool| {
+        let mut request = get(here.address(path));
+        request.method = Method::POST;
+        request.body = Outgoing::whole("abc");
+        request.header("authorization", b"Bearer canary").unwrap();
+        request.header("cookie", b"canary").unwrap();
+        let allow = |_: Hop<'_>| if allowed { Ok(()) } else { Err(WebError::Protocol("denied".to_owned())) };
+        let mut answer = client.follow(request, Some("abc".into()), 3, allow).await?;
+        answer.whole().await.map(|body| String::from_utf8(body).unwrap())
+    };
+    assert_eq!(follow("/other", true).await.unwrap(), "GET /there 0 0");
+    assert_eq!(follow("/keep", true).await.unwrap(), "POST /there 0 3");
+    assert_eq!(follow("/", true).await.unwrap(), "POST / true");
+    assert_eq!(follow("/other", false).await, Err(WebError::Protocol("denied".to_owned())));
+    assert_eq!(follow("/plain", true).await, Err(WebError::WithoutTls));
+    assert!(matches!(follow("/odd", true).await, Err(WebError::BadRedirect(_))));
+    assert_eq!(follow("/again", true).await, Err(WebError::TooManyRedirects(3)));
+    let answer = client.send(get(here.address("/other"))).await.unwrap();
+    assert_eq!(answer.status, 302, "a redirect is an answer where nothing says to follow it");
+}
+
+#[tokio::test]
+async fn a_body_is_unpacked_up_to_its_limit() {
+    let zeros = vec![0; 8 << 20];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&zeros).unwrap();
+    let packed: Bytes = gzip.finish().unwrap().into();
+    assert!(packed.len() < 20_000);
+    let server = Server::start("http/1.1", move |head, _| {
+        let accepts = head.headers["accept-encoding"].to_str().unwrap().to_owned();
+        said(200, &[("content-encoding", "gzip"), ("x-accepts", &accepts)], packed.clone())
+    })
+    .await;
+    let client = server.client();
+    let bomb = body(&client, get(server.address("/"))).await;
+    assert_eq!(bomb, Err(WebError::TooLarge(MOST)));
+    let mut request = get(server.address("/"));
+    request.most = zeros.len() as u64;
+    let mut answer = client.send(request).await.unwrap();
+    assert!(!answer.headers.contains_key("content-encoding") && !answer.headers.contains_key("content-length"));
+    assert_eq!(answer.headers["x-accepts"], "gzip, br");
+    assert_eq!(answer.whole().await.unwrap(), zeros);
+}
+
+#[tokio::test]
+async fn servers_that_do_not_speak_http_end_in_typed_errors() {
+    let head = "HTTP/1.1 200 OK\r\n";
+    let many = (0..100_000).fold(head.to_owned(), |head, number| format!("{head}x-{number}: y\r\n"));
+    for (said, what) in [
+        (many + "\r\n", "headers"),
+        (format!("{head}x: {}\r\n\r\n", "y".repeat(1 << 20)), "a long header"),
+        (format!("{head}content-length: 5\r\n\r\nab"), "a body that ends early"),
+        (format!("{head}content-length: 5\r\ncontent-length: 6\r\n\r\nabcdef"), "two lengths"),
+        (format!("{head}transfer-encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n"), "a chunk that is longer"),
+        (format!("{head}content-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd"), "what is not gzip"),
+        ("SSH-2.0-OpenSSH\r\n".to_owned(), "another protocol"),
+        (String::new(), "an end"),
+    ] {
+        let at = raw(said.into_bytes(), true).await;
+        let error = body(&anybody(), get(at)).await.unwrap_err();
+        assert!(matches!(error, WebError::Protocol(_)), "{what}: {error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_keeps_a_request_waiting_is_given_up() {
+    for (said, late) in [("", Late::Answer), ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", Late::Body)] {
+        let at = raw(said.as_bytes().to_vec(), false).await;
+        let request = Request { patience: Duration::from_millis(200), ..get(at) };
+        assert_eq!(body(&anybody(), request).await, Err(WebError::TimedOut(late)));
+    }
+}
+
+/// RFC 9110, section 7.6.1, and RFC 9112, section 11.1.
+#[test]
+fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
+    let mut request = get(WebAddress::parse("https://example.org/").unwrap());
+    for (name, value) in [
+        ("x", "a\r\ny: b"),
+        ("x", "a\nb"),
+        ("x", "a\0b"),
+        ("x\r\ny", "b"),
+        ("x y", "b"),
+        ("", "b"),
+        ("Host", "evil.example"),
+        ("content-length", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("connection", "close"),
+        ("proxy-authorization", "x"),
+    ] {
+        assert!(request.header(name, value.as_bytes()).is_err(), "{name:?}: {value:?}");
+    }
+    request.header("X-Right", "täst".as_bytes()).unwrap();
+    for number in 1..100 {
+        request.header(&format!("x-{number}"), b"y").unwrap();
+    }
+    assert!(request.header("one-more", b"y").is_err());
+}
+
+#[tokio::test]
+async fn a_body_is_sent_while_it_is_written_and_broken_off_if_it_is_not_finished() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (note, lengths) = (Arc::clone(&heard), Arc::clone(&heard));
+    let server = Server::start("http/1.1", move |_, body| {
+        note.lock().unwrap().push(body.len());
+        said(200, &[], "")
+    })
+    .await;
+    let client = server.client();
+    let upload = async |finishes: bool| {
+        let (mut sender, body) = Outgoing::stream();
+        let request = Request { method: Method::POST, body, ..get(server.address("/")) };
+        let write = async move {
+            for _ in 0..64 {
+                sender.send(vec![7; 64 << 10].into()).await?;
+            }
+            if finishes {
+                sender.finish();
+            }
+            Ok::<_, WebError>(())
+        };
+        let (sent, answer) = tokio::join!(write, client.send(request));
+        sent.and(answer.map(|answer| answer.status))
+    };
+    assert_eq!(upload(true).await, Ok(200));
+    assert!(matches!(upload(false).await, Err(WebError::Protocol(_))));
+    assert_eq!(lengths.lock().unwrap()[0], 64 * (64 << 10));
+}
+
+/// More than the kernel and the library have room for.
+const MUCH: usize = 64 << 20;
+
+/// Nothing is read from a connection while nobody asks for more.
+#[tokio::test]
+async fn what_nobody_reads_does_not_come() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {MUCH}\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(&vec![0; MUCH]).await.unwrap();
+        stream
+    });
+    let address = WebAddress::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+    let mut answer = anybody().send(Request { most: u64::MAX, ..get(address) }).await.unwrap();
+    let mut read = answer.next().await.unwrap().unwrap().len();
+    for _ in 0..100_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!server.is_finished(), "it has sent everything");
+    while let Some(part) = answer.next().await.unwrap() {
+        read += part.len();
+    }
+    assert_eq!(read, MUCH);
+    server.await.unwrap();
+}
