@@ -596,6 +596,16 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
     case PARLOR_PLUGIN_TYPES_ERROR_OVER_LIMIT:
       failure.text = parlor_format("over a limit: %s", some(error->val.over_limit));
       break;
+    case PARLOR_PLUGIN_TYPES_ERROR_UNREACHABLE:
+      failure.text = some(error->val.unreachable);
+      failure.temporary = true;
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_TLS:
+      failure.text = some(error->val.tls);
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_PROTOCOL:
+      failure.text = some(error->val.protocol);
+      break;
     default:
       failure.error = PARLOR_OTHER;
       failure.text = some(error->val.other);
@@ -1454,6 +1464,44 @@ static uint64_t *lasting_for(double expires) {
   *lasts = milliseconds(expires);
   if (*lasts == 0) *lasts = 1;
   return lasts;
+}
+
+parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
+  size_t headers = field_count(request->headers), credentials = 0;
+  while (request->credentials && request->credentials[credentials]) credentials++;
+  parlor_plugin_http_header_t *header = parlor_memory(headers * sizeof *header);
+  for (size_t at = 0; at < headers; at++) {
+    header[at].name = parlor_text(request->headers[at].name);
+    header[at].value = parlor_text(request->headers[at].value);
+  }
+  plugin_string_t *names = parlor_memory(credentials * sizeof *names);
+  for (size_t at = 0; at < credentials; at++) names[at] = parlor_text(request->credentials[at]);
+  size_t size = request->body && !request->size ? strlen(request->body) : request->size;
+  uint64_t *timeout = lasting_for(request->timeout);
+  parlor_plugin_http_request_t asked = {
+      .method = parlor_text(request->method ? request->method : "GET"),
+      .url = parlor_text(request->url ? request->url : ""),
+      .headers = {header, headers},
+      .body = {request->body != NULL, {(uint8_t *)request->body, size}},
+      .credentials = {names, credentials},
+      .follow = request->follow,
+      .timeout = {timeout != NULL, timeout ? *timeout : 0},
+  };
+  parlor_plugin_http_response_t answer;
+  parlor_plugin_types_error_t error;
+  *response = (parlor_http_response){0};
+  bool done = parlor_plugin_http_fetch(&asked, &answer, &error);
+  if (done) {
+    parlor_field *fields = parlor_memory((answer.headers.len + 1) * sizeof *fields);
+    for (size_t at = 0; at < answer.headers.len; at++)
+      fields[at] = (parlor_field){some(answer.headers.ptr[at].name), some(answer.headers.ptr[at].value)};
+    fields[answer.headers.len] = (parlor_field){0};
+    char *body = parlor_memory(answer.body.len + 1);
+    memcpy(body, answer.body.ptr, answer.body.len);
+    body[answer.body.len] = 0;
+    *response = (parlor_http_response){answer.status, some(answer.url), fields, body, answer.body.len};
+  }
+  return parlor_done(done, &error);
 }
 
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {

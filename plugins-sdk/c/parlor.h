@@ -58,6 +58,9 @@ typedef enum parlor_error {
   PARLOR_OFFLINE,     /* there is no connection to the server */
   PARLOR_STOPPED,     /* what the call waited for has ended */
   PARLOR_OVER_LIMIT,  /* a limit of this plugin is used up */
+  PARLOR_UNREACHABLE, /* there is no connection to the server of the web */
+  PARLOR_TLS,         /* there is no trusted connection to it */
+  PARLOR_PROTOCOL,    /* it does not speak HTTP as it should */
   PARLOR_OTHER,       /* anything else, also the plugin's own: see parlor_fail */
 } parlor_error;
 
@@ -616,6 +619,36 @@ typedef struct parlor_entry {
  * each page, so this is faster than a `parlor_storage_get` for each key. Needs storage. */
 parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count);
 
+/* ---- The web ----------------------------------------------------------------------------------------------------------- */
+
+/* A request. What is 0 or NULL is left out; `method` is GET then, and without `size` the body is a text. */
+typedef struct parlor_http_request {
+  const char *method, *url;
+  const parlor_field *headers;    /* ends with one whose name is NULL */
+  const char *body;               /* as many bytes as `size` says */
+  size_t size;
+  const char *const *credentials; /* settings of that type, NULL behind the last; the host writes each where {{name}} stands in headers,
+                                   * query and body */
+  uint8_t follow;                 /* how many redirects are followed, 10 at most */
+  double timeout;                 /* in seconds; 0 = as long as the host allows */
+} parlor_http_request;
+
+/* The answer. A status from 400 on is no error. */
+typedef struct parlor_http_response {
+  unsigned status;
+  const char *url;             /* which answered, after all redirects */
+  const parlor_field *headers; /* their names are in small letters; ends with one whose name is NULL */
+  const char *body;            /* a NUL stands behind its `size` bytes */
+  size_t size;
+} parlor_http_response;
+
+/* Makes a request, and waits for the whole answer. Needs http.fetch.
+ *
+ *     parlor_http_response answer;
+ *     parlor_error error = parlor_http_fetch(&(parlor_http_request){.url = "https://api.example.org/weather"}, &answer);
+ */
+parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
+
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */
 
 typedef enum parlor_level { PARLOR_DEBUG, PARLOR_INFO, PARLOR_WARN, PARLOR_ERROR, PARLOR_FATAL } parlor_level;
@@ -733,6 +766,7 @@ extern struct parlor_call {
 #define parlor_settings_set(...) (PARLOR_CALL("parlor_settings_set"), parlor_settings_set(__VA_ARGS__))
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
 #define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))
+#define parlor_http_fetch(...) (PARLOR_CALL("parlor_http_fetch"), parlor_http_fetch(__VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
 #define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
 #define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))

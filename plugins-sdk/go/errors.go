@@ -101,6 +101,21 @@ type OverLimit struct{ Limit string }
 
 func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
 
+// Unreachable says that there is no connection to the server of the web.
+type Unreachable struct{ Reason string }
+
+func (unreachable *Unreachable) Error() string { return unreachable.Reason }
+
+// TLS says that there is no trusted connection to the server of the web.
+type TLS struct{ Reason string }
+
+func (tls *TLS) Error() string { return tls.Reason }
+
+// Protocol says that the server of the web does not speak HTTP as it should.
+type Protocol struct{ Reason string }
+
+func (protocol *Protocol) Error() string { return protocol.Reason }
+
 // CallError is the error of every call that failed: it names the call and where it was made. It wraps the cause, for errors.Is
 // and errors.As.
 type CallError struct {
@@ -150,7 +165,7 @@ func advice(err error) string {
 		// By its name, since a plugin without a network needs no package net.
 		switch fmt.Sprintf("%T", err) {
 		case "*net.OpError", "*net.DNSError":
-			return ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/author/cannot.md says how"
+			return ": a plugin reaches no network by itself: the host makes requests, by parlor.HTTPDo; .parlor/docs/author/web.md says how"
 		}
 	}
 	return ""
@@ -238,6 +253,12 @@ func failure(failed types.Error) error {
 		return ErrStopped
 	case types.ErrorOverLimit:
 		return &OverLimit{failed.OverLimit()}
+	case types.ErrorUnreachable:
+		return &Unreachable{failed.Unreachable()}
+	case types.ErrorTls:
+		return &TLS{failed.Tls()}
+	case types.ErrorProtocol:
+		return &Protocol{failed.Protocol()}
 	default:
 		return errors.New(failed.Other())
 	}

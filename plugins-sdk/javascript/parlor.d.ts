@@ -328,6 +328,42 @@ export function waitUntil<T = any>(name: string): Promise<T>;
 /** Makes a promise that others can wait for; `emit` of the same name keeps it. */
 export function promise(name: string): Promise<void>;
 
+/** The answer to a request over the web. */
+export interface WebResponse {
+  /** The status code (RFC 9110, section 15). */
+  readonly status: number;
+  /** Whether it is below 400. */
+  readonly ok: boolean;
+  /** The address that answered, after all redirects. */
+  readonly url: string;
+  /** The headers, with their names in small letters. Of several with one name, the values are joined by a comma. */
+  readonly headers: Readonly<Record<string, string>>;
+  bytes(): Uint8Array;
+  text(): string;
+  json<T = any>(): T;
+}
+
+/**
+ * Makes a request over the web, and gives the whole answer; a status from 400 on is no error. Permission: `http.fetch`.
+ *
+ *     const weather = await fetch("https://api.example.org/weather?key={{api_key}}", { credentials: ["api_key"] });
+ *     if (weather.ok) console.log(weather.json().temperature);
+ */
+export function fetch(url: string, options?: {
+  /** In capitals, `GET` otherwise. */
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array;
+  /** A body of JSON, with its `content-type`. */
+  json?: unknown;
+  /** Settings of the type `credential`: the host writes each where `{{name}}` stands in headers, query and body. */
+  credentials?: string[];
+  /** How many redirects are followed, 10 at most; none otherwise. */
+  follow?: number;
+  /** After so many seconds it is given up. */
+  timeout?: number;
+}): Promise<WebResponse>;
+
 /** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */
 export const storage: {
   get<T = any>(name: string): Promise<T | undefined>;
@@ -449,6 +485,12 @@ export class OverLimit extends ParlorError {
   /** The name of the limit. */
   readonly limit: string;
 }
+/** There is no connection to the server of the web. */
+export class Unreachable extends ParlorError {}
+/** There is no trusted connection to the server of the web. */
+export class Tls extends ParlorError {}
+/** The server of the web does not speak HTTP as it should. */
+export class Protocol extends ParlorError {}
 /** The plugin's manifest does not ask for what this call needs, so that the call is not there at all. */
 export class NotDeclared extends ParlorError {}
 

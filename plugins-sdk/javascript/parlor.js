@@ -8,6 +8,7 @@ import * as commandsCalls from "parlor:plugin/commands@0.1.0";
 import * as connectionCalls from "parlor:plugin/connection@0.1.0";
 import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
+import * as httpCalls from "parlor:plugin/http@0.1.0";
 import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
@@ -38,7 +39,7 @@ export class ParlorError extends Error {
   argumentOfCall = undefined;
 
   get isTemporary() {
-    return [NotReady, TimedOut, Offline].some((Case) => this instanceof Case) || this.kind === "wait";
+    return [NotReady, TimedOut, Offline, Unreachable].some((Case) => this instanceof Case) || this.kind === "wait";
   }
 }
 
@@ -98,6 +99,12 @@ export class OverLimit extends ParlorError {
   }
 }
 
+export class Unreachable extends ParlorError {}
+
+export class Tls extends ParlorError {}
+
+export class Protocol extends ParlorError {}
+
 export class NotDeclared extends ParlorError {}
 
 export class TimedOut extends ParlorError {
@@ -130,6 +137,9 @@ const CASES = {
   offline: Offline,
   stopped: Stopped,
   "over-limit": OverLimit,
+  unreachable: Unreachable,
+  tls: Tls,
+  protocol: Protocol,
 };
 
 // The runtime throws the contract's error as it is; this one knows which call was made, too: its name, its first argument and where.
@@ -765,7 +775,7 @@ function restOf({ name, message }) {
 
 // Functions of browsers and Node.js that plugins lack, and their replacements.
 const ELSEWHERE = [
-  [/\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b/, "a plugin reaches no network, and what comes from elsewhere comes by XMPP"],
+  [/\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b/, "a plugin reaches no network by itself: the host makes requests, by `import { fetch } from \"parlor\"`"],
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
@@ -1241,6 +1251,55 @@ export const promise = noticing("promise", async (name) => promises.add(name));
 // UTF-8, which this runtime has no class for.
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
 const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
+
+// Requests over the web
+
+const web = grouping("http", httpCalls);
+
+class WebResponse {
+  constructor({ status, url, headers, body }) {
+    const joined = {};
+    for (const { name, value } of headers) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
+    Object.assign(this, { status, url, headers: joined, ok: status < 400 });
+    Object.defineProperty(this, "body", { value: body });
+  }
+
+  bytes() {
+    return this.body;
+  }
+
+  text() {
+    // Bytes that are no UTF-8 must not end the handler.
+    try {
+      return decode(this.body);
+    } catch {
+      return String.fromCharCode(...this.body);
+    }
+  }
+
+  json() {
+    return JSON.parse(this.text());
+  }
+}
+
+const OPTIONS = ["method", "headers", "body", "json", "credentials", "follow", "timeout"];
+
+export const fetch = noticing("fetch", async (url, options = {}) => {
+  refuseOthers("fetch: options", options, OPTIONS);
+  const { method = "GET", headers = {}, json, credentials = [], follow = 0, timeout } = options;
+  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
+  let { body } = options;
+  if (json !== undefined) {
+    if (body !== undefined) throw new TypeError("fetch takes json or body, not both");
+    body = JSON.stringify(json);
+    if (!given.some(({ name }) => name.toLowerCase() === "content-type")) given.push({ name: "content-type", value: "application/json" });
+  }
+  const answer = await web.fetch({
+    method, url: String(url), headers: given, body: typeof body === "string" ? encode(body) : body, credentials, follow,
+    timeout: timeout === undefined ? undefined : Math.max(1, Math.round(timeout * 1000)),
+  });
+  return new WebResponse(answer);
+});
 
 // How long a value is kept.
 function lasting(call, options = {}) {

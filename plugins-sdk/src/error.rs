@@ -62,6 +62,12 @@ pub enum Error {
     Stopped,
     /// A limit of this plugin is used up.
     OverLimit(String),
+    /// There is no connection to the server of the web.
+    Unreachable(String),
+    /// There is no trusted connection to it.
+    Tls(String),
+    /// It does not speak HTTP as it should.
+    Protocol(String),
     /// Anything else, a plugin's own errors among them.
     Other(String),
 }
@@ -87,7 +93,7 @@ impl Error {
     /// Whether the same call may well work later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::NotReady(_) | Self::TimedOut | Self::Offline => true,
+            Self::NotReady(_) | Self::TimedOut | Self::Offline | Self::Unreachable(_) => true,
             Self::Stanza(error) => error.kind == "wait",
             _ => false,
         }
@@ -128,7 +134,9 @@ impl fmt::Display for Error {
             Self::Offline => f.write_str("offline"),
             Self::Stopped => f.write_str("stopped"),
             Self::OverLimit(limit) => write!(f, "over limit: {limit}"),
-            Self::Other(reason) => f.write_str(reason),
+            Self::Unreachable(reason) | Self::Tls(reason) | Self::Protocol(reason) | Self::Other(reason) => {
+                f.write_str(reason)
+            }
         }
     }
 }
@@ -149,6 +157,9 @@ impl From<wit::Error> for Error {
             wit::Error::Offline => Self::Offline,
             wit::Error::Stopped => Self::Stopped,
             wit::Error::OverLimit(limit) => Self::OverLimit(limit),
+            wit::Error::Unreachable(reason) => Self::Unreachable(reason),
+            wit::Error::Tls(reason) => Self::Tls(reason),
+            wit::Error::Protocol(reason) => Self::Protocol(reason),
             wit::Error::Other(reason) => Self::Other(reason),
         }
     }

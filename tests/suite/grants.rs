@@ -46,7 +46,13 @@ struct Trial {
 
 impl Trial {
     fn draw(number: usize, random: &mut StdRng) -> Self {
-        let call = CALLS.choose(random).unwrap();
+        // A request over the web is no stanza, and is tried in `http`.
+        let call = loop {
+            let call = CALLS.choose(random).unwrap();
+            if call.grouping != "http" {
+                break call;
+            }
+        };
         let token = format!("t{number:04}x");
         let person = format!("{token}@{}", DOMAINS.choose(random).unwrap());
         let room = format!("{token}@{}", ROOMS.choose(random).unwrap());
@@ -84,6 +90,7 @@ impl Trial {
             ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
             ScopeKind::Jids => covers(entry, &self.person),
             ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
+            ScopeKind::Servers => unreachable!("no call over the web is drawn"),
             ScopeKind::Stanzas => {
                 let (kind, to) = entry.split_once(':').unwrap_or((entry, "*"));
                 kind == self.stanza && covers(to, &self.person)
@@ -122,6 +129,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         ScopeKind::Quota => "1 MiB".to_owned(),
         ScopeKind::Jids => address(person, DOMAINS, random),
         ScopeKind::Rooms => address(room, ROOMS, random),
+        ScopeKind::Servers => "nobody.invalid".to_owned(),
         ScopeKind::Stanzas => {
             let stanza = ["message", "presence", "iq"].choose(random).unwrap();
             match address(person, DOMAINS, random).as_str() {
@@ -134,7 +142,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
     };
     match kind {
         ScopeKind::None => Vec::new(),
-        ScopeKind::Quota => vec![entry(random)],
+        ScopeKind::Quota | ScopeKind::Servers => vec![entry(random)],
         ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
             (0..random.random_range(1..4)).map(|_| entry(random)).collect()
         }

@@ -19,6 +19,7 @@ mod connection;
 mod contacts;
 mod counts;
 mod disco;
+mod http;
 mod listen;
 mod log;
 mod promises;

@@ -93,6 +93,8 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
             (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
+            (ScopeKind::Servers, "*") => entry.grant(name, &["*"]),
+            (ScopeKind::Servers, _) => entry.grant(name, &["nobody.invalid"]),
             (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
         }
     })
@@ -271,6 +273,20 @@ impl Plan {
     pub(crate) fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.home.set(key, value).unwrap();
         self
+    }
+
+    /// Lets plugins trust this certificate in requests over the web.
+    pub(crate) fn trusting(mut self, certificate: &Certificate) -> Self {
+        let path = certificate.certificate_file.to_string_lossy().into_owned();
+        self.home.set_key("web_ca_file", path).unwrap();
+        self
+    }
+
+    /// Writes a file into its home, which only its owner can read, and returns its path.
+    pub(crate) fn secret_file(&self, name: &str, content: &str) -> String {
+        let path = self.home.write(name, content).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path.to_string_lossy().into_owned()
     }
 
     /// Keeps its accounts offline until a plugin logs in.

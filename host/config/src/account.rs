@@ -1,6 +1,6 @@
 //! The configuration of one account: its link, its owners, its settings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jid::BareJid;
 
@@ -20,6 +20,8 @@ pub struct AccountConfig {
     pub link: LinkSettings,
     /// The addresses that may send commands to the host from an ordinary client (XEP-0050); empty by default.
     pub owners: Vec<BareJid>,
+    /// Certificates that are trusted for requests over the web, beside the system's.
+    pub web_ca_file: Option<PathBuf>,
     /// Its settings.
     pub settings: Settings,
 }
@@ -45,7 +47,7 @@ impl AccountConfig {
         section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
-        Ok(Self { name, link, owners, settings })
+        Ok(Self { name, link, owners, web_ca_file: None, settings })
     }
 
     /// Returns problems that are not errors, but should be fixed.

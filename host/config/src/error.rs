@@ -69,7 +69,7 @@ fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
 }
 
 fn pem_remedy(key: &str) -> &'static str {
-    if key == "ca_file" { "put the server's certificate there, as PEM" } else { "put it there, as PEM" }
+    if key.ends_with("ca_file") { "put the server's certificate there, as PEM" } else { "put it there, as PEM" }
 }
 
 impl ConfigError {

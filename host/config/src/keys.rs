@@ -55,6 +55,12 @@ pub const TOP: &[Key] = &[
         Some("true"),
         "Read this file and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
     ),
+    key(
+        "web_ca_file",
+        "a file",
+        NONE,
+        "Certificates (PEM) that are trusted for requests of plugins over the web, beside those that the system trusts.",
+    ),
 ];
 
 /// The keys under `[account.NAME]`, ordered by name.

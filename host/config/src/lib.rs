@@ -27,6 +27,7 @@ mod sections;
 mod settings;
 pub mod url;
 
+use link::readable;
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
@@ -134,13 +135,18 @@ impl Config {
         let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
+        let web_ca_file = match top.text("web_ca_file")? {
+            Some(Written { value, at }) => Some(readable("web_ca_file", folder.join(value), at)?),
+            None => None,
+        };
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
             return Err(ConfigError::NamelessAccount { at });
         }
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
-            let account = account(&name, &section, folder, overrides, &base, &over)?;
+            let mut account = account(&name, &section, folder, overrides, &base, &over)?;
+            account.web_ca_file.clone_from(&web_ca_file);
             if let Some(twin) = accounts.values().find(|other| is_same(&other.link.jid, &account.link.jid)) {
                 let (first, second) = (twin.name.clone(), account.name);
                 return Err(ConfigError::SameJid { at: section.at, first, second });

@@ -2,6 +2,8 @@
 
 mod read;
 
+pub(crate) use read::readable;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

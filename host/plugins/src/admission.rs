@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::policy::{Entry, SettingValues};
 use crate::secret::SecretSource;
-use crate::setting::{Setting, SettingKind};
+use crate::setting::Setting;
 
 /// The maximum length of a setting's description in an error, in bytes.
 const LONGEST_ABOUT: usize = 200;
@@ -298,7 +298,7 @@ pub fn setting_fits(manifest: &Manifest, name: &str, value: &serde_json::Value) 
     let setting = manifest.settings.get(name)?;
     // Only the reference is checked here; the secret itself is read when it is needed.
     Some(match setting.kind {
-        SettingKind::Secret => SecretSource::read(value).map(drop).map_err(str::to_owned),
+        _ if setting.kind.is_secret() => SecretSource::read(value).map(drop).map_err(str::to_owned),
         _ => setting.check(value),
     })
 }

@@ -282,6 +282,16 @@ limits! {
     /// Bytes that the plugin writes to its storage or reads from it, per second; as much at once. Each call counts as
     /// at least 512 bytes, and a page of keys as 16 KiB.
     storage_per_second: Bytes = Bytes::mib(8), Bytes::kib(512) => Bytes::mib(1024);
+    /// Requests over the web that have not been answered.
+    http_requests: u32 = 8, 0 => 256;
+    /// Requests over the web, per second; as many at once. A redirect that is followed counts as one.
+    http_per_second: u32 = 10, 1 => 10_000;
+    /// Bytes of the body of an answer, unpacked.
+    http_body: Bytes = Bytes::mib(4), Bytes::kib(1) => Bytes::mib(64);
+    /// Bytes of bodies that come and go over the web, per second; twice as much at once, or the largest body if that is more.
+    http_bytes_per_second: Bytes = Bytes::mib(4), Bytes::kib(64) => Bytes::mib(1024);
+    /// Time that a request may take, with all redirects and the whole body.
+    http_time: Duration = Duration::from_secs(30), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that `initialize` may take, not counting time that it waits for others.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, including waiting; `none` = unlimited.

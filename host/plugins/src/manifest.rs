@@ -15,7 +15,7 @@ use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
-use crate::setting::{Setting, SettingKind};
+use crate::setting::Setting;
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -119,7 +119,7 @@ pub enum ManifestError {
 impl Manifest {
     /// Returns the names of the plugin's own settings that are secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secret = self.settings.iter().filter(|(_, setting)| setting.kind == SettingKind::Secret);
+        let secret = self.settings.iter().filter(|(_, setting)| setting.kind.is_secret());
         secret.map(|(key, _)| key.as_str())
     }
 

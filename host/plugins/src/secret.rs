@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::manifest::Manifest;
 use crate::policy::SettingValues;
-use crate::setting::{MAX_TEXT, SettingKind};
+use crate::setting::{LEAST_CREDENTIAL, MAX_TEXT, SettingKind};
 
 /// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,12 +133,14 @@ async fn bounded(reader: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
 pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<SettingValues, (String, SecretError)> {
     let mut opened = values.clone();
     for (name, value) in &mut opened.0 {
-        let declared = manifest.settings.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
-        // A declared secret that is not a reference was refused at admission.
+        let Some(setting) = manifest.settings.get(name).filter(|setting| setting.kind.is_secret()) else { continue };
+        // One that is not a reference was refused at admission.
         let Ok(source) = SecretSource::read(value) else { continue };
-        if declared {
-            *value = source.open().await.map_err(|error| (name.clone(), error))?.into();
+        let secret = source.open().await.map_err(|error| (name.clone(), error))?;
+        if matches!(setting.kind, SettingKind::Credential(_)) && secret.len() < LEAST_CREDENTIAL {
+            return Err((name.clone(), SecretError::Unfit("shorter than 8 bytes, which is no credential")));
         }
+        *value = secret.into();
     }
     Ok(opened)
 }

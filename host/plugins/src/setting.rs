@@ -4,15 +4,19 @@
 
 use std::fmt;
 
-use parlor_base::document::{DocumentError, Section};
+use parlor_base::document::{DocumentError, Node, Section};
 use parlor_base::nearest::nearest;
+use parlor_base::permission::ScopeKind;
 use parlor_base::quantity;
+use parlor_session::permissions::Scope;
 use serde_json::Value;
 
 use crate::manifest::{MAX_DESCRIPTION, keys};
 
 /// The maximum length of a text in a setting, in bytes.
 pub(super) const MAX_TEXT: usize = 16 * 1024;
+/// The minimum length of a credential, in bytes: a shorter one would be found in answers that do not contain it.
+pub(super) const LEAST_CREDENTIAL: usize = 8;
 /// The maximum number of items in a list.
 const MAX_ITEMS: usize = 1024;
 /// The maximum number of choices in a `choice`.
@@ -50,9 +54,18 @@ pub enum SettingKind {
     Duration,
     /// A text that no log, error or other plugin may show.
     Secret,
+    /// A text that not even the plugin gets: the host writes it into requests to these servers.
+    Credential(Scope),
 }
 
-const KINDS: [&str; 8] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret"];
+impl SettingKind {
+    /// Returns whether the owner gives a reference to its value, which nobody else may see.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret | Self::Credential(_))
+    }
+}
+
+const KINDS: [&str; 9] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret", "credential"];
 
 /// Lists each type as authors write it, with a description of its values and an example.
 pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
@@ -70,6 +83,13 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
             "default = \"4 min\"",
         ),
         (format!("{text}, which no log, error or other plugin shows"), "type = \"secret\""),
+        (
+            format!(
+                "a text of {LEAST_CREDENTIAL} to {MAX_TEXT} bytes that the host writes into requests to the servers in `hosts`; \
+                 the plugin itself only reads `true`"
+            ),
+            "hosts = [\"https://api.example.org\"]",
+        ),
     ];
     KINDS.into_iter().zip(values).map(|(name, (value, example))| (name, value, example))
 }
@@ -85,6 +105,7 @@ impl fmt::Display for SettingKind {
             Self::Jid => "jid",
             Self::Duration => "duration",
             Self::Secret => "secret",
+            Self::Credential(_) => "credential",
         })
     }
 }
@@ -99,6 +120,7 @@ impl Setting {
         };
         match &self.kind {
             SettingKind::String | SettingKind::Secret => text("a text").map(drop),
+            SettingKind::Credential(_) => Err("a credential is given by the owner alone".to_owned()),
             SettingKind::Number if value.is_number() => Ok(()),
             SettingKind::Number => Err("it has to be a number".to_owned()),
             SettingKind::Boolean if value.is_boolean() => Ok(()),
@@ -129,8 +151,12 @@ impl Setting {
         }
     }
 
-    /// Converts a value to the form that plugins get: a duration becomes a number of seconds.
+    /// Converts a value to the form that plugins get: a duration becomes a number of seconds, and a credential is only
+    /// said to be there.
     pub fn handed(&self, value: Value) -> Value {
+        if let SettingKind::Credential(_) = self.kind {
+            return true.into();
+        }
         let span = value.as_str().filter(|_| self.kind == SettingKind::Duration).map(quantity::duration);
         match span {
             Some(Ok(span)) if span.subsec_millis() == 0 => Value::from(span.as_secs()),
@@ -159,6 +185,10 @@ impl Setting {
             "jid" => SettingKind::Jid,
             "duration" => SettingKind::Duration,
             "secret" => SettingKind::Secret,
+            "credential" => {
+                let hosts = section.require("hosts", "list the servers that it goes to")?;
+                SettingKind::Credential(bound(&hosts)?)
+            }
             other => {
                 return Err(node.error(match nearest(other, KINDS) {
                     Some(near) => format!("unknown type of setting `{}`; did you mean `{near}`?", other.escape_debug()),
@@ -171,11 +201,14 @@ impl Setting {
         if let (Some(choices), false) = (section.get("choices"), matches!(kind, SettingKind::Choice(_))) {
             return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
         }
+        if let (Some(hosts), false) = (section.get("hosts"), matches!(kind, SettingKind::Credential(_))) {
+            return Err(hosts.error(format!("only a setting of the type credential has `hosts`, this one is a {kind}")));
+        }
         let description = section.require("description", "say what it is for")?.sentence(MAX_DESCRIPTION)?;
         let required = section.get("required").map_or(Ok(false), |node| node.boolean())?;
         let mut setting = Self { kind, default: None, description, required };
         if let Some(node) = section.get("default") {
-            if setting.kind == SettingKind::Secret {
+            if setting.kind.is_secret() {
                 return Err(node.error("a secret has no default: everybody who has the file could read it"));
             }
             if setting.required {
@@ -196,6 +229,17 @@ impl Setting {
         }
         Ok(setting)
     }
+}
+
+/// Parses the servers that a credential is bound to.
+fn bound(node: &Node<'_>) -> Result<Scope, DocumentError> {
+    let entries = node.strings(MAX_CHOICES)?;
+    let open = entries.iter().find(|entry| entry.ends_with('*') || entry.contains("http://"));
+    if let Some(open) = open {
+        let open = open.escape_debug();
+        return Err(node.error(format!("`{open}` binds it to no server: list hosts that are asked over TLS")));
+    }
+    Scope::parse(ScopeKind::Servers, &entries).map_err(|error| node.error(error.to_string()))
 }
 
 #[cfg(test)]

@@ -22,11 +22,12 @@ mod published;
 mod rewriting;
 mod sending;
 mod shared;
+pub mod web;
 mod worker;
 
 use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parlor_base::clock::{Clock, ClockJumpDetector};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
@@ -102,6 +103,8 @@ impl Account {
             names: Names::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
+            web_ca_file: ArcSwapOption::from_pointee(config.web_ca_file),
+            web_script: web::WebScript::default(),
             tokens: Tokens::default(),
             asked,
             orders,

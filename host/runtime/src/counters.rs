@@ -49,6 +49,8 @@ pub struct Counters {
     pub handled: AtomicU64,
     /// The number of stanzas that it sent.
     pub sent: AtomicU64,
+    /// The number of requests that it made over the web.
+    pub requests: AtomicU64,
     /// The number of calls that were denied.
     pub denials: AtomicU64,
     /// The number of lines that were dropped since one was last logged.
@@ -62,8 +64,8 @@ pub struct Counters {
 impl Counters {
     /// Creates the counters of an instance with this mailbox and this CPU account.
     pub(super) fn new(mailbox: Arc<Mailbox>, cpu: Arc<watchdog::Account>) -> Self {
-        let [handled, sent, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { handled, sent, denials, log_dropped, mailbox, cpu }
+        let [handled, sent, requests, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { handled, sent, requests, denials, log_dropped, mailbox, cpu }
     }
 
     /// Returns the number of lines that were dropped, and counts anew.

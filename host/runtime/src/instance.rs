@@ -14,6 +14,7 @@ pub(crate) mod parking;
 mod registered;
 mod settings;
 mod usage;
+mod web;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,9 +47,11 @@ pub use self::budgets::Budgets;
 pub use self::context::{Context, Grouping};
 pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
+pub(crate) use self::open::OpenWebRequest;
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub use self::registered::Rooms;
 pub use self::usage::{LimitUse, Usage};
+pub(crate) use self::web::WebClient;
 
 /// The maximum length of a guest's own text in a status, in bytes.
 pub(crate) const LONGEST_REASON: usize = 300;
@@ -93,6 +96,8 @@ pub struct Instance {
     pub budgets: Budgets,
     /// The operations that have not ended.
     open: Open,
+    /// Its client for requests over the web.
+    web: WebClient,
     /// Its rooms, commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
@@ -149,6 +154,7 @@ impl Instance {
             began: Instant::now(),
             budgets,
             open: Open::default(),
+            web: WebClient::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),

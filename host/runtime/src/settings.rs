@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use parlor_base::nearest::nearest;
 use parlor_config::SETTINGS;
 use parlor_plugins::manifest::Manifest;
+use parlor_plugins::setting::SettingKind;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
@@ -116,6 +117,17 @@ impl OwnSettings {
     /// Returns what a value under `[settings]` has to be, if it does not fit the plugin's schema.
     pub fn misfit(&self, key: &str, value: &Value) -> Option<String> {
         self.manifest.settings.get(key)?.check(value).err()
+    }
+
+    /// Returns the type of a setting that the manifest declares.
+    pub fn kind(&self, key: &str) -> Option<&SettingKind> {
+        self.manifest.settings.get(key).map(|setting| &setting.kind)
+    }
+
+    /// Returns the credential that the owner gave, for requests of the host alone.
+    pub fn credential(&self, key: &str) -> Option<String> {
+        self.kind(key).filter(|kind| matches!(kind, SettingKind::Credential(_)))?;
+        self.layers.load().owner.get(key)?.as_str().map(str::to_owned)
     }
 
     /// Returns the settings that no other plugin may read.

@@ -54,6 +54,15 @@ pub enum CallError {
     /// A limit of this plugin is used up.
     #[error("over limit: {0}")]
     OverLimit(String),
+    /// There is no connection to a server of the web.
+    #[error("{0}")]
+    Unreachable(String),
+    /// There is no trusted connection to it.
+    #[error("{0}")]
+    Tls(String),
+    /// It does not speak HTTP as it should.
+    #[error("{0}")]
+    Protocol(String),
     /// Any other error.
     #[error("{0}")]
     Other(String),

@@ -4,6 +4,7 @@ from xml.sax.saxutils import escape as escape
 from xml.sax.saxutils import quoteattr as quoteattr
 
 from . import errors as errors
+from . import http as http
 from . import timers as timers
 from ._contract import api as api
 from ._contract import archive as archive

@@ -4,7 +4,7 @@ from typing import Any, Callable, Optional, Sequence
 
 
 #: The text of the `OSError` that an attempt to use the network raises.
-NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/author/cannot.md says how"
+NO_NETWORK = "a plugin reaches no network by itself: the host makes requests, by parlor.http; .parlor/docs/author/web.md says how"
 
 
 class Error(Exception):
@@ -120,6 +120,20 @@ class OverLimit(Error):
         self.limit = limit
 
 
+class Unreachable(Error):
+    """There is no connection to the server of the web."""
+
+    is_temporary = True
+
+
+class Tls(Error):
+    """There is no trusted connection to the server of the web."""
+
+
+class Protocol(Error):
+    """The server of the web does not speak HTTP as it should."""
+
+
 class NotDeclared(Error):
     """The plugin's manifest does not ask for what this call needs, so that the call is not there at all."""
 
@@ -166,6 +180,9 @@ def from_wit(error: object) -> Error:
         "Unsupported": Unsupported,
         "Rejected": Rejected,
         "OverLimit": OverLimit,
+        "Unreachable": Unreachable,
+        "Tls": Tls,
+        "Protocol": Protocol,
     }
     if case in simple:
         return simple[case](value)

@@ -133,6 +133,27 @@ static parlor_error befriend(const parlor_event *event, void *context) {
 }
 // ==
 
+static parlor_error ask_the_web(const parlor_event *event, void *context) {
+  (void)event;
+  (void)context;
+  // == http
+  parlor_http_response weather, note;
+  parlor_error error = parlor_http_fetch(
+      &(parlor_http_request){
+          .url = "https://api.example.org/weather?city=Verona",
+          .headers = (parlor_field[]){{"authorization", "Bearer {{api_key}}"}, {0}},
+          .credentials = (const char *[]){"api_key", NULL},
+          .follow = 3,
+      },
+      &weather);
+  if (!error)
+    error = parlor_http_fetch(
+        &(parlor_http_request){.method = "POST", .url = "https://api.example.org/notes", .body = "{\"text\": \"But soft!\"}"}, &note);
+  // ==
+  if (!error) parlor_log(PARLOR_INFO, "%s %u", weather.body, note.status);
+  return error;
+}
+
 static parlor_error discover(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
@@ -361,7 +382,7 @@ static parlor_error listen_to_room(void) {
 // ==
 
 parlor_error parlor_start(void) {
-  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, discover, keep, enter, begin, know};
+  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);

@@ -29,7 +29,7 @@ func main() { parlor.Start(start) }
 func start(ctx context.Context) error {
 	return errors.Join(
 		listens(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
-		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
+		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
 }
@@ -130,6 +130,23 @@ func befriends(context.Context) error {
 	// ==
 	slog.Info("contacts", "known", known, "both", both, "all", all)
 	return errors.Join(added, renamed, grouped, got, gotBoth, gotAll, listening, removed)
+}
+
+func asksTheWeb(ctx context.Context) error {
+	// == http
+	answer, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{
+		URL: "https://api.example.org/weather?city=Verona", Header: map[string]string{"authorization": "Bearer {{api_key}}"},
+		Credentials: []string{"api_key"}, Follow: 3,
+	})
+	var weather struct{ Temperature float64 }
+	if err == nil {
+		err = answer.JSON(&weather)
+	}
+	body := []byte(`{"text": "But soft!"}`)
+	note, sent := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/notes", Body: body})
+	// ==
+	slog.Info("web", "weather", weather, "note", note)
+	return errors.Join(err, sent)
 }
 
 func looks(context.Context) error {

@@ -4,7 +4,7 @@ import logging
 
 from parlor import (
     Command, Contact, Element, Message, Role, Subscription, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, every, ns, on, on_ready, parse_xml, promises, reply, rooms, set_setting, setting, settings, sleep, storage,
+    after, disco, emit, every, http, ns, on, on_ready, parse_xml, promises, reply, rooms, set_setting, setting, settings, sleep, storage,
     tokens, types, user, vcard, wait_until,
 )
 
@@ -98,6 +98,22 @@ async def befriend() -> None:
     await contacts.remove("romeo@example.org")
     # ==
     log.info("%s %s %s", known, both, everybody)
+
+
+@on_ready
+async def ask_the_web() -> None:
+    # == http
+    answer = await http.get(
+        "https://api.example.org/weather",
+        params={"city": "Verona"},
+        headers={"authorization": "Bearer {{api_key}}"},
+        credentials=["api_key"],
+        follow=3,
+    )
+    weather = answer.raise_for_status().json()
+    note = await http.fetch("POST", "https://api.example.org/notes", json={"text": "But soft!"})
+    # ==
+    log.info("%s %s", weather, note.status)
 
 
 @on_ready

@@ -1,7 +1,7 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, log, ns, on, once, onReady,
+  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, log, ns, on, once, onReady,
   promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil,
 } from "parlor";
 import type {
@@ -89,6 +89,17 @@ onReady(async () => {
   await contacts.remove("romeo@example.org");
   // ==
   log.info(known?.jid, both.length, all.length);
+});
+
+onReady(async () => {
+  // == http
+  const answer = await fetch("https://api.example.org/weather?city=Verona", {
+    headers: { authorization: "Bearer {{api_key}}" }, credentials: ["api_key"], follow: 3,
+  });
+  const weather: { temperature: number } = answer.json();
+  const note = await fetch("https://api.example.org/notes", { method: "POST", json: { text: "But soft!" } });
+  // ==
+  log.info(weather, note.status);
 });
 
 onReady(async () => {

@@ -320,6 +320,9 @@ mod tests {
                         "{call}: it is made from the contract"
                     );
                 }
+                ["http", one] => {
+                    has(&sources("python/parlor", "/http.py"), &[format!("\nasync def {one}(")], &row.python);
+                }
                 [object, one] => {
                     let class = format!("\nclass {}:", capital(object));
                     let (_, body) = python.split_once(&class).unwrap_or_default();
@@ -397,7 +400,15 @@ mod tests {
                 ("rust", &declared.rust, "Duration"),
                 ("python", &declared.python, "Seconds"),
                 // The SDK's own comment says which unit `expires` has.
-                ("js", &declared.js, if call.starts_with("timers.") { "seconds: number" } else { "expires?: number" }),
+                (
+                    "js",
+                    &declared.js,
+                    match call.split_once('.') {
+                        Some(("timers", _)) => "seconds: number",
+                        Some(("http", _)) => "timeout?: number",
+                        _ => "expires?: number",
+                    },
+                ),
                 ("go", &declared.go, "time.Duration"),
                 ("c", &declared.c, "double "),
             ] {

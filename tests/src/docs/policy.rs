@@ -47,7 +47,7 @@ pub(super) fn page() -> String {
     for permission in Permission::ALL {
         let value = match permission.scope_kind() {
             ScopeKind::None => "`true`",
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => "list of texts",
+            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers => "list of texts",
             ScopeKind::Quota => "`true`, or a list of one size, such as `[\"1 MiB\"]`",
         };
         let _ = writeln!(page, "| `{permission}` | {value} | not granted | {} |", permission.describe());
@@ -62,7 +62,7 @@ pub(super) fn page() -> String {
     page += "\n## `[plugin.ID.settings]`\n\n\
              Each key is a setting that the plugin's [manifest](manifest.md) declares. Its value has the type that the manifest names. \
              Without an entry the manifest's default applies. `parlor plugin config ID` lists the settings of a plugin.\n\n\
-             For a secret, write where it is kept, never the secret itself: `{ file = \"…\" }` is a file that only you can read, and \
+             For a secret or a credential, write where it is kept, never the text itself: `{ file = \"…\" }` is a file that only you can read, and \
              `{ command = \"…\" }` is a command that prints it.\n";
     page
 }

@@ -101,6 +101,12 @@ pub(super) fn permissions() -> String {
                 "Scope: kinds of stanzas, such as `message`, or with a recipient, such as `message:juliet@example.org`."
             }
             ScopeKind::Quota => "Scope: how much.",
+            ScopeKind::Servers => {
+                "Scope: servers, such as `api.example.org` or `*.example.org`, over TLS unless an entry begins with `http://`; with \
+                 a port as `api.example.org:8443`, and with a method and a path as `GET https://api.example.org/repos/`. `*` is every \
+                 server over TLS. An address that is not of the public network is dialed only if an entry is that address, such as \
+                 `https://127.0.0.1`."
+            }
         };
         let calls = CALLS.iter().filter(|call| call.permission == Some(permission));
         let calls: Vec<_> = calls.map(|call| format!("`{}.{}`", call.grouping, call.function)).collect();

@@ -176,6 +176,32 @@ fn plain(jid: &str) -> Vec<Case> {
             vec![("category", Name), ("kind", Name), ("jid", Jid)],
         ),
         ("disco.supports", json!({ "feature": "x", "jid": jid }), vec![("feature", Name), ("jid", Jid)]),
+        (
+            "http.fetch",
+            json!({ "url": "https://localhost:1/" }),
+            vec![
+                ("request.method", These(vec![json!(""), json!("get"), json!("CONNECT"), json!("GET / HTTP/1.1\r\n")])),
+                (
+                    "request.url",
+                    These(vec![
+                        json!("x"),
+                        json!("ftp://localhost/"),
+                        json!("https://a b/"),
+                        json!("https://u@localhost/"),
+                    ]),
+                ),
+                (
+                    "request.headers",
+                    These(vec![json!([["host", "x"]]), json!([["a b", "x"]]), json!([["x", "a\r\nb"]])]),
+                ),
+                // Anything may be sent.
+                ("request.body", Anything),
+                ("request.credentials", These(vec![json!(["nosuch"]), json!(["name"]), json!(vec!["pass"; 9])])),
+                ("request.follow", These(vec![json!(11), json!(255)])),
+                // Longer times are capped at the limit.
+                ("request.timeout", Anything),
+            ],
+        ),
         ("listen.on", json!({ "name": "message" }), filter()),
         ("listen.once", json!({ "name": "message" }), filter()),
         ("listen.not", json!({}), vec![("subscription", Unknown(json!(u64::MAX)))]),

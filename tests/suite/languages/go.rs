@@ -89,6 +89,13 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_weather_is_asked_for_with_a_key_that_the_plugin_never_sees() {
+    let folder = Folder::new().unwrap();
+    built(&example("weather"), &folder).await;
+    passes_its_tests("weather", &folder, "5 passed, 0 failed\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn karma_is_counted_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let karma = built(&example("karma"), &folder).await;
@@ -134,7 +141,7 @@ async fn a_plugin_in_go_that_speaks_http_is_refused_when_it_is_built() {
     is_refused(
         &folder.path().join("plugin"),
         &folder,
-        &["plugin.go:5 imports net/http, and a plugin reaches no network"],
+        &["plugin.go:5 imports net/http, and a plugin reaches no network by itself"],
     )
     .await;
 }

@@ -73,7 +73,7 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(limit("tables")["used"].as_f64().unwrap() >= 1.0, "{json}");
     assert!(limit("messages_per_second")["used"].as_f64().unwrap() > 0.0, "{json}");
     let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 0).stdout;
-    assert!(closely.contains("subscriptions         2        256"), "{closely}");
+    assert!(closely.contains("subscriptions          2        256"), "{closely}");
     let error = ended(home.run(&["status", "ehco"]).await.unwrap(), 1).stderr;
     assert!(error.contains("there is no plugin ehco in") && error.contains("did you mean"), "{error}");
 }

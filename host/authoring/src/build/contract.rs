@@ -35,6 +35,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "contacts",
     "disco",
     "guest",
+    "http",
     "listen",
     "log",
     "promises",

@@ -46,6 +46,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "errors.go",
     "go.mod",
     "goroutines.go",
+    "http.go",
     "internal/abi/abi.go",
     "internal/abi/empty.s",
     "internal/abi/host.go",
@@ -124,8 +125,8 @@ fn networks(folder: &Path, module: &[u8]) -> Option<String> {
     module.windows(HTTP.len()).any(|name| name == HTTP).then(|| {
         let place = imports_http(folder).unwrap_or_else(|| "a package that it imports".to_owned());
         format!(
-            "{place} imports net/http, and a plugin reaches no network: take it out, and have a program of yours that speaks XMPP \
-             write to the bot instead, or ask a service by parlor.APISendIQ; .parlor/docs/author/cannot.md says more"
+            "{place} imports net/http, and a plugin reaches no network by itself: take it out, and let the host make the requests, \
+             by parlor.HTTPDo; .parlor/docs/author/web.md says more"
         )
     })
 }
@@ -187,9 +188,9 @@ mod tests {
         let imports = "package main\n\nimport (\n\t\"context\"\n\t\"net/http\"\n)\n";
         fs::write(folder.path().join("web.go"), imports).unwrap();
         let reason = networks(folder.path(), &module).unwrap();
-        assert!(reason.starts_with("web.go:5 imports net/http, and a plugin reaches no network"), "{reason}");
-        assert!(reason.contains("parlor.APISendIQ") && reason.contains("cannot.md"), "{reason}");
-        let is_in_sdk = SDK.iter().any(|(_, text)| String::from_utf8_lossy(text).contains("func APISendIQ("));
+        assert!(reason.starts_with("web.go:5 imports net/http, and a plugin reaches no network by itself"), "{reason}");
+        assert!(reason.contains("parlor.HTTPDo") && reason.contains("web.md"), "{reason}");
+        let is_in_sdk = SDK.iter().any(|(_, text)| String::from_utf8_lossy(text).contains("func HTTPDo("));
         assert!(is_in_sdk, "the remedy is a function of the SDK");
     }
 

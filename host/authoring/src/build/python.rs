@@ -70,6 +70,7 @@ const SDK: &[(&str, &str)] = sdk![
     "errors.py",
     "guest.py",
     "host.py",
+    "http.py",
     "listen.py",
     "logs.py",
     "loop.py",

@@ -91,10 +91,10 @@ impl ConfigArgs {
             (None, None) => None,
         };
         let value = match (kind, &self.value) {
-            (Some(SettingKind::Secret), Some(_)) => {
-                bail!("{name} is a secret: give it on standard input, where nobody else can read it")
+            (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), Some(_)) => {
+                bail!("{name} is a {kind}: give it on standard input, where nobody else can read it")
             }
-            (Some(SettingKind::Secret), None) => {
+            (Some(SettingKind::Secret | SettingKind::Credential(_)), None) => {
                 let set = entry.settings.0.get(name);
                 let Some(source) = source else {
                     // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
@@ -143,7 +143,7 @@ impl ConfigArgs {
 
     /// Returns whether something would change. A secret without a value is prompted for, so it counts.
     fn changes(&self, schema: &BTreeMap<String, Setting>) -> bool {
-        let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+        let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind.is_secret());
         let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
         is_given || self.setting.as_ref().is_some_and(is_secret)
     }
@@ -240,7 +240,7 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
             let text = |value: &Value| escape_untrusted(&value.to_string(), SHOWN);
             let value = match (&setting.kind, value) {
                 (_, None) => "-".to_owned(),
-                (SettingKind::Secret, Some(value)) => kept(value),
+                (kind, Some(value)) if kind.is_secret() => kept(value),
                 (_, Some(value)) => text(value),
             };
             let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
@@ -265,7 +265,7 @@ fn as_json(all: &[Shown]) -> Vec<Value> {
 }
 
 fn one_as_json((name, setting, value): &Shown) -> Value {
-    let is_secret = setting.kind == SettingKind::Secret;
+    let is_secret = setting.kind.is_secret();
     let shown = if is_secret { None } else { value.as_ref() };
     json!({
         "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,

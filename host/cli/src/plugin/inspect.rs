@@ -86,7 +86,7 @@ impl InspectArgs {
             return print_json(&as_json(&id, &examined, &source, grants.as_ref(), signer.as_deref(), values.as_ref()));
         }
         print(&sheet(&examined, &source))?;
-        for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind == SettingKind::Secret) {
+        for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind.is_secret()) {
             if let Some(values) = &values {
                 let where_ = values.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
                 print(&format!("  {:9} {name} {}", "secret", escape_untrusted(&where_, LONGEST)))?;
@@ -171,7 +171,13 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
             .as_ref()
             .map(|value| format!(", {} by default", escape_untrusted(&value.to_string(), LONGEST)))
             .unwrap_or_default();
-        let secret = if setting.kind == SettingKind::Secret { ", which reaches the plugin" } else { "" };
+        let secret = match &setting.kind {
+            SettingKind::Secret => ", which reaches the plugin".to_owned(),
+            SettingKind::Credential(servers) => {
+                format!(", which only goes to {}", escape_untrusted(&servers.entries().join(", "), LONGEST))
+            }
+            _ => String::new(),
+        };
         let what = escape_untrusted(&setting.description, LONGEST);
         line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
     }

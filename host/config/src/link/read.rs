@@ -256,7 +256,7 @@ fn present(file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     }
 }
 
-fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
+pub(crate) fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
     match opened {
         Ok(metadata) if metadata.is_file() => Ok(file),

@@ -135,6 +135,9 @@ fn settings() -> Vec<Key> {
         key("choices", "list of texts", "What may be chosen; with the type `choice`, and only with it.", "choices = [\"green\", \"black\"]")
             .or("none")
             .within(format!("1 to {}", setting::MAX_CHOICES)),
+        key("hosts", "list of servers", "Where a credential goes, as entries of `http.fetch` over TLS, none of them `*`; with the type `credential`, and only with it.", "hosts = [\"https://api.example.org\"]")
+            .or("none")
+            .within(format!("1 to {}", setting::MAX_CHOICES)),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Changes of an account's configuration while it runs.
 
+use std::sync::Arc;
+
 use parlor_config::AccountConfig;
 
 use super::leaving::Farewell;
@@ -10,7 +12,8 @@ use super::worker::Worker;
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
-        let AccountConfig { link, owners, settings, .. } = config;
+        let AccountConfig { name: _, link, owners, web_ca_file, settings } = config;
+        self.shared.web_ca_file.store(web_ca_file.map(Arc::new));
         self.session.set_owners(owners);
         let before = std::mem::replace(&mut self.written, settings);
         self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);

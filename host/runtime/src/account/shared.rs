@@ -1,9 +1,10 @@
 //! The handle through which plugins and the host use an account.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Asker;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
+use super::web::WebScript;
 use crate::record::Records;
 use crate::threads::Place;
 
@@ -46,6 +48,10 @@ pub struct Shared {
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,
+    /// Certificates that are trusted for requests over the web, beside the system's.
+    pub(crate) web_ca_file: ArcSwapOption<PathBuf>,
+    /// The script that answers requests over the web in a test.
+    pub web_script: WebScript,
     /// The names of events that plugins declare and listen to.
     pub names: Names,
     /// The records of its plugins since the host started.

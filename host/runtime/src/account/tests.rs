@@ -39,6 +39,7 @@ fn account(peer: &Peer) -> Account {
         name: "main".parse().unwrap(),
         link: peer.settings(),
         owners: Vec::new(),
+        web_ca_file: None,
         settings: Settings::default(),
     };
     Account::start(config, Store::in_memory(), Place::here())
@@ -50,7 +51,13 @@ async fn connected(peer: &Peer) -> (Account, PeerSession) {
 }
 
 async fn connected_with(peer: &Peer, settings: Settings) -> (Account, PeerSession) {
-    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
+    let config = AccountConfig {
+        name: "main".parse().unwrap(),
+        link: peer.settings(),
+        owners: Vec::new(),
+        web_ca_file: None,
+        settings,
+    };
     let account = Account::start(config, Store::in_memory(), Place::here());
     account.shared().connect().await;
     let session = soon("the log-in", peer.accept()).await.unwrap();
@@ -596,8 +603,13 @@ async fn until_said(session: &mut PeerSession, text: &str) {
 async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     let peer = Peer::start(Manners::default()).await;
     let link = LinkSettings { ping_interval: Duration::from_hours(3), ..peer.settings() };
-    let config =
-        AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), settings: Settings::default() };
+    let config = AccountConfig {
+        name: "main".parse().unwrap(),
+        link,
+        owners: Vec::new(),
+        web_ca_file: None,
+        settings: Settings::default(),
+    };
     let machine = SettableClock::leak(Timestamp::now());
     let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, machine.clock());
     account.shared().connect().await;
@@ -644,8 +656,13 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     let said = "no session is named";
     for (key, value) in [("authentication", "prebind".into()), ("prebind", true.into())] {
         let settings = Settings::default().with(key, value).unwrap();
-        let config =
-            AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
+        let config = AccountConfig {
+            name: "main".parse().unwrap(),
+            link: peer.settings(),
+            owners: Vec::new(),
+            web_ca_file: None,
+            settings,
+        };
         let account = Account::start(config, Store::in_memory(), Place::here());
         account.shared().connect().await;
         until_it_is(&account, |connection| matches!(connection, Connection::Failed(why) if why.contains(said))).await;
@@ -676,6 +693,7 @@ async fn a_panic_over_a_stanza_costs_that_stanza_and_the_stream() {
         name: "main".parse().unwrap(),
         link: peer.settings(),
         owners: Vec::new(),
+        web_ca_file: None,
         settings: Settings::default(),
     };
     let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, Clock::Source(clock));

@@ -12,6 +12,7 @@ pub mod commands;
 mod connection;
 mod contacts;
 mod disco;
+mod http;
 pub mod listen;
 pub mod log;
 mod promises;

@@ -46,6 +46,9 @@ impl From<CallError> for wit::Error {
             CallError::Offline => Self::Offline,
             CallError::Stopped => Self::Stopped,
             CallError::OverLimit(what) => Self::OverLimit(what),
+            CallError::Unreachable(what) => Self::Unreachable(what),
+            CallError::Tls(what) => Self::Tls(what),
+            CallError::Protocol(what) => Self::Protocol(what),
             CallError::Other(what) => Self::Other(what),
         }
     }

@@ -19,15 +19,15 @@ struct Buckets {
     emitted: OnceLock<Box<Bucket>>,
     orders: OnceLock<Box<Bucket>>,
     stored: OnceLock<Box<Bucket>>,
+    requests: OnceLock<Box<Bucket>>,
+    web_bytes: OnceLock<Box<Bucket>>,
     log_lines: OnceLock<Box<Bucket>>,
 }
 
 impl Budgets {
     /// Creates the budgets of a plugin with these limits.
     pub(super) fn new(limits: &Arc<Limits>) -> Self {
-        let [outgoing, outgoing_bytes, emitted, orders, stored, log_lines] = [const { OnceLock::new() }; 6];
-        let limits = Arc::clone(limits);
-        Self(Arc::new(Buckets { limits, outgoing, outgoing_bytes, emitted, orders, stored, log_lines }))
+        Self::of(limits, [const { OnceLock::new() }; 8])
     }
 
     /// Returns the limit on messages and other stanzas that it sends.
@@ -61,6 +61,20 @@ impl Budgets {
         self.0.stored.get_or_init(|| Box::new(Bucket::new(rate, rate)))
     }
 
+    /// Returns the limit on requests over the web.
+    pub fn requests(&self) -> &Bucket {
+        let rate = self.0.limits.http_per_second.into();
+        self.0.requests.get_or_init(|| Box::new(Bucket::new(rate, rate)))
+    }
+
+    /// Returns the limit on the bytes of their bodies, and of those of the answers.
+    pub fn web_bytes(&self) -> &Bucket {
+        let limits = &self.0.limits;
+        let rate = limits.http_bytes_per_second.as_f64();
+        let burst = (2.0 * rate).max(limits.http_body.as_f64()).max(limits.hostcall_bytes.as_f64());
+        self.0.web_bytes.get_or_init(|| Box::new(Bucket::new(rate, burst)))
+    }
+
     /// Returns the limit on lines that it logs, and that the host logs because of its actions.
     pub(super) fn log_lines(&self) -> &Bucket {
         let rate = self.0.limits.log_lines_per_second.into();
@@ -70,11 +84,33 @@ impl Budgets {
     /// Returns the budgets of a later version with these limits: what was used of them stays used.
     pub(super) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
         let new = Self::new(limits);
-        let of: [fn(&Self) -> &Bucket; 6] =
-            [Self::outgoing, Self::outgoing_bytes, Self::emitted, Self::orders, Self::stored, Self::log_lines];
-        let [outgoing, outgoing_bytes, emitted, orders, stored, log_lines] =
-            of.map(|of| OnceLock::from(Box::new(of(&new).clone().after(of(self)))));
+        let of: [fn(&Self) -> &Bucket; 8] = [
+            Self::outgoing,
+            Self::outgoing_bytes,
+            Self::emitted,
+            Self::orders,
+            Self::stored,
+            Self::requests,
+            Self::web_bytes,
+            Self::log_lines,
+        ];
+        Self::of(limits, of.map(|of| OnceLock::from(Box::new(of(&new).clone().after(of(self))))))
+    }
+
+    /// The buckets stand in the order of the fields.
+    fn of(limits: &Arc<Limits>, buckets: [OnceLock<Box<Bucket>>; 8]) -> Self {
         let limits = Arc::clone(limits);
-        Self(Arc::new(Buckets { limits, outgoing, outgoing_bytes, emitted, orders, stored, log_lines }))
+        let [outgoing, outgoing_bytes, emitted, orders, stored, requests, web_bytes, log_lines] = buckets;
+        Self(Arc::new(Buckets {
+            limits,
+            outgoing,
+            outgoing_bytes,
+            emitted,
+            orders,
+            stored,
+            requests,
+            web_bytes,
+            log_lines,
+        }))
     }
 }

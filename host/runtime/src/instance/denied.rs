@@ -61,6 +61,8 @@ fn named(target: Target<'_>) -> Option<String> {
         Target::Room(room) => Some(room.to_string()),
         Target::Stanza { kind, to: None } => Some(kind.to_owned()),
         Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
+        // The path may contain a secret.
+        Target::Web { method, address } => Some(format!("{method} {}", address.origin())),
     }
 }
 

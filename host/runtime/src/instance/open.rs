@@ -31,6 +31,8 @@ pub(super) struct Open {
     archive_queries: AtomicUsize,
     /// The number of pending IQs.
     pub(super) iqs: AtomicUsize,
+    /// The number of requests over the web that have not been answered.
+    pub(super) requests: AtomicUsize,
 }
 
 /// The operations that ended badly, or that are traced. They take no memory while there are none.
@@ -262,6 +264,28 @@ pub struct OpenArchiveQuery(Arc<Instance>);
 impl Drop for OpenArchiveQuery {
     fn drop(&mut self) {
         self.0.open.archive_queries.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request over the web that has not been answered.
+pub(crate) struct OpenWebRequest(Arc<Instance>);
+
+impl OpenWebRequest {
+    /// Counts a request until this is dropped.
+    pub(crate) fn begin(instance: &Arc<Instance>) -> Result<Self, CallError> {
+        let (open, most) = (instance.open.requests.fetch_add(1, Relaxed), instance.limits.http_requests);
+        let guard = Self(Arc::clone(instance));
+        if open >= most as usize {
+            Err(CallError::OverLimit(format!("{most} requests over the web at once")))
+        } else {
+            Ok(guard)
+        }
+    }
+}
+
+impl Drop for OpenWebRequest {
+    fn drop(&mut self) {
+        self.0.open.requests.fetch_sub(1, Relaxed);
     }
 }
 

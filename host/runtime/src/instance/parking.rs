@@ -33,6 +33,7 @@ pub(crate) fn is_known_to_session(instance: &Instance) -> bool {
 pub(crate) fn has_parked(instance: &Instance) {
     instance.taken.reset();
     instance.open.shrink();
+    instance.web.shrink();
 }
 
 /// Begins its next run: what the guest registers again, it gets back.

@@ -124,6 +124,9 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "bytes_per_second" => return Some(instance.budgets.outgoing_bytes().used().ceil()),
         "calls_per_second" => return Some(instance.budgets.orders().used().ceil()),
         "storage_per_second" => return Some(instance.budgets.stored().used().ceil()),
+        "http_requests" => instance.open.requests.load(Relaxed) as u64,
+        "http_per_second" => return Some(instance.budgets.requests().used().ceil()),
+        "http_bytes_per_second" => return Some(instance.budgets.web_bytes().used().ceil()),
         "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),
         // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
         // apply to single actions: a start, a stop, a catch-up.
@@ -165,6 +168,8 @@ mod tests {
             "hostcall_bytes",
             "catch_up_messages",
             "catch_up_age",
+            "http_body",
+            "http_time",
             "initialize",
             "idle",
             "stop",

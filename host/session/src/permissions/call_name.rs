@@ -95,6 +95,8 @@ pub enum CallName {
     DiscoGetIdentity,
     /// `disco.supports`
     DiscoSupports,
+    /// `http.fetch`
+    HttpFetch,
     /// `listen.on`
     ListenOn,
     /// `listen.once`
@@ -267,6 +269,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("disco", "own-identities-clear", "disco.own-identities-clear"),
     ("disco", "get-identity", "disco.get-identity"),
     ("disco", "supports", "disco.supports"),
+    ("http", "fetch", "http.fetch"),
     ("listen", "on", "listen.on"),
     ("listen", "once", "listen.once"),
     ("listen", "not", "listen.not"),
@@ -332,7 +335,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 107;
+    pub const COUNT: usize = 108;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

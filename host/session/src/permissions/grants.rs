@@ -157,7 +157,7 @@ impl Grants {
                     kind @ (ScopeKind::None | ScopeKind::Quota) => {
                         grants.0.insert(permission, Scope::whole(kind));
                     }
-                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers => {
                         return Err(GrantError::NeedsScope { permission });
                     }
                 },
@@ -207,7 +207,7 @@ impl Grants {
     pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let mut all = match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => Vec::new(),
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers => {
                 self.get(permission).map(Scope::entries).unwrap_or_default()
             }
         };
@@ -338,13 +338,14 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Jids | ScopeKind::Rooms => "[\"*\"]",
         ScopeKind::Stanzas => "[\"message\"]",
         ScopeKind::Quota => "[\"16 MiB\"]",
+        ScopeKind::Servers => "[\"api.example.org\"]",
     }
 }
 
 fn scope_value(scope: &Scope) -> Value {
     match scope.kind() {
         ScopeKind::None => Value::Boolean(true),
-        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Quota => {
+        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Quota | ScopeKind::Servers => {
             Value::Array(scope.entries().into_iter().map(Value::String).collect())
         }
     }

@@ -7,6 +7,9 @@ mod key;
 mod pattern;
 mod size;
 mod stanza;
+mod web;
+
+use std::net::IpAddr;
 
 use jid::{BareJid, Jid};
 use parlor_base::permission::ScopeKind;
@@ -15,6 +18,7 @@ use super::target::Target;
 use pattern::{Pattern, covered};
 use size::{MIB, parse_size, size};
 use stanza::{StanzaKind, StanzaPattern};
+use web::WebPattern;
 
 pub use error::BadScope;
 pub(super) use error::entries_of;
@@ -38,6 +42,11 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 /// such as `message:juliet@example.org` or `iq:@example.org`. A stanza without recipient is covered by a kind alone.
 ///
 /// A quota: `16 MiB`, `512 KiB`, `1 GiB`, or bytes.
+///
+/// Servers of the web (`http.fetch`): `*` is each of the public network, over TLS; `api.example.org` that one over TLS,
+/// with another port as `api.example.org:8443`; `*.example.org` those below that domain; `http://…` one without TLS;
+/// each with a method before it and a path behind it, such as `GET https://api.example.org/repos/`. Servers that are not
+/// of the public network need an entry with their address of the network, too, such as `http://127.0.0.1:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -48,6 +57,7 @@ enum Inner {
     Rooms(Box<[Pattern]>),
     Stanzas(Box<[StanzaPattern]>),
     Quota(u64),
+    Servers(Box<[WebPattern]>),
 }
 
 impl Scope {
@@ -63,6 +73,7 @@ impl Scope {
                     .into(),
             ),
             ScopeKind::Quota => Inner::Quota(DEFAULT_QUOTA),
+            ScopeKind::Servers => Inner::Servers([WebPattern::all()].into()),
         })
     }
 
@@ -84,6 +95,7 @@ impl Scope {
             ScopeKind::Rooms => Inner::Rooms(once(entries.map(Pattern::parse_room))?),
             ScopeKind::Stanzas => Inner::Stanzas(once(entries.map(StanzaPattern::parse))?),
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
+            ScopeKind::Servers => Inner::Servers(once(entries.map(WebPattern::parse))?),
         }))
     }
 
@@ -94,6 +106,7 @@ impl Scope {
             Inner::Jids(patterns) | Inner::Rooms(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Stanzas(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Quota(bytes) => vec![size(*bytes)],
+            Inner::Servers(patterns) => patterns.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -105,6 +118,7 @@ impl Scope {
             Inner::Rooms(_) => ScopeKind::Rooms,
             Inner::Stanzas(_) => ScopeKind::Stanzas,
             Inner::Quota(_) => ScopeKind::Quota,
+            Inner::Servers(_) => ScopeKind::Servers,
         }
     }
 
@@ -121,6 +135,7 @@ impl Scope {
                     |one: &StanzaPattern, other: &StanzaPattern| one.kind == other.kind && one.to.includes(&other.to);
                 Inner::Stanzas(common(one, other, includes)?)
             }
+            (Inner::Servers(one), Inner::Servers(other)) => Inner::Servers(common(one, other, WebPattern::includes)?),
             _ => return None,
         }))
     }
@@ -155,7 +170,7 @@ impl Scope {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
-            Inner::Whole | Inner::Quota(_) => Vec::new(),
+            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) => Vec::new(),
         }
     }
 
@@ -163,7 +178,7 @@ impl Scope {
     pub(super) fn keys(&self) -> Option<Vec<AddressKey>> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(Pattern::key).collect(),
-            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) => None,
+            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) | Inner::Servers(_) => None,
         }
     }
 
@@ -185,7 +200,7 @@ impl Scope {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
-            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_), _) => true,
+            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_), _) => true,
         }
     }
 
@@ -200,6 +215,11 @@ impl Scope {
             Inner::Quota(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// Returns whether it lists exactly this address of the network, as one that a plugin may be connected to.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        matches!(&self.0, Inner::Servers(patterns) if patterns.iter().any(|pattern| pattern.lists(address)))
     }
 
     /// Returns whether it lists recipients, as only the scope of `stanza.send` can.
@@ -217,8 +237,13 @@ impl Scope {
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
-            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. })
-            | (Inner::Stanzas(_), Target::None | Target::Jid(_) | Target::Room(_)) => false,
+            (Inner::Servers(patterns), Target::None) => patterns.contains(&WebPattern::all()),
+            (Inner::Servers(patterns), Target::Web { method, address }) => {
+                patterns.iter().any(|pattern| pattern.covers(method, address))
+            }
+            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. } | Target::Web { .. })
+            | (Inner::Stanzas(_), Target::None | Target::Jid(_) | Target::Room(_) | Target::Web { .. })
+            | (Inner::Servers(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. }) => false,
             (Inner::Stanzas(patterns), Target::Stanza { kind, to }) => {
                 let Some(kind) = StanzaKind::parse(kind) else { return false };
                 let mut of_kind = patterns.iter().filter(|pattern| pattern.kind == kind);

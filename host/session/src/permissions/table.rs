@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesSend,
-    RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite,
-    StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, HttpFetch,
+    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
+    SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -131,6 +131,7 @@ pub const CALLS: &[Call] = {
         needs(DiscoOwn, CallName::DiscoOwnIdentitiesClear).local(Nothing),
         needs(DiscoRead, CallName::DiscoGetIdentity).online(Nothing),
         needs(DiscoRead, CallName::DiscoSupports).online(Nothing),
+        needs(HttpFetch, CallName::HttpFetch).local(Nothing),
         // Subscribing is free; an event that needs a grant has its own row below.
         free(CallName::ListenOn).local(Event),
         free(CallName::ListenOnce).local(Event),

@@ -2,6 +2,7 @@
 
 use jid::{BareJid, Jid};
 use parlor_base::permission::Permission;
+use parlor_base::web_address::WebAddress;
 
 use crate::event::Payload;
 
@@ -20,6 +21,13 @@ pub enum Target<'a> {
         kind: &'a str,
         /// The recipient, if the stanza names one.
         to: Option<&'a Jid>,
+    },
+    /// A request over the web.
+    Web {
+        /// The method, such as `GET`.
+        method: &'a str,
+        /// The address.
+        address: &'a WebAddress,
     },
 }
 

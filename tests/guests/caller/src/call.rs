@@ -6,6 +6,7 @@ mod commands;
 mod connection;
 mod contacts;
 mod disco;
+mod http;
 mod rooms;
 mod storage;
 mod user;
@@ -39,6 +40,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
         "disco" => disco::call(function, args).await,
+        "http" => http::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,

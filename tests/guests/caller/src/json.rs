@@ -39,6 +39,9 @@ pub(crate) fn error(error: &Error) -> Value {
         Error::Offline => json!({ "case": "offline" }),
         Error::Stopped => json!({ "case": "stopped" }),
         Error::OverLimit(limit) => json!({ "case": "over-limit", "what": limit }),
+        Error::Unreachable(what) => json!({ "case": "unreachable", "what": what }),
+        Error::Tls(what) => json!({ "case": "tls", "what": what }),
+        Error::Protocol(what) => json!({ "case": "protocol", "what": what }),
         other => json!({ "case": "other", "what": other.to_string() }),
     }
 }

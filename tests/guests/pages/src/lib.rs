@@ -21,6 +21,7 @@ async fn start() -> Result<()> {
     on_ready(views)?;
     on_ready(befriends)?;
     on_ready(looks)?;
+    on_ready(asks_the_web)?;
     on_ready(keeps)?;
     on_ready(enters)?;
     on_ready(waits)?;
@@ -130,6 +131,22 @@ async fn looks() -> Result<()> {
     warn!("{JULIET} is not there");
     log::write(Level::Info, "ready"); // the same, with a text as it is
     // ==
+    Ok(())
+}
+
+async fn asks_the_web() -> Result<()> {
+    // == http
+    let weather = http::get("https://api.example.org/weather?city=Verona")
+        .header("authorization", "Bearer {{api_key}}")
+        .credential("api_key")
+        .follow(3)
+        .send()
+        .await?
+        .success()?
+        .json::<Value>()?;
+    let note = http::post("https://api.example.org/notes").json(&json!({ "text": "But soft!" }))?.send().await?;
+    // ==
+    info!("{weather} {}", note.status);
     Ok(())
 }
 

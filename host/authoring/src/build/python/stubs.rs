@@ -9,7 +9,7 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 7] = ["guest", "listen", "log", "promises", "settings", "storage", "timers"];
+const LEFT_OUT: [&str; 8] = ["guest", "http", "listen", "log", "promises", "settings", "storage", "timers"];
 
 /// The field with an event's time: the SDK converts it to a `datetime`. Other times are texts.
 const EVENT_TIME: &str = "at";

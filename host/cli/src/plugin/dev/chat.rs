@@ -132,6 +132,7 @@ impl Chat {
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
                 Act::After(time) => Ok(Typed::Waits(time)),
                 Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
+                Act::Web { .. } => Err("requests go to the network here; a test answers them itself".to_owned()),
                 Act::NoArchive => Err("the archives are there from the start; a test may have none".to_owned()),
                 Act::Host { .. } => Err("what the host is set to counts from the start, in a test".to_owned()),
                 act => Ok(self.noted(act)),

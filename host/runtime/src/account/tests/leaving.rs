@@ -10,7 +10,13 @@ use super::*;
 
 fn start(peer: &Peer, store: &Store, keepalive: bool) -> Account {
     let settings = Settings::default().with("keepalive", keepalive.into()).unwrap();
-    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
+    let config = AccountConfig {
+        name: "main".parse().unwrap(),
+        link: peer.settings(),
+        owners: Vec::new(),
+        web_ca_file: None,
+        settings,
+    };
     Account::start(config, store.clone(), Place::here())
 }
 

@@ -71,6 +71,7 @@ impl Life {
             name: "main".parse().unwrap(),
             link: link(),
             owners: Vec::new(),
+            web_ca_file: None,
             settings: Settings::default(),
         };
         let dialer = Dialer::Through(Arc::new(network.clone()));

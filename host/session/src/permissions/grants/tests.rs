@@ -594,12 +594,14 @@ proptest! {
         rooms in prop::collection::vec(prop_oneof!["\\*", "@(a|b)\\.ex", "[a-z]{1,3}@(a|b)\\.ex"], 1..4),
         stanzas in prop::collection::vec(stanza_entry(), 1..4),
         quota in any::<u64>(),
+        servers in prop::collection::vec("(GET )?(https?://)?(\\*\\.)?[a-c]\\.ex(:80)?(/[a-b]/?)?", 1..4),
     ) {
         let mut grants = Grants::default();
         grants.grant(Permission::MessagesSend, &people).unwrap();
         grants.grant(Permission::RoomsJoin, &rooms).unwrap();
         grants.grant(Permission::StanzaSend, &stanzas).unwrap();
         grants.grant(Permission::Storage, &[quota.to_string()]).unwrap();
+        grants.grant(Permission::HttpFetch, &servers).unwrap();
         grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
         let text = grants.to_table().to_string();
         prop_assert_eq!(Grants::from_table(&text.parse().unwrap()).unwrap(), grants);
@@ -607,7 +609,7 @@ proptest! {
 
     #[test]
     fn hostile_entries_are_refused_or_round_trip(text in ".{0,40}", kind in prop::sample::select(vec![
-        ScopeKind::Jids, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota,
+        ScopeKind::Jids, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota, ScopeKind::Servers,
     ])) {
         if let Ok(scope) = Scope::parse(kind, &[&text]) {
             let written = scope.entries();

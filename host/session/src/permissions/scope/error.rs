@@ -78,6 +78,14 @@ pub enum BadScope {
         /// The size that was probably meant, or an example.
         meant: String,
     },
+    /// An entry is no server of the web.
+    #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
+    NoServer {
+        /// The entry, as the owner wrote it.
+        entry: String,
+        /// Why it is no server.
+        reason: String,
+    },
     /// The list has a second size.
     #[error("{0:?} is a second size: write one, such as [\"16 MiB\"]")]
     SecondSize(String),
@@ -85,6 +93,8 @@ pub enum BadScope {
 
 pub(super) const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
 pub(super) const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
+pub(super) const SERVER_ENTRIES: &str =
+    "\"api.example.org\", \"*.example.org\", \"GET https://api.example.org/repos/\" or \"*\"";
 
 /// Returns the entries that a list of this kind can hold, for messages.
 pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
@@ -94,5 +104,6 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Rooms => ROOM_ENTRIES,
         ScopeKind::Stanzas => "\"message\", \"presence\" or \"iq\"",
         ScopeKind::Quota => "one size",
+        ScopeKind::Servers => SERVER_ENTRIES,
     }
 }

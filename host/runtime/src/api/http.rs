@@ -1,0 +1,249 @@
+//! `http`: requests over the web, which the host makes for plugins.
+
+mod credentials;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parlor_base::held::Holding;
+use parlor_base::permission::Permission;
+use parlor_base::rate::Bucket;
+use parlor_base::web_address::{Server, WebAddress};
+use parlor_session::permissions::{CallName, Target};
+use parlor_stanza::error::CallError;
+use parlor_web::header::{HeaderName, HeaderValue};
+use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
+use tokio::time::timeout;
+use wasmtime::component::Accessor;
+
+use self::credentials::Credentials;
+use super::{answer, caller, slow_down};
+use crate::account::web::{WebAnswer, WebRequest};
+use crate::bindings::parlor::plugin::http::{Header, Host, HostWithStore, Request, Response};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::instance::{Context, Grouping, Instance, OpenCall, OpenWebRequest, WebClient};
+
+/// Maximum number of redirects that are followed.
+const MOST_REDIRECTS: u8 = 10;
+/// Maximum length of all headers of a request together, in bytes.
+const LONGEST_HEADERS: usize = 64 << 10;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn fetch(accessor: &Accessor<T, Self>, request: Request) -> Result<Response, Error> {
+        answer(
+            async {
+                let (instance, call) = caller(accessor, CallName::HttpFetch)?;
+                let time = instance.limits.http_time;
+                let time = request.timeout.map_or(time, |given| time.min(Duration::from_millis(given)));
+                let fetched = instance.in_turn(timeout(time, fetch(&instance, &call, request)));
+                fetched.await.unwrap_or(Err(CallError::TimedOut))
+            }
+            .await,
+        )
+    }
+}
+
+async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> Result<Response, CallError> {
+    let method = method(&request.method)?;
+    let to = WebAddress::parse(&request.url).map_err(|error| CallError::invalid("request.url", error.to_string()))?;
+    if request.follow > MOST_REDIRECTS {
+        return Err(CallError::invalid("request.follow", format!("at most {MOST_REDIRECTS}")));
+    }
+    call.granted(Target::Web { method: method.as_str(), address: &to })?;
+    let bytes = size(&request)?;
+    let credentials = Credentials::of(instance, request.credentials)?;
+    credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
+    let _held = instance.hold(bytes + credentials.growth())?;
+    let _open = OpenWebRequest::begin(instance)?;
+    one_more(instance).await?;
+
+    let (patience, most) = (instance.limits.http_time, instance.limits.http_body.0);
+    let mut sent = parlor_web::Request::get(credentials.fill_query(&to)?, patience, most);
+    sent.method = method.clone();
+    // Those that have a credential.
+    let mut filled = Vec::new();
+    for Header { name, value } in &request.headers {
+        // A part of an answer could have a part of a credential, which nobody would find.
+        if credentials.are_used() && name.eq_ignore_ascii_case("range") {
+            return Err(CallError::invalid("request.headers", "a request with credentials asks for whole answers"));
+        }
+        let value = credentials.fill("request.headers", value.as_bytes())?;
+        sent.header(name, &value).map_err(|error| CallError::invalid("request.headers", error.to_string()))?;
+        if matches!(value, Cow::Owned(_)) {
+            filled.push(name.as_str());
+        }
+    }
+    let asked =
+        WebRequest { method: &request.method, url: &request.url, body: request.body.as_deref().unwrap_or_default() };
+    if let Some(answer) = instance.account.web_script.get() {
+        return scripted(asked, answer(asked));
+    }
+    let is_in_body = request.body.as_deref().is_some_and(|body| credentials.are_in(body));
+    let whole = match request.body {
+        Some(body) if is_in_body => Some(credentials.fill("request.body", &body)?.into_owned()),
+        body => body,
+    };
+    let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
+    slow_down(instance.budgets.web_bytes(), amount(whole.as_ref().map_or(0, Vec::len)), limit).await?;
+    let whole = whole.map(Bytes::from);
+    sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
+    let allow = |hop: Hop<'_>| {
+        // Each redirect is a request, too.
+        instance.budgets.requests().owe(1.0);
+        call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
+        if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
+            if hop.keeps_body && is_in_body {
+                return Err(Failed::Call(unbound.denied(instance, hop.to)));
+            }
+            for name in &filled {
+                hop.headers.remove(*name);
+            }
+        }
+        Ok(())
+    };
+    let client = WebClient::of(instance)?;
+    let answered = client.follow(sent, whole, request.follow, allow).await.map_err(|error| error.told(instance));
+    let response = read(instance, &credentials, answered?).await;
+    log(instance, &method, &to, &response);
+    response
+}
+
+/// Reads the whole answer, at the pace that the limits allow.
+async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer) -> Result<Response, CallError> {
+    let (mut body, mut held) = (Vec::new(), Vec::<Holding>::new());
+    while let Some(part) = answer.next().await.map_err(|error| failed(instance, &error))? {
+        held.push(instance.hold(part.len())?);
+        body.extend_from_slice(&part);
+        wait_for(instance.budgets.web_bytes(), part.len()).await;
+    }
+    credentials.hide(&mut body);
+    let text = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        credentials.hide(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
+        name: name.as_str().to_owned(),
+        value: text(value.as_bytes()),
+    };
+    Ok(Response {
+        status: answer.status,
+        url: text(answer.from.as_str().as_bytes()),
+        headers: answer.headers.iter().map(header).collect(),
+        body,
+    })
+}
+
+/// Returns the answer that a test gives.
+fn scripted(asked: WebRequest<'_>, answer: Option<WebAnswer>) -> Result<Response, CallError> {
+    let WebRequest { method, url, .. } = asked;
+    let Some(WebAnswer { status, body }) = answer else {
+        return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
+    };
+    Ok(Response { status, url: url.to_owned(), headers: Vec::new(), body: body.into_bytes() })
+}
+
+/// Waits until the plugin may make another request.
+async fn one_more(instance: &Instance) -> Result<(), CallError> {
+    let limit = || format!("{} requests over the web a second", instance.limits.http_per_second);
+    slow_down(instance.budgets.requests(), 1.0, limit).await?;
+    instance.counters.requests.fetch_add(1, Relaxed);
+    Ok(())
+}
+
+/// Waits for these bytes, however long: the time of the whole request is limited.
+async fn wait_for(bucket: &Bucket, bytes: usize) {
+    while let Err(wait) = bucket.take(amount(bytes)) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no body has so many bytes")]
+fn amount(bytes: usize) -> f64 {
+    bytes as f64
+}
+
+fn method(written: &str) -> Result<Method, CallError> {
+    let bad = |reason: &str| CallError::invalid("request.method", reason);
+    if !(1..=20).contains(&written.len()) || !written.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(bad("1 to 20 capital letters, such as GET"));
+    }
+    match written {
+        "CONNECT" | "TRACE" => Err(bad("it is for proxies and for tests of servers")),
+        _ => written.parse().map_err(|_| bad("it is no method")),
+    }
+}
+
+/// Returns how many bytes the host holds for a request.
+fn size(request: &Request) -> Result<usize, CallError> {
+    let headers: usize = request.headers.iter().map(|one| one.name.len() + one.value.len()).sum();
+    if headers > LONGEST_HEADERS {
+        return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
+    }
+    // Credentials are filled into a copy.
+    Ok(request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len))
+}
+
+/// Logs a request without what may be a secret: path, query, headers and body.
+fn log(instance: &Instance, method: &Method, to: &WebAddress, response: &Result<Response, CallError>) {
+    let (plugin, account, server) = (&instance.plugin, &instance.account.name, to.origin());
+    match response {
+        Ok(Response { status, body, .. }) => {
+            tracing::debug!(%plugin, %account, %method, server, status, bytes = body.len(), "plugin made a request");
+        }
+        Err(error) => tracing::debug!(%plugin, %account, %method, server, %error, "request of a plugin failed"),
+    }
+}
+
+/// Why a request failed: by an error of the client, or by a check of ours.
+enum Failed {
+    Web(WebError),
+    Call(CallError),
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<WebError> for Failed {
+    fn from(error: WebError) -> Self {
+        Self::Web(error)
+    }
+}
+
+impl Failed {
+    fn told(self, instance: &Instance) -> CallError {
+        match self {
+            Self::Web(error) => failed(instance, &error),
+            Self::Call(error) => error,
+        }
+    }
+}
+
+fn failed(instance: &Instance, error: &WebError) -> CallError {
+    let text = error.to_string();
+    match error {
+        // An entry with the address itself allows it.
+        WebError::Refused { address, .. } => {
+            instance.deny(Permission::HttpFetch, Some(format!("https://{}", Server::Ip(*address))))
+        }
+        WebError::Unreachable { .. } => CallError::Unreachable(text),
+        WebError::Tls { .. } => CallError::Tls(text),
+        WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,
+        WebError::TooLarge(most) => CallError::OverLimit(format!("{most} bytes of an answer over the web")),
+        WebError::Header(_) => CallError::invalid("request.headers", text),
+        WebError::Protocol(_) | WebError::TooManyRedirects(_) | WebError::BadRedirect(_) | WebError::WithoutTls => {
+            CallError::Protocol(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

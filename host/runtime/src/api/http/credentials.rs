@@ -1,0 +1,153 @@
+//! Credentials in requests: the host writes them where the plugin wrote their names, and takes them out of answers.
+
+use std::borrow::Cow;
+
+use memchr::memchr_iter;
+use memchr::memmem::find;
+use parlor_base::permission::Permission;
+use parlor_base::web_address::{WebAddress, encoded};
+use parlor_plugins::setting::SettingKind;
+use parlor_session::permissions::{Scope, Target};
+use parlor_stanza::error::CallError;
+use parlor_web::Method;
+
+use crate::instance::Instance;
+
+/// The maximum number of credentials in one request.
+const MOST: usize = 8;
+/// How much longer a part of a request may become by them, in bytes: a name takes few bytes, and may stand in it often.
+const MOST_ADDED: usize = 64 << 10;
+
+/// The credentials that a request uses.
+pub(super) struct Credentials {
+    pub(super) all: Vec<Credential>,
+}
+
+pub(super) struct Credential {
+    name: String,
+    /// The text that stands for it, such as `{{token}}`.
+    place: Vec<u8>,
+    /// The servers that it is bound to.
+    servers: Scope,
+    /// Never shown, not even in an error.
+    value: String,
+}
+
+/// A credential that is not bound to a server.
+pub(super) struct Unbound {
+    name: String,
+    servers: Vec<String>,
+}
+
+impl Unbound {
+    /// Returns the denial, counted and logged.
+    pub(super) fn denied(self, instance: &Instance, to: &WebAddress) -> CallError {
+        let Self { name, servers } = self;
+        let hint = format!("no grant helps: the manifest binds {name} to {}", servers.join(", "));
+        instance.deny_for_good(Permission::HttpFetch, format!("the credential {name} towards {}", to.origin()), hint)
+    }
+}
+
+impl Credential {
+    pub(super) fn new(name: String, value: String, servers: Scope) -> Self {
+        Self { place: format!("{{{{{name}}}}}").into(), name, servers, value }
+    }
+}
+
+impl Credentials {
+    /// Finds the credentials with these names among the plugin's settings.
+    pub(super) fn of(instance: &Instance, names: Vec<String>) -> Result<Self, CallError> {
+        let invalid = |reason: String| CallError::invalid("request.credentials", reason);
+        if names.len() > MOST {
+            return Err(invalid(format!("at most {MOST} of them")));
+        }
+        let find = |name: String| {
+            let Some(SettingKind::Credential(servers)) = instance.settings.kind(&name) else {
+                return Err(invalid("each is the name of a setting of the type credential".to_owned()));
+            };
+            let value = instance.settings.credential(&name).ok_or_else(|| CallError::NotFound(name.clone()))?;
+            Ok(Credential::new(name, value, servers.clone()))
+        };
+        Ok(Self { all: names.into_iter().map(find).collect::<Result<_, _>>()? })
+    }
+
+    /// Checks that each is bound to the server, and that the request goes over TLS.
+    pub(super) fn may_go_to(&self, method: &Method, to: &WebAddress) -> Result<(), Unbound> {
+        let target = Target::Web { method: method.as_str(), address: to };
+        let unbound = self.all.iter().find(|one| !to.is_secure() || !one.servers.covers(target, &|_| false));
+        match unbound {
+            None => Ok(()),
+            Some(one) => Err(Unbound { name: one.name.clone(), servers: one.servers.entries() }),
+        }
+    }
+
+    /// Returns how many bytes they may add to a request.
+    pub(super) fn growth(&self) -> usize {
+        if self.all.is_empty() { 0 } else { MOST_ADDED }
+    }
+
+    /// Writes them where their names stand.
+    pub(super) fn fill<'a>(&self, argument: &str, text: &'a [u8]) -> Result<Cow<'a, [u8]>, CallError> {
+        self.filled(argument, text, |value| value.as_bytes().into())
+    }
+
+    /// Does the same in the query of an address.
+    pub(super) fn fill_query(&self, to: &WebAddress) -> Result<WebAddress, CallError> {
+        let Some(query) = to.query() else { return Ok(to.clone()) };
+        match self.filled("request.url", query.as_bytes(), |value| encoded(value).into_bytes().into())? {
+            Cow::Borrowed(_) => Ok(to.clone()),
+            Cow::Owned(filled) => to
+                .with_query(&String::from_utf8_lossy(&filled))
+                .map_err(|error| CallError::invalid("request.url", error.to_string())),
+        }
+    }
+
+    fn filled<'a>(
+        &self,
+        argument: &str,
+        text: &'a [u8],
+        written: impl Fn(&str) -> Cow<'_, [u8]>,
+    ) -> Result<Cow<'a, [u8]>, CallError> {
+        let (mut filled, mut done) = (Vec::new(), 0);
+        for at in memchr_iter(b'{', text).filter(|at| text[*at..].starts_with(b"{{")) {
+            let here = |one: &&Credential| at >= done && text[at..].starts_with(&one.place);
+            let Some(one) = self.all.iter().find(here) else { continue };
+            filled.extend_from_slice(&text[done..at]);
+            filled.extend_from_slice(&written(&one.value));
+            done = at + one.place.len();
+            if filled.len() > done + MOST_ADDED {
+                let reason = format!("the credentials would add more than {MOST_ADDED} bytes");
+                return Err(CallError::invalid(argument, reason));
+            }
+        }
+        if done == 0 {
+            return Ok(text.into());
+        }
+        filled.extend_from_slice(&text[done..]);
+        Ok(filled.into())
+    }
+
+    /// Returns whether a text names one of them.
+    pub(super) fn are_in(&self, text: &[u8]) -> bool {
+        self.all.iter().any(|one| find(text, &one.place).is_some())
+    }
+
+    /// Puts asterisks in the place of each of them that a server repeats, as it is or as an address has it.
+    pub(super) fn hide(&self, text: &mut [u8]) {
+        for one in &self.all {
+            let encoded = encoded(&one.value);
+            for form in [one.value.as_bytes(), encoded.as_bytes()] {
+                let mut from = 0;
+                while let Some(at) = find(&text[from..], form) {
+                    text[from + at..][..form.len()].fill(b'*');
+                    from += at + form.len();
+                }
+            }
+        }
+    }
+
+    /// Returns whether there are any.
+    pub(super) fn are_used(&self) -> bool {
+        !self.all.is_empty()
+    }
+}

@@ -1,0 +1,249 @@
+//! `http`: requests over the web, which the host makes (rows 130–134 of `tests/conformance.toml`).
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::plugins;
+use parlor_tests::policy::Entry;
+use parlor_tests::web::Web;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::test_host::{Plan, TestHost};
+use crate::trace;
+
+const ID: &str = "visitor";
+const TOKEN: &str = "canary-8d1f/+token";
+
+/// Starts a host with a plugin that may ask these servers, and whose credential is bound to the first one.
+async fn host(web: &Web, scope: &[&str], entry: impl FnOnce(Entry) -> Entry) -> TestHost {
+    let caller = plugins::built("caller").unwrap().bytes().unwrap();
+    let bound = format!("hosts = [\"https://{}\"]", web.host());
+    let caller = with_manifest(&caller, |manifest| {
+        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { &bound } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    let plan = Plan::offline().trusting(web.certificate());
+    let token = toml::Table::from_iter([("file".to_owned(), plan.secret_file("token", TOKEN).into())]);
+    let given = |new: Entry| entry(new.set("name", ID).set("pass", token).grant("http.fetch", scope));
+    plan.bytes(ID, &caller.unwrap(), given).start().await
+}
+
+async fn fetch(host: &TestHost, args: Value) -> Result<Value, Value> {
+    host.call(ID, "http.fetch", args).await.result
+}
+
+fn url(web: &Web, path: &str) -> String {
+    web.url(path)
+}
+
+fn case(answer: &Result<Value, Value>) -> &str {
+    answer.as_ref().expect_err("an error").get("case").and_then(Value::as_str).unwrap()
+}
+
+/// Rows 130, 132.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_to_a_granted_server_by_a_granted_method_below_a_granted_path_and_nowhere_else() {
+    let web = Web::start().await.unwrap();
+    web.put("/a/b", "hello");
+    let scope = format!("GET {}", url(&web, "/a/"));
+    let host = host(&web, &[&scope, "https://127.0.0.1"], |entry| entry).await;
+    let answer = fetch(&host, json!({ "url": url(&web, "/a/b"), "headers": [["X-One", "1"]] })).await.unwrap();
+    assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!("hello")));
+    assert_eq!(answer["url"], url(&web, "/a/b"));
+    assert!(answer["headers"].as_array().unwrap().contains(&json!(["content-length", "5"])), "{answer}");
+    assert_eq!(fetch(&host, json!({ "url": url(&web, "/a/none") })).await.unwrap()["status"], 404);
+    let before = web.requests();
+    assert!(before[0].contains("x-one: 1\r\n") && before[0].contains("accept-encoding: gzip, br\r\n"), "{}", before[0]);
+    for args in [
+        json!({ "url": url(&web, "/a/b"), "method": "POST" }),
+        json!({ "url": url(&web, "/b") }),
+        json!({ "url": url(&web, "/a/../b") }),
+        json!({ "url": url(&web, "/a/%2e%2e/b") }),
+        json!({ "url": url(&web, "/a/..%2fb") }),
+        json!({ "url": url(&web, "/a/b").replace("localhost", "127.0.0.1") }),
+        json!({ "url": url(&web, "/a/b").replace("https", "http") }),
+        json!({ "url": "https://example.org/" }),
+    ] {
+        let answer = fetch(&host, args.clone()).await;
+        assert_eq!(case(&answer), "denied", "{args}: {answer:?}");
+        assert_eq!(answer.unwrap_err()["permission"], "http.fetch");
+    }
+    for header in ["host", "Content-Length", "transfer-encoding", "connection", "accept-encoding", "a b", ""] {
+        let answer = fetch(&host, json!({ "url": url(&web, "/a/b"), "headers": [[header, "1"]] })).await;
+        assert_eq!(case(&answer), "invalid", "{header}");
+    }
+    let answer = fetch(&host, json!({ "url": url(&web, "/a/b"), "headers": [["x", "1\r\nhost: evil"]] })).await;
+    assert_eq!(case(&answer), "invalid");
+    assert_eq!(web.requests(), before);
+}
+
+/// Row 132.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_not_of_the_public_network_is_dialed_only_if_the_owner_lists_it() {
+    let web = Web::start().await.unwrap();
+    web.put("/", "hello");
+    let host = host(&web, &[&url(&web, "/")], |entry| entry).await;
+    let answer = fetch(&host, json!({ "url": url(&web, "/") })).await;
+    assert_eq!(case(&answer), "denied", "{answer:?}");
+    let error = answer.unwrap_err();
+    assert!(["https://127.0.0.1", "https://[::1]"].contains(&error["scope"].as_str().unwrap()), "{error}");
+    assert!(web.requests().is_empty());
+}
+
+/// Rows 131, 133.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
+    let web = Web::start().await.unwrap();
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let unsafe_url = format!("http://127.0.0.1:{}/", plain.local_addr().unwrap().port());
+    let all = [web.url("/"), other.url("/"), "https://127.0.0.1".to_owned(), unsafe_url.clone()];
+    let host = host(&web, &all.each_ref().map(String::as_str), |entry| entry).await;
+    let encoded = TOKEN.replace('/', "%2F").replace('+', "%2B");
+    let echoed = format!("you said {TOKEN} and {encoded}");
+    let head = format!("HTTP/1.1 200 OK\r\nx-echo: {TOKEN}\r\ncontent-length: {}\r\n\r\n", echoed.len());
+    web.put_raw(&format!("/?key={encoded}"), head + &echoed);
+    let args = |url: &str| {
+        let headers = json!([["authorization", "Bearer {{pass}}"]]);
+        json!({ "url": url, "method": "POST", "headers": headers, "body": "my {{pass}}", "credentials": ["pass"] })
+    };
+    let answer = fetch(&host, args(&url(&web, "/?key={{pass}}"))).await.unwrap();
+    let sent = web.requests().concat();
+    assert!(sent.contains(&format!("authorization: Bearer {TOKEN}\r\n")), "{sent}");
+    assert!(sent.ends_with(&format!("my {TOKEN}")) && sent.starts_with(&format!("POST /?key={encoded} ")), "{sent}");
+    assert!(!answer.to_string().contains("canary") && answer["status"] == 200, "{answer}");
+    // Towards a server that it is not bound to, and without TLS.
+    for to in [url(&other, "/"), unsafe_url] {
+        let answer = fetch(&host, args(&to)).await;
+        assert_eq!(case(&answer), "denied", "{to}: {answer:?}");
+    }
+    assert!(other.requests().is_empty());
+    // A redirect to another server takes the header away, and one that keeps the body is not followed.
+    for (status, case) in [("302 Found", None), ("307 Temporary Redirect", Some("denied"))] {
+        web.put_raw("/go", format!("HTTP/1.1 {status}\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", other.url("/")));
+        let mut args = args(&url(&web, "/go"));
+        args["follow"] = json!(1);
+        let answer = fetch(&host, args).await;
+        assert_eq!(answer.as_ref().err().map(|error| error["case"].as_str().unwrap()), case, "{answer:?}");
+    }
+    let sent = other.requests().concat();
+    assert!(sent.starts_with("GET / ") && !sent.contains("canary") && !sent.contains("authorization"), "{sent}");
+    // A part of an answer could have a part of it.
+    let mut range = args(&url(&web, "/"));
+    range["headers"] = json!([["Range", "bytes=0-1"]]);
+    assert_eq!(case(&fetch(&host, range).await), "invalid");
+    // The plugin learns that there is one.
+    host.call(ID, "settings.get", json!({ "key": "pass" })).await.is(json!({ "value": true }));
+    host.call(ID, "settings.set", json!({ "key": "pass", "value": "mine" })).await.fails("invalid");
+    let mut unknown = args(&url(&web, "/"));
+    unknown["credentials"] = json!(["name"]);
+    assert_eq!(case(&fetch(&host, unknown).await), "invalid", "it is no credential");
+    assert!(!trace::tail(host.name()).contains("canary"));
+}
+
+/// Row 133.
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
+    let web = Web::start().await.unwrap();
+    let host = host(&web, &[&url(&web, "/a/"), "https://127.0.0.1"], |entry| entry).await;
+    web.redirect("/a/1", "/a/2");
+    web.redirect("/a/2", "3");
+    web.put("/a/3", "there");
+    web.redirect("/a/round", "/a/round");
+    web.redirect("/a/away", "/b");
+    web.redirect("/a/plain", &url(&web, "/a/3").replace("https", "http"));
+    let go = |path: &str, follow: u8| {
+        let args = json!({ "url": url(&web, path), "follow": follow });
+        async { fetch(&host, args).await }
+    };
+    assert_eq!(go("/a/1", 0).await.unwrap()["status"], 302);
+    let there = go("/a/1", 2).await.unwrap();
+    assert_eq!((&there["body"], &there["url"]), (&json!("there"), &json!(url(&web, "/a/3"))));
+    for (path, follow, expected) in [
+        ("/a/1", 1, "protocol"),
+        ("/a/round", 3, "protocol"),
+        ("/a/away", 1, "denied"),
+        ("/a/plain", 1, "protocol"),
+        ("/a/1", 11, "invalid"),
+    ] {
+        let answer = go(path, follow).await;
+        assert_eq!(case(&answer), expected, "{path}: {answer:?}");
+    }
+    let asked = web.requests();
+    assert!(!asked.iter().any(|request| request.starts_with("GET /b ")), "{asked:?}");
+}
+
+/// Row 134.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_on_the_way_has_a_case_of_its_own() {
+    let (web, untrusted) = (Web::start().await.unwrap(), Web::start().await.unwrap());
+    let (silent, closed) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let [silent_url, closed_url] = [&silent, &closed].map(|one| format!("http://{}/", one.local_addr().unwrap()));
+    drop(closed);
+    let scope =
+        [web.url("/"), untrusted.url("/"), silent_url.clone(), closed_url.clone(), "https://127.0.0.1".to_owned()];
+    let host = host(&web, &scope.each_ref().map(String::as_str), |entry| entry.limit("http_body", "1 KiB")).await;
+    web.put_raw("/garbage", "nothing of the kind\r\n\r\n");
+    web.put_raw("/cut", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+    web.put("/large", "x".repeat(1_025));
+    web.put("/fits", "x".repeat(1_024));
+    for (url, expected) in [
+        (closed_url, "unreachable"),
+        (untrusted.url("/"), "tls"),
+        (web.url("/garbage"), "protocol"),
+        (web.url("/cut"), "protocol"),
+        (web.url("/large"), "over-limit"),
+        (silent_url, "timed-out"),
+    ] {
+        let answer = fetch(&host, json!({ "url": url, "timeout": 2_000 })).await;
+        assert_eq!(case(&answer), expected, "{url}: {answer:?}");
+    }
+    assert_eq!(fetch(&host, json!({ "url": web.url("/fits") })).await.unwrap()["size"], 1_024);
+}
+
+/// Row 134.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_at_once_and_a_second_are_limited_each() {
+    let web = Web::start().await.unwrap();
+    web.put("/", "hello");
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_url = format!("http://{}/", silent.local_addr().unwrap());
+    let scope = [web.url("/"), silent_url.clone(), "https://127.0.0.1".to_owned()];
+    let scope = scope.each_ref().map(String::as_str);
+    let host = host(&web, &scope, |entry| entry.limit("http_requests", 1).limit("http_per_second", 1)).await;
+    let open = host.order(ID, "http.fetch", json!({ "url": silent_url })).await;
+    let (mut stream, _) = silent.accept().await.unwrap();
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        stream.read_buf(&mut asked).await.unwrap();
+    }
+    let answer = fetch(&host, json!({ "url": web.url("/") })).await;
+    assert_eq!(case(&answer), "over-limit");
+    assert!(answer.unwrap_err()["what"].as_str().unwrap().contains("at once"));
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert_eq!(host.answer(ID, "http.fetch", open).await.ok()["status"], 204);
+    // The next one has to wait for its second, and the one behind it for longer than two.
+    for path in ["/", "/", "/"] {
+        let answer = fetch(&host, json!({ "url": web.url(path) })).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    assert_eq!(web.requests().len(), 3);
+}
+
+/// Row 134.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
+    let web = Web::start().await.unwrap();
+    web.put("/", "x".repeat(1 << 20));
+    let limited = |entry: Entry| {
+        let entry = entry.limit("http_body", "1 MiB").limit("http_bytes_per_second", "64 KiB");
+        entry.limit("http_time", "2 s")
+    };
+    let host = host(&web, &[&web.url("/"), "https://127.0.0.1"], limited).await;
+    // 4 MiB may come at once, and the next would take 16 s.
+    for _ in 0..4 {
+        assert_eq!(fetch(&host, json!({ "url": web.url("/") })).await.unwrap()["size"], 1 << 20);
+    }
+    assert_eq!(case(&fetch(&host, json!({ "url": web.url("/") })).await), "timed-out");
+}
