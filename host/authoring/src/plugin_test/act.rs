@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_base::quantity;
+use parlor_runtime::account::web::WebAnswer;
 use parlor_session::permissions;
 use serde_json::Value;
 
@@ -94,6 +95,12 @@ pub enum Act {
         xml: String,
     },
     Xml(String),
+    /// `answer` is none if the server cannot be reached.
+    Web {
+        method: String,
+        url: String,
+        answer: Option<WebAnswer>,
+    },
 }
 
 impl Act {
@@ -105,7 +112,10 @@ impl Act {
     /// Returns whether the step may come before the plugin starts and does not start it.
     pub fn may_prepare(&self) -> bool {
         self.is_preparation()
-            || matches!(self, Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. })
+            || matches!(
+                self,
+                Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. } | Self::Web { .. }
+            )
     }
 
     /// Returns whether people may do this before the plugin starts, in a test with an explicit `start`.
@@ -144,8 +154,27 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
         "contact" => contact(rest),
         "room" => room(rest),
+        method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
+            web(method, rest)
+        }
         subject => somebody(subject, rest, more),
     }
+}
+
+/// Parses `https://api.example.org/x answers 200 {"a":1}` or `https://api.example.org/x is unreachable`.
+fn web(method: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {method} https://api.example.org/x answers 200 {{\"a\":1}}");
+    let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
+    let answer = match what.trim().strip_prefix("answers ") {
+        None if what.trim() == "is unreachable" => None,
+        None => return Err(how_to()),
+        Some(answer) => {
+            let (status, body) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
+            let status = status.parse().ok().filter(|status| (200..600).contains(status));
+            Some(WebAnswer { status: status.ok_or_else(how_to)?, body: body.trim().to_owned() })
+        }
+    };
+    Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
 }
 
 /// Splits a quoted subject, which may contain spaces, from what follows: `"garden/Al Ice": hello`.

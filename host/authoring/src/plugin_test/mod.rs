@@ -21,6 +21,7 @@ mod shown;
 pub mod stack;
 pub mod stage;
 pub mod trace;
+mod web;
 
 pub use notes::{Happened, Notes};
 pub use run::Outcome;

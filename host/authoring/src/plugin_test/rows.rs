@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 39] = [
+pub const STEPS: [Row; 41] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -54,6 +54,12 @@ pub const STEPS: [Row; 39] = [
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
         "alice answers such an IQ with this; without, it is refused",
     ),
+    row(
+        "GET",
+        "GET https://api.example.org/x answers 200 {\"a\":1}",
+        "such requests are answered so from here on, with any method in capitals",
+    ),
+    row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(
         "xml",
@@ -71,7 +77,7 @@ pub const STEPS: [Row; 39] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 22] = [
+pub const ACTIONS: [Row; 24] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -88,6 +94,8 @@ pub const ACTIONS: [Row; 22] = [
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
     row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
     row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
+    row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
+    row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("denied", "denied messages.send for alice", "it wanted to and may not"),
     row(
         "log",

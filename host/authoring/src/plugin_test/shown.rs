@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jid::Jid;
+use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::{Message, MessageKind};
 use tracing::Level;
 
@@ -13,6 +14,8 @@ use super::server::Action;
 /// The first character of each continuation line of a text.
 pub(super) const FURTHER: char = '|';
 
+/// The most bytes of an address or a body that is sent over the web.
+const LONGEST: usize = 2_000;
 /// The most characters of a message that are quoted to identify it.
 const GIST: usize = 40;
 
@@ -87,6 +90,11 @@ impl Shown {
                 what + &reasoned(reason)
             }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
+            Action::Requested { method, url, body } => {
+                let body =
+                    if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
+                format!("requests {method} {}{body}", escape_untrusted(url, LONGEST))
+            }
             Action::Asked { to, set, name, namespace } => {
                 let to = to.as_ref().map_or_else(|| "the server".to_owned(), short);
                 format!("{} {to}: <{name} xmlns='{namespace}'>", if *set { "tells" } else { "asks" })

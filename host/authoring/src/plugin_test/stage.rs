@@ -18,7 +18,7 @@ use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
-use parlor_plugins::setting::Setting;
+use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::{Account, Asker};
 use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
@@ -35,6 +35,7 @@ use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::server::{Impossible, MockServer};
 use super::shown::Shown;
+use super::web::{self, Web};
 
 /// How long a person or a room may take to be reached. It is bounded because a plugin may log the account out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +95,7 @@ impl Given {
             settings: Settings::default(),
             rooms: Vec::new(),
             grants: grants.collect(),
-            own: BTreeMap::new(),
+            own: manifest.settings.iter().filter_map(web::stand_in).collect(),
         }
     }
 
@@ -124,6 +125,9 @@ impl Given {
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("the plugin has no setting `{key}`{near}"));
         };
+        if matches!(setting.kind, SettingKind::Credential(_)) {
+            return Err(format!("a test needs no `{key}`: requests go nowhere, and show its name in its place"));
+        }
         setting.check(&value).map_err(|why| format!("the setting `{key}` does not fit: {why}"))?;
         self.own.insert(key.to_owned(), value);
         Ok(())
@@ -198,15 +202,17 @@ pub struct Stage {
     plugin: Option<Supervised>,
     /// The store, which outlives a restart of the host.
     store: Store,
+    notes: Notes,
+    web: Web,
 }
 
 impl Stage {
     /// Creates an environment in which nothing has started yet. Must be called within a runtime.
     pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
-        let notes = notes.clone();
-        let server = MockServer::new(names::own(), clock, move |action| notes.put(Happened::Did(action)));
-        let given = Given::of(player.manifest());
-        Self { server, given, account: None, player, plugin: None, store: Store::on_runtime() }
+        let (notes, witness) = (notes.clone(), notes.clone());
+        let server = MockServer::new(names::own(), clock, move |action| witness.put(Happened::Did(action)));
+        let (given, web) = (Given::of(player.manifest()), Web::default());
+        Self { server, given, account: None, player, plugin: None, store: Store::on_runtime(), notes, web }
     }
 
     /// Returns whether the account and the plugin have been started.
@@ -220,12 +226,17 @@ impl Stage {
             name: "main".parse().expect("a word of letters names an account"),
             link: link(),
             owners: Vec::new(),
+            web_ca_file: None,
             settings: self.given.settings.clone(),
         };
         let dialer = Dialer::Local(Arc::new(self.server.clone()));
         let account = Account::start_with(config, self.store.clone(), Place::here(), dialer, self.server.clock());
         let shared = Arc::clone(account.shared());
         self.account = Some(account);
+        // An author who tries a plugin by hand wants to see real answers.
+        if is_of_a_test(self.server.clock()) {
+            self.web.serve(&shared, &self.notes);
+        }
         self.start_plugin().await;
         shared.plugins_initialized().await;
         shared.warn_of_unknown_names();
@@ -401,6 +412,7 @@ impl Stage {
             Act::Cut => possible(self.server.cut())?,
             Act::Back => possible(self.server.resume())?,
             Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
+            Act::Web { method, url, answer } => self.web.answer(method, url, answer.as_ref()),
         }
         Ok(())
     }
@@ -469,9 +481,14 @@ fn link() -> LinkSettings {
 /// since test time says nothing about it.
 fn limits(clock: Clock) -> Limits {
     const LONG: Duration = Duration::from_hours(24);
-    if matches!(clock, Clock::Runtime { .. }) {
+    if is_of_a_test(clock) {
         Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
     } else {
         Limits::default()
     }
+}
+
+/// Returns whether it is the clock of a test, and not that of the machine.
+fn is_of_a_test(clock: Clock) -> bool {
+    matches!(clock, Clock::Runtime { .. })
 }

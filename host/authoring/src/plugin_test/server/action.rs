@@ -33,6 +33,8 @@ pub enum Action {
     Moderated { room: BareJid, whom: String, role: Option<String>, affiliation: Option<String>, reason: Option<String> },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
+    /// A plugin made a request over the web.
+    Requested { method: String, url: String, body: String },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }
