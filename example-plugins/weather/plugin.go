@@ -1,0 +1,76 @@
+// Says what the weather is like: `!weather Verona`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	_, err := parlor.OnCommand(ctx, "weather", "Says what the weather is like", "CITY", tell)
+	return err
+}
+
+func tell(ctx context.Context, command *parlor.Command) error {
+	city := strings.Join(command.Arguments, " ")
+	if city == "" {
+		city = parlor.SettingsGet("city", "")
+	}
+	if city == "" {
+		return parlor.Reply(ctx, command.Message, "Where? Say: !weather Verona")
+	}
+	answer, err := weather(ctx, city)
+	if err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, command.Message, answer)
+}
+
+// The part of the service's answer that people are told.
+type report struct {
+	Name string
+	Main struct{ Temp float64 }
+
+	Weather []struct{ Description string }
+}
+
+func (now report) String() string {
+	text := fmt.Sprintf("%s: %d °C", now.Name, int(math.Round(now.Main.Temp)))
+	for _, sky := range now.Weather {
+		text += ", " + sky.Description
+	}
+	return text
+}
+
+func weather(ctx context.Context, city string) (string, error) {
+	answer, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{
+		URL:         "https://api.openweathermap.org/data/2.5/weather?units=metric&q=" + url.QueryEscape(city) + "&appid={{api_key}}",
+		Credentials: []string{"api_key"},
+	})
+	var unreachable *parlor.Unreachable
+	if errors.As(err, &unreachable) || errors.Is(err, parlor.ErrTimedOut) {
+		return "The weather service does not answer.", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if answer.Status == 404 {
+		return "The weather service does not know " + city + ".", nil
+	}
+	if err := answer.Success(); err != nil {
+		return "", err
+	}
+	var now report
+	if err := answer.JSON(&now); err != nil {
+		return "", err
+	}
+	return now.String(), nil
+}
