@@ -54,11 +54,7 @@ pub const STEPS: [Row; 41] = [
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
         "alice answers such an IQ with this; without, it is refused",
     ),
-    row(
-        "GET",
-        "GET https://api.example.org/x answers 200 {\"a\":1}",
-        "such requests are answered so from here on, with any method in capitals",
-    ),
+    row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(
