@@ -17,6 +17,8 @@ pub struct Totals {
     pub handled: u64,
     /// Stanzas that it has sent.
     pub sent: u64,
+    /// Requests that it has made over the web.
+    pub requests: u64,
     /// Calls that were denied.
     pub denials: u64,
     /// Events that were lost because its mailbox was full.
@@ -32,6 +34,7 @@ impl Totals {
     pub(super) fn add(&mut self, more: Self) {
         self.handled += more.handled;
         self.sent += more.sent;
+        self.requests += more.requests;
         self.denials += more.denials;
         self.lost += more.lost;
         self.cpu += more.cpu;
@@ -78,6 +81,7 @@ impl Counters {
         Totals {
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
+            requests: self.requests.load(Relaxed),
             denials: self.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),

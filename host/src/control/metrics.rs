@@ -154,6 +154,7 @@ fn metrics(status: &Status) -> String {
     };
     record("plugin_events_total", "Events that the plugin has handled.", |did| number(did.handled));
     record("plugin_sent_total", "Stanzas that it has sent.", |did| number(did.sent));
+    record("plugin_web_requests_total", "Requests that it has made over the web.", |did| number(did.requests));
     record("plugin_denials_total", "Calls that it was denied.", |did| number(did.denials));
     record("plugin_events_lost_total", "Events that its full mailbox lost.", |did| number(did.lost));
     record("plugin_cpu_seconds_total", "CPU time that it has used.", |did| number(did.cpu_ms) / 1e3);

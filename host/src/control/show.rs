@@ -147,6 +147,7 @@ fn record_view(totals: &Totals) -> Record {
     Record {
         handled: totals.handled,
         sent: totals.sent,
+        requests: totals.requests,
         denials: totals.denials,
         lost: totals.lost,
         cpu_ms: u64::try_from(totals.cpu.as_millis()).unwrap_or(u64::MAX),

@@ -176,6 +176,9 @@ pub struct Record {
     pub handled: u64,
     /// Stanzas that it has sent.
     pub sent: u64,
+    /// Requests that it has made over the web.
+    #[serde(default)]
+    pub requests: u64,
     /// Calls that were denied.
     pub denials: u64,
     /// Events that were lost because its mailbox was full.

@@ -31,7 +31,31 @@ fn in_words(rights: &[Right]) -> String {
     for right in rights {
         text.push_str(&right_lines(right));
     }
-    text
+    text + &together(rights)
+}
+
+/// What a plugin may read that others would like to know.
+const READS: [(Permission, &str); 6] = [
+    (Permission::MessagesRead, "messages"),
+    (Permission::ArchiveRead, "archives"),
+    (Permission::StanzaRead, "stanzas"),
+    (Permission::ContactsRead, "contacts"),
+    (Permission::RoomsRead, "rooms"),
+    (Permission::VcardRead, "cards"),
+];
+
+/// Says what requests allow together and none of them alone: what is read can be sent to servers of the web.
+fn together(rights: &[Right]) -> String {
+    let of = |permission: Permission| rights.iter().find(|right| right.permission == permission)?.asked.as_ref();
+    let Some(web) = of(Permission::HttpFetch) else { return String::new() };
+    let reads: Vec<_> = READS.into_iter().filter(|(one, _)| of(*one).is_some()).map(|(_, what)| what).collect();
+    let (last, servers) = (reads.split_last(), web.scope.join(", "));
+    let what = match last {
+        None => return String::new(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    };
+    format!("\nTogether: it reads {what}, and can send them to {servers}.\n")
 }
 
 fn wanted(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> Vec<Right> {
@@ -104,4 +128,30 @@ fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<GrantRequest
 
 fn declined() -> anyhow::Error {
     Ended::Declined("nothing was changed".to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet(permissions: &str) -> String {
+        let plugin =
+            "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[permissions]\n";
+        let manifest = Manifest::parse(&format!("{plugin}{permissions}")).unwrap();
+        asked(&"x".parse().unwrap(), &manifest, |_| true)
+    }
+
+    #[test]
+    fn what_a_plugin_reads_it_can_send_to_the_servers_that_it_asks() {
+        let web = "\"http.fetch\" = { scope = [\"api.example.org\", \"GET *.example.org/a\"], reason = \"r\" }\n";
+        let messages = "\"messages.read\" = { scope = [\"*\"], reason = \"r\" }\n";
+        let contacts = "\"contacts.read\" = { reason = \"r\" }\n";
+        assert!(!sheet(web).contains("Together") && !sheet(messages).contains("Together"));
+        let both = sheet(&format!("{web}{messages}{contacts}"));
+        let servers = "https://api.example.org, GET https://*.example.org/a";
+        assert!(
+            both.ends_with(&format!("\nTogether: it reads messages and contacts, and can send them to {servers}.\n")),
+            "{both}"
+        );
+    }
 }
