@@ -130,6 +130,11 @@ impl OwnSettings {
         self.layers.load().owner.get(key)?.as_str().map(str::to_owned)
     }
 
+    /// Returns all credentials that the owner gave.
+    pub fn credentials(&self) -> Vec<String> {
+        self.manifest.settings.keys().filter_map(|key| self.credential(key)).collect()
+    }
+
     /// Returns the settings that no other plugin may read.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.manifest.secrets()

@@ -17,13 +17,15 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    !matches!(
-        (a, b, c),
-        // This network, private, loopback; multicast, reserved and broadcast.
-        (0 | 10 | 127 | 224..=255, ..)
+    let is_wire_server = address.octets() == [168, 63, 129, 16];
+    !is_wire_server
+        && !matches!(
+            (a, b, c),
+            // This network, private, loopback; multicast, reserved and broadcast.
+            (0 | 10 | 127 | 224..=255, ..)
             // Shared by customers of a provider (RFC 6598).
             | (100, 64..=127, _)
-            // Link-local, where clouds have their metadata.
+            // Link-local, where clouds have their metadata; one cloud has them elsewhere.
             | (169, 254, _)
             // Private.
             | (172, 16..=31, _)
@@ -35,7 +37,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
             | (198, 18..=19, _)
             | (198, 51, 100)
             | (203, 0, 113)
-    )
+        )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -76,6 +78,7 @@ mod tests {
             "239.255.255.250",
             "240.0.0.1",
             "255.255.255.255",
+            "168.63.129.16",
             "::",
             "::1",
             "::127.0.0.1",

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
+use async_compression::tokio::bufread::GzipDecoder;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::channel::Channel;
@@ -106,7 +106,6 @@ impl Answer {
         let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
         let source = match coding.as_deref() {
             Some("gzip" | "x-gzip") => Source::Decoded(Box::pin(GzipDecoder::new(reader(body)))),
-            Some("br") => Source::Decoded(Box::pin(BrotliDecoder::new(reader(body)))),
             _ => Source::Plain(body),
         };
         if matches!(source, Source::Decoded(_)) {

@@ -1,6 +1,6 @@
 //! The client: sends requests over pooled connections, and follows redirects as far as it is told.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,13 +32,13 @@ const LONGEST_HEADER_LIST: u32 = 64 << 10;
 /// The bytes of one answer that a server may send by HTTP/2 before they are read; of all answers of its connection, four times as many.
 const WINDOW: u32 = 256 << 10;
 /// How long a connection is kept that nobody uses.
-const IDLE: Duration = Duration::from_mins(1);
+const IDLE: Duration = Duration::from_secs(15);
 /// The number of such connections to one server.
 const MOST_IDLE: usize = 4;
 /// The time limit for looking up a name, for connecting, and for TLS, each.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// The headers that the host writes itself, and those that mean the connection and not the request.
-const OWN: [HeaderName; 13] = [
+const OWN: [HeaderName; 18] = [
     ACCEPT_ENCODING,
     HOST,
     CONNECTION,
@@ -52,6 +52,12 @@ const OWN: [HeaderName; 13] = [
     PROXY_AUTHORIZATION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    // Some servers take the method or the path from these, and the grant was checked for others.
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
 ];
 
 /// A client with connections of its own.
@@ -112,9 +118,13 @@ pub struct Hop<'a> {
 }
 
 impl Client {
-    /// Creates a client that dials an address only if `may_dial` says so, and trusts servers as `tls` says. Its
+    /// Creates a client that dials an address, given by itself (false) or by a name (true), only if `may_dial` says so, and trusts servers as `tls` says. Its
     /// connections run on `runtime`, wherever its requests are polled.
-    pub fn new(may_dial: impl Fn(IpAddr) -> bool + Send + Sync + 'static, tls: ClientConfig, runtime: Handle) -> Self {
+    pub fn new(
+        may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static,
+        tls: ClientConfig,
+        runtime: Handle,
+    ) -> Self {
         let connector = Connector::new(Arc::new(may_dial), tls, CONNECTING);
         let mut builder = Pooled::builder(OnRuntime(runtime));
         builder
@@ -194,7 +204,7 @@ impl Client {
 
     async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
         let Request { method, to, mut headers, body, patience, most } = request;
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if !headers.contains_key(USER_AGENT) {
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
         }

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use parlor_https::trust::handshake_failure;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -26,14 +27,19 @@ use crate::error::WebError;
 /// The maximum number of addresses of a server that are tried.
 const MOST_ADDRESSES: usize = 4;
 
-/// Says whether an address may be dialed.
-pub(crate) type Rule = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+/// The number of look-ups at once: each occupies a thread, and a silent name server keeps it for long.
+const LOOK_UPS: usize = 2;
+
+/// Says whether an address may be dialed, by itself or by a name that leads there.
+pub(crate) type Rule = Arc<dyn Fn(SocketAddr, bool) -> bool + Send + Sync>;
 
 /// Makes connections to servers, as far as their addresses may be dialed.
 #[derive(Clone)]
 pub(crate) struct Connector {
     may_dial: Rule,
     tls: TlsConnector,
+    /// The places for look-ups that have not ended.
+    look_ups: Arc<Semaphore>,
     /// The time limit for the look-up, for the connection and for TLS, each.
     patience: Duration,
 }
@@ -41,7 +47,12 @@ pub(crate) struct Connector {
 impl Connector {
     pub(crate) fn new(may_dial: Rule, mut tls: ClientConfig, patience: Duration) -> Self {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { may_dial, tls: TlsConnector::from(Arc::new(tls)), patience }
+        Self {
+            may_dial,
+            tls: TlsConnector::from(Arc::new(tls)),
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
+            patience,
+        }
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, WebError> {
@@ -77,21 +88,32 @@ impl Connector {
         Err(unreachable(server, &failure))
     }
 
+    /// Asks the system. It cannot be made to give up: a look-up holds its place until it has ended, whoever waits for it.
+    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let (name, places) = (host.to_owned(), Arc::clone(&self.look_ups));
+        let looking = async {
+            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            let looked_up = tokio::spawn(async move {
+                let _place = place;
+                tokio::net::lookup_host((name, port)).await.map(Iterator::collect)
+            });
+            looked_up.await.map_err(io::Error::other)?
+        };
+        timeout(self.patience, looking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// Looks a server up. Of several addresses those that may not be dialed are left out.
     async fn addresses(&self, host: &str, port: u16, server: &str) -> Result<Vec<SocketAddr>, WebError> {
-        let found: Vec<SocketAddr> = if let Ok(address) = host.parse::<IpAddr>() {
-            vec![SocketAddr::new(address, port)]
-        } else {
-            let looked_up = timeout(self.patience, tokio::net::lookup_host((host, port))).await;
-            let looked_up = looked_up.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            looked_up.map_err(|error| unreachable(server, &error))?.collect()
+        let literal = host.parse::<IpAddr>().ok();
+        let found = match literal {
+            Some(address) => vec![SocketAddr::new(address, port)],
+            None => self.look_up(host, port).await.map_err(|error| unreachable(server, &error))?,
         };
-        let allowed = found.iter().copied().filter(|address| (self.may_dial)(address.ip()));
+        let by_name = literal.is_none();
+        let allowed = found.iter().copied().filter(|address| (self.may_dial)(*address, by_name));
         let allowed: Vec<_> = allowed.take(MOST_ADDRESSES).collect();
         match found.first() {
-            Some(first) if allowed.is_empty() => {
-                Err(WebError::Refused { server: host.to_owned(), address: first.ip() })
-            }
+            Some(first) if allowed.is_empty() => Err(WebError::Refused { server: host.to_owned(), address: *first }),
             Some(_) | None => Ok(allowed),
         }
     }

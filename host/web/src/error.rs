@@ -1,7 +1,7 @@
 //! Why a request was not made, or has no answer.
 
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use parlor_base::web_address::BadWebAddress;
 
@@ -14,7 +14,7 @@ pub enum WebError {
         /// The name or address of the server.
         server: String,
         /// One of its addresses.
-        address: IpAddr,
+        address: SocketAddr,
     },
     /// No connection.
     #[error("{server} cannot be reached: {cause}")]

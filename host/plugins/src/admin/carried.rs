@@ -6,8 +6,10 @@ use parlor_base::id::PluginId;
 use super::settings::written;
 use super::{AdminError, Offer, PluginAdmin};
 use crate::admission::setting_fits;
+use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::{Entry, SettingValues};
+use crate::setting::SettingKind;
 
 /// The settings that change with the version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,13 +40,23 @@ impl Carried {
     }
 }
 
+/// Returns whether a credential would go further than its owner gave it for: into the plugin, or to more servers.
+fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> bool {
+    let kind = |manifest: &'_ Manifest| manifest.settings.get(name).map(|setting| setting.kind.clone());
+    match (kind(old), kind(new)) {
+        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => !before.includes(&after),
+        (Some(SettingKind::Credential(_)), Some(_)) => true,
+        _ => false,
+    }
+}
+
 impl PluginAdmin<'_> {
     /// Returns what would change in the owner's settings with an offer.
-    pub(super) fn carried(&self, id: &PluginId, entry: &Entry, offer: &Offer) -> Carried {
+    pub(super) fn carried(&self, id: &PluginId, entry: &Entry, old: Option<&Manifest>, offer: &Offer) -> Carried {
         let manifest = offer.manifest();
         let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
         let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());
-        aside.0.retain(|name, value| !fits(name, value));
+        aside.0.retain(|name, value| !fits(name, value) || old.is_some_and(|old| goes_further(name, old, manifest)));
         // If the versions cannot be read, the update fails anyway before anything is written.
         let versions = self.components().versions(id).unwrap_or_default();
         if let Some(kept) = versions.into_iter().find(|kept| kept.digest == offer.examined.digest) {
@@ -54,5 +66,25 @@ impl PluginAdmin<'_> {
             back.0.retain(|name, value| !is_set(name) && fits(name, value));
         }
         Carried { aside, back }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(key: &str) -> Manifest {
+        let plugin = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n";
+        Manifest::parse(&format!("{plugin}[settings.key]\ndescription = \"X\"\n{key}")).unwrap()
+    }
+
+    #[test]
+    fn a_credential_is_put_aside_where_an_update_would_take_it_further() {
+        let to = |hosts: &str| manifest(&format!("type = \"credential\"\nhosts = [{hosts}]\n"));
+        let (one, both) = (to("\"a.example.org\""), to("\"a.example.org\", \"b.example.org\""));
+        let secret = manifest("type = \"secret\"\n");
+        assert!(goes_further("key", &one, &both) && goes_further("key", &one, &secret));
+        assert!(!goes_further("key", &both, &one) && !goes_further("key", &one, &one));
+        assert!(!goes_further("key", &secret, &one) && !goes_further("other", &one, &secret));
     }
 }

@@ -190,6 +190,6 @@ fn replacement<'o>(
         None => Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() },
     };
     let counting = counting(&entry.grants, old, new, older);
-    let carried = admin.carried(id, &entry, offer);
+    let carried = admin.carried(id, &entry, old, offer);
     Ok(Replacement { id: id.clone(), offer, older, entry, present, difference, counting, carried })
 }

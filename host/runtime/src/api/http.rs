@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parlor_base::held::Holding;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
-use parlor_base::web_address::{Server, WebAddress};
+use parlor_base::web_address::WebAddress;
 use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use parlor_web::header::{HeaderName, HeaderValue};
@@ -28,6 +28,8 @@ use crate::instance::{Context, Grouping, Instance, OpenCall, OpenWebRequest, Web
 
 /// Maximum number of redirects that are followed.
 const MOST_REDIRECTS: u8 = 10;
+/// The step in which bytes of an answer are counted as held.
+const STEP: usize = 64 << 10;
 /// Maximum length of all headers of a request together, in bytes.
 const LONGEST_HEADERS: usize = 64 << 10;
 
@@ -40,8 +42,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 let (instance, call) = caller(accessor, CallName::HttpFetch)?;
                 let time = instance.limits.http_time;
                 let time = request.timeout.map_or(time, |given| time.min(Duration::from_millis(given)));
-                let fetched = instance.in_turn(timeout(time, fetch(&instance, &call, request)));
-                fetched.await.unwrap_or(Err(CallError::TimedOut))
+                let fetched = timeout(time, fetch(&instance, &call, request)).await;
+                fetched.unwrap_or(Err(CallError::TimedOut))
             }
             .await,
         )
@@ -55,7 +57,7 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
         return Err(CallError::invalid("request.follow", format!("at most {MOST_REDIRECTS}")));
     }
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
-    let bytes = size(&request)?;
+    let bytes = size(&request);
     let credentials = Credentials::of(instance, request.credentials)?;
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
     let _held = instance.hold(bytes + credentials.growth())?;
@@ -65,14 +67,19 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
     let (patience, most) = (instance.limits.http_time, instance.limits.http_body.0);
     let mut sent = parlor_web::Request::get(credentials.fill_query(&to)?, patience, most);
     sent.method = method.clone();
-    // Those that have a credential.
-    let mut filled = Vec::new();
+    let is_in_query = to.query().is_some_and(|query| credentials.are_in(query.as_bytes()));
+    // Those that have a credential, and how long all are.
+    let (mut filled, mut length) = (Vec::new(), 0);
     for Header { name, value } in &request.headers {
         // A part of an answer could have a part of a credential, which nobody would find.
-        if credentials.are_used() && name.eq_ignore_ascii_case("range") {
-            return Err(CallError::invalid("request.headers", "a request with credentials asks for whole answers"));
+        if credentials.are_there() && name.eq_ignore_ascii_case("range") {
+            return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
         }
         let value = credentials.fill("request.headers", value.as_bytes())?;
+        length += name.len() + value.len();
+        if length > LONGEST_HEADERS {
+            return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
+        }
         sent.header(name, &value).map_err(|error| CallError::invalid("request.headers", error.to_string()))?;
         if matches!(value, Cow::Owned(_)) {
             filled.push(name.as_str());
@@ -92,12 +99,17 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
     slow_down(instance.budgets.web_bytes(), amount(whole.as_ref().map_or(0, Vec::len)), limit).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
+    // The grant may have changed while this waited.
+    call.granted(Target::Web { method: method.as_str(), address: &to })?;
+    let size = whole.as_ref().map_or(0, Bytes::len);
     let allow = |hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
+        instance.budgets.web_bytes().owe(if hop.keeps_body { amount(size) } else { 0.0 });
         call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
         if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
-            if hop.keeps_body && is_in_body {
+            // The server may have put it into the address.
+            if is_in_body || is_in_query || credentials.are_shown_by(hop.to.as_str()) {
                 return Err(Failed::Call(unbound.denied(instance, hop.to)));
             }
             for name in &filled {
@@ -115,9 +127,13 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
 
 /// Reads the whole answer, at the pace that the limits allow.
 async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer) -> Result<Response, CallError> {
-    let (mut body, mut held) = (Vec::new(), Vec::<Holding>::new());
+    // Held in steps: a server may send one byte at a time.
+    let (mut body, mut held, mut room) = (Vec::new(), Vec::<Holding>::new(), 0);
     while let Some(part) = answer.next().await.map_err(|error| failed(instance, &error))? {
-        held.push(instance.hold(part.len())?);
+        if body.len() + part.len() > room {
+            held.push(instance.hold(part.len().max(STEP))?);
+            room += part.len().max(STEP);
+        }
         body.extend_from_slice(&part);
         wait_for(instance.budgets.web_bytes(), part.len()).await;
     }
@@ -180,13 +196,10 @@ fn method(written: &str) -> Result<Method, CallError> {
 }
 
 /// Returns how many bytes the host holds for a request.
-fn size(request: &Request) -> Result<usize, CallError> {
+fn size(request: &Request) -> usize {
     let headers: usize = request.headers.iter().map(|one| one.name.len() + one.value.len()).sum();
-    if headers > LONGEST_HEADERS {
-        return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
-    }
     // Credentials are filled into a copy.
-    Ok(request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len))
+    request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len)
 }
 
 /// Logs a request without what may be a secret: path, query, headers and body.
@@ -231,9 +244,7 @@ fn failed(instance: &Instance, error: &WebError) -> CallError {
     let text = error.to_string();
     match error {
         // An entry with the address itself allows it.
-        WebError::Refused { address, .. } => {
-            instance.deny(Permission::HttpFetch, Some(format!("https://{}", Server::Ip(*address))))
-        }
+        WebError::Refused { address, .. } => instance.deny(Permission::HttpFetch, Some(format!("https://{address}"))),
         WebError::Unreachable { .. } => CallError::Unreachable(text),
         WebError::Tls { .. } => CallError::Tls(text),
         WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,

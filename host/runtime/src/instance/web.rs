@@ -1,12 +1,12 @@
 //! The client with which an instance makes requests over the web.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::permission::Permission;
 use parlor_https::trust::client_config_with;
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Grants, Scope};
 use parlor_stanza::error::CallError;
 use parlor_web::{Client, is_public};
 
@@ -36,8 +36,9 @@ impl WebClient {
         let tls = client_config_with(ca_file.as_deref().map(PathBuf::as_path));
         let tls = tls.map_err(|error| CallError::Tls(error.to_string()))?;
         let allowed = Arc::clone(&grants);
-        let may_dial = move |address: IpAddr| {
-            is_public(address) || allowed.get(Permission::HttpFetch).is_some_and(|scope| scope.lists(address))
+        let may_dial = move |address: SocketAddr, by_name: bool| {
+            let lists = |scope: &Scope| scope.lists(address, by_name);
+            is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
         *made = Some(Box::new(Made { grants, ca_file, client: client.clone() }));

@@ -9,7 +9,7 @@ mod size;
 mod stanza;
 mod web;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use jid::{BareJid, Jid};
 use parlor_base::permission::ScopeKind;
@@ -46,7 +46,7 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 /// Servers of the web (`http.fetch`): `*` is each of the public network, over TLS; `api.example.org` that one over TLS,
 /// with another port as `api.example.org:8443`; `*.example.org` those below that domain; `http://…` one without TLS;
 /// each with a method before it and a path behind it, such as `GET https://api.example.org/repos/`. Servers that are not
-/// of the public network need an entry with their address of the network, too, such as `http://127.0.0.1:8080`.
+/// of the public network need an entry with their address and port, too, such as `http://127.0.0.1:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -217,9 +217,10 @@ impl Scope {
         }
     }
 
-    /// Returns whether it lists exactly this address of the network, as one that a plugin may be connected to.
-    pub fn lists(&self, address: IpAddr) -> bool {
-        matches!(&self.0, Inner::Servers(patterns) if patterns.iter().any(|pattern| pattern.lists(address)))
+    /// Returns whether it lists exactly this address of the network, as one that a plugin may be connected to: by the
+    /// address itself, or by a name that leads there.
+    pub fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
+        matches!(&self.0, Inner::Servers(patterns) if patterns.iter().any(|pattern| pattern.lists(address, by_name)))
     }
 
     /// Returns whether it lists recipients, as only the scope of `stanza.send` can.

@@ -1,6 +1,7 @@
 //! Credentials in requests: the host writes them where the plugin wrote their names, and takes them out of answers.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use memchr::memchr_iter;
 use memchr::memmem::find;
@@ -18,9 +19,12 @@ const MOST: usize = 8;
 /// How much longer a part of a request may become by them, in bytes: a name takes few bytes, and may stand in it often.
 const MOST_ADDED: usize = 64 << 10;
 
-/// The credentials that a request uses.
+/// The credentials that a request uses, and all that its answer must not show.
 pub(super) struct Credentials {
-    pub(super) all: Vec<Credential>,
+    pub(super) used: Vec<Credential>,
+    /// Each in the forms that servers repeat it in. Also of those that this request does not use: what one request
+    /// stored somewhere, another one may fetch.
+    pub(super) hidden: Vec<String>,
 }
 
 pub(super) struct Credential {
@@ -68,13 +72,14 @@ impl Credentials {
             let value = instance.settings.credential(&name).ok_or_else(|| CallError::NotFound(name.clone()))?;
             Ok(Credential::new(name, value, servers.clone()))
         };
-        Ok(Self { all: names.into_iter().map(find).collect::<Result<_, _>>()? })
+        let hidden = instance.settings.credentials().iter().flat_map(|value| forms(value)).collect();
+        Ok(Self { used: names.into_iter().map(find).collect::<Result<_, _>>()?, hidden })
     }
 
     /// Checks that each is bound to the server, and that the request goes over TLS.
     pub(super) fn may_go_to(&self, method: &Method, to: &WebAddress) -> Result<(), Unbound> {
         let target = Target::Web { method: method.as_str(), address: to };
-        let unbound = self.all.iter().find(|one| !to.is_secure() || !one.servers.covers(target, &|_| false));
+        let unbound = self.used.iter().find(|one| !to.is_secure() || !one.servers.covers(target, &|_| false));
         match unbound {
             None => Ok(()),
             Some(one) => Err(Unbound { name: one.name.clone(), servers: one.servers.entries() }),
@@ -83,7 +88,7 @@ impl Credentials {
 
     /// Returns how many bytes they may add to a request.
     pub(super) fn growth(&self) -> usize {
-        if self.all.is_empty() { 0 } else { MOST_ADDED }
+        if self.used.is_empty() { 0 } else { 2 * MOST_ADDED }
     }
 
     /// Writes them where their names stand.
@@ -111,7 +116,7 @@ impl Credentials {
         let (mut filled, mut done) = (Vec::new(), 0);
         for at in memchr_iter(b'{', text).filter(|at| text[*at..].starts_with(b"{{")) {
             let here = |one: &&Credential| at >= done && text[at..].starts_with(&one.place);
-            let Some(one) = self.all.iter().find(here) else { continue };
+            let Some(one) = self.used.iter().find(here) else { continue };
             filled.extend_from_slice(&text[done..at]);
             filled.extend_from_slice(&written(&one.value));
             done = at + one.place.len();
@@ -129,25 +134,46 @@ impl Credentials {
 
     /// Returns whether a text names one of them.
     pub(super) fn are_in(&self, text: &[u8]) -> bool {
-        self.all.iter().any(|one| find(text, &one.place).is_some())
+        self.used.iter().any(|one| find(text, &one.place).is_some())
     }
 
-    /// Puts asterisks in the place of each of them that a server repeats, as it is or as an address has it.
+    /// Puts asterisks in the place of each that a server repeats.
     pub(super) fn hide(&self, text: &mut [u8]) {
-        for one in &self.all {
-            let encoded = encoded(&one.value);
-            for form in [one.value.as_bytes(), encoded.as_bytes()] {
-                let mut from = 0;
-                while let Some(at) = find(&text[from..], form) {
-                    text[from + at..][..form.len()].fill(b'*');
-                    from += at + form.len();
-                }
+        for form in &self.hidden {
+            let mut from = 0;
+            while let Some(at) = find(&text[from..], form.as_bytes()) {
+                text[from + at..][..form.len()].fill(b'*');
+                from += at + form.len();
             }
         }
     }
 
-    /// Returns whether there are any.
-    pub(super) fn are_used(&self) -> bool {
-        !self.all.is_empty()
+    /// Returns whether a text repeats one.
+    pub(super) fn are_shown_by(&self, text: &str) -> bool {
+        self.hidden.iter().any(|form| find(text.as_bytes(), form.as_bytes()).is_some())
     }
+
+    /// Returns whether the plugin has any.
+    pub(super) fn are_there(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+}
+
+/// Returns a credential as servers repeat it: as it is, as queries have it, and as JSON has it.
+pub(super) fn forms(value: &str) -> BTreeSet<String> {
+    let query = encoded(value);
+    let spaces = query.replace('+', "%20");
+    let json = serde_json::Value::from(value).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let small = |text: &str| {
+        // Only the two signs behind a percent sign are another spelling.
+        let mut parts = text.split('%');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            let (sign, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+            format!("{text}%{}{rest}", sign.to_ascii_lowercase())
+        })
+    };
+    let forms = [value.to_owned(), small(&query), small(&spaces), query, spaces, json.replace('/', "\\/"), json];
+    forms.into()
 }

@@ -1,7 +1,7 @@
 //! The servers of the web that one entry of a scope covers: a host or a domain, with method and path or for all of them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use parlor_base::web_address::{Server, WebAddress};
 
@@ -75,9 +75,13 @@ impl WebPattern {
             && self.path.as_deref().is_none_or(|path| is_below(address.path(), path))
     }
 
-    /// Returns whether it lists exactly this address of the network.
-    pub(super) fn lists(&self, address: IpAddr) -> bool {
-        matches!(self.servers, Servers::One { server: Server::Ip(one), .. } if one == address)
+    /// Returns whether it lists exactly this address of the network. For a name that leads there, only if it covers
+    /// every method and path there: those of the name's own entry count.
+    pub(super) fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
+        let is_whole = self.method.is_none() && self.path.is_none();
+        let is_there = matches!(self.servers, Servers::One { server: Server::Ip(one), port, .. }
+            if one == address.ip() && port == address.port());
+        is_there && (is_whole || !by_name)
     }
 
     /// Returns whether it covers everything that the other one covers.
@@ -150,10 +154,11 @@ fn lies_below(domain: &str, above: &str) -> bool {
 }
 
 /// Returns whether a path is this one or lies below it. One that a server could read as another path lies below none:
-/// with an encoded slash, or an empty part.
+/// with an encoded slash or percent sign, an empty part, or one that begins with two dots.
 fn is_below(path: &str, above: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let is_plain = !lower.contains("%2f") && !lower.contains("%5c") && !lower.contains("//");
+    // `%25` may be decoded twice, and `..;` is read as `..` by some.
+    let is_plain = ["%2f", "%5c", "%25", "//", "/..", "/.;"].iter().all(|trick| !lower.contains(trick));
     let folder = above.strip_suffix('/').unwrap_or(above);
     is_plain
         && path.strip_prefix(folder).is_some_and(|rest| match rest {
@@ -200,6 +205,8 @@ mod tests {
                     "https://api.example.org/repos/..%2fuser",
                     "https://api.example.org/repos/..%5Cuser",
                     "https://api.example.org/repos//user",
+                    "https://api.example.org/repos/..;/user",
+                    "https://api.example.org/repos/%252e%252e/user",
                     "https://api.example.org/Repos/a",
                 ],
             ),
@@ -239,6 +246,20 @@ mod tests {
             for request in others {
                 assert!(!covers(entry, request), "{entry} and {request}");
             }
+        }
+    }
+
+    #[test]
+    fn an_address_is_listed_with_its_port_and_for_names_only_whole() {
+        let lists = |entry: &str, address: &str, by_name: bool| {
+            WebPattern::parse(entry).unwrap().lists(address.parse().unwrap(), by_name)
+        };
+        for by_name in [true, false] {
+            assert!(lists("http://127.0.0.1:8080", "127.0.0.1:8080", by_name) && lists("[::1]", "[::1]:443", by_name));
+            assert!(!lists("http://127.0.0.1:8080", "127.0.0.1:80", by_name) && !lists("*", "127.0.0.1:443", by_name));
+        }
+        for entry in ["GET http://127.0.0.1:8080", "http://127.0.0.1:8080/metrics"] {
+            assert!(lists(entry, "127.0.0.1:8080", false) && !lists(entry, "127.0.0.1:8080", true));
         }
     }
 
