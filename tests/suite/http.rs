@@ -65,7 +65,6 @@ async fn a_request_goes_to_a_granted_server_by_a_granted_method_below_a_granted_
         json!({ "url": url(&web, "/a/../b") }),
         json!({ "url": url(&web, "/a/%2e%2e/b") }),
         json!({ "url": url(&web, "/a/..%2fb") }),
-        json!({ "url": url(&web, "/a/b").replace("localhost", "127.0.0.1") }),
         json!({ "url": url(&web, "/a/b").replace("https", "http") }),
         json!({ "url": "https://example.org/" }),
     ] {

@@ -99,10 +99,7 @@ impl Server {
     }
 }
 
-fn client(
-    roots: &RootCertStore,
-    may_dial: impl Fn(std::net::SocketAddr, bool) -> bool + Send + Sync + 'static,
-) -> Client {
+fn client(roots: &RootCertStore, may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static) -> Client {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
