@@ -1250,7 +1250,8 @@ export const promise = noticing("promise", async (name) => promises.add(name));
 
 // UTF-8, which this runtime has no class for.
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
-const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
+const signs = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+const decode = (bytes) => decodeURIComponent(escape(signs(bytes)));
 
 // Requests over the web
 
@@ -1273,7 +1274,7 @@ class WebResponse {
     try {
       return decode(this.body);
     } catch {
-      return String.fromCharCode(...this.body);
+      return signs(this.body);
     }
   }
 
