@@ -621,7 +621,7 @@ parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, 
 
 /* ---- The web ----------------------------------------------------------------------------------------------------------- */
 
-/* A request. What is 0 or NULL is left out; `method` is GET then, and without `size` the body is a text. */
+/* A request. A field of 0 or NULL is left out: the method is GET then, and a body without `size` ends with its NUL. */
 typedef struct parlor_http_request {
   const char *method, *url;
   const parlor_field *headers;    /* ends with one whose name is NULL */

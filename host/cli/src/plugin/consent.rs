@@ -34,7 +34,7 @@ fn in_words(rights: &[Right]) -> String {
     text + &together(rights)
 }
 
-/// What a plugin may read that others would like to know.
+/// The permissions to read, each with its object.
 const READS: [(Permission, &str); 6] = [
     (Permission::MessagesRead, "messages"),
     (Permission::ArchiveRead, "archives"),
