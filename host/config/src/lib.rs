@@ -27,7 +27,7 @@ mod sections;
 mod settings;
 pub mod url;
 
-use link::readable;
+use link::certificates;
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
@@ -135,10 +135,7 @@ impl Config {
         let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
-        let web_ca_file = match top.text("web_ca_file")? {
-            Some(Written { value, at }) => Some(readable("web_ca_file", folder.join(value), at)?),
-            None => None,
-        };
+        let web_ca_file = certificates(&top, "web_ca_file", folder)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {

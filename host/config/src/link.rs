@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(crate) use read::readable;
+pub(crate) use read::certificates;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

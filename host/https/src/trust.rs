@@ -57,10 +57,7 @@ pub fn client_config_with(more: Option<&Path>) -> Result<ClientConfig, TrustErro
     let Some(path) = more else { return client_config(None) };
     // The system may have none, if all servers are in the house.
     let mut roots = system_roots().map_or_else(|_| RootCertStore::empty(), |roots| RootCertStore::clone(&roots));
-    for certificate in certificates(path)? {
-        let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
-        roots.add(certificate).map_err(broken)?;
-    }
+    add(&mut roots, certificates(path)?, path)?;
     Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -70,13 +67,16 @@ pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, 
     let Some(path) = ca_file else { return Ok(builder.with_root_certificates(system_roots()?)) };
     let mut roots = RootCertStore::empty();
     let named = certificates(&path)?;
-    for certificate in &named {
-        let broken = |error: TlsError| TrustError::CaFile { path: path.clone(), cause: error.to_string() };
-        roots.add(certificate.clone()).map_err(broken)?;
-    }
+    add(&mut roots, named.clone(), &path)?;
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
     let authorities = authorities.build().map_err(|error| failed(&error))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+}
+
+/// Adds the certificates of this file as authorities.
+fn add(roots: &mut RootCertStore, named: Vec<CertificateDer<'static>>, path: &Path) -> Result<(), TrustError> {
+    let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
+    named.into_iter().try_for_each(|certificate| roots.add(certificate).map_err(broken))
 }
 
 fn provider() -> Arc<CryptoProvider> {

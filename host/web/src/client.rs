@@ -109,8 +109,6 @@ pub struct Hop<'a> {
     pub method: &'a Method,
     /// The address that it goes to.
     pub to: &'a WebAddress,
-    /// Whether it goes to the server of the first request.
-    pub same_server: bool,
     /// Whether it has the body of the first request.
     pub keeps_body: bool,
     /// Its headers. Those that may have a credential are left out on the way to another server.
@@ -192,12 +190,11 @@ impl Client {
                 None if keeps && !matches!(method, Method::GET | Method::HEAD) => return Ok(answer),
                 Some(_) | None => Outgoing::empty(),
             };
-            let same_server = next.same_server(&first);
-            if !same_server {
+            if !next.same_server(&first) {
                 headers.remove(AUTHORIZATION);
                 headers.remove(COOKIE);
             }
-            allow(Hop { method: &method, to: &next, same_server, keeps_body, headers: &mut headers })?;
+            allow(Hop { method: &method, to: &next, keeps_body, headers: &mut headers })?;
             to = next;
         }
     }

@@ -36,10 +36,7 @@ impl LinkSettings {
             None => None,
         };
         let (tls, transport) = (tls(section)?, transport(section)?);
-        let ca_file = match section.text("ca_file")? {
-            Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
-            None => None,
-        };
+        let ca_file = certificates(section, "ca_file", folder)?;
         let websocket = match &settings.websocket_url {
             None => None,
             Some(url) => Some(url.parse().map_err(|BadUrl(reason)| ConfigError::BadUrl {
@@ -256,7 +253,17 @@ fn present(file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     }
 }
 
-pub(crate) fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
+/// Reads a key that names a file of certificates.
+pub(crate) fn certificates(
+    section: &Section<'_>,
+    key: &'static str,
+    folder: &Path,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let written = section.text(key)?;
+    written.map(|Written { value, at }| readable(key, folder.join(value), at)).transpose()
+}
+
+fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
     match opened {
         Ok(metadata) if metadata.is_file() => Ok(file),

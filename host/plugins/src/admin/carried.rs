@@ -42,9 +42,9 @@ impl Carried {
 
 /// Returns whether a credential would go further than its owner gave it for: into the plugin, or to more servers.
 fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> bool {
-    let kind = |manifest: &'_ Manifest| manifest.settings.get(name).map(|setting| setting.kind.clone());
-    match (kind(old), kind(new)) {
-        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => !before.includes(&after),
+    let [before, after] = [old, new].map(|manifest| manifest.settings.get(name).map(|setting| &setting.kind));
+    match (before, after) {
+        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => !before.includes(after),
         (Some(SettingKind::Credential(_)), Some(_)) => true,
         _ => false,
     }

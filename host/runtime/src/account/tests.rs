@@ -33,15 +33,14 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
     tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{what} did not come"))
 }
 
+/// Returns the configuration of an account without owners.
+fn config(link: LinkSettings, settings: Settings) -> AccountConfig {
+    AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), web_ca_file: None, settings }
+}
+
 /// Returns an account that could connect to the peer.
 fn account(peer: &Peer) -> Account {
-    let config = AccountConfig {
-        name: "main".parse().unwrap(),
-        link: peer.settings(),
-        owners: Vec::new(),
-        web_ca_file: None,
-        settings: Settings::default(),
-    };
+    let config = config(peer.settings(), Settings::default());
     Account::start(config, Store::in_memory(), Place::here())
 }
 
@@ -51,13 +50,7 @@ async fn connected(peer: &Peer) -> (Account, PeerSession) {
 }
 
 async fn connected_with(peer: &Peer, settings: Settings) -> (Account, PeerSession) {
-    let config = AccountConfig {
-        name: "main".parse().unwrap(),
-        link: peer.settings(),
-        owners: Vec::new(),
-        web_ca_file: None,
-        settings,
-    };
+    let config = config(peer.settings(), settings);
     let account = Account::start(config, Store::in_memory(), Place::here());
     account.shared().connect().await;
     let session = soon("the log-in", peer.accept()).await.unwrap();
@@ -603,13 +596,7 @@ async fn until_said(session: &mut PeerSession, text: &str) {
 async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     let peer = Peer::start(Manners::default()).await;
     let link = LinkSettings { ping_interval: Duration::from_hours(3), ..peer.settings() };
-    let config = AccountConfig {
-        name: "main".parse().unwrap(),
-        link,
-        owners: Vec::new(),
-        web_ca_file: None,
-        settings: Settings::default(),
-    };
+    let config = config(link, Settings::default());
     let machine = SettableClock::leak(Timestamp::now());
     let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, machine.clock());
     account.shared().connect().await;
@@ -656,13 +643,7 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     let said = "no session is named";
     for (key, value) in [("authentication", "prebind".into()), ("prebind", true.into())] {
         let settings = Settings::default().with(key, value).unwrap();
-        let config = AccountConfig {
-            name: "main".parse().unwrap(),
-            link: peer.settings(),
-            owners: Vec::new(),
-            web_ca_file: None,
-            settings,
-        };
+        let config = config(peer.settings(), settings);
         let account = Account::start(config, Store::in_memory(), Place::here());
         account.shared().connect().await;
         until_it_is(&account, |connection| matches!(connection, Connection::Failed(why) if why.contains(said))).await;
@@ -689,13 +670,7 @@ impl TimeSource for FragileClock {
 async fn a_panic_over_a_stanza_costs_that_stanza_and_the_stream() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
     let clock: &'static FragileClock = Box::leak(Box::default());
-    let config = AccountConfig {
-        name: "main".parse().unwrap(),
-        link: peer.settings(),
-        owners: Vec::new(),
-        web_ca_file: None,
-        settings: Settings::default(),
-    };
+    let config = config(peer.settings(), Settings::default());
     let account = Account::start_with(config, Store::in_memory(), Place::here(), Dialer::Network, Clock::Source(clock));
     let shared = account.shared();
     shared.connect().await;

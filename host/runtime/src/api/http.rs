@@ -65,9 +65,10 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
     one_more(instance).await?;
 
     let (patience, most) = (instance.limits.http_time, instance.limits.http_body.0);
-    let mut sent = parlor_web::Request::get(credentials.fill_query(&to)?, patience, most);
+    let with_query = credentials.fill_query(&to)?;
+    let is_in_query = with_query != to;
+    let mut sent = parlor_web::Request::get(with_query, patience, most);
     sent.method = method.clone();
-    let is_in_query = to.query().is_some_and(|query| credentials.are_in(query.as_bytes()));
     // Those that have a credential, and how long all are.
     let (mut filled, mut length) = (Vec::new(), 0);
     for Header { name, value } in &request.headers {
@@ -90,11 +91,12 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
     if let Some(answer) = instance.account.web_script.get() {
         return scripted(asked, answer(asked));
     }
-    let is_in_body = request.body.as_deref().is_some_and(|body| credentials.are_in(body));
-    let whole = match request.body {
-        Some(body) if is_in_body => Some(credentials.fill("request.body", &body)?.into_owned()),
-        body => body,
+    let with_body = match request.body.as_deref().map(|body| credentials.fill("request.body", body)).transpose()? {
+        Some(Cow::Owned(filled)) => Some(filled),
+        Some(Cow::Borrowed(_)) | None => None,
     };
+    let is_in_body = with_body.is_some();
+    let whole = with_body.or(request.body);
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
     slow_down(instance.budgets.web_bytes(), amount(whole.as_ref().map_or(0, Vec::len)), limit).await?;
     let whole = whole.map(Bytes::from);

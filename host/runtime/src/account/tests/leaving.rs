@@ -10,13 +10,7 @@ use super::*;
 
 fn start(peer: &Peer, store: &Store, keepalive: bool) -> Account {
     let settings = Settings::default().with("keepalive", keepalive.into()).unwrap();
-    let config = AccountConfig {
-        name: "main".parse().unwrap(),
-        link: peer.settings(),
-        owners: Vec::new(),
-        web_ca_file: None,
-        settings,
-    };
+    let config = config(peer.settings(), settings);
     Account::start(config, store.clone(), Place::here())
 }
 

@@ -67,13 +67,7 @@ impl Life {
 
     async fn on(network: Network, seed: u64) -> Self {
         let clock = SettableClock::leak(Timestamp::from_second(1_700_000_000).unwrap());
-        let config = AccountConfig {
-            name: "main".parse().unwrap(),
-            link: link(),
-            owners: Vec::new(),
-            web_ca_file: None,
-            settings: Settings::default(),
-        };
+        let config = config(link(), Settings::default());
         let dialer = Dialer::Through(Arc::new(network.clone()));
         let account = Account::start_with(config, Store::on_runtime(), Place::here(), dialer, clock.clock());
         let diary = Arc::<Mutex<Diary>>::default();

@@ -132,11 +132,6 @@ impl Credentials {
         Ok(filled.into())
     }
 
-    /// Returns whether a text names one of them.
-    pub(super) fn are_in(&self, text: &[u8]) -> bool {
-        self.used.iter().any(|one| find(text, &one.place).is_some())
-    }
-
     /// Puts asterisks in the place of each that a server repeats.
     pub(super) fn hide(&self, text: &mut [u8]) {
         for form in &self.hidden {
