@@ -60,12 +60,14 @@ async fn bench(flags: &Bench) -> Result<()> {
         // After the table, which shows by how much a promise was missed.
         return languages::kept(&rows);
     }
-    let rows = rows(flags).await?;
+    let (rows, measured) = rows(flags).await?;
     if flags.json {
         println!("{}", row::to_json(&rows));
     } else {
         println!("{}", row::to_text(&rows));
     }
+    // What was measured until then is shown: it took minutes.
+    measured?;
     // A page of some parts would lack the others.
     if flags.only.is_empty() {
         let page = page::write(&rows)?;
@@ -76,9 +78,9 @@ async fn bench(flags: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Measures the parts that are wanted, in their order.
+/// Measures the parts that are wanted, in their order, until one cannot be measured.
 #[expect(clippy::print_stderr, reason = "progress beside the table")]
-async fn rows(flags: &Bench) -> Result<Vec<Row>> {
+async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
     let is_wanted = |part: Part| flags.only.is_empty() || flags.only.contains(&part);
     let programs = programs(flags, is_wanted(Part::Echo)).await?;
     let mut rows = Vec::new();
@@ -95,9 +97,12 @@ async fn rows(flags: &Bench) -> Result<Vec<Row>> {
             Part::Archive => archive::rows().await,
             Part::Storage => storage::rows().await,
         };
-        rows.extend(measured.with_context(|| format!("cannot measure {}", part.name()))?);
+        match measured.with_context(|| format!("cannot measure {}", part.name())) {
+            Ok(measured) => rows.extend(measured),
+            Err(error) => return Ok((rows, Err(error))),
+        }
     }
-    Ok(rows)
+    Ok((rows, Ok(())))
 }
 
 /// Finds the programs beside parlor. Only slixmpp may be missing, since it comes over the network.
