@@ -139,9 +139,15 @@ impl Peer {
 
     /// Logs a client in, up to the stream features, of which it has chosen none yet.
     async fn log_in(&self) -> Result<Session> {
-        let (stream, _) = self.listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let stream = self.tls.accept(stream).await.context("the client refused TLS")?;
+        let stream = loop {
+            let (stream, _) = self.listener.accept().await?;
+            stream.set_nodelay(true)?;
+            match self.tls.accept(stream).await {
+                // A client that has much else to do may give up, and comes again; or it was killed.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
+                accepted => break accepted.context("the client refused TLS")?,
+            }
+        };
         let tap = Tap::default();
         let opening = Opening::accept(stream, tap.clone(), Timeouts::default()).await?;
         let mechanism = if self.proofs.is_some() { "SCRAM-SHA-256" } else { "PLAIN" };
