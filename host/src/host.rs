@@ -9,6 +9,7 @@ mod plugin;
 mod reload;
 mod replacing;
 mod standing;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +24,7 @@ use late::Late;
 use lock::lock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountName, Config, Web};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy, PolicyError};
 use parlor_plugins::source::Source;
@@ -38,11 +39,12 @@ use parlor_store::{OpenError, Store};
 use plugin::{Plugin, Standing};
 use reload::Read;
 use standing::{Leaving, Left};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 use self::accounts::{open, spread};
 use self::adding::{add_all, prune_cache};
 use self::late::add_ready;
+use crate::web::Counts;
 
 pub use lock::LOCK;
 pub use standing::PluginStatus;
@@ -56,6 +58,10 @@ const LONGEST_REASON: usize = 4 << 10;
 /// A running host.
 pub struct Host {
     config: ArcSwap<Config>,
+    /// What the configuration says of the web, for whoever listens.
+    web: watch::Sender<Web>,
+    /// The requests to webhooks, by how they ended.
+    webhook_counts: Counts,
     engine: Arc<Engine>,
     /// The threads of its accounts.
     threads: Threads,
@@ -172,6 +178,8 @@ impl Host {
             .collect();
         let host = Self {
             components,
+            web: watch::Sender::new(config.web.clone()),
+            webhook_counts: Counts::default(),
             config: ArcSwap::from_pointee(config),
             engine,
             threads,

@@ -7,3 +7,4 @@ pub mod fuzz;
 pub mod host;
 pub mod memory;
 pub mod systemd;
+pub mod web;

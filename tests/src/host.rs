@@ -110,9 +110,9 @@ impl Home {
         self.write_config()
     }
 
-    /// Sets a key at the top of the configuration.
-    pub fn set_key(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
-        self.config.insert(key.to_owned(), value.into());
+    /// Sets a key under `[web]`.
+    pub fn set_web(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        self.table("web").insert(key.to_owned(), value.into());
         self.write_config()
     }
 

@@ -59,3 +59,4 @@ mod stopping;
 mod tidy;
 mod transports;
 mod ways;
+mod webhooks;

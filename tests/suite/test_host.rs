@@ -278,7 +278,7 @@ impl Plan {
     /// Lets plugins trust this certificate in requests over the web.
     pub(crate) fn trusting(mut self, certificate: &Certificate) -> Self {
         let path = certificate.certificate_file.to_string_lossy().into_owned();
-        self.home.set_key("web_ca_file", path).unwrap();
+        self.home.set_web("ca_file", path).unwrap();
         self
     }
 

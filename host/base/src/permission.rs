@@ -107,6 +107,7 @@ permissions! {
     TokensRead = "tokens.read", High, None, "Reads the tokens of a BOSH session, with which the session can be taken over.";
     VcardRead = "vcard.read", Low, Jids, "Fetches the visiting cards of people.";
     VcardWrite = "vcard.write", Medium, None, "Changes this account's own visiting card.";
+    WebhooksReceive = "webhooks.receive", Medium, None, "Hears requests that others send it over the web, and may answer them with what it likes.";
 }
 
 impl fmt::Display for Permission {

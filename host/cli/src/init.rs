@@ -428,7 +428,12 @@ const CONFIG: &str = r#"# The accounts of this host, and how it runs. Paths are 
 # plugins = "plugins.toml"   # which plugins there are, and what each may do
 # log = "info"               # error, warn, info, debug or trace; also "info,parlor=debug"
 # watch = true               # read this file and plugins.toml again whenever they are saved; else on SIGHUP alone
-# web_ca_file = "ca.pem"     # certificates that plugins' requests over the web trust beside the system's
+
+# [web]
+# listen = "127.0.0.1:8080"  # where webhooks of plugins are served, such as behind a proxy
+# address = "https://bot.example.org"   # what others send them to: the proxy's address
+# proxies = ["127.0.0.1"]    # the proxies that say from where a request comes
+# ca_file = "ca.pem"         # certificates that plugins' requests over the web trust beside the system's
 
 # One table for each account; "main" is a name of your choice.
 [account.main]

@@ -19,6 +19,7 @@ use parlor::control::server::{Control, HostHandle, ORDERS, Order};
 use parlor::host::Host;
 use parlor::memory;
 use parlor::systemd::Notifier;
+use parlor::web::Listener;
 use parlor_base::loopback::Loopback;
 use parlor_config::{AccountName, Config, ConfigError, Overrides};
 use parlor_plugins::policy::PolicyError;
@@ -188,6 +189,7 @@ async fn stand(
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,
     };
+    let webhooks = Listener::start(Arc::clone(&host));
     let mut chat = Chat::start(&host, &orders);
     manager.ready(&host);
     let over = tokio::select! {
@@ -200,6 +202,7 @@ async fn stand(
     manager.stopping();
     control.stop().await;
     chat.stop().await;
+    webhooks.stop().await;
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }

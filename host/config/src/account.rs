@@ -1,6 +1,6 @@
 //! The configuration of one account: its link, its owners, its settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jid::BareJid;
 
@@ -10,6 +10,7 @@ use super::link::LinkSettings;
 use super::name::AccountName;
 use super::sections::{Section, Written};
 use super::settings::{Settings, setting};
+use super::web::Web;
 
 /// The configuration of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct AccountConfig {
     pub link: LinkSettings,
     /// The addresses that may send commands to the host from an ordinary client (XEP-0050); empty by default.
     pub owners: Vec<BareJid>,
-    /// Certificates that are trusted for requests over the web, beside the system's.
-    pub web_ca_file: Option<PathBuf>,
+    /// What the host's configuration says of the web.
+    pub web: Web,
     /// Its settings.
     pub settings: Settings,
 }
@@ -47,7 +48,7 @@ impl AccountConfig {
         section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
-        Ok(Self { name, link, owners, web_ca_file: None, settings })
+        Ok(Self { name, link, owners, web: Web::default(), settings })
     }
 
     /// Returns problems that are not errors, but should be fixed.

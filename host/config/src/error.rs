@@ -142,6 +142,16 @@ pub enum ConfigError {
         /// The type that was found.
         found: &'static str,
     },
+    /// One of two keys that go together is there.
+    #[error("{at}: {key} goes with {other} alone: write both, or none")]
+    Alone {
+        /// The place of the key.
+        at: FilePosition,
+        /// The key.
+        key: &'static str,
+        /// The one that is missing.
+        other: &'static str,
+    },
     /// Keys of an account are directly under `[account]`, without an account name.
     #[error("{at}: an account needs a name: write [account.main] in place of [account]")]
     NamelessAccount {

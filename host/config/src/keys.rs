@@ -56,10 +56,45 @@ pub const TOP: &[Key] = &[
         "Read this file and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
     ),
     key(
-        "web_ca_file",
+        "web",
+        "a table",
+        NONE,
+        "Where the host listens for webhooks, and what it trusts on the web: the keys of `[web]` below.",
+    ),
+];
+
+/// The keys under `[web]`, ordered by name.
+pub const WEB: &[Key] = &[
+    key(
+        "address",
+        "an address",
+        Some("that of `listen`"),
+        "What others send requests to: the address of the proxy before parlor, such as `\"https://bot.example.org\"`. A path in it goes before `/hooks/`; the proxy takes it away.",
+    ),
+    key(
+        "ca_file",
         "a file",
         NONE,
         "Certificates (PEM) that are trusted for requests of plugins over the web, beside those that the system trusts.",
+    ),
+    key(
+        "certificate",
+        "a file",
+        NONE,
+        "Listen with TLS: the certificate (PEM, with those between it and its authority behind it). Not needed behind a proxy that has one. It is read again with the configuration.",
+    ),
+    key("certificate_key", "a file", NONE, "The private key of `certificate` (PEM)."),
+    key(
+        "listen",
+        "an address and a port",
+        NONE,
+        "Where the host listens for requests to webhooks of plugins, such as `\"127.0.0.1:8080\"` behind a proxy, or `\"[::]:8443\"`. It listens only while there is a plugin that has any. Without it there are none.",
+    ),
+    key(
+        "proxies",
+        "a list of addresses",
+        Some("[]"),
+        "The proxies before parlor, such as `[\"127.0.0.1\"]`. What they say in `x-forwarded-for` is believed, and of nobody else: it is shown as the sender of a request.",
     ),
 ];
 
@@ -156,6 +191,9 @@ pub const ACCOUNT: &[Key] = &[
 pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
 pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
+
+/// The names of the keys in [`WEB`].
+pub static WEB_NAMES: [&str; WEB.len()] = names(WEB);
 
 /// Returns the names of these keys.
 pub const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {

@@ -26,8 +26,8 @@ mod name;
 mod sections;
 mod settings;
 pub mod url;
+mod web;
 
-use link::certificates;
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
@@ -41,6 +41,7 @@ pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,
 };
+pub use web::Web;
 
 /// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -58,6 +59,8 @@ pub struct Config {
     pub log: String,
     /// Whether this file and the policy are reloaded when they change.
     pub watch: bool,
+    /// Where it listens for webhooks, and what it trusts on the web.
+    pub web: Web,
     /// The host's settings, before those of an account.
     pub settings: Settings,
     /// The accounts; at least one.
@@ -117,6 +120,7 @@ impl Config {
             plugins,
             log: String::new(),
             watch: false,
+            web: Web::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
             warnings: Vec::new(),
@@ -135,7 +139,7 @@ impl Config {
         let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
-        let web_ca_file = certificates(&top, "web_ca_file", folder)?;
+        let web = Web::read(top.section("web")?.as_ref(), folder)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
@@ -143,7 +147,7 @@ impl Config {
         }
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
             let mut account = account(&name, &section, folder, overrides, &base, &over)?;
-            account.web_ca_file.clone_from(&web_ca_file);
+            account.web.clone_from(&web);
             if let Some(twin) = accounts.values().find(|other| is_same(&other.link.jid, &account.link.jid)) {
                 let (first, second) = (twin.name.clone(), account.name);
                 return Err(ConfigError::SameJid { at: section.at, first, second });
@@ -156,7 +160,7 @@ impl Config {
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, watch, settings, accounts, warnings })
+        Ok(Self { path: path.to_owned(), data, plugins, log, watch, web, settings, accounts, warnings })
     }
 }
 

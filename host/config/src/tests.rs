@@ -309,7 +309,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch, web_ca_file",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch, web",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
@@ -523,7 +523,7 @@ fn a_key_of_the_file_is_refused_among_the_settings_with_its_place() {
         let all = refused(&format!("{MINIMAL}[settings]\n{key} = true"));
         assert_eq!(all, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.NAME]{plugins}"));
     }
-    for key in ["account", "data", "log", "plugins", "watch", "web_ca_file"] {
+    for key in ["account", "data", "log", "plugins", "watch", "web"] {
         let error = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = false"));
         assert!(error.contains("move it to the top of parlor.toml, before the first table"), "{error}");
     }

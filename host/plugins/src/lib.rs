@@ -20,3 +20,4 @@ pub mod secret;
 pub mod setting;
 pub mod signature;
 pub mod source;
+pub mod webhook;

@@ -292,6 +292,15 @@ limits! {
     http_bytes_per_second: Bytes = Bytes::mib(4), Bytes::kib(64) => Bytes::mib(1024);
     /// Time that a request may take, with all redirects and the whole body.
     http_time: Duration = Duration::from_secs(30), Duration::from_millis(100) => Duration::from_mins(10);
+    /// Bytes of the body of a request to a webhook, beside `hostcall_bytes`.
+    webhook_body: Bytes = Bytes::mib(1), Bytes::kib(1) => Bytes::mib(16);
+    /// Requests to the plugin's webhooks that it was not told of yet, or that wait for its answer. Further ones are
+    /// answered with 503.
+    webhook_queue: u32 = 1_000, 1 => 1_000_000;
+    /// Bytes of such requests that are kept on disk, with those of the last hundred that it was told of.
+    webhook_bytes: Bytes = Bytes::mib(64), Bytes::kib(64) => Bytes::mib(4095);
+    /// Time in which the plugin has to answer a request to a webhook of the mode `answer`.
+    webhook_time: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(5);
     /// Time that `initialize` may take, not counting time that it waits for others.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, including waiting; `none` = unlimited.

@@ -15,7 +15,8 @@ use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
-use crate::setting::Setting;
+use crate::setting::{Setting, SettingKind};
+use crate::webhook::{self, Webhook};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -62,6 +63,8 @@ pub struct Manifest {
     pub dependencies: BTreeMap<PluginId, Dependency>,
     /// The plugin's own settings.
     pub settings: BTreeMap<String, Setting>,
+    /// The webhooks at which others send it requests, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
     /// The events that the plugin fires.
     pub events: Vec<String>,
     /// The promises that the plugin adds.
@@ -123,6 +126,14 @@ impl Manifest {
         secret.map(|(key, _)| key.as_str())
     }
 
+    /// Returns whether others reach the plugin by its webhooks more easily than with an earlier version: there is another
+    /// one, or one that demands less of who sends, or one that answers and did not.
+    pub fn opens_more_than(&self, earlier: &Self) -> bool {
+        self.webhooks
+            .iter()
+            .any(|(name, webhook)| earlier.webhooks.get(name).is_none_or(|before| webhook.opens_more_than(before)))
+    }
+
     /// Returns the names of the events that the plugin fires and of the promises that it adds.
     pub fn provides(&self) -> impl Iterator<Item = &String> {
         self.events.iter().chain(&self.promises)
@@ -148,7 +159,7 @@ impl Manifest {
 
     fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
         root.entries().try_for_each(|node| misplaced(&node))?;
-        root.allow(&["plugin", "permissions", "dependencies", "settings", "provides"])?;
+        root.allow(&["plugin", "permissions", "dependencies", "settings", "webhook", "provides"])?;
         let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
         plugin.allow(&keys::of("plugin"))?;
         let authors = match plugin.get("authors") {
@@ -165,6 +176,7 @@ impl Manifest {
             let permission = permission(node)?;
             Ok((permission, request(node, permission)?))
         })?;
+        let settings = each(root, "settings", |node| Ok((setting_name(node)?, setting(node)?)))?;
         Ok(Self {
             catch_up: catch_up(&plugin, &permissions)?,
             parks: plugin.get("parks").map_or(Ok(false), |node| node.boolean())?,
@@ -179,7 +191,8 @@ impl Manifest {
             changes: each(&plugin, "changes", |node| Ok((changed(node)?, node.sentence(MAX_DESCRIPTION)?)))?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
-            settings: each(root, "settings", |node| Ok((setting_name(node)?, setting(node)?)))?,
+            webhooks: webhooks(root, &permissions, &settings)?,
+            settings,
             events: names("events")?,
             promises: names("promises")?,
         })
@@ -312,6 +325,33 @@ fn setting(node: &Node<'_>) -> Result<Setting, DocumentError> {
     match node.as_section() {
         Some(section) => Setting::read(&section),
         None => Err(node.wants("a table: { type = \"…\", default = …, description = \"…\" }")),
+    }
+}
+
+/// Parses the webhooks. A credential that goes to no server has to be the secret of one.
+fn webhooks(
+    root: &Section<'_>,
+    asked: &BTreeMap<Permission, Request>,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<BTreeMap<String, Webhook>, DocumentError> {
+    let can_be_secret = |name: &str| {
+        settings.get(name).is_some_and(|setting| setting.kind.is_secret() || setting.kind == SettingKind::String)
+    };
+    let webhooks = each(root, "webhook", |node| {
+        if !asked.contains_key(&Permission::WebhooksReceive) {
+            return Err(node.error("a webhook needs a permission: ask for \"webhooks.receive\" as well"));
+        }
+        Ok((webhook::name(node)?, Webhook::read(node, can_be_secret)?))
+    })?;
+    let is_used = |name: &str| webhooks.values().any(|webhook| webhook.secret.as_deref() == Some(name));
+    let mut declared = root.section("settings")?.into_iter().flat_map(|section| section.entries().collect::<Vec<_>>());
+    let idle = declared.find(|node| {
+        let kind = settings.get(node.key()).map(|setting| &setting.kind);
+        kind == Some(&SettingKind::Credential(None)) && !is_used(node.key())
+    });
+    match idle {
+        Some(node) => Err(node.error("no `hosts`, and no webhook names it: list the servers that it goes to")),
+        None => Ok(webhooks),
     }
 }
 

@@ -54,8 +54,9 @@ pub enum SettingKind {
     Duration,
     /// A text that no log, error or other plugin may show.
     Secret,
-    /// A text that not even the plugin gets: the host writes it into requests to these servers.
-    Credential(Scope),
+    /// A text that not even the plugin gets: the host writes it into requests to these servers, and verifies requests to
+    /// webhooks by it. Without servers it goes nowhere.
+    Credential(Option<Scope>),
 }
 
 impl SettingKind {
@@ -85,8 +86,8 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
         (format!("{text}, which no log, error or other plugin shows"), "type = \"secret\""),
         (
             format!(
-                "a text of {LEAST_CREDENTIAL} to {MAX_TEXT} bytes that the host writes into requests to the servers in `hosts`; \
-                 the plugin itself only reads `true`"
+                "a text of {LEAST_CREDENTIAL} to {MAX_TEXT} bytes that the host writes into requests to the servers in `hosts`, or verifies \
+                 requests to webhooks by; the plugin itself only reads `true`"
             ),
             "hosts = [\"https://api.example.org\"]",
         ),
@@ -185,10 +186,7 @@ impl Setting {
             "jid" => SettingKind::Jid,
             "duration" => SettingKind::Duration,
             "secret" => SettingKind::Secret,
-            "credential" => {
-                let hosts = section.require("hosts", "list the servers that it goes to")?;
-                SettingKind::Credential(bound(&hosts)?)
-            }
+            "credential" => SettingKind::Credential(section.get("hosts").map(|hosts| bound(&hosts)).transpose()?),
             other => {
                 return Err(node.error(match nearest(other, KINDS) {
                     Some(near) => format!("unknown type of setting `{}`; did you mean `{near}`?", other.escape_debug()),

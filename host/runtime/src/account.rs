@@ -27,7 +27,7 @@ mod worker;
 
 use std::sync::{Arc, Mutex};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use parlor_base::clock::{Clock, ClockJumpDetector};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
@@ -103,7 +103,7 @@ impl Account {
             names: Names::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
-            web_ca_file: ArcSwapOption::from_pointee(config.web_ca_file),
+            web: ArcSwap::from_pointee(config.web),
             web_script: web::WebScript::default(),
             tokens: Tokens::default(),
             asked,

@@ -19,6 +19,7 @@ use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base
 use crate::instance::{Context, Grouping};
 use crate::mappings::{Mappings, NoMappings, Reserved, of_an_instance, of_code};
 use crate::watchdog::{Runtimes, Ticker};
+use crate::webhooks::Listening;
 
 /// The pause when the host has no room for another plugin, unless one ends before that.
 pub const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
@@ -43,6 +44,8 @@ pub struct Engine {
     hopeless: Mutex<HashMap<Digest, CompileError>>,
     /// Notified when an instance has ended.
     left: Notify,
+    /// How many plugins have webhooks.
+    webhooks: Listening,
 }
 
 /// A component that is ready to be instantiated.
@@ -119,7 +122,13 @@ impl Engine {
             compiled: Mutex::default(),
             hopeless: Mutex::default(),
             left: Notify::new(),
+            webhooks: Listening::default(),
         })
+    }
+
+    /// Returns how many plugins have webhooks, for whoever listens for them.
+    pub fn webhooks(&self) -> &Listening {
+        &self.webhooks
     }
 
     /// Compiles a component, or returns the code compiled for the same digest, in this or an earlier run.

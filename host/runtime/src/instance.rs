@@ -15,6 +15,7 @@ mod registered;
 mod settings;
 mod usage;
 mod web;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -41,6 +42,7 @@ use crate::record::Record;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
+use crate::webhooks::Tokens;
 
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
@@ -52,6 +54,8 @@ pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub use self::registered::Rooms;
 pub use self::usage::{LimitUse, Usage};
 pub(crate) use self::web::WebClient;
+pub use self::webhooks::WebhookAnswer;
+pub(crate) use self::webhooks::{Unanswered, UnansweredRequest};
 
 /// The maximum length of a guest's own text in a status, in bytes.
 pub(crate) const LONGEST_REASON: usize = 300;
@@ -98,6 +102,10 @@ pub struct Instance {
     open: Open,
     /// Its client for requests over the web.
     web: WebClient,
+    /// The secret parts of its webhooks' addresses, if it has webhooks.
+    pub(crate) webhooks: Option<Tokens>,
+    /// The requests to its webhooks that wait for its answer.
+    pub(crate) unanswered: Unanswered,
     /// Its rooms, commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
@@ -123,7 +131,7 @@ impl Instance {
     ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
         let limits = Arc::clone(&admitted.limits);
-        let Lasting { record, rooms, failed, budgets } = lasting;
+        let Lasting { record, rooms, failed, webhooks, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
         let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -155,6 +163,8 @@ impl Instance {
             budgets,
             open: Open::default(),
             web: WebClient::default(),
+            webhooks,
+            unanswered: Unanswered::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),

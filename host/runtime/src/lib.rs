@@ -34,3 +34,4 @@ mod timers;
 pub mod traces;
 mod watchdog;
 mod watched;
+pub mod webhooks;

@@ -130,6 +130,13 @@ impl OwnSettings {
         self.layers.load().owner.get(key)?.as_str().map(str::to_owned)
     }
 
+    /// Returns the text that the owner gave for a setting, or else the author: never one that the plugin set.
+    pub fn given(&self, key: &str) -> Option<String> {
+        let setting = self.manifest.settings.get(key)?;
+        let layers = self.layers.load();
+        layers.owner.get(key).or(setting.default.as_ref())?.as_str().map(str::to_owned)
+    }
+
     /// Returns all credentials that the owner gave.
     pub fn credentials(&self) -> Vec<String> {
         self.manifest.settings.keys().filter_map(|key| self.credential(key)).collect()

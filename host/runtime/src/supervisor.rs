@@ -11,6 +11,7 @@ mod replacement;
 mod runs;
 mod settings;
 mod turn;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::record::Record;
 use crate::run::{Backlog, ShutdownMode};
 use crate::settings::OwnSettings;
 use crate::watched::Watched;
+use crate::webhooks::Webhooks;
 
 pub use dependency::Dependency;
 pub use grant_handle::GrantHandle;
@@ -88,7 +90,7 @@ impl State {
 
 /// A plugin on one account with its supervisor.
 pub struct Supervised {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// How a plugin stands on one account, for all who wait for a change of that.
@@ -137,14 +139,14 @@ impl Watched<Standing> {
     }
 }
 
-struct Shared {
-    admitted: Arc<Admitted>,
-    settings: Arc<OwnSettings>,
+pub(crate) struct Shared {
+    pub(crate) admitted: Arc<Admitted>,
+    pub(crate) settings: Arc<OwnSettings>,
     log: Arc<ChosenLevel>,
     commands: Arc<ChosenNames>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
-    account: Arc<account::Shared>,
+    pub(crate) account: Arc<account::Shared>,
     /// The plugins that it is started after.
     after: Vec<Dependency>,
     /// Set once it no longer waits for any of these.
@@ -156,8 +158,10 @@ struct Shared {
     lasting: Lasting,
     /// Its progress in archives, if it catches up.
     progress: CatchUpProgress,
+    /// Its webhooks, if it has any.
+    pub(crate) webhooks: Option<Arc<Webhooks>>,
     /// The grants in force: those at admission, or later ones of the owner.
-    grants: ArcSwap<Grants>,
+    pub(crate) grants: ArcSwap<Grants>,
     /// Set for a plugin that is to replace another one.
     beside: Mutex<Option<Box<Replacement>>>,
     /// Receives the events that the running instance has not handled when it is asked to stop.
@@ -195,10 +199,13 @@ impl Supervised {
                 "another plugin provides this name, too: whoever listens believes both"
             );
         }
+        let webhooks = Webhooks::of(&admitted, &settings, &account, engine.webhooks());
+        let tokens = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.tokens));
         let lasting = match &beside {
             Some(beside) => beside.before.passed_on(&admitted.limits),
             None => Lasting::new(&admitted.limits, Arc::default(), account.records.of(&admitted.id)),
         };
+        let lasting = Lasting { webhooks: tokens, ..lasting };
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -213,10 +220,12 @@ impl Supervised {
             parking: Mutex::default(),
             lasting,
             progress,
+            webhooks,
             grants: ArcSwap::new(grants),
             beside: Mutex::new(beside.map(Box::new)),
             rest: Mutex::default(),
         });
+        webhooks::begin(&shared);
         parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
         Self { shared }
     }

@@ -12,6 +12,7 @@ use crate::records::contact::{Contact, ContactResource};
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
 use crate::records::status::Status;
+use crate::records::webhook::Webhook;
 
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;
@@ -54,6 +55,7 @@ pub enum Payload {
     Feature { var: String, entity: Jid },
     Invite(Arc<Invite>),
     Command { name: Arc<str>, args: Vec<String>, message: Arc<Message> },
+    Webhook(Arc<Webhook>),
     Json(Arc<str>),
 }
 
@@ -79,6 +81,7 @@ impl Payload {
             Self::Feature { var, .. } => var.len(),
             Self::Status(status) => status.message.len(),
             Self::Chat(chat) => chat.fullname.len(),
+            Self::Webhook(webhook) => webhook.bytes(),
         };
         RECORD + of_what_is_in_it
     }

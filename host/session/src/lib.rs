@@ -91,6 +91,7 @@ pub use records::occupant::Occupant;
 pub use records::room::Room;
 pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
+pub use records::webhook::Webhook;
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
 pub use session::{Session, Woken};

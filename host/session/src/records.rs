@@ -7,3 +7,4 @@ pub(super) mod occupant;
 pub(super) mod room;
 pub(super) mod status;
 pub(super) mod view;
+pub(super) mod webhook;

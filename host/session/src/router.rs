@@ -36,7 +36,7 @@ use crate::permissions::Grants;
 pub use delivery::{ArchivePlace, CaughtUpRooms, Delivery};
 pub use filter::Filter;
 pub use filter::{Whom, listening};
-pub use mailbox::{Mail, Mailbox, Shadow};
+pub use mailbox::{Handled, Mail, Mailbox, Shadow};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
 pub use queue::{Empty, MailReceiver};
@@ -205,7 +205,7 @@ impl Router {
     pub fn mail_again(
         &self,
         instance: InstanceId,
-        mail: Box<Mail>,
+        mut mail: Box<Mail>,
         is_contact: &dyn Fn(&BareJid) -> bool,
     ) -> Option<Box<Mail>> {
         let delivery = match &mail.place {
@@ -214,11 +214,14 @@ impl Router {
             Some(ArchivePlace::Message { delivery, .. }) => *delivery,
             None => self.live(),
         };
-        let mut found = None;
+        let mut found: Option<Box<Mail>> = None;
         self.give(&mail.event, Some(instance), delivery, is_contact, |_, mail| {
             found = Some(Box::new(mail));
             true
         });
+        if let Some(found) = &mut found {
+            found.receipt = mail.receipt.take();
+        }
         // Mail that is not for this instance still passes its place.
         found.or_else(|| mail.place.map(|place| Box::new(Mail::passes(place))))
     }

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -20,6 +21,7 @@ use super::request::Request;
 use super::show;
 use super::views::{Plugin, Record, Status, Usage};
 use crate::host::Host;
+use crate::web::Counts;
 
 /// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 8;
@@ -88,7 +90,7 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let status = show::closely(host).await;
     match path[..] {
-        ["metrics"] => Ok(http::answer(StatusCode::OK, TEXT, metrics(&status))),
+        ["metrics"] => Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &webhooks(host.webhook_counts()))),
         ["health"] => {
             let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
             Ok(if ills.is_empty() {
@@ -187,6 +189,18 @@ fn metrics(status: &Status) -> String {
     );
     put("plugin_limit", "gauge", "How much it may use of it.", limits(|_, most| most));
     text
+}
+
+/// Writes how many requests to webhooks ended in which way. Nothing that a stranger wrote is in it.
+fn webhooks(counts: &Counts) -> String {
+    let [passed, refused, busy] = [&counts.passed, &counts.refused, &counts.busy].map(|count| count.load(Relaxed));
+    format!(
+        "# HELP parlor_webhook_requests_total Requests that others sent to webhooks.\n\
+         # TYPE parlor_webhook_requests_total counter\n\
+         parlor_webhook_requests_total{{outcome=\"passed\"}} {passed}\n\
+         parlor_webhook_requests_total{{outcome=\"refused\"}} {refused}\n\
+         parlor_webhook_requests_total{{outcome=\"busy\"}} {busy}\n"
+    )
 }
 
 /// Returns the labels for the plugin and its account.

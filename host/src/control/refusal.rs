@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::{Method, StatusCode};
 use parlor_base::id::PluginId;
+use parlor_store::StoreError;
 
 use super::bounds::{FOLLOWERS, LONGEST_BODY, REQUEST};
 
@@ -37,6 +38,15 @@ pub(super) enum Refusal {
     /// The host has no such plugin.
     #[error("there is no plugin {0}; `parlor plugin list` shows those that there are")]
     NoPlugin(PluginId),
+    /// There is no such webhook.
+    #[error("it has no webhook {0}, or does not run")]
+    NoWebhook(String),
+    /// There is no such request to a webhook that is over.
+    #[error("there is no request {0} that is over")]
+    NoRequest(i64),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(StoreError),
     /// The path exists for this other method.
     #[error("this is asked for with {0}")]
     Method(Method),
@@ -69,12 +79,14 @@ impl Refusal {
         match self {
             Self::Target | Self::Value(_) | Self::ShortBody => StatusCode::BAD_REQUEST,
             Self::OtherUser | Self::UnknownUser(_) | Self::OtherHost => StatusCode::FORBIDDEN,
-            Self::ControlPath | Self::MetricsPath | Self::NoPlugin(_) => StatusCode::NOT_FOUND,
+            Self::ControlPath | Self::MetricsPath | Self::NoPlugin(_) | Self::NoWebhook(_) | Self::NoRequest(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Stopping | Self::NotApplied(_) => StatusCode::CONFLICT,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unwritable(_) | Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,
             Self::Followers => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
+use parlor_runtime::webhooks::Webhooks;
 use parlor_session::permissions::question::Question;
 use serde::Serialize;
 use tokio::io::AsyncRead;
@@ -25,6 +27,8 @@ use crate::host::Host;
 const SETTLING: Duration = Duration::from_mins(1);
 /// The default number of log lines.
 const USUAL_LINES: usize = 100;
+/// The number of requests to webhooks that are shown.
+const SHOWN_REQUESTS: u32 = 20;
 /// The most of a refusal's reason that is shown, in bytes.
 const LONGEST_REASON: usize = 1 << 10;
 
@@ -49,13 +53,21 @@ impl Routes {
             (&Method::GET, ["v1", "logs"]) => self.logs(&request, client),
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
             (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
+            (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?).await,
+            (&Method::POST, ["v1", "plugins", id, "webhooks", "replay"]) => self.replay(&plugin(id)?, &request).await,
+            (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => self.rotate(&plugin(id)?, &request).await,
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
-            (_, ["v1", "status" | "logs"] | ["v1", "plugins", _] | ["v1", "plugins", _, "explain"]) => {
+            (_, ["v1", "status" | "logs"] | ["v1", "plugins", _] | ["v1", "plugins", _, "explain" | "webhooks"]) => {
                 Err(Refusal::Method(Method::GET))
             }
-            (_, ["v1", "reload" | "configure"] | ["v1", "plugins", _, "restart"]) => Err(Refusal::Method(Method::POST)),
+            (
+                _,
+                ["v1", "reload" | "configure"]
+                | ["v1", "plugins", _, "restart"]
+                | ["v1", "plugins", _, "webhooks", "replay" | "rotate"],
+            ) => Err(Refusal::Method(Method::POST)),
             _ => Err(Refusal::ControlPath),
         }
     }
@@ -80,6 +92,48 @@ impl Routes {
             return Err(Refusal::NoPlugin(id.clone()));
         }
         json(&answers)
+    }
+
+    async fn webhooks(&self, id: &PluginId) -> Result<Answer, Refusal> {
+        let mut shown = Vec::new();
+        for (account, webhooks) in self.webhooks_of(id, None).await? {
+            let (requests, waiting) = webhooks.requests(SHOWN_REQUESTS).await.map_err(Refusal::Store)?;
+            shown.push(show::webhooks(&account, &webhooks.states(), &requests, waiting));
+        }
+        json(&shown)
+    }
+
+    async fn replay(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+        let number = request.value("request").and_then(|number| number.parse().ok());
+        let number = number.ok_or_else(|| Refusal::Value("`request` is the number of a request".to_owned()))?;
+        for (_, webhooks) in self.webhooks_of(id, request.value("account")).await? {
+            if webhooks.replay(number).await.map_err(Refusal::Store)? {
+                return self.webhooks(id).await;
+            }
+        }
+        Err(Refusal::NoRequest(number))
+    }
+
+    async fn rotate(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+        let name = request.value("webhook");
+        let name = name.ok_or_else(|| Refusal::Value("`webhook` is the name of a webhook".to_owned()))?;
+        let mut is_there = false;
+        for (_, webhooks) in self.webhooks_of(id, request.value("account")).await? {
+            is_there |= webhooks.rotate(name).await.map_err(Refusal::Store)?;
+        }
+        if is_there { self.webhooks(id).await } else { Err(Refusal::NoWebhook(escape_untrusted(name, LONGEST_REASON))) }
+    }
+
+    /// Returns the webhooks of a plugin on each of its accounts, or on this one.
+    async fn webhooks_of(
+        &self,
+        id: &PluginId,
+        only: Option<&str>,
+    ) -> Result<Vec<(AccountName, Arc<Webhooks>)>, Refusal> {
+        let all = self.handle.host.webhooks_of(id).await;
+        let mut all = all.ok_or_else(|| Refusal::NoPlugin(id.clone()))?;
+        all.retain(|(account, _)| only.is_none_or(|only| account.to_string() == only));
+        Ok(all)
     }
 
     async fn reload(

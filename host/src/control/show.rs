@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 use parlor_runtime::account::{Connection, Shared};
 use parlor_runtime::counters::Totals;
 use parlor_runtime::denials::Denial;
@@ -11,11 +13,15 @@ use parlor_runtime::explain::Explained;
 use parlor_runtime::instance::{LimitUse, Usage as Used};
 use parlor_runtime::rights;
 use parlor_runtime::supervisor::State;
+use parlor_runtime::webhooks::WebhookState;
 use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
+use parlor_store::{RequestState, ShownRequest};
 
 use super::VERSION;
-use super::views::{Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, absolute};
+use super::views::{
+    Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
+};
 use crate::host::{Host, PluginStatus};
 use crate::memory;
 
@@ -50,6 +56,44 @@ pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
         Plugin { connection, grants: status.grants.as_ref().map(grants_view), ..plugin }
     };
     host.status_of(id).await.iter().map(shown).collect()
+}
+
+/// Returns the webhooks of a plugin on an account, with the last requests to them.
+pub(super) fn webhooks(
+    account: &AccountName,
+    states: &[WebhookState],
+    requests: &[ShownRequest],
+    waiting: u64,
+) -> Webhooks {
+    let webhook = |state: &WebhookState| Webhook {
+        name: state.name.clone(),
+        address: state.address.clone(),
+        mode: state.mode.as_str().to_owned(),
+        verification: state.verification.clone(),
+        lacks: state.lacks_secret.clone(),
+    };
+    let request = |one: &ShownRequest| {
+        let (state, status) = match one.state {
+            RequestState::Waits => ("waiting", None),
+            RequestState::Told => ("told", None),
+            RequestState::GivenUp => ("given-up", None),
+            RequestState::Unanswered => ("unanswered", None),
+            RequestState::Answered(status) => ("answered", Some(status)),
+        };
+        WebhookRequest {
+            id: one.id,
+            webhook: one.webhook.clone(),
+            at: Timestamp::from_millisecond(one.at).unwrap_or_default().to_string(),
+            sender: escape_untrusted(&one.sender, LONGEST),
+            method: one.method.clone(),
+            bytes: one.bytes,
+            attempts: one.attempts,
+            state: state.to_owned(),
+            status,
+        }
+    };
+    let requests = requests.iter().map(request).collect();
+    Webhooks { account: account.to_string(), webhooks: states.iter().map(webhook).collect(), waiting, requests }
 }
 
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {

@@ -169,6 +169,57 @@ impl Plugin {
     }
 }
 
+/// The webhooks of a plugin on one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhooks {
+    /// The account.
+    pub account: String,
+    /// Each webhook, ordered by name.
+    pub webhooks: Vec<Webhook>,
+    /// The number of requests that the plugin was not told of yet.
+    pub waiting: u64,
+    /// The last requests, the newest first.
+    pub requests: Vec<WebhookRequest>,
+}
+
+/// One webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Its name.
+    pub name: String,
+    /// Its address; none if the configuration does not say where the host listens.
+    pub address: Option<String>,
+    /// Who answers a request: `queue`, the host, or `answer`, the plugin.
+    pub mode: String,
+    /// How a request is verified.
+    pub verification: String,
+    /// The setting with the secret, if the owner has not given it: then each request is refused.
+    pub lacks: Option<String>,
+}
+
+/// A request to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookRequest {
+    /// Its number.
+    pub id: i64,
+    /// The name of the webhook.
+    pub webhook: String,
+    /// When it came, RFC 3339.
+    pub at: String,
+    /// The address of the network that it came from.
+    pub sender: String,
+    /// The method.
+    pub method: String,
+    /// The size of its body, in bytes.
+    pub bytes: u64,
+    /// How often the plugin was told of it.
+    pub attempts: u32,
+    /// `waiting`, `told`, `given-up`, `unanswered` or `answered`.
+    pub state: String,
+    /// The status of the answer.
+    pub status: Option<u16>,
+}
+
 /// The totals of a plugin on one account since the host started, including past instances.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

@@ -83,6 +83,8 @@ impl Host {
         let config = Arc::new(Config { data, plugins, log, watch: was.watch, ..config });
         self.config.store(Arc::clone(&config));
         self.config_fault.store(None);
+        // Also if it is the same: certificates may have been renewed.
+        self.web.send_replace(config.web.clone());
         let (before, after) = (&was.accounts, &config.accounts);
         let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
         close(self, &going).await;

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use super::change::{Only, Owner, Write, Written};
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
-use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
-use super::{Positions, Store, StoreError};
+use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
+use super::{Positions, Store, StoreError, webhooks};
 
 /// The maximum length of a key, in bytes.
 pub const LONGEST_KEY: usize = 512;
@@ -56,9 +56,9 @@ pub fn is_key(text: &str) -> bool {
 /// has ended, nothing is stored.
 #[derive(Debug, Clone)]
 pub struct PluginData {
-    tasks: WeakTasks,
+    pub(super) tasks: WeakTasks,
     reads: Option<WeakReads>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     clock: Clock,
 }
 
@@ -125,7 +125,8 @@ impl PluginData {
         let (answer, arrives) = oneshot::channel();
         let owner = Arc::new(owner);
         let lane = Lane::Plugin(Arc::clone(&owner));
-        let task = Task::Write(PendingWrite { owner, quota, write, now: self.now(), held, answer });
+        let change = Change::Data { quota, write, answer };
+        let task = Task::Write(PendingWrite { owner, change, now: self.now(), held });
         self.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
@@ -179,13 +180,12 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
         for pending in &writes {
             // A failed write must not affect the others.
             let one = change.savepoint()?;
-            let outcome = match write(&one, &pending.owner, pending.quota, &pending.write, pending.now) {
+            let outcome = Outcome::of(&one, pending);
+            match outcome.error() {
                 // The file is created again after this error, so no caller may be told that its write was stored.
-                Err(error) if health::is_broken(&error) => return Err(error),
-                outcome => outcome,
-            };
-            if outcome.is_ok() {
-                one.commit()?;
+                Some(error) if health::is_broken(error) => return Err(health::copy(error)),
+                Some(_) => {}
+                None => one.commit()?,
             }
             done.push(outcome);
         }
@@ -195,20 +195,58 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
     let restored = file.pragma_update(None, "synchronous", "normal");
     match result {
         Ok(done) => {
-            for (pending, outcome) in writes.into_iter().zip(done) {
-                // The caller may be gone; the write is done all the same.
-                let _ = pending.answer.send(outcome);
-            }
+            writes.into_iter().zip(done).for_each(|(pending, outcome)| outcome.tell(pending));
             restored
         }
         Err(error) => {
             let error: rusqlite::Error = error;
-            for pending in writes {
-                let _ = pending.answer.send(Err(health::copy(&error)));
-            }
+            writes.into_iter().for_each(|pending| Outcome::Failed(health::copy(&error)).tell(pending));
             Err(error)
         }
     }
+}
+
+/// What became of one write.
+enum Outcome {
+    Data(Written),
+    Request(Accepted),
+    Failed(rusqlite::Error),
+}
+
+impl Outcome {
+    /// Makes the change.
+    fn of(file: &Connection, PendingWrite { owner, change, now, .. }: &PendingWrite) -> Self {
+        let made = match change {
+            Change::Data { quota, write: change, .. } => write(file, owner, *quota, change, *now).map(Self::Data),
+            Change::Request { request, acceptance, .. } => {
+                webhooks::accept(file, owner, request, *acceptance, *now).map(Self::Request)
+            }
+        };
+        made.unwrap_or_else(Self::Failed)
+    }
+
+    fn error(&self) -> Option<&rusqlite::Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Data(_) | Self::Request(_) => None,
+        }
+    }
+
+    /// Tells who waits for it. The caller may be gone; the change is made all the same.
+    fn tell(self, pending: PendingWrite) {
+        match (pending.change, self) {
+            (Change::Data { answer, .. }, Self::Data(written)) => _ = answer.send(Ok(written)),
+            (Change::Request { answer, .. }, Self::Request(accepted)) => _ = answer.send(Ok(accepted)),
+            (Change::Data { answer, .. }, Self::Failed(error)) => refuse(answer, error),
+            (Change::Request { answer, .. }, Self::Failed(error)) => refuse(answer, error),
+            // An outcome is always of its own change. Without an answer, the caller is told that the store has ended.
+            (Change::Data { .. }, Self::Request(_)) | (Change::Request { .. }, Self::Data(_)) => {}
+        }
+    }
+}
+
+fn refuse<R>(answer: Answer<R>, error: rusqlite::Error) {
+    let _ = answer.send(Err(error));
 }
 
 fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<Vec<u8>>> {

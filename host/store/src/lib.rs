@@ -23,6 +23,7 @@ mod position;
 mod reader;
 mod roster;
 mod session;
+mod webhooks;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
+pub use webhooks::{Acceptance, Accepted, RequestState, ShownRequest, StoredRequest, WebhookRequest, Webhooks};
 
 /// The maximum number of host jobs that may wait for the thread.
 const JOBS: usize = 1_024;

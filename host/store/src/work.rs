@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::JOBS;
 use super::change::{Owner, Write, Written};
 use super::health::Health;
+use super::webhooks::{Acceptance, Accepted, WebhookRequest};
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
 /// free place.
@@ -35,7 +36,7 @@ pub(super) enum Lane {
     Host,
     /// A plugin, through its calls.
     Plugin(Arc<Owner>),
-    /// The host on behalf of a plugin, for its positions in archives. Pending calls of the plugin do not delay these.
+    /// The host on behalf of a plugin, for its positions in archives and its webhooks. Pending calls of the plugin do not delay these.
     Progress(Arc<Owner>),
 }
 
@@ -53,7 +54,7 @@ impl Lane {
 pub(super) enum Task {
     /// A job that is done by itself.
     Job(Job),
-    /// A plugin's write, which may join a batch.
+    /// A write for a plugin, which may join a batch.
     Write(PendingWrite),
 }
 
@@ -74,23 +75,37 @@ impl From<Job> for Task {
     }
 }
 
-/// A plugin's write that waits to be made.
+/// A write that waits to be made.
 #[derive(Debug)]
 pub(super) struct PendingWrite {
+    /// The plugin that it is for.
     pub(super) owner: Arc<Owner>,
-    pub(super) quota: u64,
-    pub(super) write: Write,
+    pub(super) change: Change,
     /// When the call was made, in milliseconds since the Unix epoch.
     pub(super) now: i64,
     /// Counts the write against what the host may hold for the plugin, until the write is done.
     #[expect(dead_code, reason = "it is dropped")]
     pub(super) held: Option<Holding>,
-    pub(super) answer: oneshot::Sender<rusqlite::Result<Written>>,
 }
+
+/// A change that is on disk before somebody is told of it.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Of the plugin's data, by its own call.
+    Data { quota: u64, write: Write, answer: Answer<Written> },
+    /// A request that came to a webhook of the plugin.
+    Request { request: WebhookRequest, acceptance: Acceptance, answer: Answer<Accepted> },
+}
+
+/// Receives the outcome of a change.
+pub(super) type Answer<R> = oneshot::Sender<rusqlite::Result<R>>;
 
 impl PendingWrite {
     fn bytes(&self) -> usize {
-        self.write.key.len() + self.write.value.as_ref().map_or(0, Vec::len)
+        match &self.change {
+            Change::Data { write, .. } => write.key.len() + write.value.as_ref().map_or(0, Vec::len),
+            Change::Request { request, .. } => request.body.len(),
+        }
     }
 }
 
@@ -276,7 +291,8 @@ mod tests {
     fn pending(plugin: &str, bytes: usize) -> PendingWrite {
         let write = Write { key: "k".to_owned(), value: Some(vec![0; bytes]), expires: None, only: Only::Always };
         let (answer, _) = oneshot::channel();
-        PendingWrite { owner: Arc::new(owner(plugin)), quota: MIB, write, now: 0, held: None, answer }
+        let change = Change::Data { quota: MIB, write, answer };
+        PendingWrite { owner: Arc::new(owner(plugin)), change, now: 0, held: None }
     }
 
     fn put(tasks: &Tasks, write: PendingWrite) {

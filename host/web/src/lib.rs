@@ -1,17 +1,19 @@
-//! The web for plugins: requests that the host makes for them.
+//! The web for plugins: requests that the host makes for them, and requests of others to them.
 //!
 //! **Owns:** the rule for addresses of the network; connections and their pools; limits on time, size and redirects;
-//! bodies as streams in both directions.
+//! bodies as streams in both directions; the [`server`] with its bounds.
 //!
-//! **Must not** know plugins, grants or credentials: whoever sends a request says which server it may go to.
+//! **Must not** know plugins, grants, credentials or webhooks: whoever sends a request says which server it may go to, and
+//! whoever starts the server answers.
 //!
-//! **Begin with** [`Client::send`].
+//! **Begin with** [`Client::send`] and [`server::Server`].
 
 mod address;
 mod body;
 mod client;
 mod connector;
 mod error;
+pub mod server;
 
 pub use address::is_public;
 pub use body::{Answer, Outgoing, Sender};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, Key, TOP};
+use parlor_config::keys::{ACCOUNT, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -26,6 +26,7 @@ pub(super) fn page() -> String {
              user, so `password_file` is safer.",
             ACCOUNT,
         ),
+        ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),
     ] {
         // Writing to a string does not fail, here and below.
         let _ = write!(page, "\n## {heading}\n\n{about}\n\n");

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use parlor_plugins::manifest::{MAX_BYTES, MAX_ENTRIES, keys};
-use parlor_plugins::setting;
+use parlor_plugins::{setting, webhook};
 
 use super::default;
 
 /// The tables of a manifest, with what is said above their keys.
-const TABLES: [(&str, &str, &str); 5] = [
+const TABLES: [(&str, &str, &str); 6] = [
     ("plugin", "[plugin]", "The plugin's identity. The one table that has to be there."),
     (
         "permissions",
@@ -29,6 +29,12 @@ const TABLES: [(&str, &str, &str); 5] = [
         "[settings.NAME]",
         "Settings of its own, one table each. The owner gives values in `plugins.toml` or by `parlor plugin config`, and the \
          plugin reads them by `settings.get`. A value that does not fit its type is refused before the plugin sees it.",
+    ),
+    (
+        "webhook",
+        "[webhook.NAME]",
+        "Webhooks, one table each, at which others send it requests: see [Webhooks](../author/webhooks.md). They need the permission \
+         `webhooks.receive`.",
     ),
     ("provides", "[provides]", "Names that are its own, for other plugins to rely on."),
 ];
@@ -58,5 +64,10 @@ pub(super) fn page() -> String {
     for (name, value, example) in setting::kinds() {
         let _ = writeln!(page, "| `{name}` | {value} | `{example}` |");
     }
+    page += "\n## Ways to verify a webhook\n\n| `verify` | header | what it has |\n|---|---|---|\n";
+    for (way, header, what) in webhook::ways() {
+        let _ = writeln!(page, "| `{way}` | {header} | {what} |");
+    }
+    page += "\nA time that is signed may lie five minutes from the host's, and lets a request in once.\n";
     page
 }

@@ -101,6 +101,19 @@ pub enum Act {
         url: String,
         answer: Option<WebAnswer>,
     },
+    /// A request comes to a webhook of the plugin.
+    Webhook(Hooked),
+}
+
+/// A request to a webhook of the plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the parts of a request")]
+pub struct Hooked {
+    pub method: String,
+    pub name: String,
+    pub query: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Act {
@@ -157,6 +170,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
             web(method, rest)
         }
+        method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method) => hooked(method, rest),
         subject => somebody(subject, rest, more),
     }
 }
@@ -175,6 +189,39 @@ fn web(method: &str, rest: &str) -> Result<Act, String> {
         }
     };
     Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
+}
+
+/// Parses `github {"zen":"x"}` or `github?a=b with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
+/// stands in quotes.
+fn hooked(method: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
+    let (address, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
+    if name.is_empty() {
+        return Err(how_to());
+    }
+    let mut headers = Vec::new();
+    if let Some(listed) = rest.trim_start().strip_prefix("with ") {
+        rest = listed;
+        loop {
+            let (header, after) = rest.split_once(':').ok_or_else(how_to)?;
+            let (value, after) = value(after.trim_start());
+            headers.push((header.trim().to_ascii_lowercase(), value.trim_end_matches(',').to_owned()));
+            let goes_on = value.ends_with(',') || after.starts_with(',');
+            rest = after.trim_start_matches(',').trim_start();
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    let body = rest.trim().to_owned();
+    let (method, name, query) = (method.to_owned(), name.to_owned(), query.map(str::to_owned));
+    Ok(Act::Webhook(Hooked { method, name, query, headers, body }))
+}
+
+/// Splits a word, or what stands in quotes, from what follows.
+fn value(text: &str) -> (&str, &str) {
+    quoted(text).unwrap_or_else(|| text.split_once(' ').unwrap_or((text, "")))
 }
 
 /// Splits a quoted subject, which may contain spaces, from what follows: `"garden/Al Ice": hello`.

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 41] = [
+pub const STEPS: [Row; 43] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -56,6 +56,8 @@ pub const STEPS: [Row; 41] = [
     ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
+    row("POST", "POST github {\"zen\":\"x\"}", "a verified request comes to the webhook github of the plugin"),
+    row("POST", "POST github with x-github-event: push {\"ref\":\"x\"}", "with a header that the manifest lists"),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(
         "xml",
@@ -73,7 +75,7 @@ pub const STEPS: [Row; 41] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 24] = [
+pub const ACTIONS: [Row; 25] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -92,6 +94,7 @@ pub const ACTIONS: [Row; 24] = [
     row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
+    row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),
     row("denied", "denied messages.send for alice", "it wanted to and may not"),
     row(
         "log",

@@ -95,6 +95,11 @@ impl Shown {
                     if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
                 format!("requests {method} {}{body}", escape_untrusted(url, LONGEST))
             }
+            Action::Answered { webhook, status, body } => {
+                let body =
+                    if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
+                format!("answers {webhook} {status}{body}")
+            }
             Action::Asked { to, set, name, namespace } => {
                 let to = to.as_ref().map_or_else(|| "the server".to_owned(), short);
                 format!("{} {to}: <{name} xmlns='{namespace}'>", if *set { "tells" } else { "asks" })

@@ -11,6 +11,7 @@ use parlor_plugins::policy::SettingValues;
 use parlor_plugins::setting::SettingKind;
 use parlor_plugins::signature::KeyName;
 use parlor_plugins::source::{Downloaded, LogIn, Source};
+use parlor_plugins::webhook::{Mode, Webhook};
 use parlor_runtime::rights::rights;
 use parlor_session::permissions::Grants;
 use semver::Version;
@@ -173,15 +174,30 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
             .unwrap_or_default();
         let secret = match &setting.kind {
             SettingKind::Secret => ", which reaches the plugin".to_owned(),
-            SettingKind::Credential(servers) => {
+            SettingKind::Credential(Some(servers)) => {
                 format!(", which only goes to {}", escape_untrusted(&servers.entries().join(", "), LONGEST))
             }
+            SettingKind::Credential(None) => ", which goes nowhere".to_owned(),
             _ => String::new(),
         };
         let what = escape_untrusted(&setting.description, LONGEST);
         line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
     }
+    for (name, webhook) in &manifest.webhooks {
+        let what = escape_untrusted(&webhook.description, LONGEST);
+        line("webhook", &format!("{name} ({}): {what}", webhook_in_words(webhook)));
+    }
     text
+}
+
+/// Says who may send requests to a webhook, and who answers.
+pub(super) fn webhook_in_words(webhook: &Webhook) -> String {
+    let answers = match webhook.mode {
+        Mode::Queue => "the host answers",
+        Mode::Answer => "the plugin answers",
+    };
+    let secret = webhook.secret.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+    format!("verified by {}{secret}, {answers}", escape_untrusted(&webhook.verification.about(), LONGEST))
 }
 
 /// Returns the changes of these versions in the author's words, for programs.
@@ -209,6 +225,13 @@ fn as_json(
             "description": description,
         })
     };
+    let webhook = |(name, webhook): (&String, &Webhook)| {
+        json!({
+            "name": name, "mode": webhook.mode.as_str(), "verification": webhook.verification.about(),
+            "secret": webhook.secret, "methods": webhook.methods, "headers": webhook.headers,
+            "description": escape_untrusted(&webhook.description, LONGEST),
+        })
+    };
     json!({
         "id": id,
         "installed": grants.is_some(),
@@ -227,6 +250,7 @@ fn as_json(
         "wasi": examined.needs.wasi,
         "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
         "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),
+        "webhooks": manifest.webhooks.iter().map(webhook).collect::<Vec<_>>(),
         "calls": examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect::<Vec<_>>(),
     })
 }

@@ -10,6 +10,7 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
+mod hooks;
 mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
@@ -63,6 +64,8 @@ pub enum PluginCommand {
     Command(command::CommandArgs),
     /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
+    /// Show a plugin's webhooks, and the last requests to them
+    Hooks(hooks::HooksArgs),
     #[cfg(feature = "authoring")]
     /// Create a plugin: a folder that builds at once
     New(new::NewArgs),
@@ -96,6 +99,7 @@ impl PluginCommand {
             Self::Config(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
+            Self::Hooks(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]

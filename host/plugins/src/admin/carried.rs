@@ -2,6 +2,7 @@
 //! aside, and come back with the version that they were set for.
 
 use parlor_base::id::PluginId;
+use parlor_session::permissions::Scope;
 
 use super::settings::written;
 use super::{AdminError, Offer, PluginAdmin};
@@ -44,7 +45,10 @@ impl Carried {
 fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> bool {
     let [before, after] = [old, new].map(|manifest| manifest.settings.get(name).map(|setting| &setting.kind));
     match (before, after) {
-        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => !before.includes(after),
+        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => {
+            let reaches = |after: &Scope| before.as_ref().is_some_and(|before| before.includes(after));
+            !after.as_ref().is_none_or(reaches)
+        }
         (Some(SettingKind::Credential(_)), Some(_)) => true,
         _ => false,
     }
@@ -86,5 +90,11 @@ mod tests {
         assert!(goes_further("key", &one, &both) && goes_further("key", &one, &secret));
         assert!(!goes_further("key", &both, &one) && !goes_further("key", &one, &one));
         assert!(!goes_further("key", &secret, &one) && !goes_further("other", &one, &secret));
+        // One that only verifies webhooks goes to no server.
+        let verifies = manifest(
+            "type = \"credential\"\n[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\
+             [webhook.a]\ndescription = \"X\"\nverify = \"bearer\"\nsecret = \"key\"\n",
+        );
+        assert!(goes_further("key", &verifies, &one) && !goes_further("key", &one, &verifies));
     }
 }

@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 pub struct Difference {
     /// Permissions that were not requested before.
     pub new: Vec<Permission>,
-    /// Permissions whose requested scope changed, or that are no longer optional.
+    /// Permissions whose requested scope changed, or that are no longer optional, or whose webhooks are more open.
     pub changed: Vec<Permission>,
     /// Permissions that are no longer requested.
     pub gone: Vec<Permission>,
@@ -22,7 +22,11 @@ impl Difference {
         for (permission, request) in &new.permissions {
             match old.permissions.get(permission) {
                 None => difference.new.push(*permission),
-                Some(before) if before.scope != request.scope || (before.optional && !request.optional) => {
+                Some(before)
+                    if before.scope != request.scope
+                        || (before.optional && !request.optional)
+                        || (*permission == Permission::WebhooksReceive && new.opens_more_than(old)) =>
+                {
                     difference.changed.push(*permission);
                 }
                 Some(_) => {}

@@ -86,13 +86,16 @@ impl PluginAdmin<'_> {
 }
 
 /// Returns the present grants that stay valid with a new version: those for permissions that the present version
-/// requests too. Otherwise a grant for a permission that one version dropped would apply again, without consent, once a
+/// requests too, except for webhooks that are more open now. Otherwise a grant for a permission that one version dropped would apply again, without consent, once a
 /// later one requests it.
 pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, older: Older) -> Grants {
     let Some(present) = present.filter(|_| older != Older::Had) else { return grants.clone() };
     let is_asked_anew =
         |permission| new.permissions.contains_key(&permission) && !present.permissions.contains_key(&permission);
-    let counting = grants.iter().filter(|(permission, _)| !is_asked_anew(*permission));
+    let opens_more = new.opens_more_than(present);
+    let counting = grants.iter().filter(|(permission, _)| {
+        !is_asked_anew(*permission) && !(opens_more && *permission == Permission::WebhooksReceive)
+    });
     counting.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 

@@ -7,7 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_session::event::LONGEST_NAME;
 
 use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
-use crate::setting;
+use crate::{setting, webhook};
 
 /// One key, as documented for authors.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub fn of(table: &str) -> Vec<&'static str> {
 pub fn all() -> &'static [Key] {
     // They are kept, since parsing a manifest asks for them once for each entry.
     static ALL: LazyLock<Vec<Key>> =
-        LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), provides()].concat());
+        LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), webhook(), provides()].concat());
     &ALL
 }
 
@@ -135,9 +135,34 @@ fn settings() -> Vec<Key> {
         key("choices", "list of texts", "What may be chosen; with the type `choice`, and only with it.", "choices = [\"green\", \"black\"]")
             .or("none")
             .within(format!("1 to {}", setting::MAX_CHOICES)),
-        key("hosts", "list of servers", "Where a credential goes, as entries of `http.fetch` over TLS, none of them `*`; with the type `credential`, and only with it.", "hosts = [\"https://api.example.org\"]")
+        key("hosts", "list of servers", "Where a credential goes, as entries of `http.fetch` over TLS, none of them `*`; with the type `credential`, and only with it. It may be left out where the credential only verifies requests to a webhook.", "hosts = [\"https://api.example.org\"]")
             .or("none")
             .within(format!("1 to {}", setting::MAX_CHOICES)),
+    ]
+}
+
+fn webhook() -> Vec<Key> {
+    let key = |name, shape, about, example| key("webhook", name, shape, about, example);
+    let listed = format!("at most {}", webhook::MAX_LISTED);
+    vec![
+        key("description", "text", "What is sent there, to the owner.", "description = \"Orders of the shop\"")
+            .within(format!("{MAX_DESCRIPTION} bytes; a NAME has 1 to {} of `a`-`z`, `0`-`9`, `_` and `-`, a letter first", webhook::MAX_NAME)),
+        key("verify", "text", "How the host verifies who sends, see the ways below.", "verify = \"hmac-sha256\""),
+        key("secret", "text", "The setting with the secret, of the type `credential`, `secret` or `string`. A `credential` never reaches the plugin.", "secret = \"shop_key\"")
+            .or("none, with `verify = \"none\"`"),
+        key("mode", "text", "`queue`: the host stores a request and answers at once, and the plugin is told at least once. `answer`: the plugin answers.", "mode = \"queue\"")
+            .or("\"queue\""),
+        key("methods", "list of texts", "The methods that it takes: of GET, HEAD, POST, PUT, PATCH and DELETE.", "methods = [\"POST\"]")
+            .or("[\"POST\"]"),
+        key("headers", "list of texts", "The headers that the plugin gets, beside `content-type`.", "headers = [\"x-shop-event\"]")
+            .or("none")
+            .within(listed),
+        key("header", "text", "The header with the signature or the token; with `hmac-sha256`, `hmac-sha1` and `token`.", "header = \"x-shop-signature\"")
+            .or("see the ways below"),
+        key("prefix", "text", "What stands before the signature; with `hmac-sha256` and `hmac-sha1`.", "prefix = \"sha256=\"")
+            .or("nothing"),
+        key("encoding", "text", "How the signature is written, `hex` or `base64`; with `hmac-sha256` and `hmac-sha1`.", "encoding = \"base64\"")
+            .or("\"hex\""),
     ]
 }
 

@@ -12,8 +12,8 @@ use super::worker::Worker;
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
-        let AccountConfig { name: _, link, owners, web_ca_file, settings } = config;
-        self.shared.web_ca_file.store(web_ca_file.map(Arc::new));
+        let AccountConfig { name: _, link, owners, web, settings } = config;
+        self.shared.web.store(Arc::new(web));
         self.session.set_owners(owners);
         let before = std::mem::replace(&mut self.written, settings);
         self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
@@ -48,8 +48,8 @@ pub struct Shared {
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,
-    /// Certificates that are trusted for requests over the web, beside the system's.
-    pub(crate) web_ca_file: ArcSwapOption<PathBuf>,
+    /// What the host's configuration says of the web.
+    pub(crate) web: ArcSwap<Web>,
     /// The script that answers requests over the web in a test.
     pub web_script: WebScript,
     /// The names of events that plugins declare and listen to.

@@ -67,6 +67,10 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
             .prefix
             .map(|prefix| words("filter.prefix", &prefix, MAX_PREFIX).map(str::to_owned))
             .transpose()?,
+        webhook: filter
+            .webhook
+            .map(|name| words("filter.webhook", &name, MAX_PREFIX).map(str::to_owned))
+            .transpose()?,
         own: filter.own,
         delayed: filter.delayed,
         xml: filter.xml,
@@ -129,7 +133,16 @@ mod tests {
     use crate::instance::tests::instance as disconnected_instance;
 
     fn xml() -> WitFilter {
-        WitFilter { from: None, room: None, kind: None, prefix: None, own: false, delayed: false, xml: true }
+        WitFilter {
+            from: None,
+            room: None,
+            kind: None,
+            prefix: None,
+            webhook: None,
+            own: false,
+            delayed: false,
+            xml: true,
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod tokens;
 mod types;
 mod user;
 mod vcard;
+mod webhooks;
 
 use std::borrow::Cow;
 use std::sync::Arc;

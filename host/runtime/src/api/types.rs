@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use parlor_session::event::Payload;
-use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status};
+use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status, Webhook};
 use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
@@ -230,6 +230,21 @@ impl From<&Invite> for wit::Invite {
     }
 }
 
+impl From<&Webhook> for wit::Webhook {
+    fn from(webhook: &Webhook) -> Self {
+        let header = |(name, value): &(String, String)| wit::Header { name: name.clone(), value: value.clone() };
+        Self {
+            id: webhook.id.clone(),
+            name: webhook.name.clone(),
+            attempt: webhook.attempt,
+            method: webhook.method.clone(),
+            query: webhook.query.clone(),
+            headers: webhook.headers.iter().map(header).collect(),
+            body: webhook.body.clone(),
+        }
+    }
+}
+
 impl From<&Status> for wit::Status {
     fn from(status: &Status) -> Self {
         Self { value: status.value.as_str().to_owned(), message: status.message.clone() }
@@ -319,6 +334,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             args: args.clone(),
             message: message(carried, xml),
         }),
+        Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn account_config() -> AccountConfig {
             ping_interval: Duration::from_mins(3),
         },
         owners: Vec::new(),
-        web_ca_file: None,
+        web: Web::default(),
         settings: Settings::default(),
     }
 }

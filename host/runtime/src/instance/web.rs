@@ -20,7 +20,7 @@ struct Made {
     /// The grants that it was made for: it dials what they allow.
     grants: Arc<Grants>,
     /// The certificates that it trusts beside the system's.
-    ca_file: Option<Arc<PathBuf>>,
+    ca_file: Option<PathBuf>,
     client: Client,
 }
 
@@ -28,12 +28,14 @@ impl WebClient {
     /// Returns the client for requests over the web of an instance. After a change of its grants or of trusted
     /// certificates it is another one: open connections may lead to what is no longer allowed.
     pub(crate) fn of(instance: &Instance) -> Result<Client, CallError> {
-        let (grants, ca_file) = (Arc::clone(&instance.mailbox.grants()), instance.account.web_ca_file.load_full());
+        let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
         let mut made = instance.web.made();
-        if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.ca_file == ca_file) {
+        if let Some(made) =
+            made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.ca_file == web.ca_file)
+        {
             return Ok(made.client.clone());
         }
-        let tls = client_config_with(ca_file.as_deref().map(PathBuf::as_path));
+        let tls = client_config_with(web.ca_file.as_deref());
         let tls = tls.map_err(|error| CallError::Tls(error.to_string()))?;
         let allowed = Arc::clone(&grants);
         let may_dial = move |address: SocketAddr, by_name: bool| {
@@ -41,7 +43,7 @@ impl WebClient {
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
-        *made = Some(Box::new(Made { grants, ca_file, client: client.clone() }));
+        *made = Some(Box::new(Made { grants, ca_file: web.ca_file.clone(), client: client.clone() }));
         Ok(client)
     }
 

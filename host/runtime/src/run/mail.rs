@@ -8,7 +8,7 @@ use std::time::Duration;
 use parlor_base::traces;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Mail, MailReceiver};
+use parlor_session::router::{Handled, Mail, MailReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
@@ -117,10 +117,14 @@ pub(super) async fn handle<'a>(
     let limit = instance.limits.handler;
     let mut handling = instance.handling(&mail.event);
     let begun = instance.progress.began(mail.place.take()).await;
+    let receipt = mail.receipt.take().map(|receipt| Receipt(Some(receipt)));
     Some(async move {
         let result = within(limit, &handling.handed, handler).await;
         match &result {
             Ok((outcome,)) => {
+                if let Some(receipt) = receipt {
+                    receipt.give(if outcome.is_ok() { Handled::Well } else { Handled::Failed });
+                }
                 let command = handling.has_returned();
                 if let (Err(()), Some(command)) = (outcome, command) {
                     api::commands::failed(&handling.instance, &Granted::HOST, command).await;
@@ -131,6 +135,22 @@ pub(super) async fn handle<'a>(
         drop(place);
         result.map(|_| begun)
     })
+}
+
+/// Tells whoever waits for a handler how it ended, also if it is dropped before it returned.
+struct Receipt(Option<oneshot::Sender<Handled>>);
+
+impl Receipt {
+    fn give(mut self, handled: Handled) {
+        // Whoever waited may have given up.
+        self.0.take().map(|receipt| receipt.send(handled));
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.0.take().map(|receipt| receipt.send(Handled::CutOff));
+    }
 }
 
 /// The additional place for a timer's handler. The handlers in all other places may be waiting for just that timer.

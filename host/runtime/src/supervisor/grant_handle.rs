@@ -13,6 +13,9 @@ pub struct GrantHandle(Arc<Shared>);
 impl GrantHandle {
     fn grant(&self, grants: Arc<Grants>) {
         self.0.grants.store(Arc::clone(&grants));
+        if let Some(webhooks) = &self.0.webhooks {
+            webhooks.granted(&grants);
+        }
         let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);

@@ -219,6 +219,10 @@ pub enum CallName {
     VcardSet,
     /// `vcard.update`
     VcardUpdate,
+    /// `webhooks.answer`
+    WebhooksAnswer,
+    /// `webhooks.address`
+    WebhooksAddress,
 }
 
 /// The grouping, function and name of each call.
@@ -331,11 +335,13 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("vcard", "get", "vcard.get"),
     ("vcard", "set", "vcard.set"),
     ("vcard", "update", "vcard.update"),
+    ("webhooks", "answer", "webhooks.answer"),
+    ("webhooks", "address", "webhooks.address"),
 ];
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 108;
+    pub const COUNT: usize = 110;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -13,6 +13,7 @@ use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, HttpFetch,
     MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
     SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+    WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -197,6 +198,8 @@ pub const CALLS: &[Call] = {
         needs(VcardRead, CallName::VcardGet).online(Nothing),
         needs(VcardWrite, CallName::VcardSet).online(OwnCard),
         needs(VcardRead, CallName::VcardUpdate).online(Nothing),
+        needs(WebhooksReceive, CallName::WebhooksAnswer).local(Nothing),
+        needs(WebhooksReceive, CallName::WebhooksAddress).local(Nothing),
     ]
 };
 

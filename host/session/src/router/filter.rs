@@ -63,6 +63,7 @@ pub struct Filter {
     pub room: Option<BareJid>,
     pub kinds: Vec<MessageKind>,
     pub prefix: Option<String>,
+    pub webhook: Option<String>,
     pub own: bool,
     pub delayed: bool,
     pub xml: bool,
@@ -71,6 +72,11 @@ pub struct Filter {
 impl Filter {
     pub(super) fn matches(&self, heard: &Heard<'_>) -> bool {
         let event = heard.event;
+        if let Some(wanted) = &self.webhook
+            && !matches!(&event.payload, Payload::Webhook(webhook) if webhook.name == *wanted)
+        {
+            return false;
+        }
         match &event.payload {
             // Some of the other events that carry messages are about the account's own messages by definition.
             Payload::Message(message) => {
@@ -103,13 +109,14 @@ impl Filter {
             | Payload::Status(_)
             | Payload::Stanza(_)
             | Payload::Feature { .. }
+            | Payload::Webhook(_)
             | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
         }
     }
 
     /// Returns whether its classes alone decide, and no address or text.
     pub(super) fn is_by_class(&self) -> bool {
-        self.from.is_none() && self.room.is_none() && self.prefix.is_none()
+        self.from.is_none() && self.room.is_none() && self.prefix.is_none() && self.webhook.is_none()
     }
 
     /// Returns the classes of events of this name that it lets through, as far as they decide.
@@ -254,6 +261,9 @@ pub fn listening(filters: &[(Filter, bool)], rule: &EventRule, whom: Option<Whom
 impl Filter {
     /// Returns the share of an event's occurrences, about this address or any, that the filter lets through.
     fn reach(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
+        if self.webhook.is_some() {
+            return if rule.payload == "webhook" { Reach::Some } else { Reach::Nothing };
+        }
         let is_other_room = |room: &BareJid| whom.is_some_and(|whom| whom.bare() != *room);
         let is_elsewhere =
             self.from.as_ref().is_some_and(|from| whom.is_some_and(|whom| whom.bare() != from.to_bare()))
@@ -333,6 +343,7 @@ impl Filter {
         all.extend(self.from.as_ref().map(|from| format!("from {}", escape_untrusted(from.as_str(), LONGEST))));
         all.extend(self.room.as_ref().map(|room| format!("room {}", escape_untrusted(room.as_str(), LONGEST))));
         all.extend(self.prefix.as_ref().map(|prefix| format!("prefix \"{}\"", escape_untrusted(prefix, LONGEST))));
+        all.extend(self.webhook.as_ref().map(|name| format!("webhook {}", escape_untrusted(name, LONGEST))));
         if once {
             all.push("the next one alone".to_owned());
         }

@@ -9,6 +9,7 @@ use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_base::permission::Permission;
+use tokio::sync::oneshot;
 
 use super::SubscriptionId;
 use super::claims::Claims;
@@ -36,6 +37,8 @@ pub struct Mail {
     pub xml: bool,
     /// The event's place in the archive, for a plugin that catches up.
     pub place: Option<ArchivePlace>,
+    /// Receives how its handler ended, if somebody waits for that. Dropped: nobody has handled it.
+    pub receipt: Option<oneshot::Sender<Handled>>,
     /// The weight of the mail in the mailbox where it waits.
     weight: Option<Weight>,
     /// The version of the grants that allowed the event. None: the grants were not asked.
@@ -45,7 +48,14 @@ pub struct Mail {
 impl Mail {
     /// Creates mail that is not in a mailbox yet.
     pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
-        Self { event, subscriptions, xml, place: None, weight: None, decided: None }
+        Self { event, subscriptions, xml, place: None, receipt: None, weight: None, decided: None }
+    }
+
+    /// Lets somebody wait for how its handler ends.
+    pub fn with_receipt(mut self) -> (Self, oneshot::Receiver<Handled>) {
+        let (receipt, arrives) = oneshot::channel();
+        self.receipt = Some(receipt);
+        (self, arrives)
     }
 
     /// Creates mail that only passes a place in the archive, without an event for the plugin.
@@ -53,6 +63,17 @@ impl Mail {
         let nothing = Event { name: EventName::from(""), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
         Self { place: Some(place), ..Self::new(Arc::new(nothing), Vec::new(), false) }
     }
+}
+
+/// How the handler of an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It returned.
+    Well,
+    /// It returned an error.
+    Failed,
+    /// Its instance ended before it returned.
+    CutOff,
 }
 
 /// The weight of one piece of mail, which is subtracted when the mail is dropped.

@@ -149,6 +149,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Feature { .. } => "feature",
         Payload::Invite(_) => "invite",
         Payload::Command { .. } => "command",
+        Payload::Webhook(_) => "webhook",
         Payload::Json(_) => "json",
     }
 }

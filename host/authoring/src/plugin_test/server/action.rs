@@ -35,6 +35,8 @@ pub enum Action {
     Room { room: BareJid, what: &'static str },
     /// A plugin made a request over the web.
     Requested { method: String, url: String, body: String },
+    /// A request to a webhook of the plugin was answered.
+    Answered { webhook: String, status: u16, body: String },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }

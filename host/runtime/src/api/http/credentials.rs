@@ -66,8 +66,8 @@ impl Credentials {
             return Err(invalid(format!("at most {MOST} of them")));
         }
         let find = |name: String| {
-            let Some(SettingKind::Credential(servers)) = instance.settings.kind(&name) else {
-                return Err(invalid("each is the name of a setting of the type credential".to_owned()));
+            let Some(SettingKind::Credential(Some(servers))) = instance.settings.kind(&name) else {
+                return Err(invalid("each is the name of a setting of the type credential with `hosts`".to_owned()));
             };
             let value = instance.settings.credential(&name).ok_or_else(|| CallError::NotFound(name.clone()))?;
             Ok(Credential::new(name, value, servers.clone()))

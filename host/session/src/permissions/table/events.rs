@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, MessagesRead, RoomsRead, StanzaRead, StatusRead,
+    self, ChatsRead, ContactsRead, DiscoRead, MessagesRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -36,7 +36,7 @@ impl EventRule {
 
     /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 13] = [
+        const LOCAL: [&str; 14] = [
             "connectionInitialized",
             "connfeedback",
             "disconnected",
@@ -49,6 +49,7 @@ impl EventRule {
             "statusChanged",
             "statusMessageChanged",
             "timer",
+            "webhook",
             "will-reconnect",
         ];
         !LOCAL.contains(&self.name)
@@ -138,6 +139,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(DiscoRead, "serviceDiscovered", "feature"),
     shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
     shown(StanzaRead, "send", "stanza"),
+    // Delivered only to the plugin that the webhook belongs to.
+    shown(WebhooksReceive, "webhook", "webhook"),
 ];
 
 /// The condition of each event that is about a person, a chat or a room.

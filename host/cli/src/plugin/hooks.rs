@@ -1,0 +1,166 @@
+//! `parlor plugin hooks`: the webhooks of a plugin, and the last requests to them.
+
+use clap::Args;
+use parlor::control::client::escaped;
+use parlor::control::views::{Webhook, WebhookRequest, Webhooks};
+use parlor_base::id::PluginId;
+use parlor_config::AccountName;
+use parlor_plugins::admin::PluginAdmin;
+
+use crate::Ended;
+use crate::show::{Put as _, print, print_json, size, table};
+use crate::target::{self, Target};
+
+/// The arguments of `parlor plugin hooks`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Give the address to whoever sends the requests, with the secret that you set by `parlor plugin config`. Who knows both can send; an address that became known is changed with --rotate, and the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
+)]
+pub struct HooksArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The number of a request that the plugin is to be told of once more.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rotate")]
+    replay: Option<i64>,
+    /// The webhook that is to have another address.
+    #[arg(long, value_name = "WEBHOOK")]
+    rotate: Option<String>,
+    /// Only on this account.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl HooksArgs {
+    /// Shows the webhooks after what was asked is done.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load()?;
+        // Fails if there is no plugin of this id.
+        PluginAdmin::new(&config).entry(&self.plugin)?;
+        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let all = format!("/v1/plugins/{}/webhooks", self.plugin);
+        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
+        let mut shown: Vec<Webhooks> = match (self.replay, &self.rotate) {
+            (Some(number), _) => host.post(&format!("{all}/replay?request={number}{account}"))?,
+            (None, Some(name)) => host.post(&format!("{all}/rotate?webhook={}{account}", escaped(name)))?,
+            (None, None) => host.get(&all)?,
+        };
+        shown.retain(|one| self.account.as_ref().is_none_or(|name| one.account == name.to_string()));
+        if self.json { print_json(&shown) } else { print(&screen(&self.plugin, &shown)) }
+    }
+}
+
+fn screen(id: &PluginId, all: &[Webhooks]) -> String {
+    if all.is_empty() {
+        return format!("{id} has no webhooks, or does not run\n");
+    }
+    let mut text = String::new();
+    for (number, on) in all.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        if all.len() > 1 {
+            text.put(format_args!("on {}\n", on.account));
+        }
+        on.webhooks.iter().for_each(|webhook| text.push_str(&described(id, webhook)));
+        text.put(format_args!("\n{}\n", waiting(on.waiting)));
+        if !on.requests.is_empty() {
+            let cells: Vec<_> = on.requests.iter().map(cells).collect();
+            text.push_str(&table(&["REQUEST", "CAME", "WEBHOOK", "FROM", "SIZE", "OUTCOME"], &cells));
+        }
+    }
+    text
+}
+
+fn described(id: &PluginId, webhook: &Webhook) -> String {
+    let Webhook { name, address, mode, verification, lacks } = webhook;
+    let address = address.as_deref().unwrap_or("no address: set `listen` under [web] in the configuration");
+    let who = if mode == "answer" { "the plugin" } else { "the host" };
+    let mut text = format!("{name}  {address}\n  verified by {verification}, answered by {who}\n");
+    if let Some(secret) = lacks {
+        text.put(format_args!(
+            "  every request is refused: give the secret with `parlor plugin config {id} {secret}`\n"
+        ));
+    }
+    text
+}
+
+fn waiting(count: u64) -> String {
+    match count {
+        0 => "No request waits.".to_owned(),
+        1 => "1 request waits.".to_owned(),
+        _ => format!("{count} requests wait."),
+    }
+}
+
+fn cells(request: &WebhookRequest) -> Vec<String> {
+    let outcome = match (request.state.as_str(), request.status, request.attempts) {
+        ("answered", Some(status), _) => format!("answered with {status}"),
+        ("waiting", _, 0) => "waits".to_owned(),
+        ("waiting", _, attempts) => format!("waits, after {attempts} in vain"),
+        ("given-up", _, attempts) => format!("given up after {attempts}"),
+        (state, ..) => state.to_owned(),
+    };
+    let at = request.at.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
+    vec![request.id.to_string(), at, request.webhook.clone(), request.sender.clone(), size(request.bytes), outcome]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_screen_says_where_to_send_what_is_missing_and_what_came() {
+        let webhook = |name: &str, address: Option<&str>, lacks: Option<&str>| Webhook {
+            name: name.to_owned(),
+            address: address.map(str::to_owned),
+            mode: "queue".to_owned(),
+            verification: "HMAC-SHA256 in x-hub-signature-256".to_owned(),
+            lacks: lacks.map(str::to_owned),
+        };
+        let request = |id: i64, state: &str, status: Option<u16>, attempts: u32| WebhookRequest {
+            id,
+            webhook: "github".to_owned(),
+            at: "2026-11-20T06:24:00.5Z".to_owned(),
+            sender: "192.0.2.1".to_owned(),
+            method: "POST".to_owned(),
+            bytes: 12,
+            attempts,
+            state: state.to_owned(),
+            status,
+        };
+        let one = Webhooks {
+            account: "main".to_owned(),
+            webhooks: vec![
+                webhook("github", Some("https://bot.example.org/hooks/forge/github/0a1b"), Some("github_secret")),
+                webhook("other", None, None),
+            ],
+            waiting: 1,
+            requests: vec![
+                request(3, "waiting", None, 2),
+                request(2, "answered", Some(204), 1),
+                request(1, "told", None, 1),
+            ],
+        };
+        let id: PluginId = "forge".parse().unwrap();
+        let text = screen(&id, &[one]);
+        assert_eq!(
+            text,
+            "github  https://bot.example.org/hooks/forge/github/0a1b\n  \
+             verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n  \
+             every request is refused: give the secret with `parlor plugin config forge github_secret`\n\
+             other  no address: set `listen` under [web] in the configuration\n  \
+             verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n\n\
+             1 request waits.\n\
+             REQUEST  CAME                 WEBHOOK  FROM       SIZE  OUTCOME\n\
+             3        2026-11-20 06:24:00  github   192.0.2.1  12 B  waits, after 2 in vain\n\
+             2        2026-11-20 06:24:00  github   192.0.2.1  12 B  answered with 204\n\
+             1        2026-11-20 06:24:00  github   192.0.2.1  12 B  told\n"
+        );
+        assert_eq!(screen(&id, &[]), "forge has no webhooks, or does not run\n");
+    }
+}

@@ -1,0 +1,101 @@
+//! The section `[web]`: where the host listens for webhooks, and what it trusts on the web.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use parlor_base::web_address::WebAddress;
+
+use super::error::ConfigError;
+use super::keys::WEB_NAMES;
+use super::link::certificates;
+use super::sections::{Section, Written};
+
+/// The most proxies that are trusted.
+const MOST_PROXIES: usize = 64;
+
+/// What the configuration says of the web.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Where the host listens for requests to webhooks; nowhere by default.
+    pub listen: Option<SocketAddr>,
+    /// The address that others send them to, where it is another one: that of a proxy.
+    pub address: Option<WebAddress>,
+    /// The certificate and its key; without them there is no TLS.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The proxies that are believed from where a request comes.
+    pub proxies: Vec<IpAddr>,
+    /// Certificates that are trusted for requests of plugins, beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Web {
+    /// Reads `[web]`. Paths in it are relative to `folder`.
+    pub(crate) fn read(section: Option<&Section<'_>>, folder: &Path) -> Result<Self, ConfigError> {
+        let Some(section) = section else { return Ok(Self::default()) };
+        section.allow_only(&WEB_NAMES)?;
+        let [certificate, key] = ["certificate", "certificate_key"].map(|key| certificates(section, key, folder));
+        let certificate = match (certificate?, key?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(alone(section, "certificate", "certificate_key")),
+            (None, Some(_)) => return Err(alone(section, "certificate_key", "certificate")),
+        };
+        Ok(Self {
+            listen: listen(section)?,
+            address: address(section)?,
+            certificate,
+            proxies: proxies(section)?,
+            ca_file: certificates(section, "ca_file", folder)?,
+        })
+    }
+
+    /// Returns the address that others send requests to, without a path; `None` if the host listens nowhere.
+    pub fn public_address(&self) -> Option<String> {
+        let listens = |at: SocketAddr| {
+            let scheme = if self.certificate.is_some() { "https" } else { "http" };
+            format!("{scheme}://{at}")
+        };
+        let at = self.listen?;
+        Some(
+            self.address
+                .as_ref()
+                .map_or_else(|| listens(at), |address| address.as_str().trim_end_matches('/').to_owned()),
+        )
+    }
+}
+
+fn wrong(written: &Written<&str>, key: &str, expected: &'static str) -> ConfigError {
+    ConfigError::WrongType { at: written.at.clone(), key: format!("web.{key}"), expected, found: "something else" }
+}
+
+fn alone(section: &Section<'_>, key: &'static str, other: &'static str) -> ConfigError {
+    let at = section.place_of(key).unwrap_or_else(|| section.at.clone());
+    ConfigError::Alone { at, key, other }
+}
+
+fn listen(section: &Section<'_>) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(written) = section.text("listen")? else { return Ok(None) };
+    let parsed = written.value.parse();
+    parsed.map(Some).map_err(|_| wrong(&written, "listen", "an address and a port, such as \"127.0.0.1:8080\""))
+}
+
+fn address(section: &Section<'_>) -> Result<Option<WebAddress>, ConfigError> {
+    let Some(written) = section.text("address")? else { return Ok(None) };
+    let expected = "the address of a proxy, such as \"https://bot.example.org\"";
+    let parsed = WebAddress::parse(written.value).ok().filter(|address| address.query().is_none());
+    parsed.map(Some).ok_or_else(|| wrong(&written, "address", expected))
+}
+
+fn proxies(section: &Section<'_>) -> Result<Vec<IpAddr>, ConfigError> {
+    let Some((_, Written { value, at })) = section.json()?.into_iter().find(|(key, _)| *key == "proxies") else {
+        return Ok(Vec::new());
+    };
+    let parsed = value.as_array().filter(|list| list.len() <= MOST_PROXIES);
+    let parsed = parsed.and_then(|list| list.iter().map(|one| one.as_str()?.parse().ok()).collect());
+    parsed.ok_or_else(|| ConfigError::WrongType {
+        at,
+        key: "web.proxies".to_owned(),
+        expected: "a list of addresses such as [\"127.0.0.1\"]",
+        found: "something else",
+    })
+}

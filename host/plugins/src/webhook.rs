@@ -1,0 +1,264 @@
+//! The webhooks of a plugin: how others may send it requests over the web, as its author declared.
+
+mod verification;
+
+use parlor_base::document::{DocumentError, Node, Section};
+use parlor_base::nearest::nearest;
+
+use crate::manifest::{MAX_DESCRIPTION, keys};
+
+use verification::{Encoding, Hash};
+pub use verification::{Given, Once, Unverified, Verification, is_same};
+
+/// The maximum length of a webhook's name, in bytes.
+pub(super) const MAX_NAME: usize = 32;
+/// The maximum number of methods, and of headers that are passed on.
+pub(super) const MAX_LISTED: usize = 32;
+/// The maximum length of a header's name or of a prefix, in bytes.
+const MAX_HEADER: usize = 64;
+
+/// One webhook that a plugin's author declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// The author's description of what is sent there.
+    pub description: String,
+    /// How requests are answered.
+    pub mode: Mode,
+    /// How the host finds out that a request comes from where it should.
+    pub verification: Verification,
+    /// The setting with the secret of the verification, unless that needs none.
+    pub secret: Option<String>,
+    /// The methods that it takes.
+    pub methods: Vec<String>,
+    /// The headers that the plugin gets, with small letters.
+    pub headers: Vec<String>,
+}
+
+/// How the requests to a webhook are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The host stores the request and answers at once. The plugin is told at least once.
+    Queue,
+    /// The plugin answers. It is told once.
+    Answer,
+}
+
+impl Mode {
+    /// Returns its name in manifests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// The ways to verify, as authors name them.
+const WAYS: [&str; 13] = [
+    "github",
+    "gitlab",
+    "gitea",
+    "stripe",
+    "slack",
+    "discord",
+    "standard",
+    "hmac-sha256",
+    "hmac-sha1",
+    "token",
+    "bearer",
+    "basic",
+    "none",
+];
+
+/// Lists each way to verify, with the header that it reads and what it does.
+pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let what: [_; WAYS.len()] = [
+        ("x-hub-signature-256", "`sha256=` and the HMAC-SHA256 of the body in hex"),
+        ("x-gitlab-token", "the secret itself"),
+        ("x-gitea-signature", "the HMAC-SHA256 of the body in hex; also Forgejo"),
+        ("stripe-signature", "`t=TIME,v1=…` with the HMAC-SHA256 of `TIME.BODY` in hex"),
+        ("x-slack-signature", "`v0=` and the HMAC-SHA256 of `v0:TIME:BODY` in hex, with `x-slack-request-timestamp`"),
+        (
+            "x-signature-ed25519",
+            "the Ed25519 signature of time and body in hex, with `x-signature-timestamp`; the secret is the application's public key",
+        ),
+        (
+            "webhook-signature",
+            "`v1,` and the HMAC-SHA256 of `ID.TIME.BODY` in base64, with `webhook-id` and `webhook-timestamp` (Standard Webhooks); the secret is `whsec_` and base64",
+        ),
+        ("the one in `header`, else x-signature-256", "the HMAC-SHA256 of the body, see `prefix` and `encoding`"),
+        ("the one in `header`, else x-signature", "the HMAC-SHA1 of the body, likewise"),
+        ("the one in `header`", "the secret itself"),
+        ("authorization", "`Bearer` and the secret"),
+        ("authorization", "`Basic`; the secret is `user:password`"),
+        ("none", "nothing: whoever knows the address may send"),
+    ];
+    WAYS.into_iter().zip(what).map(|(way, (header, what))| (way, header, what))
+}
+
+impl Webhook {
+    /// Parses `[webhook.NAME]` of a manifest. `is_setting` says whether there is a setting that can hold a secret.
+    pub(super) fn read(node: &Node<'_>, is_setting: impl Fn(&str) -> bool) -> Result<Self, DocumentError> {
+        let section = node.section()?;
+        section.allow(&keys::of("webhook"))?;
+        let mode = match section.get("mode") {
+            None => Mode::Queue,
+            Some(mode) => match mode.string()? {
+                "queue" => Mode::Queue,
+                "answer" => Mode::Answer,
+                _ => return Err(mode.wants("\"queue\" or \"answer\"")),
+            },
+        };
+        let verification = verification(&section)?;
+        let secret = match (section.get("secret"), verification == Verification::Nothing) {
+            (Some(secret), true) => return Err(secret.error("nothing is verified, so there is no secret")),
+            (None, true) => None,
+            (None, false) => {
+                return Err(node.error("no `secret`: name the setting that holds what the sender signs with"));
+            }
+            (Some(secret), false) => {
+                let name = secret.string()?;
+                if !is_setting(name) {
+                    let name = name.escape_debug();
+                    return Err(secret.error(format!(
+                        "there is no setting `{name}` of the type credential, secret or string: add [settings.{name}]"
+                    )));
+                }
+                Some(name.to_owned())
+            }
+        };
+        Ok(Self {
+            description: section.require("description", "say what is sent there")?.sentence(MAX_DESCRIPTION)?,
+            mode,
+            verification,
+            secret,
+            methods: methods(&section)?,
+            headers: headers(&section)?,
+        })
+    }
+
+    /// Returns whether others reach the plugin more easily by it than by an earlier form of it: it demands something else
+    /// of who sends, or the plugin answers.
+    pub(super) fn opens_more_than(&self, earlier: &Self) -> bool {
+        let demands_as_much = earlier.verification == Verification::Nothing
+            || (self.verification == earlier.verification && self.secret == earlier.secret);
+        !demands_as_much || (self.mode == Mode::Answer && earlier.mode == Mode::Queue)
+    }
+}
+
+/// Parses the name of a webhook, which is a part of its address.
+pub(super) fn name(node: &Node<'_>) -> Result<String, DocumentError> {
+    let name = node.key();
+    let fits = name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'));
+    if fits {
+        return Ok(name.to_owned());
+    }
+    Err(node.error(format!(
+        "`{}` cannot be a webhook's name: 1 to {MAX_NAME} of a-z, 0-9, _ and -, the first one a letter",
+        name.escape_debug()
+    )))
+}
+
+fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
+    let node = section.require("verify", &format!("write one of {}", WAYS.join(", ")))?;
+    let way = node.string()?;
+    let own_header = section.get("header").map(|node| header(&node, node.string()?)).transpose()?;
+    let signed = |hash, usual: &str| -> Result<Verification, DocumentError> {
+        Ok(Verification::Signed {
+            hash,
+            header: own_header.clone().unwrap_or_else(|| usual.to_owned()),
+            prefix: section.get("prefix").map_or(Ok(""), |node| short(&node))?.to_owned(),
+            encoding: match section.get("encoding") {
+                None => Encoding::Hex,
+                Some(node) => match node.string()? {
+                    "hex" => Encoding::Hex,
+                    "base64" => Encoding::Base64,
+                    _ => return Err(node.wants("\"hex\" or \"base64\"")),
+                },
+            },
+        })
+    };
+    let found = match way {
+        "github" => Verification::github(),
+        "gitea" => Verification::Signed {
+            hash: Hash::Sha256,
+            header: "x-gitea-signature".to_owned(),
+            prefix: String::new(),
+            encoding: Encoding::Hex,
+        },
+        "hmac-sha256" => signed(Hash::Sha256, "x-signature-256")?,
+        "hmac-sha1" => signed(Hash::Sha1, "x-signature")?,
+        "gitlab" => Verification::Token { header: "x-gitlab-token".to_owned() },
+        "token" => {
+            let Some(header) = own_header else {
+                return Err(node.error("no `header`: name the one that the token comes in"));
+            };
+            Verification::Token { header }
+        }
+        "stripe" => Verification::Stripe,
+        "slack" => Verification::Slack,
+        "discord" => Verification::Discord,
+        "standard" => Verification::Standard,
+        "bearer" => Verification::Bearer,
+        "basic" => Verification::Basic,
+        "none" => Verification::Nothing,
+        other => {
+            let other = other.escape_debug().to_string();
+            return Err(node.error(match nearest(&other, WAYS) {
+                Some(near) => format!("unknown way to verify `{other}`; did you mean `{near}`?"),
+                None => format!("unknown way to verify `{other}`; known are {}", WAYS.join(", ")),
+            }));
+        }
+    };
+    for (key, ways) in [
+        ("header", &["hmac-sha256", "hmac-sha1", "token"][..]),
+        ("prefix", &["hmac-sha256", "hmac-sha1"][..]),
+        ("encoding", &["hmac-sha256", "hmac-sha1"][..]),
+    ] {
+        if let Some(given) = section.get(key).filter(|_| !ways.contains(&way)) {
+            return Err(given.error(format!("`{key}` goes with {} alone, not with {way}", ways.join(", "))));
+        }
+    }
+    Ok(found)
+}
+
+fn methods(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
+    let Some(node) = section.get("methods") else { return Ok(vec!["POST".to_owned()]) };
+    let list = node.strings(MAX_LISTED)?;
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    if list.is_empty() || list.iter().any(|method| !known.contains(method)) {
+        return Err(node.wants(&format!("a list of at least one of {}", known.join(", "))));
+    }
+    Ok(list.into_iter().map(str::to_owned).collect())
+}
+
+fn headers(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
+    let Some(node) = section.get("headers") else { return Ok(Vec::new()) };
+    node.strings(MAX_LISTED)?.into_iter().map(|name| header(&node, name)).collect()
+}
+
+/// Parses the name of a header (RFC 9110, section 5.1). Those that carry what verifies other senders are refused.
+fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
+    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    if name.is_empty() || name.len() > MAX_HEADER || !name.bytes().all(is_token) {
+        return Err(node.wants(&format!("the name of a header, at most {MAX_HEADER} bytes")));
+    }
+    let name = name.to_ascii_lowercase();
+    if ["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()) {
+        return Err(node.error(format!("`{name}` is the host's to read: verify by `bearer`, `basic` or `token`")));
+    }
+    Ok(name)
+}
+
+fn short<'a>(node: &Node<'a>) -> Result<&'a str, DocumentError> {
+    let text = node.string()?;
+    if text.len() > MAX_HEADER || !text.is_ascii() {
+        return Err(node.wants(&format!("at most {MAX_HEADER} ASCII characters")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+use super::*;
+use crate::manifest::{Manifest, ManifestError};
+
+/// The time of all requests in these tests, in seconds.
+const NOW: i64 = 1_614_265_330;
+
+fn manifest(webhook: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(&format!(
+        "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+         [permissions]\n\"webhooks.receive\" = {{ reason = \"r\" }}\n\
+         [settings.key]\ntype = \"credential\"\ndescription = \"X\"\n\
+         [settings.room]\ntype = \"jid\"\ndescription = \"X\"\n\
+         [webhook.a]\ndescription = \"X\"\n{webhook}\n"
+    ))
+}
+
+/// Returns how the webhook of such a manifest verifies.
+fn way(webhook: &str) -> Verification {
+    manifest(&format!("secret = \"key\"\n{webhook}")).unwrap().webhooks["a"].verification.clone()
+}
+
+fn checked_at(
+    now: i64,
+    way: &Verification,
+    secret: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Once, Unverified> {
+    let headers: BTreeMap<_, _> = headers.iter().copied().collect();
+    let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    way.check(secret, Given { header: &header, body, now: Timestamp::from_second(now).unwrap() })
+}
+
+fn checked(way: &Verification, secret: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Once, Unverified> {
+    checked_at(NOW, way, secret, headers, body)
+}
+
+/// From GitHub's documentation, "Validating webhook deliveries", and RFC 2104 for the other two.
+#[test]
+fn a_keyed_hash_of_the_body_is_verified_in_each_form() {
+    let (secret, body) = ("It's a Secret to Everybody", b"Hello, World!");
+    let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let signed = format!("sha256={hex}");
+    let github = way("verify = \"github\"");
+    assert_eq!(checked(&github, secret, &[("x-hub-signature-256", &signed)], body), Ok(None));
+    assert_eq!(checked(&way("verify = \"gitea\""), secret, &[("x-gitea-signature", hex)], body), Ok(None));
+    let base64 = "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc=";
+    let own = way("verify = \"hmac-sha256\"\nheader = \"X-Own\"\nprefix = \"v=\"\nencoding = \"base64\"");
+    assert_eq!(checked(&own, secret, &[("x-own", &format!("v={base64}"))], body), Ok(None));
+    let sha1 = way("verify = \"hmac-sha1\"\nheader = \"x-hub-signature\"\nprefix = \"sha1=\"");
+    let fox = b"The quick brown fox jumps over the lazy dog";
+    let of_fox = "sha1=de7c9b85b8b78aa6bc8a7a36f70a90701c9db4d9";
+    assert_eq!(checked(&sha1, "key", &[("x-hub-signature", of_fox)], fox), Ok(None));
+    for (secret, header, value, body) in [
+        ("another", "x-hub-signature-256", &*signed, &body[..]),
+        (secret, "x-hub-signature-256", &signed, b"Hello, World"),
+        (secret, "x-hub-signature-256", hex, body),
+        (secret, "x-hub-signature-256", "sha256=", body),
+        (secret, "x-hub-signature-256", &signed[..40], body),
+        (secret, "x-hub-signature-256", "sha256=zz", body),
+        (secret, "x-hub-signature", &signed, body),
+        ("", "x-hub-signature-256", &signed, body),
+    ] {
+        assert_eq!(checked(&github, secret, &[(header, value)], body), Err(Unverified), "{secret} {value}");
+    }
+    assert_eq!(checked(&github, secret, &[], body), Err(Unverified));
+}
+
+/// Otherwise everybody could compute the signatures.
+#[test]
+fn an_empty_secret_verifies_nothing() {
+    let of_nothing = {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"");
+        format!("sha256={}", hex::encode(ring::hmac::sign(&key, b"x")))
+    };
+    let github = way("verify = \"github\"");
+    assert_eq!(checked(&github, "", &[("x-hub-signature-256", &of_nothing)], b"x"), Err(Unverified));
+    assert_eq!(checked(&way("verify = \"bearer\""), "", &[("authorization", "Bearer ")], b"x"), Err(Unverified));
+    assert_eq!(checked(&way("verify = \"gitlab\""), "", &[("x-gitlab-token", "")], b"x"), Err(Unverified));
+}
+
+#[test]
+fn tokens_and_passwords_are_compared_as_a_whole() {
+    let gitlab = way("verify = \"gitlab\"");
+    assert_eq!(checked(&gitlab, "s3cret-token", &[("x-gitlab-token", "s3cret-token")], b""), Ok(None));
+    assert_eq!(checked(&gitlab, "s3cret-token", &[("x-gitlab-token", "s3cret-toke")], b""), Err(Unverified));
+    let token = way("verify = \"token\"\nheader = \"x-telegram-bot-api-secret-token\"");
+    assert_eq!(checked(&token, "abc", &[("x-telegram-bot-api-secret-token", "abc")], b""), Ok(None));
+    let bearer = way("verify = \"bearer\"");
+    for right in ["Bearer abc", "bearer abc", "BEARER  abc"] {
+        assert_eq!(checked(&bearer, "abc", &[("authorization", right)], b""), Ok(None), "{right}");
+    }
+    for wrong in ["Bearer abcd", "Bearer ab", "Basic abc", "abc", "Bearer", ""] {
+        assert_eq!(checked(&bearer, "abc", &[("authorization", wrong)], b""), Err(Unverified), "{wrong}");
+    }
+    let basic = way("verify = \"basic\"");
+    // "user:password" (RFC 7617)
+    let right = [("authorization", "Basic dXNlcjpwYXNzd29yZA==")];
+    assert_eq!(checked(&basic, "user:password", &right, b""), Ok(None));
+    assert_eq!(checked(&basic, "user:other", &right, b""), Err(Unverified));
+}
+
+/// The example of Slack's documentation, "Verifying requests".
+#[test]
+fn slack_signs_the_time_which_may_not_be_long_ago_nor_to_come() {
+    let (secret, at) = ("8f742231b10e8888abcd99yyyzzz85a5", 1_531_420_618);
+    let body = b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+    let headers = [
+        ("x-slack-request-timestamp", "1531420618"),
+        ("x-slack-signature", "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"),
+    ];
+    let slack = way("verify = \"slack\"");
+    for late in [-300, 0, 300] {
+        assert!(checked_at(at + late, &slack, secret, &headers, body).unwrap().is_some(), "{late}");
+    }
+    for late in [-301, 301, 100_000] {
+        assert_eq!(checked_at(at + late, &slack, secret, &headers, body), Err(Unverified), "{late}");
+    }
+    let other_time = [("x-slack-request-timestamp", "1531420619"), headers[1]];
+    assert_eq!(checked_at(at, &slack, secret, &other_time, body), Err(Unverified));
+}
+
+/// The vector of the specification of Standard Webhooks.
+#[test]
+fn standard_webhooks_are_verified_by_any_of_their_signatures() {
+    let (secret, body) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", br#"{"test": 2432232314}"#);
+    let right = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    let headers = |signature: &'static str| {
+        [
+            ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+            ("webhook-timestamp", "1614265330"),
+            ("webhook-signature", signature),
+        ]
+    };
+    let standard = way("verify = \"standard\"");
+    let once = checked(&standard, secret, &headers(right), body).unwrap();
+    assert!(once.is_some());
+    let several = "v1,AAAA v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg== v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    assert_eq!(checked(&standard, secret, &headers(several), body), Ok(once), "it is the same request");
+    for wrong in ["", "v1,", "v1,AAAA", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="] {
+        assert_eq!(checked(&standard, secret, &headers(wrong), body), Err(Unverified), "{wrong}");
+    }
+    assert_eq!(checked(&standard, "whsec_", &headers(right), body), Err(Unverified));
+    assert_eq!(checked(&standard, "no base64!", &headers(right), body), Err(Unverified));
+}
+
+#[test]
+fn stripe_signs_the_time_and_lists_signatures_of_each_of_its_keys() {
+    let (secret, body, at) = ("whsec_test_secret", br#"{"id":"evt_1"}"#, 1_492_774_577);
+    let right = "799c4ba7bb339f3c8601adfd112f0e477c930a268be1243d341abb8286501c2f";
+    let stripe = way("verify = \"stripe\"");
+    let check = |header: &str| checked_at(at, &stripe, secret, &[("stripe-signature", header)], body);
+    assert!(check(&format!("t=1492774577,v1={right}")).unwrap().is_some());
+    assert!(check(&format!("t=1492774577, v1=00, v1={right}, v0=6ffb")).unwrap().is_some());
+    for wrong in [
+        format!("t=1492774577,v0={right}"),
+        format!("t=1492774578,v1={right}"),
+        format!("v1={right}"),
+        "t=1492774577".to_owned(),
+        format!("t=1492774577{},v1={right}", ",v1=00".repeat(16)),
+    ] {
+        assert_eq!(check(&wrong), Err(Unverified), "{wrong}");
+    }
+}
+
+#[test]
+fn discord_signs_with_the_key_of_the_application() {
+    let key =
+        Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap();
+    let (public, time, body) = (hex::encode(key.public_key()), NOW.to_string(), br#"{"type":1}"#);
+    let signature = hex::encode(key.sign(&[time.as_bytes(), body].concat()));
+    let headers = [("x-signature-ed25519", &*signature), ("x-signature-timestamp", &*time)];
+    let discord = way("verify = \"discord\"");
+    assert!(checked(&discord, &public, &headers, body).unwrap().is_some());
+    assert_eq!(checked(&discord, &public, &headers, b"{}"), Err(Unverified));
+    assert_eq!(checked(&discord, &public[2..], &headers, body), Err(Unverified));
+    assert_eq!(checked_at(NOW + 301, &discord, &public, &headers, body), Err(Unverified));
+}
+
+#[test]
+fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
+    let read = manifest("verify = \"github\"\nsecret = \"key\"\nheaders = [\"X-GitHub-Event\"]").unwrap();
+    let webhook = &read.webhooks["a"];
+    assert_eq!(
+        (webhook.mode, &*webhook.methods, &*webhook.headers),
+        (Mode::Queue, &["POST".to_owned()][..], &["x-github-event".to_owned()][..])
+    );
+    for (webhook, reason) in [
+        ("secret = \"key\"", "write one of github"),
+        ("verify = \"githab\"\nsecret = \"key\"", "did you mean `github`?"),
+        ("verify = \"github\"", "no `secret`"),
+        ("verify = \"github\"\nsecret = \"kee\"", "there is no setting `kee`"),
+        ("verify = \"github\"\nsecret = \"room\"", "there is no setting `room`"),
+        ("verify = \"none\"\nsecret = \"key\"", "nothing is verified"),
+        ("verify = \"token\"\nsecret = \"key\"", "no `header`"),
+        (
+            "verify = \"github\"\nsecret = \"key\"\nheader = \"x\"",
+            "`header` goes with hmac-sha256, hmac-sha1, token alone",
+        ),
+        ("verify = \"github\"\nsecret = \"key\"\nmethods = [\"TRACE\"]", "a list of at least one of GET"),
+        ("verify = \"github\"\nsecret = \"key\"\nmethods = []", "a list of at least one of GET"),
+        ("verify = \"github\"\nsecret = \"key\"\nmode = \"both\"", "\"queue\" or \"answer\""),
+        ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"authorization\"]", "is the host's to read"),
+        ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"a b\"]", "the name of a header"),
+        ("verify = \"none\"", "no `hosts`, and no webhook names it"),
+    ] {
+        let error = manifest(webhook).unwrap_err().to_string();
+        assert!(error.contains(reason), "{webhook}: {error}");
+    }
+    let unasked = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+                   [webhook.a]\ndescription = \"X\"\nverify = \"none\"\n";
+    assert!(Manifest::parse(unasked).unwrap_err().to_string().contains("ask for \"webhooks.receive\""));
+    let named = unasked
+        .replace("webhook.a", "webhook.\"a/b\"")
+        .replace("[webhook", "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n[webhook");
+    assert!(Manifest::parse(&named).unwrap_err().to_string().contains("cannot be a webhook's name"));
+}
+
+/// The owner agreed to the webhooks as they were.
+#[test]
+fn a_version_whose_webhooks_are_more_open_is_one_that_asks_for_more() {
+    let of = |webhook: &str| {
+        manifest(&format!("{webhook}\n[webhook.k]\ndescription = \"X\"\nverify = \"bearer\"\nsecret = \"key\""))
+            .unwrap()
+    };
+    let github = of("verify = \"github\"\nsecret = \"key\"");
+    let (answers, open) = (of("verify = \"github\"\nsecret = \"key\"\nmode = \"answer\""), of("verify = \"none\""));
+    assert!(!github.opens_more_than(&github) && !github.opens_more_than(&open) && !github.opens_more_than(&answers));
+    assert!(open.opens_more_than(&github) && answers.opens_more_than(&github));
+    let other = of("verify = \"gitlab\"\nsecret = \"key\"");
+    assert!(other.opens_more_than(&github));
+    let fewer = manifest("verify = \"github\"\nsecret = \"key\"").unwrap();
+    assert!(github.opens_more_than(&fewer) && !fewer.opens_more_than(&github));
+}
+
+#[test]
+fn each_way_is_described() {
+    assert!(ways().all(|(way, header, what)| !way.is_empty() && !header.is_empty() && !what.is_empty()));
+    assert_eq!(ways().count(), WAYS.len());
+}

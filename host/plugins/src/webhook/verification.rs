@@ -1,0 +1,265 @@
+//! Finds out whether a request to a webhook comes from where it should.
+//!
+//! Comparisons of what is secret take the same time however much of it is right.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use ring::digest;
+use ring::hmac;
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+/// How far the time of a signature may lie from ours, in either direction.
+const WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// The maximum number of signatures in one header: senders list one for each of their keys.
+const MOST_SIGNATURES: usize = 16;
+
+/// How the host finds out that a request comes from where it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// A header has a keyed hash of the body (RFC 2104).
+    Signed {
+        /// The hash function.
+        hash: Hash,
+        /// The header, in small letters.
+        header: String,
+        /// The text before the signature.
+        prefix: String,
+        /// How the signature is written.
+        encoding: Encoding,
+    },
+    /// A header has the secret itself.
+    Token {
+        /// The header, in small letters.
+        header: String,
+    },
+    /// As Stripe signs.
+    Stripe,
+    /// As Slack signs.
+    Slack,
+    /// As Discord signs its interactions (Ed25519, RFC 8032).
+    Discord,
+    /// As the specification Standard Webhooks says.
+    Standard,
+    /// A token in `authorization` (RFC 6750).
+    Bearer,
+    /// A user's name and password in `authorization` (RFC 7617).
+    Basic,
+    /// Nothing is verified.
+    Nothing,
+}
+
+/// The hash function of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-1, which is still sound in a keyed hash.
+    Sha1,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As hex digits.
+    Hex,
+    /// As base64 with padding.
+    Base64,
+}
+
+/// The parts of a request that are verified.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// Returns the value of a header; `None` if the request has it not, or more than once.
+    pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    /// The body.
+    pub body: &'a [u8],
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// What must come only once: a digest of the signature of a request and of the time that it was signed at. `None` if the
+/// sender signs no time, and so sends the same again where it repeats a request.
+pub type Once = Option<[u8; 32]>;
+
+/// The error for a request that is not verified. It does not say why: whoever sent it must not learn that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not signed as it should be")]
+pub struct Unverified;
+
+impl Verification {
+    /// Returns how GitHub signs.
+    pub fn github() -> Self {
+        let (header, prefix) = ("x-hub-signature-256".to_owned(), "sha256=".to_owned());
+        Self::Signed { hash: Hash::Sha256, header, prefix, encoding: Encoding::Hex }
+    }
+
+    /// Returns the way as owners are shown it.
+    pub fn about(&self) -> String {
+        match self {
+            Self::Signed { hash: Hash::Sha256, header, .. } => format!("HMAC-SHA256 in {header}"),
+            Self::Signed { hash: Hash::Sha1, header, .. } => format!("HMAC-SHA1 in {header}"),
+            Self::Token { header } => format!("token in {header}"),
+            Self::Stripe => "Stripe's signature".to_owned(),
+            Self::Slack => "Slack's signature".to_owned(),
+            Self::Discord => "Discord's signature".to_owned(),
+            Self::Standard => "Standard Webhooks".to_owned(),
+            Self::Bearer => "bearer token".to_owned(),
+            Self::Basic => "name and password".to_owned(),
+            Self::Nothing => "nothing but the address".to_owned(),
+        }
+    }
+
+    /// Verifies a request by this secret. An empty secret verifies nothing.
+    pub fn check(&self, secret: &str, given: Given<'_>) -> Result<Once, Unverified> {
+        if secret.is_empty() && *self != Self::Nothing {
+            return Err(Unverified);
+        }
+        match self {
+            Self::Signed { hash, header, prefix, encoding } => {
+                let written = read(given, header)?.strip_prefix(prefix.as_bytes()).ok_or(Unverified)?;
+                let key = hmac::Key::new(hash.algorithm(), secret.as_bytes());
+                hmac::verify(&key, given.body, &encoding.decode(written)?).map_err(|_| Unverified)?;
+                Ok(None)
+            }
+            Self::Token { header } => same(read(given, header)?, secret).map(|()| None),
+            Self::Stripe => stripe(secret, given).map(Some),
+            Self::Slack => slack(secret, given).map(Some),
+            Self::Discord => discord(secret, given).map(Some),
+            Self::Standard => standard(secret, given).map(Some),
+            Self::Bearer => same(credentials(given, b"bearer ")?, secret).map(|()| None),
+            Self::Basic => {
+                let decoded = Encoding::Base64.decode(credentials(given, b"basic ")?)?;
+                same(&decoded, secret).map(|()| None)
+            }
+            Self::Nothing => Ok(None),
+        }
+    }
+}
+
+impl Hash {
+    fn algorithm(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        }
+    }
+}
+
+impl Encoding {
+    fn decode(self, written: &[u8]) -> Result<Vec<u8>, Unverified> {
+        match self {
+            Self::Hex => hex::decode(written).map_err(|_| Unverified),
+            Self::Base64 => STANDARD.decode(written).map_err(|_| Unverified),
+        }
+    }
+}
+
+fn read<'a>(given: Given<'a>, header: &str) -> Result<&'a [u8], Unverified> {
+    (given.header)(header).ok_or(Unverified)
+}
+
+fn text<'a>(given: Given<'a>, header: &str) -> Result<&'a str, Unverified> {
+    std::str::from_utf8(read(given, header)?).map_err(|_| Unverified)
+}
+
+/// Returns what follows the scheme in `authorization`. Capitals in the scheme do not matter (RFC 9110, section 11.1).
+fn credentials<'a>(given: Given<'a>, scheme: &[u8]) -> Result<&'a [u8], Unverified> {
+    let (written, rest) = read(given, "authorization")?.split_at_checked(scheme.len()).ok_or(Unverified)?;
+    if written.eq_ignore_ascii_case(scheme) { Ok(rest.trim_ascii()) } else { Err(Unverified) }
+}
+
+/// Compares texts without telling by the time how much is right, nor how long the secret is.
+pub fn is_same(given: &[u8], secret: &str) -> bool {
+    // The key of the comparison need not be secret: it only makes both sides equally long.
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"parlor");
+    let tag = hmac::sign(&key, secret.as_bytes());
+    hmac::verify(&key, given, tag.as_ref()).is_ok()
+}
+
+fn same(given: &[u8], secret: &str) -> Result<(), Unverified> {
+    if is_same(given, secret) { Ok(()) } else { Err(Unverified) }
+}
+
+/// Checks that a signature was made at about this time.
+fn in_time(seconds: &str, now: Timestamp) -> Result<(), Unverified> {
+    let signed = seconds.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unverified)?;
+    if now.duration_since(signed).abs() <= WINDOW { Ok(()) } else { Err(Unverified) }
+}
+
+/// Returns the digest of a time and of the signature that was made then.
+fn once(time: &str, signature: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(time.as_bytes());
+    context.update(b".");
+    context.update(signature);
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// Checks the keyed hash of several parts.
+fn verify(key: &hmac::Key, parts: &[&[u8]], tag: &[u8]) -> Result<(), Unverified> {
+    let mut context = hmac::Context::with_key(key);
+    parts.iter().for_each(|part| context.update(part));
+    // `verify` takes one text. Hashing both tags again makes the comparison independent of where they differ.
+    let (computed, blind) = (context.sign(), hmac::Key::new(hmac::HMAC_SHA256, b"parlor"));
+    hmac::verify(&blind, tag, hmac::sign(&blind, computed.as_ref()).as_ref()).map_err(|_| Unverified)
+}
+
+/// Returns the first of several signatures that is right.
+fn any<'a>(
+    signatures: impl Iterator<Item = &'a str>,
+    encoding: Encoding,
+    key: &hmac::Key,
+    parts: &[&[u8]],
+) -> Result<Vec<u8>, Unverified> {
+    let mut decoded = signatures.take(MOST_SIGNATURES).filter_map(|one| encoding.decode(one.as_bytes()).ok());
+    decoded.find(|tag| verify(key, parts, tag).is_ok()).ok_or(Unverified)
+}
+
+fn stripe(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let header = text(given, "stripe-signature")?;
+    let fields = || header.split(',').filter_map(|field| field.trim().split_once('='));
+    let time = fields().find(|(name, _)| *name == "t").ok_or(Unverified)?.1;
+    in_time(time, given.now)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let signatures = fields().filter(|(name, _)| *name == "v1").map(|(_, signature)| signature);
+    let right = any(signatures, Encoding::Hex, &key, &[time.as_bytes(), b".", given.body])?;
+    Ok(once(time, &right))
+}
+
+fn slack(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let time = text(given, "x-slack-request-timestamp")?;
+    in_time(time, given.now)?;
+    let signature = text(given, "x-slack-signature")?.strip_prefix("v0=").ok_or(Unverified)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let parts: [&[u8]; 4] = [b"v0:", time.as_bytes(), b":", given.body];
+    let right = any([signature].into_iter(), Encoding::Hex, &key, &parts)?;
+    Ok(once(time, &right))
+}
+
+fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let time = text(given, "x-signature-timestamp")?;
+    in_time(time, given.now)?;
+    let signature = Encoding::Hex.decode(read(given, "x-signature-ed25519")?)?;
+    let key = Encoding::Hex.decode(secret.trim().as_bytes())?;
+    let signed = [time.as_bytes(), given.body].concat();
+    UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| Unverified)?;
+    // Of one text several signatures can be right: what counts is what was signed.
+    Ok(once(time, digest::digest(&digest::SHA256, given.body).as_ref()))
+}
+
+fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let (id, time) = (text(given, "webhook-id")?, text(given, "webhook-timestamp")?);
+    in_time(time, given.now)?;
+    let key = Encoding::Base64.decode(secret.trim().trim_start_matches("whsec_").as_bytes())?;
+    if key.is_empty() {
+        return Err(Unverified);
+    }
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let signatures = text(given, "webhook-signature")?.split(' ').filter_map(|one| one.strip_prefix("v1,"));
+    let parts: [&[u8]; 5] = [id.as_bytes(), b".", time.as_bytes(), b".", given.body];
+    let right = any(signatures, Encoding::Base64, &key, &parts)?;
+    Ok(once(time, &right))
+}

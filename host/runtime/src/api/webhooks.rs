@@ -1,0 +1,131 @@
+//! `webhooks`: requests that others send to a plugin over the web.
+
+use parlor_session::permissions::{CallName, Target};
+use parlor_stanza::error::CallError;
+use wasmtime::component::Accessor;
+
+use super::{answer, caller, text};
+use crate::bindings::parlor::plugin::types::{Error, Header};
+use crate::bindings::parlor::plugin::webhooks::{Answer, Host, HostWithStore};
+use crate::instance::{Context, Grouping, WebhookAnswer};
+
+/// The headers that an answer may have. Others are acted upon by proxies and browsers, which serve more than webhooks at
+/// that address: cookies, redirects to files of the proxy, connections.
+const HEADERS: [&str; 10] = [
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "content-type",
+    "etag",
+    "last-modified",
+    "retry-after",
+    "webhook-allowed-origin",
+    "webhook-allowed-rate",
+    "x-hook-secret",
+];
+/// Maximum number of headers.
+const MOST_HEADERS: usize = 16;
+/// Maximum length of all headers together, in bytes.
+const LONGEST_HEADERS: usize = 16 << 10;
+/// Maximum length of the body, in bytes.
+const LONGEST_BODY: usize = 1 << 20;
+/// Maximum length of an id or a name, in bytes.
+const LONGEST: usize = 64;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn answer(accessor: &Accessor<T, Self>, id: String, given: Answer) -> Result<(), Error> {
+        answer(answer_request(accessor, &id, given))
+    }
+
+    async fn address(accessor: &Accessor<T, Self>, name: String) -> Result<String, Error> {
+        answer(address(accessor, &name))
+    }
+}
+
+fn answer_request<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    id: &str,
+    given: Answer,
+) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::WebhooksAnswer)?;
+    call.granted(Target::None)?;
+    text("id", id, LONGEST)?;
+    let Answer { status, headers, body } = given;
+    if !(200..=599).contains(&status) {
+        return Err(CallError::invalid("answer.status", "from 200 to 599"));
+    }
+    if body.len() > LONGEST_BODY {
+        return Err(CallError::invalid("answer.body", format!("longer than {LONGEST_BODY} bytes")));
+    }
+    let answer = WebhookAnswer { status, headers: checked(headers)?, body };
+    if instance.unanswered.answer(id, answer) { Ok(()) } else { Err(CallError::NotFound(format!("request {id}"))) }
+}
+
+/// Checks the headers of an answer (RFC 9110, section 5.5).
+fn checked(headers: Vec<Header>) -> Result<Vec<(String, String)>, CallError> {
+    let bad = |reason: String| CallError::invalid("answer.headers", reason);
+    let length: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    if headers.len() > MOST_HEADERS || length > LONGEST_HEADERS {
+        return Err(bad(format!("more than {MOST_HEADERS}, or longer than {LONGEST_HEADERS} bytes together")));
+    }
+    let one = |Header { name, value }: Header| {
+        let name = name.to_ascii_lowercase();
+        if !HEADERS.contains(&name.as_str()) {
+            return Err(bad(format!("an answer may have {} alone", HEADERS.join(", "))));
+        }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(bad(format!("{name} contains a control character")));
+        }
+        Ok((name, value))
+    };
+    headers.into_iter().map(one).collect()
+}
+
+fn address<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: &str) -> Result<String, CallError> {
+    let (instance, call) = caller(accessor, CallName::WebhooksAddress)?;
+    call.granted(Target::None)?;
+    text("name", name, LONGEST)?;
+    let tokens = instance.webhooks.as_ref().map(|tokens| tokens.load_full()).unwrap_or_default();
+    let token = tokens.get(name).ok_or_else(|| CallError::NotFound(format!("webhook {name}")))?;
+    let web = instance.account.web.load();
+    let base = web.public_address().ok_or_else(|| {
+        CallError::Unsupported(
+            "webhooks have no address: the owner has not set `listen` or `address` under [web]".to_owned(),
+        )
+    })?;
+    Ok(crate::webhooks::address(&base, &instance.plugin, name, token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str, value: &str) -> Vec<Header> {
+        vec![Header { name: name.to_owned(), value: value.to_owned() }]
+    }
+
+    /// A proxy would set a cookie for the whole domain, or send one of its own files.
+    #[test]
+    fn headers_that_proxies_and_browsers_act_upon_are_refused() {
+        for name in [
+            "Set-Cookie",
+            "Location",
+            "X-Accel-Redirect",
+            "X-Sendfile",
+            "Connection",
+            "Transfer-Encoding",
+            "Content-Length",
+            "",
+        ] {
+            assert!(checked(one(name, "x")).is_err(), "{name}");
+        }
+        for value in ["a\r\nSet-Cookie: b=c", "a\nb", "a\0b"] {
+            assert!(checked(one("etag", value)).is_err(), "{value:?}");
+        }
+        assert_eq!(checked(one("Content-Type", "text/plain")), Ok(vec![("content-type".into(), "text/plain".into())]));
+        assert!(checked(one("etag", &"x".repeat(LONGEST_HEADERS))).is_err());
+        assert!(checked((0..17).flat_map(|_| one("etag", "x")).collect()).is_err());
+    }
+}

@@ -1,0 +1,303 @@
+//! The webhooks of a plugin on one account: what came there waits for the plugin, and is told in order.
+//!
+//! A task for each webhook of the mode `queue` tells the plugin of one request after the other. It reads the next one
+//! from the store once the plugin has handled the one before, so nothing waits in memory.
+
+mod answering;
+mod telling;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
+use parlor_plugins::admission::Admitted;
+use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Webhook, is_same};
+use parlor_session::permissions::Grants;
+use parlor_store::{Acceptance, Accepted, Owner, ShownRequest, StoreError, WebhookRequest};
+use rand::RngExt as _;
+use tokio::sync::{Notify, watch};
+
+use crate::account;
+use crate::instance::WebhookAnswer;
+use crate::settings::OwnSettings;
+use crate::supervisor::{Shared, Supervised};
+
+pub(crate) use telling::tell_in_order;
+
+/// The secret part of each webhook's address, by the name of the webhook.
+pub(crate) type Tokens = Arc<ArcSwap<BTreeMap<String, String>>>;
+
+/// The number of random bytes in an address.
+const TOKEN: usize = 24;
+
+/// Returns the address of a webhook below this one.
+pub fn address(base: &str, plugin: &PluginId, name: &str, token: &str) -> String {
+    format!("{base}/hooks/{plugin}/{name}/{token}")
+}
+
+/// The webhooks of a plugin on one account.
+pub struct Webhooks {
+    admitted: Arc<Admitted>,
+    settings: Arc<OwnSettings>,
+    account: Arc<account::Shared>,
+    stored: parlor_store::Webhooks,
+    pub(crate) tokens: Tokens,
+    /// Notified when another request has come, or one is to be told again.
+    arrived: Notify,
+    /// While it may hear of requests, it counts among those that somebody has to listen for.
+    listened_for: Mutex<Option<ListenedFor>>,
+    listening: Listening,
+}
+
+/// How many plugins have webhooks. While there are any, somebody has to listen.
+#[derive(Debug, Clone)]
+pub struct Listening(watch::Sender<usize>);
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Listening {
+    /// Returns a receiver for the number.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.0.subscribe()
+    }
+
+    fn one_more(&self) -> ListenedFor {
+        self.0.send_modify(|count| *count += 1);
+        ListenedFor(self.clone())
+    }
+}
+
+#[derive(Debug)]
+struct ListenedFor(Listening);
+
+impl Drop for ListenedFor {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Webhooks {
+    /// Creates them; `None` if the plugin declares none.
+    pub(crate) fn of(
+        admitted: &Arc<Admitted>,
+        settings: &Arc<OwnSettings>,
+        account: &Arc<account::Shared>,
+        listening: &Listening,
+    ) -> Option<Arc<Self>> {
+        if admitted.manifest.webhooks.is_empty() {
+            return None;
+        }
+        let owner = Owner { account: account.own.clone(), plugin: admitted.id.clone() };
+        let webhooks = Self {
+            admitted: Arc::clone(admitted),
+            settings: Arc::clone(settings),
+            account: Arc::clone(account),
+            stored: account.data().webhooks(owner),
+            tokens: Arc::default(),
+            arrived: Notify::new(),
+            listened_for: Mutex::default(),
+            listening: listening.clone(),
+        };
+        webhooks.granted(&admitted.grants);
+        Some(Arc::new(webhooks))
+    }
+
+    /// Notes the plugin's grants: only while it may hear of requests does anybody have to listen for them.
+    pub(crate) fn granted(&self, grants: &Grants) {
+        let mut listened_for = self.listened_for.lock().unwrap_or_else(PoisonError::into_inner);
+        if !grants.has(Permission::WebhooksReceive) {
+            *listened_for = None;
+        } else if listened_for.is_none() {
+            *listened_for = Some(self.listening.one_more());
+        }
+    }
+
+    fn declared(&self) -> &BTreeMap<String, Webhook> {
+        &self.admitted.manifest.webhooks
+    }
+
+    /// Returns the secret of a webhook, if it needs one and the owner has given it.
+    fn secret(&self, webhook: &Webhook) -> Option<String> {
+        webhook.secret.as_ref().and_then(|secret| self.settings.given(secret))
+    }
+
+    /// Reads the addresses of these webhooks. One that has none gets a new one; with `anew`, each does.
+    pub(crate) async fn read_tokens(&self, names: impl Iterator<Item = &String>, anew: bool) -> Result<(), StoreError> {
+        let mut generator = self.account.rng.generator();
+        let fresh = names.map(|name| (name.clone(), hex::encode(generator.random::<[u8; TOKEN]>()))).collect();
+        let read = self.stored.tokens(fresh, anew).await?;
+        self.tokens.rcu(|tokens| {
+            let mut tokens = BTreeMap::clone(tokens);
+            tokens.extend(read.clone());
+            tokens
+        });
+        Ok(())
+    }
+
+    /// Returns them as owners are shown them.
+    pub fn states(&self) -> Vec<WebhookState> {
+        let (tokens, base) = (self.tokens.load(), self.account.web.load().public_address());
+        let state = |(name, webhook): (&String, &Webhook)| WebhookState {
+            name: name.clone(),
+            address: base
+                .as_ref()
+                .zip(tokens.get(name))
+                .map(|(base, token)| address(base, &self.admitted.id, name, token)),
+            mode: webhook.mode,
+            verification: webhook.verification.about(),
+            lacks_secret: webhook.secret.clone().filter(|_| self.secret(webhook).is_none()),
+        };
+        self.declared().iter().map(state).collect()
+    }
+
+    /// Returns the secret part of a webhook's address.
+    pub fn token(&self, name: &str) -> Option<String> {
+        self.tokens.load().get(name).cloned()
+    }
+
+    /// Returns the last requests to them, the newest first, and how many wait.
+    pub async fn requests(&self, most: u32) -> Result<(Vec<ShownRequest>, u64), StoreError> {
+        Ok((self.stored.last(most).await?, self.stored.waiting().await?))
+    }
+
+    /// Lets a request that is over be told again. Returns false if there is none of this id, or if it still waits.
+    pub async fn replay(&self, id: i64) -> Result<bool, StoreError> {
+        let replayed = self.stored.replay(id).await?;
+        self.arrived.notify_waiters();
+        Ok(replayed.is_some())
+    }
+
+    /// Gives a webhook another address, and ends the present one. Returns false if there is none of this name.
+    pub async fn rotate(&self, name: &str) -> Result<bool, StoreError> {
+        let Some((name, _)) = self.declared().get_key_value(name) else { return Ok(false) };
+        self.read_tokens(std::iter::once(name), true).await?;
+        Ok(true)
+    }
+}
+
+/// A webhook as owners are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookState {
+    /// Its name.
+    pub name: String,
+    /// Its address; `None` if the host listens nowhere, or does not know it yet.
+    pub address: Option<String>,
+    /// How requests are answered.
+    pub mode: Mode,
+    /// How they are verified.
+    pub verification: String,
+    /// The setting with the secret, if the owner has not given it: then each request is refused.
+    pub lacks_secret: Option<String>,
+}
+
+/// A webhook of a plugin that is there, for whoever has a request to it.
+#[derive(Clone)]
+pub struct Door {
+    shared: Arc<Shared>,
+    webhooks: Arc<Webhooks>,
+    webhook: Webhook,
+    name: String,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It is stored, and the plugin will be told.
+    Stored,
+    /// It may come only once, and came before.
+    Again,
+    /// There is no room for it, or the plugin does not run.
+    Busy,
+    /// The plugin's answer.
+    Answer(WebhookAnswer),
+    /// The plugin did not answer: the status says why.
+    NoAnswer(u16),
+    /// The host cannot store it.
+    Failed,
+}
+
+impl Supervised {
+    /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
+    pub fn webhook(&self, name: &str, token: &str) -> Option<Door> {
+        let shared = &self.shared;
+        let webhooks = shared.webhooks.as_ref()?;
+        let tokens = webhooks.tokens.load();
+        let is_right = tokens.get(name).is_some_and(|right| is_same(token.as_bytes(), right));
+        let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
+        let webhook = webhooks.declared().get(name).filter(|_| is_right && may_hear)?;
+        Some(Door {
+            shared: Arc::clone(shared),
+            webhooks: Arc::clone(webhooks),
+            webhook: webhook.clone(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Returns its webhooks, if it declares any.
+    pub fn webhooks(&self) -> Option<Arc<Webhooks>> {
+        self.shared.webhooks.clone()
+    }
+}
+
+impl Door {
+    /// Returns the largest body that it takes, in bytes.
+    pub fn longest_body(&self) -> usize {
+        /// What the rest of an event may take.
+        const BESIDE: usize = 64 << 10;
+        let limits = &self.webhooks.admitted.limits;
+        limits.webhook_body.as_usize().min(limits.hostcall_bytes.as_usize().saturating_sub(BESIDE))
+    }
+
+    /// Returns whether it takes requests of this method.
+    pub fn takes(&self, method: &str) -> bool {
+        self.webhook.methods.iter().any(|one| one == method)
+    }
+
+    /// Returns whether the plugin gets this header, whose name is in small letters.
+    pub fn passes_on(&self, header: &str) -> bool {
+        header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
+    }
+
+    /// Verifies a request by the secret that the owner has given.
+    pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
+        let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
+        self.webhook.verification.check(&secret, given)
+    }
+
+    /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.
+    pub async fn pass(&self, request: WebhookRequest, once: Once) -> Reply {
+        let request = WebhookRequest { webhook: self.name.clone(), ..request };
+        let limits = &self.webhooks.admitted.limits;
+        let acceptance = Acceptance {
+            waits: self.webhook.mode == Mode::Queue,
+            once,
+            most: limits.webhook_queue,
+            most_bytes: limits.webhook_bytes.0,
+        };
+        match self.webhook.mode {
+            Mode::Queue => match self.webhooks.stored.accept(request, acceptance).await {
+                Ok(Accepted::As(_)) => {
+                    self.webhooks.arrived.notify_waiters();
+                    Reply::Stored
+                }
+                other => refused(&other),
+            },
+            Mode::Answer => answering::answer(&self.shared, &self.webhooks, request, acceptance).await,
+        }
+    }
+}
+
+/// Returns the reply to a request that was not stored.
+fn refused(accepted: &Result<Accepted, StoreError>) -> Reply {
+    match accepted {
+        Ok(Accepted::Again) => Reply::Again,
+        Ok(Accepted::Full | Accepted::As(_)) => Reply::Busy,
+        Err(_) => Reply::Failed,
+    }
+}

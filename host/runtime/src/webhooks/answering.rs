@@ -1,0 +1,65 @@
+//! Lets a plugin answer a request to a webhook of the mode `answer`.
+
+use std::sync::Arc;
+
+use parlor_session::router::Handled;
+use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
+
+use super::{Reply, Webhooks, refused, telling};
+use crate::instance::{Instance, UnansweredRequest, WebhookAnswer};
+use crate::supervisor::Shared;
+
+/// The status of a request whose handler returned without an answer.
+const NO_CONTENT: u16 = 204;
+/// The status of a request whose handler failed.
+const FAILED: u16 = 500;
+/// The status of a request that was not answered in time.
+const LATE: u16 = 504;
+
+/// Passes a request to the plugin, and waits for its answer.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    webhooks: &Webhooks,
+    request: WebhookRequest,
+    acceptance: Acceptance,
+) -> Reply {
+    let Some(instance) = shared.running_now() else { return Reply::Busy };
+    // Before it is passed on: the same signature must not pass twice, also not after a restart.
+    let id = match webhooks.stored.accept(request.clone(), acceptance).await {
+        Ok(Accepted::As(id)) => id,
+        other => return refused(&other),
+    };
+    let reply = pass(&instance, id, &request).await;
+    let state = match &reply {
+        Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => RequestState::Answered(*status),
+        Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => RequestState::GivenUp,
+    };
+    // It is only shown to the owner.
+    if let Err(error) = webhooks.stored.note(id, 1, state).await {
+        tracing::warn!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
+    }
+    reply
+}
+
+async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Reply {
+    let Some(mut unanswered) = UnansweredRequest::begin(instance, id.to_string()) else { return Reply::Busy };
+    let Some(mail) = telling::mail(instance, id, 1, request) else { return Reply::Busy };
+    let (mail, handled) = mail.with_receipt();
+    if !instance.mailbox.deliver(mail) {
+        return Reply::Busy;
+    }
+    let status = tokio::select! {
+        biased;
+        answer = &mut unanswered.answer => match answer {
+            Ok(answer) => return Reply::Answer(answer),
+            Err(_) => FAILED,
+        },
+        handled = handled => match handled {
+            Ok(Handled::Well) => NO_CONTENT,
+            Ok(Handled::Failed | Handled::CutOff) | Err(_) => FAILED,
+        },
+        () = tokio::time::sleep(instance.limits.webhook_time) => LATE,
+    };
+    // It may have answered at the same time.
+    unanswered.answer.try_recv().map_or(Reply::NoAnswer(status), Reply::Answer)
+}

@@ -1,0 +1,110 @@
+//! Tells a plugin of the requests to a webhook, one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_session::Webhook;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::{Handled, Mail};
+use parlor_store::{RequestState, StoreError, StoredRequest, WebhookRequest};
+
+use super::Webhooks;
+use crate::instance::Instance;
+use crate::supervisor::Shared;
+
+/// How often the plugin is told of one request.
+const MOST_ATTEMPTS: u32 = 5;
+/// The pause after the first attempt. Each further one is five times as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How often to look whether a plugin takes requests that did not, such as one that has not subscribed.
+const LOOK: Duration = Duration::from_secs(2);
+/// The pause after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Tells the plugin of requests to this webhook as they come, until it is to end.
+pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
+    let Some(webhooks) = &shared.webhooks else { return };
+    // The one that it replaces is told until then.
+    if !shared.stays_until(shared.is_alone()).await {
+        return;
+    }
+    loop {
+        let mut arrived = std::pin::pin!(webhooks.arrived.notified());
+        // Whatever comes from here on ends the wait below.
+        arrived.as_mut().enable();
+        let stays = match webhooks.stored.next(name.clone()).await {
+            Ok(Some(request)) => tell(&shared, webhooks, request).await,
+            Ok(None) => shared.stays_until(arrived).await,
+            Err(StoreError::Ended) => false,
+            Err(error) => {
+                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "requests to a webhook cannot be read");
+                shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await
+            }
+        };
+        if !stays {
+            return;
+        }
+    }
+}
+
+/// Tells the plugin of one request until it is over. Returns false if the plugin is to end before that.
+async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bool {
+    let StoredRequest { id, mut attempts, request } = stored;
+    loop {
+        let Some(instance) = shared.running().await else { return false };
+        let Some(mail) = mail(&instance, id, attempts + 1, &request) else {
+            if !shared.stays_until(tokio::time::sleep(LOOK)).await {
+                return false;
+            }
+            continue;
+        };
+        let (mail, handled) = mail.with_receipt();
+        // If its mailbox is full, nobody handles this mail.
+        instance.mailbox.deliver(mail);
+        let handled = handled.await;
+        let is_to_end = shared.is_to_end();
+        let (state, pause) = match handled {
+            Ok(Handled::Well) => (Some(RequestState::Told), None),
+            // That it was told to end is no fault of the plugin's.
+            Ok(Handled::CutOff) if is_to_end => (None, None),
+            Ok(Handled::Failed | Handled::CutOff) if attempts + 1 >= MOST_ATTEMPTS => {
+                let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
+                tracing::warn!(%plugin, %account, webhook, id, "plugin failed {MOST_ATTEMPTS} times on a request to its webhook, which is given up");
+                (Some(RequestState::GivenUp), None)
+            }
+            Ok(Handled::Failed | Handled::CutOff) => {
+                (Some(RequestState::Waits), Some(FIRST_PAUSE * 5_u32.pow(attempts)))
+            }
+            Err(_) => (None, Some(LOOK)),
+        };
+        if let Some(state) = state {
+            attempts += 1;
+            if let Err(error) = webhooks.stored.note(id, attempts, state).await {
+                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
+            }
+            if state != RequestState::Waits {
+                return true;
+            }
+        }
+        if !shared.stays_until(tokio::time::sleep(pause.unwrap_or_default())).await {
+            return false;
+        }
+    }
+}
+
+/// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it.
+pub(super) fn mail(instance: &Instance, id: i64, attempt: u32, request: &WebhookRequest) -> Option<Mail> {
+    let WebhookRequest { webhook, sender: _, method, query, headers, body } = request;
+    let webhook = Webhook {
+        id: id.to_string(),
+        name: webhook.clone(),
+        attempt,
+        method: method.clone(),
+        query: query.clone(),
+        headers: headers.clone(),
+        body: body.clone(),
+    };
+    let payload = Payload::Webhook(Arc::new(webhook));
+    let event = Event { name: EventName::from("webhook"), at: instance.account.clock.now(), payload };
+    instance.account.router.mail_for(instance.id, event)
+}

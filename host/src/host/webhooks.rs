@@ -1,0 +1,44 @@
+//! The webhooks of plugins, for whoever listens for requests and for owners.
+
+use std::sync::Arc;
+
+use parlor_base::id::PluginId;
+use parlor_config::{AccountName, Web};
+use parlor_runtime::supervisor::Supervised;
+use parlor_runtime::webhooks::{Door, Webhooks};
+use tokio::sync::watch;
+
+use super::Host;
+use super::plugin::{Plugin, Standing};
+use crate::web::Counts;
+
+impl Host {
+    /// Returns how many plugins have webhooks. While there are any, somebody has to listen.
+    pub(crate) fn webhooks_to_listen_for(&self) -> watch::Receiver<usize> {
+        self.engine.webhooks().watch()
+    }
+
+    /// Returns what the configuration says of the web, and hears of changes.
+    pub(crate) fn web(&self) -> watch::Receiver<Web> {
+        self.web.subscribe()
+    }
+
+    /// Returns how many requests to webhooks ended in which way.
+    pub(crate) fn webhook_counts(&self) -> &Counts {
+        &self.webhook_counts
+    }
+
+    /// Returns the webhook with this name and secret of a plugin, if it may hear requests.
+    pub(crate) async fn webhook(&self, id: &PluginId, name: &str, token: &str) -> Option<Door> {
+        let plugins = self.plugins.lock().await;
+        plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
+    }
+
+    /// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
+    pub(crate) async fn webhooks_of(&self, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
+        let plugins = self.plugins.lock().await;
+        let Plugin { standing: Standing::Admitted { on, .. }, .. } = plugins.get(id)? else { return Some(Vec::new()) };
+        let each = |(account, one): (&AccountName, &Supervised)| Some((account.clone(), one.webhooks()?));
+        Some(on.iter().filter_map(each).collect())
+    }
+}

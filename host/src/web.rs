@@ -1,0 +1,281 @@
+//! Listens for requests to webhooks of plugins, while there are any and the configuration says where.
+//!
+//! A request that reaches no webhook, is not signed as it should be, or is too long, is answered alike and after the same
+//! work: nobody finds out which addresses there are.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_base::id::PluginId;
+use parlor_config::Web;
+use parlor_plugins::webhook::{Given, Once, Unverified, Verification};
+use parlor_runtime::webhooks::{Door, Reply as Outcome};
+use parlor_store::WebhookRequest;
+use parlor_web::server::{Arrived, Listen, NoBody, Reply, Server, certificate};
+use parlor_web::{HeaderMap, header};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::host::Host;
+
+/// How much is read of a request that reaches no webhook, in bytes: as much as most webhooks take.
+const STRANGERS: usize = 1 << 20;
+/// The pause before it is tried again to listen.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The longest query and header that a plugin gets, in bytes.
+const LONGEST: usize = 8 << 10;
+
+/// The requests that came, by how they ended.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// The plugin was told, will be told, or has answered.
+    pub passed: AtomicU64,
+    /// They reached no webhook, or were not verified.
+    pub refused: AtomicU64,
+    /// There was no room for them, or the plugin did not run.
+    pub busy: AtomicU64,
+}
+
+/// The task that listens.
+pub struct Listener {
+    task: JoinHandle<()>,
+    enough: oneshot::Sender<()>,
+}
+
+impl Listener {
+    /// Begins to listen as soon as it has to.
+    pub fn start(host: Arc<Host>) -> Self {
+        let (enough, stops) = oneshot::channel();
+        Self { task: tokio::spawn(listen(host, stops)), enough }
+    }
+
+    /// Takes no more requests, and lets those that have begun end. When this returns, it holds nothing of the host.
+    pub async fn stop(self) {
+        let _ = self.enough.send(());
+        let _ = self.task.await;
+    }
+}
+
+/// Listens where the configuration says, while any plugin has webhooks.
+async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
+    let (mut wanted, mut web) = (host.webhooks_to_listen_for(), host.web());
+    let mut server: Option<(Web, Server)> = None;
+    loop {
+        let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
+        // It is made anew for each change of the configuration: the certificate may be another one.
+        let stays = server.as_ref().is_some_and(|(was, _)| is_wanted && *was == now && now.certificate.is_none());
+        if !stays && let Some((_, server)) = server.take() {
+            let at = server.address();
+            server.stop().await;
+            tracing::info!(%at, "webhooks are no longer listened for");
+        }
+        let mut again = None;
+        if is_wanted && !stays {
+            match start(&host, &now) {
+                Ok(Some(started)) => {
+                    tracing::info!(at = %started.address(), "webhooks are listened for");
+                    server = Some((now, started));
+                }
+                Ok(None) => tracing::warn!(
+                    "plugins have webhooks, and nobody listens for them: set `listen` under [web] in the configuration"
+                ),
+                Err(error) => {
+                    tracing::error!(%error, "webhooks cannot be listened for; this is tried again");
+                    again = Some(PAUSE);
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = &mut stops => break,
+            changed = wanted.changed() => if changed.is_err() { break },
+            changed = web.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
+        }
+    }
+    if let Some((_, server)) = server {
+        server.stop().await;
+    }
+}
+
+/// Starts a server; `None` if the configuration does not say where.
+fn start(host: &Arc<Host>, web: &Web) -> Result<Option<Server>, String> {
+    let Some(at) = web.listen else { return Ok(None) };
+    let tls = web.certificate.as_ref().map(|(chain, key)| certificate(chain, key)).transpose();
+    let tls = tls.map_err(|error| error.to_string())?;
+    if tls.is_none() && !at.ip().is_loopback() {
+        tracing::warn!(%at, "webhooks are listened for without TLS where other machines reach them: put a proxy before it, or set `certificate` under [web]");
+    }
+    let listen = Listen { at, tls, proxies: web.proxies.clone() };
+    let host = Arc::clone(host);
+    let server = Server::start(listen, move |arrived| {
+        let host = Arc::clone(&host);
+        async move { answer(&host, arrived).await }
+    });
+    server.map(Some).map_err(|error| format!("{at}: {error}"))
+}
+
+/// Answers a request.
+async fn answer(host: &Host, arrived: Arrived) -> Reply {
+    let counts = host.webhook_counts();
+    let door = match parts(&arrived.path) {
+        Some((plugin, name, token)) => host.webhook(&plugin, name, token).await,
+        None => None,
+    };
+    let most = door.as_ref().map_or(STRANGERS, Door::longest_body);
+    let head = Head::of(&arrived);
+    let body = match arrived.body(most).await {
+        Ok(body) => body,
+        Err(NoBody::NoRoom) => {
+            counts.busy.fetch_add(1, Relaxed);
+            return busy();
+        }
+        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refuse(counts),
+    };
+    let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
+    let (door, once) = match verify(door, &head, given) {
+        Ok(verified) => verified,
+        Err(Unverified) => return refuse(counts),
+    };
+    let request = head.request(&door, body);
+    let outcome = door.pass(request, once).await;
+    let count = match outcome {
+        Outcome::Stored | Outcome::Answer(_) | Outcome::NoAnswer(_) => &counts.passed,
+        Outcome::Again => &counts.refused,
+        Outcome::Busy | Outcome::Failed => &counts.busy,
+    };
+    count.fetch_add(1, Relaxed);
+    match outcome {
+        Outcome::Stored => Reply::empty(202),
+        Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
+        Outcome::NoAnswer(status) => Reply::empty(status),
+        Outcome::Again => refused(),
+        Outcome::Busy | Outcome::Failed => busy(),
+    }
+}
+
+/// Verifies a request to a webhook. One that reaches none takes as long.
+fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, Once), Unverified> {
+    /// What is computed for whoever knows no webhook, as for most that there are.
+    const ANY: &str = "x-hub-signature-256";
+    match door {
+        Some(door) if door.takes(&head.method) => {
+            let once = door.verify(given)?;
+            Ok((door, once))
+        }
+        Some(_) | None => {
+            let wrong = "sha256=0000000000000000000000000000000000000000000000000000000000000000";
+            let header = |name: &str| (name == ANY).then_some(wrong.as_bytes());
+            let _ = Verification::github().check("nobody's secret", Given { header: &header, ..given });
+            Err(Unverified)
+        }
+    }
+}
+
+fn refuse(counts: &Counts) -> Reply {
+    counts.refused.fetch_add(1, Relaxed);
+    refused()
+}
+
+fn refused() -> Reply {
+    Reply::empty(404)
+}
+
+fn busy() -> Reply {
+    Reply { headers: vec![("retry-after".to_owned(), "30".to_owned())], ..Reply::empty(503) }
+}
+
+/// Splits the path of a webhook. Any other path, also one that is only spelled differently, is none.
+fn parts(path: &str) -> Option<(PluginId, &str, &str)> {
+    let mut parts = path.strip_prefix("/hooks/")?.split('/');
+    let (plugin, name, token) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    Some((plugin.parse().ok()?, name, token))
+}
+
+/// The head of a request, as far as plugins get it.
+struct Head {
+    method: String,
+    query: Option<String>,
+    sender: String,
+    headers: HeaderMap,
+}
+
+impl Head {
+    fn of(arrived: &Arrived) -> Self {
+        Self {
+            method: arrived.method.as_str().to_owned(),
+            query: arrived.query.clone().filter(|query| query.len() <= LONGEST),
+            sender: arrived.from.to_string(),
+            headers: arrived.headers.clone(),
+        }
+    }
+
+    fn request(&self, door: &Door, body: Vec<u8>) -> WebhookRequest {
+        let shown = self.headers.iter().filter(|(name, value)| door.passes_on(name.as_str()) && value.len() <= LONGEST);
+        let text = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        WebhookRequest {
+            webhook: String::new(),
+            sender: self.sender.clone(),
+            method: self.method.clone(),
+            query: self.query.clone(),
+            headers: shown.map(text).collect(),
+            body,
+        }
+    }
+}
+
+/// Returns the value of a header that is there once: of two, nobody could say which one was signed.
+fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { Some(value.as_bytes()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_spelling_of_a_path_leads_to_a_webhook() {
+        let whole = |path: &str| parts(path).map(|(plugin, name, token)| format!("{plugin} {name} {token}"));
+        assert_eq!(whole("/hooks/forge/github/0a1b").as_deref(), Some("forge github 0a1b"));
+        for path in [
+            "",
+            "/",
+            "/hooks",
+            "/hooks/forge/github",
+            "/hooks/forge/github/0a1b/",
+            "/hooks/forge/github/0a1b/x",
+            "//hooks/forge/github/0a1b",
+            "/hooks//forge/github/0a1b",
+            "/HOOKS/forge/github/0a1b",
+            "/hooks/Forge/github/0a1b",
+            "/hooks/../forge/github/0a1b",
+            "/hooks/%66orge/github/0a1b",
+            "/x/hooks/forge/github/0a1b",
+        ] {
+            assert_eq!(whole(path), None, "{path}");
+        }
+        // These are no names of webhooks, which the search among those that there are finds out.
+        assert_eq!(whole("/hooks/forge/..%2fgithub/0a1b").as_deref(), Some("forge ..%2fgithub 0a1b"));
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_has_no_value() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", header::HeaderValue::from_static("1"));
+        headers.append("x-b", header::HeaderValue::from_static("1"));
+        headers.append("x-b", header::HeaderValue::from_static("1"));
+        assert_eq!(
+            (single(&headers, "x-a"), single(&headers, "x-b"), single(&headers, "x-c")),
+            (Some(&b"1"[..]), None, None)
+        );
+    }
+}

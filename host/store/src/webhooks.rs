@@ -1,0 +1,470 @@
+//! Webhooks of plugins: their addresses, and the requests that came there, in order, until the plugin was told of them.
+//!
+//! A request is acknowledged to its sender after a flush of the disk. What the plugin made of it is written without one:
+//! after a loss of power it may be told again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parlor_base::fair;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::oneshot;
+
+use super::StoreError;
+use super::change::Owner;
+use super::data::PluginData;
+use super::health;
+use super::work::{Change, Job, Lane, PendingWrite, Task};
+
+/// The number of requests of a plugin that are kept after it was told of them.
+const KEPT: i64 = 100;
+/// How long a signature is remembered that may come only once, in milliseconds: longer than it is valid.
+const REMEMBERED: i64 = 15 * 60 * 1_000;
+/// The bytes that a request counts in addition to its body, headers and query.
+const ENTRY: usize = 256;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS webhook_address (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    webhook TEXT NOT NULL,
+    token TEXT NOT NULL,
+    PRIMARY KEY (account, plugin, webhook)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS webhook_request (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    webhook TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    method TEXT NOT NULL,
+    query TEXT,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    state INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS webhook_request_waiting ON webhook_request (account, plugin, webhook, id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS webhook_request_over ON webhook_request (account, plugin, id) WHERE state <> 0;
+CREATE TABLE IF NOT EXISTS webhook_size (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    waiting INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (account, plugin)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS webhook_once (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    webhook TEXT NOT NULL,
+    once BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (account, plugin, webhook, once)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS webhook_once_at ON webhook_once (at);
+";
+
+/// The tables with rows of a plugin.
+pub(super) const OF_PLUGINS: [&str; 4] = ["webhook_address", "webhook_request", "webhook_size", "webhook_once"];
+
+/// A request that came to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRequest {
+    /// The name of the webhook.
+    pub webhook: String,
+    /// The address of the network that it came from.
+    pub sender: String,
+    /// The method.
+    pub method: String,
+    /// What stood behind the `?`, if anything did.
+    pub query: Option<String>,
+    /// The headers that the plugin gets.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl WebhookRequest {
+    fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        ENTRY + self.query.as_ref().map_or(0, String::len) + headers + self.body.len()
+    }
+}
+
+/// How a request is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Whether the plugin is told later, and not now.
+    pub waits: bool,
+    /// What may come only once.
+    pub once: Option<[u8; 32]>,
+    /// The maximum number of requests of the plugin that wait.
+    pub most: u32,
+    /// The maximum number of bytes of all that are kept.
+    pub most_bytes: u64,
+}
+
+/// What became of a request that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is stored, under this id.
+    As(i64),
+    /// It came before, and is not stored again.
+    Again,
+    /// There is no room for it.
+    Full,
+}
+
+/// The state of a stored request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestState {
+    /// The plugin was not told yet, or not successfully.
+    Waits,
+    /// The plugin was told, and its handler returned.
+    Told,
+    /// The plugin failed too often.
+    GivenUp,
+    /// The plugin has not answered.
+    Unanswered,
+    /// It was answered with this status.
+    Answered(u16),
+}
+
+impl RequestState {
+    fn number(self) -> i64 {
+        match self {
+            Self::Waits => 0,
+            Self::Told => 1,
+            Self::GivenUp => 2,
+            Self::Unanswered => 3,
+            Self::Answered(status) => status.max(100).into(),
+        }
+    }
+
+    fn of(number: i64) -> Self {
+        match number {
+            0 => Self::Waits,
+            1 => Self::Told,
+            2 => Self::GivenUp,
+            _ => u16::try_from(number).ok().filter(|status| *status >= 100).map_or(Self::Unanswered, Self::Answered),
+        }
+    }
+}
+
+/// A stored request with all that its plugin is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRequest {
+    /// Its id.
+    pub id: i64,
+    /// How often the plugin was told in vain.
+    pub attempts: u32,
+    /// The request.
+    pub request: WebhookRequest,
+}
+
+/// A stored request as owners are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownRequest {
+    /// Its id.
+    pub id: i64,
+    /// The name of the webhook.
+    pub webhook: String,
+    /// When it came, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The address of the network that it came from.
+    pub sender: String,
+    /// The method.
+    pub method: String,
+    /// The size of its body in bytes.
+    pub bytes: u64,
+    /// How often the plugin was told in vain.
+    pub attempts: u32,
+    /// Its state.
+    pub state: RequestState,
+}
+
+/// The webhooks of one plugin on one account. Like [`PluginData`], it does not keep the store's thread alive.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    data: PluginData,
+    owner: Arc<Owner>,
+}
+
+impl PluginData {
+    /// Returns the webhooks of this plugin.
+    pub fn webhooks(&self, owner: Owner) -> Webhooks {
+        Webhooks { data: self.clone(), owner: Arc::new(owner) }
+    }
+}
+
+impl Webhooks {
+    /// Returns the secret part of the address of each of these webhooks. One that has none gets `fresh` of it; with
+    /// `anew`, each does.
+    pub async fn tokens(
+        &self,
+        webhooks: Vec<(String, String)>,
+        anew: bool,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| {
+            let change = file.transaction()?;
+            let tokens = webhooks.into_iter().map(|(webhook, fresh)| token(&change, &owner, webhook, &fresh, anew));
+            let tokens = tokens.collect::<rusqlite::Result<_>>()?;
+            change.commit()?;
+            Ok(tokens)
+        })
+        .await
+    }
+
+    /// Stores a request, and waits until it is on disk.
+    pub async fn accept(&self, request: WebhookRequest, acceptance: Acceptance) -> Result<Accepted, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let change = Change::Request { request, acceptance, answer };
+        let task =
+            Task::Write(PendingWrite { owner: Arc::clone(&self.owner), change, now: self.data.now(), held: None });
+        // In a lane of its own: a plugin that writes much must not delay who sends it something.
+        let lane = Lane::Progress(Arc::clone(&self.owner));
+        self.data.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path(), cause })
+    }
+
+    /// Returns the oldest request to a webhook that waits.
+    pub async fn next(&self, webhook: String) -> Result<Option<StoredRequest>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.data.read(self.lane(), move |file| next(file, &owner, &webhook)).await
+    }
+
+    /// Notes what became of a request that was taken by [`next`](Self::next), or that was answered.
+    pub async fn note(&self, id: i64, attempts: u32, state: RequestState) -> Result<(), StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| note(file, &owner, id, attempts, state)).await
+    }
+
+    /// Returns the last requests, the newest first.
+    pub async fn last(&self, most: u32) -> Result<Vec<ShownRequest>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.data.read(self.lane(), move |file| last(file, &owner, most)).await
+    }
+
+    /// Returns how many requests wait.
+    pub async fn waiting(&self) -> Result<u64, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        let size = self.data.read(self.lane(), move |file| size(file, &owner)).await?;
+        Ok(u64::try_from(size.0).unwrap_or(0))
+    }
+
+    /// Lets a request that is over wait again, as if it had come again. Returns its webhook; none = it is not there, or
+    /// still waits.
+    pub async fn replay(&self, id: i64) -> Result<Option<String>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| replay(file, &owner, id)).await
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Progress(Arc::clone(&self.owner))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.data.path.clone()
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let job: Job = Box::new(move |file| {
+            let result = change(file);
+            let health = health::of(&result);
+            // The caller may be gone; the change is made all the same.
+            drop(answer.send(result));
+            health
+        });
+        self.data.tasks.put(self.lane(), Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path(), cause })
+    }
+}
+
+fn token(
+    file: &Connection,
+    owner: &Owner,
+    webhook: String,
+    fresh: &str,
+    anew: bool,
+) -> rusqlite::Result<(String, String)> {
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook, fresh];
+    let insert = if anew { "INSERT OR REPLACE" } else { "INSERT OR IGNORE" };
+    file.execute(&format!("{insert} INTO webhook_address VALUES (?1, ?2, ?3, ?4)"), whose)?;
+    let found = "SELECT token FROM webhook_address WHERE account = ?1 AND plugin = ?2 AND webhook = ?3";
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook];
+    let token = file.query_row(found, whose, |row| row.get(0))?;
+    Ok((webhook, token))
+}
+
+fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<(i64, i64)> {
+    let mut found = file.prepare("SELECT waiting, bytes FROM webhook_size WHERE account = ?1 AND plugin = ?2")?;
+    let whose = params![owner.account.as_str(), owner.plugin.as_str()];
+    let size = found.query_row(whose, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(size.unwrap_or_default())
+}
+
+/// Changes how many requests wait, and how many bytes all have.
+fn count(file: &Connection, owner: &Owner, waiting: i64, bytes: i64) -> rusqlite::Result<()> {
+    let mut add = file.prepare(
+        "INSERT INTO webhook_size VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET waiting = waiting + ?3, bytes = bytes + ?4",
+    )?;
+    add.execute(params![owner.account.as_str(), owner.plugin.as_str(), waiting, bytes])?;
+    Ok(())
+}
+
+/// Stores a request if there is room, and if it did not come before.
+pub(super) fn accept(
+    file: &Connection,
+    owner: &Owner,
+    request: &WebhookRequest,
+    acceptance: Acceptance,
+    now: i64,
+) -> rusqlite::Result<Accepted> {
+    let (waiting, mut bytes) = size(file, owner)?;
+    let weight = i64::try_from(request.bytes()).unwrap_or(i64::MAX);
+    let most = i64::try_from(acceptance.most_bytes).unwrap_or(i64::MAX);
+    if acceptance.waits && waiting >= acceptance.most.into() {
+        return Ok(Accepted::Full);
+    }
+    if bytes.saturating_add(weight) > most {
+        bytes -= forget_old(file, owner, 0)?;
+        if bytes.saturating_add(weight) > most {
+            return Ok(Accepted::Full);
+        }
+    }
+    if let Some(once) = acceptance.once {
+        file.prepare("DELETE FROM webhook_once WHERE at < ?1")?.execute([now - REMEMBERED])?;
+        let mut remember = file.prepare("INSERT OR IGNORE INTO webhook_once VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let whose = params![owner.account.as_str(), owner.plugin.as_str(), request.webhook, once, now];
+        if remember.execute(whose)? == 0 {
+            return Ok(Accepted::Again);
+        }
+    }
+    let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
+    let mut insert = file.prepare(
+        "INSERT INTO webhook_request (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11)",
+    )?;
+    insert.execute(params![
+        owner.account.as_str(),
+        owner.plugin.as_str(),
+        request.webhook,
+        now,
+        request.sender,
+        request.method,
+        request.query,
+        serde_json::to_string(&request.headers).unwrap_or_default(),
+        request.body,
+        weight,
+        state.number(),
+    ])?;
+    let id = file.last_insert_rowid();
+    count(file, owner, acceptance.waits.into(), weight)?;
+    if !acceptance.waits {
+        forget_old(file, owner, KEPT)?;
+    }
+    Ok(Accepted::As(id))
+}
+
+/// Removes all but so many of the requests that are over. Returns how many bytes they had.
+fn forget_old(file: &Connection, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), kept];
+    let mut old = file.prepare(
+        "DELETE FROM webhook_request WHERE id IN (
+            SELECT id FROM webhook_request WHERE account = ?1 AND plugin = ?2 AND state <> 0
+            ORDER BY id DESC LIMIT -1 OFFSET ?3
+        ) RETURNING bytes",
+    )?;
+    let mut bytes = 0_i64;
+    let mut rows = old.query(whose)?;
+    while let Some(row) = rows.next()? {
+        bytes += row.get::<_, i64>(0)?;
+    }
+    if bytes > 0 {
+        count(file, owner, 0, -bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Option<StoredRequest>> {
+    let mut oldest = file.prepare(
+        "SELECT id, attempts, webhook, sender, method, query, headers, body FROM webhook_request
+         WHERE account = ?1 AND plugin = ?2 AND webhook = ?3 AND state = 0 ORDER BY id LIMIT 1",
+    )?;
+    let read = |row: &Row<'_>| {
+        let headers: String = row.get(6)?;
+        let request = WebhookRequest {
+            webhook: row.get(2)?,
+            sender: row.get(3)?,
+            method: row.get(4)?,
+            query: row.get(5)?,
+            headers: serde_json::from_str(&headers).unwrap_or_default(),
+            body: row.get(7)?,
+        };
+        Ok(StoredRequest { id: row.get(0)?, attempts: row.get(1)?, request })
+    };
+    oldest.query_row(params![owner.account.as_str(), owner.plugin.as_str(), webhook], read).optional()
+}
+
+fn note(file: &mut Connection, owner: &Owner, id: i64, attempts: u32, state: RequestState) -> rusqlite::Result<()> {
+    let change = file.transaction()?;
+    let was_waiting = "SELECT state = 0 FROM webhook_request WHERE id = ?1 AND account = ?2 AND plugin = ?3";
+    let whose = params![id, owner.account.as_str(), owner.plugin.as_str()];
+    // It may have been removed with the plugin's data.
+    if let Some(was_waiting) = change.query_row(was_waiting, whose, |row| row.get::<_, bool>(0)).optional()? {
+        let new = "UPDATE webhook_request SET attempts = ?2, state = ?3 WHERE id = ?1";
+        change.execute(new, params![id, attempts, state.number()])?;
+        count(&change, owner, i64::from(state == RequestState::Waits) - i64::from(was_waiting), 0)?;
+        if state != RequestState::Waits {
+            forget_old(&change, owner, KEPT)?;
+        }
+    }
+    change.commit()
+}
+
+fn last(file: &Connection, owner: &Owner, most: u32) -> rusqlite::Result<Vec<ShownRequest>> {
+    let mut newest = file.prepare(
+        "SELECT id, webhook, at, sender, method, length(body), attempts, state FROM webhook_request
+         WHERE account = ?1 AND plugin = ?2 ORDER BY id DESC LIMIT ?3",
+    )?;
+    let shown = |row: &Row<'_>| {
+        Ok(ShownRequest {
+            id: row.get(0)?,
+            webhook: row.get(1)?,
+            at: row.get(2)?,
+            sender: row.get(3)?,
+            method: row.get(4)?,
+            bytes: row.get::<_, i64>(5)?.try_into().unwrap_or(0),
+            attempts: row.get(6)?,
+            state: RequestState::of(row.get(7)?),
+        })
+    };
+    newest.query_map(params![owner.account.as_str(), owner.plugin.as_str(), most], shown)?.collect()
+}
+
+fn replay(file: &mut Connection, owner: &Owner, id: i64) -> rusqlite::Result<Option<String>> {
+    let change = file.transaction()?;
+    let again = "UPDATE webhook_request SET attempts = 0, state = 0
+                 WHERE id = ?1 AND account = ?2 AND plugin = ?3 AND state <> 0 RETURNING webhook";
+    let whose = params![id, owner.account.as_str(), owner.plugin.as_str()];
+    let webhook = change.query_row(again, whose, |row| row.get(0)).optional()?;
+    if webhook.is_some() {
+        count(&change, owner, 1, 0)?;
+    }
+    change.commit()?;
+    Ok(webhook)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use futures_util::future::join_all;
+use parlor_base::clock::Clock;
+
+use super::*;
+use crate::{DataFile, Store};
+
+const ALL: Acceptance = Acceptance { waits: true, once: None, most: 1_000, most_bytes: 1 << 20 };
+
+fn owner(plugin: &str) -> Owner {
+    Owner { account: "bot@example.org".parse().unwrap(), plugin: plugin.parse().unwrap() }
+}
+
+fn webhooks(store: &Store) -> Webhooks {
+    store.data(Clock::Machine).webhooks(owner("a"))
+}
+
+fn request(body: &[u8]) -> WebhookRequest {
+    WebhookRequest {
+        webhook: "github".to_owned(),
+        sender: "192.0.2.1".to_owned(),
+        method: "POST".to_owned(),
+        query: Some("a=b".to_owned()),
+        headers: vec![("x-github-event".to_owned(), "push".to_owned())],
+        body: body.to_vec(),
+    }
+}
+
+async fn accept(webhooks: &Webhooks, body: &[u8], acceptance: Acceptance) -> Accepted {
+    webhooks.accept(request(body), acceptance).await.unwrap()
+}
+
+async fn next(webhooks: &Webhooks) -> Option<StoredRequest> {
+    webhooks.next("github".to_owned()).await.unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_told_in_their_order_and_again_until_they_are_over() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    for body in [b"1", b"2"] {
+        assert!(matches!(accept(&webhooks, body, ALL).await, Accepted::As(_)));
+    }
+    let first = next(&webhooks).await.unwrap();
+    assert_eq!((&first.request, first.attempts), (&request(b"1"), 0));
+    webhooks.note(first.id, 1, RequestState::Waits).await.unwrap();
+    let again = next(&webhooks).await.unwrap();
+    assert_eq!((again.id, again.attempts), (first.id, 1));
+    webhooks.note(first.id, 1, RequestState::Told).await.unwrap();
+    assert_eq!(next(&webhooks).await.unwrap().request.body, b"2");
+    assert_eq!(webhooks.waiting().await.unwrap(), 1);
+    assert_eq!(webhooks.next("other".to_owned()).await.unwrap(), None);
+    // What is over may be told once more, and what waits need not be.
+    assert_eq!(webhooks.replay(first.id).await.unwrap().as_deref(), Some("github"));
+    assert_eq!(webhooks.replay(first.id).await.unwrap(), None);
+    assert_eq!((next(&webhooks).await.unwrap().id, webhooks.waiting().await.unwrap()), (first.id, 2));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let one = webhooks(&store);
+    let bodies: Vec<_> = (0..200).map(|number: u32| number.to_string()).collect();
+    let all = join_all(bodies.iter().map(|body| accept(&one, body.as_bytes(), ALL))).await;
+    assert!(all.iter().all(|accepted| matches!(accepted, Accepted::As(_))));
+    drop(one);
+    store.close().await;
+    let store = Store::open(folder.path()).unwrap();
+    let one = webhooks(&store);
+    for body in &bodies {
+        let stored = next(&one).await.unwrap();
+        assert_eq!(stored.request.body, body.as_bytes());
+        one.note(stored.id, 1, RequestState::Told).await.unwrap();
+    }
+    assert_eq!((next(&one).await, one.waiting().await.unwrap()), (None, 0));
+    assert_eq!(one.last(1_000).await.unwrap().len(), 100, "only the last hundred are kept");
+}
+
+#[tokio::test]
+async fn what_may_come_once_is_stored_once_and_of_others_each() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let once = Acceptance { once: Some([7; 32]), ..ALL };
+    assert!(matches!(accept(&webhooks, b"x", once).await, Accepted::As(_)));
+    assert_eq!(accept(&webhooks, b"x", once).await, Accepted::Again);
+    let other = Acceptance { once: Some([8; 32]), ..ALL };
+    assert!(matches!(accept(&webhooks, b"x", other).await, Accepted::As(_)));
+    assert!(matches!(accept(&webhooks, b"x", ALL).await, Accepted::As(_)));
+    assert_eq!(webhooks.waiting().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn requests_are_bounded_in_number_and_bytes_and_old_ones_make_room() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let two = Acceptance { most: 2, ..ALL };
+    let Accepted::As(first) = accept(&webhooks, b"1", two).await else { panic!() };
+    assert!(matches!(accept(&webhooks, b"2", two).await, Accepted::As(_)));
+    assert_eq!(accept(&webhooks, b"3", two).await, Accepted::Full);
+    webhooks.note(first, 1, RequestState::Told).await.unwrap();
+    assert!(matches!(accept(&webhooks, b"3", two).await, Accepted::As(_)));
+    // Each counts 256 bytes, its query and its headers.
+    let small = Acceptance { most_bytes: 1_000, ..ALL };
+    assert_eq!(accept(&webhooks, &[0; 800], small).await, Accepted::Full, "what waits is not removed");
+    assert!(matches!(accept(&webhooks, &[0; 10], small).await, Accepted::As(_)), "what is over is");
+    assert!(webhooks.last(10).await.unwrap().iter().all(|shown| shown.state == RequestState::Waits));
+}
+
+#[tokio::test]
+async fn who_is_answered_waits_for_nobody_and_is_shown() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let Accepted::As(id) = accept(&webhooks, b"x", Acceptance { waits: false, ..ALL }).await else { panic!() };
+    assert_eq!((next(&webhooks).await, webhooks.waiting().await.unwrap()), (None, 0));
+    let state = async || webhooks.last(1).await.unwrap()[0].state;
+    assert_eq!(state().await, RequestState::Unanswered);
+    webhooks.note(id, 1, RequestState::Answered(201)).await.unwrap();
+    assert_eq!(state().await, RequestState::Answered(201));
+    let shown = &webhooks.last(1).await.unwrap()[0];
+    assert_eq!((shown.bytes, &*shown.sender, &*shown.method), (1, "192.0.2.1", "POST"));
+}
+
+#[tokio::test]
+async fn an_address_stays_until_it_is_changed_and_goes_with_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let one = webhooks(&store);
+    let token = async |fresh: &str, anew| {
+        let tokens = one.tokens(vec![("github".to_owned(), fresh.to_owned())], anew).await;
+        tokens.unwrap().remove("github").unwrap()
+    };
+    assert_eq!(token("first", false).await, "first");
+    assert_eq!(token("second", false).await, "first");
+    assert_eq!(token("third", true).await, "third");
+    assert!(matches!(accept(&one, b"x", ALL).await, Accepted::As(_)));
+    DataFile::create(folder.path()).unwrap().forget(&"a".parse().unwrap()).unwrap();
+    assert_eq!((token("fourth", false).await.as_str(), next(&one).await), ("fourth", None));
+}

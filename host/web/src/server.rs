@@ -1,0 +1,308 @@
+//! The server: takes requests that others send, within bounds on connections, time and bytes.
+//!
+//! It has a thread of its own, which gives way to those of accounts and plugins: a flood of requests takes only what they
+//! leave.
+
+mod forwarded;
+mod places;
+mod tls;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use forwarded::sender;
+use places::{Place, Places};
+
+pub use tls::{CertificateError, certificate};
+
+/// The maximum number of headers of a request.
+const MOST_HEADERS: usize = 100;
+/// The maximum size of the head of a request, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
+/// The time limit for TLS, and for each head of a request; also how long an idle connection is kept.
+const HEAD: Duration = Duration::from_secs(10);
+/// The time limit for the body of a request.
+const BODY: Duration = Duration::from_secs(30);
+/// The memory for bodies that are being read, in KiB. Who finds none waits.
+const BODIES: u32 = 64 << 10;
+/// How long a request waits for memory.
+const ROOM: Duration = Duration::from_secs(5);
+/// The time that requests have to end when the server stops.
+const STOPPING: Duration = Duration::from_secs(5);
+/// The pause after a failed accept. The usual cause is too many open files, and a pause gives them time to close.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How much its thread gives way: what a plugin's neighbours need goes first.
+const NICE: i32 = 10;
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The address and port.
+    pub at: SocketAddr,
+    /// The certificate; without one there is no TLS.
+    pub tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    /// The proxies that are believed from where a request comes.
+    pub proxies: Vec<IpAddr>,
+}
+
+/// A request that arrived.
+pub struct Arrived {
+    /// The method.
+    pub method: Method,
+    /// The path, as it was written.
+    pub path: String,
+    /// What stands behind the `?`, if anything does.
+    pub query: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The address of the network that it comes from.
+    pub from: IpAddr,
+    body: Incoming,
+    room: Arc<Semaphore>,
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoBody {
+    /// It is longer than allowed.
+    #[error("the body is too long")]
+    TooLong,
+    /// It broke off, or is no HTTP.
+    #[error("the body broke off")]
+    Broken,
+    /// It came too slowly.
+    #[error("the body did not come in time")]
+    Late,
+    /// There is no memory for it now.
+    #[error("there is no room for the body")]
+    NoRoom,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers, with valid names in small letters. Values that no header can have are left out.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Returns an answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+}
+
+impl Arrived {
+    /// Reads the whole body, of at most this many bytes.
+    pub async fn body(self, most: usize) -> Result<Vec<u8>, NoBody> {
+        let until = Instant::now() + BODY;
+        // A body of a known length takes no more. One that says too much is not read at all.
+        let told = hyper::body::Body::size_hint(&self.body).exact();
+        let length = told.map_or(most, |told| usize::try_from(told).unwrap_or(usize::MAX));
+        if length > most {
+            return Err(NoBody::TooLong);
+        }
+        let kib = u32::try_from(length.div_ceil(1 << 10)).unwrap_or(u32::MAX).clamp(1, BODIES);
+        let _room = match timeout(ROOM, self.room.acquire_many(kib)).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_)) | Err(_) => return Err(NoBody::NoRoom),
+        };
+        match timeout_at(until, Limited::new(self.body, most).collect()).await {
+            Ok(Ok(read)) => Ok(read.to_bytes().into()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NoBody::TooLong),
+            Ok(Err(_)) => Err(NoBody::Broken),
+            Err(_) => Err(NoBody::Late),
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    at: SocketAddr,
+    enough: watch::Sender<bool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens, and answers each request by `answer`.
+    pub fn start<A, F>(listen: Listen, answer: A) -> io::Result<Self>
+    where
+        A: Fn(Arrived) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = std::net::TcpListener::bind(listen.at)?;
+        listener.set_nonblocking(true)?;
+        let at = listener.local_addr()?;
+        let listener = {
+            let _entered = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let (enough, stops) = watch::channel(false);
+        let serving = Serving { listen, answer, room: Arc::new(Semaphore::new(BODIES as usize)), stops };
+        let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
+            // Of this thread alone, on Linux. Where it is not possible, it works as well.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+            runtime.block_on(accept(listener, Arc::new(serving)));
+        })?;
+        Ok(Self { at, enough, thread })
+    }
+
+    /// Returns the address that it listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Takes no more requests, lets those that have begun end, and closes every connection.
+    pub async fn stop(self) {
+        let Self { enough, thread, .. } = self;
+        let _ = enough.send(true);
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+/// What every connection needs.
+struct Serving<A> {
+    listen: Listen,
+    answer: A,
+    /// The memory for bodies, in KiB.
+    room: Arc<Semaphore>,
+    /// Whether the server is to stop.
+    stops: watch::Receiver<bool>,
+}
+
+async fn accept<A, F>(listener: TcpListener, serving: Arc<Serving<A>>)
+where
+    A: Fn(Arrived) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let (places, mut stops) = (Places::default(), serving.stops.clone());
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stops.wait_for(|stops| *stops) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if places.are_free() => match accepted {
+                Ok((stream, peer)) => {
+                    let from = peer.ip().to_canonical();
+                    let limited = (!serving.listen.proxies.contains(&from)).then_some(from);
+                    // Who has too many is not answered: an answer would take as long as a request.
+                    if let Some(place) = places.take(limited) {
+                        connections.spawn(serve(stream, from, Arc::clone(&serving), place));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection for webhooks was not accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let ending = async { while connections.join_next().await.is_some() {} };
+    // What has not ended by then is dropped.
+    let _ = timeout(STOPPING, ending).await;
+    connections.shutdown().await;
+}
+
+async fn serve<A, F>(stream: TcpStream, peer: IpAddr, serving: Arc<Serving<A>>, _place: Place)
+where
+    A: Fn(Arrived) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    match &serving.listen.tls {
+        None => converse(stream, peer, serving).await,
+        Some(tls) => {
+            // Who does not speak TLS is not answered.
+            if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
+                converse(stream, peer, serving).await;
+            }
+        }
+    }
+}
+
+async fn converse<A, F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: IpAddr,
+    serving: Arc<Serving<A>>,
+) where
+    A: Fn(Arrived) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let mut stops = serving.stops.clone();
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (head, body) = request.into_parts();
+        let arrived = Arrived {
+            from: sender(peer, &head.headers, &serving.listen.proxies),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().map(str::to_owned),
+            method: head.method,
+            headers: head.headers,
+            body,
+            room: Arc::clone(&serving.room),
+        };
+        let answer = (serving.answer)(arrived);
+        async move { Ok::<_, Infallible>(written(answer.await)) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // Who breaks off need not be told.
+        _ = connection.as_mut() => {}
+        _ = stops.wait_for(|stops| *stops) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Writes an answer. Browsers take it for what it says that it is, and run nothing in it: the same name may serve more.
+fn written(reply: Reply) -> hyper::Response<Full<Bytes>> {
+    let Reply { status, headers, body } = reply;
+    let mut response = hyper::Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let own = [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; sandbox")];
+    for (name, value) in own {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in headers {
+        let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+/// The largest body that the servers of these tests take.
+const MOST: usize = 1_000;
+
+fn listen() -> Listen {
+    Listen { at: "127.0.0.1:0".parse().unwrap(), tls: None, proxies: Vec::new() }
+}
+
+/// Starts a server that says what it has heard.
+fn start() -> Server {
+    let answer = |arrived: Arrived| async move {
+        let heard = format!("{} {} {:?} {}", arrived.method, arrived.path, arrived.query, arrived.from);
+        match arrived.body(MOST).await {
+            Ok(body) => Reply { body: format!("{heard} {}", body.len()).into(), ..Reply::empty(200) },
+            Err(error) => Reply { body: error.to_string().into(), ..Reply::empty(404) },
+        }
+    };
+    Server::start(listen(), answer).unwrap()
+}
+
+/// Sends bytes, and returns all that comes until the server closes the connection, or as much as `enough` says.
+async fn say(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    // The server may close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn post(length: &str, body: &str) -> Vec<u8> {
+    format!("POST /a/b?c=d HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{length}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn a_request_is_answered_and_browsers_run_nothing_of_the_answer() {
+    let server = start();
+    let answer = say(&server, &post("content-length: 3", "abc")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nPOST /a/b Some(\"c=d\") 127.0.0.1 3"), "{answer}");
+    assert!(answer.contains("content-security-policy: default-src 'none'; sandbox\r\n"), "{answer}");
+    let chunked = say(&server, &post("transfer-encoding: chunked", "3\r\nabc\r\n0\r\n\r\n")).await;
+    assert!(chunked.ends_with(" 3"), "{chunked}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_not_kept_whatever_they_say_of_their_length() {
+    let server = start();
+    for request in [
+        post(&format!("content-length: {}", MOST + 1), &"x".repeat(MOST + 1)),
+        post("transfer-encoding: chunked", &format!("{:x}\r\n{}\r\n0\r\n\r\n", MOST + 1, "x".repeat(MOST + 1))),
+        // Nothing of it is sent.
+        post("content-length: 99999999999999", ""),
+    ] {
+        let answer = say(&server, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("the body is too long"), "{answer}");
+    }
+    let whole = say(&server, &post(&format!("content-length: {MOST}"), &"x".repeat(MOST))).await;
+    assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
+    server.stop().await;
+}
+
+/// RFC 9112, sections 5.1, 6.3 and 11.2.
+#[tokio::test]
+async fn what_is_no_request_of_http_reaches_nobody() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start(listen(), move |_| {
+        count.fetch_add(1, Relaxed);
+        async { Reply::empty(200) }
+    })
+    .unwrap();
+    let many = (0..MOST_HEADERS + 1).fold(String::new(), |all, number| format!("{all}x-{number}: y\r\n"));
+    for head in [
+        "GET / HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nx: a\0b\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_owned(),
+        "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\na".to_owned(),
+        "POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\na".to_owned(),
+        format!("GET / HTTP/1.1\r\n{many}\r\n"),
+        format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(2 * LONGEST_HEAD)),
+        "\u{16}\u{3}\u{1} no TLS here\r\n\r\n".to_owned(),
+    ] {
+        let answer = say(&server, head.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{head:.60}: {answer}");
+    }
+    assert_eq!(asked.load(Relaxed), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_those_that_close_make_room() {
+    let server = start();
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(TcpStream::connect(server.address()).await.unwrap());
+    }
+    // It is closed without an answer.
+    assert_eq!(say(&server, &post("content-length: 0", "")).await, "");
+    drop(open);
+    // The server notices at some time.
+    while say(&server, &post("content-length: 0", "")).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
+    let (begun, mut begins) = tokio::sync::mpsc::channel(1);
+    let (go_on, goes_on) = watch::channel(false);
+    let server = Server::start(listen(), move |_| {
+        let (begun, mut goes_on) = (begun.clone(), goes_on.clone());
+        async move {
+            let _ = begun.send(()).await;
+            let _ = goes_on.wait_for(|on| *on).await;
+            Reply::empty(202)
+        }
+    })
+    .unwrap();
+    let at = server.address();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(&post("content-length: 0", "")).await.unwrap();
+    begins.recv().await.unwrap();
+    let stopping = tokio::spawn(server.stop());
+    // From here on nobody listens.
+    while TcpStream::connect(at).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    go_on.send(true).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    stopping.await.unwrap();
+}

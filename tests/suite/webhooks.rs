@@ -1,0 +1,452 @@
+//! `webhooks`: requests that others send to plugins (rows 139–143 of `tests/conformance.toml`), against the program itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_tests::certificate::Certificate;
+use parlor_tests::folder::Folder;
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::plugins;
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::process::Signal;
+use parlor_tests::server::{Account, DOMAIN};
+use rand::RngExt as _;
+use ring::hmac;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::seed;
+use crate::test_host::SOON;
+
+const SECRET: &str = "canary-shared-secret";
+/// The answer to each request that is refused, but for its date.
+const REFUSED: &str = "HTTP/1.1 404 Not Found\r\nx-content-type-options: nosniff\r\n\
+                       content-security-policy: default-src 'none'; sandbox\r\ncontent-length: 0\r\n";
+
+/// A host with the plugin `receiver`, on an account that never logs in.
+struct House {
+    home: Home,
+    host: Host,
+    at: SocketAddr,
+    _certificate: Folder,
+}
+
+impl House {
+    async fn start(entry: impl FnOnce(Entry) -> Entry) -> Self {
+        Self::start_with(entry, |_| {}).await
+    }
+
+    async fn start_with(entry: impl FnOnce(Entry) -> Entry, configure: impl FnOnce(&mut Home)) -> Self {
+        let folder = Folder::new().unwrap();
+        let certificate = Certificate::make(&folder).unwrap();
+        let mut home = Home::new().unwrap();
+        let account = Account { jid: format!("bot@{DOMAIN}").parse().unwrap(), password: "none".to_owned() };
+        home.add_account("main", &account, Server::StartTls(1, &certificate)).unwrap();
+        home.set("auto_login", false).unwrap();
+        home.set_web("listen", "127.0.0.1:0").unwrap();
+        configure(&mut home);
+        let secret = home.write("secret", SECRET).unwrap();
+        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let secret = toml::Table::from_iter([("file".to_owned(), secret.to_string_lossy().into_owned().into())]);
+        let installed = home.install("receiver", &plugins::built("receiver").unwrap()).unwrap();
+        let installed = installed.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret);
+        home.set_policy(&Policy::default().with("receiver", entry(installed))).unwrap();
+        let (host, at) = open(&home).await;
+        Self { home, host, at, _certificate: folder }
+    }
+
+    /// Starts the host again, after it ended.
+    async fn again(&mut self) {
+        (self.host, self.at) = open(&self.home).await;
+    }
+
+    /// Returns what `parlor plugin hooks` says.
+    async fn shown(&self, more: &[&str]) -> Value {
+        let arguments = [&["plugin", "hooks", "receiver", "--json"], more].concat();
+        let finished = self.home.run(&arguments).await.unwrap();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        finished.json().unwrap()[0].take()
+    }
+
+    /// Returns the path of a webhook.
+    async fn path(&self, name: &str) -> String {
+        let shown = self.shown(&[]).await;
+        let all = shown["webhooks"].as_array().unwrap();
+        let address = all.iter().find(|one| one["name"] == name).unwrap()["address"].as_str().unwrap();
+        address.split_once("/hooks/").map(|(_, rest)| format!("/hooks/{rest}")).unwrap()
+    }
+
+    /// Sends a request, and returns the answer.
+    async fn send(&self, head: &str, body: &[u8]) -> String {
+        send(self.at, head, body).await
+    }
+
+    /// Sends a request to the webhook `queue` with GitHub's signature.
+    async fn signed(&self, path: &str, body: &str) -> String {
+        let head = format!("POST {path} HTTP/1.1\r\nx-github-event: push\r\n{}", github(SECRET, body));
+        self.send(&head, body.as_bytes()).await
+    }
+
+    /// Waits until the plugin has logged what it was told.
+    async fn told(&self, text: &str) -> String {
+        let pick = |line: &str| line.contains(&format!("told {text}")).then(|| line.to_owned());
+        let mut from = parlor_tests::log::Mark::default();
+        self.host.log().wait(text, &mut from, SOON, pick).await.unwrap()
+    }
+}
+
+/// Starts the host, and waits until it listens.
+async fn open(home: &Home) -> (Host, SocketAddr) {
+    let mut host = home.start().unwrap();
+    let line = host.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    let at = line.get("at").parse().unwrap();
+    // Until the plugin runs, its webhooks are as unknown as any.
+    host.wait_count("plugin started", &[], 1, SOON).await.unwrap();
+    (host, at)
+}
+
+/// Returns the line with GitHub's signature.
+fn github(secret: &str, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("x-hub-signature-256: sha256={}\r\n", hex::encode(hmac::sign(&key, body.as_bytes())))
+}
+
+/// Returns the lines of a signature as Slack makes it at this time.
+fn slack(body: &str, at: i64) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = hex::encode(hmac::sign(&key, format!("v0:{at}:{body}").as_bytes()));
+    format!("x-slack-request-timestamp: {at}\r\nx-slack-signature: v0={signature}\r\n")
+}
+
+async fn send(at: SocketAddr, head: &str, body: &[u8]) -> String {
+    let Ok(mut stream) = TcpStream::connect(at).await else { return String::new() };
+    let head = format!("{head}host: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    // The host may have ended, or answer before it has read everything.
+    let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(SOON, read).await.expect("the host answers");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Returns the log of its host.
+fn text(house: &House) -> String {
+    house.host.log().all().join("\n")
+}
+
+/// Returns the status of an answer; 0 if there was none.
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// Returns an answer without its date.
+fn dateless(answer: &str) -> String {
+    let lines = answer.split_inclusive("\r\n").filter(|line| !line.starts_with("date: "));
+    lines.collect::<String>().replace("connection: close\r\n", "")
+}
+
+/// Rows 139–141, and the setting of row 143.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    assert_eq!(status(&house.signed(&format!("{path}?a=b"), "hello").await), 202);
+    let line = house.told("queue 1 1 POST").await;
+    assert!(
+        line.contains("Some(\\\"a=b\\\")") && line.contains("x-github-event=push") && line.contains("hello"),
+        "{line}"
+    );
+    assert!(!line.contains("x-hub-signature"), "{line}");
+    // The plugin was told its own address.
+    assert!(text(&house).contains(&format!("at http://{}{path}", house.at)), "{}", text(&house));
+    let shown = house.shown(&[]).await;
+    assert_eq!(shown["waiting"], 0);
+    let request = &shown["requests"][0];
+    assert_eq!(
+        (&request["webhook"], &request["state"], &request["sender"], &request["bytes"]),
+        (&json!("queue"), &json!("told"), &json!("127.0.0.1"), &json!(5))
+    );
+    // Once more, as the owner says.
+    let number = request["id"].to_string();
+    house.shown(&["--replay", &number]).await;
+    house.told("queue 1 2 POST").await;
+    // Another address, and the former one is as unknown as any.
+    house.shown(&["--rotate", "queue"]).await;
+    let other = house.path("queue").await;
+    assert_ne!(path, other);
+    assert_eq!(status(&house.signed(&path, "hello").await), 404);
+    assert_eq!(status(&house.signed(&other, "again").await), 202);
+    house.told("queue 1 1 POST").await;
+    // It stays the same in the next process.
+    house.host.stop(SOON).await.unwrap();
+    house.again().await;
+    assert_eq!(house.path("queue").await, other);
+    let log = text(&house);
+    assert!(!log.contains(SECRET), "{log}");
+    for arguments in
+        [["plugin", "hooks", "receiver", "--rotate", "none"], ["plugin", "hooks", "receiver", "--replay", "999"]]
+    {
+        assert_eq!(house.home.run(&arguments).await.unwrap().code, Some(1));
+    }
+}
+
+/// Row 140: whoever guesses, or signs wrongly, learns nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_plugin() {
+    let house = House::start(|entry| entry.limit("webhook_body", "1 KiB")).await;
+    let path = house.path("queue").await;
+    let token = path.rsplit('/').next().unwrap();
+    let long = "x".repeat(1_025);
+    let post = |path: &str, signature: &str| format!("POST {path} HTTP/1.1\r\n{signature}");
+    let right = github(SECRET, "hello");
+    let swapped = path.replace("/queue/", "/slack/");
+    let mut heads = vec![
+        (post(&path, ""), "hello"),
+        (post(&path, &github("another secret", "hello")), "hello"),
+        (post(&path, &github("", "hello")), "hello"),
+        (post(&path, &right), "hullo"),
+        (post(&path, &format!("{right}{right}")), "hello"),
+        (post(&path, &github(SECRET, &long)), &long),
+        (post(&path, &right).replace("POST", "PUT"), "hello"),
+        (post(&path, &right).replace("POST", "GET"), "hello"),
+        (post(&swapped, &right), "hello"),
+        (post(&path[..path.len() - 1], &right), "hello"),
+        (post(&format!("{path}/"), &right), "hello"),
+        (post(&format!("/{path}"), &right), "hello"),
+        (post(&path.replace("/hooks/", "/hooks/x/../"), &right), "hello"),
+        (post(&path.replace("/hooks/", "/hooks/%2e%2e/hooks/"), &right), "hello"),
+        (post(&path.replace("receiver", "Receiver"), &right), "hello"),
+        (post(&path.replace("receiver", "%72eceiver"), &right), "hello"),
+        (post(&path.replace("receiver", "other"), &right), "hello"),
+        (post(&path.to_uppercase(), &right), "hello"),
+        (post("/", &right), "hello"),
+        (post("/metrics", &right), "hello"),
+        (post("/v1/status", &right), "hello"),
+        (post(&format!("/hooks/receiver/queue/{}", "0".repeat(token.len())), &right), "hello"),
+        (post("/hooks/receiver/queue/", &right), "hello"),
+    ];
+    heads.push((format!("POST http://evil.example{} HTTP/1.1\r\n{right}", "/hooks/receiver/queue/x"), "hello"));
+    for (head, body) in heads {
+        let answer = dateless(&house.send(&head, body.as_bytes()).await);
+        assert_eq!(answer, format!("{REFUSED}\r\n"), "{head}");
+    }
+    // A comparison of the plugin's part of the path is of no use without the rest.
+    assert_eq!(status(&house.signed(&path, "hello").await), 202);
+    house.told("queue 1 1 POST").await;
+    let shown = house.shown(&[]).await;
+    assert_eq!(shown["requests"].as_array().unwrap().len(), 1, "{shown}");
+}
+
+/// Row 140: what was signed long ago, or came before, is refused like anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_restart() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("slack").await;
+    let now = Timestamp::now().as_second();
+    let head = |at: i64, body: &str| format!("POST {path} HTTP/1.1\r\n{}", slack(body, at));
+    for late in [-301, 302, -100_000] {
+        assert_eq!(status(&house.send(&head(now + late, "late"), b"late").await), 404, "{late}");
+    }
+    assert_eq!(status(&house.send(&head(now, "once"), b"once").await), 202);
+    assert_eq!(dateless(&house.send(&head(now, "once"), b"once").await), format!("{REFUSED}\r\n"));
+    house.host.signal(Signal::Kill).unwrap();
+    house.host.ended(SOON).await.unwrap();
+    house.again().await;
+    assert_eq!(status(&house.send(&head(now, "once"), b"once").await), 404);
+    assert_eq!(status(&house.send(&head(now, "twice"), b"twice").await), 202);
+    house.told("slack 1 1 POST None [] twice").await;
+}
+
+/// Row 141.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_answers_with_what_no_proxy_or_browser_acts_upon() {
+    let house = House::start(|entry| entry.limit("webhook_time", "1 s")).await;
+    let path = house.path("answer").await;
+    let head = format!("POST {path} HTTP/1.1\r\nauthorization: Bearer {SECRET}\r\n");
+    let answer = house.send(&head, b"say 201 content-type=text/plain yes, here").await;
+    assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+    assert!(answer.contains("content-type: text/plain\r\n") && answer.ends_with("\r\n\r\nyes, here"), "{answer}");
+    assert!(answer.contains("content-security-policy: default-src 'none'; sandbox\r\n"), "{answer}");
+    for (body, expected) in [
+        ("nothing", 204),
+        ("fail", 500),
+        ("panic", 500),
+        ("wait", 504),
+        ("say 200 set-cookie=a=b x", 204),
+        ("say 200 x-accel-redirect=/etc/passwd x", 204),
+        ("say 200 location=https://evil.example x", 204),
+        ("say 99 etag=x x", 204),
+        ("say 600 etag=x x", 204),
+    ] {
+        // After a panic, the plugin starts again.
+        let mut answer = house.send(&head, body.as_bytes()).await;
+        while status(&answer) == 503 {
+            answer = house.send(&head, body.as_bytes()).await;
+        }
+        assert_eq!(status(&answer), expected, "{body}: {answer}");
+        assert!(
+            !answer.contains("set-cookie") && !answer.contains("x-accel") && !answer.contains("location"),
+            "{answer}"
+        );
+    }
+    let get = format!("GET {path}?hub.challenge=1 HTTP/1.1\r\nauthorization: Bearer {SECRET}\r\n");
+    assert_eq!(status(&house.send(&get, b"").await), 204);
+    assert_eq!(status(&house.send(&head.replace(SECRET, "wrong"), b"nothing").await), 404);
+    let shown = house.shown(&[]).await;
+    let states: Vec<_> = shown["requests"].as_array().unwrap().iter().map(|one| one["status"].clone()).collect();
+    assert!(states.contains(&json!(201)) && states.contains(&json!(504)), "{shown}");
+}
+
+/// Row 141: it is told again after a failure, and what came later waits until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_handler_fails_is_told_again_before_those_that_came_later() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    for body in ["fail-once", "panic-once", "after"] {
+        assert_eq!(status(&house.signed(&path, body).await), 202);
+    }
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] after").await;
+    let log = text(&house);
+    let at = |text: &str| log.find(&format!("told queue {text}")).unwrap_or_else(|| panic!("{text}: {log}"));
+    let order = [
+        at("1 1 POST None [\\\"x-github-event=push\\\"] fail-once"),
+        at("2 2 POST None [\\\"x-github-event=push\\\"] fail-once"),
+        at("1 1 POST None [\\\"x-github-event=push\\\"] panic-once"),
+        at("2 2 POST None [\\\"x-github-event=push\\\"] panic-once"),
+        at("1 1 POST None [\\\"x-github-event=push\\\"] after"),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+/// Row 141: those that came while nobody listened wait, within the limits.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_for_a_plugin_that_does_not_listen_and_are_bounded() {
+    let quiet = |entry: Entry| entry.set("tells", false).limit("webhook_queue", 3);
+    let mut house = House::start(quiet).await;
+    let path = house.path("queue").await;
+    for body in ["1", "2", "3"] {
+        assert_eq!(status(&house.signed(&path, body).await), 202);
+    }
+    let answer = house.signed(&path, "4").await;
+    assert!(status(&answer) == 503 && answer.contains("retry-after: 30\r\n"), "{answer}");
+    assert_eq!(house.shown(&[]).await["waiting"], 3);
+    // Its owner lets it listen.
+    assert_eq!(house.home.run(&["plugin", "config", "receiver", "tells", "true"]).await.unwrap().code, Some(0));
+    for body in ["1", "2", "3"] {
+        house.told(&format!("queue 1 1 POST None [\\\"x-github-event=push\\\"] {body}")).await;
+    }
+    house.host.stop(SOON).await.unwrap();
+}
+
+/// A request wakes a parked plugin, and a grant that is taken back closes its webhooks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_plugin_is_woken_and_one_without_the_grant_hears_nothing() {
+    let house = House::start(|entry| entry.limit("idle", "50 ms")).await;
+    let path = house.path("open").await;
+    let head = format!("POST {path} HTTP/1.1\r\n");
+    for number in 1..=3 {
+        let mut state = Value::Null;
+        while state != "parked" {
+            state = house.home.run(&["status", "receiver", "--json"]).await.unwrap().json().unwrap()[0]["state"].take();
+        }
+        assert_eq!(status(&house.send(&head, number.to_string().as_bytes()).await), 202);
+        house.told(&format!("open 1 1 POST None [] {number}")).await;
+    }
+    assert_eq!(house.home.run(&["plugin", "revoke", "receiver", "webhooks.receive"]).await.unwrap().code, Some(0));
+    assert_ne!(status(&house.send(&head, b"4").await), 202);
+}
+
+/// Row 139: nothing listens without need.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_listens_without_a_plugin_that_has_webhooks() {
+    let mut house = House::start(|entry| entry).await;
+    assert!(TcpStream::connect(house.at).await.is_ok());
+    assert_eq!(house.home.run(&["plugin", "disable", "receiver"]).await.unwrap().code, Some(0));
+    house.host.wait("webhooks are no longer listened for", &[], SOON).await.unwrap();
+    assert!(TcpStream::connect(house.at).await.is_err());
+    assert_eq!(house.home.run(&["plugin", "enable", "receiver"]).await.unwrap().code, Some(0));
+    let line = house.host.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    assert!(TcpStream::connect(line.get("at").parse::<SocketAddr>().unwrap()).await.is_ok());
+}
+
+/// Row 139: with its own certificate, and with a proxy that says from where a request comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_listens_with_tls_and_believes_the_proxies_that_are_named() {
+    let folder = Folder::new().unwrap();
+    let certificate = Certificate::make(&folder).unwrap();
+    let house = House::start_with(
+        |entry| entry,
+        |home| {
+            home.set_web("certificate", certificate.certificate_file.display().to_string()).unwrap();
+            home.set_web("certificate_key", certificate.key_file.display().to_string()).unwrap();
+            home.set_web("address", "https://bot.example.org/base/").unwrap();
+        },
+    )
+    .await;
+    let shown = house.shown(&[]).await;
+    assert!(
+        shown["webhooks"][0]["address"].as_str().unwrap().starts_with("https://bot.example.org/base/hooks/receiver/")
+    );
+    assert_eq!(house.send("GET / HTTP/1.1\r\n", b"").await, "", "it speaks TLS alone");
+    let proxied = House::start_with(
+        |entry| entry,
+        |home| {
+            home.set_web("proxies", vec!["127.0.0.1".to_owned()]).unwrap();
+        },
+    )
+    .await;
+    let path = proxied.path("open").await;
+    for (house, forwarded, sender) in
+        [(&proxied, "203.0.113.9, 198.51.100.7", "198.51.100.7"), (&proxied, "nonsense", "127.0.0.1")]
+    {
+        let head = format!("POST {path} HTTP/1.1\r\nx-forwarded-for: {forwarded}\r\n");
+        assert_eq!(status(&house.send(&head, b"x").await), 202);
+        assert_eq!(house.shown(&[]).await["requests"][0]["sender"], sender);
+    }
+}
+
+/// Row 142: 0 of those that were acknowledged are lost. The number of kills is bounded by the time of a test;
+/// `cargo xtask faults` has more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kills_at_random_moments() {
+    const KILLS: u32 = 12;
+    let mut random = seed::random();
+    let mut house = House::start(|entry| entry.limit("webhook_queue", 100_000)).await;
+    let path = house.path("queue").await;
+    let mut acknowledged = Vec::new();
+    for kill in 0..KILLS {
+        let (path, at) = (path.clone(), house.at);
+        let sending = tokio::spawn(async move {
+            let mut done = Vec::new();
+            for number in 0.. {
+                let body = format!("{kill}-{number}");
+                let head = format!("POST {path} HTTP/1.1\r\n{}", github(SECRET, &body));
+                match status(&send(at, &head, body.as_bytes()).await) {
+                    202 => done.push(body),
+                    _ => return done,
+                }
+            }
+            done
+        });
+        tokio::time::sleep(Duration::from_millis(random.random_range(20..300))).await;
+        house.host.signal(Signal::Kill).unwrap();
+        house.host.ended(SOON).await.unwrap();
+        acknowledged.extend(sending.await.unwrap());
+        house.again().await;
+    }
+    assert!(acknowledged.len() > 20, "{} were acknowledged", acknowledged.len());
+    let all_told = async {
+        while house.shown(&[]).await["waiting"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(2 * SOON, all_told).await.unwrap();
+    house.host.stop(SOON).await.unwrap();
+    let exported = house.home.run(&["plugin", "data", "receiver", "export"]).await.unwrap();
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let told = exported.stdout;
+    let lost: Vec<_> = acknowledged.iter().filter(|body| !told.contains(&format!("\"queue/{body}\""))).collect();
+    assert!(lost.is_empty(), "{} of {}: {lost:?}", lost.len(), acknowledged.len());
+}
