@@ -77,6 +77,7 @@ mod turns;
 pub mod types;
 pub mod user;
 pub mod vcard;
+pub mod webhooks;
 mod xml;
 
 pub use error::{Error, Result};

@@ -28,7 +28,7 @@ use crate::connection::connected;
 use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
-use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, owned};
+use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, Webhook, owned};
 
 pub use crate::bindings::parlor::plugin::listen::Event;
 
@@ -156,6 +156,22 @@ impl Listen {
     /// space behind that: so cut it off what [`Message::body_without_fallback`] gives, trimmed.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.filter.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Only requests to the webhook of this name in the manifest.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # fn example() -> Result<()> {
+    /// on("webhook").webhook("github").run(|hook: Webhook| async move {
+    ///     info!("GitHub tells of {:?}", hook.header("x-github-event"));
+    ///     Ok(())
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn webhook(mut self, name: impl Into<String>) -> Self {
+        self.filter.webhook = Some(name.into());
         self
     }
 
@@ -313,6 +329,7 @@ from_payload!(
     Feature => Feature,
     Invite => Invite,
     Command => Command,
+    Webhook => Webhook,
 );
 
 #[cfg(test)]

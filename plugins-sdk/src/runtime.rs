@@ -138,10 +138,11 @@ fn begin(subscription: u64, event: &Event) -> Option<Work> {
     })
 }
 
-/// Returns the name of an event for the log. For a command, it names which one.
+/// Returns the name of an event for the log. For a command or a webhook, it names which one.
 fn named(event: &Event) -> String {
     match &event.payload {
         Payload::Command(command) => format!("{} {}", event.name, command.name),
+        Payload::Webhook(hook) => format!("{} {}", event.name, hook.name),
         _ => event.name.clone(),
     }
 }

@@ -1,5 +1,7 @@
 //! The records that several groupings share and that events carry, with a few helpers.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -11,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload,
-    Reactions, Reply, Resource, Room, StanzaError, Status, View,
+    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, Header, Invite, Message, Occupant, Outgoing, Payload,
+    Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -106,6 +108,35 @@ impl Command {
             }
         }
         String::new()
+    }
+}
+
+impl Webhook {
+    /// Reads the body as JSON.
+    ///
+    /// [`Error::Other`]: it is none, or not of this type.
+    ///
+    /// ```
+    /// # use parlor_sdk::prelude::*;
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Push { after: String }
+    /// # fn example(hook: &Webhook) -> Result<()> {
+    /// let push: Push = hook.json()?;
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+
+    /// Returns the body as text; bytes that are no UTF-8 are replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// Returns the first header of this name, however it is spelled. There are `content-type` and those that the manifest lists.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.as_str())
     }
 }
 
@@ -379,6 +410,7 @@ impl Payload {
             Self::Feature(_) => "a feature",
             Self::Invite(_) => "an invitation",
             Self::Command(_) => "a command",
+            Self::Webhook(_) => "a request to a webhook",
             Self::Json(_) => "JSON",
         }
     }

@@ -148,3 +148,22 @@ fn an_entity_stands_for_its_address() {
         assert_eq!(snake_case(name), spelled);
     }
 }
+
+#[test]
+fn a_request_to_a_webhook_is_read_as_json_or_text_and_its_headers_by_any_spelling() {
+    let hook = Webhook {
+        id: "1".to_owned(),
+        name: "github".to_owned(),
+        attempt: 1,
+        method: "POST".to_owned(),
+        query: None,
+        headers: vec![Header { name: "x-github-event".to_owned(), value: "push".to_owned() }],
+        body: b"{\"zen\":\"x\"}".to_vec(),
+    };
+    assert_eq!(hook.json::<Value>().unwrap()["zen"], "x");
+    assert!(hook.json::<Vec<u8>>().is_err());
+    assert_eq!(
+        (&*hook.text(), hook.header("X-GitHub-Event"), hook.header("etag")),
+        ("{\"zen\":\"x\"}", Some("push"), None)
+    );
+}
