@@ -7,7 +7,7 @@
 
 import json as _json
 from datetime import timedelta
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Union
 from urllib.parse import quote_plus
 
 from .errors import Error
@@ -15,6 +15,7 @@ from .host import Grouping
 from .timers import Seconds
 
 _http = Grouping("http")
+_types = Grouping("types")
 
 
 class Response(NamedTuple):
@@ -73,24 +74,24 @@ async def fetch(
         if data is not None:
             raise TypeError("http.fetch takes json or data, not both")
         data = _json.dumps(json)
-        given.setdefault("content-type", "application/json")
+        if not any(name.lower() == "content-type" for name in given):
+            given["content-type"] = "application/json"
     if params:
         query = "&".join(f"{_query(name)}={_query(value)}" for name, value in params.items())
         url = f"{url}{'&' if '?' in url else '?'}{query}"
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     answer = await _http.fetch(
-        method=method,
-        url=url,
-        headers=[_http.Header(name, value) for name, value in given.items()],
-        body=data.encode() if isinstance(data, str) else data,
-        credentials=list(credentials),
-        follow=follow,
-        timeout=None if seconds is None else max(1, round(seconds * 1000)),
+        _http.Request(
+            method=method,
+            url=url,
+            headers=[_types.Header(name, value) for name, value in given.items()],
+            body=data.encode() if isinstance(data, str) else data,
+            credentials=list(credentials),
+            follow=follow,
+            timeout=None if seconds is None else max(1, round(seconds * 1000)),
+        )
     )
-    joined: dict[str, str] = {}
-    for header in answer.headers:
-        joined[header.name] = f"{joined[header.name]}, {header.value}" if header.name in joined else header.value
-    return Response(answer.status, answer.url, joined, answer.body)
+    return Response(answer.status, answer.url, by_name(answer.headers), answer.body)
 
 
 async def get(url: str, **options: Any) -> Response:
@@ -111,6 +112,14 @@ async def put(url: str, **options: Any) -> Response:
 async def delete(url: str, **options: Any) -> Response:
     """A request of the method DELETE, with the options of `fetch`."""
     return await fetch("DELETE", url, **options)
+
+
+def by_name(headers: Iterable[Any]) -> dict[str, str]:
+    """Headers as a dictionary. Of several with one name, the values are joined by a comma."""
+    joined: dict[str, str] = {}
+    for header in headers:
+        joined[header.name] = f"{joined[header.name]}, {header.value}" if header.name in joined else header.value
+    return joined
 
 
 def _query(value: object) -> str:
