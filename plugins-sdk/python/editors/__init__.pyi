@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr as quoteattr
 from . import errors as errors
 from . import http as http
 from . import timers as timers
+from . import webhooks as webhooks
 from ._contract import api as api
 from ._contract import archive as archive
 from ._contract import chats as chats
@@ -24,6 +25,7 @@ from ._contract.types import Contact as Contact
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import Room as Room
+from ._contract.types import Webhook as Webhook
 from .errors import Error as Error
 from .guest import on_ready as on_ready
 from .guest import on_start as on_start

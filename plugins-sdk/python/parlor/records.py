@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import re
 from datetime import datetime
 from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, get_origin
@@ -24,8 +25,8 @@ _ENTITIES = ("jid", "alternative")
 _PEOPLE = ("user", "inviter")
 #: The capital letter of a name such as `chatStatus`.
 _CAPITAL = re.compile("(?<=[a-z])[A-Z]")
-#: Numbers of 64 bits. The others have 32, which their types do not say.
-_LONG = ("milliseconds", "expires", "subscription", "timer")
+#: How many bits numbers have that do not have 32, which their types do not say.
+_BITS = {"milliseconds": 64, "expires": 64, "subscription": 64, "timer": 64, "answer.status": 16, "request.follow": 8}
 
 _improved: set[str] = set()
 
@@ -46,6 +47,9 @@ def improve(module: Any) -> None:
     if module.__name__.endswith(".types"):
         module.Command.rest = property(_rest)
         module.Contact.get = _attribute
+        module.Webhook.headers = property(_joined, _keep("headers"))
+        module.Webhook.text = property(_body_as_text)
+        module.Webhook.json = _body_as_json
 
 
 def _leave_out(record: type) -> None:
@@ -110,6 +114,26 @@ def _attribute(contact: Any, name: str) -> Any:
     `chatStatus`. None: there is none, or it has no value."""
     name = _CAPITAL.sub(lambda capital: f"_{capital[0].lower()}", name).replace("-", "_")
     return getattr(contact, "jid" if name == "id" else name, None) if name in _ATTRIBUTES else None
+
+
+def _joined(webhook: Any) -> Mapping[str, str]:
+    """The headers by their names. Of several with one name, the values are joined by a comma."""
+    # Imported here because that module imports this one.
+    from .http import by_name
+
+    headers = webhook.__dict__["headers"]
+    # Those of an author's own test may be one.
+    return headers if isinstance(headers, Mapping) else by_name(headers)
+
+
+def _body_as_text(webhook: Any) -> str:
+    """The body as text; bytes that are no UTF-8 are replaced."""
+    return str(webhook.body, "utf-8", "replace")
+
+
+def _body_as_json(webhook: Any) -> Any:
+    """The body as JSON. `ValueError`: it is none."""
+    return json.loads(webhook.body)
 
 
 def plain(call: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
@@ -228,7 +252,7 @@ def _config_value(value: Any, cases: Any) -> Any:
 def _number(place: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         _misfit(place, "a whole number from 0 on", value)
-    most = (1 << (64 if place.endswith(_LONG) else 32)) - 1
+    most = (1 << next((bits for name, bits in _BITS.items() if place.endswith(name)), 32)) - 1
     return value if value <= most else _misfit(place, f"{most} at most", value)
 
 

@@ -83,6 +83,7 @@ const SDK: &[(&str, &str)] = sdk![
     "timers.py",
     "turns.py",
     "values.py",
+    "webhooks.py",
 ];
 
 /// The files that are no use to editors, since they import modules that only exist in a component.

@@ -9,7 +9,7 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 8] = ["guest", "http", "listen", "log", "promises", "settings", "storage", "timers"];
+const LEFT_OUT: [&str; 9] = ["guest", "http", "listen", "log", "promises", "settings", "storage", "timers", "webhooks"];
 
 /// The field with an event's time: the SDK converts it to a `datetime`. Other times are texts.
 const EVENT_TIME: &str = "at";
@@ -18,7 +18,7 @@ const EVENT_TIME: &str = "at";
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 
 /// The members that the SDK adds to a record.
-const ADDED: [(&str, &str); 2] = [
+const ADDED: [(&str, &str); 3] = [
     (
         "Command",
         "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name, without the \
@@ -28,6 +28,12 @@ const ADDED: [(&str, &str); 2] = [
         "Contact",
         "    def get(self, name: str) -> Any:\n        \"\"\"One attribute by its name, such as `chat_status`; None: there \
          is none, or it has no value.\"\"\"\n        ...\n",
+    ),
+    (
+        "Webhook",
+        "    @property\n    def text(self) -> str:\n        \"\"\"The body as text; bytes that are no UTF-8 are \
+         replaced.\"\"\"\n        ...\n    def json(self) -> Any:\n        \"\"\"The body as JSON. `ValueError`: it is \
+         none.\"\"\"\n        ...\n",
     ),
 ];
 
@@ -178,6 +184,8 @@ impl Stub<'_> {
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
             "str" if field.name == EVENT_TIME => "datetime".to_owned(),
+            // Of several with one name, the SDK joins the values.
+            "List[Header]" => "Mapping[str, str]".to_owned(),
             "List[Tuple[str, ConfigValue]]" => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
             "Optional[str]" if WANTED_TIMES.contains(&field.name.as_str()) => "Union[str, datetime, None]".to_owned(),
             of => of.to_owned(),
@@ -386,6 +394,8 @@ mod tests {
             ("rooms", "types.Occupant], attributes: Union[Attributes, str] = ..., *, nick: Optional[str] = ..., "),
             ("rooms", "roomconfig: Union[Mapping[str, Union[bool, int, str, Sequence[str], ConfigValue]], "),
             ("types", "    def get(self, name: str) -> Any:\n"),
+            ("types", "    headers: Mapping[str, str]\n"),
+            ("types", "    def json(self) -> Any:\n"),
             ("rooms", "types.Occupant], nick: str, reason: Optional[str] = ...) -> None:"),
             ("rooms", "types.Occupant], attributes: Union[Attributes, str] = ..., create: bool = ..., *, nick: "),
             ("rooms", "types.Occupant]], attributes: Union[Attributes, str] = ..., *, nick: "),
