@@ -35,6 +35,7 @@ export type Command = Omit<contract.Command, "message"> & { message: Message; re
 export type Events = {
   [Name in keyof contract.Events]: contract.Events[Name] extends contract.Message ? Message
     : contract.Events[Name] extends contract.Command ? Command
+    : contract.Events[Name] extends contract.Webhook ? Webhook
     : contract.Events[Name];
 };
 
@@ -55,6 +56,8 @@ export interface Filter {
    * what `bodyWithoutFallback` gives, trimmed.
    */
   prefix?: string;
+  /** Of requests to webhooks: the name of one in the manifest. */
+  webhook?: string;
   own?: boolean;
   delayed?: boolean;
   /** Give the whole stanza with a message; needs `stanza.read`. */
@@ -363,6 +366,47 @@ export function fetch(url: string, options?: {
   /** After so many seconds it is given up. */
   timeout?: number;
 }): Promise<WebResponse>;
+
+/** A request to a webhook of this plugin, after its signature was verified. Needs `webhooks.receive`. */
+export interface Webhook extends Omit<contract.Webhook, "headers" | "body"> {
+  /** `content-type` and those that the manifest lists, with their names in small letters. Of several with one name, the values are joined by a comma. */
+  readonly headers: Readonly<Record<string, string>>;
+  bytes(): Uint8Array;
+  text(): string;
+  json<T = any>(): T;
+}
+
+/**
+ * Answers to requests that others send to the plugin over the web.
+ *
+ *     on("webhook", { webhook: "github" }, async (hook) => {
+ *       if (hook.headers["x-github-event"] === "push") await rooms.send(room, `${hook.json().ref} is at ${hook.json().after}`);
+ *     });
+ *     // One with `mode = "answer"` in the manifest:
+ *     on("webhook", { webhook: "books" }, (hook) => webhooks.answer(hook, { json: { books: 12 } }));
+ */
+export const webhooks: {
+  /**
+   * Answers a request to a webhook whose mode is `answer`. Without it the answer is 204 when the handler returns, and 500 when it throws.
+   * `NotFound`: nobody waits for it: it was answered, its time is over, the other side has gone, or the mode is `queue`.
+   * Permission: `webhooks.receive`.
+   */
+  answer(hook: Webhook, answer?: {
+    /** From 200 to 599; 200 otherwise. */
+    status?: number;
+    headers?: Record<string, string>;
+    /** At most 1 MiB. A text has its `content-type`. */
+    body?: string | Uint8Array;
+    /** A body of JSON, with its `content-type`. */
+    json?: unknown;
+  }): Promise<void>;
+  /**
+   * Returns the address of a webhook, which whoever sends the requests has to know. It stays the same until the owner changes it.
+   * `NotFound`: the manifest has none of this name. `Unsupported`: the owner has not said where the host listens.
+   * Permission: `webhooks.receive`.
+   */
+  address(name: string): Promise<string>;
+};
 
 /** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */
 export const storage: {

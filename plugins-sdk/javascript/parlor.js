@@ -19,6 +19,7 @@ import * as timersCalls from "parlor:plugin/timers@0.1.0";
 import * as tokensCalls from "parlor:plugin/tokens@0.1.0";
 import * as userCalls from "parlor:plugin/user@0.1.0";
 import * as vcardCalls from "parlor:plugin/vcard@0.1.0";
+import * as webhooksCalls from "parlor:plugin/webhooks@0.1.0";
 
 // The author's line stands behind as many of this module's own functions; the runtime would keep ten.
 Error.stackTraceLimit = 50;
@@ -694,6 +695,7 @@ class Subscription {
       room: filter.room ?? null,
       kind: Array.isArray(filter.kind) ? filter.kind.join(" ") : filter.kind ?? null,
       prefix: filter.prefix ?? null,
+      webhook: filter.webhook ?? null,
       own: filter.own ?? false,
       delayed: filter.delayed ?? false,
       xml: filter.xml ?? false,
@@ -729,7 +731,7 @@ function quietly(end) {
   }
 }
 
-const FILTER = ["from", "room", "kind", "prefix", "own", "delayed", "xml"];
+const FILTER = ["from", "room", "kind", "prefix", "webhook", "own", "delayed", "xml"];
 
 function subscribe(name, filter, handler, once) {
   if (typeof filter === "function" && handler === undefined) [filter, handler] = [undefined, filter];
@@ -756,6 +758,7 @@ function value(payload) {
   if (payload.tag === "json") return JSON.parse(payload.val);
   if (payload.tag === "message") return dated(payload.val);
   if (payload.tag === "contact") return attributed(payload.val);
+  if (payload.tag === "webhook") return new Webhook(payload.val);
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
   }
@@ -803,7 +806,8 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, advised(error));
+      const name = ["command", "webhook"].includes(event.payload.tag) ? `${event.name} ${carried.name}` : event.name;
+      log.error(`a handler of ${name} failed:`, advised(error));
       isDone = false;
     }
   });
@@ -1253,15 +1257,16 @@ const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (si
 const signs = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 const decode = (bytes) => decodeURIComponent(escape(signs(bytes)));
 
-// Requests over the web
+// Requests over the web, and from there
 
 const web = grouping("http", httpCalls);
+const hooks = grouping("webhooks", webhooksCalls);
 
-class WebResponse {
-  constructor({ status, url, headers, body }) {
-    const joined = {};
+class FromWeb {
+  constructor({ headers, body, ...others }) {
+    const joined = Object.create(null);
     for (const { name, value } of headers) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
-    Object.assign(this, { status, url, headers: joined, ok: status < 400 });
+    Object.assign(this, others, { headers: joined });
     Object.defineProperty(this, "body", { value: body });
   }
 
@@ -1283,24 +1288,51 @@ class WebResponse {
   }
 }
 
+class WebResponse extends FromWeb {
+  constructor(answer) {
+    super(answer);
+    this.ok = this.status < 400;
+  }
+}
+
+class Webhook extends FromWeb {}
+
+// The headers and the body of what is sent. `type`: that of a body that is a text.
+function toWeb(call, { headers = {}, body, json }, type) {
+  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
+  if (json !== undefined) {
+    if (body !== undefined) throw new TypeError(`${call} takes json or body, not both`);
+    [body, type] = [JSON.stringify(json), "application/json"];
+  }
+  const isText = typeof body === "string";
+  if (isText && type !== undefined && !given.some(({ name }) => name.toLowerCase() === "content-type")) {
+    given.push({ name: "content-type", value: type });
+  }
+  return { headers: given, body: isText ? encode(body.toWellFormed()) : body };
+}
+
 const OPTIONS = ["method", "headers", "body", "json", "credentials", "follow", "timeout"];
 
 export const fetch = noticing("fetch", async (url, options = {}) => {
   refuseOthers("fetch: options", options, OPTIONS);
-  const { method = "GET", headers = {}, json, credentials = [], follow = 0, timeout } = options;
-  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
-  let { body } = options;
-  if (json !== undefined) {
-    if (body !== undefined) throw new TypeError("fetch takes json or body, not both");
-    body = JSON.stringify(json);
-    if (!given.some(({ name }) => name.toLowerCase() === "content-type")) given.push({ name: "content-type", value: "application/json" });
-  }
+  const { method = "GET", credentials = [], follow = 0, timeout } = options;
   const answer = await web.fetch({
-    method, url: String(url), headers: given, body: typeof body === "string" ? encode(body) : body, credentials, follow,
+    method, url: String(url), ...toWeb("fetch", options), credentials, follow,
     timeout: timeout === undefined ? undefined : Math.max(1, Math.round(timeout * 1000)),
   });
   return new WebResponse(answer);
 });
+
+const ANSWER = ["status", "headers", "body", "json"];
+
+export const webhooks = {
+  answer: noticing("webhooks.answer", async (hook, answer = {}) => {
+    refuseOthers("webhooks.answer: answer", answer, ANSWER);
+    const { headers, body = new Uint8Array() } = toWeb("webhooks.answer", answer, "text/plain; charset=utf-8");
+    await hooks.answer(hook.id, { status: answer.status ?? 200, headers, body });
+  }),
+  address: noticing("webhooks.address", async (name) => hooks.address(name)),
+};
 
 // How long a value is kept.
 function lasting(call, options = {}) {
