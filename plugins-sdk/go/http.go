@@ -53,7 +53,7 @@ func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 		asked.Method = "GET"
 	}
 	for name, value := range request.Header {
-		asked.Headers = append(asked.Headers, http.Header{Name: name, Value: value})
+		asked.Headers = append(asked.Headers, types.Header{Name: name, Value: value})
 	}
 	if request.Body != nil {
 		asked.Body = wit.Some(request.Body)
@@ -64,14 +64,7 @@ func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	response := &HTTPResponse{Status: int(answer.Status), URL: answer.Url, Header: map[string]string{}, Body: answer.Body}
-	for _, header := range answer.Headers {
-		if before, ok := response.Header[header.Name]; ok {
-			header.Value = before + ", " + header.Value
-		}
-		response.Header[header.Name] = header.Value
-	}
-	return response, nil
+	return &HTTPResponse{Status: int(answer.Status), URL: answer.Url, Header: byName(answer.Headers), Body: answer.Body}, nil
 }
 
 // HTTPGet makes a request of the method GET. Needs http.fetch.

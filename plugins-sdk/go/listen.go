@@ -43,6 +43,7 @@ type Event struct {
 	Feature  *Feature
 	Invite   *Invite
 	Status   *Status
+	Webhook  *Webhook
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -53,12 +54,16 @@ type Event struct {
 	isEmpty bool
 }
 
-// Returns the event's name for the log. For a command, it names which one.
+// Returns the event's name for the log. For a command or a webhook, it names which one.
 func (event *Event) what() string {
-	if event.Command != nil {
+	switch {
+	case event.Command != nil:
 		return event.Name + " " + event.Command.Name
+	case event.Webhook != nil:
+		return event.Name + " " + event.Webhook.Name
+	default:
+		return event.Name
 	}
-	return event.Name
 }
 
 // Decode reads the event's JSON into a value. An event without a payload reads like null.
@@ -147,6 +152,8 @@ type Filter struct {
 	// Prefix is how a message's body begins, or what is left of it without what a reply quotes and the white space
 	// behind that: so cut it off what BodyWithoutFallback gives, trimmed.
 	Prefix string
+	// Webhook is the name of a webhook in the manifest.
+	Webhook string
 	// Own lets messages of this account through, Delayed history.
 	Own, Delayed bool
 	// XML gives the whole stanza with a message; needs stanza.read.
@@ -319,7 +326,7 @@ func (filter Filter) option() wit.Option[listen.Filter] {
 	}
 	return wit.Some(listen.Filter{
 		From: option(filter.From), Room: option(filter.Room), Kind: option(filter.Kind), Prefix: option(filter.Prefix),
-		Own: filter.Own, Delayed: filter.Delayed, Xml: filter.XML,
+		Webhook: option(filter.Webhook), Own: filter.Own, Delayed: filter.Delayed, Xml: filter.XML,
 	})
 }
 
@@ -364,6 +371,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Feature = pointer(payload.Feature())
 	case types.PayloadInvite:
 		event.Invite = pointer(payload.Invite())
+	case types.PayloadWebhook:
+		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadMessage:
 		event.Message, err = NewMessage(payload.Message())
 	case types.PayloadCommand:

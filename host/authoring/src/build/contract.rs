@@ -47,6 +47,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "types",
     "user",
     "vcard",
+    "webhooks",
     "world",
 ];
 

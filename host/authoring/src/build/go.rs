@@ -63,6 +63,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "stanza.go",
     "timers.go",
     "values.go",
+    "webhooks.go",
 ];
 
 /// The bindings that parlor's build script made of the contract.

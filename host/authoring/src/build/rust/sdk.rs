@@ -54,6 +54,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "types.rs",
     "user.rs",
     "vcard.rs",
+    "webhooks.rs",
     "xml.rs",
 ];
 
