@@ -672,7 +672,7 @@ static parlor_error subscribe(const char *name, const parlor_filter *filter, par
   if (filter) {
     wanted = (parlor_plugin_listen_filter_t){
         {filter->from != NULL, parlor_text(filter->from)}, {filter->room != NULL, parlor_text(filter->room)}, option(filter->kind),
-        option(filter->prefix), filter->own, filter->delayed, filter->xml};
+        option(filter->prefix), option(filter->webhook), filter->own, filter->delayed, filter->xml};
   }
   uint64_t number;
   parlor_plugin_types_error_t error;
@@ -1466,23 +1466,37 @@ static uint64_t *lasting_for(double expires) {
   return lasts;
 }
 
-parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
-  size_t headers = field_count(request->headers), credentials = 0;
-  while (request->credentials && request->credentials[credentials]) credentials++;
-  parlor_plugin_http_header_t *header = parlor_memory(headers * sizeof *header);
-  for (size_t at = 0; at < headers; at++) {
-    header[at].name = parlor_text(request->headers[at].name);
-    header[at].value = parlor_text(request->headers[at].value);
+static parlor_plugin_types_header_t *headers_of(const parlor_field *fields) {
+  size_t count = field_count(fields);
+  parlor_plugin_types_header_t *headers = parlor_memory(count * sizeof *headers);
+  for (size_t at = 0; at < count; at++) {
+    headers[at] = (parlor_plugin_types_header_t){parlor_text(fields[at].name), parlor_text(fields[at].value)};
   }
+  return headers;
+}
+
+static const parlor_field *shown_headers(const parlor_plugin_types_header_t *headers, size_t count) {
+  parlor_field *fields = parlor_memory((count + 1) * sizeof *fields);
+  for (size_t at = 0; at < count; at++) fields[at] = (parlor_field){some(headers[at].name), some(headers[at].value)};
+  return fields;
+}
+
+/* A body without a size ends with its NUL. */
+static plugin_list_u8_t body_of(const char *body, size_t size) {
+  return (plugin_list_u8_t){(uint8_t *)body, body && !size ? strlen(body) : size};
+}
+
+parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
+  size_t credentials = 0;
+  while (request->credentials && request->credentials[credentials]) credentials++;
   plugin_string_t *names = parlor_memory(credentials * sizeof *names);
   for (size_t at = 0; at < credentials; at++) names[at] = parlor_text(request->credentials[at]);
-  size_t size = request->body && !request->size ? strlen(request->body) : request->size;
   uint64_t *timeout = lasting_for(request->timeout);
   parlor_plugin_http_request_t asked = {
       .method = parlor_text(request->method ? request->method : "GET"),
       .url = parlor_text(request->url ? request->url : ""),
-      .headers = {header, headers},
-      .body = {request->body != NULL, {(uint8_t *)request->body, size}},
+      .headers = {headers_of(request->headers), field_count(request->headers)},
+      .body = {request->body != NULL, body_of(request->body, request->size)},
       .credentials = {names, credentials},
       .follow = request->follow,
       .timeout = {timeout != NULL, timeout ? *timeout : 0},
@@ -1492,15 +1506,39 @@ parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_r
   *response = (parlor_http_response){0};
   bool done = parlor_plugin_http_fetch(&asked, &answer, &error);
   if (done) {
-    parlor_field *fields = parlor_memory((answer.headers.len + 1) * sizeof *fields);
-    for (size_t at = 0; at < answer.headers.len; at++)
-      fields[at] = (parlor_field){some(answer.headers.ptr[at].name), some(answer.headers.ptr[at].value)};
-    fields[answer.headers.len] = (parlor_field){0};
     char *body = parlor_memory(answer.body.len + 1);
     memcpy(body, answer.body.ptr, answer.body.len);
     body[answer.body.len] = 0;
-    *response = (parlor_http_response){answer.status, some(answer.url), fields, body, answer.body.len};
+    const parlor_field *headers = shown_headers(answer.headers.ptr, answer.headers.len);
+    *response = (parlor_http_response){answer.status, some(answer.url), headers, body, answer.body.len};
   }
+  return parlor_done(done, &error);
+}
+
+const char *parlor_webhook_header(const parlor_webhook *hook, const char *name) {
+  for (const parlor_field *at = hook->headers; at->name; at++) {
+    if (is_same(at->name, strlen(at->name), name)) return at->value;
+  }
+  return NULL;
+}
+
+parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer *answer) {
+  plugin_string_t request = parlor_text(id);
+  parlor_plugin_webhooks_response_t response = {
+      /* What is too large for the contract is too large for the host, too. */
+      .status = answer->status > UINT16_MAX ? UINT16_MAX : (uint16_t)(answer->status ? answer->status : 200),
+      .headers = {headers_of(answer->headers), field_count(answer->headers)},
+      .body = answer->body ? body_of(answer->body, answer->size) : (plugin_list_u8_t){0},
+  };
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_webhooks_answer(&request, &response, &error), &error);
+}
+
+parlor_error parlor_webhooks_address(const char *name, const char **address) {
+  plugin_string_t webhook = parlor_text(name), found;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_webhooks_address(&webhook, &found, &error);
+  *address = done ? some(found) : NULL;
   return parlor_done(done, &error);
 }
 
@@ -1800,6 +1838,20 @@ static const parlor_invite *shown_invite(const parlor_plugin_types_invite_t *all
   return shown;
 }
 
+static const parlor_webhook *shown_webhook(const parlor_plugin_types_webhook_t *all) {
+  parlor_webhook *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_webhook){
+      .id = some(all->id), .name = some(all->name), .attempt = all->attempt, .method = some(all->method), .query = maybe(all->query),
+      .headers = shown_headers(all->headers.ptr, all->headers.len), .body = all->body.len ? (const char *)all->body.ptr : "", .size = all->body.len};
+  return shown;
+}
+
+/* The name of an event for the log. For a command or a webhook, it names which one. */
+static const char *named(const parlor_event *event) {
+  const char *which = event->command ? event->command->name : event->webhook ? event->webhook->name : NULL;
+  return which ? parlor_format("%s %s", event->name, which) : event->name;
+}
+
 /* False: the handler failed, and the log says how. */
 static bool handle(uint64_t number, const parlor_event *event) {
   for (listener *at = listeners; at; at = at->next) {
@@ -1810,8 +1862,8 @@ static bool handle(uint64_t number, const parlor_event *event) {
     failure = (parlor_failure){0};
     parlor_error error = handler(event, context);
     if (error) {
-      const char *what = event->command ? parlor_format("%s %s", event->name, event->command->name) : event->name;
-      parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", what, failure.text ? logged() : parlor_format("error %d", error));
+      const char *why = failure.text ? logged() : parlor_format("error %d", error);
+      parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", named(event), why);
     }
     return !error;
   }
@@ -1826,6 +1878,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_ROOM) event.room = shown_room(&all->payload.val.room);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_CONTACT) event.contact = shown_contact(&all->payload.val.contact);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {
     event.message = message_of(&all->payload.val.command.message);
     event.command = command_of(&all->payload.val.command);

@@ -184,6 +184,26 @@ typedef struct parlor_invite {
   const char *reason, *password; /* or NULL */
 } parlor_invite;
 
+/* A name with a value. A list of them ends with one whose name is NULL. */
+typedef struct parlor_field {
+  const char *name, *value;
+} parlor_field;
+
+/* A request to a webhook of this plugin, after its signature was verified. */
+typedef struct parlor_webhook {
+  const char *id;              /* the same when the request is told again */
+  const char *name;            /* of the webhook, as the manifest has it */
+  uint32_t attempt;            /* 1 when the plugin is told for the first time, then 2 and so on */
+  const char *method;          /* such as POST */
+  const char *query;           /* what stood behind the ? in the address, or NULL */
+  const parlor_field *headers; /* content-type and those that the manifest lists, their names in small letters */
+  const char *body;            /* a NUL stands behind its `size` bytes */
+  size_t size;
+} parlor_webhook;
+
+/* The first header of this name, however it is spelled. NULL: there is none. */
+const char *parlor_webhook_header(const parlor_webhook *hook, const char *name);
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -193,6 +213,7 @@ typedef struct parlor_event {
   const parlor_room *room;       /* of events about rooms, else NULL */
   const parlor_contact *contact; /* of events about contacts, else NULL */
   const parlor_invite *invite;   /* of the event roomInviteReceived and its like, else NULL */
+  const parlor_webhook *webhook; /* of the event webhook, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -207,6 +228,7 @@ typedef struct parlor_filter {
   const char *kind;   /* of messages; several with spaces between them, such as "chat normal" */
   const char *prefix; /* how a message's body begins, or what is left of it without what a reply quotes and the white space
                        * behind that: so cut it off what `parlor_body_without_fallback` gives, trimmed */
+  const char *webhook; /* the name of a webhook in the manifest */
   bool own, delayed, xml;
 } parlor_filter;
 
@@ -327,11 +349,6 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
 /* Enters a room, and returns when we are in. The nickname and the password may be NULL: then they are those of the bookmark, and else
  * the nickname is that of the settings. Needs rooms.join for it. */
 parlor_error parlor_rooms_open(const char *room, const char *nick, const char *password);
-
-/* A name with a value. A list of them ends with one whose name is NULL. */
-typedef struct parlor_field {
-  const char *name, *value;
-} parlor_field;
 
 /* The same, and configures a room that this makes: by fields named without muc#roomconfig_, whose values are texts; yes and no are
  * "true" and "false", and several values are several fields of one name, one behind the other. Needs rooms.configure for it as well.
@@ -649,6 +666,28 @@ typedef struct parlor_http_response {
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
 
+/* An answer to a request that others sent. A field of 0 or NULL is left out: the status is 200 then, and a body without `size` ends with
+ * its NUL. */
+typedef struct parlor_webhook_answer {
+  unsigned status;             /* from 200 to 599 */
+  const parlor_field *headers; /* ends with one whose name is NULL */
+  const char *body;            /* as many bytes as `size` says, 1 MiB at most */
+  size_t size;
+} parlor_webhook_answer;
+
+/* Answers the request with this id, of a webhook whose mode is answer. Without it the answer is 204 when the handler returns, and 500
+ * when it fails. PARLOR_NOT_FOUND: nobody waits for it: it was answered, its time is over, the other side has gone, or the mode is queue.
+ * Needs webhooks.receive.
+ *
+ *     parlor_webhooks_answer(event->webhook->id, &(parlor_webhook_answer){.status = 503, .headers = (parlor_field[]){{"retry-after", "60"}, {0}}});
+ */
+parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer *answer);
+
+/* Puts into `address` that of a webhook, which whoever sends the requests has to know. It stays the same until the owner changes it.
+ * PARLOR_NOT_FOUND: the manifest has none of this name. PARLOR_UNSUPPORTED: the owner has not said where the host listens. Needs
+ * webhooks.receive. */
+parlor_error parlor_webhooks_address(const char *name, const char **address);
+
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */
 
 typedef enum parlor_level { PARLOR_DEBUG, PARLOR_INFO, PARLOR_WARN, PARLOR_ERROR, PARLOR_FATAL } parlor_level;
@@ -767,6 +806,8 @@ extern struct parlor_call {
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
 #define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))
 #define parlor_http_fetch(...) (PARLOR_CALL("parlor_http_fetch"), parlor_http_fetch(__VA_ARGS__))
+#define parlor_webhooks_answer(...) (PARLOR_CALL("parlor_webhooks_answer"), parlor_webhooks_answer(__VA_ARGS__))
+#define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
 #define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
 #define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))
