@@ -320,8 +320,9 @@ mod tests {
                         "{call}: it is made from the contract"
                     );
                 }
-                ["http", one] => {
-                    has(&sources("python/parlor", "/http.py"), &[format!("\nasync def {one}(")], &row.python);
+                [module @ ("http" | "webhooks"), one] => {
+                    let text = sources("python/parlor", &format!("/{module}.py"));
+                    has(&text, &[format!("\nasync def {one}(")], &row.python);
                 }
                 [object, one] => {
                     let class = format!("\nclass {}:", capital(object));
