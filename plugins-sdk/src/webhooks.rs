@@ -7,7 +7,8 @@
 //! # async fn example() -> Result<()> {
 //! on("webhook").webhook("github").run(|hook: Webhook| async move {
 //!     let push: Value = hook.json()?;
-//!     rooms::send("hall@rooms.example.org", format!("{} is at {}", push["ref"], push["after"])).await?;
+//!     let commit = push["after"].as_str().unwrap_or("nothing");
+//!     rooms::send("hall@rooms.example.org", format!("The repository is at {commit}")).await?;
 //!     Ok(())
 //! })?;
 //! // One with `mode = "answer"` in the manifest:

@@ -381,10 +381,34 @@ static parlor_error listen_to_room(void) {
 }
 // ==
 
+// == webhooks
+static parlor_error hear_request(const parlor_event *event, void *context) {
+  (void)context;
+  const char *what = parlor_webhook_header(event->webhook, "x-github-event");
+  parlor_error error = parlor_rooms_send(room, "GitHub tells of a %s", what ? what : "push");
+  if (error) return error;
+  return parlor_webhooks_answer(event->webhook->id, &(parlor_webhook_answer){.status = 204}); // in the mode answer
+}
+
+static parlor_error tell_address(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  const char *address;
+  parlor_error error = parlor_webhooks_address("github", &address);
+  if (!error) parlor_log(PARLOR_INFO, "GitHub sends them to %s", address);
+  return error;
+}
+
+static parlor_error hear_requests(void) {
+  parlor_error error = parlor_on("webhook", &(parlor_filter){.webhook = "github"}, hear_request, NULL);
+  return error ? error : parlor_on_ready(tell_address, NULL);
+}
+// ==
+
 parlor_error parlor_start(void) {
   parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
+  if (!error) error = hear_requests();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

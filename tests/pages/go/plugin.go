@@ -28,7 +28,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -318,4 +318,26 @@ func listens() error {
 	})
 	// ==
 	return errors.Join(err, once)
+}
+
+func hearsRequests() error {
+	// == webhooks
+	_, err := parlor.OnWebhook("github", func(ctx context.Context, hook *parlor.Webhook) error {
+		var push struct{ Ref, After string }
+		if err := hook.JSON(&push); err != nil {
+			return err
+		}
+		_, err := parlor.RoomsSend(ctx, room, push.Ref+" is at "+push.After)
+		if err != nil {
+			return err
+		}
+		return parlor.WebhooksAnswer(ctx, hook, parlor.WebhookAnswer{Status: 204}) // in the mode answer
+	})
+	later := parlor.OnReady(func(ctx context.Context) error {
+		address, err := parlor.WebhooksAddress(ctx, "github")
+		slog.Info("GitHub sends them there", "address", address)
+		return err
+	})
+	// ==
+	return errors.Join(err, later)
 }

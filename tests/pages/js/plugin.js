@@ -2,7 +2,7 @@
 
 import {
   api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, log, ns, on, once, onReady,
-  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil,
+  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -253,4 +253,13 @@ const service = on("message", { room, prefix: "bot:" }, async (message) => {
   await reply(message, "at your service");
 });
 once("disconnected", () => service.end());
+// ==
+
+// == webhooks
+on("webhook", { webhook: "github" }, async (hook) => {
+  const { ref, after } = hook.json();
+  await rooms.send(room, `${ref} is at ${after}`);
+  await webhooks.answer(hook, { status: 204 }); // in the mode `answer`
+});
+onReady(async () => log.info("GitHub sends them to", await webhooks.address("github")));
 // ==

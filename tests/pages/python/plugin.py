@@ -3,9 +3,9 @@
 import logging
 
 from parlor import (
-    Command, Contact, Element, Message, Role, Subscription, api, archive, chats, chatviews, command, commands, connection, contacts,
+    Command, Contact, Element, Message, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
     after, disco, emit, every, http, ns, on, on_ready, parse_xml, promises, reply, rooms, set_setting, setting, settings, sleep, storage,
-    tokens, types, user, vcard, wait_until,
+    tokens, types, user, vcard, wait_until, webhooks,
 )
 
 ROOM, JULIET = "hall@rooms.example.org", "juliet@example.org"
@@ -271,4 +271,18 @@ async def answer(message: Message) -> None:
 async def rest() -> None:
     service: Subscription = answer
     service.end()
+# ==
+
+
+# == webhooks
+@on("webhook", webhook="github")
+async def pushed(hook: Webhook) -> None:
+    push = hook.json()
+    await rooms.send(ROOM, f"{push['ref']} is at {push['after']}")
+    await webhooks.answer(hook, 204)  # in the mode `answer`
+
+
+@on_ready
+async def tell_address() -> None:
+    log.info("GitHub sends them to %s", await webhooks.address("github"))
 # ==

@@ -2,10 +2,11 @@
 
 import {
   api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, log, ns, on, once, onReady,
-  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil,
+  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
 } from "parlor";
 import type {
   Affiliated, Bookmark, Card, Chat, Contact, Identity, Message, Occupant, Options, Room, Status, Subscription, View,
+  Webhook,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -256,4 +257,13 @@ const service: Subscription = on("message", { room, prefix: "bot:" }, async (mes
   await reply(message, "at your service");
 });
 once("disconnected", () => service.end());
+// ==
+
+// == webhooks
+on("webhook", { webhook: "github" }, async (hook: Webhook) => {
+  const { ref, after }: { ref: string; after: string } = hook.json();
+  await rooms.send(room, `${ref} is at ${after}`);
+  await webhooks.answer(hook, { status: 204 }); // in the mode `answer`
+});
+onReady(async () => log.info("GitHub sends them to", await webhooks.address("github")));
 // ==

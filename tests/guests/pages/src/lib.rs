@@ -15,6 +15,7 @@ const JULIET: &str = "juliet@example.org";
 async fn start() -> Result<()> {
     add_commands().await?;
     listens()?;
+    hears_requests()?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -295,6 +296,22 @@ fn listens() -> Result<()> {
         .prefix("bot:")
         .run(|message: Message| async move { rooms::reply(&message, "at your service").await.map(drop) })?;
     on("disconnected").once(move |_: Event| async move { service.end() })?;
+    // ==
+    Ok(())
+}
+
+fn hears_requests() -> Result<()> {
+    // == webhooks
+    on("webhook").webhook("github").run(|hook: Webhook| async move {
+        let push: Value = hook.json()?;
+        let commit = push["after"].as_str().unwrap_or("nothing");
+        rooms::send(ROOM, format!("The repository is at {commit}")).await?;
+        webhooks::answer(&hook, webhooks::Answer::new(204)).await // in the mode `answer`
+    })?;
+    on_ready(|| async {
+        info!("GitHub sends them to {}", webhooks::address("github").await?);
+        Ok(())
+    })?;
     // ==
     Ok(())
 }
