@@ -11,6 +11,7 @@ mod rooms;
 mod storage;
 mod user;
 mod vcard;
+mod webhooks;
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -51,6 +52,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "tokens" => call_tokens(function, args),
         "user" => user::call(function, args).await,
         "vcard" => vcard::call(function, args).await,
+        "webhooks" => webhooks::call(function, args).await,
         "action" => action(n, function, args).await,
         _ => Err(unknown(name)),
     }
@@ -154,6 +156,9 @@ fn filtered(args: &Value) -> Result<Listen> {
     }
     if let Some(prefix) = arg::<Option<String>>(args, "prefix")? {
         listen = listen.prefix(prefix);
+    }
+    if let Some(webhook) = arg::<Option<String>>(args, "webhook")? {
+        listen = listen.webhook(webhook);
     }
     let wants = |name| arg::<Option<bool>>(args, name).map(Option::unwrap_or_default);
     if wants("own")? {

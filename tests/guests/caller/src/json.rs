@@ -86,8 +86,18 @@ pub(crate) fn payload(payload: &Payload) -> Value {
         Payload::Command(one) => {
             json!({ "command": { "name": one.name, "args": one.args, "message": message(&one.message) } })
         }
+        Payload::Webhook(one) => json!({ "webhook": webhook(one) }),
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
+}
+
+/// As bytes, the body would be a list of numbers: it is a text here.
+fn webhook(hook: &Webhook) -> Value {
+    let headers = hook.headers.iter().map(|one| (&one.name, &one.value)).collect::<Vec<_>>();
+    json!({
+        "id": hook.id, "name": hook.name, "attempt": hook.attempt, "method": hook.method, "query": hook.query,
+        "headers": headers, "body": hook.text(),
+    })
 }
 
 pub(crate) fn status(status: &Status) -> Value {
