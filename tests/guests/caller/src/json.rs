@@ -91,12 +91,13 @@ pub(crate) fn payload(payload: &Payload) -> Value {
     }
 }
 
-/// As bytes, the body would be a list of numbers: it is a text here.
+/// As bytes, the body would be a list of numbers: it is a text here, and only as long as an event can carry.
 fn webhook(hook: &Webhook) -> Value {
     let headers = hook.headers.iter().map(|one| (&one.name, &one.value)).collect::<Vec<_>>();
     json!({
         "id": hook.id, "name": hook.name, "attempt": hook.attempt, "method": hook.method, "query": hook.query,
-        "headers": headers, "body": hook.text(),
+        "headers": headers, "body": String::from_utf8_lossy(&hook.body[..hook.body.len().min(10_000)]),
+        "size": hook.body.len(),
     })
 }
 
