@@ -13,8 +13,8 @@ sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
 ENTITY = "Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant]"
 PLAIN = "Union[bool, int, str, Sequence[str], ConfigValue]"
 FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
-#: The types that the SDK changes: times, stanzas, messages that are only a text, enumerations, addresses, and a room's
-#: configuration.
+#: The types that the SDK changes: times, stanzas, messages that are only a text, enumerations, addresses, headers, and a
+#: room's configuration.
 ANY = {
     f"jid: {ENTITY}": "jid: str",
     f"jids: Sequence[{ENTITY}]": "jids: List[str]",
@@ -29,6 +29,7 @@ ANY = {
     "role: Role": "role: str",
     "affiliation: Affiliation": "affiliation: str",
     "kind: Kind": "kind: str",
+    "headers: Mapping[str, str]": "headers: List[Header]",
     "stanza: Union[str, Element]": "stanza: str",
     **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
 }
