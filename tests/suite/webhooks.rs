@@ -103,7 +103,7 @@ async fn open(home: &Home) -> (Host, SocketAddr) {
     let line = host.wait("webhooks are listened for", &[], SOON).await.unwrap();
     let at = line.get("at").parse().unwrap();
     // Until the plugin runs, its webhooks are as unknown as any.
-    host.wait_count("plugin started", &[], 1, SOON).await.unwrap();
+    host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
     (host, at)
 }
 

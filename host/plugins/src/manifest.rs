@@ -178,6 +178,7 @@ impl Manifest {
         })?;
         let settings = each(root, "settings", |node| Ok((setting_name(node)?, setting(node)?)))?;
         Ok(Self {
+            webhooks: webhooks(root, &permissions, &settings)?,
             catch_up: catch_up(&plugin, &permissions)?,
             parks: plugin.get("parks").map_or(Ok(false), |node| node.boolean())?,
             name: plugin.require("name", "write the plugin's name")?.parse()?,
@@ -191,7 +192,6 @@ impl Manifest {
             changes: each(&plugin, "changes", |node| Ok((changed(node)?, node.sentence(MAX_DESCRIPTION)?)))?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
-            webhooks: webhooks(root, &permissions, &settings)?,
             settings,
             events: names("events")?,
             promises: names("promises")?,

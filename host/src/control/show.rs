@@ -61,7 +61,7 @@ pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
 /// Returns the webhooks of a plugin on an account, with the last requests to them.
 pub(super) fn webhooks(
     account: &AccountName,
-    states: &[WebhookState],
+    all: &[WebhookState],
     requests: &[ShownRequest],
     waiting: u64,
 ) -> Webhooks {
@@ -93,7 +93,7 @@ pub(super) fn webhooks(
         }
     };
     let requests = requests.iter().map(request).collect();
-    Webhooks { account: account.to_string(), webhooks: states.iter().map(webhook).collect(), waiting, requests }
+    Webhooks { account: account.to_string(), webhooks: all.iter().map(webhook).collect(), waiting, requests }
 }
 
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {

@@ -17,7 +17,8 @@ use super::change::{Only, Owner, Write, Written};
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
 use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
-use super::{Positions, Store, StoreError, webhooks};
+use super::webhooks::{self, Accepted};
+use super::{Positions, Store, StoreError};
 
 /// The maximum length of a key, in bytes.
 pub const LONGEST_KEY: usize = 512;
@@ -195,12 +196,16 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
     let restored = file.pragma_update(None, "synchronous", "normal");
     match result {
         Ok(done) => {
-            writes.into_iter().zip(done).for_each(|(pending, outcome)| outcome.tell(pending));
+            for (pending, outcome) in writes.into_iter().zip(done) {
+                outcome.tell(pending);
+            }
             restored
         }
         Err(error) => {
             let error: rusqlite::Error = error;
-            writes.into_iter().for_each(|pending| Outcome::Failed(health::copy(&error)).tell(pending));
+            for pending in writes {
+                Outcome::Failed(health::copy(&error)).tell(pending);
+            }
             Err(error)
         }
     }

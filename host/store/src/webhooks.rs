@@ -222,7 +222,7 @@ impl Webhooks {
     /// Stores a request, and waits until it is on disk.
     pub async fn accept(&self, request: WebhookRequest, acceptance: Acceptance) -> Result<Accepted, StoreError> {
         let (answer, arrives) = oneshot::channel();
-        let change = Change::Request { request, acceptance, answer };
+        let change = Change::Request { request: Box::new(request), acceptance, answer };
         let task =
             Task::Write(PendingWrite { owner: Arc::clone(&self.owner), change, now: self.data.now(), held: None });
         // In a lane of its own: a plugin that writes much must not delay who sends it something.

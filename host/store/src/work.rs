@@ -94,7 +94,7 @@ pub(super) enum Change {
     /// Of the plugin's data, by its own call.
     Data { quota: u64, write: Write, answer: Answer<Written> },
     /// A request that came to a webhook of the plugin.
-    Request { request: WebhookRequest, acceptance: Acceptance, answer: Answer<Accepted> },
+    Request { request: Box<WebhookRequest>, acceptance: Acceptance, answer: Answer<Accepted> },
 }
 
 /// Receives the outcome of a change.

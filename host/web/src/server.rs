@@ -126,10 +126,7 @@ impl Arrived {
             return Err(NoBody::TooLong);
         }
         let kib = u32::try_from(length.div_ceil(1 << 10)).unwrap_or(u32::MAX).clamp(1, BODIES);
-        let _room = match timeout(ROOM, self.room.acquire_many(kib)).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) | Err(_) => return Err(NoBody::NoRoom),
-        };
+        let Ok(Ok(_room)) = timeout(ROOM, self.room.acquire_many(kib)).await else { return Err(NoBody::NoRoom) };
         match timeout_at(until, Limited::new(self.body, most).collect()).await {
             Ok(Ok(read)) => Ok(read.to_bytes().into()),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NoBody::TooLong),
@@ -276,14 +273,13 @@ async fn converse<A, F>(
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let is_to_stop = async { drop(stops.wait_for(|stops| *stops).await) };
     tokio::select! {
         // Who breaks off need not be told.
-        _ = connection.as_mut() => {}
-        _ = stops.wait_for(|stops| *stops) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        _ = connection.as_mut() => return,
+        () = is_to_stop => connection.as_mut().graceful_shutdown(),
     }
+    let _ = connection.await;
 }
 
 /// Writes an answer. Browsers take it for what it says that it is, and run nothing in it: the same name may serve more.

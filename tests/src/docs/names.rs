@@ -285,11 +285,18 @@ mod tests {
         }
     }
 
+    fn capital(word: &str) -> String {
+        word[..1].to_uppercase() + &word[1..]
+    }
+
+    /// Returns the name of a function as Go and the classes of other languages have it.
+    fn pascal(function: &str) -> String {
+        function.split('-').map(capital).collect()
+    }
+
     #[test]
     fn every_name_is_in_the_sdk_of_its_language() {
         let kebab_to = |function: &str, join: &str| function.replace('-', join);
-        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-        let pascal = |function: &str| function.split('-').map(capital).collect::<String>();
         let (python, stubs) = (sources("python/parlor", ".py"), sources("python/parlor", "__init__.py"));
         let (js, types) = (sources("javascript", "parlor.js"), sources("javascript", "parlor.d.ts"));
         let (go, c) = (sources("go", ".go"), sources("c", "parlor.h"));

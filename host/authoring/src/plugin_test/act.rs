@@ -107,7 +107,6 @@ pub enum Act {
 
 /// A request to a webhook of the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the parts of a request")]
 pub struct Hooked {
     pub method: String,
     pub name: String,

@@ -228,7 +228,7 @@ impl Stage {
             name: "main".parse().expect("a word of letters names an account"),
             link: link(),
             owners: Vec::new(),
-            web: Web::default(),
+            web: parlor_config::Web::default(),
             settings: self.given.settings.clone(),
         };
         let dialer = Dialer::Local(Arc::new(self.server.clone()));

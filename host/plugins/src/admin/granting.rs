@@ -94,7 +94,8 @@ pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manife
         |permission| new.permissions.contains_key(&permission) && !present.permissions.contains_key(&permission);
     let opens_more = new.opens_more_than(present);
     let counting = grants.iter().filter(|(permission, _)| {
-        !is_asked_anew(*permission) && !(opens_more && *permission == Permission::WebhooksReceive)
+        let is_more_open = opens_more && *permission == Permission::WebhooksReceive;
+        !is_asked_anew(*permission) && !is_more_open
     });
     counting.map(|(permission, scope)| (permission, scope.clone())).collect()
 }

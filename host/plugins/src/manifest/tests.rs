@@ -244,7 +244,7 @@ fn the_example_for_authors_is_a_manifest_with_every_key_and_every_type() {
         );
     }
     for key in keys::all().iter().filter(|key| key.default.is_none()) {
-        assert!(["plugin", "permissions", "dependencies", "settings"].contains(&key.table), "{key:?}");
+        assert!(["plugin", "permissions", "dependencies", "settings", "webhook"].contains(&key.table), "{key:?}");
     }
 }
 

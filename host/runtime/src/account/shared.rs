@@ -1,7 +1,6 @@
 //! The handle through which plugins and the host use an account.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,7 +11,7 @@ use parlor_base::fair;
 use parlor_base::held::Holding;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::rng::RandomSource;
-use parlor_config::{AccountName, Settings};
+use parlor_config::{AccountName, Settings, Web};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
 use parlor_session::router::{Delivery, Mailbox, Names, Router};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parlor_base::clock::TimeSource;
 use parlor_base::clock::settable::SettableClock;
-use parlor_config::{LinkSettings, Settings};
+use parlor_config::{LinkSettings, Settings, Web};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, MailReceiver, Mailbox};

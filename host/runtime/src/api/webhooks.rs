@@ -6,7 +6,7 @@ use wasmtime::component::Accessor;
 
 use super::{answer, caller, text};
 use crate::bindings::parlor::plugin::types::{Error, Header};
-use crate::bindings::parlor::plugin::webhooks::{Answer, Host, HostWithStore};
+use crate::bindings::parlor::plugin::webhooks::{Host, HostWithStore, Response};
 use crate::instance::{Context, Grouping, WebhookAnswer};
 
 /// The headers that an answer may have. Others are acted upon by proxies and browsers, which serve more than webhooks at
@@ -35,7 +35,7 @@ const LONGEST: usize = 64;
 impl Host for Context {}
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
-    async fn answer(accessor: &Accessor<T, Self>, id: String, given: Answer) -> Result<(), Error> {
+    async fn answer(accessor: &Accessor<T, Self>, id: String, given: Response) -> Result<(), Error> {
         answer(answer_request(accessor, &id, given))
     }
 
@@ -47,12 +47,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 fn answer_request<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     id: &str,
-    given: Answer,
+    given: Response,
 ) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::WebhooksAnswer)?;
     call.granted(Target::None)?;
     text("id", id, LONGEST)?;
-    let Answer { status, headers, body } = given;
+    let Response { status, headers, body } = given;
     if !(200..=599).contains(&status) {
         return Err(CallError::invalid("answer.status", "from 200 to 599"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
-use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way, Web};
 use parlor_plugins::component::Needs;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;

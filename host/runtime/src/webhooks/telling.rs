@@ -12,10 +12,10 @@ use super::Webhooks;
 use crate::instance::Instance;
 use crate::supervisor::Shared;
 
-/// How often the plugin is told of one request.
-const MOST_ATTEMPTS: u32 = 5;
-/// The pause after the first attempt. Each further one is five times as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between attempts to tell of one request. After the last one fails, it is given up. Together they outlast a cut
+/// of the connection.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(10)];
 /// How often to look whether a plugin takes requests that did not, such as one that has not subscribed.
 const LOOK: Duration = Duration::from_secs(2);
 /// The pause after the store failed.
@@ -67,14 +67,14 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
             Ok(Handled::Well) => (Some(RequestState::Told), None),
             // That it was told to end is no fault of the plugin's.
             Ok(Handled::CutOff) if is_to_end => (None, None),
-            Ok(Handled::Failed | Handled::CutOff) if attempts + 1 >= MOST_ATTEMPTS => {
-                let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
-                tracing::warn!(%plugin, %account, webhook, id, "plugin failed {MOST_ATTEMPTS} times on a request to its webhook, which is given up");
-                (Some(RequestState::GivenUp), None)
-            }
-            Ok(Handled::Failed | Handled::CutOff) => {
-                (Some(RequestState::Waits), Some(FIRST_PAUSE * 5_u32.pow(attempts)))
-            }
+            Ok(Handled::Failed | Handled::CutOff) => match PAUSES.get(attempts as usize) {
+                Some(pause) => (Some(RequestState::Waits), Some(*pause)),
+                None => {
+                    let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
+                    tracing::warn!(%plugin, %account, webhook, id, "plugin failed too often on a request to its webhook, which is given up");
+                    (Some(RequestState::GivenUp), None)
+                }
+            },
             Err(_) => (None, Some(LOOK)),
         };
         if let Some(state) = state {

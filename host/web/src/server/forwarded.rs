@@ -29,7 +29,9 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let headers = |values: &[&str]| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| _ = headers.append(FORWARDED, value.parse().unwrap()));
+            for value in values {
+                headers.append(FORWARDED, value.parse().unwrap());
+            }
             headers
         };
         let proxies = [ip("127.0.0.1"), ip("10.0.0.1")];

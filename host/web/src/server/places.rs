@@ -95,6 +95,7 @@ mod tests {
         let proxied: Vec<_> = std::iter::from_fn(|| if places.are_free() { places.take(None) } else { None }).collect();
         assert_eq!(own.len() + 1 + net.len() + proxied.len(), MOST);
         drop((own, other, net, proxied));
-        assert_eq!((places.taken().all, places.taken().by.len()), (0, 0));
+        let taken = places.taken();
+        assert_eq!((taken.all, taken.by.len()), (0, 0));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use parlor_sdk::bindings::parlor::plugin::webhooks::{Answer, address, answer};
+use parlor_sdk::bindings::parlor::plugin::webhooks::{Response, address, answer};
 use parlor_sdk::http::Header;
 use parlor_sdk::prelude::*;
 use parlor_sdk::types::Webhook;
@@ -32,7 +32,10 @@ async fn handle(request: Webhook) -> Result<()> {
         "fail-once" if attempt == 1 => Err(Error::other("it is told to fail once")),
         "panic" => panic!("it is told to panic"),
         "panic-once" if attempt == 1 => panic!("it is told to panic once"),
-        "wait" => timers::sleep(Duration::from_secs(3_600)).await,
+        "wait" => {
+            timers::sleep(Duration::from_hours(1)).await;
+            Ok(())
+        }
         "say" => say(&request.id, rest).await,
         _ => Ok(()),
     }
@@ -43,7 +46,7 @@ async fn say(id: &str, what: &str) -> Result<()> {
     let mut words = what.splitn(3, ' ');
     let (status, header) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (name, value) = header.split_once('=').unwrap_or_default();
-    let given = Answer {
+    let given = Response {
         status: status.parse().unwrap_or_default(),
         headers: vec![Header { name: name.to_owned(), value: value.to_owned() }],
         body: words.next().unwrap_or_default().into(),

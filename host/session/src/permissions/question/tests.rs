@@ -294,7 +294,7 @@ const YES_ABOUT_A_STRANGER: &str = "
     promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many settings.get storage.compare-and-set
     storage.delete storage.entries storage.get storage.list storage.set timers.after timers.cancel timers.every
     timers.sleep user.bare-jid user.get-status user.jid user.login user.logout user.set-status
-    user.set-status-message vcard.get vcard.update";
+    user.set-status-message vcard.get vcard.update webhooks.address webhooks.answer";
 /// The calls that depend on settings, or on what was received since the account connected.
 const YES_WHEN_READY: &str = "
     archive.query archive.query-all chats.open chats.open-many contacts.add contacts.get contacts.get-all
