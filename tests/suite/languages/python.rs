@@ -228,6 +228,14 @@ async fn the_reminders_remind_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn news_of_feeds_are_told_once() {
+    let folder = Folder::new().unwrap();
+    built(&example("feeds"), &folder).await;
+    passes_its_tests("feeds", &folder, "14 passed, 0 failed\n").await;
+    super::unit::feeds_are_typed_and_tested().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();

@@ -75,9 +75,20 @@ pub(super) async fn python_is_typed(plugin: &Path) {
 /// Runs an author's own tests of a plugin in Python.
 pub(super) fn python_is_tested(plugin: &Path) {
     fs::write(plugin.join("test_plugin.py"), TESTS_IN_PYTHON).unwrap();
+    tested_in_python(plugin, "Ran 4 tests");
+}
+
+fn tested_in_python(plugin: &Path, says: &str) {
     let mut python = Command::new("python3");
-    python.args(["-m", "unittest", "-v", "test_plugin"]).env("PYTHONPATH", ".parlor/sdk").current_dir(plugin);
-    passed(&python.output().unwrap(), "Ran 4 tests");
+    python.args(["-B", "-m", "unittest", "-v"]).env("PYTHONPATH", ".parlor/sdk").current_dir(plugin);
+    passed(&python.output().unwrap(), says);
+}
+
+/// Checks the types of the example in Python, and runs its unit tests. It has been built.
+pub(super) async fn feeds_are_typed_and_tested() {
+    let feeds = example("feeds");
+    assert_eq!(complaints(&feeds, &["plugin.py", "test_feed.py", "test_plugin.py"]).await, [""; 0]);
+    tested_in_python(&feeds, "Ran 14 tests");
 }
 
 /// The one in Rust is built with the other guests.

@@ -1,0 +1,258 @@
+"""Parses RSS 2.0 and its predecessors, RSS 1.0 (RDF) and Atom (RFC 4287). Nothing here calls the host.
+
+Feeds come from strangers. A `<!DOCTYPE` is refused, since it can define entities that expand without bound. Everything that is kept has a
+limit, and a long feed is parsed in parts, so that other handlers run in between.
+"""
+
+import asyncio
+import re
+from hashlib import blake2b
+from html import unescape
+from typing import NamedTuple, NoReturn, Optional
+from urllib.parse import urljoin, urlsplit, urlunsplit
+from xml.parsers import expat
+
+# Encodings of feeds, beside those that the SDK imports. A running plugin cannot import anything.
+import encodings.cp1250
+import encodings.cp1251
+import encodings.iso8859_2
+import encodings.koi8_r  # noqa: F401
+
+#: How many entries of a feed are read. Feeds begin with the newest one.
+MOST_ENTRIES = 200
+#: How many elements a feed may have. A feed with 200 entries has some thousand.
+MOST_ELEMENTS = 50_000
+#: How many characters of a field are read. It is more than `MOST_LINK`, so that a longer link is recognized.
+MOST_TEXT = 1500
+#: How many characters of a title are shown, and how long a link may be.
+MOST_TITLE, MOST_LINK = 200, 1000
+#: How many bytes the address of a feed may have. It is part of a key in storage, and a key has at most 512.
+MOST_ADDRESS = 400
+#: How many bytes are parsed at once, which takes some milliseconds.
+PART = 16 << 10
+
+_ATOM = "http://www.w3.org/2005/Atom"
+_RDF_ABOUT = "http://www.w3.org/1999/02/22-rdf-syntax-ns# about"
+_ROOTS = ("rss", "RDF", "feed")
+#: The places of entries and of the feed's own title, as the names of the elements around them.
+_ENTRIES = {("rss", "channel", "item"), ("RDF", "item"), ("feed", "entry")}
+_TITLES = {("rss", "channel", "title"), ("RDF", "channel", "title"), ("feed", "title")}
+#: The elements of an entry that are read, and the names of their fields here.
+_FIELDS = {
+    "title": "title", "link": "link", "guid": "id", "id": "id", "description": "text", "summary": "text", "content": "text",
+}
+#: The fields that may contain markup.
+_FOR_PEOPLE = ("title", "text")
+
+#: Comments, scripts, tags and declarations of HTML. `html.parser` raises errors that it does not document, such as for `<![if`.
+_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>|</?([a-z][a-z0-9]*)[^>]*(?:>|$)|<[!?][^>]*>", re.IGNORECASE | re.DOTALL)
+#: The tags that separate words.
+_BREAKS = {"br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p", "td", "tr"}
+#: Control characters, surrogates, and marks that change the direction of the following text.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]")
+
+_PAGE = re.compile(rb"<(!doctype )?html", re.IGNORECASE)
+#: How many bytes of a page are searched for the address of its feed.
+_HEAD = 100_000
+_LINK = re.compile(r"<link\b([^<>]{1,1000})>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"\b([a-z]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
+_FEED_TYPES = ("application/atom+xml", "application/rss+xml", "application/rdf+xml")
+
+
+class NotAFeed(ValueError):
+    """The answer of a server is not a feed. The text gives the reason, as people are told."""
+
+
+class Entry(NamedTuple):
+    """One entry of a feed."""
+
+    #: A digest of its id, which may be long.
+    key: str
+    #: Its title or the beginning of its text, as one line without markup.
+    title: str
+    #: Its address on the web, empty if it has none.
+    link: str
+
+
+class Feed(NamedTuple):
+    """A parsed feed."""
+
+    #: Its title as one line without markup, empty if it has none.
+    title: str
+    #: The entries in the order of the feed.
+    entries: list[Entry]
+
+
+def address(text: str) -> Optional[str]:
+    """Returns the normal form of a feed's address. None: it is not an address on the web, or it is too long."""
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        is_web = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        return None
+    url = urlunsplit((parts.scheme, parts.netloc.lower(), parts.path or "/", parts.query, ""))
+    return url if is_web and _is_plain(url) and len(url.encode()) <= MOST_ADDRESS else None
+
+
+async def read(body: bytes, url: str) -> Feed:
+    """Parses a feed that came from this address. Raises `NotAFeed`."""
+    # Some feeds begin with an empty line, which XML forbids.
+    body = body.lstrip()
+    if _PAGE.match(body):
+        raise NotAFeed(_advice(body, url))
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = _refuse_declaration
+    try:
+        for at in range(0, len(body), PART):
+            parser.Parse(body[at : at + PART], False)
+            await asyncio.sleep(0)
+        parser.Parse(b"", True)
+    except _Enough:
+        pass
+    except expat.ExpatError as error:
+        raise NotAFeed(f"its XML is wrong: {error}") from None
+    except LookupError:
+        raise NotAFeed("I do not know its encoding") from None
+    return Feed(one_line(reader.about.get("title", "")), [_entry(fields, url) for fields in reader.entries])
+
+
+def one_line(text: str, most: int = MOST_TITLE) -> str:
+    """Returns a text as one line of at most `most` characters, without control characters."""
+    text = _UNSAFE.sub("", " ".join(text.split()))
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def plain(html: str) -> str:
+    """Returns the text of HTML without the markup."""
+    return unescape(_MARKUP.sub(lambda tag: " " if (tag[2] or "").lower() in _BREAKS else "", html))
+
+
+class _Enough(Exception):
+    """Ends the parsing: enough entries were read."""
+
+
+class _Reader:
+    """Collects the fields of a feed from the events of the XML parser."""
+
+    def __init__(self) -> None:
+        #: The fields of the feed itself.
+        self.about: dict[str, str] = {}
+        #: The fields of the entries.
+        self.entries: list[dict[str, str]] = []
+        #: The open elements, each as its namespace and name.
+        self._open: list[tuple[str, str]] = []
+        #: The depth of the open entry, 0 if none is open.
+        self._entry_depth = 0
+        #: The open field, empty if none is open, its depth, and whether its text is HTML.
+        self._field = ""
+        self._field_depth = 0
+        self._is_html = False
+        self._parts: list[str] = []
+        self._length = 0
+        self._elements = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._elements += 1
+        if self._elements > MOST_ELEMENTS:
+            raise NotAFeed("it has too many elements")
+        namespace, _, tag = name.rpartition(" ")
+        # An element in another namespace than its parent belongs to an extension, such as `media:title`.
+        is_own = bool(self._open) and self._open[-1][0] == namespace
+        self._open.append((namespace, tag))
+        depth = len(self._open)
+        if depth == 1 and tag not in _ROOTS:
+            raise NotAFeed("it is neither RSS nor Atom")
+        if self._field:
+            # Markup inside of a field, such as XHTML.
+            return
+        if self._entry_depth:
+            if depth == self._entry_depth + 1 and is_own and tag in _FIELDS:
+                self._begin(_FIELDS[tag], namespace, attributes)
+        elif depth <= 3:
+            place = tuple(name for _, name in self._open)
+            if place in _ENTRIES:
+                self._entry_depth = depth
+                about = attributes.get(_RDF_ABOUT)
+                self.entries.append({"id": about} if about else {})
+            elif place in _TITLES and is_own:
+                self._begin("title", namespace, attributes)
+
+    def _begin(self, field: str, namespace: str, attributes: dict[str, str]) -> None:
+        kind = attributes.get("type", "text")
+        if field == "link" and "href" in attributes:
+            # Other links are those of pictures, comments or the feed.
+            if attributes.get("rel", "alternate") == "alternate":
+                self._keep("link", attributes["href"])
+            return
+        if namespace == _ATOM and field in _FOR_PEOPLE and kind not in ("text", "html", "xhtml"):
+            # It is not text, but for example a picture in base64.
+            return
+        self._field, self._field_depth = field, len(self._open)
+        self._is_html = field in _FOR_PEOPLE and (namespace != _ATOM or kind == "html")
+        self._parts, self._length = [], 0
+
+    def text(self, data: str) -> None:
+        if self._field and self._length < MOST_TEXT:
+            self._parts.append(data)
+            self._length += len(data)
+
+    def end(self, _name: str) -> None:
+        depth = len(self._open)
+        if self._field and depth == self._field_depth:
+            text = "".join(self._parts)[:MOST_TEXT]
+            self._keep(self._field, plain(text) if self._is_html else text)
+            self._field = ""
+        if depth == self._entry_depth:
+            self._entry_depth = 0
+            if len(self.entries) == MOST_ENTRIES:
+                raise _Enough
+        self._open.pop()
+
+    def _keep(self, field: str, text: str) -> None:
+        """Sets a field, unless it is set: the first one of `summary` and `content` counts."""
+        if text.strip():
+            (self.entries[-1] if self._entry_depth else self.about).setdefault(field, text.strip())
+
+
+def _entry(fields: dict[str, str], url: str) -> Entry:
+    given, link, text = fields.get("id", ""), fields.get("link", ""), fields.get("text", "")
+    title = fields.get("title", text)
+    key = blake2b((given or link or title).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    if not link and "://" in given:
+        # In RSS the id of an entry may be its only address.
+        link = given
+    return Entry(key, one_line(title) or "(without a title)", _web_link(url, link) if link else "")
+
+
+def _web_link(base: str, text: str) -> str:
+    """Returns the absolute form of an address that can be shown to people, empty if there is none."""
+    try:
+        link = urljoin(base, text)
+        is_web = urlsplit(link).scheme in ("http", "https") and len(link) <= MOST_LINK and _is_plain(link)
+    except ValueError:
+        return ""
+    return link if is_web else ""
+
+
+def _is_plain(url: str) -> bool:
+    return url.isprintable() and " " not in url
+
+
+def _refuse_declaration(*_: object) -> NoReturn:
+    raise NotAFeed("it has a DOCTYPE, which I do not accept")
+
+
+def _advice(body: bytes, url: str) -> str:
+    """Returns the reason why a page is refused, with the address of its feed."""
+    head = body[:_HEAD].decode("utf-8", "replace")
+    for link in _LINK.finditer(head):
+        found = {name.lower(): unescape("".join(values)) for name, *values in _ATTRIBUTE.findall(link[1])}
+        feed = _web_link(url, found.get("href", ""))
+        if "alternate" in found.get("rel", "").lower() and found.get("type", "").lower() in _FEED_TYPES and feed:
+            return f"it is a page. Its feed is {feed}"
+    return "it is a page that names no feed"

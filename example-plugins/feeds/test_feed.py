@@ -1,0 +1,151 @@
+"""Tests of the parser: `python3 -m unittest test_feed`."""
+
+import asyncio
+import unittest
+
+import feed
+
+URL = "https://garden.example/news/feed.xml"
+
+
+def read(text: str | bytes) -> feed.Feed:
+    return asyncio.run(feed.read(text if isinstance(text, bytes) else text.encode(), URL))
+
+
+def shown(text: str | bytes) -> list[tuple[str, str]]:
+    return [(entry.title, entry.link) for entry in read(text).entries]
+
+
+def rss(*items: str) -> str:
+    return f"<rss version='2.0'><channel><title>Garden</title>{''.join(f'<item>{one}</item>' for one in items)}</channel></rss>"
+
+
+class Formats(unittest.TestCase):
+    def test_rss_2(self) -> None:
+        text = """
+
+        <?xml version="1.0"?>
+        <rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/" xmlns:atom="http://www.w3.org/2005/Atom">
+          <channel>
+            <media:title>no</media:title> <image><title>no</title></image> <title>Garden &amp; more</title>
+            <item>
+              <media:title>no</media:title> <atom:link href="https://no.example/"/>
+              <title><![CDATA[Tomatoes <b>are</b> ripe]]></title> <link>https://garden.example/1</link>
+              <guid isPermaLink="false">1</guid>
+            </item>
+            <item><title>Peas</title><guid>https://garden.example/2</guid></item>
+            <item><description>&lt;p&gt;No title&lt;/p&gt;&lt;p&gt;but text&lt;/p&gt;</description></item>
+            <item/>
+          </channel>
+        </rss>"""
+        self.assertEqual(read(text).title, "Garden & more")
+        self.assertEqual(
+            shown(text),
+            [
+                ("Tomatoes are ripe", "https://garden.example/1"),
+                ("Peas", "https://garden.example/2"),
+                ("No title but text", ""),
+                ("(without a title)", ""),
+            ],
+        )
+        self.assertEqual(len({entry.key for entry in read(text).entries}), 4)
+
+    def test_rss_1(self) -> None:
+        text = """
+        <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"
+            xmlns:dc="http://purl.org/dc/elements/1.1/">
+          <channel rdf:about="https://garden.example/"><dc:title>no</dc:title><title>Garden</title></channel>
+          <item rdf:about="https://garden.example/1"><title>Tomatoes</title><link>https://garden.example/1</link></item>
+        </rdf:RDF>"""
+        self.assertEqual(read(text).title, "Garden")
+        self.assertEqual(shown(text), [("Tomatoes", "https://garden.example/1")])
+
+    def test_atom(self) -> None:
+        text = """
+        <feed xmlns="http://www.w3.org/2005/Atom">
+          <title>Garden</title>
+          <entry>
+            <id>tag:garden.example,2026:1</id> <title type="html">Toma&lt;i&gt;toes&lt;/i&gt;</title>
+            <link rel="enclosure" href="https://garden.example/1.mp3"/> <link href="../1"/>
+            <source><title>no</title></source>
+          </entry>
+          <entry>
+            <id>tag:garden.example,2026:2</id>
+            <title type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">Fresh <b>peas</b></div></title>
+          </entry>
+          <entry><id>tag:garden.example,2026:3</id><title>1 &lt;b&gt; 2</title></entry>
+          <entry><id>tag:garden.example,2026:4</id><title/><content type="image/png">iVBORw0KGgo=</content></entry>
+        </feed>"""
+        self.assertEqual(
+            shown(text),
+            [
+                ("Tomatoes", "https://garden.example/1"),
+                ("Fresh peas", ""),
+                ("1 <b> 2", ""),
+                ("(without a title)", ""),
+            ],
+        )
+
+    def test_encodings(self) -> None:
+        for encoding in ("utf-8", "utf-16", "iso-8859-1", "windows-1252", "iso-8859-15"):
+            text = f"<?xml version='1.0' encoding='{encoding}'?>{rss('<title>Möhren</title>')}"
+            self.assertEqual(shown(text.encode(encoding)), [("Möhren", "")], encoding)
+        text = f"<?xml version='1.0' encoding='windows-1251'?>{rss('<title>Морковь</title>')}"
+        self.assertEqual(shown(text.encode("cp1251")), [("Морковь", "")])
+
+
+class Strangers(unittest.TestCase):
+    def refuses(self, text: str | bytes, reason: str) -> None:
+        with self.assertRaisesRegex(feed.NotAFeed, reason):
+            read(text)
+
+    def test_what_is_no_feed_is_refused(self) -> None:
+        self.refuses("", "its XML is wrong: no element found")
+        self.refuses("<rss><channel>", "its XML is wrong")
+        self.refuses("<svg/>", "neither RSS nor Atom")
+        self.refuses("<?xml version='1.0' encoding='klingon'?><rss/>", "encoding")
+
+    def test_entities_are_refused(self) -> None:
+        bomb = "<!DOCTYPE rss [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]>" + rss("<title>&b;</title>")
+        self.refuses(bomb, "DOCTYPE")
+
+    def test_a_page_names_its_feed(self) -> None:
+        page = """<!DOCTYPE html><html><head><link rel="stylesheet" href="/style.css">
+            <link rel='alternate' type='application/rss+xml' href='/feed?a=1&amp;b=2'></head>"""
+        self.refuses(page, r"a page\. Its feed is https://garden\.example/feed\?a=1&b=2$")
+        self.refuses("<html><link rel=alternate type=application/rss+xml href='javascript:x'>", "names no feed")
+
+    def test_texts_are_one_line_without_control_characters(self) -> None:
+        text = rss("<title>One\ntwo\u202e &lt;script&gt;x()&lt;/script&gt;&amp;amp; &amp;#7; three</title>")
+        self.assertEqual(shown(text), [("One two & three", "")])
+        [(title, _)] = shown(rss(f"<title>{'long ' * 1000}</title>"))
+        self.assertEqual((len(title), title[-5:]), (200, "long…"))
+
+    def test_links_lead_to_the_web(self) -> None:
+        for link in ("javascript:alert(1)", "https://garden.example/a b", "http://[", f"https://x.example/{'x' * 2000}"):
+            self.assertEqual(shown(rss(f"<title>Peas</title><link>{link}</link>")), [("Peas", "")], link)
+
+    def test_only_so_much_is_read(self) -> None:
+        self.assertEqual(len(read(rss(*["<title>x</title>"] * 1000)).entries), feed.MOST_ENTRIES)
+        self.refuses(f"<rss>{'<a/>' * 100_000}</rss>", "too many elements")
+        self.refuses("<rss>" * 100_000, "too many elements")
+
+
+class Addresses(unittest.TestCase):
+    def test_addresses(self) -> None:
+        for text, kept in {
+            "garden.example/feed": "https://garden.example/feed",
+            "https://Garden.example": "https://garden.example/",
+            "http://garden.example/Feed?a=1#top": "http://garden.example/Feed?a=1",
+            "ftp://garden.example/": None,
+            "https://me:secret@garden.example/": None,
+            "https://": None,
+            "http://[": None,
+            "https://garden.example/a b": None,
+            f"https://garden.example/{'x' * 400}": None,
+        }.items():
+            self.assertEqual(feed.address(text), kept, text)
+
+
+if __name__ == "__main__":
+    unittest.main()

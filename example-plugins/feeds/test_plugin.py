@@ -1,0 +1,54 @@
+"""Tests of requests: `PYTHONPATH=.parlor/sdk python3 -m unittest`, after `parlor plugin build`.
+
+Tests in `tests/*.chat` neither see the headers of requests nor set those of answers.
+"""
+
+import asyncio
+import unittest
+from unittest.mock import AsyncMock, patch
+
+from parlor import http
+
+import feed
+import plugin
+import record
+
+URL = "https://news.example/rss"
+KNOWN = record.begin(record.Fetched(feed.Feed("News", []), '"1"', "Mon, 02 Mar 2026 09:00:00 GMT"), "news.example", 0)
+
+
+def answer(status: int = 200, url: str = URL, **headers: str) -> http.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return http.Response(status, url, named, b"<rss><channel><item><title>Peas</title><link>/1</link></item></channel></rss>")
+
+
+def fetch(answer: http.Response, known: record.Record | None = None) -> tuple[record.Outcome, dict[str, str]]:
+    """Returns what `plugin.fetch` makes of an answer, and the headers that it has sent."""
+    with patch.object(http, "get", AsyncMock(return_value=answer)) as get:
+        outcome = asyncio.run(plugin.fetch(URL, known))
+    return outcome, get.mock_calls[0].kwargs["headers"]
+
+
+class Requests(unittest.TestCase):
+    def test_validators_are_kept_and_sent_back(self) -> None:
+        outcome, headers = fetch(answer(etag='"2"', last_modified="Tue, 03 Mar 2026 09:00:00 GMT"))
+        assert isinstance(outcome, record.Fetched)
+        self.assertEqual((outcome.etag, outcome.modified), ('"2"', "Tue, 03 Mar 2026 09:00:00 GMT"))
+        self.assertEqual(list(headers), ["accept"])
+        outcome, headers = fetch(answer(304), KNOWN)
+        self.assertIsNone(outcome)
+        self.assertEqual((headers["if-none-match"], headers["if-modified-since"]), ('"1"', "Mon, 02 Mar 2026 09:00:00 GMT"))
+
+    def test_validators_that_are_too_long_are_not_kept(self) -> None:
+        outcome, _ = fetch(answer(etag="x" * 1000))
+        assert isinstance(outcome, record.Fetched)
+        self.assertEqual(outcome.etag, "")
+
+    def test_links_are_relative_to_the_address_after_redirects(self) -> None:
+        outcome, _ = fetch(answer(url="https://new.example/rss"))
+        assert isinstance(outcome, record.Fetched)
+        self.assertEqual(outcome.feed.entries[0].link, "https://new.example/1")
+
+
+if __name__ == "__main__":
+    unittest.main()
