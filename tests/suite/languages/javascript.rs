@@ -217,6 +217,13 @@ async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_of_forges_are_told_to_rooms() {
+    let folder = Folder::new().unwrap();
+    built(&example("forge"), &folder).await;
+    passes_its_tests("forge", &folder, "16 passed, 0 failed\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_polls_count_reactions_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let polls = built(&example("polls"), &folder).await;

@@ -58,7 +58,7 @@ async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plugins_in_typescript_here_fit_the_types() {
-    for plugin in [example("polls"), example("../tests/steps/ts")] {
+    for plugin in [example("polls"), example("forge"), example("../tests/steps/ts")] {
         built(&plugin, &Folder::new().unwrap()).await;
         assert_eq!(complaints(&plugin).await, "", "{}", plugin.display());
     }

@@ -1,0 +1,143 @@
+// Events of GitHub, and of Gitea and Forgejo, whose events have nearly the same fields.
+//
+// https://docs.github.com/webhooks/webhook-events-and-payloads, and `modules/structs/hook.go` of Gitea.
+
+import { comment, line, name, oneLine, pushed, thing, type Commit, type News } from "./news.ts";
+
+interface User {
+  login: string;
+}
+
+/** An issue or a pull request. */
+interface Item {
+  number: number;
+  title: string;
+  html_url: string;
+}
+
+interface Payload {
+  repository: { full_name: string };
+  sender: User;
+}
+
+interface Acted extends Payload {
+  action: string;
+}
+
+interface PushEvent extends Payload {
+  ref: string;
+  before: string;
+  after: string;
+  commits: Commit[];
+  /** Only of GitHub. */
+  forced?: boolean;
+  compare?: string;
+  /** Only of Gitea and Forgejo. */
+  compare_url?: string;
+  total_commits?: number;
+}
+
+interface IssueEvent extends Acted {
+  issue: Item;
+}
+
+interface PullRequestEvent extends Acted {
+  pull_request: Item & { merged: boolean };
+}
+
+interface IssueCommentEvent extends Acted {
+  issue: Item & { pull_request?: unknown };
+  comment: { body: string; html_url: string };
+}
+
+interface ReviewCommentEvent extends Acted {
+  pull_request: Item;
+  comment: { body: string; html_url: string };
+}
+
+interface ReleaseEvent extends Acted {
+  release: { name: string | null; tag_name: string; html_url: string };
+}
+
+interface WorkflowRunEvent extends Acted {
+  workflow?: { name: string };
+  workflow_run: { name?: string; conclusion: string | null; head_branch: string; html_url: string };
+}
+
+/** Only of Forgejo. */
+interface ActionRunEvent {
+  run: { title: string; prettyref: string; html_url: string; repository: { full_name: string } };
+}
+
+/** The actions on issues and pull requests that are told. */
+const TOLD = ["opened", "closed", "reopened"];
+const FAILED = ["failure", "startup_failure", "timed_out"];
+
+/** The functions that read the events. A map has no inherited names, such as `constructor`. */
+const EVENTS = new Map<string, (body: any) => string[]>([
+  ["push", push],
+  ["issues", issue],
+  ["pull_request", pullRequest],
+  ["issue_comment", issueComment],
+  ["pull_request_review_comment", reviewComment],
+  ["release", release],
+  ["workflow_run", workflowRun],
+  ["action_run_failure", actionRunFailure],
+]);
+
+/** Returns what an event means for rooms; undefined for events of other kinds. */
+export function read(event: string, body: any): News | undefined {
+  const lines = EVENTS.get(event)?.(body);
+  const repository = body.repository ?? body.run?.repository;
+  return lines && { repository: repository.full_name, lines };
+}
+
+function push(body: PushEvent): string[] {
+  return pushed({
+    who: body.sender.login,
+    ref: body.ref,
+    before: body.before,
+    after: body.after,
+    isForced: body.forced ?? false,
+    commits: body.commits,
+    total: body.total_commits ?? body.commits.length,
+    link: body.compare ?? body.compare_url ?? "",
+  });
+}
+
+function issue({ action, issue, sender }: IssueEvent): string[] {
+  if (!TOLD.includes(action)) return [];
+  return [line(`${name(sender.login)} ${action} ${thing("issue", `#${issue.number}`, issue.title)}`, issue.html_url)];
+}
+
+function pullRequest({ action, pull_request: request, sender }: PullRequestEvent): string[] {
+  if (!TOLD.includes(action)) return [];
+  const did = action === "closed" && request.merged ? "merged" : action;
+  return [line(`${name(sender.login)} ${did} ${thing("pull request", `#${request.number}`, request.title)}`, request.html_url)];
+}
+
+function issueComment({ action, issue, comment: said, sender }: IssueCommentEvent): string[] {
+  if (action !== "created") return [];
+  const kind = issue.pull_request ? "pull request" : "issue";
+  return comment(sender.login, thing(kind, `#${issue.number}`, issue.title), said.body, said.html_url);
+}
+
+function reviewComment({ action, pull_request: request, comment: said, sender }: ReviewCommentEvent): string[] {
+  if (action !== "created") return [];
+  return comment(sender.login, thing("pull request", `#${request.number}`, request.title), said.body, said.html_url);
+}
+
+function release({ action, release, sender }: ReleaseEvent): string[] {
+  if (action !== "published") return [];
+  return [line(`${name(sender.login)} released ${oneLine(release.name || release.tag_name)}`, release.html_url)];
+}
+
+function workflowRun({ action, workflow, workflow_run: run }: WorkflowRunEvent): string[] {
+  if (action !== "completed" || !FAILED.includes(run.conclusion ?? "")) return [];
+  const which = run.name ?? workflow?.name ?? "workflow";
+  return [line(`${name(which)} failed on ${name(run.head_branch)}`, run.html_url)];
+}
+
+function actionRunFailure({ run }: ActionRunEvent): string[] {
+  return [line(`${oneLine(run.title)} failed on ${name(run.prettyref)}`, run.html_url)];
+}
