@@ -58,7 +58,7 @@ const LONGEST_REASON: usize = 4 << 10;
 /// A running host.
 pub struct Host {
     config: ArcSwap<Config>,
-    /// What the configuration says of the web, for whoever listens.
+    /// The section `[web]` of the configuration, with a signal for each change.
     web: watch::Sender<Web>,
     /// The requests to webhooks, by how they ended.
     webhook_counts: Counts,

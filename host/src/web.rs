@@ -158,7 +158,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
 
 /// Verifies a request to a webhook. One that reaches none takes as long.
 fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, Once), Unverified> {
-    /// What is computed for whoever knows no webhook, as for most that there are.
+    /// The header of the signature that is computed for an unknown address.
     const ANY: &str = "x-hub-signature-256";
     match door {
         Some(door) if door.takes(&head.method) => {

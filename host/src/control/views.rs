@@ -189,7 +189,7 @@ pub struct Webhook {
     pub name: String,
     /// Its address; none if the configuration does not say where the host listens.
     pub address: Option<String>,
-    /// Who answers a request: `queue`, the host, or `answer`, the plugin.
+    /// The mode: with `queue` the host answers a request, with `answer` the plugin.
     pub mode: String,
     /// How a request is verified.
     pub verification: String,

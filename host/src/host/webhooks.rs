@@ -18,7 +18,7 @@ impl Host {
         self.engine.webhooks().watch()
     }
 
-    /// Returns what the configuration says of the web, and hears of changes.
+    /// Returns the section `[web]` of the configuration, and signals each change.
     pub(crate) fn web(&self) -> watch::Receiver<Web> {
         self.web.subscribe()
     }

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use super::change::{Only, Owner, Write, Written};
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
-use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
 use super::webhooks::{self, Accepted};
+use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Positions, Store, StoreError};
 
 /// The maximum length of a key, in bytes.
@@ -211,7 +211,7 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
     }
 }
 
-/// What became of one write.
+/// The outcome of one write.
 enum Outcome {
     Data(Written),
     Request(Accepted),

@@ -1,7 +1,7 @@
 //! Webhooks of plugins: their addresses, and the requests that came there, in order, until the plugin was told of them.
 //!
-//! A request is acknowledged to its sender after a flush of the disk. What the plugin made of it is written without one:
-//! after a loss of power it may be told again.
+//! A request is acknowledged to its sender after a flush of the disk. Its outcome is written without one: after a loss of
+//! power the plugin may be told again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ impl WebhookRequest {
 pub struct Acceptance {
     /// Whether the plugin is told later, and not now.
     pub waits: bool,
-    /// What may come only once.
+    /// The digest of a signature that may come only once.
     pub once: Option<[u8; 32]>,
     /// The maximum number of requests of the plugin that wait.
     pub most: u32,
@@ -107,7 +107,7 @@ pub struct Acceptance {
     pub most_bytes: u64,
 }
 
-/// What became of a request that came.
+/// The outcome of storing a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     /// It is stored, under this id.
@@ -238,7 +238,7 @@ impl Webhooks {
         self.data.read(self.lane(), move |file| next(file, &owner, &webhook)).await
     }
 
-    /// Notes what became of a request that was taken by [`next`](Self::next), or that was answered.
+    /// Notes the outcome of a request that was taken by [`next`](Self::next), or that was answered.
     pub async fn note(&self, id: i64, attempts: u32, state: RequestState) -> Result<(), StoreError> {
         let owner = Arc::clone(&self.owner);
         self.change(move |file| note(file, &owner, id, attempts, state)).await

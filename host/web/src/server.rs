@@ -42,7 +42,7 @@ const LONGEST_HEAD: usize = 64 << 10;
 const HEAD: Duration = Duration::from_secs(10);
 /// The time limit for the body of a request.
 const BODY: Duration = Duration::from_secs(30);
-/// The memory for bodies that are being read, in KiB. Who finds none waits.
+/// The memory for bodies that are being read, in KiB. A request that finds none waits.
 const BODIES: u32 = 64 << 10;
 /// How long a request waits for memory.
 const ROOM: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How much its thread gives way: what a plugin's neighbours need goes first.
 const NICE: i32 = 10;
 
-/// Where a server listens.
+/// The address of a server, and its certificate.
 #[derive(Debug, Clone)]
 pub struct Listen {
     /// The address and port.
@@ -161,7 +161,7 @@ impl Server {
         let (enough, stops) = watch::channel(false);
         let serving = Serving { listen, answer, room: Arc::new(Semaphore::new(BODIES as usize)), stops };
         let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
-            // Of this thread alone, on Linux. Where it is not possible, it works as well.
+            // On Linux this is the priority of the thread alone. The server also works without it.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
             runtime.block_on(accept(listener, Arc::new(serving)));
         })?;
@@ -181,7 +181,7 @@ impl Server {
     }
 }
 
-/// What every connection needs.
+/// The state that all connections share.
 struct Serving<A> {
     listen: Listen,
     answer: A,
@@ -207,7 +207,7 @@ where
                 Ok((stream, peer)) => {
                     let from = peer.ip().to_canonical();
                     let limited = (!serving.listen.proxies.contains(&from)).then_some(from);
-                    // Who has too many is not answered: an answer would take as long as a request.
+                    // A connection over the limit is closed without an answer: an answer would take as long as a request.
                     if let Some(place) = places.take(limited) {
                         connections.spawn(serve(stream, from, Arc::clone(&serving), place));
                     }
@@ -221,7 +221,7 @@ where
     }
     drop(listener);
     let ending = async { while connections.join_next().await.is_some() {} };
-    // What has not ended by then is dropped.
+    // Later the rest is dropped.
     let _ = timeout(STOPPING, ending).await;
     connections.shutdown().await;
 }
@@ -235,7 +235,7 @@ where
     match &serving.listen.tls {
         None => converse(stream, peer, serving).await,
         Some(tls) => {
-            // Who does not speak TLS is not answered.
+            // A client that does not speak TLS is not answered.
             if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
                 converse(stream, peer, serving).await;
             }
@@ -275,7 +275,7 @@ async fn converse<A, F>(
     let mut connection = std::pin::pin!(connection);
     let is_to_stop = async { drop(stops.wait_for(|stops| *stops).await) };
     tokio::select! {
-        // Who breaks off need not be told.
+        // A client that breaks off is gone.
         _ = connection.as_mut() => return,
         () = is_to_stop => connection.as_mut().graceful_shutdown(),
     }

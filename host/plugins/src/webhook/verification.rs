@@ -78,8 +78,8 @@ pub struct Given<'a> {
     pub now: Timestamp,
 }
 
-/// What must come only once: a digest of the signature of a request and of the time that it was signed at. `None` if the
-/// sender signs no time, and so sends the same again where it repeats a request.
+/// The digest of a signature and of the time that was signed: it may come only once. `None` if the sender signs no time; then
+/// it sends the same signature again when it repeats a request.
 pub type Once = Option<[u8; 32]>;
 
 /// The error for a request that is not verified. It does not say why: whoever sent it must not learn that.

@@ -67,14 +67,15 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
             Ok(Handled::Well) => (Some(RequestState::Told), None),
             // That it was told to end is no fault of the plugin's.
             Ok(Handled::CutOff) if is_to_end => (None, None),
-            Ok(Handled::Failed | Handled::CutOff) => match PAUSES.get(attempts as usize) {
-                Some(pause) => (Some(RequestState::Waits), Some(*pause)),
-                None => {
+            Ok(Handled::Failed | Handled::CutOff) => {
+                if let Some(pause) = PAUSES.get(attempts as usize) {
+                    (Some(RequestState::Waits), Some(*pause))
+                } else {
                     let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
                     tracing::warn!(%plugin, %account, webhook, id, "plugin failed too often on a request to its webhook, which is given up");
                     (Some(RequestState::GivenUp), None)
                 }
-            },
+            }
             Err(_) => (None, Some(LOOK)),
         };
         if let Some(state) = state {

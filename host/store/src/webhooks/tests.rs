@@ -49,7 +49,7 @@ async fn requests_are_told_in_their_order_and_again_until_they_are_over() {
     assert_eq!(next(&webhooks).await.unwrap().request.body, b"2");
     assert_eq!(webhooks.waiting().await.unwrap(), 1);
     assert_eq!(webhooks.next("other".to_owned()).await.unwrap(), None);
-    // What is over may be told once more, and what waits need not be.
+    // A request that is over may be told once more; one that waits is told anyway.
     assert_eq!(webhooks.replay(first.id).await.unwrap().as_deref(), Some("github"));
     assert_eq!(webhooks.replay(first.id).await.unwrap(), None);
     assert_eq!((next(&webhooks).await.unwrap().id, webhooks.waiting().await.unwrap()), (first.id, 2));

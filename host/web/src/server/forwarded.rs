@@ -7,8 +7,8 @@ use hyper::HeaderMap;
 /// The header in which proxies say from whom they have a request. Each adds one address at its end.
 const FORWARDED: &str = "x-forwarded-for";
 
-/// Returns the address that a request comes from: the last one that no trusted proxy has. Whatever stands before it
-/// could be anybody's invention.
+/// Returns the address that a request comes from: the last one that no trusted proxy has. The addresses before it
+/// could be invented.
 pub(super) fn sender(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> IpAddr {
     let mut from = peer;
     let values: Vec<_> = headers.get_all(FORWARDED).iter().collect();
