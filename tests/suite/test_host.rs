@@ -95,6 +95,8 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
             (ScopeKind::Servers, "*") => entry.grant(name, &["*"]),
             (ScopeKind::Servers, _) => entry.grant(name, &["nobody.invalid"]),
+            (ScopeKind::Files, "*") => entry.grant(name, &["*"]),
+            (ScopeKind::Files, _) => entry.grant(name, &["font/otf 1 B"]),
             (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
         }
     })

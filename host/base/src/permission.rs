@@ -42,6 +42,8 @@ pub enum ScopeKind {
     Quota,
     /// Servers of the web, optionally with methods and paths.
     Servers,
+    /// Files, by media type and size.
+    Files,
 }
 
 /// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
@@ -88,6 +90,8 @@ permissions! {
     ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
+    FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
+    FilesSend = "files.send", Medium, Files, "Uploads files of these kinds and sizes to the account's server, for everybody who is given their address.";
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";

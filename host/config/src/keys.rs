@@ -91,6 +91,12 @@ pub const WEB: &[Key] = &[
         "Where the host listens for requests to webhooks of plugins, such as `\"127.0.0.1:8080\"` behind a proxy, or `\"[::]:8443\"`. It listens only while there is a plugin that has any. Without it there are none.",
     ),
     key(
+        "local_files",
+        "a list of addresses",
+        Some("[]"),
+        "Addresses with ports outside of the public network that plugins may send files to and fetch them from, such as those of a server at home, `[\"192.168.1.7:5281\"]`. Which files is up to the permissions `files.send` and `files.read`.",
+    ),
+    key(
         "proxies",
         "a list of addresses",
         Some("[]"),

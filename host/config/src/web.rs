@@ -10,8 +10,8 @@ use super::keys::WEB_NAMES;
 use super::link::certificates;
 use super::sections::{Section, Written};
 
-/// The most proxies that are trusted.
-const MOST_PROXIES: usize = 64;
+/// The most entries of a list.
+const MOST_LISTED: usize = 64;
 
 /// What the configuration says of the web.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Web {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// The proxies that are believed from where a request comes.
     pub proxies: Vec<IpAddr>,
+    /// Addresses outside of the public network that files are sent to and fetched from.
+    pub local_files: Vec<SocketAddr>,
     /// Certificates that are trusted for requests of plugins, beside the system's.
     pub ca_file: Option<PathBuf>,
 }
@@ -44,7 +46,8 @@ impl Web {
             listen: listen(section)?,
             address: address(section)?,
             certificate,
-            proxies: proxies(section)?,
+            proxies: list(section, "proxies", "a list of addresses such as [\"127.0.0.1\"]")?,
+            local_files: list(section, "local_files", "a list of addresses with ports such as [\"192.168.1.7:5281\"]")?,
             ca_file: certificates(section, "ca_file", folder)?,
         })
     }
@@ -86,16 +89,12 @@ fn address(section: &Section<'_>) -> Result<Option<WebAddress>, ConfigError> {
     parsed.map(Some).ok_or_else(|| wrong(&written, "address", expected))
 }
 
-fn proxies(section: &Section<'_>) -> Result<Vec<IpAddr>, ConfigError> {
-    let Some((_, Written { value, at })) = section.json()?.into_iter().find(|(key, _)| *key == "proxies") else {
+/// Reads a list of texts that can be parsed.
+fn list<T: std::str::FromStr>(section: &Section<'_>, key: &str, expected: &'static str) -> Result<Vec<T>, ConfigError> {
+    let Some((_, Written { value, at })) = section.json()?.into_iter().find(|(name, _)| *name == key) else {
         return Ok(Vec::new());
     };
-    let parsed = value.as_array().filter(|list| list.len() <= MOST_PROXIES);
+    let parsed = value.as_array().filter(|list| list.len() <= MOST_LISTED);
     let parsed = parsed.and_then(|list| list.iter().map(|one| one.as_str()?.parse().ok()).collect());
-    parsed.ok_or_else(|| ConfigError::WrongType {
-        at,
-        key: "web.proxies".to_owned(),
-        expected: "a list of addresses such as [\"127.0.0.1\"]",
-        found: "something else",
-    })
+    parsed.ok_or_else(|| ConfigError::WrongType { at, key: format!("web.{key}"), expected, found: "something else" })
 }

@@ -290,7 +290,9 @@ limits! {
     http_body: Bytes = Bytes::mib(4), Bytes::kib(1) => Bytes::mib(64);
     /// Bytes of bodies that come and go over the web, per second; twice as much at once, or the largest body if that is more.
     http_bytes_per_second: Bytes = Bytes::mib(4), Bytes::kib(64) => Bytes::mib(1024);
-    /// Time that a request may take, with all redirects and the whole body.
+    /// Files that are open: uploads and those that are read.
+    files: u32 = 8, 0 => 256;
+    /// Time that a request may take, with all redirects and the whole body; of bodies in parts and files, each wait.
     http_time: Duration = Duration::from_secs(30), Duration::from_millis(100) => Duration::from_mins(10);
     /// Bytes of the body of a request to a webhook, beside `hostcall_bytes`.
     webhook_body: Bytes = Bytes::mib(1), Bytes::kib(1) => Bytes::mib(16);

@@ -10,8 +10,10 @@ mod denied;
 mod handed;
 mod lasting;
 mod open;
+mod open_parts;
 pub(crate) mod parking;
 mod registered;
+mod seen_files;
 mod settings;
 mod usage;
 mod web;
@@ -34,6 +36,8 @@ use tokio::time::Instant;
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
+use crate::api::files::Transfer;
+use crate::api::http::exchange::Exchange;
 use crate::catch_up::CaughtUp;
 use crate::ceiling::Taken;
 use crate::counters::Counters;
@@ -51,7 +55,9 @@ pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
 pub(crate) use self::open::OpenWebRequest;
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
+pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
+pub(crate) use self::seen_files::SeenFiles;
 pub use self::usage::{LimitUse, Usage};
 pub(crate) use self::web::WebClient;
 pub use self::webhooks::WebhookAnswer;
@@ -102,6 +108,12 @@ pub struct Instance {
     open: Open,
     /// Its client for requests over the web.
     web: WebClient,
+    /// Its requests over the web whose bodies go in parts.
+    pub(crate) exchanges: OpenParts<Exchange>,
+    /// Its files that are open.
+    pub(crate) files: OpenParts<Transfer>,
+    /// The files of messages that it was shown.
+    pub(crate) seen_files: SeenFiles,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
     pub(crate) webhooks: Option<Tokens>,
     /// The requests to its webhooks that wait for its answer.
@@ -163,6 +175,9 @@ impl Instance {
             budgets,
             open: Open::default(),
             web: WebClient::default(),
+            exchanges: OpenParts::default(),
+            files: OpenParts::default(),
+            seen_files: SeenFiles::default(),
             webhooks,
             unanswered: Unanswered::default(),
             registered: Registrations::with_rooms(rooms),

@@ -1,8 +1,9 @@
 //! Checks of outgoing messages before anything is sent. Errors name the argument.
 
 use crate::error::CallError;
+use crate::files;
 use crate::text::is_sendable_char;
-use crate::types::{Draft, Extensions, Fallback};
+use crate::types::{Draft, Extensions, Fallback, SharedFile};
 
 /// Maximum length of a body, in bytes.
 const MAX_BODY: usize = 64 * 1_024;
@@ -43,8 +44,9 @@ pub fn check_draft(draft: &Draft) -> Result<(), CallError> {
 
 /// Returns all texts of the extensions that have no fixed set of values.
 fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
-    let Extensions { thread_parent, reply, fallback, replace, reactions, receipt, marked, .. } = extensions;
-    let ids = [thread_parent, replace, receipt, marked].into_iter().flatten();
+    let Extensions { thread_parent, reply, fallback, replace, reactions, receipt, marked, files, .. } = extensions;
+    let named = files.iter().flat_map(|file| [Some(&file.url), file.name.as_ref(), file.media_type.as_ref()]).flatten();
+    let ids = [thread_parent, replace, receipt, marked].into_iter().flatten().chain(named);
     let reply = reply.iter().map(|reply| &reply.id);
     let reactions = reactions.iter().flat_map(|reactions| std::iter::once(&reactions.id).chain(&reactions.emojis));
     ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref()))
@@ -92,7 +94,27 @@ fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallEr
     if extensions.hints.iter().enumerate().any(|(index, hint)| extensions.hints[..index].contains(hint)) {
         return Err(CallError::invalid("message.extensions.hints", "has one that is there twice"));
     }
+    check_files(&extensions.files)?;
     check_fallback(&extensions.fallback, draft.body.as_deref())
+}
+
+fn check_files(all: &[SharedFile]) -> Result<(), CallError> {
+    let invalid = |reason: String| Err(CallError::invalid("message.extensions.files", reason));
+    if all.len() > files::MAX_FILES {
+        return invalid(format!("has {} entries; at most {} are allowed", all.len(), files::MAX_FILES));
+    }
+    for SharedFile { url, name, media_type, size: _ } in all {
+        if !files::is_file_address(url) {
+            return invalid(format!("has an address that is none: https://…, at most {} bytes", files::MAX_URL));
+        }
+        if name.as_ref().is_some_and(|name| !files::is_file_name(name)) {
+            return invalid(format!("has a name that is none: 1 to {} bytes without a path", files::MAX_NAME));
+        }
+        if media_type.as_ref().is_some_and(|kind| !files::is_media_type(kind)) {
+            return invalid("has a media type that is none, such as image/png".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn check_fallback(fallback: &[Fallback], body: Option<&str>) -> Result<(), CallError> {

@@ -14,6 +14,7 @@ use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use crate::card::Avatar;
+use crate::files;
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
@@ -89,7 +90,11 @@ fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
     let mut extensions = draft.extensions;
     let parent = extensions.as_mut().and_then(|extensions| extensions.thread_parent.take());
     message.thread = draft.thread.map(|id| Thread { parent: parent.map(clean), id: clean(id) });
-    if let Some(extensions) = extensions {
+    if let Some(mut extensions) = extensions {
+        let shared = std::mem::take(&mut extensions.files);
+        // Clients show the file in place of a body that is its address alone.
+        let is_own = shared.first().is_some_and(|file| message.bodies.values().any(|body| *body == file.url));
+        message.payloads.extend(files::elements(shared, is_own));
         extension_elements(*extensions, &mut message.payloads);
     }
     message
@@ -111,7 +116,9 @@ pub fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
         marked,
         chat_state,
         hints,
+        files,
     } = extensions;
+    elements.extend(files::elements(files, false));
     elements.extend(fallback.into_iter().map(fallback_element));
     elements.extend(hints.into_iter().map(|hint| Element::bare(hint.as_str(), HINTS)));
     if markable {

@@ -13,6 +13,7 @@ pub mod decode;
 pub mod draft;
 pub mod encode;
 pub mod error;
+pub mod files;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 pub mod plain;

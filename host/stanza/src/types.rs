@@ -20,7 +20,9 @@ pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdH
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use disco::{Disco, Field, Form, Identity};
 pub use incoming::{Answer, Body, Incoming, Query, Request};
-pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
+pub use message::{
+    Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo, SharedFile,
+};
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
 pub use rooms::{

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
@@ -11,7 +12,7 @@ use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
 use hyper::HeaderMap;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
@@ -43,6 +44,35 @@ impl Outgoing {
     pub fn stream() -> (Sender, Self) {
         let (sender, body) = Channel::new(PARTS);
         (Sender(Some(sender)), Self(body.boxed_unsync()))
+    }
+
+    /// Returns a body of this many bytes that is sent while it is written.
+    pub fn sized_stream(length: u64) -> (Sender, Self) {
+        let (sender, body) = Channel::new(PARTS);
+        (Sender(Some(sender)), Self(Sized { body, left: length }.boxed_unsync()))
+    }
+}
+
+/// A body whose length is told before it is sent.
+struct Sized {
+    body: Channel<Bytes, WebError>,
+    left: u64,
+}
+
+impl Body for Sized {
+    type Data = Bytes;
+    type Error = WebError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WebError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.left = self.left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

@@ -107,6 +107,9 @@ pub(super) fn permissions() -> String {
                  server over TLS. An address that is not of the public network is dialed only if an entry is that address, such as \
                  `https://127.0.0.1`."
             }
+            ScopeKind::Files => {
+                "Scope: media types, sizes or both, such as `image/*`, `10 MiB` or `image/png 5 MiB`; `*` is every file."
+            }
         };
         let calls = CALLS.iter().filter(|call| call.permission == Some(permission));
         let calls: Vec<_> = calls.map(|call| format!("`{}.{}`", call.grouping, call.function)).collect();

@@ -75,7 +75,7 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
         ScopeKind::Stanzas => {
             entry.split_once(':').and_then(|(stanza, to)| somebody(to).map(|to| format!("{stanza}:{to}")))
         }
-        ScopeKind::None | ScopeKind::Rooms | ScopeKind::Quota | ScopeKind::Servers => None,
+        ScopeKind::None | ScopeKind::Rooms | ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files => None,
     };
     let address = |entry: toml::Value| match entry.as_str().and_then(long) {
         Some(address) => toml::Value::String(address),

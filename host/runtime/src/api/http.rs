@@ -1,6 +1,8 @@
 //! `http`: requests over the web, which the host makes for plugins.
 
 mod credentials;
+pub(crate) mod exchange;
+pub(super) mod parts;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use wasmtime::component::Accessor;
 use self::credentials::Credentials;
 use super::{answer, caller, slow_down};
 use crate::account::web::{WebAnswer, WebRequest};
-use crate::bindings::parlor::plugin::http::{Header, Host, HostWithStore, Request, Response};
+use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance, OpenCall, OpenWebRequest, WebClient};
 
@@ -33,7 +35,12 @@ const STEP: usize = 64 << 10;
 /// Maximum length of all headers of a request together, in bytes.
 const LONGEST_HEADERS: usize = 64 << 10;
 
-impl Host for Context {}
+impl Host for Context {
+    fn close(&mut self, exchange: u64) -> Result<(), Error> {
+        let is_there = self.instance.exchanges.remove(exchange);
+        answer(is_there.then_some(()).ok_or_else(|| CallError::NotFound(format!("request {exchange}"))))
+    }
+}
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn fetch(accessor: &Accessor<T, Self>, request: Request) -> Result<Response, Error> {
@@ -48,57 +55,44 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             .await,
         )
     }
+
+    async fn open(accessor: &Accessor<T, Self>, request: Request) -> Result<u64, Error> {
+        answer(exchange::open(accessor, request).await)
+    }
+
+    async fn write(accessor: &Accessor<T, Self>, exchange: u64, part: Vec<u8>) -> Result<(), Error> {
+        answer(exchange::write(accessor, exchange, part).await)
+    }
+
+    async fn answer(accessor: &Accessor<T, Self>, exchange: u64) -> Result<Head, Error> {
+        answer(exchange::answer(accessor, exchange).await)
+    }
+
+    async fn read(accessor: &Accessor<T, Self>, exchange: u64) -> Result<Option<Vec<u8>>, Error> {
+        answer(exchange::read(accessor, exchange).await)
+    }
 }
 
-async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> Result<Response, CallError> {
-    let method = method(&request.method)?;
-    let to = WebAddress::parse(&request.url).map_err(|error| CallError::invalid("request.url", error.to_string()))?;
+async fn fetch(instance: &Arc<Instance>, call: &OpenCall, mut request: Request) -> Result<Response, CallError> {
     if request.follow > MOST_REDIRECTS {
         return Err(CallError::invalid("request.follow", format!("at most {MOST_REDIRECTS}")));
     }
-    call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let bytes = size(&request);
-    let credentials = Credentials::of(instance, request.credentials)?;
-    credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
-    let _held = instance.hold(bytes + credentials.growth())?;
-    let _open = OpenWebRequest::begin(instance)?;
-    one_more(instance).await?;
-
-    let (patience, most) = (instance.limits.http_time, instance.limits.http_body.0);
-    let with_query = credentials.fill_query(&to)?;
-    let is_in_query = with_query != to;
-    let mut sent = parlor_web::Request::get(with_query, patience, most);
-    sent.method = method.clone();
-    // Those that have a credential, and how long all are.
-    let (mut filled, mut length) = (Vec::new(), 0);
-    for Header { name, value } in &request.headers {
-        // A part of an answer could have a part of a credential, which nobody would find.
-        if credentials.are_there() && name.eq_ignore_ascii_case("range") {
-            return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
-        }
-        let value = credentials.fill("request.headers", value.as_bytes())?;
-        length += name.len() + value.len();
-        if length > LONGEST_HEADERS {
-            return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
-        }
-        sent.header(name, &value).map_err(|error| CallError::invalid("request.headers", error.to_string()))?;
-        if matches!(value, Cow::Owned(_)) {
-            filled.push(name.as_str());
-        }
-    }
-    let asked =
-        WebRequest { method: &request.method, url: &request.url, body: request.body.as_deref().unwrap_or_default() };
+    let body = request.body.take();
+    let Prepared { to, method, mut sent, credentials, is_in_query, filled, _held, _open } =
+        prepare(instance, call, &request, bytes).await?;
     if let Some(answer) = instance.account.web_script.get() {
+        let body = body.as_deref().unwrap_or_default();
+        let asked = WebRequest { method: &request.method, url: &request.url, body };
         return scripted(asked, answer(asked));
     }
-    let with_body = match request.body.as_deref().map(|body| credentials.fill("request.body", body)).transpose()? {
+    let with_body = match body.as_deref().map(|body| credentials.fill("request.body", body)).transpose()? {
         Some(Cow::Owned(filled)) => Some(filled),
         Some(Cow::Borrowed(_)) | None => None,
     };
     let is_in_body = with_body.is_some();
-    let whole = with_body.or(request.body);
-    let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
-    slow_down(instance.budgets.web_bytes(), amount(whole.as_ref().map_or(0, Vec::len)), limit).await?;
+    let whole = with_body.or(body);
+    pace_bytes(instance, whole.as_ref().map_or(0, Vec::len)).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
     // The grant may have changed while this waited.
@@ -115,7 +109,7 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
                 return Err(Failed::Call(unbound.denied(instance, hop.to)));
             }
             for name in &filled {
-                hop.headers.remove(*name);
+                hop.headers.remove(name);
             }
         }
         Ok(())
@@ -123,8 +117,76 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, request: Request) -> R
     let client = WebClient::of(instance)?;
     let answered = client.follow(sent, whole, request.follow, allow).await.map_err(|error| error.told(instance));
     let response = read(instance, &credentials, answered?).await;
-    log(instance, &method, &to, &response);
+    log(instance, &method, &to, response.as_ref().map(|response| (response.status, response.body.len())));
     response
+}
+
+/// A request that may be made, without its body.
+struct Prepared {
+    to: WebAddress,
+    method: Method,
+    sent: parlor_web::Request,
+    credentials: Credentials,
+    /// Whether the query has a credential.
+    is_in_query: bool,
+    /// The headers that have one.
+    filled: Vec<HeaderName>,
+    _held: Holding,
+    _open: OpenWebRequest,
+}
+
+/// Checks a request by the plugin's grants and limits, and waits until it may make another one.
+async fn prepare(
+    instance: &Arc<Instance>,
+    call: &OpenCall,
+    request: &Request,
+    bytes: usize,
+) -> Result<Prepared, CallError> {
+    let method = method(&request.method)?;
+    let to = WebAddress::parse(&request.url).map_err(|error| CallError::invalid("request.url", error.to_string()))?;
+    call.granted(Target::Web { method: method.as_str(), address: &to })?;
+    let credentials = Credentials::of(instance, request.credentials.clone())?;
+    credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
+    let _held = instance.hold(bytes + credentials.growth())?;
+    let _open = OpenWebRequest::begin(instance)?;
+    one_more(instance).await?;
+    let with_query = credentials.fill_query(&to)?;
+    let is_in_query = with_query != to;
+    let mut sent = parlor_web::Request::get(with_query, instance.limits.http_time, instance.limits.http_body.0);
+    sent.method = method.clone();
+    let filled = headers(&mut sent, &request.headers, &credentials)?;
+    Ok(Prepared { to, method, sent, credentials, is_in_query, filled, _held, _open })
+}
+
+/// Sets the headers of a request. Returns those that have a credential.
+fn headers(
+    sent: &mut parlor_web::Request,
+    headers: &[Header],
+    credentials: &Credentials,
+) -> Result<Vec<HeaderName>, CallError> {
+    let (mut filled, mut length) = (Vec::new(), 0);
+    for Header { name, value } in headers {
+        // A part of an answer could have a part of a credential, which nobody would find.
+        if credentials.are_there() && name.eq_ignore_ascii_case("range") {
+            return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
+        }
+        let value = credentials.fill("request.headers", value.as_bytes())?;
+        length += name.len() + value.len();
+        if length > LONGEST_HEADERS {
+            return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
+        }
+        sent.header(name, &value).map_err(|error| CallError::invalid("request.headers", error.to_string()))?;
+        if matches!(value, Cow::Owned(_)) {
+            filled.extend(HeaderName::from_bytes(name.as_bytes()).ok());
+        }
+    }
+    Ok(filled)
+}
+
+/// Waits until the plugin may send so many bytes over the web.
+async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+    let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
+    slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
 }
 
 /// Reads the whole answer, at the pace that the limits allow.
@@ -140,21 +202,23 @@ async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer
         wait_for(instance.budgets.web_bytes(), part.len()).await;
     }
     credentials.hide(&mut body);
-    let text = |bytes: &[u8]| {
-        let mut bytes = bytes.to_vec();
-        credentials.hide(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
+    let (url, headers) = (shown(credentials, answer.from.as_str().as_bytes()), shown_headers(credentials, &answer));
+    Ok(Response { status: answer.status, url, headers, body })
+}
+
+/// Returns what a server sent as text, without credentials.
+fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
+    let mut bytes = bytes.to_vec();
+    credentials.hide(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
     let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
         name: name.as_str().to_owned(),
-        value: text(value.as_bytes()),
+        value: shown(credentials, value.as_bytes()),
     };
-    Ok(Response {
-        status: answer.status,
-        url: text(answer.from.as_str().as_bytes()),
-        headers: answer.headers.iter().map(header).collect(),
-        body,
-    })
+    answer.headers.iter().map(header).collect()
 }
 
 /// Returns the answer that a test gives.
@@ -204,12 +268,13 @@ fn size(request: &Request) -> usize {
     request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len)
 }
 
-/// Logs a request without what may be a secret: path, query, headers and body.
-fn log(instance: &Instance, method: &Method, to: &WebAddress, response: &Result<Response, CallError>) {
+/// Logs a request without what may be a secret: path, query, headers and body. `ended` has the status and the size of its
+/// answer.
+fn log(instance: &Instance, method: &Method, to: &WebAddress, ended: Result<(u16, usize), &CallError>) {
     let (plugin, account, server) = (&instance.plugin, &instance.account.name, to.origin());
-    match response {
-        Ok(Response { status, body, .. }) => {
-            tracing::debug!(%plugin, %account, %method, server, status, bytes = body.len(), "plugin made a request");
+    match ended {
+        Ok((status, bytes)) => {
+            tracing::debug!(%plugin, %account, %method, server, status, bytes, "plugin made a request");
         }
         Err(error) => tracing::debug!(%plugin, %account, %method, server, %error, "request of a plugin failed"),
     }

@@ -108,6 +108,9 @@ pub fn event(instance: &Instance, mail: &Mail) -> Event {
         }
         payload => types::payload(payload, xml),
     };
+    if let Payload::Message(message) | Payload::Command { message, .. } = &mail.event.payload {
+        instance.seen_files.note(message);
+    }
     Event {
         name: mail.event.name.to_string(),
         at: types::date_time(mail.event.at),

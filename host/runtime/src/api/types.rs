@@ -8,7 +8,7 @@ use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status, Webhook};
 use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show,
+    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, SharedFile, Show,
 };
 
 use super::jid;
@@ -276,7 +276,15 @@ impl From<&Extensions> for wit::Extensions {
             marker: extensions.marker.clone(),
             marked: extensions.marked.clone(),
             chat_state: extensions.chat_state.clone(),
+            files: extensions.files.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&SharedFile> for wit::File {
+    fn from(file: &SharedFile) -> Self {
+        let SharedFile { url, name, media_type, size } = file.clone();
+        Self { url, name, media_type, size }
     }
 }
 
@@ -344,6 +352,9 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
     let extensions = carried.map(extensions).transpose()?.map(Box::new);
+    // Clients that know no files show the address (XEP-0066).
+    let first = extensions.as_ref().and_then(|extensions: &Box<Extensions>| extensions.files.first());
+    let body = body.or_else(|| first.map(|file| file.url.clone()));
     let draft = Draft { body, subject, thread, extensions };
     check_draft(&draft)?;
     Ok(draft)
@@ -378,6 +389,11 @@ fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
         marker: carried.marker,
         marked: carried.marked,
         chat_state: carried.chat_state,
+        files: carried
+            .files
+            .into_iter()
+            .map(|wit::File { url, name, media_type, size }| SharedFile { url, name, media_type, size })
+            .collect(),
     })
 }
 
@@ -413,6 +429,7 @@ mod tests {
             marked: None,
             chat_state: None,
             hints: Vec::new(),
+            files: Vec::new(),
         };
         let long = || Some("x".repeat(1 << 20));
         let message = |body, subject, extensions| wit::Outgoing { body, subject, thread: None, extensions };

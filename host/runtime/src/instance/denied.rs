@@ -63,6 +63,7 @@ fn named(target: Target<'_>) -> Option<String> {
         Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
         // The path may contain a secret.
         Target::Web { method, address } => Some(format!("{method} {}", address.origin())),
+        Target::File { media_type, bytes } => Some(format!("{media_type} {bytes} B")),
     }
 }
 

@@ -12,11 +12,14 @@ pub(crate) fn parks_after(instance: &Instance) -> Option<Duration> {
 }
 
 /// Returns whether nothing is under way that the guest waits for. No handler runs, no call is open, no archive query
-/// and no IQ request; it does not catch up, and it is not beside an instance that it is to replace.
+/// no IQ request, and no request or file in parts; it does not catch up, and it is not beside an instance that it is to replace.
 pub(crate) fn is_idle(instance: &Instance) -> bool {
     let open = &instance.open;
-    let none_open =
-        open.calls.load(Relaxed) == 0 && open.iqs.load(Relaxed) == 0 && instance.open_archive_queries() == 0;
+    let none_open = open.calls.load(Relaxed) == 0
+        && open.iqs.load(Relaxed) == 0
+        && instance.open_archive_queries() == 0
+        && instance.exchanges.count() == 0
+        && instance.files.count() == 0;
     none_open
         && instance.handlers().is_empty()
         && instance.caught_up.as_ref().is_none_or(|caught_up| caught_up.is_at_rest())
@@ -34,6 +37,8 @@ pub(crate) fn has_parked(instance: &Instance) {
     instance.taken.reset();
     instance.open.shrink();
     instance.web.shrink();
+    instance.exchanges.shrink();
+    instance.files.shrink();
 }
 
 /// Begins its next run: what the guest registers again, it gets back.

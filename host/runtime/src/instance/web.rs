@@ -1,10 +1,10 @@
-//! The client with which an instance makes requests over the web.
+//! The clients with which an instance makes requests over the web, and sends and fetches files.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::permission::Permission;
+use parlor_config::Web;
 use parlor_https::trust::client_config_with;
 use parlor_session::permissions::{Grants, Scope};
 use parlor_stanza::error::CallError;
@@ -12,15 +12,20 @@ use parlor_web::{Client, is_public};
 
 use super::Instance;
 
-/// The client of an instance, once it has made a request.
+/// The clients of an instance, once it has made a request.
 #[derive(Default)]
-pub(crate) struct WebClient(Mutex<Option<Box<Made>>>);
+pub(crate) struct WebClient {
+    /// For requests of its own.
+    requests: Mutex<Option<Box<Made>>>,
+    /// For files.
+    files: Mutex<Option<Box<Made>>>,
+}
 
 struct Made {
     /// The grants that it was made for: it dials what they allow.
     grants: Arc<Grants>,
-    /// The certificates that it trusts beside the system's.
-    ca_file: Option<PathBuf>,
+    /// The configuration that it was made for.
+    web: Arc<Web>,
     client: Client,
 }
 
@@ -29,10 +34,8 @@ impl WebClient {
     /// certificates it is another one: open connections may lead to what is no longer allowed.
     pub(crate) fn of(instance: &Instance) -> Result<Client, CallError> {
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
-        let mut made = instance.web.made();
-        if let Some(made) =
-            made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.ca_file == web.ca_file)
-        {
+        let mut made = lock(&instance.web.requests);
+        if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.web == web) {
             return Ok(made.client.clone());
         }
         let tls = client_config_with(web.ca_file.as_deref());
@@ -43,16 +46,33 @@ impl WebClient {
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
-        *made = Some(Box::new(Made { grants, ca_file: web.ca_file.clone(), client: client.clone() }));
+        *made = Some(Box::new(Made { grants, web, client: client.clone() }));
+        Ok(client)
+    }
+
+    /// Returns the client for files: those that messages refer to, and uploads to the account's server. Beside the public
+    /// network it dials what the owner names under `[web]`.
+    pub(crate) fn for_files(instance: &Instance) -> Result<Client, CallError> {
+        let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
+        let mut made = lock(&instance.web.files);
+        if let Some(made) = made.as_ref().filter(|made| made.web == web) {
+            return Ok(made.client.clone());
+        }
+        let tls = client_config_with(web.ca_file.as_deref()).map_err(|error| CallError::Tls(error.to_string()))?;
+        let local = web.local_files.clone();
+        let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
+        let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
+        *made = Some(Box::new(Made { grants, web, client: client.clone() }));
         Ok(client)
     }
 
     /// Ends the connections, as for an instance without a guest.
     pub(super) fn shrink(&self) {
-        *self.made() = None;
+        *lock(&self.requests) = None;
+        *lock(&self.files) = None;
     }
+}
 
-    fn made(&self) -> MutexGuard<'_, Option<Box<Made>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(made: &Mutex<Option<Box<Made>>>) -> MutexGuard<'_, Option<Box<Made>>> {
+    made.lock().unwrap_or_else(PoisonError::into_inner)
 }

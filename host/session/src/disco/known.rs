@@ -7,6 +7,7 @@ use std::time::Duration;
 use imbl::{HashMap, HashSet};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::files::UPLOAD;
 use parlor_stanza::types::{Caps, Disco, Identity};
 
 use super::caps;
@@ -56,6 +57,17 @@ impl KnownDisco {
                 self.verified.get(&claim.ver)
             }
         }
+    }
+
+    /// Returns the service of the own server that takes uploads (XEP-0363), and the largest file that it takes, if it says so.
+    pub fn uploads(&self) -> Option<(&Jid, Option<u64>)> {
+        let takes = |disco: &Disco| disco.features.iter().any(|feature| feature == UPLOAD);
+        let found = self.entities.iter().filter(|(jid, (_, disco))| self.lasting.contains(jid) && takes(disco));
+        // The same one each time, where there are several.
+        let (jid, (_, disco)) = found.min_by_key(|(jid, _)| (*jid).clone())?;
+        let form = disco.forms.iter().find(|form| form.form_type.as_deref() == Some(UPLOAD));
+        let most = form.and_then(|form| form.fields.iter().find(|field| field.var == "max-file-size"));
+        Some((jid, most.and_then(|field| field.values.first()?.parse().ok())))
     }
 
     /// Returns whether this is the address of a room, according to the service at its domain: it has only rooms.

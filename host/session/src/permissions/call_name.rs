@@ -95,8 +95,30 @@ pub enum CallName {
     DiscoGetIdentity,
     /// `disco.supports`
     DiscoSupports,
+    /// `files.upload`
+    FilesUpload,
+    /// `files.write`
+    FilesWrite,
+    /// `files.finish`
+    FilesFinish,
+    /// `files.open`
+    FilesOpen,
+    /// `files.read`
+    FilesRead,
+    /// `files.close`
+    FilesClose,
     /// `http.fetch`
     HttpFetch,
+    /// `http.open`
+    HttpOpen,
+    /// `http.write`
+    HttpWrite,
+    /// `http.answer`
+    HttpAnswer,
+    /// `http.read`
+    HttpRead,
+    /// `http.close`
+    HttpClose,
     /// `listen.on`
     ListenOn,
     /// `listen.once`
@@ -273,7 +295,18 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("disco", "own-identities-clear", "disco.own-identities-clear"),
     ("disco", "get-identity", "disco.get-identity"),
     ("disco", "supports", "disco.supports"),
+    ("files", "upload", "files.upload"),
+    ("files", "write", "files.write"),
+    ("files", "finish", "files.finish"),
+    ("files", "open", "files.open"),
+    ("files", "read", "files.read"),
+    ("files", "close", "files.close"),
     ("http", "fetch", "http.fetch"),
+    ("http", "open", "http.open"),
+    ("http", "write", "http.write"),
+    ("http", "answer", "http.answer"),
+    ("http", "read", "http.read"),
+    ("http", "close", "http.close"),
     ("listen", "on", "listen.on"),
     ("listen", "once", "listen.once"),
     ("listen", "not", "listen.not"),
@@ -341,7 +374,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 110;
+    pub const COUNT: usize = 121;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -157,7 +157,7 @@ impl Grants {
                     kind @ (ScopeKind::None | ScopeKind::Quota) => {
                         grants.0.insert(permission, Scope::whole(kind));
                     }
-                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers => {
+                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers | ScopeKind::Files => {
                         return Err(GrantError::NeedsScope { permission });
                     }
                 },
@@ -207,7 +207,7 @@ impl Grants {
     pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let mut all = match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => Vec::new(),
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers => {
+            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers | ScopeKind::Files => {
                 self.get(permission).map(Scope::entries).unwrap_or_default()
             }
         };
@@ -339,15 +339,19 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Stanzas => "[\"message\"]",
         ScopeKind::Quota => "[\"16 MiB\"]",
         ScopeKind::Servers => "[\"api.example.org\"]",
+        ScopeKind::Files => "[\"10 MiB\"]",
     }
 }
 
 fn scope_value(scope: &Scope) -> Value {
     match scope.kind() {
         ScopeKind::None => Value::Boolean(true),
-        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Quota | ScopeKind::Servers => {
-            Value::Array(scope.entries().into_iter().map(Value::String).collect())
-        }
+        ScopeKind::Jids
+        | ScopeKind::Rooms
+        | ScopeKind::Stanzas
+        | ScopeKind::Quota
+        | ScopeKind::Servers
+        | ScopeKind::Files => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It knows addresses and kinds of stanzas, not permissions, events or calls.
 
 mod error;
+mod file;
 mod key;
 mod pattern;
 mod size;
@@ -15,6 +16,7 @@ use jid::{BareJid, Jid};
 use parlor_base::permission::ScopeKind;
 
 use super::target::Target;
+use file::FilePattern;
 use pattern::{Pattern, covered};
 use size::{MIB, parse_size, size};
 use stanza::{StanzaKind, StanzaPattern};
@@ -47,6 +49,9 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 /// with another port as `api.example.org:8443`; `*.example.org` those below that domain; `http://…` one without TLS;
 /// each with a method before it and a path behind it, such as `GET https://api.example.org/repos/`. Servers that are not
 /// of the public network need an entry with their address and port, too, such as `http://127.0.0.1:8080`.
+///
+/// Files (`files.send`): `*` is every file; `image/*` and `image/png` those of that kind; `10 MiB` those up to that size;
+/// `image/png 5 MiB` both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -58,6 +63,7 @@ enum Inner {
     Stanzas(Box<[StanzaPattern]>),
     Quota(u64),
     Servers(Box<[WebPattern]>),
+    Files(Box<[FilePattern]>),
 }
 
 impl Scope {
@@ -74,6 +80,7 @@ impl Scope {
             ),
             ScopeKind::Quota => Inner::Quota(DEFAULT_QUOTA),
             ScopeKind::Servers => Inner::Servers([WebPattern::all()].into()),
+            ScopeKind::Files => Inner::Files([FilePattern::all()].into()),
         })
     }
 
@@ -96,6 +103,7 @@ impl Scope {
             ScopeKind::Stanzas => Inner::Stanzas(once(entries.map(StanzaPattern::parse))?),
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
             ScopeKind::Servers => Inner::Servers(once(entries.map(WebPattern::parse))?),
+            ScopeKind::Files => Inner::Files(once(entries.map(FilePattern::parse))?),
         }))
     }
 
@@ -107,6 +115,7 @@ impl Scope {
             Inner::Stanzas(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Quota(bytes) => vec![size(*bytes)],
             Inner::Servers(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Files(patterns) => patterns.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -119,6 +128,7 @@ impl Scope {
             Inner::Stanzas(_) => ScopeKind::Stanzas,
             Inner::Quota(_) => ScopeKind::Quota,
             Inner::Servers(_) => ScopeKind::Servers,
+            Inner::Files(_) => ScopeKind::Files,
         }
     }
 
@@ -136,6 +146,7 @@ impl Scope {
                 Inner::Stanzas(common(one, other, includes)?)
             }
             (Inner::Servers(one), Inner::Servers(other)) => Inner::Servers(common(one, other, WebPattern::includes)?),
+            (Inner::Files(one), Inner::Files(other)) => Inner::Files(common(one, other, FilePattern::includes)?),
             _ => return None,
         }))
     }
@@ -170,7 +181,7 @@ impl Scope {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
-            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) => Vec::new(),
+            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) => Vec::new(),
         }
     }
 
@@ -178,7 +189,7 @@ impl Scope {
     pub(super) fn keys(&self) -> Option<Vec<AddressKey>> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(Pattern::key).collect(),
-            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) | Inner::Servers(_) => None,
+            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) => None,
         }
     }
 
@@ -200,7 +211,9 @@ impl Scope {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
-            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_), _) => true,
+            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_), _) => {
+                true
+            }
         }
     }
 
@@ -242,9 +255,18 @@ impl Scope {
             (Inner::Servers(patterns), Target::Web { method, address }) => {
                 patterns.iter().any(|pattern| pattern.covers(method, address))
             }
-            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. } | Target::Web { .. })
-            | (Inner::Stanzas(_), Target::None | Target::Jid(_) | Target::Room(_) | Target::Web { .. })
-            | (Inner::Servers(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. }) => false,
+            // A file that was begun is written to its end.
+            (Inner::Files(_), Target::None) => true,
+            (Inner::Files(patterns), Target::File { media_type, bytes }) => {
+                patterns.iter().any(|pattern| pattern.covers(media_type, bytes))
+            }
+            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. } | Target::Web { .. } | Target::File { .. })
+            | (
+                Inner::Stanzas(_),
+                Target::None | Target::Jid(_) | Target::Room(_) | Target::Web { .. } | Target::File { .. },
+            )
+            | (Inner::Servers(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. } | Target::File { .. })
+            | (Inner::Files(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. } | Target::Web { .. }) => false,
             (Inner::Stanzas(patterns), Target::Stanza { kind, to }) => {
                 let Some(kind) = StanzaKind::parse(kind) else { return false };
                 let mut of_kind = patterns.iter().filter(|pattern| pattern.kind == kind);

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, HttpFetch,
-    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
-    SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
-    WebhooksReceive,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
+    HttpFetch, MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl,
+    SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead,
+    VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -132,7 +132,18 @@ pub const CALLS: &[Call] = {
         needs(DiscoOwn, CallName::DiscoOwnIdentitiesClear).local(Nothing),
         needs(DiscoRead, CallName::DiscoGetIdentity).online(Nothing),
         needs(DiscoRead, CallName::DiscoSupports).online(Nothing),
+        needs(FilesSend, CallName::FilesUpload).online(Nothing),
+        needs(FilesSend, CallName::FilesWrite).local(Nothing),
+        needs(FilesSend, CallName::FilesFinish).local(Nothing),
+        needs(FilesRead, CallName::FilesOpen).local(Nothing),
+        needs(FilesRead, CallName::FilesRead).local(Nothing),
+        free(CallName::FilesClose).local(Nothing),
         needs(HttpFetch, CallName::HttpFetch).local(Nothing),
+        needs(HttpFetch, CallName::HttpOpen).local(Nothing),
+        needs(HttpFetch, CallName::HttpWrite).local(Nothing),
+        needs(HttpFetch, CallName::HttpAnswer).local(Nothing),
+        needs(HttpFetch, CallName::HttpRead).local(Nothing),
+        free(CallName::HttpClose).local(Nothing),
         // Subscribing is free; an event that needs a grant has its own row below.
         free(CallName::ListenOn).local(Event),
         free(CallName::ListenOnce).local(Event),

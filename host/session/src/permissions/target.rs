@@ -29,6 +29,13 @@ pub enum Target<'a> {
         /// The address.
         address: &'a WebAddress,
     },
+    /// A file.
+    File {
+        /// Its media type, in small letters.
+        media_type: &'a str,
+        /// Its size in bytes.
+        bytes: u64,
+    },
 }
 
 /// The target of an event, as far as a scope can tell.

@@ -10,6 +10,7 @@ use super::archive::MAX_ID;
 use super::{is_same_bare, muc};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
+use crate::files;
 use crate::text::{is_sendable, is_sendable_time};
 use crate::types::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
 use crate::xml::Xml;
@@ -105,6 +106,11 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 *known = known.or_else(|| stamp(payload));
             }
             "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
+            "x" if payload.has_ns(files::OOB) => {
+                if let Some(file) = files::outside(payload) {
+                    files::add(&mut found.extensions().files, file);
+                }
+            }
             // A room speaks about itself under its own address.
             "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
                 let Some(payload) = payload.element() else { continue };
@@ -197,6 +203,11 @@ fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
         }
         state @ ("active" | "composing" | "paused" | "inactive" | "gone") if payload.has_ns(ns::CHATSTATES) => {
             found.extensions().chat_state = Some(state.to_owned());
+        }
+        "file-sharing" if payload.has_ns(files::SHARING) => {
+            if let Some(file) = files::shared(payload) {
+                files::add(&mut found.extensions().files, file);
+            }
         }
         hint if payload.has_ns(HINTS) => {
             if let Some(hint) = Hint::named(hint)

@@ -174,6 +174,7 @@ pub struct Extensions {
     pub marked: Option<String>,
     pub chat_state: Option<String>,
     pub hints: Vec<Hint>,
+    pub files: Vec<SharedFile>,
 }
 
 impl Extensions {
@@ -192,9 +193,20 @@ impl Extensions {
             marked: _,
             chat_state,
             hints: _,
+            files,
         } = self;
-        reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none()
+        reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none() && files.is_empty()
     }
+}
+
+/// A file that a message refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct SharedFile {
+    pub url: String,
+    pub name: Option<String>,
+    pub media_type: Option<String>,
+    pub size: Option<u64>,
 }
 
 /// A part of the body for clients that lack a feature (XEP-0428).

@@ -134,13 +134,13 @@ impl Credentials {
 
     /// Puts asterisks in the place of each that a server repeats.
     pub(super) fn hide(&self, text: &mut [u8]) {
-        for form in &self.hidden {
-            let mut from = 0;
-            while let Some(at) = find(&text[from..], form.as_bytes()) {
-                text[from + at..][..form.len()].fill(b'*');
-                from += at + form.len();
-            }
-        }
+        hide(&self.hidden, text);
+    }
+
+    /// Returns what takes them out of an answer that comes in parts.
+    pub(super) fn mask(&self) -> Mask {
+        let longest = self.hidden.iter().map(String::len).max().unwrap_or(0);
+        Mask { hidden: self.hidden.clone(), kept: longest.saturating_sub(1), held: Vec::new() }
     }
 
     /// Returns whether a text repeats one.
@@ -151,6 +151,39 @@ impl Credentials {
     /// Returns whether the plugin has any.
     pub(super) fn are_there(&self) -> bool {
         !self.hidden.is_empty()
+    }
+}
+
+fn hide(hidden: &[String], text: &mut [u8]) {
+    for form in hidden {
+        let mut from = 0;
+        while let Some(at) = find(&text[from..], form.as_bytes()) {
+            text[from + at..][..form.len()].fill(b'*');
+            from += at + form.len();
+        }
+    }
+}
+
+/// Takes credentials out of an answer that comes in parts. It keeps the end of each part back: a credential may begin there.
+pub(super) struct Mask {
+    hidden: Vec<String>,
+    /// How many bytes are kept back.
+    kept: usize,
+    held: Vec<u8>,
+}
+
+impl Mask {
+    /// Takes the next part, and returns what can be shown by now.
+    pub(super) fn part(&mut self, part: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(part);
+        hide(&self.hidden, &mut self.held);
+        let end = self.held.len().saturating_sub(self.kept);
+        self.held.drain(..end).collect()
+    }
+
+    /// Returns the end.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 }
 

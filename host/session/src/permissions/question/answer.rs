@@ -249,7 +249,7 @@ impl Question {
         let Some(about) = about else {
             let more = match kind {
                 ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
-                ScopeKind::None | ScopeKind::Stanzas | ScopeKind::Quota | ScopeKind::Servers => "",
+                ScopeKind::None | ScopeKind::Stanzas | ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files => "",
             };
             return with(
                 Outcome::Partly,

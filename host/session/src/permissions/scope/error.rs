@@ -78,6 +78,14 @@ pub enum BadScope {
         /// The size that was probably meant, or an example.
         meant: String,
     },
+    /// An entry is neither a media type nor a size.
+    #[error("{entry:?} is no kind of files ({reason}): write {FILE_ENTRIES}")]
+    NoFile {
+        /// The entry, as the owner wrote it.
+        entry: String,
+        /// Why it is none.
+        reason: String,
+    },
     /// An entry is no server of the web.
     #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
     NoServer {
@@ -96,6 +104,8 @@ pub(super) const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" o
 pub(super) const SERVER_ENTRIES: &str =
     "\"api.example.org\", \"*.example.org\", \"GET https://api.example.org/repos/\" or \"*\"";
 
+pub(super) const FILE_ENTRIES: &str = "\"*\", \"image/*\", \"10 MiB\" or \"image/png 5 MiB\"";
+
 /// Returns the entries that a list of this kind can hold, for messages.
 pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
     match kind {
@@ -105,5 +115,6 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Stanzas => "\"message\", \"presence\" or \"iq\"",
         ScopeKind::Quota => "one size",
         ScopeKind::Servers => SERVER_ENTRIES,
+        ScopeKind::Files => FILE_ENTRIES,
     }
 }

@@ -1,0 +1,234 @@
+//! `files`: those that messages refer to, and uploads to the account's server (XEP-0363).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_base::permission::Permission;
+use parlor_base::web_address::WebAddress;
+use parlor_session::SendIq;
+use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_stanza::error::CallError;
+use parlor_stanza::files::{MAX_NAME, MAX_URL, Slot, is_file_name, is_media_type, slot, slot_request};
+use parlor_stanza::raw::RawStanza;
+use parlor_web::header::CONTENT_TYPE;
+use parlor_web::{Hop, Method, Outgoing, WebError};
+use tokio::time::timeout;
+use wasmtime::component::Accessor;
+
+use super::http::parts::{Incoming, Sending, checked_part};
+use super::http::{failed, pace_bytes};
+use super::{answer, caller, pace_bytes as pace_stanza, put, text};
+use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
+use crate::bindings::parlor::plugin::types::{Error, File};
+use crate::instance::{Context, Grouping, Instance, WebClient};
+
+/// Maximum number of redirects on the way to a file.
+const MOST_REDIRECTS: u8 = 5;
+
+/// A file that is open.
+pub(crate) enum Transfer {
+    /// It is uploaded.
+    Upload(Box<Upload>),
+    /// It is read.
+    Download(Incoming),
+}
+
+/// An upload that has begun.
+pub(crate) struct Upload {
+    sending: Sending,
+    /// What the plugin is given at the end.
+    file: File,
+    /// How many bytes are still to be sent.
+    left: u64,
+}
+
+impl Host for Context {
+    fn close(&mut self, transfer: u64) -> Result<(), Error> {
+        let is_there = self.instance.files.remove(transfer);
+        answer(is_there.then_some(()).ok_or_else(|| none(transfer)))
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn upload(accessor: &Accessor<T, Self>, name: String, kind: String, size: u64) -> Result<u64, Error> {
+        answer(upload(accessor, name, &kind, size).await)
+    }
+
+    async fn write(accessor: &Accessor<T, Self>, transfer: u64, part: Vec<u8>) -> Result<(), Error> {
+        answer(write(accessor, transfer, part).await)
+    }
+
+    async fn finish(accessor: &Accessor<T, Self>, transfer: u64) -> Result<File, Error> {
+        answer(finish(accessor, transfer).await)
+    }
+
+    async fn open(accessor: &Accessor<T, Self>, url: String) -> Result<Opened, Error> {
+        answer(open(accessor, &url).await)
+    }
+
+    async fn read(accessor: &Accessor<T, Self>, transfer: u64) -> Result<Option<Vec<u8>>, Error> {
+        answer(read(accessor, transfer).await)
+    }
+}
+
+async fn upload<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    name: String,
+    kind: &str,
+    size: u64,
+) -> Result<u64, CallError> {
+    let (instance, call) = caller(accessor, CallName::FilesUpload)?;
+    if !is_file_name(&name) {
+        return Err(CallError::invalid("name", format!("1 to {MAX_NAME} bytes without a path")));
+    }
+    let kind = kind.to_ascii_lowercase();
+    if !is_media_type(&kind) {
+        return Err(CallError::invalid("media-type", "it is none, such as image/png"));
+    }
+    let granted = call.granted(Target::File { media_type: &kind, bytes: size })?;
+    has_room(&instance)?;
+    let place = place(&instance, &granted, &name, &kind, size).await?;
+    let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
+    request.method = Method::PUT;
+    let headers = place.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in headers.chain([(CONTENT_TYPE.as_str(), &*kind)]) {
+        request.header(name, value.as_bytes()).map_err(|error| failed(&instance, &error))?;
+    }
+    let (sender, body) = Outgoing::sized_stream(size);
+    request.body = body;
+    let sending = Sending::begin(&instance, WebClient::for_files(&instance)?, request, Some(sender));
+    let url = place.get.as_str().to_owned();
+    let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
+    add(&instance, Transfer::Upload(Box::new(Upload { sending, file, left: size })))
+}
+
+/// Asks the account's server for a place.
+async fn place(
+    instance: &Arc<Instance>,
+    granted: &Granted,
+    name: &str,
+    kind: &str,
+    size: u64,
+) -> Result<Slot, CallError> {
+    let snapshot = instance.account.snapshot();
+    let Some((service, most)) = snapshot.known.uploads() else {
+        return Err(CallError::Unsupported("the server takes no files, or has not said so yet".to_owned()));
+    };
+    if let Some(most) = most.filter(|most| size > *most) {
+        return Err(CallError::Unsupported(format!("the server takes files of at most {most} bytes")));
+    }
+    let iq = slot_request(service, name, kind, size);
+    let request = instance.pending_iq()?;
+    pace_stanza(instance, iq.len()).await?;
+    let iq = RawStanza::parse_request(&iq, &snapshot.jid)?;
+    let asked = instance.ask_for_much(granted, SendIq { by: instance.id, iq }, RawStanza::weight);
+    let answer = put(instance, request, asked).await?;
+    slot(&answer).ok_or_else(|| CallError::Protocol("the server gave no place within TLS for the file".to_owned()))
+}
+
+async fn write<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    transfer: u64,
+    part: Vec<u8>,
+) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::FilesWrite)?;
+    checked_part(&part)?;
+    let _held = instance.hold(part.len())?;
+    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let mut turn = turns.lock().await;
+    let Transfer::Upload(upload) = &mut *turn else { return Err(none(transfer)) };
+    let target = Target::File {
+        media_type: upload.file.media_type.as_deref().unwrap_or_default(),
+        bytes: upload.file.size.unwrap_or(0),
+    };
+    call.granted(target)?;
+    let left = upload.left.checked_sub(part.len() as u64);
+    let left =
+        left.ok_or_else(|| CallError::invalid("part", format!("only {} bytes are left of the size", upload.left)))?;
+    pace_bytes(&instance, part.len()).await?;
+    upload.sending.send(&instance, part, instance.limits.http_time).await.unwrap_or_else(|| Err(none(transfer)))?;
+    upload.left = left;
+    Ok(())
+}
+
+async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u64) -> Result<File, CallError> {
+    let (instance, call) = caller(accessor, CallName::FilesFinish)?;
+    call.granted(Target::None)?;
+    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let mut turn = turns.lock().await;
+    let Transfer::Upload(upload) = &*turn else { return Err(none(transfer)) };
+    if upload.left > 0 {
+        return Err(CallError::invalid("transfer", format!("{} bytes are missing", upload.left)));
+    }
+    instance.files.remove(transfer);
+    let over = Transfer::Download(Incoming::whole(Vec::new()));
+    let Transfer::Upload(upload) = std::mem::replace(&mut *turn, over) else { return Err(none(transfer)) };
+    let Upload { sending, file, .. } = *upload;
+    let answered = timeout(instance.limits.http_time, sending.answer()).await.unwrap_or(Err(CallError::TimedOut))?;
+    match answered.status {
+        200..=299 => Ok(file),
+        status => Err(CallError::Protocol(format!("the server did not store the file, and answered {status}"))),
+    }
+}
+
+async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) -> Result<Opened, CallError> {
+    let (instance, call) = caller(accessor, CallName::FilesOpen)?;
+    call.granted(Target::None)?;
+    text("url", url, MAX_URL)?;
+    let to = WebAddress::parse(url).map_err(|error| CallError::invalid("url", error.to_string()))?;
+    if !instance.seen_files.has(url) {
+        let hint = "no grant helps: a plugin fetches the files of messages that it was shown".to_owned();
+        return Err(instance.deny_for_good(Permission::FilesRead, to.origin(), hint));
+    }
+    if !to.is_secure() {
+        return Err(CallError::Protocol("the file is not served within TLS".to_owned()));
+    }
+    has_room(&instance)?;
+    let request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
+    let client = WebClient::for_files(&instance)?;
+    let allow = |_: Hop<'_>| Ok::<_, WebError>(());
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await;
+    let answered = answered.map_err(|error| failed(&instance, &error))?;
+    if answered.status != 200 {
+        return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
+    }
+    let header = |name: &str| answered.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
+    let transfer = add(&instance, Transfer::Download(Incoming::of(answered)))?;
+    Ok(Opened { transfer, size, media_type })
+}
+
+async fn read<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    transfer: u64,
+) -> Result<Option<Vec<u8>>, CallError> {
+    let (instance, call) = caller(accessor, CallName::FilesRead)?;
+    call.granted(Target::None)?;
+    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let mut turn = turns.lock().await;
+    let Transfer::Download(incoming) = &mut *turn else { return Err(none(transfer)) };
+    let part = incoming.next(&instance).await.map_err(|error| failed(&instance, &error))?;
+    if part.is_none() {
+        instance.files.remove(transfer);
+    }
+    Ok(part.map(Into::into))
+}
+
+/// Checks that the plugin may open another file.
+fn has_room(instance: &Instance) -> Result<(), CallError> {
+    let most = instance.limits.files;
+    if instance.files.count() >= most as usize {
+        return Err(CallError::OverLimit(format!("{most} open files")));
+    }
+    Ok(())
+}
+
+/// Opens a file, if the plugin has not opened too many others meanwhile.
+fn add(instance: &Instance, transfer: Transfer) -> Result<u64, CallError> {
+    has_room(instance)?;
+    Ok(instance.files.add(transfer))
+}
+
+fn none(transfer: u64) -> CallError {
+    CallError::NotFound(format!("file {transfer}"))
+}

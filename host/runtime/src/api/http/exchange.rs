@@ -1,0 +1,175 @@
+//! Requests whose bodies go in parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_base::held::Holding;
+use parlor_base::web_address::WebAddress;
+use parlor_session::permissions::{CallName, Target};
+use parlor_stanza::error::CallError;
+use parlor_web::{Method, Outgoing};
+use tokio::time::timeout;
+use wasmtime::component::Accessor;
+
+use super::credentials::{Credentials, Mask};
+use super::parts::{Incoming, Sending, checked_part};
+use super::{Prepared, caller, failed, log, pace_bytes, prepare, shown_headers, size};
+use crate::account::web::{WebAnswer, WebRequest};
+use crate::bindings::parlor::plugin::http::{Head, Request};
+use crate::instance::{Grouping, Instance, OpenWebRequest, WebClient};
+
+/// A request whose bodies go in parts.
+pub(crate) struct Exchange {
+    method: Method,
+    to: WebAddress,
+    credentials: Credentials,
+    /// How long each wait may take.
+    patience: Duration,
+    state: State,
+    _held: Holding,
+    _open: OpenWebRequest,
+}
+
+enum State {
+    /// It is sent, and was not answered.
+    Sent(Sending),
+    /// It is collected for a test, which answers it.
+    Scripted { method: String, url: String, body: Vec<u8> },
+    /// It was answered.
+    Answered(Incoming, Mask),
+    /// Its answer failed, or was read to the end.
+    Over,
+}
+
+pub(super) async fn open<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    mut request: Request,
+) -> Result<u64, CallError> {
+    let (instance, call) = caller(accessor, CallName::HttpOpen)?;
+    if request.follow != 0 {
+        return Err(CallError::invalid("request.follow", "a request in parts is not sent again: 0"));
+    }
+    let bytes = size(&request);
+    let body = request.body.take();
+    let Prepared { to, method, mut sent, credentials, _held, _open, .. } =
+        prepare(&instance, &call, &request, bytes).await?;
+    let patience = request.timeout.map_or(sent.patience, |given| sent.patience.min(Duration::from_millis(given)));
+    // What is read in parts takes no memory.
+    (sent.patience, sent.most) = (patience, u64::MAX);
+    let state = if instance.account.web_script.get().is_some() {
+        State::Scripted { method: request.method, url: request.url, body: body.unwrap_or_default() }
+    } else {
+        let body = body.map(|body| credentials.fill("request.body", &body).map(std::borrow::Cow::into_owned));
+        let body = body.transpose()?;
+        pace_bytes(&instance, body.as_ref().map_or(0, Vec::len)).await?;
+        // The grant may have changed while this waited.
+        call.granted(Target::Web { method: method.as_str(), address: &to })?;
+        let sender = match body {
+            Some(body) => {
+                sent.body = Outgoing::whole(body);
+                None
+            }
+            None => {
+                let (sender, body) = Outgoing::stream();
+                sent.body = body;
+                Some(sender)
+            }
+        };
+        State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
+    };
+    Ok(instance.exchanges.add(Exchange { method, to, credentials, patience, state, _held, _open }))
+}
+
+pub(super) async fn write<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    exchange: u64,
+    part: Vec<u8>,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor, CallName::HttpWrite)?;
+    checked_part(&part)?;
+    let _held = instance.hold(part.len())?;
+    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let mut turn = turns.lock().await;
+    may_go_on(&instance, CallName::HttpWrite, &turn)?;
+    pace_bytes(&instance, part.len()).await?;
+    let patience = turn.patience;
+    match &mut turn.state {
+        State::Sent(sending) => sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange))),
+        State::Scripted { body, .. } => {
+            body.extend_from_slice(&part);
+            Ok(())
+        }
+        State::Answered(..) | State::Over => Err(none(exchange)),
+    }
+}
+
+pub(super) async fn answer<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    exchange: u64,
+) -> Result<Head, CallError> {
+    let (instance, _open) = caller(accessor, CallName::HttpAnswer)?;
+    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let mut turn = turns.lock().await;
+    may_go_on(&instance, CallName::HttpAnswer, &turn)?;
+    let patience = turn.patience;
+    match std::mem::replace(&mut turn.state, State::Over) {
+        State::Sent(sending) => {
+            let answered = timeout(patience, sending.answer()).await.unwrap_or(Err(CallError::TimedOut));
+            let ended = answered.as_ref().map(|answer| (answer.status, 0));
+            log(&instance, &turn.method, &turn.to, ended);
+            let answer = answered?;
+            let head = Head { status: answer.status, headers: shown_headers(&turn.credentials, &answer) };
+            turn.state = State::Answered(Incoming::of(answer), turn.credentials.mask());
+            Ok(head)
+        }
+        State::Scripted { method, url, body } => {
+            let asked = WebRequest { method: &method, url: &url, body: &body };
+            let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
+            let WebAnswer { status, body } = answered
+                .ok_or_else(|| CallError::Unreachable(format!("nobody answers {method} {url} in this test")))?;
+            turn.state = State::Answered(Incoming::whole(body.into_bytes()), turn.credentials.mask());
+            Ok(Head { status, headers: Vec::new() })
+        }
+        before @ (State::Answered(..) | State::Over) => {
+            turn.state = before;
+            Err(none(exchange))
+        }
+    }
+}
+
+pub(super) async fn read<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    exchange: u64,
+) -> Result<Option<Vec<u8>>, CallError> {
+    let (instance, _open) = caller(accessor, CallName::HttpRead)?;
+    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let mut turn = turns.lock().await;
+    may_go_on(&instance, CallName::HttpRead, &turn)?;
+    let State::Answered(incoming, mask) = &mut turn.state else { return Err(none(exchange)) };
+    let part = loop {
+        match incoming.next(&instance).await.map_err(|error| failed(&instance, &error))? {
+            Some(part) => {
+                let part = mask.part(&part);
+                if !part.is_empty() {
+                    break Some(part);
+                }
+            }
+            None => break Some(mask.rest()).filter(|rest| !rest.is_empty()),
+        }
+    };
+    if part.is_none() {
+        turn.state = State::Over;
+        instance.exchanges.remove(exchange);
+    }
+    Ok(part)
+}
+
+/// Checks that the plugin may still ask this server: the grant may have been taken back meanwhile.
+fn may_go_on(instance: &Arc<Instance>, call: CallName, exchange: &Exchange) -> Result<(), CallError> {
+    let target = Target::Web { method: exchange.method.as_str(), address: &exchange.to };
+    instance.granted(call, target).map(drop)
+}
+
+fn none(exchange: u64) -> CallError {
+    CallError::NotFound(format!("request {exchange}"))
+}

@@ -1,0 +1,53 @@
+//! The files of messages that a plugin was shown: it may fetch these, and no others.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parlor_stanza::types::Message;
+
+/// The number of addresses that are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// Digests of the addresses, the newest last. A plugin that was shown none takes no memory.
+#[derive(Debug, Default)]
+pub(crate) struct SeenFiles(Mutex<Option<Box<Digests>>>);
+
+#[derive(Debug, Default)]
+struct Digests {
+    /// With keys of its own, so that nobody finds two addresses with one digest.
+    hasher: RandomState,
+    known: VecDeque<u64>,
+}
+
+impl SeenFiles {
+    /// Notes the files of a message that is shown now.
+    pub(crate) fn note(&self, message: &Message) {
+        let Some(extensions) = &message.extensions else { return };
+        if extensions.files.is_empty() {
+            return;
+        }
+        let mut digests = self.digests();
+        let digests = digests.get_or_insert_default();
+        for file in &extensions.files {
+            let digest = digests.hasher.hash_one(&file.url);
+            if digests.known.contains(&digest) {
+                continue;
+            }
+            if digests.known.len() >= REMEMBERED {
+                digests.known.pop_front();
+            }
+            digests.known.push_back(digest);
+        }
+    }
+
+    /// Returns whether a message had a file at this address.
+    pub(crate) fn has(&self, url: &str) -> bool {
+        self.digests().as_ref().is_some_and(|digests| digests.known.contains(&digests.hasher.hash_one(url)))
+    }
+
+    fn digests(&self) -> MutexGuard<'_, Option<Box<Digests>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,165 @@
+//! Files: those that messages refer to (XEP-0066, XEP-0447), and the place that a server gives for an upload (XEP-0363).
+
+use minidom::Element;
+use parlor_base::web_address::WebAddress;
+
+use crate::encode::{FALLBACK, clean, name};
+use crate::raw::RawStanza;
+use crate::text::is_sendable;
+use crate::types::SharedFile;
+use crate::xml::Xml;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::stanza::Stanza;
+
+/// The namespace of addresses outside of XMPP (XEP-0066).
+pub(crate) const OOB: &str = "jabber:x:oob";
+/// The namespace of files that are shared (XEP-0447).
+pub(crate) const SHARING: &str = "urn:xmpp:sfs:0";
+/// The namespace of what is known of a file (XEP-0446).
+const METADATA: &str = "urn:xmpp:file:metadata:0";
+/// The namespace of addresses in the source of a file (XEP-0103).
+const URL_DATA: &str = "http://jabber.org/protocol/url-data";
+/// The namespace of uploads (XEP-0363), which is also the feature of a service that takes them.
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+
+/// The maximum number of files of one message.
+pub const MAX_FILES: usize = 16;
+/// The maximum length of a file's address, in bytes.
+pub const MAX_URL: usize = 8_000;
+/// The maximum length of a file's name, in bytes.
+pub const MAX_NAME: usize = 255;
+/// The maximum length of a media type, in bytes.
+pub const MAX_TYPE: usize = 127;
+/// The headers that a service may ask for (XEP-0363, section 4).
+const HEADERS: [&str; 3] = ["Authorization", "Cookie", "Expires"];
+
+/// Returns whether a text is a media type without parameters (RFC 9110, section 8.3.1).
+pub fn is_media_type(text: &str) -> bool {
+    let is_token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    text.len() <= MAX_TYPE && text.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub))
+}
+
+/// Returns whether a text can be the name of a file.
+pub fn is_file_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME && is_sendable(text) && !text.contains(['/', '\\', '\n', '\r', '\t'])
+}
+
+/// Returns whether a text can be the address of a file.
+pub fn is_file_address(text: &str) -> bool {
+    text.len() <= MAX_URL && WebAddress::parse(text).is_ok()
+}
+
+/// Reads the address of a file outside of XMPP.
+pub(crate) fn outside<'a>(payload: impl Xml<'a>) -> Option<SharedFile> {
+    let url = payload.children().find(|child| child.name() == "url" && child.has_ns(OOB))?.text();
+    let url = url.trim();
+    is_file_address(url).then(|| SharedFile { url: url.to_owned(), ..SharedFile::default() })
+}
+
+/// Reads a file that is shared, by the first of its sources that is on the web.
+pub(crate) fn shared<'a, E: Xml<'a>>(payload: E) -> Option<SharedFile> {
+    let child = |of: E, name: &str, namespace: &str| {
+        of.children().find(|child| child.name() == name && child.has_ns(namespace))
+    };
+    let sources = child(payload, "sources", SHARING)?;
+    let targets = sources.children().filter(|child| child.name() == "url-data" && child.has_ns(URL_DATA));
+    let url = targets.filter_map(|target| target.attr("target")).find(|url| is_file_address(url))?;
+    let known = child(payload, "file", METADATA);
+    let text = |name: &str| known.and_then(|known| child(known, name, METADATA)).map(Xml::text);
+    Some(SharedFile {
+        url: url.to_owned(),
+        // Nobody should take a part of it for a folder.
+        name: text("name")
+            .and_then(|name| name.rsplit(['/', '\\']).next().map(str::to_owned))
+            .filter(|name| is_file_name(name)),
+        media_type: text("media-type").map(|kind| kind.to_ascii_lowercase()).filter(|kind| is_media_type(kind)),
+        size: text("size").and_then(|size| size.trim().parse().ok()),
+    })
+}
+
+/// Adds a file to those of a message. Clients write the same one in both forms: the fuller one counts.
+pub(crate) fn add(files: &mut Vec<SharedFile>, file: SharedFile) {
+    match files.iter_mut().find(|known| known.url == file.url) {
+        Some(known) if known.name.is_none() && known.media_type.is_none() && known.size.is_none() => *known = file,
+        Some(_) => {}
+        None if files.len() < MAX_FILES => files.push(file),
+        None => {}
+    }
+}
+
+/// Returns the elements for the files of a message with this body. `is_own_body`: the body is the address of the first one,
+/// for clients that know no files.
+pub(crate) fn elements(files: Vec<SharedFile>, is_own_body: bool) -> Vec<Element> {
+    let mut elements = Vec::new();
+    if let Some(first) = files.first().filter(|_| is_own_body) {
+        let url = Element::builder("url", OOB).append(clean(first.url.clone())).build();
+        elements.push(Element::builder("x", OOB).append(url).build());
+        let body = Element::builder("body", FALLBACK).build();
+        elements.push(Element::builder("fallback", FALLBACK).attr(name("for"), SHARING).append(body).build());
+    }
+    elements.extend(files.into_iter().map(sharing));
+    elements
+}
+
+fn sharing(file: SharedFile) -> Element {
+    let SharedFile { url, name: file_name, media_type, size } = file;
+    let text = |name: &'static str, text: Option<String>| {
+        text.map(|text| Element::builder(name, METADATA).append(clean(text)).build())
+    };
+    let known =
+        [text("media-type", media_type), text("name", file_name), text("size", size.map(|size| size.to_string()))];
+    let known = Element::builder("file", METADATA).append_all(known.into_iter().flatten()).build();
+    let source = Element::builder("url-data", URL_DATA).attr(name("target"), clean(url)).build();
+    let sources = Element::builder("sources", SHARING).append(source).build();
+    Element::builder("file-sharing", SHARING).attr(name("disposition"), "inline").append(known).append(sources).build()
+}
+
+/// The place that a service gives for an upload.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Where the file is sent, over TLS.
+    pub put: WebAddress,
+    /// Where others find it then.
+    pub get: WebAddress,
+    /// The headers that the upload has to have.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// Returns the request for a place, as XML.
+pub fn slot_request(service: &jid::Jid, file_name: &str, media_type: &str, size: u64) -> String {
+    let request = Element::builder("request", UPLOAD)
+        .attr(name("filename"), file_name)
+        .attr(name("size"), size.to_string())
+        .attr(name("content-type"), media_type)
+        .build();
+    let iq = Element::builder("iq", xmpp_parsers::ns::JABBER_CLIENT)
+        .attr(name("type"), "get")
+        .attr(name("to"), service.to_string())
+        .append(request)
+        .build();
+    String::from(&iq)
+}
+
+/// Reads the answer to that; `None` if it is none, or names no server within TLS.
+pub fn slot(answer: &RawStanza) -> Option<Slot> {
+    let Stanza::Iq(Iq::Result { payload: Some(slot), .. }) = answer.stanza() else { return None };
+    if !slot.is("slot", UPLOAD) {
+        return None;
+    }
+    let put = slot.get_child("put", UPLOAD)?;
+    let secure = |element: &Element| {
+        let address = WebAddress::parse(element.attr("url")?).ok()?;
+        address.is_secure().then_some(address)
+    };
+    let header = |element: &Element| {
+        let known = HEADERS
+            .into_iter()
+            .find(|known| element.attr("name").is_some_and(|name| name.eq_ignore_ascii_case(known)))?;
+        // Line breaks must be taken out (XEP-0363, section 4).
+        Some((known, element.text().replace(['\r', '\n'], "")))
+    };
+    let headers = put.children().filter(|child| child.is("header", UPLOAD)).filter_map(header).take(HEADERS.len());
+    Some(Slot { put: secure(put)?, get: secure(slot.get_child("get", UPLOAD)?)?, headers: headers.collect() })
+}
