@@ -15,14 +15,32 @@
 //! http::post("https://hooks.example.org/notes").json(&json!({ "text": "hello" }))?.send().await?.success()?;
 //! # Ok(()) }
 //! ```
+//!
+//! Large bodies go in parts, and are never whole in memory:
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let mut exchange = http::put("https://api.example.org/log").open().await?;
+//! for day in 1..=31 {
+//!     exchange.write(format!("day {day}\n")).await?;
+//! }
+//! let head = exchange.answer().await?.success()?;
+//! info!("the server answered {}", head.status);
+//! while let Some(part) = exchange.read().await? {
+//!     info!("{} bytes", part.len());
+//! }
+//! # Ok(()) }
+//! ```
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::parlor::plugin::http as wit;
+use crate::bindings::parlor::plugin::http;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call};
 use crate::timers;
@@ -30,10 +48,13 @@ use crate::turns::in_turn;
 
 pub use crate::bindings::parlor::plugin::http::Header;
 
-/// A request that [`Request::send`] makes.
+/// How many bytes the host takes of a body at once.
+pub(crate) const MOST: usize = 1 << 20;
+
+/// A request that [`Request::send`] makes, or [`Request::open`] begins.
 #[derive(Debug, Clone)]
-#[must_use = "a request is made by `send`"]
-pub struct Request(wit::Request);
+#[must_use = "a request is made by `send` or `open`"]
+pub struct Request(http::Request);
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +91,7 @@ pub fn delete(url: impl Into<String>) -> Request {
 
 /// Begins a request of a method in capitals.
 pub fn request(method: impl Into<String>, url: impl Into<String>) -> Request {
-    Request(wit::Request {
+    Request(http::Request {
         method: method.into(),
         url: url.into(),
         headers: Vec::new(),
@@ -108,13 +129,37 @@ impl Request {
         Ok(self.header("content-type", "application/json").body(serde_json::to_vec(value)?))
     }
 
-    /// Follows at most so many redirects, 10 at most.
+    /// Sets the body to a form of these parts, with its `content-type`, as browsers send files (RFC 7578).
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// use parlor_sdk::http::Part;
+    ///
+    /// # async fn example(picture: Vec<u8>) -> Result<()> {
+    /// let parts = [Part::text("title", "The balcony"), Part::file("file", "balcony.png", "image/png", picture)];
+    /// http::post("https://api.example.org/pictures").multipart(parts).send().await?.success()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn multipart(self, parts: impl IntoIterator<Item = Part>) -> Self {
+        let parts: Vec<Part> = parts.into_iter().collect();
+        let boundary = boundary(&parts);
+        let mut body = Vec::new();
+        for part in &parts {
+            body.extend_from_slice(format!("--{boundary}\r\n{}\r\n\r\n", part.head).as_bytes());
+            body.extend_from_slice(&part.content);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        self.header("content-type", format!("multipart/form-data; boundary={boundary}")).body(body)
+    }
+
+    /// Follows at most so many redirects, 10 at most. [`Request::open`] follows none.
     pub fn follow(mut self, redirects: u8) -> Self {
         self.0.follow = redirects;
         self
     }
 
-    /// Gives up after this time.
+    /// Gives up after this time; after [`Request::open`], it bounds each wait by itself.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.0.timeout = Some(timers::milliseconds(time).max(1));
         self
@@ -125,13 +170,211 @@ impl Request {
     pub fn send(self) -> impl Future<Output = Result<Response>> {
         located(async move {
             let Self(request) = self;
-            // The query may have a secret of the plugin's own.
-            let server = request.url.split('?').next().unwrap_or_default().to_owned();
-            let answer = in_turn(|| wit::fetch(request.clone())).await.map_err(of_call("http.fetch", &server))?;
-            let wit::Response { status, url, headers, body } = answer;
+            let answer = in_turn(|| http::fetch(request.clone())).await;
+            let answer = answer.map_err(of_call("http.fetch", without_query(&request.url)))?;
+            let http::Response { status, url, headers, body } = answer;
             Ok(Response { status, url, headers, body })
         })
     }
+
+    /// Begins the request, for bodies of any size: they go in parts, and are never whole in memory. Without [`Request::body`], the body
+    /// is what [`Exchange::write`] sends.
+    ///
+    /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is followed. The
+    /// answer is not unpacked.
+    #[track_caller]
+    pub fn open(self) -> impl Future<Output = Result<Exchange>> {
+        located(async move {
+            let Self(request) = self;
+            let server = without_query(&request.url).to_owned();
+            let id = in_turn(|| http::open(request.clone())).await.map_err(of_call("http.open", &server))?;
+            Ok(Exchange { id, server, is_over: false })
+        })
+    }
+}
+
+/// Returns an address without its query, which may have a secret of the plugin's own.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
+/// A part of a form, for [`Request::multipart`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its headers, without the line end of the last one.
+    head: String,
+    content: Vec<u8>,
+}
+
+impl Part {
+    /// A field with a text.
+    pub fn text(name: impl AsRef<str>, text: impl Into<String>) -> Self {
+        let head = format!("content-disposition: form-data; name=\"{}\"", escaped(name.as_ref()));
+        Self { head, content: text.into().into_bytes() }
+    }
+
+    /// A field with a file: the file's name, its media type and its bytes.
+    pub fn file(
+        name: impl AsRef<str>,
+        file_name: impl AsRef<str>,
+        media_type: impl AsRef<str>,
+        content: impl Into<Vec<u8>>,
+    ) -> Self {
+        let (name, file_name) = (escaped(name.as_ref()), escaped(file_name.as_ref()));
+        // A line end in it would begin another header.
+        let media_type = media_type.as_ref().replace(['\r', '\n'], " ");
+        let disposition = format!("content-disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"");
+        Self { head: format!("{disposition}\r\ncontent-type: {media_type}"), content: content.into() }
+    }
+}
+
+/// Escapes a name for a header as browsers do (RFC 7578, section 4.2; the HTML standard, "multipart form data").
+fn escaped(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Returns a text that does not occur in the parts.
+fn boundary(parts: &[Part]) -> String {
+    // A hash of the parts, which no part can name in advance: else somebody could have many texts tried in vain.
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        hasher.write(&part.content);
+    }
+    let hash = hasher.finish();
+    let mut number = 0_u64;
+    loop {
+        let boundary = format!("parlor-{hash:016x}-{number}");
+        let has = |text: &[u8]| text.windows(boundary.len()).any(|piece| piece == boundary.as_bytes());
+        if !parts.iter().any(|part| has(part.head.as_bytes()) || has(&part.content)) {
+            return boundary;
+        }
+        number += 1;
+    }
+}
+
+/// A request whose bodies go in parts, after [`Request::open`]. Write the body, then wait for the answer, then read it. Dropping it
+/// ends the request.
+#[derive(Debug)]
+pub struct Exchange {
+    id: u64,
+    server: String,
+    /// The answer was read to its end.
+    is_over: bool,
+}
+
+impl Exchange {
+    /// Sends a part of the body, of any size. It waits while the server takes no more.
+    ///
+    /// [`Error::Protocol`]: the server takes no more of it. [`Error::NotFound`]: the body has ended.
+    #[track_caller]
+    pub fn write(&mut self, part: impl AsRef<[u8]>) -> impl Future<Output = Result<()>> {
+        located(async move {
+            for piece in part.as_ref().chunks(MOST) {
+                let sent = in_turn(|| http::write(self.id, piece.to_vec())).await;
+                sent.map_err(of_call("http.write", &self.server))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the body, and waits for the beginning of the answer. A status from 400 on is no error here, see [`Head::success`].
+    ///
+    /// The errors are those of [`Request::send`]. [`Error::NotFound`]: it was answered.
+    #[track_caller]
+    pub fn answer(&mut self) -> impl Future<Output = Result<Head>> {
+        located(async move {
+            let answer = in_turn(|| http::answer(self.id)).await;
+            let http::Head { status, headers } = answer.map_err(of_call("http.answer", &self.server))?;
+            Ok(Head { status, headers })
+        })
+    }
+
+    /// Reads the next part of the answer, of at most 64 KiB; none at its end. The server sends no more than is read.
+    ///
+    /// [`Error::NotFound`]: there was no [`Exchange::answer`] yet. A part that is on its way when the future is dropped is lost.
+    #[track_caller]
+    pub fn read(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>> {
+        located(async move {
+            if self.is_over {
+                return Ok(None);
+            }
+            let part = in_turn(|| http::read(self.id)).await.map_err(of_call("http.read", &self.server))?;
+            self.is_over = part.is_none();
+            Ok(part)
+        })
+    }
+
+    /// Reads the rest of the answer into memory.
+    ///
+    /// [`Error::Other`]: it has more than `limit` bytes.
+    #[track_caller]
+    pub fn read_all(&mut self, limit: usize) -> impl Future<Output = Result<Vec<u8>>> {
+        located(async move {
+            let mut whole = Vec::new();
+            while let Some(part) = self.read().await? {
+                append(&mut whole, &part, limit)?;
+            }
+            Ok(whole)
+        })
+    }
+
+    /// Ends the request, wherever it stands, as dropping it does.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // One that has ended need not be closed.
+            let _ = http::close(self.id);
+        }
+    }
+}
+
+/// Appends a part to the others, up to a limit.
+pub(crate) fn append(whole: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<()> {
+    if part.len() > limit.saturating_sub(whole.len()) {
+        return Err(Error::other(format_args!("it has more than {limit} bytes")));
+    }
+    whole.extend_from_slice(part);
+    Ok(())
+}
+
+/// The beginning of an answer, after [`Exchange::answer`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// The status code (RFC 9110, section 15).
+    pub status: u16,
+    /// The headers, with their names in small letters.
+    pub headers: Vec<Header>,
+}
+
+impl Head {
+    /// Returns it, unless its status is 400 or more.
+    ///
+    /// [`Error::Other`] with the status.
+    #[track_caller]
+    pub fn success(self) -> Result<Self> {
+        succeeded(self.status).map(|()| self)
+    }
+
+    /// Returns the first header of this name, however it is spelled.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        named(&self.headers, name)
+    }
+}
+
+/// Whether the status of an answer is below 400.
+#[track_caller]
+fn succeeded(status: u16) -> Result<()> {
+    if status < 400 { Ok(()) } else { Err(Error::other(format_args!("the server answered {status}"))) }
+}
+
+/// Returns the first header of this name, however it is spelled.
+fn named<'h>(headers: &'h [Header], name: &str) -> Option<&'h str> {
+    headers.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.as_str())
 }
 
 impl Response {
@@ -140,16 +383,12 @@ impl Response {
     /// [`Error::Other`] with the status.
     #[track_caller]
     pub fn success(self) -> Result<Self> {
-        if self.status < 400 {
-            Ok(self)
-        } else {
-            Err(Error::other(format_args!("the server answered {}", self.status)))
-        }
+        succeeded(self.status).map(|()| self)
     }
 
     /// Returns the first header of this name, however it is spelled.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.as_str())
+        named(&self.headers, name)
     }
 
     /// Returns the body as text; bytes that are no UTF-8 are replaced.
@@ -189,5 +428,39 @@ mod tests {
         let Request(one) = post("https://example.org/").json(&[1]).unwrap().timeout(Duration::ZERO);
         assert_eq!((one.body.as_deref(), one.timeout), (Some(&b"[1]"[..]), Some(1)));
         assert_eq!(one.headers, answer(200).headers);
+    }
+
+    #[test]
+    fn a_form_has_its_parts_as_browsers_send_them() {
+        let parts = [Part::text("ti\"tle", "a\r\nb"), Part::file("file", "a\r\n\".png", "image/png\r\nx: y", [0, 255])];
+        let Request(one) = post("https://example.org/").multipart(parts);
+        let (name, kind) = (one.headers[0].name.as_str(), one.headers[0].value.as_str());
+        let boundary = kind.strip_prefix("multipart/form-data; boundary=").unwrap();
+        let wanted = format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"ti%22tle\"\r\n\r\na\r\nb\r\n\
+             --{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a%0D%0A%22.png\"\r\n\
+             content-type: image/png  x: y\r\n\r\n"
+        );
+        let wanted = [wanted.as_bytes(), &[0, 255], format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
+        assert_eq!((name, one.body), ("content-type", Some(wanted)));
+    }
+
+    #[test]
+    fn no_part_of_a_form_has_its_boundary() {
+        let plain = boundary(&[Part::text("a", "b")]);
+        assert!(plain.len() <= 70 && plain.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'-'), "{plain}");
+        // The hash is that of the contents: a name may have the text all the same.
+        let next = boundary(&[Part::text(&plain, "b")]);
+        assert!(next != plain && next.ends_with("-1"), "{next}");
+        assert_ne!(boundary(&[Part::text("a", &plain)]), plain);
+    }
+
+    #[test]
+    fn what_is_longer_than_the_limit_is_an_error() {
+        let mut whole = b"ab".to_vec();
+        append(&mut whole, b"c", 3).unwrap();
+        assert_eq!(append(&mut whole, b"d", 3), Err(Error::Other("it has more than 3 bytes".into())));
+        assert_eq!(append(&mut whole, b"", 2), Ok(()), "it had more before");
+        assert_eq!(whole, b"abc");
     }
 }

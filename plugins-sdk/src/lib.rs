@@ -59,6 +59,7 @@ mod error;
 #[doc(hidden)]
 pub mod export;
 mod failure;
+pub mod files;
 pub mod http;
 pub mod listen;
 pub mod log;

@@ -8,8 +8,8 @@ pub use crate::types::{
 };
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
-    api, archive, chats, chatviews, commands, connection, contacts, disco, http, listen, promises, rooms, settings,
-    stanza, storage, timers, tokens, user, vcard, webhooks,
+    api, archive, chats, chatviews, commands, connection, contacts, disco, files, http, listen, promises, rooms,
+    settings, stanza, storage, timers, tokens, user, vcard, webhooks,
 };
 pub use crate::{debug, error, fatal, info, warn};
 pub use std::time::Duration;

@@ -13,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, Header, Invite, Message, Occupant, Outgoing, Payload,
-    Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
+    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, File, Header, Invite, Message, Occupant, Outgoing,
+    Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -74,6 +74,19 @@ impl Message {
         let is_kept = |at: u32| !parts.iter().any(|(start, end)| (*start..*end).contains(&at));
         let characters = (0_u32..).zip(self.body.as_deref().unwrap_or_default().chars());
         characters.filter(|(at, _)| is_kept(*at)).map(|(_, character)| character).collect()
+    }
+
+    /// The files that it refers to. [`files::open`](crate::files::open) reads one.
+    ///
+    /// ```
+    /// # use parlor_sdk::prelude::*;
+    /// # fn example(message: &Message) {
+    /// let pictures = message.files().iter().filter(|file| file.name.as_deref().is_some_and(|name| name.ends_with(".png")));
+    /// # drop(pictures);
+    /// # }
+    /// ```
+    pub fn files(&self) -> &[File] {
+        self.extensions.as_ref().map_or(&[], |extensions| &extensions.files)
     }
 
     /// Whether it says that a message could not be delivered. Never answer one: the answer may come back the same way.
@@ -331,6 +344,25 @@ impl Outgoing {
         }))
     }
 
+    /// A message with this file and no text. The host sends the file's address as its body, as clients expect it (XEP-0066).
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example(message: &Message, file: parlor_sdk::types::File) -> Result<()> {
+    /// message.reply(Outgoing::file(file).replying_to(message)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn file(file: File) -> Self {
+        Self::default().with_file(file)
+    }
+
+    /// With a file behind those that it has; 16 at most.
+    #[must_use]
+    pub fn with_file(mut self, file: File) -> Self {
+        self.extensions.get_or_insert_default().files.push(file);
+        self
+    }
+
     /// Says nothing but `active`, `composing`, `paused`, `inactive` or `gone` (XEP-0085).
     pub fn chat_state(state: impl Into<String>) -> Self {
         Self::carrying(Extensions { chat_state: Some(state.into()), ..Extensions::default() })
@@ -381,6 +413,12 @@ impl From<&String> for Outgoing {
 impl From<&str> for Outgoing {
     fn from(body: &str) -> Self {
         Self::new(body)
+    }
+}
+
+impl From<File> for Outgoing {
+    fn from(file: File) -> Self {
+        Self::file(file)
     }
 }
 

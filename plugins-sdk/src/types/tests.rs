@@ -167,3 +167,20 @@ fn a_request_to_a_webhook_is_read_as_json_or_text_and_its_headers_by_any_spellin
         ("{\"zen\":\"x\"}", Some("push"), None)
     );
 }
+
+#[test]
+fn a_message_has_the_files_that_it_was_given() {
+    let file = |name: &str| File {
+        url: format!("https://upload.example.org/1/{name}"),
+        name: Some(name.to_owned()),
+        media_type: Some("image/png".to_owned()),
+        size: Some(3),
+    };
+    let names = |files: &[File]| files.iter().filter_map(|one| one.name.clone()).collect::<Vec<_>>();
+    let sent = Outgoing::new("look").with_file(file("a.png")).with_file(file("b.png"));
+    assert_eq!(names(&sent.extensions.clone().unwrap().files), ["a.png", "b.png"]);
+    assert_eq!(Outgoing::from(file("a.png")).body, None);
+    let came = Message { extensions: sent.extensions, ..message("chat", "look") };
+    assert_eq!(names(came.files()), ["a.png", "b.png"]);
+    assert!(message("chat", "").files().is_empty());
+}

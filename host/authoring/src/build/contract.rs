@@ -34,6 +34,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "connection",
     "contacts",
     "disco",
+    "files",
     "guest",
     "http",
     "listen",

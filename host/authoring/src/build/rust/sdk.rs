@@ -36,6 +36,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "error.rs",
     "export.rs",
     "failure.rs",
+    "files.rs",
     "http.rs",
     "lib.rs",
     "listen.rs",
