@@ -4,6 +4,7 @@ from xml.sax.saxutils import escape as escape
 from xml.sax.saxutils import quoteattr as quoteattr
 
 from . import errors as errors
+from . import files as files
 from . import http as http
 from . import timers as timers
 from . import webhooks as webhooks

@@ -1,8 +1,8 @@
 """Saying something, in a chat or in a room."""
 
-from typing import List, Optional, Union
+from typing import List, Optional, Sequence, Union
 
-from ._contract.types import Command, Message, Occupant, Outgoing
+from ._contract.types import Command, File, Message, Occupant, Outgoing
 
 def outgoing(
     body: Optional[str] = None,
@@ -20,10 +20,12 @@ def outgoing(
     marker: Optional[str] = None,
     marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
+    files: Optional[Sequence[File]] = None,
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
+    `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     ...
 

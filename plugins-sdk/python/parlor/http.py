@@ -3,19 +3,37 @@
     weather = await http.get("https://api.example.org/weather", params={"city": "Verona", "key": "{{api_key}}"}, credentials=["api_key"])
     temperature = weather.raise_for_status().json()["temperature"]
     await http.post("https://hooks.example.org/notes", json={"text": "hello"})
+    await http.post("https://hooks.example.org/pictures", files={"file": ("balcony.png", picture, "image/png")})
+
+Large bodies go in parts, and are never whole in memory:
+
+    async with http.open("PUT", "https://api.example.org/log") as exchange:
+        for day in range(1, 32):
+            await exchange.write(f"day {day}; ")
+        (await exchange.answer()).raise_for_status()
+        async for part in exchange:
+            print(len(part))
 """
 
+import contextlib
 import json as _json
+import random
 from datetime import timedelta
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote_plus
 
-from .errors import Error
+from .errors import Error, NotFound
 from .host import Grouping
 from .timers import Seconds
 
 _http = Grouping("http")
 _types = Grouping("types")
+
+#: How many bytes the host takes of a body at once.
+MOST = 1 << 20
+
+#: A file in a form: its content, or its name and its content, or these and its media type.
+FormFile = Union[bytes, str, Tuple[str, Union[bytes, str]], Tuple[str, Union[bytes, str], str]]
 
 
 class Response(NamedTuple):
@@ -46,8 +64,7 @@ class Response(NamedTuple):
 
     def raise_for_status(self) -> "Response":
         """The answer itself. `Error`: its status is 400 or more."""
-        if not self.ok:
-            raise Error(f"the server answered {self.status}")
+        _check(self.status)
         return self
 
 
@@ -58,40 +75,66 @@ async def fetch(
     params: Optional[Mapping[str, object]] = None,
     headers: Optional[Mapping[str, str]] = None,
     json: Any = None,
-    data: Union[bytes, str, None] = None,
+    data: Union[bytes, str, Mapping[str, object], None] = None,
+    files: Optional[Mapping[str, FormFile]] = None,
     credentials: Sequence[str] = (),
     follow: int = 0,
     timeout: Optional[Seconds] = None,
 ) -> Response:
     """Makes a request, and waits for the whole answer. A status from 400 on raises nothing: see `Response.raise_for_status`.
 
-    `params` are added to the query. The body is `json` as JSON, or `data`. The host writes the `credentials`, settings of that type,
-    where `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds,
-    or a `timedelta`.
+    `params` are added to the query. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With `files` it is a form
+    of both: `{"file": ("balcony.png", picture, "image/png")}`. The host writes the `credentials`, settings of that type, where
+    `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds, or a
+    `timedelta`.
     """
-    given = dict(headers or {})
-    if json is not None:
-        if data is not None:
-            raise TypeError("http.fetch takes json or data, not both")
-        data = _json.dumps(json)
-        if not any(name.lower() == "content-type" for name in given):
-            given["content-type"] = "application/json"
-    if params:
-        query = "&".join(f"{_query(name)}={_query(value)}" for name, value in params.items())
-        url = f"{url}{'&' if '?' in url else '?'}{query}"
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    answer = await _http.fetch(
-        _http.Request(
-            method=method,
-            url=url,
-            headers=[_types.Header(name, value) for name, value in given.items()],
-            body=data.encode() if isinstance(data, str) else data,
-            credentials=list(credentials),
-            follow=follow,
-            timeout=None if seconds is None else max(1, round(seconds * 1000)),
-        )
-    )
+    request = _request("http.fetch", method, url, params, headers, json, data, files, credentials, timeout, follow)
+    answer = await _http.fetch(request)
     return Response(answer.status, answer.url, by_name(answer.headers), answer.body)
+
+
+def _request(
+    call: str,
+    method: str,
+    url: str,
+    params: Optional[Mapping[str, object]],
+    headers: Optional[Mapping[str, str]],
+    json: Any,
+    data: Union[bytes, str, Mapping[str, object], None],
+    files: Optional[Mapping[str, FormFile]],
+    credentials: Sequence[str],
+    timeout: Optional[Seconds],
+    follow: int = 0,
+) -> Any:
+    """A request as the contract has it."""
+    given, kind = dict(headers or {}), None
+    if json is not None and (data is not None or files is not None):
+        raise TypeError(f"{call} takes json or data, not both")
+    if files is not None and isinstance(data, (bytes, str)):
+        raise TypeError(f"{call}: data has to be a mapping beside files, and is {type(data).__name__}")
+    body: Union[bytes, str, None]
+    if json is not None:
+        body, kind = _json.dumps(json), "application/json"
+    elif files is not None:
+        body, kind = _form(data if isinstance(data, Mapping) else {}, files)
+    elif isinstance(data, Mapping):
+        body, kind = _pairs(data), "application/x-www-form-urlencoded"
+    else:
+        body = data
+    if kind is not None and not any(name.lower() == "content-type" for name in given):
+        given["content-type"] = kind
+    if params:
+        url = f"{url}{'&' if '?' in url else '?'}{_pairs(params)}"
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    return _http.Request(
+        method=method,
+        url=url,
+        headers=[_types.Header(name, value) for name, value in given.items()],
+        body=body.encode() if isinstance(body, str) else body,
+        credentials=list(credentials),
+        follow=follow,
+        timeout=None if seconds is None else max(1, round(seconds * 1000)),
+    )
 
 
 async def get(url: str, **options: Any) -> Response:
@@ -114,6 +157,126 @@ async def delete(url: str, **options: Any) -> Response:
     return await fetch("DELETE", url, **options)
 
 
+class Head(NamedTuple):
+    """The beginning of an answer, from `Exchange.answer`."""
+
+    #: The status code (RFC 9110, section 15).
+    status: int
+    #: The headers, with their names in small letters. Of several with one name, the values are joined by a comma.
+    headers: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status < 400
+
+    def raise_for_status(self) -> "Head":
+        """It itself. `Error`: its status is 400 or more."""
+        _check(self.status)
+        return self
+
+
+class Parts:
+    """A body that is read in parts, by `async for`, `read` or `read_all`. The server sends no more than is read."""
+
+    def __init__(self, calls: Grouping, number: Optional[int] = None) -> None:
+        self._calls = calls
+        #: Its number at the host; None: it is not open.
+        self._number = number
+        self._is_over = False
+
+    def __aiter__(self) -> "Parts":
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await self.read()
+        if not part:
+            raise StopAsyncIteration
+        return part
+
+    async def read(self) -> bytes:
+        """The next part, of at most 64 KiB; empty at the end."""
+        while not self._is_over:
+            part: Optional[bytes] = await self._calls.read(self._opened())
+            if part:
+                return part
+            self._is_over = part is None
+        return b""
+
+    async def read_all(self, limit: int) -> bytes:
+        """All the rest. `Error`: it has more than `limit` bytes; it is closed then."""
+        whole = bytearray()
+        async for part in self:
+            if len(whole) + len(part) > limit:
+                self.close()
+                raise Error(f"it has more than {limit} bytes")
+            whole += part
+        return bytes(whole)
+
+    def close(self) -> None:
+        """Ends it, wherever it stands. One that has ended is left alone."""
+        number, self._number = self._number, None
+        if number is not None and not self._is_over:
+            with contextlib.suppress(NotFound):
+                self._calls.close(number)
+
+    def _opened(self) -> int:
+        if self._number is None:
+            raise RuntimeError("it is not open: `async with` opens it, and closes it at its end")
+        return self._number
+
+
+class Exchange(Parts):
+    """A request whose bodies go in parts, from `open`: write the body, wait for the answer, and read that."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(_http)
+        self._request = request
+
+    async def __aenter__(self) -> "Exchange":
+        self._number = await _http.open(self._request)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def write(self, part: Union[bytes, str]) -> None:
+        """Sends a part of the body, of any size. It waits while the server takes no more. `Protocol`: the server takes no more of it."""
+        await write_all(_http, self._opened(), part.encode() if isinstance(part, str) else part)
+
+    async def answer(self) -> Head:
+        """Ends the body, and waits for the beginning of the answer. It raises what `fetch` raises; a status from 400 on raises nothing.
+        `NotFound`: it was answered."""
+        head = await _http.answer(self._opened())
+        return Head(head.status, by_name(head.headers))
+
+
+async def write_all(calls: Grouping, number: int, data: bytes) -> None:
+    """Sends bytes in as many parts as it takes."""
+    for at in range(0, len(data), MOST):
+        await calls.write(number, data[at : at + MOST])
+
+
+def open(
+    method: str,
+    url: str,
+    *,
+    params: Optional[Mapping[str, object]] = None,
+    headers: Optional[Mapping[str, str]] = None,
+    json: Any = None,
+    data: Union[bytes, str, Mapping[str, object], None] = None,
+    files: Optional[Mapping[str, FormFile]] = None,
+    credentials: Sequence[str] = (),
+    timeout: Optional[Seconds] = None,
+) -> Exchange:
+    """A request whose bodies go in parts and are never whole in memory, for `async with`, which begins and ends it.
+
+    The arguments are those of `fetch`. Without `json`, `data` and `files`, the body is what `write` sends. No redirect is followed, and
+    `timeout` bounds each wait by itself. The answer is not unpacked. It counts among the limit `http_requests` until it has ended.
+    """
+    return Exchange(_request("http.open", method, url, params, headers, json, data, files, credentials, timeout))
+
+
 def by_name(headers: Iterable[Any]) -> dict[str, str]:
     """Headers as a dictionary. Of several with one name, the values are joined by a comma."""
     joined: dict[str, str] = {}
@@ -125,3 +288,40 @@ def by_name(headers: Iterable[Any]) -> dict[str, str]:
 def _query(value: object) -> str:
     """A text as a query has it. The places of credentials stay as they are."""
     return quote_plus(str(value), safe="{}")
+
+
+def _pairs(fields: Mapping[str, object]) -> str:
+    """Fields as a query or a form has them."""
+    return "&".join(f"{_query(name)}={_query(value)}" for name, value in fields.items())
+
+
+def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[bytes, str]:
+    """A form of fields and files as browsers send it (RFC 7578), and its content-type."""
+    parts = [(f'form-data; name="{_escaped(name)}"', _content(str(value))) for name, value in fields.items()]
+    for name, file in files.items():
+        given = (name, file) if isinstance(file, (bytes, str)) else file
+        # A line end in the media type would begin another header.
+        kind = " ".join(given[2].splitlines()) if len(given) == 3 else "application/octet-stream"
+        head = f'form-data; name="{_escaped(name)}"; filename="{_escaped(given[0])}"\r\ncontent-type: {kind}'
+        parts.append((head, _content(given[1])))
+    boundary = ""
+    while not boundary or any(boundary in head or boundary.encode() in content for head, content in parts):
+        boundary = f"parlor-{random.getrandbits(128):032x}"
+    lines = [_content(f"--{boundary}\r\ncontent-disposition: {head}\r\n\r\n") + content for head, content in parts]
+    body = b"\r\n".join([*lines, f"--{boundary}--\r\n".encode()])
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def _content(content: Union[bytes, str]) -> bytes:
+    # Half of a character cannot be written.
+    return content.encode("utf-8", "replace") if isinstance(content, str) else content
+
+
+def _escaped(name: str) -> str:
+    """A name for a header, as browsers escape it (RFC 7578, section 4.2)."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _check(status: int) -> None:
+    if status >= 400:
+        raise Error(f"the server answered {status}")

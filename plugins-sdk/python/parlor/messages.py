@@ -1,6 +1,6 @@
 """Saying something, in a chat or in a room."""
 
-from typing import Any, Optional, Union
+from typing import Any, Optional, Sequence, Union
 
 from .errors import Invalid
 from .host import Grouping
@@ -30,10 +30,12 @@ def outgoing(
     marker: Optional[str] = None,
     marked: Any = None,
     chat_state: Optional[str] = None,
+    files: Optional[Sequence[Any]] = None,
 ) -> Any:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
+    `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
     quoted = _quotation(reply_to) if quote and reply_to is not None else ""
@@ -51,6 +53,7 @@ def outgoing(
         marked=marked if marked is None or isinstance(marked, str) else _named(_mark_of(marked), "marker"),
         chat_state=chat_state,
         hints=[_STORE] if about and body is None else [],
+        files=list(files or []),
     )
     return _types.Outgoing(quoted + (body or "") if quoted else body, subject, thread, extensions)
 

@@ -26,7 +26,10 @@ _PEOPLE = ("user", "inviter")
 #: The capital letter of a name such as `chatStatus`.
 _CAPITAL = re.compile("(?<=[a-z])[A-Z]")
 #: How many bits numbers have that do not have 32, which their types do not say.
-_BITS = {"milliseconds": 64, "expires": 64, "subscription": 64, "timer": 64, "answer.status": 16, "request.follow": 8}
+_BITS = {
+    "milliseconds": 64, "expires": 64, "subscription": 64, "timer": 64, "exchange": 64, "transfer": 64, "size": 64, "answer.status": 16,
+    "request.follow": 8,
+}
 
 _improved: set[str] = set()
 
@@ -47,6 +50,7 @@ def improve(module: Any) -> None:
     if module.__name__.endswith(".types"):
         module.Command.rest = property(_rest)
         module.Contact.get = _attribute
+        module.Message.files = property(_files)
         module.Webhook.headers = property(_joined, _keep("headers"))
         module.Webhook.text = property(_body_as_text)
         module.Webhook.json = _body_as_json
@@ -114,6 +118,11 @@ def _attribute(contact: Any, name: str) -> Any:
     `chatStatus`. None: there is none, or it has no value."""
     name = _CAPITAL.sub(lambda capital: f"_{capital[0].lower()}", name).replace("-", "_")
     return getattr(contact, "jid" if name == "id" else name, None) if name in _ATTRIBUTES else None
+
+
+def _files(message: Any) -> list[Any]:
+    """The files that it refers to."""
+    return message.extensions.files if message.extensions is not None else []
 
 
 def _joined(webhook: Any) -> Mapping[str, str]:

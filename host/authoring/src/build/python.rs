@@ -68,6 +68,7 @@ macro_rules! sdk {
 const SDK: &[(&str, &str)] = sdk![
     "__init__.py",
     "errors.py",
+    "files.py",
     "guest.py",
     "host.py",
     "http.py",

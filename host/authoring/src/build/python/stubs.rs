@@ -9,7 +9,8 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 9] = ["guest", "http", "listen", "log", "promises", "settings", "storage", "timers", "webhooks"];
+const LEFT_OUT: [&str; 10] =
+    ["files", "guest", "http", "listen", "log", "promises", "settings", "storage", "timers", "webhooks"];
 
 /// The field with an event's time: the SDK converts it to a `datetime`. Other times are texts.
 const EVENT_TIME: &str = "at";
@@ -18,7 +19,7 @@ const EVENT_TIME: &str = "at";
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 
 /// The members that the SDK adds to a record.
-const ADDED: [(&str, &str); 3] = [
+const ADDED: [(&str, &str); 4] = [
     (
         "Command",
         "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name, without the \
@@ -28,6 +29,11 @@ const ADDED: [(&str, &str); 3] = [
         "Contact",
         "    def get(self, name: str) -> Any:\n        \"\"\"One attribute by its name, such as `chat_status`; None: there \
          is none, or it has no value.\"\"\"\n        ...\n",
+    ),
+    (
+        "Message",
+        "    @property\n    def files(self) -> List[File]:\n        \"\"\"The files that it refers to; `files.open` reads one.\"\"\"\n        \
+         ...\n",
     ),
     (
         "Webhook",
@@ -394,6 +400,7 @@ mod tests {
             ("rooms", "types.Occupant], attributes: Union[Attributes, str] = ..., *, nick: Optional[str] = ..., "),
             ("rooms", "roomconfig: Union[Mapping[str, Union[bool, int, str, Sequence[str], ConfigValue]], "),
             ("types", "    def get(self, name: str) -> Any:\n"),
+            ("types", "    def files(self) -> List[File]:\n"),
             ("types", "    headers: Mapping[str, str]\n"),
             ("types", "    def json(self) -> Any:\n"),
             ("rooms", "types.Occupant], nick: str, reason: Optional[str] = ...) -> None:"),
