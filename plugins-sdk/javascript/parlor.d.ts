@@ -24,8 +24,8 @@ export {
   api, archive, chatviews, commands, connection, contacts, disco, listen, promises, settings, tokens, user, vcard,
 } from "./contract.js";
 
-/** A message as it came. */
-export type Message = Omit<contract.Message, "at"> & { at: Date };
+/** A message as it came, with the files that it refers to. */
+export type Message = Omit<contract.Message, "at"> & { at: Date; files: contract.File[] };
 /** One whose time may be a text, such as those of the archive. */
 export type Said = Omit<contract.Message, "at">;
 /** A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written. */
@@ -181,6 +181,11 @@ export interface Wish {
   /** The message that `marker` is about, or its id: in a room its `stanzaId`, elsewhere its `id`. */
   marked?: Said | string;
   chatState?: "active" | "composing" | "paused" | "inactive" | "gone";
+  /**
+   * Files that `files.upload` gave, 16 at most. Without a body, the address of the first one is sent as such, as clients expect it
+   * (XEP-0066).
+   */
+  files?: contract.FileArgument[];
 }
 
 /** Private chats. `send` takes a text, or all that a message may have. */
@@ -346,26 +351,119 @@ export interface WebResponse {
   json<T = any>(): T;
 }
 
-/**
- * Makes a request over the web, and gives the whole answer; a status from 400 on is no error. Permission: `http.fetch`.
- *
- *     const weather = await fetch("https://api.example.org/weather?key={{api_key}}", { credentials: ["api_key"] });
- *     if (weather.ok) console.log(weather.json().temperature);
- */
-export function fetch(url: string, options?: {
+/** A body that is read in parts, once, by `for await`. It ends with the loop, however that ends. The server sends no more than is read. */
+export interface Parts extends AsyncIterable<Uint8Array> {
+  /** All of it; one with more than `most` bytes is a `RangeError`. */
+  bytes(most: number): Promise<Uint8Array>;
+  /** Ends it, wherever it stands: for one that is not read. */
+  close(): void;
+}
+
+/** The answer to a request over the web whose bodies go in parts. */
+export interface WebStream {
+  /** The status code (RFC 9110, section 15). */
+  readonly status: number;
+  /** Whether it is below 400. */
+  readonly ok: boolean;
+  /** The address of the request. */
+  readonly url: string;
+  /** The headers, with their names in small letters. Of several with one name, the values are joined by a comma. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Not unpacked. The request counts among the limit `http_requests` until this was read or closed. */
+  readonly body: Parts;
+}
+
+/** A file in a form. */
+export interface FormFile {
+  /** The name of its field otherwise. */
+  name?: string;
+  /** Its media type, `application/octet-stream` otherwise. */
+  type?: string;
+  bytes: Uint8Array | string;
+}
+
+/** What a request is made of. */
+export interface FetchOptions {
   /** In capitals, `GET` otherwise. */
   method?: string;
   headers?: Record<string, string>;
   body?: string | Uint8Array;
   /** A body of JSON, with its `content-type`. */
   json?: unknown;
+  /** A body of fields and files, as browsers send a form (RFC 7578), with its `content-type`. */
+  form?: Record<string, string | number | FormFile | (string | number | FormFile)[]>;
   /** Settings of the type `credential`: the host writes each where `{{name}}` stands in headers, query and body. */
   credentials?: string[];
   /** How many redirects are followed, 10 at most; none otherwise. */
   follow?: number;
-  /** After so many seconds it is given up. */
+  /** After so many seconds it is given up. With `stream`, each wait by itself. */
   timeout?: number;
-}): Promise<WebResponse>;
+}
+
+/**
+ * Makes a request over the web, and gives the whole answer; a status from 400 on is no error. Permission: `http.fetch`.
+ *
+ *     const weather = await fetch("https://api.example.org/weather?key={{api_key}}", { credentials: ["api_key"] });
+ *     if (weather.ok) console.log(weather.json().temperature);
+ */
+export function fetch(url: string, options?: FetchOptions & { stream?: false }): Promise<WebResponse>;
+/**
+ * Makes a request whose bodies are never whole in memory. The body may come in parts, of any size, and the body of the answer does. No
+ * redirect is followed. `Protocol`: also where the server takes no more of the body.
+ *
+ *     const answer = await fetch("https://api.example.org/log", { method: "PUT", body: days(), stream: true });
+ *     for await (const part of answer.body) console.log(part.length);
+ */
+export function fetch(
+  url: string,
+  options: Omit<FetchOptions, "body" | "follow"> & {
+    stream: true;
+    body?: string | Uint8Array | AsyncIterable<string | Uint8Array>;
+  },
+): Promise<WebStream>;
+
+/** A file that is being read. */
+export interface Download extends Parts {
+  /** Its size in bytes, if the server says it. It may say anything. */
+  readonly size: number | undefined;
+  /** Its media type, if the server says it. */
+  readonly type: string | undefined;
+}
+
+/**
+ * Files: those that messages refer to, and those that the plugin uploads to the account's server (XEP-0363). They go in parts, and are
+ * never whole in memory.
+ *
+ *     on("message", { kind: "chat" }, async (message) => {
+ *       for (const file of message.files) {
+ *         let size = 0;
+ *         for await (const part of await files.open(file)) size += part.length;
+ *         await reply(message, `${file.name} has ${size} bytes`);
+ *       }
+ *     });
+ *
+ *     const file = await files.upload("note.txt", "text/plain", "But soft!");
+ *     await chats.send("juliet@example.org", { files: [file] });
+ */
+export const files: {
+  /**
+   * Uploads a file to the account's server, and gives it for a message. Data that comes in parts needs its `size` in bytes. The name has
+   * 1 to 255 bytes and no path; it can be seen in the file's address.
+   *
+   * `Denied`: the grant covers no file of this media type and size. `Unsupported`: the server takes no files, or none so large.
+   * `StanzaError`: it refuses, such as with `resource-constraint` when it was too much in some time. `Invalid`: the data has another
+   * size. `Protocol`: the server did not store it. Permission: `files.send`.
+   */
+  upload(name: string, type: string, data: string | Uint8Array | AsyncIterable<string | Uint8Array>, size?: number): Promise<contract.File>;
+  /**
+   * Opens a file of a message, or the file of this address: that of one which this plugin was shown since its start, among the last
+   * 1,000 of them. Redirects are followed, five at most.
+   *
+   * `Denied`: no message had this address, or it is not of the public network. `Protocol`: the server's status is not 200.
+   * Permission: `files.read`.
+   */
+  open(file: string | { url: string }): Promise<Download>;
+};
 
 /** A request to a webhook of this plugin, after its signature was verified. Needs `webhooks.receive`. */
 export interface Webhook extends Omit<contract.Webhook, "headers" | "body"> {

@@ -8,6 +8,7 @@ import * as commandsCalls from "parlor:plugin/commands@0.1.0";
 import * as connectionCalls from "parlor:plugin/connection@0.1.0";
 import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
+import * as filesCalls from "parlor:plugin/files@0.1.0";
 import * as httpCalls from "parlor:plugin/http@0.1.0";
 import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
@@ -782,6 +783,7 @@ const ELSEWHERE = [
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
+  [/\b(FormData|Blob|ReadableStream)\b/, "this is no browser: `fetch` takes a form as `form`, and a body in parts as an async iterable"],
 ];
 
 // The language says only that there is no such name.
@@ -792,7 +794,7 @@ function advised(error) {
   return error;
 }
 
-const dated = (message) => ({ ...message, at: new Date(message.at) });
+const dated = (message) => ({ ...message, at: new Date(message.at), files: message.extensions?.files ?? [] });
 
 // Gives whether all went well.
 async function dispatch(event) {
@@ -1028,7 +1030,7 @@ function quotation(message) {
 
 const WISH = [
   "body", "subject", "thread", "replyTo", "quote", "replace", "reactTo", "emojis", "receipt", "requestReceipt", "requestMarkers",
-  "marker", "marked", "chatState",
+  "marker", "marked", "chatState", "files",
 ];
 
 // A missing message means that the author forgot to fetch it, or to wait for it.
@@ -1063,6 +1065,7 @@ export function outgoing(wish) {
       chatState: chatState ?? null,
       // They have no body, by which servers see what is worth keeping (XEP-0334).
       hints: reactTo || receipt || marker ? ["store"] : [],
+      files: wish.files ?? [],
     },
   };
 }
@@ -1261,12 +1264,18 @@ const decode = (bytes) => decodeURIComponent(escape(signs(bytes)));
 
 const web = grouping("http", httpCalls);
 const hooks = grouping("webhooks", webhooksCalls);
+const transfers = grouping("files", filesCalls);
+
+// Headers by their names. Of several with one name, the values are joined by a comma.
+function byName(headers) {
+  const joined = Object.create(null);
+  for (const { name, value } of headers) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
+  return joined;
+}
 
 class FromWeb {
   constructor({ headers, body, ...others }) {
-    const joined = Object.create(null);
-    for (const { name, value } of headers) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
-    Object.assign(this, others, { headers: joined });
+    Object.assign(this, others, { headers: byName(headers) });
     Object.defineProperty(this, "body", { value: body });
   }
 
@@ -1297,31 +1306,168 @@ class WebResponse extends FromWeb {
 
 class Webhook extends FromWeb {}
 
-// The headers and the body of what is sent. `type`: that of a body that is a text.
-function toWeb(call, { headers = {}, body, json }, type) {
-  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
-  if (json !== undefined) {
-    if (body !== undefined) throw new TypeError(`${call} takes json or body, not both`);
-    [body, type] = [JSON.stringify(json), "application/json"];
+// A body that the host gives in parts, for `for await`: it ends with the loop, however that ends.
+class Parts {
+  #calls;
+  #number;
+  #isOver = false;
+
+  constructor(calls, number, others) {
+    this.#calls = calls;
+    this.#number = number;
+    Object.assign(this, others);
   }
-  const isText = typeof body === "string";
-  if (isText && type !== undefined && !given.some(({ name }) => name.toLowerCase() === "content-type")) {
-    given.push({ name: "content-type", value: type });
+
+  async *[Symbol.asyncIterator]() {
+    try {
+      while (!this.#isOver) {
+        const part = (await this.#calls.read(this.#number)) ?? undefined;
+        if (part === undefined) this.#isOver = true;
+        else yield part;
+      }
+    } finally {
+      this.close();
+    }
   }
-  return { headers: given, body: isText ? encode(body.toWellFormed()) : body };
+
+  bytes(most) {
+    return noticed("bytes", this.#all(FITTED.number("bytes: most", most)));
+  }
+
+  close() {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    quietly(() => this.#calls.close(this.#number));
+  }
+
+  async #all(most) {
+    const parts = [];
+    let size = 0;
+    for await (const part of this) {
+      size += part.length;
+      if (size > most) throw new RangeError(`it has more than ${most} bytes`);
+      parts.push(part);
+    }
+    return joinedBytes(parts);
+  }
 }
 
-const OPTIONS = ["method", "headers", "body", "json", "credentials", "follow", "timeout"];
+function joinedBytes(parts) {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+const isInParts = (body) => typeof body?.[Symbol.asyncIterator] === "function";
+const asBytes = (place, part) => (typeof part === "string" ? encode(part.toWellFormed()) : FITTED.bytes(place, part));
+
+// How many bytes the host takes of a body at once.
+const MOST_WRITTEN = 1 << 20;
+
+// Sends parts, which may be of any size; what comes of that is what `then` gives. Where one fails, all is given up.
+async function sent(place, calls, number, parts, then) {
+  try {
+    for await (const part of parts) {
+      const bytes = asBytes(place, part);
+      for (let at = 0; at < bytes.length; at += MOST_WRITTEN) await calls.write(number, bytes.slice(at, at + MOST_WRITTEN));
+    }
+    return await then(number);
+  } catch (error) {
+    try {
+      calls.close(number);
+    } catch {
+      // The first error is the one to tell.
+    }
+    throw error;
+  }
+}
+
+// A form of fields and files, as browsers send it (RFC 7578).
+function asForm(form) {
+  const fields = form instanceof Map ? [...form] : Object.entries(form);
+  const parts = fields.flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => formPart(name, one)));
+  const draw = () => Math.random().toString(36).slice(2);
+  let boundary;
+  do boundary = `parlor-${draw()}${draw()}`;
+  while (parts.some(({ head, content }) => head.includes(boundary) || hasBytes(content, encode(boundary))));
+  const begin = (head) => encode(`--${boundary}\r\ncontent-disposition: form-data; ${head}\r\n\r\n`);
+  const texts = parts.flatMap(({ head, content }) => [begin(head), content, encode("\r\n")]);
+  const body = joinedBytes([...texts, encode(`--${boundary}--\r\n`)]);
+  return { body, type: `multipart/form-data; boundary=${boundary}` };
+}
+
+function formPart(name, value) {
+  const escaped = (text) =>
+    String(text).toWellFormed().replace(/["\r\n]/g, (sign) => ({ '"': "%22", "\r": "%0D", "\n": "%0A" })[sign]);
+  const head = `name="${escaped(name)}"`;
+  if (typeof value !== "object" || value === null) return { head, content: encode(String(value).toWellFormed()) };
+  refuseOthers(`fetch: form.${name}`, value, ["name", "type", "bytes"]);
+  // A line end in the media type would begin another header.
+  const type = String(value.type ?? "application/octet-stream").toWellFormed().replace(/[\r\n]+/g, " ");
+  const content = asBytes(`fetch: form.${name}.bytes`, value.bytes);
+  return { head: `${head}; filename="${escaped(value.name ?? name)}"\r\ncontent-type: ${type}`, content };
+}
+
+function hasBytes(bytes, wanted) {
+  for (let at = bytes.indexOf(wanted[0]); at >= 0; at = bytes.indexOf(wanted[0], at + 1)) {
+    if (wanted.every((byte, index) => bytes[at + index] === byte)) return true;
+  }
+  return false;
+}
+
+// The headers and the body of what is sent. `type`: that of a body that is a text.
+function toWeb(call, { headers = {}, json, form, body }, type) {
+  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
+  const bodies = Object.entries({ json, form, body }).filter(([, one]) => one !== undefined);
+  if (bodies.length > 1) throw new TypeError(`${call} takes ${bodies.map(([name]) => name).join(" or ")}, not both`);
+  if (json !== undefined) [body, type] = [JSON.stringify(json), "application/json"];
+  else if (form !== undefined) ({ body, type } = asForm(form));
+  else if (typeof body !== "string") type = undefined;
+  if (type !== undefined && !given.some(({ name }) => name.toLowerCase() === "content-type")) {
+    given.push({ name: "content-type", value: type });
+  }
+  return { headers: given, body: typeof body === "string" ? encode(body.toWellFormed()) : body };
+}
+
+const OPTIONS = ["method", "headers", "body", "json", "form", "credentials", "follow", "timeout", "stream"];
 
 export const fetch = noticing("fetch", async (url, options = {}) => {
   refuseOthers("fetch: options", options, OPTIONS);
-  const { method = "GET", credentials = [], follow = 0, timeout } = options;
-  const answer = await web.fetch({
-    method, url: String(url), ...toWeb("fetch", options), credentials, follow,
+  const { method = "GET", credentials = [], follow = 0, timeout, stream = false } = options;
+  const parts = isInParts(options.body) ? options.body : undefined;
+  if (parts && !stream) throw new TypeError("fetch takes a body in parts only with stream: true");
+  const { headers, body } = toWeb("fetch", parts ? { ...options, body: undefined } : options);
+  const request = {
+    method, url: String(url), headers, body, credentials, follow,
     timeout: timeout === undefined ? undefined : Math.max(1, Math.round(timeout * 1000)),
+  };
+  if (!stream) return new WebResponse(await web.fetch(request));
+  // Without parts there is nothing to wait for: the body is whole, if only empty.
+  if (!parts) request.body = body ?? new Uint8Array();
+  const number = await web.open(request);
+  return sent("fetch: body", web, number, parts ?? [], async () => {
+    const head = await web.answer(number);
+    const { status } = head;
+    return { status, ok: status < 400, url: request.url, headers: byName(head.headers), body: new Parts(web, number) };
   });
-  return new WebResponse(answer);
 });
+
+export const files = {
+  upload: noticing("files.upload", async (name, type, data, size) => {
+    const parts = isInParts(data) ? data : [asBytes("files.upload: data", data)];
+    if (isInParts(data) && size === undefined) throw new TypeError("files.upload needs the size of data that comes in parts");
+    const number = await transfers.upload(name, type, size ?? parts[0].length);
+    return sent("files.upload: data", transfers, number, parts, transfers.finish);
+  }),
+  open: noticing("files.open", async (file) => {
+    const { transfer, size, mediaType } = await transfers.open(typeof file === "object" ? file?.url : file);
+    return new Parts(transfers, transfer, { size: size ?? undefined, type: mediaType ?? undefined });
+  }),
+};
 
 const ANSWER = ["status", "headers", "body", "json"];
 
