@@ -3,7 +3,10 @@ package parlor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +29,7 @@ type HTTPRequest struct {
 	Credentials []string
 	// Follow is how many redirects are followed, 10 at most.
 	Follow uint8
-	// Timeout is how long it may take in all; 0 is as long as the host allows.
+	// Timeout is how long it may take in all, or with HTTPOpen each wait by itself; 0 is as long as the host allows.
 	Timeout time.Duration
 }
 
@@ -46,6 +49,16 @@ type HTTPResponse struct {
 //
 //	weather, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{URL: "https://api.example.org/weather?key={{api_key}}", Credentials: []string{"api_key"}})
 func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
+	asked := request.wire()
+	server := withoutQuery(request.URL)
+	answer, err := call(ctx, server, func() wit.Result[http.Response, types.Error] { return http.Fetch(asked) })
+	if err != nil {
+		return nil, err
+	}
+	return &HTTPResponse{Status: int(answer.Status), URL: answer.Url, Header: byName(answer.Headers), Body: answer.Body}, nil
+}
+
+func (request HTTPRequest) wire() http.Request {
 	asked := http.Request{
 		Method: request.Method, Url: request.URL, Credentials: request.Credentials, Follow: request.Follow, Timeout: expires(request.Timeout),
 	}
@@ -58,13 +71,13 @@ func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 	if request.Body != nil {
 		asked.Body = wit.Some(request.Body)
 	}
-	// The query may have a secret of the plugin's own.
-	server, _, _ := strings.Cut(request.URL, "?")
-	answer, err := call(ctx, server, func() wit.Result[http.Response, types.Error] { return http.Fetch(asked) })
-	if err != nil {
-		return nil, err
-	}
-	return &HTTPResponse{Status: int(answer.Status), URL: answer.Url, Header: byName(answer.Headers), Body: answer.Body}, nil
+	return asked
+}
+
+// Returns an address without its query, which may have a secret of the plugin's own.
+func withoutQuery(url string) string {
+	server, _, _ := strings.Cut(url, "?")
+	return server
 }
 
 // HTTPGet makes a request of the method GET. Needs http.fetch.
@@ -73,12 +86,153 @@ func HTTPGet(ctx context.Context, url string) (*HTTPResponse, error) {
 }
 
 // Success is an error where the status is 400 or more.
-func (response *HTTPResponse) Success() error {
-	if response.Status >= 400 {
-		return fmt.Errorf("the server answered %d", response.Status)
+func (response *HTTPResponse) Success() error { return success(response.Status) }
+
+func success(status int) error {
+	if status >= 400 {
+		return fmt.Errorf("the server answered %d", status)
 	}
 	return nil
 }
 
 // JSON reads the body into a value.
 func (response *HTTPResponse) JSON(value any) error { return json.Unmarshal(response.Body, value) }
+
+// Exchange is a request whose bodies go in parts: write the body, wait for the answer, and read that. It is an io.Writer and, after
+// Answer, an io.Reader. A context that has ended ends its calls.
+type Exchange struct {
+	ctx    context.Context
+	server string
+	number uint64
+	answer incoming
+}
+
+// HTTPHead is the beginning of an answer.
+type HTTPHead struct {
+	// Status is the status code (RFC 9110, section 15).
+	Status int
+	// Header has the values by name, in small letters; of several with one name, they are joined by a comma.
+	Header map[string]string
+}
+
+// HTTPOpen begins a request whose bodies go in parts, and are never whole in memory. Where Body is nil, the body is what Write sends.
+// No redirect is followed, and the answer is not unpacked. It counts among the limit http_requests until it is closed, or its answer was
+// read to the end. Needs http.fetch.
+//
+//	exchange, err := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "PUT", URL: "https://api.example.org/log"})
+//	if err != nil {
+//		return err
+//	}
+//	defer exchange.Close()
+//	for day := range 31 {
+//		if _, err := fmt.Fprintf(exchange, "day %d\n", day+1); err != nil {
+//			return err
+//		}
+//	}
+//	head, err := exchange.Answer()
+//
+// A form is written by the package mime/multipart, which gives the boundary before the request begins:
+//
+//	boundary := multipart.NewWriter(nil).Boundary()
+//	header := map[string]string{"content-type": "multipart/form-data; boundary=" + boundary}
+//	exchange, err := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/pictures", Header: header})
+//	…
+//	form := multipart.NewWriter(exchange)
+//	err = form.SetBoundary(boundary)
+func HTTPOpen(ctx context.Context, request HTTPRequest) (*Exchange, error) {
+	asked := request.wire()
+	server := withoutQuery(request.URL)
+	number, err := call(ctx, server, func() wit.Result[uint64, types.Error] { return http.Open(asked) })
+	if err != nil {
+		return nil, err
+	}
+	return &Exchange{ctx: ctx, server: server, number: number}, nil
+}
+
+// Write sends a part of the body, of any size. It waits while the server takes no more. It gives Protocol where the server takes no more
+// of it, and NotFound after Answer. Needs http.fetch.
+func (exchange *Exchange) Write(part []byte) (int, error) {
+	return inParts(part, func(piece []byte) error {
+		return done(exchange.ctx, exchange.server, func() wit.Result[wit.Unit, types.Error] { return http.Write(exchange.number, piece) })
+	})
+}
+
+// Answer ends the body, and waits for the beginning of the answer. A status from 400 on is no error: see HTTPHead.Success. The errors are
+// those of HTTPDo; it gives NotFound when it is called again. Needs http.fetch.
+func (exchange *Exchange) Answer() (*HTTPHead, error) {
+	head, err := call(exchange.ctx, exchange.server, func() wit.Result[http.Head, types.Error] { return http.Answer(exchange.number) })
+	if err != nil {
+		return nil, err
+	}
+	return &HTTPHead{Status: int(head.Status), Header: byName(head.Headers)}, nil
+}
+
+// Read reads the answer; io.EOF is its end. The server sends no more than is read. It gives NotFound before Answer. Needs http.fetch.
+func (exchange *Exchange) Read(into []byte) (int, error) {
+	return exchange.answer.read(into, func() (wit.Option[[]uint8], error) {
+		return call(exchange.ctx, exchange.server, func() wit.Result[wit.Option[[]uint8], types.Error] { return http.Read(exchange.number) })
+	})
+}
+
+// Close ends it, wherever it stands. One that has ended is left alone. Needs http.fetch.
+func (exchange *Exchange) Close() error {
+	return exchange.answer.close(func() error { return Done(http.Close(exchange.number)) })
+}
+
+// Success is an error where the status is 400 or more.
+func (head *HTTPHead) Success() error { return success(head.Status) }
+
+// How many bytes the host takes of a body at once.
+const mostWritten = 1 << 20
+
+// Writes in as many parts as it takes, and gives how much of it was taken.
+func inParts(whole []byte, write func(piece []byte) error) (int, error) {
+	written := 0
+	for piece := range slices.Chunk(whole, mostWritten) {
+		if err := write(piece); err != nil {
+			return written, err
+		}
+		written += len(piece)
+	}
+	return written, nil
+}
+
+// What is read of the host in parts, and taken by others in pieces of any size.
+type incoming struct {
+	rest   []byte
+	isOver bool
+}
+
+func (incoming *incoming) read(into []byte, next func() (wit.Option[[]uint8], error)) (int, error) {
+	for len(incoming.rest) == 0 && len(into) > 0 {
+		if incoming.isOver {
+			return 0, io.EOF
+		}
+		part, err := next()
+		if err != nil {
+			return 0, err
+		}
+		incoming.rest, incoming.isOver = part.Some(), part.Tag() == wit.OptionNone
+	}
+	count := copy(into, incoming.rest)
+	incoming.rest = incoming.rest[count:]
+	return count, nil
+}
+
+// Closes it, unless it has ended by itself.
+func (incoming *incoming) close(end func() error) error {
+	if incoming.isOver {
+		return nil
+	}
+	incoming.isOver, incoming.rest = true, nil
+	return unlessGone(end())
+}
+
+// What has ended by itself need not be closed.
+func unlessGone(err error) error {
+	var gone *NotFound
+	if errors.As(err, &gone) {
+		return nil
+	}
+	return err
+}

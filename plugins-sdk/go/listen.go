@@ -95,7 +95,9 @@ type Message struct {
 	// all earlier ones; by none, where it takes them back.
 	RepliesTo, Replaces, ReactsTo string
 	Emojis                        []string
-	At                            time.Time
+	// Files are those that it refers to; FilesOpen reads one.
+	Files []File
+	At    time.Time
 	// Delayed says that it is history; do not answer it.
 	Delayed bool
 	// Carbon is received or sent where it is a copy of what another client of this account did, else empty; do not answer a copy.
@@ -401,7 +403,8 @@ func NewMessage(all types.Message) (*Message, error) {
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
 		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
-		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, At: at, Delayed: all.Delayed,
-		Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own, All: &all,
+		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),
+		At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own,
+		All: &all,
 	}, nil
 }

@@ -36,6 +36,9 @@ type Outgoing struct {
 	MarkOf         *Message
 	// ChatState is active, composing, paused, inactive or gone.
 	ChatState string
+	// Files are those that Upload.Finish gave, 16 at most. Where Body is empty, the address of the first one is sent as such, as clients
+	// expect it (XEP-0066).
+	Files []File
 }
 
 // ChatsSend says something to somebody, and gives the message's id once it is queued on the stream. Needs messages.send.
@@ -129,7 +132,7 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 	extensions := types.Extensions{
 		Replace: option(message.Replace), ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
 		Markable: message.RequestMarkers, Marker: option(message.Marker), Marked: option(message.Marked),
-		ChatState: option(message.ChatState),
+		ChatState: option(message.ChatState), Files: wireFiles(message.Files),
 	}
 	if to := message.ReplyTo; to != nil && to.Reference() != "" {
 		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})

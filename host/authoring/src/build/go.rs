@@ -44,6 +44,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "empty.s",
     "entities.go",
     "errors.go",
+    "files.go",
     "go.mod",
     "goroutines.go",
     "http.go",
