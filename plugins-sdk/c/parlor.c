@@ -90,6 +90,17 @@ void parlor_forget(uint64_t mark) {
   }
 }
 
+/* Frees one block. */
+static void forget_one(uint64_t number) {
+  for (block **at = &blocks; *at && (*at)->number >= number; at = &(*at)->next) {
+    block *one = *at;
+    if (one->number != number) continue;
+    *at = one->next;
+    free(one);
+    return;
+  }
+}
+
 /* The host asks for all its memory by this name; the one of the bindings gives way to it. */
 __attribute__((__export_name__("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
   (void)align;
@@ -902,6 +913,18 @@ static const char **texts(plugin_list_string_t all) {
   return each;
 }
 
+static parlor_file shown_file(const parlor_plugin_types_file_t *all) {
+  return (parlor_file){some(all->url), maybe(all->name), maybe(all->media_type), all->size.is_some ? all->size.val : 0};
+}
+
+/* NULL where there are none. */
+static const parlor_file *shown_files(parlor_plugin_types_list_file_t all) {
+  if (!all.len) return NULL;
+  parlor_file *files = parlor_memory((all.len + 1) * sizeof *files);
+  for (size_t i = 0; i < all.len; i++) files[i] = shown_file(&all.ptr[i]);
+  return files;
+}
+
 static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
   parlor_message *message = parlor_memory(sizeof *message);
   *message = (parlor_message){
@@ -912,6 +935,7 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   if (!all->extensions.is_some) return message;
   const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
   message->replaces = maybe(extensions->replace);
+  message->files = shown_files(extensions->files);
   if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
   if (extensions->reactions.is_some) {
     message->reacts_to = some(extensions->reactions.val.id);
@@ -1024,6 +1048,19 @@ static plugin_list_string_t words(const char *text) {
   return all;
 }
 
+/* The files of a list, which may be NULL. */
+static parlor_plugin_types_list_file_t files_of(const parlor_file *files) {
+  size_t count = 0;
+  while (files && files[count].url) count++;
+  if (!count) return (parlor_plugin_types_list_file_t){0};
+  parlor_plugin_types_file_t *all = parlor_memory(count * sizeof *all);
+  for (size_t i = 0; i < count; i++) {
+    all[i] = (parlor_plugin_types_file_t){
+        parlor_text(files[i].url), option(files[i].name), option(files[i].media_type), {files[i].size != 0, files[i].size}};
+  }
+  return (parlor_plugin_types_list_file_t){all, count};
+}
+
 /* Converts a message to the contract's record; it lives until the handler returns, like all its parts. */
 static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_outgoing_t *whole) {
   static plugin_string_t store = {(uint8_t *)"store", 5};
@@ -1036,6 +1073,7 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   extensions->marker = option(message->marker);
   extensions->marked = option(message->marked);
   extensions->chat_state = option(message->chat_state);
+  extensions->files = files_of(message->files);
   const parlor_message *to = message->reply_to;
   if (to && parlor_reference(to)) {
     extensions->reply.is_some = true;
@@ -1486,13 +1524,13 @@ static plugin_list_u8_t body_of(const char *body, size_t size) {
   return (plugin_list_u8_t){(uint8_t *)body, body && !size ? strlen(body) : size};
 }
 
-parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
+static parlor_plugin_http_request_t request_of(const parlor_http_request *request) {
   size_t credentials = 0;
   while (request->credentials && request->credentials[credentials]) credentials++;
   plugin_string_t *names = parlor_memory(credentials * sizeof *names);
   for (size_t at = 0; at < credentials; at++) names[at] = parlor_text(request->credentials[at]);
   uint64_t *timeout = lasting_for(request->timeout);
-  parlor_plugin_http_request_t asked = {
+  return (parlor_plugin_http_request_t){
       .method = parlor_text(request->method ? request->method : "GET"),
       .url = parlor_text(request->url ? request->url : ""),
       .headers = {headers_of(request->headers), field_count(request->headers)},
@@ -1501,6 +1539,10 @@ parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_r
       .follow = request->follow,
       .timeout = {timeout != NULL, timeout ? *timeout : 0},
   };
+}
+
+parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
+  parlor_plugin_http_request_t asked = request_of(request);
   parlor_plugin_http_response_t answer;
   parlor_plugin_types_error_t error;
   *response = (parlor_http_response){0};
@@ -1513,6 +1555,112 @@ parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_r
     *response = (parlor_http_response){answer.status, some(answer.url), headers, body, answer.body.len};
   }
   return parlor_done(done, &error);
+}
+
+/* How many bytes the host takes of a body at once. */
+#define MOST_WRITTEN (1u << 20)
+
+typedef bool writing(uint64_t, plugin_list_u8_t *, parlor_plugin_types_error_t *);
+
+/* By the call that is given, so that a plugin imports no other one; so below. */
+static parlor_error write_all(writing *send, uint64_t to, const void *part, size_t size) {
+  for (const uint8_t *at = part; size > 0;) {
+    plugin_list_u8_t piece = {(uint8_t *)at, size < MOST_WRITTEN ? size : MOST_WRITTEN};
+    parlor_plugin_types_error_t error;
+    if (!send(to, &piece, &error)) return parlor_done(false, &error);
+    at += piece.len;
+    size -= piece.len;
+  }
+  return PARLOR_OK;
+}
+
+/* The block of the part that was read last. The next one takes its place, so that a long body is never whole in memory. */
+static uint64_t last_part;
+
+typedef bool reading(uint64_t, plugin_option_list_u8_t *, parlor_plugin_types_error_t *);
+
+static parlor_error read_next(reading *next, uint64_t from, const char **part, size_t *size) {
+  *part = NULL;
+  *size = 0;
+  if (last_part) forget_one(last_part);
+  last_part = 0;
+  plugin_option_list_u8_t read;
+  parlor_plugin_types_error_t error;
+  if (!next(from, &read, &error)) return parlor_done(false, &error);
+  if (!read.is_some) return PARLOR_OK;
+  *part = read.val.len ? (const char *)read.val.ptr : "";
+  *size = read.val.len;
+  if (blocks && blocks->data == read.val.ptr) last_part = blocks->number;
+  return PARLOR_OK;
+}
+
+parlor_error parlor_http_open(const parlor_http_request *request, uint64_t *exchange) {
+  *exchange = 0;
+  parlor_plugin_http_request_t asked = request_of(request);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_http_open(&asked, exchange, &error), &error);
+}
+
+parlor_error parlor_http_write(uint64_t exchange, const void *part, size_t size) {
+  return write_all(parlor_plugin_http_write, exchange, part, size);
+}
+
+parlor_error parlor_http_answer(uint64_t exchange, parlor_http_head *head) {
+  *head = (parlor_http_head){0};
+  parlor_plugin_http_head_t answer;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_http_answer(exchange, &answer, &error);
+  if (done) *head = (parlor_http_head){answer.status, shown_headers(answer.headers.ptr, answer.headers.len)};
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_http_read(uint64_t exchange, const char **part, size_t *size) {
+  return read_next(parlor_plugin_http_read, exchange, part, size);
+}
+
+void parlor_http_close(uint64_t exchange) {
+  parlor_plugin_types_error_t error;
+  /* One that has ended need not be closed. */
+  if (exchange) (void)parlor_plugin_http_close(exchange, &error);
+}
+
+parlor_error parlor_files_upload(const char *name, const char *media_type, uint64_t size, uint64_t *transfer) {
+  *transfer = 0;
+  plugin_string_t file = parlor_text(name), kind = parlor_text(media_type);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_files_upload(&file, &kind, size, transfer, &error), &error);
+}
+
+parlor_error parlor_files_write(uint64_t transfer, const void *part, size_t size) {
+  return write_all(parlor_plugin_files_write, transfer, part, size);
+}
+
+parlor_error parlor_files_finish(uint64_t transfer, parlor_file *file) {
+  *file = (parlor_file){0};
+  parlor_plugin_types_file_t sent;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_files_finish(transfer, &sent, &error);
+  if (done) *file = shown_file(&sent);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_files_open(const char *url, parlor_opened *opened) {
+  *opened = (parlor_opened){0};
+  plugin_string_t address = parlor_text(url);
+  parlor_plugin_files_opened_t all;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_files_open(&address, &all, &error);
+  if (done) *opened = (parlor_opened){all.transfer, all.size.is_some ? all.size.val : 0, maybe(all.media_type)};
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_files_read(uint64_t transfer, const char **part, size_t *size) {
+  return read_next(parlor_plugin_files_read, transfer, part, size);
+}
+
+void parlor_files_close(uint64_t transfer) {
+  parlor_plugin_types_error_t error;
+  if (transfer) (void)parlor_plugin_files_close(transfer, &error);
 }
 
 const char *parlor_webhook_header(const parlor_webhook *hook, const char *name) {

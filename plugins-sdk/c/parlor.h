@@ -97,6 +97,14 @@ void parlor_stop(void);
 
 /* ---- Events ------------------------------------------------------------------------------------------------------------ */
 
+/* A file that a message refers to. A list of them ends with one whose url is NULL. */
+typedef struct parlor_file {
+  const char *url;        /* https://… */
+  const char *name;       /* without a path, or NULL */
+  const char *media_type; /* such as image/png, or NULL */
+  uint64_t size;          /* in bytes; 0 where it is not known */
+} parlor_file;
+
 /* A message as it came. */
 typedef struct parlor_message {
   const char *id, *stanza_id, *origin_id;
@@ -111,6 +119,7 @@ typedef struct parlor_message {
   const char *replies_to, *replaces, *reacts_to; /* the id of the message that it answers, corrects, or reacts to … */
   const char **emojis; /* … by these, in the place of all earlier ones; by none, where it takes them back */
   size_t emoji_count;
+  const parlor_file *files; /* what it refers to, or NULL; `parlor_files_open` reads one */
   const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
   const char *carbon;  /* received or sent, where it is a copy of what another client of this account did, else NULL; do not answer one */
   bool delayed;        /* it is history; do not answer it */
@@ -311,6 +320,8 @@ typedef struct parlor_outgoing {
   const parlor_message *mark_of;  /* … and the message that it is about … */
   const char *marked;             /* … or its id: in a room its `stanza_id`, elsewhere its `id` */
   const char *chat_state;         /* active, composing, paused, inactive or gone */
+  const parlor_file *files;       /* what `parlor_files_finish` gave, 16 at most, ending with one whose url is NULL; without a body, the
+                                   * address of the first one is sent as such, as clients expect it (XEP-0066) */
 } parlor_outgoing;
 
 /* Sends all that a message may have to somebody; its id is put into `id`, which may be NULL. Needs messages.send. */
@@ -666,6 +677,48 @@ typedef struct parlor_http_response {
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
 
+/* The beginning of an answer. A status from 400 on is no error. */
+typedef struct parlor_http_head {
+  unsigned status;
+  const parlor_field *headers; /* their names are in small letters; ends with one whose name is NULL */
+} parlor_http_head;
+
+/* Begins a request whose bodies go in parts, and are never whole in memory; its number is put into `exchange`. Without a `body`, the
+ * body is what `parlor_http_write` sends. No redirect is followed, the timeout bounds each wait by itself, and the answer is not
+ * unpacked. It counts among the limit http_requests until it is closed, or its answer was read to the end: so close it. Needs http.fetch.
+ *
+ *     uint64_t exchange;
+ *     parlor_error error = parlor_http_open(&(parlor_http_request){.method = "PUT", .url = "https://api.example.org/log"}, &exchange);
+ *     if (error) return error;
+ *     parlor_http_head head;
+ *     const char *part = "day 1";
+ *     size_t size = strlen(part);
+ *     error = parlor_http_write(exchange, part, size);
+ *     if (!error) error = parlor_http_answer(exchange, &head);
+ *     while (!error && part) {
+ *         error = parlor_http_read(exchange, &part, &size);
+ *         if (!error && part) parlor_log(PARLOR_INFO, "%zu bytes", size);
+ *     }
+ *     parlor_http_close(exchange);
+ *     return error;
+ */
+parlor_error parlor_http_open(const parlor_http_request *request, uint64_t *exchange);
+
+/* Sends a part of the body, of any size. It waits while the server takes no more. PARLOR_PROTOCOL: the server takes no more of it.
+ * PARLOR_NOT_FOUND: the body has ended. Needs http.fetch. */
+parlor_error parlor_http_write(uint64_t exchange, const void *part, size_t size);
+
+/* Ends the body, and waits for the beginning of the answer. PARLOR_NOT_FOUND: it was answered. Needs http.fetch. */
+parlor_error parlor_http_answer(uint64_t exchange, parlor_http_head *head);
+
+/* Reads the next part of the answer, of at most 64 KiB; NULL at its end. The server sends no more than is read. A NUL stands behind the
+ * part, and it lives until the next one is read, of whatever. PARLOR_NOT_FOUND: `parlor_http_answer` was not called, or the end was read.
+ * Needs http.fetch. */
+parlor_error parlor_http_read(uint64_t exchange, const char **part, size_t *size);
+
+/* Ends it, wherever it stands. One that has ended is left alone, and so is 0. Needs http.fetch. */
+void parlor_http_close(uint64_t exchange);
+
 /* An answer to a request that others sent. A field of 0 or NULL is left out: the status is 200 then, and a body without `size` ends with
  * its NUL. */
 typedef struct parlor_webhook_answer {
@@ -687,6 +740,51 @@ parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer 
  * PARLOR_NOT_FOUND: the manifest has none of this name. PARLOR_UNSUPPORTED: the owner has not said where the host listens. Needs
  * webhooks.receive. */
 parlor_error parlor_webhooks_address(const char *name, const char **address);
+
+/* ---- Files ------------------------------------------------------------------------------------------------------------- */
+
+/* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
+ * and no path; it can be seen in the file's address. PARLOR_DENIED: the grant covers no file of this media type and size.
+ * PARLOR_UNSUPPORTED: the server takes no files, or none so large. PARLOR_STANZA: it refuses, such as with resource-constraint when it was
+ * too much in some time. Needs files.send.
+ *
+ *     uint64_t transfer;
+ *     parlor_file files[2] = {0};
+ *     parlor_error error = parlor_files_upload("note.txt", "text/plain", strlen(text), &transfer);
+ *     if (error) return error;
+ *     error = parlor_files_write(transfer, text, strlen(text));
+ *     if (!error) error = parlor_files_finish(transfer, &files[0]);
+ *     if (!error) error = parlor_chats_send_message("juliet@example.org", &(parlor_outgoing){.files = files}, NULL);
+ *     parlor_files_close(transfer);
+ *     return error;
+ */
+parlor_error parlor_files_upload(const char *name, const char *media_type, uint64_t size, uint64_t *transfer);
+
+/* Sends a part of it, of any size. It waits while the server takes no more. PARLOR_INVALID: that is more than was said. PARLOR_PROTOCOL:
+ * the server takes no more. Needs files.send. */
+parlor_error parlor_files_write(uint64_t transfer, const void *part, size_t size);
+
+/* Ends an upload, and puts the file into `file`, for a message. PARLOR_INVALID: bytes are missing. PARLOR_PROTOCOL: the server did not
+ * store it; the text has its status. Needs files.send. */
+parlor_error parlor_files_finish(uint64_t transfer, parlor_file *file);
+
+/* A file that is being read. */
+typedef struct parlor_opened {
+  uint64_t transfer;      /* its number, for `parlor_files_read` and `parlor_files_close` */
+  uint64_t size;          /* in bytes; 0 where the server does not say it. It may say anything */
+  const char *media_type; /* or NULL */
+} parlor_opened;
+
+/* Opens a file of a message, by its address: that of one which this plugin was shown since its start, among the last 1,000 of them.
+ * Redirects are followed, five at most. PARLOR_DENIED: no message had this address, or it is not of the public network. PARLOR_PROTOCOL:
+ * the server's status is not 200. Needs files.read. */
+parlor_error parlor_files_open(const char *url, parlor_opened *opened);
+
+/* Reads the next part of a file, as `parlor_http_read` does. PARLOR_NOT_FOUND: it is not open, or the end was read. Needs files.read. */
+parlor_error parlor_files_read(uint64_t transfer, const char **part, size_t *size);
+
+/* Closes a file, wherever it stands. One that has ended is left alone, and so is 0. Needs files.send or files.read. */
+void parlor_files_close(uint64_t transfer);
 
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */
 
@@ -806,6 +904,15 @@ extern struct parlor_call {
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
 #define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))
 #define parlor_http_fetch(...) (PARLOR_CALL("parlor_http_fetch"), parlor_http_fetch(__VA_ARGS__))
+#define parlor_http_open(...) (PARLOR_CALL("parlor_http_open"), parlor_http_open(__VA_ARGS__))
+#define parlor_http_write(...) (PARLOR_CALL("parlor_http_write"), parlor_http_write(__VA_ARGS__))
+#define parlor_http_answer(...) (PARLOR_CALL("parlor_http_answer"), parlor_http_answer(__VA_ARGS__))
+#define parlor_http_read(...) (PARLOR_CALL("parlor_http_read"), parlor_http_read(__VA_ARGS__))
+#define parlor_files_upload(...) (PARLOR_CALL("parlor_files_upload"), parlor_files_upload(__VA_ARGS__))
+#define parlor_files_write(...) (PARLOR_CALL("parlor_files_write"), parlor_files_write(__VA_ARGS__))
+#define parlor_files_finish(...) (PARLOR_CALL("parlor_files_finish"), parlor_files_finish(__VA_ARGS__))
+#define parlor_files_open(...) (PARLOR_CALL("parlor_files_open"), parlor_files_open(__VA_ARGS__))
+#define parlor_files_read(...) (PARLOR_CALL("parlor_files_read"), parlor_files_read(__VA_ARGS__))
 #define parlor_webhooks_answer(...) (PARLOR_CALL("parlor_webhooks_answer"), parlor_webhooks_answer(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
