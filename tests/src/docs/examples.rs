@@ -75,9 +75,12 @@ mod tests {
             ("Rust", "api.emit") => "emit",
             ("Rust", "api.wait-until") => "wait_until",
             ("Rust", "listen.on") => "on",
+            ("Python", "files.close" | "http.close") => "async with",
+            ("Python", "files.read" | "http.read") => "async for",
             ("Python", "listen.once") => "once=True",
             ("Python", "settings.get") => "setting",
             ("Python", "settings.set") => "set_setting",
+            ("Go", "files.read" | "http.read") => "io.Copy",
             ("Go", "log.write") => "slog.Info",
             _ => return None,
         })

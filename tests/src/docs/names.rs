@@ -316,8 +316,9 @@ mod tests {
                 ["logging"] => has(&python, &["logging.Handler".to_owned()], "logging"),
                 [one] => has(&python, &[format!("\ndef {one}("), format!("\nasync def {one}(")], &row.python),
                 [class, one] if class.starts_with(char::is_uppercase) => {
-                    let (_, body) = python.split_once(&format!("\nclass {class}:")).unwrap_or_default();
-                    has(body, &[format!("    def {one}(")], &row.python);
+                    let begins = [format!("\nclass {class}:"), format!("\nclass {class}(")];
+                    let (_, body) = begins.iter().find_map(|begin| python.split_once(begin)).unwrap_or_default();
+                    has(body, &[format!("    def {one}("), format!("    async def {one}(")], &row.python);
                 }
                 [object, one] if stubs.contains(&format!("{object} = Grouping(\"{object}\"")) => {
                     let made = if function == "not" { "not_".to_owned() } else { kebab_to(&function, "_") };
@@ -327,9 +328,9 @@ mod tests {
                         "{call}: it is made from the contract"
                     );
                 }
-                [module @ ("http" | "webhooks"), one] => {
+                [module @ ("files" | "http" | "webhooks"), one] => {
                     let text = sources("python/parlor", &format!("/{module}.py"));
-                    has(&text, &[format!("\nasync def {one}(")], &row.python);
+                    has(&text, &[format!("\nasync def {one}("), format!("\ndef {one}(")], &row.python);
                 }
                 [object, one] => {
                     let class = format!("\nclass {}:", capital(object));
