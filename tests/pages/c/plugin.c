@@ -149,10 +149,56 @@ static parlor_error ask_the_web(const parlor_event *event, void *context) {
   if (!error)
     error = parlor_http_fetch(
         &(parlor_http_request){.method = "POST", .url = "https://api.example.org/notes", .body = "{\"text\": \"But soft!\"}"}, &note);
+
+  // A body of any size goes in parts:
+  uint64_t exchange = 0;
+  parlor_http_head head;
+  const char *part = "But soft!";
+  size_t size = strlen(part);
+  if (!error) error = parlor_http_open(&(parlor_http_request){.method = "PUT", .url = "https://api.example.org/log"}, &exchange);
+  if (!error) error = parlor_http_write(exchange, part, size);
+  if (!error) error = parlor_http_answer(exchange, &head);
+  while (!error && part) {
+    error = parlor_http_read(exchange, &part, &size);
+    if (part) parlor_log(PARLOR_INFO, "%zu bytes", size);
+  }
+  parlor_http_close(exchange);
   // ==
-  if (!error) parlor_log(PARLOR_INFO, "%s %u", weather.body, note.status);
+  if (!error) parlor_log(PARLOR_INFO, "%s %u %u", weather.body, note.status, head.status);
   return error;
 }
+
+// == files
+static parlor_error measure(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = PARLOR_OK;
+  for (const parlor_file *file = event->message->files; !error && file && file->url; file++) {
+    parlor_opened opened;
+    const char *part = "";
+    size_t size;
+    error = parlor_files_open(file->url, &opened);
+    while (!error && part) {
+      error = parlor_files_read(opened.transfer, &part, &size);
+      if (part) parlor_log(PARLOR_INFO, "%zu bytes", size);
+    }
+    parlor_files_close(opened.transfer);
+  }
+  return error;
+}
+
+static parlor_error share(const parlor_event *event, void *context) {
+  (void)event;
+  const char *text = "But soft!";
+  parlor_file files[2] = {0}; // the last one is empty
+  uint64_t transfer;
+  parlor_error error = parlor_files_upload("note.txt", "text/plain", strlen(text), &transfer);
+  if (!error) error = parlor_files_write(transfer, text, strlen(text));
+  if (!error) error = parlor_files_finish(transfer, &files[0]);
+  parlor_files_close(transfer);
+  if (!error) error = parlor_chats_send_message(juliet, &(parlor_outgoing){.files = files}, NULL);
+  return error ? error : parlor_on("message", NULL, measure, context);
+}
+// ==
 
 static parlor_error discover(const parlor_event *event, void *context) {
   (void)event, (void)context;
@@ -405,7 +451,7 @@ static parlor_error hear_requests(void) {
 // ==
 
 parlor_error parlor_start(void) {
-  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, discover, keep, enter, begin, know};
+  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   if (!error) error = hear_requests();

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -29,7 +30,7 @@ func main() { parlor.Start(start) }
 func start(ctx context.Context) error {
 	return errors.Join(
 		listens(), hearsRequests(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
-		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
+		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
 }
@@ -144,9 +145,52 @@ func asksTheWeb(ctx context.Context) error {
 	}
 	body := []byte(`{"text": "But soft!"}`)
 	note, sent := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/notes", Body: body})
+
+	// A body of any size goes in parts:
+	exchange, opened := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "PUT", URL: "https://api.example.org/log"})
+	if opened != nil {
+		return opened
+	}
+	defer exchange.Close()
+	_, written := exchange.Write([]byte("But soft!"))
+	head, answered := exchange.Answer()
+	size, read := io.Copy(io.Discard, exchange)
 	// ==
-	slog.Info("web", "weather", weather, "note", note)
-	return errors.Join(err, sent)
+	slog.Info("web", "weather", weather, "note", note, "head", head, "size", size)
+	return errors.Join(err, sent, written, answered, read)
+}
+
+func shares(ctx context.Context) error {
+	// == files
+	text := "But soft!"
+	upload, err := parlor.FilesUpload(ctx, "note.txt", "text/plain", int64(len(text)))
+	if err != nil {
+		return err
+	}
+	defer upload.Close()
+	_, written := upload.Write([]byte(text))
+	file, finished := upload.Finish()
+	if err := errors.Join(written, finished); err != nil {
+		return err
+	}
+	_, sent := parlor.ChatsSendMessage(ctx, juliet, parlor.Outgoing{Files: []parlor.File{file}})
+
+	_, listening := parlor.OnMessage(parlor.Filter{}, func(ctx context.Context, message *parlor.Message) error {
+		for _, file := range message.Files {
+			download, err := parlor.FilesOpen(ctx, file.URL)
+			if err != nil {
+				return err
+			}
+			size, err := io.Copy(io.Discard, download)
+			if err := errors.Join(err, download.Close()); err != nil {
+				return err
+			}
+			slog.Info("read", "name", file.Name, "size", size)
+		}
+		return nil
+	})
+	// ==
+	return errors.Join(sent, listening)
 }
 
 func looks(context.Context) error {

@@ -1,8 +1,8 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, log, ns, on, once, onReady,
-  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
+  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
+  onReady, promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -95,8 +95,31 @@ onReady(async () => {
   });
   const weather = answer.json();
   const note = await fetch("https://api.example.org/notes", { method: "POST", json: { text: "But soft!" } });
+
+  // A body of any size goes in parts:
+  async function* lines() {
+    yield "But soft! ";
+    yield "What light?";
+  }
+  const logged = await fetch("https://api.example.org/log", { method: "PUT", body: lines(), stream: true });
+  if (!logged.ok) logged.body.close();
+  for await (const part of logged.body) log.info(`${part.length} bytes`);
   // ==
   log.info(weather, note.status);
+});
+
+onReady(async () => {
+  // == files
+  const file = await files.upload("note.txt", "text/plain", "But soft!");
+  await chats.send(juliet, { files: [file] });
+  on("message", async (message) => {
+    for (const one of message.files) {
+      const download = await files.open(one);
+      if (download.type !== "text/plain") download.close();
+      for await (const part of download) log.info(`${part.length} bytes`);
+    }
+  });
+  // ==
 });
 
 onReady(async () => {

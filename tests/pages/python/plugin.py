@@ -4,8 +4,8 @@ import logging
 
 from parlor import (
     Command, Contact, Element, Message, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, every, http, ns, on, on_ready, parse_xml, promises, reply, rooms, set_setting, setting, settings, sleep, storage,
-    tokens, types, user, vcard, wait_until, webhooks,
+    after, disco, emit, every, files, http, ns, on, on_ready, outgoing, parse_xml, promises, reply, rooms, set_setting, setting, settings,
+    sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
 ROOM, JULIET = "hall@rooms.example.org", "juliet@example.org"
@@ -112,8 +112,31 @@ async def ask_the_web() -> None:
     )
     weather = answer.raise_for_status().json()
     note = await http.fetch("POST", "https://api.example.org/notes", json={"text": "But soft!"})
+
+    # A body of any size goes in parts:
+    async with http.open("PUT", "https://api.example.org/log") as exchange:
+        await exchange.write("But soft! ")
+        await exchange.write("What light?")
+        head = (await exchange.answer()).raise_for_status()
+        async for part in exchange:
+            log.info("%d bytes", len(part))
     # ==
-    log.info("%s %s", weather, note.status)
+    log.info("%s %s %s", weather, note.status, head.status)
+
+
+@on_ready
+async def share() -> None:
+    # == files
+    file = await files.upload("note.txt", "text/plain", b"But soft!")
+    await chats.send(JULIET, outgoing(files=[file]))
+
+    @on("message")
+    async def measure(message: Message) -> None:
+        for one in message.files:
+            async with await files.open(one) as download:
+                async for part in download:
+                    log.info("%d bytes", len(part))
+    # ==
 
 
 @on_ready

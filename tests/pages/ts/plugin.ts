@@ -1,12 +1,12 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, log, ns, on, once, onReady,
-  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
+  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
+  onReady, promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
 } from "parlor";
 import type {
-  Affiliated, Bookmark, Card, Chat, Contact, Identity, Message, Occupant, Options, Room, Status, Subscription, View,
-  Webhook,
+  Affiliated, Bookmark, Card, Chat, Contact, Download, File, Identity, Message, Occupant, Options, Room, Status,
+  Subscription, View, Webhook, WebStream,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -99,8 +99,31 @@ onReady(async () => {
   });
   const weather: { temperature: number } = answer.json();
   const note = await fetch("https://api.example.org/notes", { method: "POST", json: { text: "But soft!" } });
+
+  // A body of any size goes in parts:
+  async function* lines(): AsyncGenerator<string> {
+    yield "But soft! ";
+    yield "What light?";
+  }
+  const logged: WebStream = await fetch("https://api.example.org/log", { method: "PUT", body: lines(), stream: true });
+  if (!logged.ok) logged.body.close();
+  for await (const part of logged.body) log.info(`${part.length} bytes`);
   // ==
   log.info(weather, note.status);
+});
+
+onReady(async () => {
+  // == files
+  const file: File = await files.upload("note.txt", "text/plain", "But soft!");
+  await chats.send(juliet, { files: [file] });
+  on("message", async (message: Message) => {
+    for (const one of message.files) {
+      const download: Download = await files.open(one);
+      if (download.type !== "text/plain") download.close();
+      for await (const part of download) log.info(`${part.length} bytes`);
+    }
+  });
+  // ==
 });
 
 onReady(async () => {

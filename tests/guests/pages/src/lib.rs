@@ -22,6 +22,7 @@ async fn start() -> Result<()> {
     on_ready(views)?;
     on_ready(befriends)?;
     on_ready(looks)?;
+    on_ready(shares)?;
     on_ready(asks_the_web)?;
     on_ready(keeps)?;
     on_ready(enters)?;
@@ -135,6 +136,27 @@ async fn looks() -> Result<()> {
     Ok(())
 }
 
+async fn shares() -> Result<()> {
+    // == files
+    let text = "But soft!";
+    let mut upload = files::upload("note.txt", "text/plain", text.len() as u64).await?;
+    upload.write(text).await?;
+    chats::send(JULIET, upload.finish().await?).await?;
+
+    on_message(|message| async move {
+        for file in message.files() {
+            let mut download = files::open(&file.url).await?;
+            while let Some(part) = download.read().await? {
+                info!("{} bytes", part.len());
+            }
+            download.close(); // as dropping it does
+        }
+        Ok(())
+    })?;
+    // ==
+    Ok(())
+}
+
 async fn asks_the_web() -> Result<()> {
     // == http
     let weather = http::get("https://api.example.org/weather?city=Verona")
@@ -146,8 +168,18 @@ async fn asks_the_web() -> Result<()> {
         .success()?
         .json::<Value>()?;
     let note = http::post("https://api.example.org/notes").json(&json!({ "text": "But soft!" }))?.send().await?;
+
+    // A body of any size goes in parts:
+    let mut exchange = http::put("https://api.example.org/log").open().await?;
+    exchange.write("But soft! ").await?;
+    exchange.write("What light?").await?;
+    let head = exchange.answer().await?.success()?;
+    while let Some(part) = exchange.read().await? {
+        info!("{} bytes", part.len());
+    }
+    exchange.close(); // as dropping it does
     // ==
-    info!("{weather} {}", note.status);
+    info!("{weather} {} {}", note.status, head.status);
     Ok(())
 }
 
