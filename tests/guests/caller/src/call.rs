@@ -6,7 +6,9 @@ mod commands;
 mod connection;
 mod contacts;
 mod disco;
+mod files;
 mod http;
+mod parts;
 mod rooms;
 mod storage;
 mod user;
@@ -23,7 +25,7 @@ use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
 use parlor_sdk::stanza::{self, Element, ns};
-use parlor_sdk::types::{Extensions, Fallback, Reactions, Reply};
+use parlor_sdk::types::{Extensions, Fallback, File, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
 use crate::json::{event, option, payload};
@@ -41,6 +43,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
         "disco" => disco::call(function, args).await,
+        "files" => files::call(function, args).await,
         "http" => http::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
@@ -224,6 +227,7 @@ fn extensions(args: &Value) -> Result<Extensions> {
     };
     let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
     let fallback = arg::<Option<Vec<(Option<String>, Option<(u32, u32)>)>>>(args, "fallback")?.unwrap_or_default();
+    let files = arg::<Option<Vec<Value>>>(args, "files")?.unwrap_or_default();
     Ok(Extensions {
         thread_parent: arg(args, "thread-parent")?,
         reply,
@@ -237,6 +241,16 @@ fn extensions(args: &Value) -> Result<Extensions> {
         marked: arg(args, "marked")?,
         chat_state: arg(args, "chat-state")?,
         hints: arg::<Option<Vec<String>>>(args, "hints")?.unwrap_or_default(),
+        files: files.iter().map(file).collect::<Result<_>>()?,
+    })
+}
+
+fn file(args: &Value) -> Result<File> {
+    Ok(File {
+        url: text(args, "url")?,
+        name: arg(args, "name")?,
+        media_type: arg(args, "media-type")?,
+        size: arg(args, "size")?,
     })
 }
 

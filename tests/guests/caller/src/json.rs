@@ -1,7 +1,7 @@
 //! Converts records, payloads and errors to JSON, with the field names of the contract.
 
 use parlor_sdk::prelude::*;
-use parlor_sdk::types::{Actor, Chat, Status, View};
+use parlor_sdk::types::{Actor, Chat, File, Status, View};
 
 /// Expands `{"$repeat": [text, times]}`, which stands for texts that are too long for an order.
 pub(crate) fn expanded(value: Value) -> Value {
@@ -162,6 +162,10 @@ fn actor(actor: &Actor) -> Value {
     json!({ "nick": actor.nick, "jid": actor.jid })
 }
 
+pub(crate) fn file(file: &File) -> Value {
+    json!({ "url": file.url, "name": file.name, "media-type": file.media_type, "size": file.size })
+}
+
 pub(crate) fn message(message: &Message) -> Value {
     let extensions = message.extensions.as_ref().map(|one| {
         json!({
@@ -171,6 +175,7 @@ pub(crate) fn message(message: &Message) -> Value {
             "reactions": one.reactions.as_ref().map(|one| (&one.id, &one.emojis)),
             "receipt-requested": one.receipt_requested, "receipt": one.receipt, "marker": one.marker,
             "marked": one.marked, "chat-state": one.chat_state,
+            "files": one.files.iter().map(file).collect::<Value>(),
         })
     });
     json!({
