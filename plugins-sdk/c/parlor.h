@@ -783,7 +783,7 @@ parlor_error parlor_files_open(const char *url, parlor_opened *opened);
 /* Reads the next part of a file, as `parlor_http_read` does. PARLOR_NOT_FOUND: it is not open, or the end was read. Needs files.read. */
 parlor_error parlor_files_read(uint64_t transfer, const char **part, size_t *size);
 
-/* Closes a file, wherever it stands. One that has ended is left alone, and so is 0. Needs files.send or files.read. */
+/* Closes a file, wherever it stands. One that has ended is left alone, and so is 0. Free. */
 void parlor_files_close(uint64_t transfer);
 
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */

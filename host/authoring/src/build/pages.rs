@@ -17,6 +17,7 @@ macro_rules! pages {
 const PAGES: &[(&str, &[u8])] = pages![
     "author/README.md",
     "author/cannot.md",
+    "author/files.md",
     "author/first-plugin.md",
     "author/missed-messages.md",
     "author/parked-plugins.md",
@@ -39,6 +40,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "reference/api/connection.md",
     "reference/api/contacts.md",
     "reference/api/disco.md",
+    "reference/api/files.md",
     "reference/api/http.md",
     "reference/api/listen.md",
     "reference/api/log.md",
