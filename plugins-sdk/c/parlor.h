@@ -684,8 +684,9 @@ typedef struct parlor_http_head {
 } parlor_http_head;
 
 /* Begins a request whose bodies go in parts, and are never whole in memory; its number is put into `exchange`. Without a `body`, the
- * body is what `parlor_http_write` sends. No redirect is followed, the timeout bounds each wait by itself, and the answer is not
- * unpacked. It counts among the limit http_requests until it is closed, or its answer was read to the end: so close it. Needs http.fetch.
+ * body is what `parlor_http_write` sends. No redirect is followed, and the timeout bounds each wait by itself. Who says the
+ * length in a header content-length writes as many bytes: some servers ask for it. It counts among the limit http_requests until it is
+ * closed, or its answer was read to the end: so close it. Needs http.fetch.
  *
  *     uint64_t exchange;
  *     parlor_error error = parlor_http_open(&(parlor_http_request){.method = "PUT", .url = "https://api.example.org/log"}, &exchange);

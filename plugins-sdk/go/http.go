@@ -116,8 +116,8 @@ type HTTPHead struct {
 }
 
 // HTTPOpen begins a request whose bodies go in parts, and are never whole in memory. Where Body is nil, the body is what Write sends.
-// No redirect is followed, and the answer is not unpacked. It counts among the limit http_requests until it is closed, or its answer was
-// read to the end. Needs http.fetch.
+// No redirect is followed. It counts among the limit http_requests until it is closed, or its answer was read to the end. Who says the
+// length in a header content-length writes as many bytes: some servers ask for it. Needs http.fetch.
 //
 //	exchange, err := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "PUT", URL: "https://api.example.org/log"})
 //	if err != nil {

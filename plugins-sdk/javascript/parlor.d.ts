@@ -369,7 +369,7 @@ export interface WebStream {
   readonly url: string;
   /** The headers, with their names in small letters. Of several with one name, the values are joined by a comma. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Not unpacked. The request counts among the limit `http_requests` until this was read or closed. */
+  /** The request counts among the limit `http_requests` until this was read or closed. */
   readonly body: Parts;
 }
 

@@ -180,8 +180,8 @@ impl Request {
     /// Begins the request, for bodies of any size: they go in parts, and are never whole in memory. Without [`Request::body`], the body
     /// is what [`Exchange::write`] sends.
     ///
-    /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is followed. The
-    /// answer is not unpacked.
+    /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is followed.
+    /// Who says the length in a header `content-length` writes as many bytes: some servers ask for it.
     #[track_caller]
     pub fn open(self) -> impl Future<Output = Result<Exchange>> {
         located(async move {

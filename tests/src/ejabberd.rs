@@ -96,10 +96,10 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 
 /// Writes a configuration without limits and without requests to other hosts. Rooms and archives are as in Prosody.
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
-    let Ports { starttls, direct, http } = ports;
+    let Ports { starttls, direct, http, files } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
     // Its own database rewrites all data of a user for each message, and accepts nothing more at 2 GB.
-    let database = quoted(&folder.join("archive.sqlite"));
+    let (database, uploads) = (quoted(&folder.join("archive.sqlite")), quoted(&folder.join("uploads")));
     let mut text = format!(
         r#"hosts: ["{DOMAIN}"]
 loglevel: info
@@ -130,6 +130,11 @@ listen:
     ip: 127.0.0.1
     module: ejabberd_http
     request_handlers: {{/http-bind: mod_bosh, /xmpp-websocket: ejabberd_http_ws, /api: mod_http_api}}
+  - port: {files}
+    ip: 127.0.0.1
+    module: ejabberd_http
+    tls: true
+    request_handlers: {{/upload: mod_http_upload}}
 api_permissions:
   harness: {{who: {{access: {{allow: {{ip: 127.0.0.1/32}}}}}}, what: [register]}}
 modules:
@@ -140,6 +145,11 @@ modules:
   mod_carboncopy: {{}}
   mod_client_state: {{}}
   mod_disco: {{}}
+  mod_http_upload:
+    host: upload.{DOMAIN}
+    put_url: https://{DOMAIN}:{files}/upload
+    docroot: {uploads}
+    max_size: 209715200
   mod_last: {{}}
   mod_mam: {{db_type: sql, default: {archived}, assume_mam_usage: true}}
   mod_muc:

@@ -60,7 +60,7 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 /// Writes the configuration: no limits, and storage in memory where nothing has to last, since files make it twenty
 /// times slower. Nagle's algorithm is off, since its delays would be measured.
 fn config(folder: &Folder, certificate: &Certificate, client: &Certificate, ports: Ports, archive: Archive) -> String {
-    let Ports { starttls, direct, http } = ports;
+    let Ports { starttls, direct, http, files } = ports;
     let archived = archive == Archive::Everything;
     let data = lua(&folder.join("data").display().to_string());
     let cert = lua(&certificate.certificate_file.display().to_string());
@@ -79,7 +79,8 @@ c2s_direct_tls_ports = {{ {direct} }}
 s2s_ports = {{}}
 s2s_direct_tls_ports = {{}}
 http_ports = {{ {http} }}
-https_ports = {{}}
+https_ports = {{ {files} }}
+https_ssl = {{ certificate = {cert}, key = {key} }}
 network_settings = {{ nagle = false }}
 ssl = {{ certificate = {cert}, key = {key} }}
 c2s_direct_tls_ssl = {{ certificate = {cert}, key = {key} }}
@@ -113,6 +114,12 @@ VirtualHost "certificate.localhost"
 Component "{ROOMS}" "muc"
   modules_enabled = {{ "muc_mam" }}
   restrict_room_creation = false
+
+Component "upload.{DOMAIN}" "http_file_share"
+  http_host = "{DOMAIN}"
+  http_external_url = "https://{DOMAIN}:{files}/"
+  http_file_share_size_limit = 200 * 1024 * 1024
+  http_file_share_daily_quota = 100 * 1024 * 1024 * 1024
 "#,
         pid = lua(&folder.join("prosody.pid").display().to_string()),
     )

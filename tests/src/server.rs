@@ -106,6 +106,8 @@ pub struct Ports {
     pub direct: u16,
     /// The port of BOSH and WebSocket.
     pub http: u16,
+    /// The port of uploaded files, within TLS.
+    pub files: u16,
 }
 
 /// How to start and use one server software.
@@ -154,14 +156,14 @@ impl XmppServer {
     async fn try_start(way: &'static Way, archive: Archive) -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
-        let ports = Ports { starttls: ports::free()?, direct: ports::free()?, http: ports::free()? };
+        let [starttls, direct, http, files] = [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
+        let ports = Ports { starttls, direct, http, files };
         std::fs::create_dir(folder.join("data")).context("cannot make the data folder")?;
         let mut command = (way.command)(&folder, &certificate, ports, archive).context(way.install)?;
         command.current_dir(folder.path()).env("LC_ALL", "C.UTF-8");
         let process = Process::start(way.software.as_str(), command).context(way.install)?;
         let mut server = Self { process, ports, certificate, folder, way };
-        let Ports { starttls, direct, http } = ports;
-        for port in [starttls, direct, http] {
+        for port in [starttls, direct, http, files] {
             server.listens(port).await?;
         }
         Ok(server)

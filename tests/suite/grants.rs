@@ -126,11 +126,10 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
     };
     let entry = |random: &mut StdRng| match kind {
         ScopeKind::None => String::new(),
-        ScopeKind::Quota => "1 MiB".to_owned(),
+        ScopeKind::Quota | ScopeKind::Files => "1 MiB".to_owned(),
         ScopeKind::Jids => address(person, DOMAINS, random),
         ScopeKind::Rooms => address(room, ROOMS, random),
         ScopeKind::Servers => "nobody.invalid".to_owned(),
-        ScopeKind::Files => "1 MiB".to_owned(),
         ScopeKind::Stanzas => {
             let stanza = ["message", "presence", "iq"].choose(random).unwrap();
             match address(person, DOMAINS, random).as_str() {

@@ -44,6 +44,7 @@ mod cut;
 mod demo;
 mod dist;
 mod faults;
+mod files;
 mod gone;
 mod grants;
 mod languages;

@@ -93,9 +93,8 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
             (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
-            (ScopeKind::Servers, "*") => entry.grant(name, &["*"]),
+            (ScopeKind::Servers | ScopeKind::Files, "*") => entry.grant(name, &["*"]),
             (ScopeKind::Servers, _) => entry.grant(name, &["nobody.invalid"]),
-            (ScopeKind::Files, "*") => entry.grant(name, &["*"]),
             (ScopeKind::Files, _) => entry.grant(name, &["font/otf 1 B"]),
             (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
         }
@@ -282,6 +281,15 @@ impl Plan {
         let path = certificate.certificate_file.to_string_lossy().into_owned();
         self.home.set_web("ca_file", path).unwrap();
         self
+    }
+
+    /// Lets plugins send files to the suite's server and fetch them from there.
+    pub(crate) async fn with_files(mut self) -> Self {
+        let server = prosody().await;
+        let port = server.ports().files;
+        let local = ["127.0.0.1", "[::1]"].map(|address| format!("{address}:{port}"));
+        self.home.set_web("local_files", local.to_vec()).unwrap();
+        self.trusting(server.certificate())
     }
 
     /// Writes a file into its home, which only its owner can read, and returns its path.

@@ -148,7 +148,7 @@ fn dateless(answer: &str) -> String {
     lines.collect::<String>().replace("connection: close\r\n", "")
 }
 
-/// Rows 139–141, and the setting of row 143.
+/// Rows 139–141 and 143.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
     let mut house = House::start(|entry| entry).await;

@@ -3,8 +3,9 @@
 use minidom::Element;
 use parlor_base::web_address::WebAddress;
 
-use crate::encode::{FALLBACK, clean, name};
+use crate::encode::{FALLBACK, name};
 use crate::raw::RawStanza;
+use crate::text::clean;
 use crate::text::is_sendable;
 use crate::types::SharedFile;
 use crate::xml::Xml;
@@ -81,11 +82,12 @@ pub(crate) fn shared<'a, E: Xml<'a>>(payload: E) -> Option<SharedFile> {
 
 /// Adds a file to those of a message. Clients write the same one in both forms: the fuller one counts.
 pub(crate) fn add(files: &mut Vec<SharedFile>, file: SharedFile) {
-    match files.iter_mut().find(|known| known.url == file.url) {
-        Some(known) if known.name.is_none() && known.media_type.is_none() && known.size.is_none() => *known = file,
-        Some(_) => {}
+    match files.iter().position(|known| known.url == file.url) {
+        Some(at) if files[at].name.is_none() && files[at].media_type.is_none() && files[at].size.is_none() => {
+            files[at] = file;
+        }
         None if files.len() < MAX_FILES => files.push(file),
-        None => {}
+        Some(_) | None => {}
     }
 }
 
@@ -163,3 +165,6 @@ pub fn slot(answer: &RawStanza) -> Option<Slot> {
     let headers = put.children().filter(|child| child.is("header", UPLOAD)).filter_map(header).take(HEADERS.len());
     Some(Slot { put: secure(put)?, get: secure(slot.get_child("get", UPLOAD)?)?, headers: headers.collect() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,11 @@ impl Body for Sized {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WebError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.left = self.left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            let Some(left) = self.left.checked_sub(length) else {
+                return Poll::Ready(Some(Err(WebError::Protocol("the body is longer than was said".to_owned()))));
+            };
+            self.left = left;
         }
         polled
     }

@@ -272,7 +272,7 @@ def open(
     """A request whose bodies go in parts and are never whole in memory, for `async with`, which begins and ends it.
 
     The arguments are those of `fetch`. Without `json`, `data` and `files`, the body is what `write` sends. No redirect is followed, and
-    `timeout` bounds each wait by itself. The answer is not unpacked. It counts among the limit `http_requests` until it has ended.
+    `timeout` bounds each wait by itself. It counts among the limit `http_requests` until it has ended.
     """
     return Exchange(_request("http.open", method, url, params, headers, json, data, files, credentials, timeout))
 

@@ -35,7 +35,7 @@ pub struct Rule {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// The number, from 1 to 143.
+    /// The number, from 1 to 146.
     pub number: u16,
     /// The subject, in a few words.
     pub name: String,
@@ -103,8 +103,8 @@ mod tests {
     fn the_rows_are_those_of_the_contract() {
         let list = List::read().unwrap();
         let numbers: Vec<u16> = list.row.iter().map(|row| row.number).collect();
-        // Rows 135–138 are not there yet.
-        assert_eq!(numbers, (1..=134).chain(139..=143).collect::<Vec<_>>());
+        // Rows 136–138 are about the SDKs, authors' tests and what owners are shown.
+        assert_eq!(numbers, (1..=135).chain(139..=146).collect::<Vec<_>>());
         assert_eq!(list.row.iter().filter(|row| row.kind == Kind::Unsupported).count(), 2);
         for row in &list.row {
             for call in &row.calls {

@@ -1,7 +1,6 @@
 //! `files`: those that messages refer to, and uploads to the account's server (XEP-0363).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parlor_base::permission::Permission;
 use parlor_base::web_address::WebAddress;
@@ -30,7 +29,7 @@ pub(crate) enum Transfer {
     /// It is uploaded.
     Upload(Box<Upload>),
     /// It is read.
-    Download(Incoming),
+    Download(Box<Incoming>),
 }
 
 /// An upload that has begun.
@@ -161,7 +160,7 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         return Err(CallError::invalid("transfer", format!("{} bytes are missing", upload.left)));
     }
     instance.files.remove(transfer);
-    let over = Transfer::Download(Incoming::whole(Vec::new()));
+    let over = Transfer::Download(Box::new(Incoming::whole(Vec::new())));
     let Transfer::Upload(upload) = std::mem::replace(&mut *turn, over) else { return Err(none(transfer)) };
     let Upload { sending, file, .. } = *upload;
     let answered = timeout(instance.limits.http_time, sending.answer()).await.unwrap_or(Err(CallError::TimedOut))?;
@@ -194,7 +193,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     }
     let header = |name: &str| answered.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
-    let transfer = add(&instance, Transfer::Download(Incoming::of(answered)))?;
+    let transfer = add(&instance, Transfer::Download(Box::new(Incoming::of(answered))))?;
     Ok(Opened { transfer, size, media_type })
 }
 

@@ -79,7 +79,7 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, mut request: Request) 
     }
     let bytes = size(&request);
     let body = request.body.take();
-    let Prepared { to, method, mut sent, credentials, is_in_query, filled, _held, _open } =
+    let Prepared { to, method, mut sent, credentials, is_in_query, filled, kept: _kept } =
         prepare(instance, call, &request, bytes).await?;
     if let Some(answer) = instance.account.web_script.get() {
         let body = body.as_deref().unwrap_or_default();
@@ -131,7 +131,12 @@ struct Prepared {
     is_in_query: bool,
     /// The headers that have one.
     filled: Vec<HeaderName>,
-    _held: Holding,
+    kept: Kept,
+}
+
+/// What a request takes of the plugin's limits, as long as it is there.
+struct Kept {
+    _memory: Holding,
     _open: OpenWebRequest,
 }
 
@@ -147,15 +152,15 @@ async fn prepare(
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let credentials = Credentials::of(instance, request.credentials.clone())?;
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
-    let _held = instance.hold(bytes + credentials.growth())?;
-    let _open = OpenWebRequest::begin(instance)?;
+    let memory = instance.hold(bytes + credentials.growth())?;
+    let kept = Kept { _memory: memory, _open: OpenWebRequest::begin(instance)? };
     one_more(instance).await?;
     let with_query = credentials.fill_query(&to)?;
     let is_in_query = with_query != to;
     let mut sent = parlor_web::Request::get(with_query, instance.limits.http_time, instance.limits.http_body.0);
     sent.method = method.clone();
     let filled = headers(&mut sent, &request.headers, &credentials)?;
-    Ok(Prepared { to, method, sent, credentials, is_in_query, filled, _held, _open })
+    Ok(Prepared { to, method, sent, credentials, is_in_query, filled, kept })
 }
 
 /// Sets the headers of a request. Returns those that have a credential.
@@ -184,7 +189,7 @@ fn headers(
 }
 
 /// Waits until the plugin may send so many bytes over the web.
-async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+pub(super) async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
     slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
 }
@@ -307,7 +312,7 @@ impl Failed {
     }
 }
 
-fn failed(instance: &Instance, error: &WebError) -> CallError {
+pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
     let text = error.to_string();
     match error {
         // An entry with the address itself allows it.

@@ -353,7 +353,7 @@ pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
     let extensions = carried.map(extensions).transpose()?.map(Box::new);
     // Clients that know no files show the address (XEP-0066).
-    let first = extensions.as_ref().and_then(|extensions: &Box<Extensions>| extensions.files.first());
+    let first = extensions.as_deref().and_then(|extensions: &Extensions| extensions.files.first());
     let body = body.or_else(|| first.map(|file| file.url.clone()));
     let draft = Draft { body, subject, thread, extensions };
     check_draft(&draft)?;

@@ -10,7 +10,9 @@ use tokio::sync::Mutex as Turns;
 /// What is open of one kind. Whoever works on one holds its turn: a plugin's calls on the same one come one after the
 /// other, and no other plugin waits for them.
 #[derive(Debug)]
-pub(crate) struct OpenParts<T>(Mutex<Option<Box<HashMap<u64, Arc<Turns<T>>>>>>);
+pub(crate) struct OpenParts<T>(Mutex<Option<Box<ByNumber<T>>>>);
+
+type ByNumber<T> = HashMap<u64, Arc<Turns<T>>>;
 
 impl<T> Default for OpenParts<T> {
     fn default() -> Self {
@@ -54,7 +56,7 @@ impl<T: Any> OpenParts<T> {
         drop(all);
     }
 
-    fn all(&self) -> MutexGuard<'_, Option<Box<HashMap<u64, Arc<Turns<T>>>>>> {
+    fn all(&self) -> MutexGuard<'_, Option<Box<ByNumber<T>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -170,6 +170,8 @@ mod tests {
             "catch_up_age",
             "http_body",
             "http_time",
+            "webhook_body",
+            "webhook_time",
             "initialize",
             "idle",
             "stop",

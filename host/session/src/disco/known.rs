@@ -62,7 +62,7 @@ impl KnownDisco {
     /// Returns the service of the own server that takes uploads (XEP-0363), and the largest file that it takes, if it says so.
     pub fn uploads(&self) -> Option<(&Jid, Option<u64>)> {
         let takes = |disco: &Disco| disco.features.iter().any(|feature| feature == UPLOAD);
-        let found = self.entities.iter().filter(|(jid, (_, disco))| self.lasting.contains(jid) && takes(disco));
+        let found = self.entities.iter().filter(|(jid, (_, disco))| self.lasting.contains(*jid) && takes(disco));
         // The same one each time, where there are several.
         let (jid, (_, disco)) = found.min_by_key(|(jid, _)| (*jid).clone())?;
         let form = disco.forms.iter().find(|form| form.form_type.as_deref() == Some(UPLOAD));

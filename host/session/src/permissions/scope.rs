@@ -247,7 +247,8 @@ impl Scope {
     /// It does not allocate, except to look up the contact of a full JID, after no other entry covered it.
     pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         match (&self.0, target) {
-            (Inner::Whole | Inner::Quota(_), _) => true,
+            // A file that was begun is written to its end.
+            (Inner::Whole | Inner::Quota(_), _) | (Inner::Files(_), Target::None) => true,
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
@@ -255,8 +256,6 @@ impl Scope {
             (Inner::Servers(patterns), Target::Web { method, address }) => {
                 patterns.iter().any(|pattern| pattern.covers(method, address))
             }
-            // A file that was begun is written to its end.
-            (Inner::Files(_), Target::None) => true,
             (Inner::Files(patterns), Target::File { media_type, bytes }) => {
                 patterns.iter().any(|pattern| pattern.covers(media_type, bytes))
             }

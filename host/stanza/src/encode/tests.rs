@@ -13,7 +13,7 @@ use crate::testing::jid;
 use crate::text::is_forbidden;
 use crate::types::{
     ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
-    Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,
+    Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem, SharedFile,
 };
 
 fn xml(outgoing: Outgoing) -> String {
@@ -49,6 +49,12 @@ fn a_message_carries_what_the_draft_says() {
         marker: Some("displayed".to_owned()),
         marked: Some("seen".to_owned()),
         chat_state: Some("active".to_owned()),
+        files: vec![SharedFile {
+            url: "https://h/f?a&b".to_owned(),
+            name: Some("f.png".to_owned()),
+            media_type: Some("image/png".to_owned()),
+            size: Some(7),
+        }],
     };
     let draft = Draft {
         body: Some("1 < 2".to_owned()),
@@ -72,7 +78,27 @@ fn a_message_carries_what_the_draft_says() {
          xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
          </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
          <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
-         xmlns='http://jabber.org/protocol/chatstates'/></message>",
+         xmlns='http://jabber.org/protocol/chatstates'/><file-sharing xmlns='urn:xmpp:sfs:0' disposition='inline'>\
+         <file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><name>f.png</name><size>7</size></file>\
+         <sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://h/f?a&amp;b'/></sources>\
+         </file-sharing></message>",
+    );
+}
+
+/// XEP-0447, section 4.2, and XEP-0066: a client that knows no files shows the address.
+#[test]
+fn a_file_whose_address_is_the_body_is_told_in_both_forms() {
+    let file = SharedFile { url: "https://h/f".to_owned(), ..SharedFile::default() };
+    let extensions = Some(Box::new(Extensions { files: vec![file.clone()], ..Extensions::default() }));
+    let draft = Draft { body: Some(file.url), extensions, ..Draft::default() };
+    let (to, id) = (jid("a@b"), "id".to_owned());
+    same(
+        &xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false }),
+        "<message xmlns='jabber:client' to='a@b' type='chat' id='id'><body>https://h/f</body><origin-id \
+         xmlns='urn:xmpp:sid:0' id='id'/><x xmlns='jabber:x:oob'><url>https://h/f</url></x><fallback \
+         xmlns='urn:xmpp:fallback:0' for='urn:xmpp:sfs:0'><body/></fallback><file-sharing xmlns='urn:xmpp:sfs:0' \
+         disposition='inline'><file xmlns='urn:xmpp:file:metadata:0'/><sources><url-data \
+         xmlns='http://jabber.org/protocol/url-data' target='https://h/f'/></sources></file-sharing></message>",
     );
 }
 
@@ -286,7 +312,18 @@ fn extensions() -> impl Strategy<Value = Extensions> {
     let reply = prop::option::of((text(), any::<bool>()));
     let reactions = prop::option::of((text(), emojis));
     let flags = (any::<bool>(), any::<bool>());
-    (id(), id(), id(), reply, fallback, reactions, hints, marker, state, flags).prop_map(
+    let file = ("[a-z]{1,9}", prop::option::of("[^/\\\\\\p{C}\\p{Z}]{1,9}"), prop::option::of(any::<u64>())).prop_map(
+        |(path, name, size)| {
+            let url = format!("https://example.org/{path}");
+            SharedFile { url, name, media_type: size.map(|_| "image/png".to_owned()), size }
+        },
+    );
+    let files = prop::collection::vec(file, 0..3).prop_map(|mut files| {
+        files.sort_by(|one, other| one.url.cmp(&other.url));
+        files.dedup_by(|one, other| one.url == other.url);
+        files
+    });
+    (id(), id(), id(), reply, fallback, reactions, hints, marker, state, (flags, files)).prop_map(
         |(
             parent,
             replace,
@@ -297,7 +334,7 @@ fn extensions() -> impl Strategy<Value = Extensions> {
             hints,
             marker,
             state,
-            (receipt_requested, markable),
+            ((receipt_requested, markable), files),
         )| {
             Extensions {
                 thread_parent: parent,
@@ -312,6 +349,7 @@ fn extensions() -> impl Strategy<Value = Extensions> {
                 marked: marker.map(|(_, id)| id),
                 chat_state: state.map(str::to_owned),
                 hints,
+                files,
             }
         },
     )

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_base::held::Holding;
 use parlor_base::web_address::WebAddress;
 use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
-use parlor_web::{Method, Outgoing};
+use parlor_web::header::CONTENT_LENGTH;
+use parlor_web::{Method, Outgoing, Sender};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
 use super::credentials::{Credentials, Mask};
 use super::parts::{Incoming, Sending, checked_part};
-use super::{Prepared, caller, failed, log, pace_bytes, prepare, shown_headers, size};
+use super::{Kept, Prepared, caller, failed, log, pace_bytes, prepare, shown_headers, size};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
-use crate::instance::{Grouping, Instance, OpenWebRequest, WebClient};
+use crate::instance::{Grouping, Instance, WebClient};
 
 /// A request whose bodies go in parts.
 pub(crate) struct Exchange {
@@ -26,8 +26,7 @@ pub(crate) struct Exchange {
     /// How long each wait may take.
     patience: Duration,
     state: State,
-    _held: Holding,
-    _open: OpenWebRequest,
+    _kept: Kept,
 }
 
 enum State {
@@ -50,9 +49,9 @@ pub(super) async fn open<T: Send + 'static>(
         return Err(CallError::invalid("request.follow", "a request in parts is not sent again: 0"));
     }
     let bytes = size(&request);
+    let length = length(&mut request)?;
     let body = request.body.take();
-    let Prepared { to, method, mut sent, credentials, _held, _open, .. } =
-        prepare(&instance, &call, &request, bytes).await?;
+    let Prepared { to, method, mut sent, credentials, kept, .. } = prepare(&instance, &call, &request, bytes).await?;
     let patience = request.timeout.map_or(sent.patience, |given| sent.patience.min(Duration::from_millis(given)));
     // What is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);
@@ -64,20 +63,34 @@ pub(super) async fn open<T: Send + 'static>(
         pace_bytes(&instance, body.as_ref().map_or(0, Vec::len)).await?;
         // The grant may have changed while this waited.
         call.granted(Target::Web { method: method.as_str(), address: &to })?;
-        let sender = match body {
-            Some(body) => {
-                sent.body = Outgoing::whole(body);
-                None
-            }
-            None => {
-                let (sender, body) = Outgoing::stream();
-                sent.body = body;
-                Some(sender)
-            }
+        let (sender, body) = match (body, length) {
+            (Some(body), _) => (None, Outgoing::whole(body)),
+            (None, None) if matches!(method, Method::GET | Method::HEAD) => (None, Outgoing::empty()),
+            (None, None) => in_parts(Outgoing::stream()),
+            (None, Some(length)) => in_parts(Outgoing::sized_stream(length)),
         };
+        sent.body = body;
         State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
     };
-    Ok(instance.exchanges.add(Exchange { method, to, credentials, patience, state, _held, _open }))
+    Ok(instance.exchanges.add(Exchange { method, to, credentials, patience, state, _kept: kept }))
+}
+
+fn in_parts((sender, body): (Sender, Outgoing)) -> (Option<Sender>, Outgoing) {
+    (Some(sender), body)
+}
+
+/// Takes the length that the plugin says that the body will have.
+fn length(request: &mut Request) -> Result<Option<u64>, CallError> {
+    let Some(at) = request.headers.iter().position(|one| one.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str())) else {
+        return Ok(None);
+    };
+    let invalid = |reason: &str| CallError::invalid("request.headers", reason);
+    if request.body.is_some() {
+        return Err(invalid("the host writes content-length of a body that is there"));
+    }
+    let given = request.headers.swap_remove(at).value;
+    let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
+    given.parse().ok().filter(|_| is_number).map(Some).ok_or_else(|| invalid("content-length is a number of bytes"))
 }
 
 pub(super) async fn write<T: Send + 'static>(

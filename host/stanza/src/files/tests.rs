@@ -1,0 +1,123 @@
+//! Tests of files: what strangers write about them, and the places that servers give.
+
+use super::*;
+use crate::decode::decode;
+use crate::testing::jid;
+use crate::types::Incoming;
+
+fn files(payloads: &str) -> Vec<SharedFile> {
+    let xml = format!("<message xmlns='jabber:client' from='a@b/c' type='chat'><body>x</body>{payloads}</message>");
+    let element: Element = xml.parse().unwrap();
+    let own = "me@house/here".parse().unwrap();
+    match decode(Stanza::try_from(element).unwrap(), &own, jiff::Timestamp::UNIX_EPOCH) {
+        Incoming::Message(message) => message.extensions.as_ref().map(|all| all.files.clone()).unwrap_or_default(),
+        other => panic!("expected a message, found {other:?}"),
+    }
+}
+
+fn oob(url: &str) -> String {
+    format!("<x xmlns='jabber:x:oob'><url>{url}</url></x>")
+}
+
+fn shared_as(url: &str, about: &str) -> String {
+    format!(
+        "<file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'>{about}</file><sources><url-data \
+         xmlns='http://jabber.org/protocol/url-data' target='{url}'/></sources></file-sharing>"
+    )
+}
+
+#[test]
+fn both_forms_are_read_and_the_fuller_one_counts() {
+    let about = "<media-type>IMAGE/png</media-type><name>a b.png</name><size>12</size>";
+    for both in
+        [oob("https://h/a") + &shared_as("https://h/a", about), shared_as("https://h/a", about) + &oob("https://h/a")]
+    {
+        let expected = SharedFile {
+            url: "https://h/a".to_owned(),
+            name: Some("a b.png".to_owned()),
+            media_type: Some("image/png".to_owned()),
+            size: Some(12),
+        };
+        assert_eq!(files(&both), [expected], "{both}");
+    }
+    assert_eq!(files(&(oob("https://h/a") + &shared_as("https://h/b", ""))).len(), 2);
+}
+
+#[test]
+fn what_a_stranger_writes_is_no_path_no_script_and_not_without_end() {
+    for url in ["", "file:///etc/passwd", "javascript:x", "data:,x", "https://", "https://me:secret@h/", "xmpp:a@b"] {
+        assert!(files(&oob(url)).is_empty() && files(&shared_as(url, "")).is_empty(), "{url}");
+    }
+    assert!(files(&oob(&format!("https://h/{}", "a".repeat(MAX_URL)))).is_empty());
+    let many: String = (0..100).map(|n| oob(&format!("https://h/{n}"))).collect();
+    assert_eq!(files(&many).len(), MAX_FILES);
+    for (name, expected) in [
+        ("../../etc/passwd", Some("passwd")),
+        ("C:\\a\\b.exe", Some("b.exe")),
+        ("a/", None),
+        ("a\nb", None),
+        (&*"a".repeat(256), None),
+    ] {
+        let read = files(&shared_as("https://h/a", &format!("<name>{name}</name>")));
+        assert_eq!(read[0].name.as_deref(), expected, "{name:?}");
+    }
+    for odd in
+        ["<size>-1</size>", "<size>much</size>", "<media-type>image</media-type>", "<media-type>a/b; c</media-type>"]
+    {
+        let read = files(&shared_as("https://h/a", odd));
+        assert_eq!((read[0].size, read[0].media_type.as_deref()), (None, None), "{odd}");
+    }
+}
+
+fn place(content: &str) -> Option<Slot> {
+    let xml = format!(
+        "<iq xmlns='jabber:client' type='result' id='1' from='up.b'><slot xmlns='{UPLOAD}'>{content}</slot></iq>"
+    );
+    slot(&RawStanza::parse(&xml, &jid("up.b")).unwrap())
+}
+
+/// XEP-0363, section 4: only three headers are sent, and none of them breaks the line.
+#[test]
+fn a_place_is_within_tls_and_asks_for_known_headers() {
+    let put = |headers: &str| format!("<put url='https://h/put'>{headers}</put><get url='https://h/get'/>");
+    let odd = "<header name='Host'>evil</header><header name='authorization'>Basic\r\nHost: evil</header>";
+    let given = place(&put(odd)).unwrap();
+    assert_eq!((given.put.as_str(), given.get.as_str()), ("https://h/put", "https://h/get"));
+    assert_eq!(given.headers, [("Authorization", "BasicHost: evil".to_owned())]);
+    let many = "<header name='Cookie'>a</header>".repeat(9);
+    assert_eq!(place(&put(&many)).unwrap().headers.len(), 3);
+    for bad in [
+        "",
+        "<put url='https://h/put'/>",
+        "<put url='http://h/put'/><get url='https://h/get'/>",
+        "<put url='https://h/put'/><get url='http://h/get'/>",
+        "<put url='file:///a'/><get url='https://h/get'/>",
+        "<put/><get/>",
+    ] {
+        assert!(place(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn a_request_for_a_place_says_what_it_is_for() {
+    let iq: Element = slot_request(&jid("up.b"), "a & b.png", "image/png", 7).parse().unwrap();
+    let expected = format!(
+        "<iq xmlns='jabber:client' type='get' to='up.b'><request xmlns='{UPLOAD}' filename='a &amp; b.png' size='7' \
+         content-type='image/png'/></iq>"
+    );
+    assert_eq!(iq, expected.parse().unwrap());
+}
+
+#[test]
+fn types_and_names() {
+    for good in ["image/png", "application/vnd.ms-excel", "image/svg+xml"] {
+        assert!(is_media_type(good), "{good}");
+    }
+    for bad in ["", "image", "image/", "/png", "a/b/c", "a b/c", "a/b;c", "*/*", &format!("a/{}", "b".repeat(126))] {
+        assert!(!is_media_type(bad), "{bad}");
+    }
+    assert!(is_file_name("a b.png") && is_file_name("ä👍") && is_file_name(&"a".repeat(MAX_NAME)));
+    for bad in ["", "a/b", "a\\b", "a\nb", "a\0b", &"a".repeat(MAX_NAME + 1)] {
+        assert!(!is_file_name(bad), "{bad:?}");
+    }
+}

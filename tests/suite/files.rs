@@ -1,0 +1,182 @@
+//! `files`: uploads, and the files of messages (rows 144–146 of `tests/conformance.toml`).
+
+use parlor_tests::client::Client;
+use serde_json::{Value, json};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::message::{Lang, Message};
+use xmpp_parsers::minidom::Element;
+
+use crate::test_host::{Plan, SOON, TestHost, friend, granted};
+
+const ID: &str = "sharer";
+/// 100 MiB, and how much the host may take more for them.
+const MUCH: usize = 100 << 20;
+const GROWTH: u64 = 8 << 20;
+
+async fn host() -> TestHost {
+    let plan = Plan::new().await.with_files().await;
+    let wide = |entry| granted(entry).limit("http_bytes_per_second", "1024 MiB").limit("cpu_share", 1.0);
+    let host = plan.caller(ID, wide).start().await;
+    // The server's services have been asked by then.
+    host.shared().until("discoInitialized").await.unwrap();
+    host
+}
+
+/// Uploads so many bytes of one letter, and returns the file.
+async fn upload(host: &TestHost, size: usize) -> Value {
+    let args = json!({ "name": "a b.png", "media-type": "image/PNG", "size": size });
+    let transfer = host.call(ID, "files.upload", args).await.ok();
+    host.call(ID, "files.write", json!({ "transfer": transfer, "size": size, "fill": "a" })).await.ok();
+    host.call(ID, "files.finish", json!({ "transfer": transfer })).await.ok()
+}
+
+fn case(answer: &Result<Value, Value>) -> &str {
+    answer.as_ref().expect_err("an error")["case"].as_str().unwrap()
+}
+
+/// Sends a message with this file outside of XMPP, as clients do.
+async fn share(friend: &mut Client, host: &TestHost, url: &str) {
+    let mut message = Message::chat(Some(host.account().jid.clone().into())).with_body(Lang::default(), url.to_owned());
+    let address = Element::builder("url", "jabber:x:oob").append(url).build();
+    message.payloads.push(Element::builder("x", "jabber:x:oob").append(address).build());
+    friend.send(Stanza::Message(message)).await.unwrap();
+}
+
+/// Rows 144 and 145.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
+    let host = host().await;
+    let mut juliet = friend("juliet").await;
+    let to = juliet.jid().to_bare().to_string();
+    let file = upload(&host, 200_000).await;
+    assert_eq!(
+        (&file["name"], &file["media-type"], &file["size"]),
+        (&json!("a b.png"), &json!("image/png"), &json!(200_000))
+    );
+    let url = file["url"].as_str().unwrap();
+    assert!(url.starts_with("https://localhost:"), "{url}");
+    // As a message, it has the address as its body and in both forms.
+    let args = json!({ "jid": to, "extensions": { "files": [file.clone()] } });
+    host.call(ID, "chats.send", args).await.ok();
+    let (sender, expected) = (host.account().jid.clone(), url.to_owned());
+    let got = juliet.wait_for("the file", SOON, |stanza| {
+        let Stanza::Message(message) = stanza else { return None };
+        let is_it = message.from.as_ref().is_some_and(|from| from.to_bare() == sender);
+        (is_it && message.bodies.values().any(|body| *body == expected)).then(|| message.clone())
+    });
+    let got = got.await.unwrap();
+    let texts: Vec<String> = got.payloads.iter().map(String::from).collect();
+    let texts = texts.concat();
+    for part in
+        ["jabber:x:oob", "urn:xmpp:sfs:0", "<media-type>image/png</media-type>", "<size>200000</size>", "a b.png"]
+    {
+        assert!(texts.contains(part), "no {part} in {texts}");
+    }
+    // Nobody has shown the plugin that file.
+    assert_eq!(case(&host.call(ID, "files.open", json!({ "url": url })).await.result), "denied");
+    let heard = host.listen(ID, "message").await;
+    share(&mut juliet, &host, url).await;
+    let event = host.heard(ID, heard).await;
+    assert_eq!(event["message"]["extensions"]["files"][0]["url"], url, "{event}");
+    let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
+    assert_eq!(opened["size"], 200_000);
+    let read = host.call(ID, "files.read", json!({ "transfer": opened["transfer"], "drain": true })).await.ok();
+    assert_eq!(read["total"], 200_000);
+    assert!(read["largest"].as_u64().unwrap() <= 64 << 10, "{read}");
+    let again = host.call(ID, "files.read", json!({ "transfer": opened["transfer"] })).await.result;
+    assert_eq!(case(&again), "not-found");
+    host.stop().await;
+}
+
+/// Row 144: what was granted, and what a file can be called.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_over_the_grant_or_of_another_kind_is_not_begun() {
+    let plan = Plan::new().await.with_files().await;
+    let entry = |entry: parlor_tests::policy::Entry| {
+        granted(entry).grant("files.send", &["image/* 1 KiB", "text/plain"]).limit("files", 2)
+    };
+    let host = plan.caller(ID, entry).start().await;
+    host.shared().until("discoInitialized").await.unwrap();
+    let upload = async |name: &str, kind: &str, size: u64| {
+        let args = json!({ "name": name, "media-type": kind, "size": size });
+        host.call(ID, "files.upload", args).await.result
+    };
+    for (kind, size) in [("image/png", 1_025), ("video/mp4", 1), ("application/octet-stream", 1)] {
+        assert_eq!(case(&upload("a", kind, size).await), "denied", "{kind} {size}");
+    }
+    for (name, kind) in [
+        ("", "text/plain"),
+        ("../a", "text/plain"),
+        ("a\\b", "text/plain"),
+        ("a\nb", "text/plain"),
+        ("a", "text"),
+        ("a", "*/*"),
+    ] {
+        assert_eq!(case(&upload(name, kind, 1).await), "invalid", "{name:?} {kind}");
+    }
+    assert_eq!(case(&upload("a", "text/plain", u64::MAX).await), "unsupported", "the server takes none so large");
+    let first = upload("a", "image/png", 1_024).await.unwrap();
+    let more = host.call(ID, "files.write", json!({ "transfer": first, "part": "x".repeat(1_025) })).await.result;
+    assert_eq!(case(&more), "invalid");
+    host.call(ID, "files.write", json!({ "transfer": first, "part": "x" })).await.ok();
+    assert_eq!(
+        case(&host.call(ID, "files.finish", json!({ "transfer": first })).await.result),
+        "invalid",
+        "bytes are missing"
+    );
+    upload("b", "text/plain", 1).await.unwrap();
+    assert_eq!(case(&upload("c", "text/plain", 1).await), "over-limit");
+    host.call(ID, "files.close", json!({ "transfer": first })).await.ok();
+    upload("c", "text/plain", 1).await.unwrap();
+    host.stop().await;
+}
+
+/// Row 145: an address that a stranger sends leads nowhere but where the owner lets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_a_message_is_dialed_only_where_anybody_may() {
+    let host = host().await;
+    let mut juliet = friend("juliet").await;
+    let heard = host.listen(ID, "message").await;
+    for (url, expected) in [
+        ("http://example.org/a", "protocol"),
+        ("https://127.0.0.1:1/a", "denied"),
+        ("https://localhost:1/a", "denied"),
+        ("https://169.254.169.254/latest/meta-data", "denied"),
+        ("https://[::ffff:127.0.0.1]:1/a", "denied"),
+    ] {
+        share(&mut juliet, &host, url).await;
+        host.heard(ID, heard).await;
+        let opened = host.call(ID, "files.open", json!({ "url": url })).await.result;
+        assert_eq!(case(&opened), expected, "{url}: {opened:?}");
+    }
+    for url in ["file:///etc/passwd", "javascript:x", "https://", "https://user@example.org/"] {
+        share(&mut juliet, &host, url).await;
+        let event = host.heard(ID, heard).await;
+        assert!(event["message"]["extensions"]["files"].as_array().is_none_or(Vec::is_empty), "{event}");
+    }
+    host.stop().await;
+}
+
+/// Row 146.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_mebibytes_go_both_ways_in_little_memory() {
+    let host = host().await;
+    let mut juliet = friend("juliet").await;
+    let heard = host.listen(ID, "message").await;
+    // The parts that every transfer takes are there after the first one.
+    upload(&host, 2 << 20).await;
+    let before = parlor::memory::resident();
+    let file = upload(&host, MUCH).await;
+    let url = file["url"].as_str().unwrap();
+    let sent = parlor::memory::resident();
+    share(&mut juliet, &host, url).await;
+    host.heard(ID, heard).await;
+    let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
+    let read = host.call(ID, "files.read", json!({ "transfer": opened["transfer"], "drain": true })).await.ok();
+    assert_eq!(read["total"], MUCH);
+    let after = parlor::memory::resident();
+    // Other tests run in this process, too: this is a bound, and `cargo xtask bench --only web` measures.
+    let grown = (sent.saturating_sub(before), after.saturating_sub(sent));
+    assert!(grown.0 < 8 * GROWTH && grown.1 < 8 * GROWTH, "{grown:?}");
+    host.stop().await;
+}
