@@ -1,7 +1,8 @@
 //! Listens for requests to webhooks of plugins, while there are any and the configuration says where.
 //!
 //! A request that reaches no webhook, is not signed as it should be, or is too long, is answered alike and after the same
-//! work: nobody finds out which addresses there are.
+//! work: nobody finds out which addresses there are. While a plugin with webhooks is not there yet, all of these are told to
+//! come again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +14,7 @@ use parlor_config::Web;
 use parlor_plugins::webhook::{Given, Once, Unverified, Verification};
 use parlor_runtime::webhooks::{Door, Reply as Outcome};
 use parlor_store::WebhookRequest;
-use parlor_web::server::{Arrived, Listen, NoBody, Reply, Server, certificate};
+use parlor_web::server::{Arrived, Listen, Memory, NoBody, Reply, Server, certificate};
 use parlor_web::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -61,99 +62,121 @@ impl Listener {
 /// Listens where the configuration says, while any plugin has webhooks.
 async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
     let (mut wanted, mut web) = (host.webhooks_to_listen_for(), host.web());
-    let mut server: Option<(Web, Server)> = None;
+    let mut running: Option<(Listen, Server)> = None;
     loop {
         let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
-        // It is made anew for each change of the configuration: the certificate may be another one.
-        let stays = server.as_ref().is_some_and(|(was, _)| is_wanted && *was == now && now.certificate.is_none());
-        if !stays && let Some((_, server)) = server.take() {
-            let at = server.address();
-            server.stop().await;
-            tracing::info!(%at, "webhooks are no longer listened for");
-        }
-        let mut again = None;
-        if is_wanted && !stays {
-            match start(&host, &now) {
-                Ok(Some(started)) => {
-                    tracing::info!(at = %started.address(), "webhooks are listened for");
-                    server = Some((now, started));
-                }
-                Ok(None) => tracing::warn!(
-                    "plugins have webhooks, and nobody listens for them: set `listen` under [web] in the configuration"
-                ),
-                Err(error) => {
-                    tracing::error!(%error, "webhooks cannot be listened for; this is tried again");
-                    again = Some(PAUSE);
-                }
-            }
+        let settled = settle(&host, &mut running, is_wanted, &now).await;
+        match &settled {
+            Ok(()) => {}
+            Err(error) if running.is_some() => tracing::error!(
+                %error,
+                "webhooks are listened for as before, without the new settings: correct `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
+            ),
+            Err(error) => tracing::error!(%error, "webhooks cannot be listened for; this is tried again"),
         }
         tokio::select! {
             biased;
             _ = &mut stops => break,
             changed = wanted.changed() => if changed.is_err() { break },
             changed = web.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
+            () = tokio::time::sleep(PAUSE), if settled.is_err() => {}
         }
     }
-    if let Some((_, server)) = server {
+    if let Some((_, server)) = running {
         server.stop().await;
     }
 }
 
-/// Starts a server; `None` if the configuration does not say where.
-fn start(host: &Arc<Host>, web: &Web) -> Result<Option<Server>, String> {
+/// Lets a server run as the configuration says, or none. One that already runs so goes on: each connection to it would
+/// break off.
+async fn settle(
+    host: &Arc<Host>,
+    running: &mut Option<(Listen, Server)>,
+    is_wanted: bool,
+    web: &Web,
+) -> Result<(), String> {
+    // The certificate is read before anything is stopped: a server with the former one is better than none.
+    let wanted = if is_wanted { wanted(web)? } else { None };
+    if is_wanted && wanted.is_none() {
+        tracing::warn!(
+            "plugins have webhooks, and nobody listens for them: set `listen` under [web] in the configuration"
+        );
+    }
+    if running.as_ref().map(|(listen, _)| listen) == wanted.as_ref() {
+        return Ok(());
+    }
+    if let Some((_, server)) = running.take() {
+        let at = server.address();
+        server.stop().await;
+        tracing::info!(%at, "webhooks are no longer listened for");
+    }
+    let Some(listen) = wanted else { return Ok(()) };
+    let server = start(host, listen.clone())?;
+    tracing::info!(at = %server.address(), "webhooks are listened for");
+    *running = Some((listen, server));
+    Ok(())
+}
+
+/// Reads how the configuration wants webhooks to be listened for; `None` if it does not say where.
+fn wanted(web: &Web) -> Result<Option<Listen>, String> {
     let Some(at) = web.listen else { return Ok(None) };
     let tls = web.certificate.as_ref().map(|(chain, key)| certificate(chain, key)).transpose();
     let tls = tls.map_err(|error| error.to_string())?;
-    if tls.is_none() && !at.ip().is_loopback() {
+    Ok(Some(Listen { at, tls, proxies: web.proxies.clone() }))
+}
+
+/// Starts a server.
+fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
+    let at = listen.at;
+    if listen.tls.is_none() && !at.ip().is_loopback() {
         tracing::warn!(%at, "webhooks are listened for without TLS where other machines reach them: put a proxy before it, or set `certificate` under [web]");
     }
-    let listen = Listen { at, tls, proxies: web.proxies.clone() };
     let host = Arc::clone(host);
     let server = Server::start(listen, move |arrived| {
         let host = Arc::clone(&host);
         async move { answer(&host, arrived).await }
     });
-    server.map(Some).map_err(|error| format!("{at}: {error}"))
+    server.map_err(|error| format!("{at}: {error}"))
 }
 
 /// Answers a request.
 async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let counts = host.webhook_counts();
+    // This is asked before the search: a webhook that the search misses may be known a moment later.
+    let are_all_known = host.knows_all_webhooks().await;
+    // A sender whose plugin is not there yet is to try again. All are told so: it says nothing of which addresses there are.
+    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     let door = match parts(&arrived.path) {
         Some((plugin, name, token)) => host.webhook(&plugin, name, token).await,
         None => None,
     };
-    let most = door.as_ref().map_or(STRANGERS, Door::longest_body);
+    let (most, memory) = match &door {
+        Some(door) => (door.longest_body(), Memory::Addressed),
+        None => (STRANGERS, Memory::Strangers),
+    };
     let head = Head::of(&arrived);
-    let body = match arrived.body(most).await {
-        Ok(body) => body,
-        Err(NoBody::NoRoom) => {
-            counts.busy.fetch_add(1, Relaxed);
-            return busy();
-        }
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refuse(counts),
+    // The room is held until the answer is there: until then the plugin, or the store, has the body as well.
+    let (body, _room) = match arrived.body(most, memory).await {
+        Ok(read) => read,
+        Err(NoBody::NoRoom) => return busy(counts),
+        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refuse(),
     };
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
     let (door, once) = match verify(door, &head, given) {
         Ok(verified) => verified,
-        Err(Unverified) => return refuse(counts),
+        Err(Unverified) => return refuse(),
     };
     let request = head.request(&door, body);
     let outcome = door.pass(request, once).await;
-    let count = match outcome {
-        Outcome::Stored | Outcome::Answer(_) | Outcome::NoAnswer(_) => &counts.passed,
-        Outcome::Again => &counts.refused,
-        Outcome::Busy | Outcome::Failed => &counts.busy,
-    };
-    count.fetch_add(1, Relaxed);
-    match outcome {
+    let passed = match outcome {
         Outcome::Stored => Reply::empty(202),
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
-        Outcome::Again => refused(),
-        Outcome::Busy | Outcome::Failed => busy(),
-    }
+        Outcome::Again => return refused(counts),
+        Outcome::Busy | Outcome::Failed => return busy(counts),
+    };
+    counts.passed.fetch_add(1, Relaxed);
+    passed
 }
 
 /// Verifies a request to a webhook. One that reaches none takes as long.
@@ -174,16 +197,13 @@ fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, On
     }
 }
 
-fn refuse(counts: &Counts) -> Reply {
+fn refused(counts: &Counts) -> Reply {
     counts.refused.fetch_add(1, Relaxed);
-    refused()
-}
-
-fn refused() -> Reply {
     Reply::empty(404)
 }
 
-fn busy() -> Reply {
+fn busy(counts: &Counts) -> Reply {
+    counts.busy.fetch_add(1, Relaxed);
     Reply { headers: vec![("retry-after".to_owned(), "30".to_owned())], ..Reply::empty(503) }
 }
 

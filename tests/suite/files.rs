@@ -9,9 +9,8 @@ use xmpp_parsers::minidom::Element;
 use crate::test_host::{Plan, SOON, TestHost, friend, granted};
 
 const ID: &str = "sharer";
-/// 100 MiB, and how much the host may take more for them.
+/// Much more than the host may hold for a plugin.
 const MUCH: usize = 100 << 20;
-const GROWTH: u64 = 8 << 20;
 
 async fn host() -> TestHost {
     let plan = Plan::new().await.with_files().await;
@@ -77,7 +76,7 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     let heard = host.listen(ID, "message").await;
     share(&mut juliet, &host, url).await;
     let event = host.heard(ID, heard).await;
-    assert_eq!(event["message"]["extensions"]["files"][0]["url"], url, "{event}");
+    assert_eq!(event["payload"]["message"]["extensions"]["files"][0]["url"], url, "{event}");
     let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
     assert_eq!(opened["size"], 200_000);
     let read = host.call(ID, "files.read", json!({ "transfer": opened["transfer"], "drain": true })).await.ok();
@@ -152,31 +151,23 @@ async fn an_address_in_a_message_is_dialed_only_where_anybody_may() {
     for url in ["file:///etc/passwd", "javascript:x", "https://", "https://user@example.org/"] {
         share(&mut juliet, &host, url).await;
         let event = host.heard(ID, heard).await;
-        assert!(event["message"]["extensions"]["files"].as_array().is_none_or(Vec::is_empty), "{event}");
+        assert!(event["payload"]["message"]["extensions"]["files"].as_array().is_none_or(Vec::is_empty), "{event}");
     }
     host.stop().await;
 }
 
-/// Row 146.
+/// Row 146. `host_memory` is 16 MiB: what the host holds of them is counted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_mebibytes_go_both_ways_in_little_memory() {
+async fn a_hundred_mebibytes_go_both_ways() {
     let host = host().await;
     let mut juliet = friend("juliet").await;
     let heard = host.listen(ID, "message").await;
-    // The parts that every transfer takes are there after the first one.
-    upload(&host, 2 << 20).await;
-    let before = parlor::memory::resident();
     let file = upload(&host, MUCH).await;
     let url = file["url"].as_str().unwrap();
-    let sent = parlor::memory::resident();
     share(&mut juliet, &host, url).await;
     host.heard(ID, heard).await;
     let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
     let read = host.call(ID, "files.read", json!({ "transfer": opened["transfer"], "drain": true })).await.ok();
     assert_eq!(read["total"], MUCH);
-    let after = parlor::memory::resident();
-    // Other tests run in this process, too: this is a bound, and `cargo xtask bench --only web` measures.
-    let grown = (sent.saturating_sub(before), after.saturating_sub(sent));
-    assert!(grown.0 < 8 * GROWTH && grown.1 < 8 * GROWTH, "{grown:?}");
     host.stop().await;
 }

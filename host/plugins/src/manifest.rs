@@ -16,7 +16,7 @@ use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
 use crate::setting::{Setting, SettingKind};
-use crate::webhook::{self, Webhook};
+use crate::webhook::{self, Verification, Webhook};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -343,6 +343,10 @@ fn webhooks(
         }
         Ok((webhook::name(node)?, Webhook::read(node, can_be_secret)?))
     })?;
+    for node in root.section("webhook")?.into_iter().flat_map(|section| section.entries().collect::<Vec<_>>()) {
+        webhooks.get(node.key()).map_or(Ok(()), |webhook| webhook.shows_none_of(&node, webhooks.values()))?;
+    }
+    refuse_public(root, &webhooks, settings)?;
     let is_used = |name: &str| webhooks.values().any(|webhook| webhook.secret.as_deref() == Some(name));
     let mut declared = root.section("settings")?.into_iter().flat_map(|section| section.entries().collect::<Vec<_>>());
     let idle = declared.find(|node| {
@@ -353,6 +357,30 @@ fn webhooks(
         Some(node) => Err(node.error("no `hosts`, and no webhook names it: list the servers that it goes to")),
         None => Ok(webhooks),
     }
+}
+
+/// Refuses a default for the secret of a webhook: whoever has the manifest could send what is verified by it. At Discord
+/// it is a public key, which may be known.
+fn refuse_public(
+    root: &Section<'_>,
+    webhooks: &BTreeMap<String, Webhook>,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<(), DocumentError> {
+    let is_guarded = |name: &str| {
+        let guards = |webhook: &Webhook| {
+            webhook.secret.as_deref() == Some(name) && webhook.verification != Verification::Discord
+        };
+        webhooks.values().any(guards)
+    };
+    let has_default = |name: &str| settings.get(name).is_some_and(|setting| setting.default.is_some());
+    let Some(section) = root.section("settings")? else { return Ok(()) };
+    let public = section.entries().find(|node| has_default(node.key()) && is_guarded(node.key()));
+    let Some(node) = public else { return Ok(()) };
+    let section = node.section()?;
+    let default = section.get("default");
+    Err(default.as_ref().unwrap_or(&node).error(
+        "a webhook is verified by this setting, and everybody who has the file could read its default: leave out `default`",
+    ))
 }
 
 fn setting_name(node: &Node<'_>) -> Result<String, DocumentError> {

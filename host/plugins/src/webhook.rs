@@ -137,6 +137,25 @@ impl Webhook {
         })
     }
 
+    /// Refuses a header that has the secret of this or another webhook of the plugin: a credential never reaches a plugin,
+    /// also if a sender was given the address of another webhook by mistake.
+    pub(super) fn shows_none_of<'w>(
+        &self,
+        node: &Node<'_>,
+        mut webhooks: impl Iterator<Item = &'w Self>,
+    ) -> Result<(), DocumentError> {
+        let tells = |webhook: &Self| match &webhook.verification {
+            Verification::Token { header } => self.headers.contains(header).then(|| header.clone()),
+            _ => None,
+        };
+        let Some(header) = webhooks.find_map(tells) else { return Ok(()) };
+        let section = node.section()?;
+        let listed = section.get("headers");
+        Err(listed.as_ref().unwrap_or(node).error(format!(
+            "`{header}` has the secret that a webhook is verified by, which no plugin gets: leave it out of `headers`"
+        )))
+    }
+
     /// Returns whether others reach the plugin more easily by it than by an earlier form of it: it demands something else
     /// of who sends, or the plugin answers.
     pub(super) fn opens_more_than(&self, earlier: &Self) -> bool {

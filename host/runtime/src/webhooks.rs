@@ -13,10 +13,11 @@ use arc_swap::ArcSwap;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::Admitted;
-use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Webhook, is_same};
+use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, Webhook, is_same};
 use parlor_session::permissions::Grants;
 use parlor_store::{Acceptance, Accepted, Owner, ShownRequest, StoreError, WebhookRequest};
 use rand::RngExt as _;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use crate::account;
@@ -24,7 +25,7 @@ use crate::instance::WebhookAnswer;
 use crate::settings::OwnSettings;
 use crate::supervisor::{Shared, Supervised};
 
-pub(crate) use telling::tell_in_order;
+pub(crate) use telling::{STORE_PAUSE, tell_in_order};
 
 /// The secret part of each webhook's address, by the name of the webhook.
 pub(crate) type Tokens = Arc<ArcSwap<BTreeMap<String, String>>>;
@@ -44,11 +45,28 @@ pub struct Webhooks {
     account: Arc<account::Shared>,
     stored: parlor_store::Webhooks,
     pub(crate) tokens: Tokens,
-    /// Notified when another request has come, or one is to be told again.
-    arrived: Notify,
+    /// A version that replaces another one continues its queue.
+    queue: ArcSwap<Queue>,
     /// While it may hear of requests, it counts among those that somebody has to listen for.
     listened_for: Mutex<Option<ListenedFor>>,
     listening: Listening,
+}
+
+/// What those who tell of requests share, also with the version of the plugin that replaces this one.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Notified when another request has come, or one is to be told again.
+    arrived: Notify,
+    /// For each webhook, the turn to tell of a request: held until that is over.
+    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Queue {
+    /// Returns the turn of a webhook.
+    fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(name.to_owned()).or_default())
+    }
 }
 
 /// How many plugins have webhooks. While there are any, somebody has to listen.
@@ -100,7 +118,7 @@ impl Webhooks {
             account: Arc::clone(account),
             stored: account.data().webhooks(owner),
             tokens: Arc::default(),
-            arrived: Notify::new(),
+            queue: ArcSwap::default(),
             listened_for: Mutex::default(),
             listening: listening.clone(),
         };
@@ -118,13 +136,36 @@ impl Webhooks {
         }
     }
 
+    /// Continues the queue of the version that this one is to replace, before it tells of anything.
+    pub(crate) fn continues(&self, before: &Self) {
+        self.queue.store(before.queue.load_full());
+    }
+
+    /// Returns the names of the webhooks whose requests wait until the plugin is told.
+    fn queued(&self) -> Vec<String> {
+        let queued = self.declared().iter().filter(|(_, webhook)| webhook.mode == Mode::Queue);
+        queued.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Gives up the requests that wait for webhooks that the plugin has no longer. Returns how many these were.
+    pub(crate) async fn give_up_others(&self) -> Result<usize, StoreError> {
+        self.stored.give_up_others(self.queued()).await
+    }
+
     fn declared(&self) -> &BTreeMap<String, Webhook> {
         &self.admitted.manifest.webhooks
     }
 
-    /// Returns the secret of a webhook, if it needs one and the owner has given it.
+    /// Returns the secret of a webhook, if it needs one and the owner has given it. The author's default is none, since
+    /// everybody who has the manifest knows it.
     fn secret(&self, webhook: &Webhook) -> Option<String> {
-        webhook.secret.as_ref().and_then(|secret| self.settings.given(secret))
+        let name = webhook.secret.as_ref()?;
+        let given = self.settings.given(name)?;
+        let setting = self.admitted.manifest.settings.get(name);
+        let default = setting.and_then(|setting| setting.default.as_ref()).and_then(Value::as_str);
+        // Discord's is a public key: nobody can sign by it.
+        let may_be_known = webhook.verification == Verification::Discord;
+        (may_be_known || default != Some(given.as_str())).then_some(given)
     }
 
     /// Reads the addresses of these webhooks. One that has none gets a new one; with `anew`, each does.
@@ -166,10 +207,11 @@ impl Webhooks {
         Ok((self.stored.last(most).await?, self.stored.waiting().await?))
     }
 
-    /// Lets a request that is over be told again. Returns false if there is none of this id, or if it still waits.
+    /// Lets a request that is over be told again. Returns false if there is none of this id, if it still waits, or if it
+    /// came to no webhook of the mode `queue`: nobody would be told, or nobody waits for the answer any more.
     pub async fn replay(&self, id: i64) -> Result<bool, StoreError> {
-        let replayed = self.stored.replay(id).await?;
-        self.arrived.notify_waiters();
+        let replayed = self.stored.replay(id, self.queued()).await?;
+        self.queue.load().arrived.notify_waiters();
         Ok(replayed.is_some())
     }
 
@@ -226,11 +268,13 @@ impl Supervised {
     /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
     pub fn webhook(&self, name: &str, token: &str) -> Option<Door> {
         let shared = &self.shared;
-        let webhooks = shared.webhooks.as_ref()?;
-        let tokens = webhooks.tokens.load();
-        let is_right = tokens.get(name).is_some_and(|right| is_same(token.as_bytes(), right));
+        let tokens = shared.webhooks.as_ref().map(|webhooks| webhooks.tokens.load_full());
+        let right = tokens.as_ref().and_then(|tokens| tokens.get(name)).map_or("", String::as_str);
+        // Also of a webhook that is not there: the time must not tell which ones are.
+        let is_right = is_same(token.as_bytes(), right) && !right.is_empty();
         let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
-        let webhook = webhooks.declared().get(name).filter(|_| is_right && may_hear)?;
+        let webhooks = shared.webhooks.as_ref().filter(|_| is_right && may_hear)?;
+        let webhook = webhooks.declared().get(name)?;
         Some(Door {
             shared: Arc::clone(shared),
             webhooks: Arc::clone(webhooks),
@@ -259,8 +303,12 @@ impl Door {
         self.webhook.methods.iter().any(|one| one == method)
     }
 
-    /// Returns whether the plugin gets this header, whose name is in small letters.
+    /// Returns whether the plugin gets this header, whose name is in small letters. It never gets the one with the
+    /// secret.
     pub fn passes_on(&self, header: &str) -> bool {
+        if matches!(&self.webhook.verification, Verification::Token { header: secret } if secret == header) {
+            return false;
+        }
         header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
     }
 
@@ -281,14 +329,24 @@ impl Door {
             most_bytes: limits.webhook_bytes.0,
         };
         match self.webhook.mode {
-            Mode::Queue => match self.webhooks.stored.accept(request, acceptance).await {
-                Ok(Accepted::As(_)) => {
-                    self.webhooks.arrived.notify_waiters();
-                    Reply::Stored
-                }
-                other => refused(&other),
-            },
+            Mode::Queue => self.store(request, acceptance).await,
             Mode::Answer => answering::answer(&self.shared, &self.webhooks, request, acceptance).await,
+        }
+    }
+
+    /// Stores a request, and wakes who tells of it.
+    async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
+        let webhooks = Arc::clone(&self.webhooks);
+        // In a task of its own: if the sender hangs up meanwhile, the request is stored, and the plugin must hear of it.
+        let task = self.shared.account.place.runtime.spawn(async move {
+            let accepted = webhooks.stored.accept(request, acceptance).await;
+            webhooks.queue.load().arrived.notify_waiters();
+            accepted
+        });
+        match task.await {
+            Ok(Ok(Accepted::As(_))) => Reply::Stored,
+            Ok(other) => refused(&other),
+            Err(_) => Reply::Failed,
         }
     }
 }

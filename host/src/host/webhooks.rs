@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Web};
 use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::webhooks::{Door, Webhooks};
@@ -34,11 +35,38 @@ impl Host {
         plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
     }
 
+    /// Returns whether an address that no webhook has now is one of nobody. While plugins are added, compiled or restarted,
+    /// and until the addresses of their webhooks are read, it may be that of one which is about to be there.
+    pub(crate) async fn knows_all_webhooks(&self) -> bool {
+        // A plugin that is to come back is in no list meanwhile, but `changing` is held for it.
+        if self.changing.try_lock().is_err() {
+            return false;
+        }
+        self.plugins.lock().await.values().all(has_all_webhooks)
+    }
+
     /// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
     pub(crate) async fn webhooks_of(&self, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
         let plugins = self.plugins.lock().await;
         let Plugin { standing: Standing::Admitted { on, .. }, .. } = plugins.get(id)? else { return Some(Vec::new()) };
         let each = |(account, one): (&AccountName, &Supervised)| Some((account.clone(), one.webhooks()?));
         Some(on.iter().filter_map(each).collect())
+    }
+}
+
+/// Returns whether each webhook that the plugin may have is there with its address.
+fn has_all_webhooks(plugin: &Plugin) -> bool {
+    match &plugin.standing {
+        Standing::Refused(_) => true,
+        Standing::Compiling { admitted, .. } => {
+            admitted.manifest.webhooks.is_empty() || !admitted.grants.has(Permission::WebhooksReceive)
+        }
+        Standing::Admitted { admitted, on, .. } => {
+            let mut names = admitted.manifest.webhooks.keys();
+            names.all(|name| {
+                let mut webhooks = on.values().filter_map(Supervised::webhooks);
+                webhooks.all(|webhooks| webhooks.token(name).is_some())
+            })
+        }
     }
 }

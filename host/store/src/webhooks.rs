@@ -3,6 +3,8 @@
 //! A request is acknowledged to its sender after a flush of the disk. Its outcome is written without one: after a loss of
 //! power the plugin may be told again.
 
+mod outcome;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -241,7 +243,20 @@ impl Webhooks {
     /// Notes the outcome of a request that was taken by [`next`](Self::next), or that was answered.
     pub async fn note(&self, id: i64, attempts: u32, state: RequestState) -> Result<(), StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| note(file, &owner, id, attempts, state)).await
+        self.change(move |file| outcome::note(file, &owner, id, attempts, state)).await
+    }
+
+    /// Notes that a stored request was not passed on after all, and forgets its signature: when the sender repeats it, it
+    /// comes for the first time.
+    pub async fn take_back(&self, id: i64, webhook: String, once: Option<[u8; 32]>) -> Result<(), StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| outcome::take_back(file, &owner, id, &webhook, once)).await
+    }
+
+    /// Gives up what waits for other webhooks than these, which nobody tells. Returns the number of requests.
+    pub async fn give_up_others(&self, told: Vec<String>) -> Result<usize, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| outcome::give_up_others(file, &owner, &told)).await
     }
 
     /// Returns the last requests, the newest first.
@@ -257,11 +272,11 @@ impl Webhooks {
         Ok(u64::try_from(size.0).unwrap_or(0))
     }
 
-    /// Lets a request that is over wait again, as if it had come again. Returns its webhook; none = it is not there, or
-    /// still waits.
-    pub async fn replay(&self, id: i64) -> Result<Option<String>, StoreError> {
+    /// Lets a request that is over wait again, as if it had come again, if it came to one of these webhooks: of others,
+    /// nobody is told. Returns its webhook; none = it is not there, or still waits, or came to another one.
+    pub async fn replay(&self, id: i64, told: Vec<String>) -> Result<Option<String>, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| replay(file, &owner, id)).await
+        self.change(move |file| outcome::replay(file, &owner, id, &told)).await
     }
 
     fn lane(&self) -> Lane {
@@ -417,22 +432,6 @@ fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Opt
     oldest.query_row(params![owner.account.as_str(), owner.plugin.as_str(), webhook], read).optional()
 }
 
-fn note(file: &mut Connection, owner: &Owner, id: i64, attempts: u32, state: RequestState) -> rusqlite::Result<()> {
-    let change = file.transaction()?;
-    let was_waiting = "SELECT state = 0 FROM webhook_request WHERE id = ?1 AND account = ?2 AND plugin = ?3";
-    let whose = params![id, owner.account.as_str(), owner.plugin.as_str()];
-    // It may have been removed with the plugin's data.
-    if let Some(was_waiting) = change.query_row(was_waiting, whose, |row| row.get::<_, bool>(0)).optional()? {
-        let new = "UPDATE webhook_request SET attempts = ?2, state = ?3 WHERE id = ?1";
-        change.execute(new, params![id, attempts, state.number()])?;
-        count(&change, owner, i64::from(state == RequestState::Waits) - i64::from(was_waiting), 0)?;
-        if state != RequestState::Waits {
-            forget_old(&change, owner, KEPT)?;
-        }
-    }
-    change.commit()
-}
-
 fn last(file: &Connection, owner: &Owner, most: u32) -> rusqlite::Result<Vec<ShownRequest>> {
     let mut newest = file.prepare(
         "SELECT id, webhook, at, sender, method, length(body), attempts, state FROM webhook_request
@@ -451,19 +450,6 @@ fn last(file: &Connection, owner: &Owner, most: u32) -> rusqlite::Result<Vec<Sho
         })
     };
     newest.query_map(params![owner.account.as_str(), owner.plugin.as_str(), most], shown)?.collect()
-}
-
-fn replay(file: &mut Connection, owner: &Owner, id: i64) -> rusqlite::Result<Option<String>> {
-    let change = file.transaction()?;
-    let again = "UPDATE webhook_request SET attempts = 0, state = 0
-                 WHERE id = ?1 AND account = ?2 AND plugin = ?3 AND state <> 0 RETURNING webhook";
-    let whose = params![id, owner.account.as_str(), owner.plugin.as_str()];
-    let webhook = change.query_row(again, whose, |row| row.get(0)).optional()?;
-    if webhook.is_some() {
-        count(&change, owner, 1, 0)?;
-    }
-    change.commit()?;
-    Ok(webhook)
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
 use hyper::HeaderMap;
@@ -16,6 +18,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
@@ -42,20 +45,20 @@ impl Outgoing {
 
     /// Returns a body that is sent while it is written. Its length is not told.
     pub fn stream() -> (Sender, Self) {
-        let (sender, body) = Channel::new(PARTS);
-        (Sender(Some(sender)), Self(body.boxed_unsync()))
+        let (sender, body) = Parts::new();
+        (sender, Self(body.boxed_unsync()))
     }
 
     /// Returns a body of this many bytes that is sent while it is written.
     pub fn sized_stream(length: u64) -> (Sender, Self) {
-        let (sender, body) = Channel::new(PARTS);
-        (Sender(Some(sender)), Self(Sized { body, left: length }.boxed_unsync()))
+        let (sender, body) = Parts::new();
+        (sender, Self(Sized { body, left: length }.boxed_unsync()))
     }
 }
 
 /// A body whose length is told before it is sent.
 struct Sized {
-    body: Channel<Bytes, WebError>,
+    body: Parts,
     left: u64,
 }
 
@@ -80,30 +83,50 @@ impl Body for Sized {
     }
 }
 
+/// A body whose parts come over a channel.
+struct Parts {
+    parts: mpsc::Receiver<Bytes>,
+    /// Whether the writer came to the end. Without that, the end of the channel is no end of the body.
+    is_finished: Arc<AtomicBool>,
+}
+
+impl Parts {
+    fn new() -> (Sender, Self) {
+        let (sender, parts) = mpsc::channel(PARTS);
+        let is_finished = Arc::new(AtomicBool::new(false));
+        (Sender { parts: sender, is_finished: Arc::clone(&is_finished) }, Self { parts, is_finished })
+    }
+}
+
+impl Body for Parts {
+    type Data = Bytes;
+    type Error = WebError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WebError>>> {
+        self.parts.poll_recv(context).map(|part| match part {
+            Some(part) => Some(Ok(Frame::data(part))),
+            None if self.is_finished.load(Acquire) => None,
+            None => Some(Err(WebError::Protocol("the body was not finished".to_owned()))),
+        })
+    }
+}
+
 /// The writing end of a body. If it is dropped before it is finished, the request is broken off.
-pub struct Sender(Option<http_body_util::channel::Sender<Bytes, WebError>>);
+pub struct Sender {
+    parts: mpsc::Sender<Bytes>,
+    is_finished: Arc<AtomicBool>,
+}
 
 impl Sender {
     /// Sends a part. Waits while the server takes none.
     pub async fn send(&mut self, part: Bytes) -> Result<(), WebError> {
-        let gone = || WebError::Protocol("the server takes no more of the body".to_owned());
-        match &mut self.0 {
-            Some(sender) => sender.send_data(part).await.map_err(|_| gone()),
-            None => Err(gone()),
-        }
+        let sent = self.parts.send(part).await;
+        sent.map_err(|_| WebError::Protocol("the server takes no more of the body".to_owned()))
     }
 
     /// Ends the body.
-    pub fn finish(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        if let Some(sender) = self.0.take() {
-            sender.abort(WebError::Protocol("the body was not finished".to_owned()));
-        }
+    pub fn finish(self) {
+        self.is_finished.store(true, Release);
     }
 }
 

@@ -29,8 +29,10 @@ const MOST_HEADERS: usize = 100;
 const LONGEST_HEAD: usize = 64 << 10;
 /// The same by HTTP/2.
 const LONGEST_HEADER_LIST: u32 = 64 << 10;
-/// The bytes of one answer that a server may send by HTTP/2 before they are read; of all answers of its connection, four times as many.
+/// The bytes of one answer that a server may send by HTTP/2 before they are read.
 const WINDOW: u32 = 256 << 10;
+/// How many answers of one connection may wait to be read, so that none of them holds up another one.
+const UNREAD: u32 = 256;
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(15);
 /// The number of such connections to one server.
@@ -134,7 +136,7 @@ impl Client {
             .http1_max_buf_size(LONGEST_HEAD)
             .http2_max_header_list_size(LONGEST_HEADER_LIST)
             .http2_initial_stream_window_size(WINDOW)
-            .http2_initial_connection_window_size(4 * WINDOW);
+            .http2_initial_connection_window_size(UNREAD * WINDOW);
         Self(builder.build(connector))
     }
 
@@ -144,6 +146,11 @@ impl Client {
         let deadline = tokio::time::Instant::now() + patience;
         let answered = timeout_at(deadline, self.send_once(request)).await;
         answered.map_err(|_| WebError::TimedOut(Late::Answer))?
+    }
+
+    /// Sends a request whose body is being written, without a time limit: who writes it limits each wait.
+    pub async fn begin(&self, request: Request) -> Result<Answer, WebError> {
+        self.send_once(request).await
     }
 
     /// Sends a request and follows at most `most` redirects, each after `allow` has agreed; with 0, a redirect is the

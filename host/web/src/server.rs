@@ -4,6 +4,7 @@
 //! leave.
 
 mod forwarded;
+mod patience;
 mod places;
 mod tls;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
@@ -24,15 +25,16 @@ use hyper::{HeaderMap, Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use forwarded::sender;
+use patience::Patient;
 use places::{Place, Places};
 
-pub use tls::{CertificateError, certificate};
+pub use tls::{Certificate, CertificateError, certificate};
 
 /// The maximum number of headers of a request.
 const MOST_HEADERS: usize = 100;
@@ -42,8 +44,12 @@ const LONGEST_HEAD: usize = 64 << 10;
 const HEAD: Duration = Duration::from_secs(10);
 /// The time limit for the body of a request.
 const BODY: Duration = Duration::from_secs(30);
-/// The memory for bodies that are being read, in KiB. A request that finds none waits.
+/// How long a peer may take nothing of what it is sent.
+const TAKING: Duration = Duration::from_secs(30);
+/// The memory for bodies of requests that have an addressee, in KiB. A request that finds none waits.
 const BODIES: u32 = 64 << 10;
+/// The same for all others. They take none of the former: else anybody could keep it from those who have an addressee.
+const STRANGERS: u32 = 16 << 10;
 /// How long a request waits for memory.
 const ROOM: Duration = Duration::from_secs(5);
 /// The time that requests have to end when the server stops.
@@ -54,12 +60,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NICE: i32 = 10;
 
 /// The address of a server, and its certificate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     /// The address and port.
     pub at: SocketAddr,
     /// The certificate; without one there is no TLS.
-    pub tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
+    pub tls: Option<Certificate>,
     /// The proxies that are believed from where a request comes.
     pub proxies: Vec<IpAddr>,
 }
@@ -77,7 +83,49 @@ pub struct Arrived {
     /// The address of the network that it comes from.
     pub from: IpAddr,
     body: Incoming,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
+}
+
+/// Whose memory the body of a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// That of requests that have an addressee.
+    Addressed,
+    /// That of all others.
+    Strangers,
+}
+
+/// The memory that a body takes, until this is dropped.
+#[derive(Debug)]
+pub struct Room {
+    _held: OwnedSemaphorePermit,
+}
+
+/// The memory for bodies, in KiB.
+#[derive(Debug, Clone)]
+struct Rooms {
+    addressed: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Rooms {
+    fn new() -> Self {
+        let room = |kib: u32| Arc::new(Semaphore::new(kib as usize));
+        Self { addressed: room(BODIES), strangers: room(STRANGERS) }
+    }
+
+    /// Waits for room for this many bytes.
+    async fn take(&self, whose: Memory, bytes: usize) -> Result<Room, NoBody> {
+        let (room, most) = match whose {
+            Memory::Addressed => (&self.addressed, BODIES),
+            Memory::Strangers => (&self.strangers, STRANGERS),
+        };
+        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).clamp(1, most);
+        match timeout(ROOM, Arc::clone(room).acquire_many_owned(kib)).await {
+            Ok(Ok(held)) => Ok(Room { _held: held }),
+            Ok(Err(_)) | Err(_) => Err(NoBody::NoRoom),
+        }
+    }
 }
 
 /// Why a body was not read.
@@ -116,8 +164,8 @@ impl Reply {
 }
 
 impl Arrived {
-    /// Reads the whole body, of at most this many bytes.
-    pub async fn body(self, most: usize) -> Result<Vec<u8>, NoBody> {
+    /// Reads the whole body, of at most this many bytes. Its memory counts until the room is dropped.
+    pub async fn body(self, most: usize, whose: Memory) -> Result<(Vec<u8>, Room), NoBody> {
         let until = Instant::now() + BODY;
         // A body of a known length takes no more. One that says too much is not read at all.
         let told = hyper::body::Body::size_hint(&self.body).exact();
@@ -125,15 +173,27 @@ impl Arrived {
         if length > most {
             return Err(NoBody::TooLong);
         }
-        let kib = u32::try_from(length.div_ceil(1 << 10)).unwrap_or(u32::MAX).clamp(1, BODIES);
-        let Ok(Ok(_room)) = timeout(ROOM, self.room.acquire_many(kib)).await else { return Err(NoBody::NoRoom) };
-        match timeout_at(until, Limited::new(self.body, most).collect()).await {
-            Ok(Ok(read)) => Ok(read.to_bytes().into()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(NoBody::TooLong),
-            Ok(Err(_)) => Err(NoBody::Broken),
+        let room = self.rooms.take(whose, length).await?;
+        match timeout_at(until, read(self.body, most)).await {
+            Ok(read) => Ok((read?, room)),
             Err(_) => Err(NoBody::Late),
         }
     }
+}
+
+/// Reads a body to its end. It is copied into one buffer: if each of many tiny chunks were kept, they would take many times
+/// the memory of what is in them.
+async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoBody> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers are of no use to anybody.
+        let Ok(data) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
+        if data.len() > most.saturating_sub(whole.len()) {
+            return Err(NoBody::TooLong);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole)
 }
 
 /// A server that listens.
@@ -159,7 +219,7 @@ impl Server {
             TcpListener::from_std(listener)?
         };
         let (enough, stops) = watch::channel(false);
-        let serving = Serving { listen, answer, room: Arc::new(Semaphore::new(BODIES as usize)), stops };
+        let serving = Serving { listen, answer, rooms: Rooms::new(), stops };
         let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
             // On Linux this is the priority of the thread alone. The server also works without it.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
@@ -185,8 +245,7 @@ impl Server {
 struct Serving<A> {
     listen: Listen,
     answer: A,
-    /// The memory for bodies, in KiB.
-    room: Arc<Semaphore>,
+    rooms: Rooms,
     /// Whether the server is to stop.
     stops: watch::Receiver<bool>,
 }
@@ -232,11 +291,12 @@ where
     F: Future<Output = Reply> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, TAKING);
     match &serving.listen.tls {
         None => converse(stream, peer, serving).await,
         Some(tls) => {
             // A client that does not speak TLS is not answered.
-            if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
+            if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream)).await {
                 converse(stream, peer, serving).await;
             }
         }
@@ -261,7 +321,7 @@ async fn converse<A, F>(
             method: head.method,
             headers: head.headers,
             body,
-            room: Arc::clone(&serving.room),
+            rooms: serving.rooms.clone(),
         };
         let answer = (serving.answer)(arrived);
         async move { Ok::<_, Infallible>(written(answer.await)) }
@@ -293,7 +353,7 @@ fn written(reply: Reply) -> hyper::Response<Full<Bytes>> {
     }
     for (name, value) in headers {
         let name = hyper::header::HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
             response.headers_mut().append(name, value);
         }
     }

@@ -208,6 +208,16 @@ fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
         ("verify = \"github\"\nsecret = \"key\"\nmode = \"both\"", "\"queue\" or \"answer\""),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"authorization\"]", "is the host's to read"),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"a b\"]", "the name of a header"),
+        (
+            "verify = \"gitlab\"\nsecret = \"key\"\nheaders = [\"X-Gitlab-Event\", \"X-Gitlab-Token\"]",
+            "leave it out of `headers`",
+        ),
+        ("verify = \"token\"\nsecret = \"key\"\nheader = \"X-A\"\nheaders = [\"x-a\"]", "`x-a` has the secret"),
+        (
+            "verify = \"github\"\nsecret = \"key\"\nheaders = [\"x-a\"]\n\
+             [webhook.b]\ndescription = \"X\"\nverify = \"token\"\nsecret = \"key\"\nheader = \"x-a\"",
+            "`x-a` has the secret",
+        ),
         ("verify = \"none\"", "no `hosts`, and no webhook names it"),
     ] {
         let error = manifest(webhook).unwrap_err().to_string();
@@ -220,6 +230,23 @@ fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
         .replace("webhook.a", "webhook.\"a/b\"")
         .replace("[webhook", "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n[webhook");
     assert!(Manifest::parse(&named).unwrap_err().to_string().contains("cannot be a webhook's name"));
+}
+
+/// Everybody can read the manifest.
+#[test]
+fn a_secret_of_a_webhook_has_no_default_unless_it_is_a_public_key() {
+    let of = |way: &str, default: &str| {
+        manifest(&format!(
+            "verify = \"{way}\"\nsecret = \"text\"\n\
+             [webhook.k]\ndescription = \"X\"\nverify = \"bearer\"\nsecret = \"key\"\n\
+             [settings.text]\ntype = \"string\"\ndescription = \"X\"\n{default}"
+        ))
+    };
+    assert!(of("github", "").is_ok() && of("discord", "default = \"0a1b\"").is_ok());
+    for way in ["github", "bearer"] {
+        let error = of(way, "default = \"0a1b\"").unwrap_err().to_string();
+        assert!(error.contains("leave out `default`"), "{error}");
+    }
 }
 
 /// The owner agreed to the webhooks as they were.

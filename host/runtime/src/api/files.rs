@@ -11,25 +11,32 @@ use parlor_stanza::files::{MAX_NAME, MAX_URL, Slot, is_file_name, is_media_type,
 use parlor_stanza::raw::RawStanza;
 use parlor_web::header::CONTENT_TYPE;
 use parlor_web::{Hop, Method, Outgoing, WebError};
-use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
+use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
-use super::http::{failed, pace_bytes};
-use super::{answer, caller, pace_bytes as pace_stanza, put, text};
+use super::http::{failed, one_more, shown};
+use super::{answer, caller, pace_bytes, put, text};
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
 use crate::bindings::parlor::plugin::types::{Error, File};
-use crate::instance::{Context, Grouping, Instance, WebClient};
+use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient};
 
 /// Maximum number of redirects on the way to a file.
 const MOST_REDIRECTS: u8 = 5;
 
 /// A file that is open.
-pub(crate) enum Transfer {
+pub(crate) struct Transfer {
+    state: State,
+    _open: OpenFile,
+}
+
+enum State {
     /// It is uploaded.
     Upload(Box<Upload>),
     /// It is read.
     Download(Box<Incoming>),
+    /// It was uploaded.
+    Over,
 }
 
 /// An upload that has begun.
@@ -43,7 +50,7 @@ pub(crate) struct Upload {
 
 impl Host for Context {
     fn close(&mut self, transfer: u64) -> Result<(), Error> {
-        let is_there = self.instance.files.remove(transfer);
+        let is_there = self.instance.files.close(transfer);
         answer(is_there.then_some(()).ok_or_else(|| none(transfer)))
     }
 }
@@ -85,20 +92,23 @@ async fn upload<T: Send + 'static>(
         return Err(CallError::invalid("media-type", "it is none, such as image/png"));
     }
     let granted = call.granted(Target::File { media_type: &kind, bytes: size })?;
-    has_room(&instance)?;
+    let open = OpenFile::begin(&instance)?;
     let place = place(&instance, &granted, &name, &kind, size).await?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
     request.method = Method::PUT;
     let headers = place.headers.iter().map(|(name, value)| (*name, value.as_str()));
     for (name, value) in headers.chain([(CONTENT_TYPE.as_str(), &*kind)]) {
-        request.header(name, value.as_bytes()).map_err(|error| failed(&instance, &error))?;
+        request
+            .header(name, value.as_bytes())
+            .map_err(|error| failed_file(&instance, Permission::FilesSend, &error))?;
     }
     let (sender, body) = Outgoing::sized_stream(size);
     request.body = body;
     let sending = Sending::begin(&instance, WebClient::for_files(&instance)?, request, Some(sender));
     let url = place.get.as_str().to_owned();
     let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
-    add(&instance, Transfer::Upload(Box::new(Upload { sending, file, left: size })))
+    let state = State::Upload(Box::new(Upload { sending, file, left: size }));
+    Ok(instance.files.add(Transfer { state, _open: open }))
 }
 
 /// Asks the account's server for a place.
@@ -118,7 +128,7 @@ async fn place(
     }
     let iq = slot_request(service, name, kind, size);
     let request = instance.pending_iq()?;
-    pace_stanza(instance, iq.len()).await?;
+    pace_bytes(instance, iq.len()).await?;
     let iq = RawStanza::parse_request(&iq, &snapshot.jid)?;
     let asked = instance.ask_for_much(granted, SendIq { by: instance.id, iq }, RawStanza::weight);
     let answer = put(instance, request, asked).await?;
@@ -132,42 +142,51 @@ async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::FilesWrite)?;
     checked_part(&part)?;
-    let _held = instance.hold(part.len())?;
-    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
-    let mut turn = turns.lock().await;
-    let Transfer::Upload(upload) = &mut *turn else { return Err(none(transfer)) };
-    let target = Target::File {
-        media_type: upload.file.media_type.as_deref().unwrap_or_default(),
-        bytes: upload.file.size.unwrap_or(0),
-    };
-    call.granted(target)?;
-    let left = upload.left.checked_sub(part.len() as u64);
-    let left =
-        left.ok_or_else(|| CallError::invalid("part", format!("only {} bytes are left of the size", upload.left)))?;
-    pace_bytes(&instance, part.len()).await?;
-    upload.sending.send(&instance, part, instance.limits.http_time).await.unwrap_or_else(|| Err(none(transfer)))?;
-    upload.left = left;
-    Ok(())
+    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let written = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        let State::Upload(upload) = &mut turn.state else { return Err(none(transfer)) };
+        let target = Target::File {
+            media_type: upload.file.media_type.as_deref().unwrap_or_default(),
+            bytes: upload.file.size.unwrap_or(0),
+        };
+        call.granted(target)?;
+        let Some(left) = upload.left.checked_sub(part.len() as u64) else {
+            return Err(CallError::invalid("part", format!("only {} bytes are left of the size", upload.left)));
+        };
+        let sent = upload.sending.send(&instance, part, instance.limits.http_time).await;
+        sent.unwrap_or_else(|| Err(none(transfer)))?;
+        upload.left = left;
+        Ok(())
+    });
+    written.await.unwrap_or_else(|| Err(none(transfer)))
 }
 
 async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u64) -> Result<File, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesFinish)?;
     call.granted(Target::None)?;
-    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
-    let mut turn = turns.lock().await;
-    let Transfer::Upload(upload) = &*turn else { return Err(none(transfer)) };
-    if upload.left > 0 {
-        return Err(CallError::invalid("transfer", format!("{} bytes are missing", upload.left)));
-    }
-    instance.files.remove(transfer);
-    let over = Transfer::Download(Box::new(Incoming::whole(Vec::new())));
-    let Transfer::Upload(upload) = std::mem::replace(&mut *turn, over) else { return Err(none(transfer)) };
-    let Upload { sending, file, .. } = *upload;
-    let answered = timeout(instance.limits.http_time, sending.answer()).await.unwrap_or(Err(CallError::TimedOut))?;
-    match answered.status {
-        200..=299 => Ok(file),
-        status => Err(CallError::Protocol(format!("the server did not store the file, and answered {status}"))),
-    }
+    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let finished = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        let upload = match std::mem::replace(&mut turn.state, State::Over) {
+            State::Upload(upload) if upload.left == 0 => *upload,
+            before => {
+                let missing = if let State::Upload(upload) = &before { Some(upload.left) } else { None };
+                turn.state = before;
+                let missing = missing.map(|left| CallError::invalid("transfer", format!("{left} bytes are missing")));
+                return Err(missing.unwrap_or_else(|| none(transfer)));
+            }
+        };
+        let Upload { sending, file, .. } = upload;
+        let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
+        let answered = sending.answer(instance.limits.http_time, told).await;
+        instance.files.remove(transfer);
+        match answered?.status {
+            200..=299 => Ok(file),
+            status => Err(CallError::Protocol(format!("the server did not store the file, and answered {status}"))),
+        }
+    });
+    finished.await.unwrap_or_else(|| Err(none(transfer)))
 }
 
 async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) -> Result<Opened, CallError> {
@@ -182,18 +201,26 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     if !to.is_secure() {
         return Err(CallError::Protocol("the file is not served within TLS".to_owned()));
     }
-    has_room(&instance)?;
+    let open = OpenFile::begin(&instance)?;
+    one_more(&instance).await?;
+    let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
     let request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     let client = WebClient::for_files(&instance)?;
-    let allow = |_: Hop<'_>| Ok::<_, WebError>(());
-    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await;
-    let answered = answered.map_err(|error| failed(&instance, &error))?;
+    let allow = |_: Hop<'_>| {
+        // Each redirect is a request, too.
+        instance.budgets.requests().owe(1.0);
+        Ok::<_, WebError>(())
+    };
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| told(&error))?;
     if answered.status != 200 {
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
-    let header = |name: &str| answered.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // Who sent the message may have stored a credential there by another request of this plugin.
+    let credentials = Credentials::of(&instance, Vec::new())?;
+    let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
-    let transfer = add(&instance, Transfer::Download(Box::new(Incoming::of(answered))))?;
+    let state = State::Download(Box::new(Incoming::of(answered, credentials.mask())));
+    let transfer = instance.files.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
 }
 
@@ -203,29 +230,30 @@ async fn read<T: Send + 'static>(
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesRead)?;
     call.granted(Target::None)?;
-    let turns = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
-    let mut turn = turns.lock().await;
-    let Transfer::Download(incoming) = &mut *turn else { return Err(none(transfer)) };
-    let part = incoming.next(&instance).await.map_err(|error| failed(&instance, &error))?;
-    if part.is_none() {
-        instance.files.remove(transfer);
-    }
-    Ok(part.map(Into::into))
+    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let read = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
+        let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
+        let part = incoming.next(&instance, instance.limits.http_time, told).await?;
+        if part.is_none() {
+            instance.files.remove(transfer);
+        }
+        Ok(part)
+    });
+    read.await.unwrap_or_else(|| Err(none(transfer)))
 }
 
-/// Checks that the plugin may open another file.
-fn has_room(instance: &Instance) -> Result<(), CallError> {
-    let most = instance.limits.files;
-    if instance.files.count() >= most as usize {
-        return Err(CallError::OverLimit(format!("{most} open files")));
+/// Describes an error on the way to a server that only a message or the account's server named.
+fn failed_file(instance: &Instance, permission: Permission, error: &WebError) -> CallError {
+    match error {
+        WebError::Refused { address, .. } => {
+            let hint = format!("no grant helps: the owner can list \"{address}\" as local_files in [web]");
+            instance.deny_for_good(permission, format!("https://{address}"), hint)
+        }
+        WebError::Header(_) => CallError::Protocol(error.to_string()),
+        _ => failed(instance, error),
     }
-    Ok(())
-}
-
-/// Opens a file, if the plugin has not opened too many others meanwhile.
-fn add(instance: &Instance, transfer: Transfer) -> Result<u64, CallError> {
-    has_room(instance)?;
-    Ok(instance.files.add(transfer))
 }
 
 fn none(transfer: u64) -> CallError {

@@ -1,6 +1,6 @@
 //! `http`: requests over the web, which the host makes for plugins.
 
-mod credentials;
+pub(super) mod credentials;
 pub(crate) mod exchange;
 pub(super) mod parts;
 
@@ -37,7 +37,7 @@ const LONGEST_HEADERS: usize = 64 << 10;
 
 impl Host for Context {
     fn close(&mut self, exchange: u64) -> Result<(), Error> {
-        let is_there = self.instance.exchanges.remove(exchange);
+        let is_there = self.instance.exchanges.close(exchange);
         answer(is_there.then_some(()).ok_or_else(|| CallError::NotFound(format!("request {exchange}"))))
     }
 }
@@ -189,7 +189,7 @@ fn headers(
 }
 
 /// Waits until the plugin may send so many bytes over the web.
-pub(super) async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
     slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
 }
@@ -212,7 +212,7 @@ async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer
 }
 
 /// Returns what a server sent as text, without credentials.
-fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
+pub(super) fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
     let mut bytes = bytes.to_vec();
     credentials.hide(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
@@ -236,7 +236,7 @@ fn scripted(asked: WebRequest<'_>, answer: Option<WebAnswer>) -> Result<Response
 }
 
 /// Waits until the plugin may make another request.
-async fn one_more(instance: &Instance) -> Result<(), CallError> {
+pub(super) async fn one_more(instance: &Instance) -> Result<(), CallError> {
     let limit = || format!("{} requests over the web a second", instance.limits.http_per_second);
     slow_down(instance.budgets.requests(), 1.0, limit).await?;
     instance.counters.requests.fetch_add(1, Relaxed);

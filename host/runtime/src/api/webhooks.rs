@@ -63,7 +63,8 @@ fn answer_request<T: Send + 'static>(
     if instance.unanswered.answer(id, answer) { Ok(()) } else { Err(CallError::NotFound(format!("request {id}"))) }
 }
 
-/// Checks the headers of an answer (RFC 9110, section 5.5).
+/// Checks the headers of an answer (RFC 9110, section 5.5). Whatever is no control character is sent as it is, in
+/// UTF-8.
 fn checked(headers: Vec<Header>) -> Result<Vec<(String, String)>, CallError> {
     let bad = |reason: String| CallError::invalid("answer.headers", reason);
     let length: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
@@ -121,10 +122,12 @@ mod tests {
         ] {
             assert!(checked(one(name, "x")).is_err(), "{name}");
         }
-        for value in ["a\r\nSet-Cookie: b=c", "a\nb", "a\0b"] {
+        for value in ["a\r\nSet-Cookie: b=c", "a\nb", "a\0b", "a\u{7f}b", "a\u{85}b"] {
             assert!(checked(one("etag", value)).is_err(), "{value:?}");
         }
         assert_eq!(checked(one("Content-Type", "text/plain")), Ok(vec![("content-type".into(), "text/plain".into())]));
+        let spoken = one("content-disposition", "attachment; filename=\"Gr\u{fc}n\t1\"");
+        assert!(checked(spoken).is_ok());
         assert!(checked(one("etag", &"x".repeat(LONGEST_HEADERS))).is_err());
         assert!(checked((0..17).flat_map(|_| one("etag", "x")).collect()).is_err());
     }

@@ -33,6 +33,8 @@ pub(super) struct Open {
     pub(super) iqs: AtomicUsize,
     /// The number of requests over the web that have not been answered.
     pub(super) requests: AtomicUsize,
+    /// The number of files.
+    pub(super) files: AtomicUsize,
 }
 
 /// The operations that ended badly, or that are traced. They take no memory while there are none.
@@ -286,6 +288,24 @@ impl OpenWebRequest {
 impl Drop for OpenWebRequest {
     fn drop(&mut self) {
         self.0.open.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A file that is open.
+pub(crate) struct OpenFile(Arc<Instance>);
+
+impl OpenFile {
+    /// Counts a file until this is dropped.
+    pub(crate) fn begin(instance: &Arc<Instance>) -> Result<Self, CallError> {
+        let (open, most) = (instance.open.files.fetch_add(1, Relaxed), instance.limits.files);
+        let guard = Self(Arc::clone(instance));
+        if open >= most as usize { Err(CallError::OverLimit(format!("{most} open files"))) } else { Ok(guard) }
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.0.open.files.fetch_sub(1, Relaxed);
     }
 }
 

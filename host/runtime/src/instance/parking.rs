@@ -19,7 +19,7 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
         && open.iqs.load(Relaxed) == 0
         && instance.open_archive_queries() == 0
         && instance.exchanges.count() == 0
-        && instance.files.count() == 0;
+        && open.files.load(Relaxed) == 0;
     none_open
         && instance.handlers().is_empty()
         && instance.caught_up.as_ref().is_none_or(|caught_up| caught_up.is_at_rest())

@@ -25,6 +25,10 @@ impl SeenFiles {
     /// Notes the files of a message that is shown now.
     pub(crate) fn note(&self, message: &Message) {
         let Some(extensions) = &message.extensions else { return };
+        // The plugin may have written this itself. What another client of the account wrote comes as a carbon.
+        if message.own && message.carbon.is_none() {
+            return;
+        }
         if extensions.files.is_empty() {
             return;
         }

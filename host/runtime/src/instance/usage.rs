@@ -125,6 +125,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "calls_per_second" => return Some(instance.budgets.orders().used().ceil()),
         "storage_per_second" => return Some(instance.budgets.stored().used().ceil()),
         "http_requests" => instance.open.requests.load(Relaxed) as u64,
+        "files" => instance.open.files.load(Relaxed) as u64,
         "http_per_second" => return Some(instance.budgets.requests().used().ceil()),
         "http_bytes_per_second" => return Some(instance.budgets.web_bytes().used().ceil()),
         "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),

@@ -32,6 +32,11 @@ impl Unanswered {
         waits.is_some_and(|waits| waits.send(answer).is_ok())
     }
 
+    /// Returns whether one more may wait, of so many at most.
+    pub(crate) fn has_room(&self, most: u32) -> bool {
+        self.waiting().as_ref().map_or(0, |waiting| waiting.len()) < most as usize
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Option<Box<Waiting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,29 +2,55 @@
 
 use std::sync::Arc;
 
+use parlor_plugins::webhook::Mode;
+use parlor_store::StoreError;
+
 use super::{Shared, State};
 use crate::instance::Instance;
-use crate::webhooks::tell_in_order;
-use parlor_plugins::webhook::Mode;
+use crate::webhooks::{STORE_PAUSE, Webhooks, tell_in_order};
 
 /// Reads the addresses of its webhooks, and begins to tell of what comes there.
 pub(super) fn begin(shared: &Arc<Shared>) {
-    if shared.webhooks.is_none() {
+    let Some(webhooks) = &shared.webhooks else { return };
+    let runtime = &shared.account.place.runtime;
+    runtime.spawn(read_tokens(Arc::clone(shared), Arc::clone(webhooks)));
+    runtime.spawn(give_up_others(Arc::clone(shared), Arc::clone(webhooks)));
+    for (name, _) in shared.admitted.manifest.webhooks.iter().filter(|(_, webhook)| webhook.mode == Mode::Queue) {
+        runtime.spawn(tell_in_order(Arc::clone(shared), name.clone()));
+    }
+}
+
+/// Reads the addresses, until that succeeds: without them, each request is refused.
+async fn read_tokens(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
+    loop {
+        match webhooks.read_tokens(shared.admitted.manifest.webhooks.keys(), false).await {
+            Ok(()) | Err(StoreError::Ended) => return,
+            Err(error) => {
+                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the addresses of its webhooks cannot be read; this is tried again");
+            }
+        }
+        if !shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await {
+            return;
+        }
+    }
+}
+
+/// Gives up what waits for webhooks that this version has no longer: it would take room for ever.
+async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
+    // If this version fails before, the one that it is to replace is told.
+    if !shared.stays_until(shared.is_alone()).await {
         return;
     }
-    let shared = Arc::clone(shared);
-    let runtime = shared.account.place.runtime.clone();
-    runtime.clone().spawn(async move {
-        let declared = &shared.admitted.manifest.webhooks;
-        if let Some(webhooks) = &shared.webhooks
-            && let Err(error) = webhooks.read_tokens(declared.keys(), false).await
-        {
-            tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the addresses of its webhooks cannot be read");
+    let (plugin, account) = (&shared.admitted.id, &shared.account.name);
+    match webhooks.give_up_others().await {
+        Ok(0) | Err(StoreError::Ended) => {}
+        Ok(given_up) => {
+            tracing::warn!(%plugin, %account, given_up, "requests waited for webhooks that the plugin has no longer, and are given up");
         }
-        for (name, _) in declared.iter().filter(|(_, webhook)| webhook.mode == Mode::Queue) {
-            runtime.spawn(tell_in_order(Arc::clone(&shared), name.clone()));
+        Err(error) => {
+            tracing::error!(%plugin, %account, %error, "requests to webhooks that the plugin has no longer cannot be given up");
         }
-    });
+    }
 }
 
 impl Shared {
@@ -54,10 +80,15 @@ impl Shared {
 
     /// Waits for this. Returns false if the plugin is to end before.
     pub(crate) async fn stays_until(&self, what: impl Future<Output = ()>) -> bool {
+        self.stays_for(what).await.is_some()
+    }
+
+    /// Waits for this, and returns what it returns; `None` if the plugin is to end before.
+    pub(crate) async fn stays_for<T>(&self, what: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.standing.is_to_end() => false,
-            () = what => true,
+            () = self.standing.is_to_end() => None,
+            result = what => Some(result),
         }
     }
 }

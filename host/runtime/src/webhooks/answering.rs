@@ -24,21 +24,38 @@ pub(super) async fn answer(
     acceptance: Acceptance,
 ) -> Reply {
     let Some(instance) = shared.running_now() else { return Reply::Busy };
+    // First: who is told to come again comes with the same signature.
+    if !takes(&instance) {
+        return Reply::Busy;
+    }
     // Before it is passed on: the same signature must not pass twice, also not after a restart.
     let id = match webhooks.stored.accept(request.clone(), acceptance).await {
         Ok(Accepted::As(id)) => id,
         other => return refused(&other),
     };
     let reply = pass(&instance, id, &request).await;
-    let state = match &reply {
-        Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => RequestState::Answered(*status),
-        Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => RequestState::GivenUp,
+    let noted = match &reply {
+        Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => {
+            webhooks.stored.note(id, 1, RequestState::Answered(*status)).await
+        }
+        // The plugin has not heard of it.
+        Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => {
+            webhooks.stored.take_back(id, request.webhook, acceptance.once).await
+        }
     };
     // It is only shown to the owner.
-    if let Err(error) = webhooks.stored.note(id, 1, state).await {
+    if let Err(error) = noted {
         tracing::warn!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
     }
     reply
+}
+
+/// Returns whether it could be passed on now.
+fn takes(instance: &Instance) -> bool {
+    instance.account.router.listens(instance.id, "webhook")
+        // An event that is not on disk needs the rest of the room more.
+        && instance.mailbox.has_room_for_the_past()
+        && instance.unanswered.has_room(instance.limits.webhook_queue)
 }
 
 async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Reply {

@@ -7,6 +7,7 @@ use parlor_session::Webhook;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::router::{Handled, Mail};
 use parlor_store::{RequestState, StoreError, StoredRequest, WebhookRequest};
+use tokio::sync::Mutex;
 
 use super::Webhooks;
 use crate::instance::Instance;
@@ -19,7 +20,7 @@ const PAUSES: [Duration; 4] =
 /// How often to look whether a plugin takes requests that did not, such as one that has not subscribed.
 const LOOK: Duration = Duration::from_secs(2);
 /// The pause after the store failed.
-const STORE_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tells the plugin of requests to this webhook as they come, until it is to end.
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
@@ -28,12 +29,14 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     if !shared.stays_until(shared.is_alone()).await {
         return;
     }
+    let queue = webhooks.queue.load_full();
+    let turn = queue.turn(&name);
     loop {
-        let mut arrived = std::pin::pin!(webhooks.arrived.notified());
+        let mut arrived = std::pin::pin!(queue.arrived.notified());
         // Whatever comes from here on ends the wait below.
         arrived.as_mut().enable();
-        let stays = match webhooks.stored.next(name.clone()).await {
-            Ok(Some(request)) => tell(&shared, webhooks, request).await,
+        let stays = match tell_next(&shared, webhooks, &name, &turn).await {
+            Ok(Some(stays)) => stays,
             Ok(None) => shared.stays_until(arrived).await,
             Err(StoreError::Ended) => false,
             Err(error) => {
@@ -47,12 +50,29 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     }
 }
 
+/// Tells the plugin of the oldest request until it is over; `None` if none waits. Returns false if the plugin is to end
+/// before.
+async fn tell_next(
+    shared: &Shared,
+    webhooks: &Webhooks,
+    name: &str,
+    turn: &Mutex<()>,
+) -> Result<Option<bool>, StoreError> {
+    // The instance that this one replaces may still be told of a request: it would be told twice.
+    let Some(_turn) = shared.stays_for(turn.lock()).await else { return Ok(Some(false)) };
+    let Some(request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
+    Ok(Some(tell(shared, webhooks, request).await))
+}
+
 /// Tells the plugin of one request until it is over. Returns false if the plugin is to end before that.
 async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bool {
     let StoredRequest { id, mut attempts, request } = stored;
     loop {
         let Some(instance) = shared.running().await else { return false };
-        let Some(mail) = mail(&instance, id, attempts + 1, &request) else {
+        // It is safe on disk, so it takes no room that events need which are not.
+        let has_room = instance.mailbox.has_room_for_the_past();
+        let mail = if has_room { mail(&instance, id, attempts + 1, &request) } else { None };
+        let Some(mail) = mail else {
             if !shared.stays_until(tokio::time::sleep(LOOK)).await {
                 return false;
             }
@@ -80,14 +100,31 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
         };
         if let Some(state) = state {
             attempts += 1;
-            if let Err(error) = webhooks.stored.note(id, attempts, state).await {
-                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
+            if !note(shared, webhooks, id, attempts, state).await {
+                return false;
             }
             if state != RequestState::Waits {
                 return true;
             }
         }
         if !shared.stays_until(tokio::time::sleep(pause.unwrap_or_default())).await {
+            return false;
+        }
+    }
+}
+
+/// Writes what became of a request, until that succeeds: one that counts as waiting would be told again at once. Returns
+/// false if the plugin is to end before.
+async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, state: RequestState) -> bool {
+    loop {
+        match webhooks.stored.note(id, attempts, state).await {
+            Ok(()) => return true,
+            Err(StoreError::Ended) => return false,
+            Err(error) => {
+                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
+            }
+        }
+        if !shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await {
             return false;
         }
     }

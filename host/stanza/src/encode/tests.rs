@@ -72,16 +72,16 @@ fn a_message_carries_what_the_draft_says() {
     same(
         &xml(out),
         "<message xmlns='jabber:client' to='room@b' type='groupchat' id='id'><body>1 &lt; 2</body><subject>s</subject>\
-         <thread parent='p'>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='id'/><fallback xmlns='urn:xmpp:fallback:0' \
+         <thread parent='p'>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='id'/><file-sharing xmlns='urn:xmpp:sfs:0' disposition='inline'>\
+         <file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><name>f.png</name><size>7</size></file>\
+         <sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://h/f?a&amp;b'/></sources>\
+         </file-sharing><fallback xmlns='urn:xmpp:fallback:0' \
          for='urn:xmpp:reply:0'><body start='0' end='4'/></fallback><store xmlns='urn:xmpp:hints'/><markable \
          xmlns='urn:xmpp:chat-markers:0'/><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
          xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
          </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
          <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
-         xmlns='http://jabber.org/protocol/chatstates'/><file-sharing xmlns='urn:xmpp:sfs:0' disposition='inline'>\
-         <file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><name>f.png</name><size>7</size></file>\
-         <sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://h/f?a&amp;b'/></sources>\
-         </file-sharing></message>",
+         xmlns='http://jabber.org/protocol/chatstates'/></message>",
     );
 }
 

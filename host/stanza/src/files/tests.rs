@@ -73,7 +73,7 @@ fn place(content: &str) -> Option<Slot> {
     let xml = format!(
         "<iq xmlns='jabber:client' type='result' id='1' from='up.b'><slot xmlns='{UPLOAD}'>{content}</slot></iq>"
     );
-    slot(&RawStanza::parse(&xml, &jid("up.b")).unwrap())
+    slot(&RawStanza::from(Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap()))
 }
 
 /// XEP-0363, section 4: only three headers are sent, and none of them breaks the line.

@@ -50,8 +50,10 @@ async fn requests_are_told_in_their_order_and_again_until_they_are_over() {
     assert_eq!(webhooks.waiting().await.unwrap(), 1);
     assert_eq!(webhooks.next("other".to_owned()).await.unwrap(), None);
     // A request that is over may be told once more; one that waits is told anyway.
-    assert_eq!(webhooks.replay(first.id).await.unwrap().as_deref(), Some("github"));
-    assert_eq!(webhooks.replay(first.id).await.unwrap(), None);
+    let github = || vec!["github".to_owned()];
+    assert_eq!(webhooks.replay(first.id, vec!["other".to_owned()]).await.unwrap(), None, "nobody would be told");
+    assert_eq!(webhooks.replay(first.id, github()).await.unwrap().as_deref(), Some("github"));
+    assert_eq!(webhooks.replay(first.id, github()).await.unwrap(), None);
     assert_eq!((next(&webhooks).await.unwrap().id, webhooks.waiting().await.unwrap()), (first.id, 2));
 }
 
@@ -87,6 +89,43 @@ async fn what_may_come_once_is_stored_once_and_of_others_each() {
     assert!(matches!(accept(&webhooks, b"x", other).await, Accepted::As(_)));
     assert!(matches!(accept(&webhooks, b"x", ALL).await, Accepted::As(_)));
     assert_eq!(webhooks.waiting().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn what_was_not_passed_on_after_all_may_come_again() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let once = Acceptance { waits: false, once: Some([7; 32]), ..ALL };
+    let Accepted::As(id) = accept(&webhooks, b"x", once).await else { panic!() };
+    webhooks.take_back(id, "github".to_owned(), Some([7; 32])).await.unwrap();
+    assert_eq!(webhooks.last(1).await.unwrap()[0].state, RequestState::GivenUp);
+    assert!(matches!(accept(&webhooks, b"x", once).await, Accepted::As(_)));
+    assert_eq!(webhooks.waiting().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_over_does_not_wait_again_by_a_late_failure() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let Accepted::As(id) = accept(&webhooks, b"x", ALL).await else { panic!() };
+    webhooks.note(id, 1, RequestState::Told).await.unwrap();
+    webhooks.note(id, 2, RequestState::Waits).await.unwrap();
+    assert_eq!((next(&webhooks).await, webhooks.waiting().await.unwrap()), (None, 0));
+    assert_eq!(webhooks.last(1).await.unwrap()[0].state, RequestState::Told);
+}
+
+#[tokio::test]
+async fn what_nobody_is_told_of_is_given_up() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    for webhook in ["github", "gone", "gone"] {
+        let request = WebhookRequest { webhook: webhook.to_owned(), ..request(b"x") };
+        assert!(matches!(webhooks.accept(request, ALL).await.unwrap(), Accepted::As(_)));
+    }
+    assert_eq!(webhooks.give_up_others(vec!["github".to_owned()]).await.unwrap(), 2);
+    assert_eq!(webhooks.waiting().await.unwrap(), 1);
+    assert_eq!((webhooks.next("gone".to_owned()).await.unwrap(), next(&webhooks).await.is_some()), (None, true));
+    assert_eq!(webhooks.give_up_others(vec!["github".to_owned()]).await.unwrap(), 0);
 }
 
 #[tokio::test]

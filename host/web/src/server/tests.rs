@@ -15,8 +15,8 @@ fn listen() -> Listen {
 fn start() -> Server {
     let answer = |arrived: Arrived| async move {
         let heard = format!("{} {} {:?} {}", arrived.method, arrived.path, arrived.query, arrived.from);
-        match arrived.body(MOST).await {
-            Ok(body) => Reply { body: format!("{heard} {}", body.len()).into(), ..Reply::empty(200) },
+        match arrived.body(MOST, Memory::Addressed).await {
+            Ok((body, _room)) => Reply { body: format!("{heard} {}", body.len()).into(), ..Reply::empty(200) },
             Err(error) => Reply { body: error.to_string().into(), ..Reply::empty(404) },
         }
     };
@@ -138,4 +138,25 @@ async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     stopping.await.unwrap();
+}
+
+/// Otherwise anybody could keep webhooks from their senders, without sending a byte of a body.
+#[tokio::test(start_paused = true)]
+async fn strangers_take_no_memory_of_requests_that_have_an_addressee() {
+    let rooms = Rooms::new();
+    let all = rooms.take(Memory::Strangers, (STRANGERS as usize) << 10).await.unwrap();
+    assert_eq!(rooms.take(Memory::Strangers, 1).await.unwrap_err(), NoBody::NoRoom);
+    let most = rooms.take(Memory::Addressed, usize::MAX).await.unwrap();
+    assert_eq!(rooms.take(Memory::Addressed, 0).await.unwrap_err(), NoBody::NoRoom);
+    drop((all, most));
+    rooms.take(Memory::Strangers, 1).await.unwrap();
+    rooms.take(Memory::Addressed, 1).await.unwrap();
+}
+
+#[test]
+fn headers_of_an_answer_may_have_any_text_that_stays_on_its_line() {
+    let headers = [("x-a", "Käse"), ("x-b", "a\r\nx-c: b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let response = written(Reply { headers: headers.into(), ..Reply::empty(200) });
+    assert_eq!(response.headers()["x-a"].as_bytes(), "Käse".as_bytes());
+    assert!(!response.headers().contains_key("x-b") && !response.headers().contains_key("x-c"));
 }

@@ -19,8 +19,24 @@ pub struct CertificateError {
     cause: String,
 }
 
+/// The certificate of a server, with its key.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    pub(super) config: Arc<ServerConfig>,
+}
+
+/// The chain alone tells certificates apart: only one key fits the first certificate in it.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+}
+
+impl Eq for Certificate {}
+
 /// Reads the certificate and the key of a server, both as PEM.
-pub fn certificate(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, CertificateError> {
+pub fn certificate(chain: &Path, key: &Path) -> Result<Certificate, CertificateError> {
     let failed = |path: &Path, cause: String| CertificateError { path: path.to_owned(), cause };
     let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = certificates.map_err(|error| failed(chain, error.to_string()))?;
@@ -30,8 +46,8 @@ pub fn certificate(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, Certif
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(certificates, private));
+        .and_then(|config| config.with_no_client_auth().with_single_cert(certificates.clone(), private));
     let mut config = config.map_err(|error| failed(key, error.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Certificate { chain: certificates, config: Arc::new(config) })
 }

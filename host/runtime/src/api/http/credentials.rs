@@ -20,7 +20,7 @@ const MOST: usize = 8;
 const MOST_ADDED: usize = 64 << 10;
 
 /// The credentials that a request uses, and all that its answer must not show.
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     pub(super) used: Vec<Credential>,
     /// Each in the forms that servers repeat it in. Also of those that this request does not use: what one request
     /// stored somewhere, another one may fetch.
@@ -60,7 +60,7 @@ impl Credential {
 
 impl Credentials {
     /// Finds the credentials with these names among the plugin's settings.
-    pub(super) fn of(instance: &Instance, names: Vec<String>) -> Result<Self, CallError> {
+    pub(crate) fn of(instance: &Instance, names: Vec<String>) -> Result<Self, CallError> {
         let invalid = |reason: String| CallError::invalid("request.credentials", reason);
         if names.len() > MOST {
             return Err(invalid(format!("at most {MOST} of them")));
@@ -133,12 +133,12 @@ impl Credentials {
     }
 
     /// Puts asterisks in the place of each that a server repeats.
-    pub(super) fn hide(&self, text: &mut [u8]) {
+    pub(crate) fn hide(&self, text: &mut [u8]) {
         hide(&self.hidden, text);
     }
 
     /// Returns what takes them out of an answer that comes in parts.
-    pub(super) fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         let longest = self.hidden.iter().map(String::len).max().unwrap_or(0);
         Mask { hidden: self.hidden.clone(), kept: longest.saturating_sub(1), held: Vec::new() }
     }
@@ -165,7 +165,7 @@ fn hide(hidden: &[String], text: &mut [u8]) {
 }
 
 /// Takes credentials out of an answer that comes in parts. It keeps the end of each part back: a credential may begin there.
-pub(super) struct Mask {
+pub(crate) struct Mask {
     hidden: Vec<String>,
     /// How many bytes are kept back.
     kept: usize,
@@ -174,7 +174,7 @@ pub(super) struct Mask {
 
 impl Mask {
     /// Takes the next part, and returns what can be shown by now.
-    pub(super) fn part(&mut self, part: &[u8]) -> Vec<u8> {
+    pub(crate) fn part(&mut self, part: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(part);
         hide(&self.hidden, &mut self.held);
         let end = self.held.len().saturating_sub(self.kept);
@@ -182,7 +182,7 @@ impl Mask {
     }
 
     /// Returns the end.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
 }

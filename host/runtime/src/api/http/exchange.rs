@@ -8,10 +8,9 @@ use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use parlor_web::header::CONTENT_LENGTH;
 use parlor_web::{Method, Outgoing, Sender};
-use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use super::credentials::{Credentials, Mask};
+use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
 use super::{Kept, Prepared, caller, failed, log, pace_bytes, prepare, shown_headers, size};
 use crate::account::web::{WebAnswer, WebRequest};
@@ -35,7 +34,7 @@ enum State {
     /// It is collected for a test, which answers it.
     Scripted { method: String, url: String, body: Vec<u8> },
     /// It was answered.
-    Answered(Incoming, Mask),
+    Answered(Incoming),
     /// Its answer failed, or was read to the end.
     Over,
 }
@@ -100,20 +99,23 @@ pub(super) async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpWrite)?;
     checked_part(&part)?;
-    let _held = instance.hold(part.len())?;
-    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
-    let mut turn = turns.lock().await;
-    may_go_on(&instance, CallName::HttpWrite, &turn)?;
-    pace_bytes(&instance, part.len()).await?;
-    let patience = turn.patience;
-    match &mut turn.state {
-        State::Sent(sending) => sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange))),
-        State::Scripted { body, .. } => {
-            body.extend_from_slice(&part);
-            Ok(())
+    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let written = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        may_go_on(&instance, CallName::HttpWrite, &turn)?;
+        let patience = turn.patience;
+        match &mut turn.state {
+            State::Sent(sending) => {
+                sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange)))
+            }
+            State::Scripted { body, .. } => {
+                body.extend_from_slice(&part);
+                Ok(())
+            }
+            State::Answered(_) | State::Over => Err(none(exchange)),
         }
-        State::Answered(..) | State::Over => Err(none(exchange)),
-    }
+    });
+    written.await.unwrap_or_else(|| Err(none(exchange)))
 }
 
 pub(super) async fn answer<T: Send + 'static>(
@@ -121,31 +123,42 @@ pub(super) async fn answer<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Head, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpAnswer)?;
-    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
-    let mut turn = turns.lock().await;
-    may_go_on(&instance, CallName::HttpAnswer, &turn)?;
-    let patience = turn.patience;
-    match std::mem::replace(&mut turn.state, State::Over) {
+    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let answered = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        may_go_on(&instance, CallName::HttpAnswer, &turn)?;
+        answered(&instance, &mut turn).await.unwrap_or_else(|| Err(none(exchange)))
+    });
+    answered.await.unwrap_or_else(|| Err(none(exchange)))
+}
+
+/// Waits for the answer; `None` if it is there, or there is none.
+async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<Result<Head, CallError>> {
+    let mask = exchange.credentials.mask();
+    match std::mem::replace(&mut exchange.state, State::Over) {
         State::Sent(sending) => {
-            let answered = timeout(patience, sending.answer()).await.unwrap_or(Err(CallError::TimedOut));
+            let answered = sending.answer(exchange.patience, |error| failed(instance, error)).await;
             let ended = answered.as_ref().map(|answer| (answer.status, 0));
-            log(&instance, &turn.method, &turn.to, ended);
-            let answer = answered?;
-            let head = Head { status: answer.status, headers: shown_headers(&turn.credentials, &answer) };
-            turn.state = State::Answered(Incoming::of(answer), turn.credentials.mask());
-            Ok(head)
+            log(instance, &exchange.method, &exchange.to, ended);
+            Some(answered.map(|answer| {
+                let headers = shown_headers(&exchange.credentials, &answer);
+                let head = Head { status: answer.status, headers };
+                exchange.state = State::Answered(Incoming::of(answer, mask));
+                head
+            }))
         }
         State::Scripted { method, url, body } => {
             let asked = WebRequest { method: &method, url: &url, body: &body };
             let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
-            let WebAnswer { status, body } = answered
-                .ok_or_else(|| CallError::Unreachable(format!("nobody answers {method} {url} in this test")))?;
-            turn.state = State::Answered(Incoming::whole(body.into_bytes()), turn.credentials.mask());
-            Ok(Head { status, headers: Vec::new() })
+            let Some(WebAnswer { status, body }) = answered else {
+                return Some(Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test"))));
+            };
+            exchange.state = State::Answered(Incoming::whole(body.into_bytes(), mask));
+            Some(Ok(Head { status, headers: Vec::new() }))
         }
-        before @ (State::Answered(..) | State::Over) => {
-            turn.state = before;
-            Err(none(exchange))
+        before @ (State::Answered(_) | State::Over) => {
+            exchange.state = before;
+            None
         }
     }
 }
@@ -155,26 +168,20 @@ pub(super) async fn read<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpRead)?;
-    let turns = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
-    let mut turn = turns.lock().await;
-    may_go_on(&instance, CallName::HttpRead, &turn)?;
-    let State::Answered(incoming, mask) = &mut turn.state else { return Err(none(exchange)) };
-    let part = loop {
-        match incoming.next(&instance).await.map_err(|error| failed(&instance, &error))? {
-            Some(part) => {
-                let part = mask.part(&part);
-                if !part.is_empty() {
-                    break Some(part);
-                }
-            }
-            None => break Some(mask.rest()).filter(|rest| !rest.is_empty()),
+    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let read = found.closed.run_until_cancelled(async {
+        let mut turn = found.turns.lock().await;
+        may_go_on(&instance, CallName::HttpRead, &turn)?;
+        let patience = turn.patience;
+        let State::Answered(incoming) = &mut turn.state else { return Err(none(exchange)) };
+        let part = incoming.next(&instance, patience, |error| failed(&instance, error)).await?;
+        if part.is_none() {
+            turn.state = State::Over;
+            instance.exchanges.remove(exchange);
         }
-    };
-    if part.is_none() {
-        turn.state = State::Over;
-        instance.exchanges.remove(exchange);
-    }
-    Ok(part)
+        Ok(part)
+    });
+    read.await.unwrap_or_else(|| Err(none(exchange)))
 }
 
 /// Checks that the plugin may still ask this server: the grant may have been taken back meanwhile.

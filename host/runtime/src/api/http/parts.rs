@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use parlor_base::held::Holding;
 use parlor_stanza::error::CallError;
 use parlor_web::{Answer, Client, Request, Sender, WebError};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{failed, wait_for};
+use super::credentials::Mask;
+use super::wait_for;
 use crate::instance::Instance;
 
 /// Maximum length of a part that a plugin sends, in bytes.
 const LONGEST_PART: usize = 1 << 20;
-/// Maximum length of a part that a plugin reads, in bytes.
+/// Maximum length of a part that a plugin reads, in bytes. What is sent is paced in such steps, too: no limit is less.
 const LONGEST_READ: usize = 64 << 10;
 
 /// Checks the length of a part that a plugin sends.
@@ -24,25 +26,29 @@ pub(crate) fn checked_part(part: &[u8]) -> Result<(), CallError> {
     Ok(())
 }
 
+/// A part that waits to be sent. It counts among what the host holds for the plugin until it was.
+struct Held {
+    part: Vec<u8>,
+    _holding: Holding,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.part
+    }
+}
+
 /// A request that is sent while its body is written. Dropping it breaks the request off.
 pub(crate) struct Sending {
     sender: Option<Sender>,
     task: AbortOnDropHandle<Result<Answer, WebError>>,
-    /// Describes an error to the plugin.
-    told: Box<dyn Fn(&WebError) -> CallError + Send + Sync>,
 }
 
 impl Sending {
     /// Begins to send. It goes on while nobody polls the plugin's call.
-    pub(crate) fn begin(
-        instance: &std::sync::Arc<Instance>,
-        client: Client,
-        request: Request,
-        sender: Option<Sender>,
-    ) -> Self {
-        let task = instance.account.place.runtime.spawn(async move { client.send(request).await });
-        let instance = std::sync::Arc::clone(instance);
-        Self { sender, task: AbortOnDropHandle::new(task), told: Box::new(move |error| failed(&instance, error)) }
+    pub(crate) fn begin(instance: &Instance, client: Client, request: Request, sender: Option<Sender>) -> Self {
+        let task = instance.account.place.runtime.spawn(async move { client.begin(request).await });
+        Self { sender, task: AbortOnDropHandle::new(task) }
     }
 
     /// Sends the next part; `None` if the body has ended.
@@ -57,52 +63,95 @@ impl Sending {
         if part.is_empty() {
             return Some(Ok(()));
         }
-        let sent = timeout(patience, sender.send(Bytes::from(part))).await;
-        Some(match sent {
-            Ok(sent) => sent.map_err(|error| failed(instance, &error)),
+        let holding = match instance.hold(part.len()) {
+            Ok(holding) => holding,
+            Err(error) => return Some(Err(error)),
+        };
+        let sent = timeout(patience, async {
+            for step in part.chunks(LONGEST_READ) {
+                wait_for(instance.budgets.web_bytes(), step.len()).await;
+            }
+            sender.send(Bytes::from_owner(Held { part, _holding: holding })).await
+        });
+        Some(match sent.await {
+            Ok(Ok(())) => Ok(()),
+            // The answer says more.
+            Ok(Err(error)) => Err(CallError::Protocol(error.to_string())),
             Err(_) => Err(CallError::TimedOut),
         })
     }
 
     /// Ends the body, and waits for the answer.
-    pub(crate) async fn answer(self) -> Result<Answer, CallError> {
-        let Self { sender, task, told } = self;
+    pub(crate) async fn answer(
+        self,
+        patience: Duration,
+        told: impl FnOnce(&WebError) -> CallError,
+    ) -> Result<Answer, CallError> {
+        let Self { sender, task } = self;
         if let Some(sender) = sender {
             sender.finish();
         }
-        match task.await {
-            Ok(answered) => answered.map_err(|error| told(&error)),
-            Err(_) => Err(CallError::Stopped),
+        match timeout(patience, task).await {
+            Ok(Ok(answered)) => answered.map_err(|error| told(&error)),
+            Ok(Err(_)) => Err(CallError::Stopped),
+            Err(_) => Err(CallError::TimedOut),
         }
     }
 }
 
-/// The body of an answer, as far as it was not read.
+/// The body of an answer, as far as it was not read. No credential of the plugin is in it.
 pub(crate) struct Incoming {
     answer: Option<Answer>,
     /// What has come and was not read.
     rest: Bytes,
+    mask: Mask,
 }
 
 impl Incoming {
-    pub(crate) fn of(answer: Answer) -> Self {
-        Self { answer: Some(answer), rest: Bytes::new() }
+    pub(crate) fn of(answer: Answer, mask: Mask) -> Self {
+        Self { answer: Some(answer), rest: Bytes::new(), mask }
     }
 
     /// Returns a body that is there as a whole.
-    pub(crate) fn whole(body: Vec<u8>) -> Self {
-        Self { answer: None, rest: body.into() }
+    pub(crate) fn whole(body: Vec<u8>, mask: Mask) -> Self {
+        Self { answer: None, rest: body.into(), mask }
     }
 
     /// Reads the next part, at the pace that the limits allow; `None` at the end.
-    pub(crate) async fn next(&mut self, instance: &Instance) -> Result<Option<Bytes>, WebError> {
+    pub(crate) async fn next(
+        &mut self,
+        instance: &Instance,
+        patience: Duration,
+        told: impl FnOnce(&WebError) -> CallError,
+    ) -> Result<Option<Vec<u8>>, CallError> {
+        // All of it: a server that sends a byte now and then would keep the call for as long as nothing can be shown.
+        match timeout(patience, self.shown(instance)).await {
+            Ok(part) => part.map_err(|error| told(&error)),
+            Err(_) => Err(CallError::TimedOut),
+        }
+    }
+
+    async fn shown(&mut self, instance: &Instance) -> Result<Option<Vec<u8>>, WebError> {
+        loop {
+            let Some(part) = self.part(instance).await? else {
+                return Ok(Some(self.mask.rest()).filter(|rest| !rest.is_empty()));
+            };
+            let shown = self.mask.part(&part);
+            if !shown.is_empty() {
+                return Ok(Some(shown));
+            }
+        }
+    }
+
+    async fn part(&mut self, instance: &Instance) -> Result<Option<Bytes>, WebError> {
         if self.rest.is_empty() {
             let Some(answer) = &mut self.answer else { return Ok(None) };
             let Some(part) = answer.next().await? else { return Ok(None) };
             self.rest = part;
         }
-        let part = self.rest.split_to(self.rest.len().min(LONGEST_READ));
-        wait_for(instance.budgets.web_bytes(), part.len()).await;
-        Ok(Some(part))
+        let length = self.rest.len().min(LONGEST_READ);
+        wait_for(instance.budgets.web_bytes(), length).await;
+        // Taken after the last wait: of a call that is given up, the mask must not miss a part.
+        Ok(Some(self.rest.split_to(length)))
     }
 }

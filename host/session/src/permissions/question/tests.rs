@@ -290,7 +290,8 @@ const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
     chatviews.get chatviews.get-many commands.add commands.remove connection.connected connection.disconnect
     disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
-    disco.own-identities-clear disco.own-identities-get disco.supports http.fetch listen.not log.write promises.add
+    disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
+    files.upload files.write http.answer http.close http.fetch http.open http.read http.write listen.not log.write promises.add
     promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many settings.get storage.compare-and-set
     storage.delete storage.entries storage.get storage.list storage.set timers.after timers.cancel timers.every
     timers.sleep user.bare-jid user.get-status user.jid user.login user.logout user.set-status

@@ -32,6 +32,9 @@ impl FilePattern {
     pub(super) fn parse(entry: &str) -> Result<Self, BadScope> {
         let bad =
             |reason: &str| BadScope::NoFile { entry: entry.chars().take(128).collect(), reason: reason.to_owned() };
+        if entry.trim().is_empty() {
+            return Err(bad("it is empty; * covers every file"));
+        }
         let (first, rest) = entry.trim().split_once(' ').unwrap_or((entry.trim(), ""));
         let kind = match first {
             "*" => Some(Kind::All),
