@@ -1,6 +1,6 @@
 // The texts for rooms, the same for every forge. Titles and names come from strangers: each becomes part of one line.
 
-/** What happened in a repository. Without lines, rooms are not told. */
+/** News of a repository. Without lines, rooms are not told. */
 export interface News {
   /** The name of the repository with that of its owner, such as `juliet/garden`. */
   repository: string;

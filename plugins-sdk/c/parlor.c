@@ -1673,7 +1673,7 @@ const char *parlor_webhook_header(const parlor_webhook *hook, const char *name) 
 parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer *answer) {
   plugin_string_t request = parlor_text(id);
   parlor_plugin_webhooks_response_t response = {
-      /* What is too large for the contract is too large for the host, too. */
+      /* A size that is too large for the contract is too large for the host, too. */
       .status = answer->status > UINT16_MAX ? UINT16_MAX : (uint16_t)(answer->status ? answer->status : 200),
       .headers = {headers_of(answer->headers), field_count(answer->headers)},
       .body = answer->body ? body_of(answer->body, answer->size) : (plugin_list_u8_t){0},

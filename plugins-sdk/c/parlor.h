@@ -684,8 +684,8 @@ typedef struct parlor_http_head {
 } parlor_http_head;
 
 /* Begins a request whose bodies go in parts, and are never whole in memory; its number is put into `exchange`. Without a `body`, the
- * body is what `parlor_http_write` sends. No redirect is followed, and the timeout bounds each wait by itself. Who says the
- * length in a header content-length writes as many bytes: some servers ask for it. It counts among the limit http_requests until it is
+ * body is what `parlor_http_write` sends. No redirect is followed, and the timeout bounds each wait by itself. With a header
+ * content-length, exactly as many bytes have to be written: some servers ask for it. It counts among the limit http_requests until it is
  * closed, or its answer was read to the end: so close it. Needs http.fetch.
  *
  *     uint64_t exchange;

@@ -115,9 +115,9 @@ type HTTPHead struct {
 	Header map[string]string
 }
 
-// HTTPOpen begins a request whose bodies go in parts, and are never whole in memory. Where Body is nil, the body is what Write sends.
-// No redirect is followed. It counts among the limit http_requests until it is closed, or its answer was read to the end. Who says the
-// length in a header content-length writes as many bytes: some servers ask for it. Needs http.fetch.
+// HTTPOpen begins a request whose bodies go in parts, and are never whole in memory. If Body is nil, Write sends the body.
+// No redirect is followed. It counts among the limit http_requests until it is closed, or its answer was read to the end. With a
+// header content-length, exactly as many bytes have to be written: some servers ask for it. Needs http.fetch.
 //
 //	exchange, err := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "PUT", URL: "https://api.example.org/log"})
 //	if err != nil {
@@ -197,7 +197,7 @@ func inParts(whole []byte, write func(piece []byte) error) (int, error) {
 	return written, nil
 }
 
-// What is read of the host in parts, and taken by others in pieces of any size.
+// A body that the host gives in parts, and that others take in pieces of any size.
 type incoming struct {
 	rest   []byte
 	isOver bool
@@ -228,7 +228,7 @@ func (incoming *incoming) close(end func() error) error {
 	return unlessGone(end())
 }
 
-// What has ended by itself need not be closed.
+// A request that has ended by itself need not be closed.
 func unlessGone(err error) error {
 	var gone *NotFound
 	if errors.As(err, &gone) {

@@ -36,7 +36,7 @@ type Outgoing struct {
 	MarkOf         *Message
 	// ChatState is active, composing, paused, inactive or gone.
 	ChatState string
-	// Files are those that Upload.Finish gave, 16 at most. Where Body is empty, the address of the first one is sent as such, as clients
+	// Files are those that Upload.Finish gave, 16 at most. If Body is empty, the address of the first one is sent as such, as clients
 	// expect it (XEP-0066).
 	Files []File
 }

@@ -65,7 +65,7 @@ func OnWebhook(name string, handler func(ctx context.Context, hook *Webhook) err
 func WebhooksAnswer(ctx context.Context, hook *Webhook, answer WebhookAnswer) error {
 	response := webhooks.Response{Status: 200, Body: answer.Body}
 	if answer.Status != 0 {
-		// What is too large for the contract is too large for the host, too.
+		// A size that is too large for the contract is too large for the host, too.
 		response.Status = uint16(min(max(answer.Status, 0), 1<<16-1))
 	}
 	hasType := false

@@ -382,7 +382,7 @@ export interface FormFile {
   bytes: Uint8Array | string;
 }
 
-/** What a request is made of. */
+/** The options of a request. */
 export interface FetchOptions {
   /** In capitals, `GET` otherwise. */
   method?: string;

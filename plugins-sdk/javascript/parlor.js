@@ -1368,7 +1368,7 @@ const asBytes = (place, part) => (typeof part === "string" ? encode(part.toWellF
 // How many bytes the host takes of a body at once.
 const MOST_WRITTEN = 1 << 20;
 
-// Sends parts, which may be of any size; what comes of that is what `then` gives. Where one fails, all is given up.
+// Sends parts, which may be of any size, and returns the result of `then`. If one fails, all is given up.
 async function sent(place, calls, number, parts, then) {
   try {
     for await (const part of parts) {

@@ -181,7 +181,7 @@ impl Request {
     /// is what [`Exchange::write`] sends.
     ///
     /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is followed.
-    /// Who says the length in a header `content-length` writes as many bytes: some servers ask for it.
+    /// With a header `content-length`, exactly as many bytes have to be written: some servers ask for it.
     #[track_caller]
     pub fn open(self) -> impl Future<Output = Result<Exchange>> {
         located(async move {

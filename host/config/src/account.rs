@@ -21,7 +21,7 @@ pub struct AccountConfig {
     pub link: LinkSettings,
     /// The addresses that may send commands to the host from an ordinary client (XEP-0050); empty by default.
     pub owners: Vec<BareJid>,
-    /// What the host's configuration says of the web.
+    /// The section `[web]` of the configuration.
     pub web: Web,
     /// Its settings.
     pub settings: Settings,

@@ -59,7 +59,7 @@ pub struct Config {
     pub log: String,
     /// Whether this file and the policy are reloaded when they change.
     pub watch: bool,
-    /// Where it listens for webhooks, and what it trusts on the web.
+    /// The section `[web]`.
     pub web: Web,
     /// The host's settings, before those of an account.
     pub settings: Settings,

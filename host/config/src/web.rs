@@ -13,10 +13,10 @@ use super::sections::{Section, Written};
 /// The most entries of a list.
 const MOST_LISTED: usize = 64;
 
-/// What the configuration says of the web.
+/// The section `[web]` of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Web {
-    /// Where the host listens for requests to webhooks; nowhere by default.
+    /// The address on which the host listens for requests to webhooks; none by default.
     pub listen: Option<SocketAddr>,
     /// The address that others send them to, where it is another one: that of a proxy.
     pub address: Option<WebAddress>,

@@ -52,7 +52,7 @@ pub struct Webhooks {
     listening: Listening,
 }
 
-/// What those who tell of requests share, also with the version of the plugin that replaces this one.
+/// The state that all tellers of requests share, also with the version of the plugin that replaces this one.
 #[derive(Debug, Default)]
 struct Queue {
     /// Notified when another request has come, or one is to be told again.
@@ -292,7 +292,7 @@ impl Supervised {
 impl Door {
     /// Returns the largest body that it takes, in bytes.
     pub fn longest_body(&self) -> usize {
-        /// What the rest of an event may take.
+        /// The most that the rest of an event may take.
         const BESIDE: usize = 64 << 10;
         let limits = &self.webhooks.admitted.limits;
         limits.webhook_body.as_usize().min(limits.hostcall_bytes.as_usize().saturating_sub(BESIDE))

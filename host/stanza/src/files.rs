@@ -121,9 +121,9 @@ fn sharing(file: SharedFile) -> Element {
 /// The place that a service gives for an upload.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// Where the file is sent, over TLS.
+    /// The address that the file is sent to, over TLS.
     pub put: WebAddress,
-    /// Where others find it then.
+    /// The address at which others find it then.
     pub get: WebAddress,
     /// The headers that the upload has to have.
     pub headers: Vec<(&'static str, String)>,

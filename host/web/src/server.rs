@@ -86,7 +86,7 @@ pub struct Arrived {
     rooms: Rooms,
 }
 
-/// Whose memory the body of a request takes.
+/// The memory that the body of a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
     /// That of requests that have an addressee.

@@ -47,7 +47,7 @@ pub struct Shared {
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,
-    /// What the host's configuration says of the web.
+    /// The section `[web]` of the configuration.
     pub(crate) web: ArcSwap<Web>,
     /// The script that answers requests over the web in a test.
     pub web_script: WebScript,

@@ -42,7 +42,7 @@ enum State {
 /// An upload that has begun.
 pub(crate) struct Upload {
     sending: Sending,
-    /// What the plugin is given at the end.
+    /// The file that the plugin is given at the end.
     file: File,
     /// How many bytes are still to be sent.
     left: u64,
@@ -215,7 +215,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     if answered.status != 200 {
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
-    // Who sent the message may have stored a credential there by another request of this plugin.
+    // Another request of this plugin may have stored a credential there.
     let credentials = Credentials::of(&instance, Vec::new())?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));

@@ -134,7 +134,7 @@ struct Prepared {
     kept: Kept,
 }
 
-/// What a request takes of the plugin's limits, as long as it is there.
+/// The part of the plugin's limits that a request takes while it is there.
 struct Kept {
     _memory: Holding,
     _open: OpenWebRequest,

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex as Turns;
 use tokio_util::sync::CancellationToken;
 
-/// What is open of one kind.
+/// All that are open of one kind.
 #[derive(Debug)]
 pub(crate) struct OpenParts<T>(Mutex<Option<Box<ByNumber<T>>>>);
 
 type ByNumber<T> = HashMap<u64, Arc<OpenPart<T>>>;
 
-/// One of them. Whoever works on it has its turn: a plugin's calls on the same one come one after the other, and no other plugin waits
+/// One of them. A call that works on it has its turn: a plugin's calls on the same one come one after the other, and no other plugin waits
 /// for them.
 #[derive(Debug)]
 pub(crate) struct OpenPart<T> {
@@ -43,7 +43,7 @@ impl<T> OpenParts<T> {
         self.all().as_ref()?.get(&number).cloned()
     }
 
-    /// Removes one that has ended. Whoever works on it goes on.
+    /// Removes one that has ended. A call that works on it goes on.
     pub(crate) fn remove(&self, number: u64) -> Option<Arc<OpenPart<T>>> {
         let mut all = self.all();
         let removed = all.as_mut().and_then(|all| all.remove(&number));

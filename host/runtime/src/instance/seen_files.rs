@@ -25,7 +25,7 @@ impl SeenFiles {
     /// Notes the files of a message that is shown now.
     pub(crate) fn note(&self, message: &Message) {
         let Some(extensions) = &message.extensions else { return };
-        // The plugin may have written this itself. What another client of the account wrote comes as a carbon.
+        // The plugin may have written this itself. Messages of other clients of the account come as carbons.
         if message.own && message.carbon.is_none() {
             return;
         }

@@ -18,7 +18,7 @@ pub struct WebhookAnswer {
     pub body: Vec<u8>,
 }
 
-/// Who waits for an answer, by the id of the request.
+/// The senders that wait for an answer, by the id of the request.
 type Waiting = HashMap<String, oneshot::Sender<WebhookAnswer>>;
 
 /// The requests that wait. They take no memory while there are none.

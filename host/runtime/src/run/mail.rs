@@ -142,7 +142,7 @@ struct Receipt(Option<oneshot::Sender<Handled>>);
 
 impl Receipt {
     fn give(mut self, handled: Handled) {
-        // Whoever waited may have given up.
+        // The task that waited may have given up.
         self.0.take().map(|receipt| receipt.send(handled));
     }
 }

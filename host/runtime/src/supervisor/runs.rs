@@ -276,7 +276,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     // The guest is ended first and then forgotten: a guest that still ran could register something afterwards.
     drop(life);
     let _ = gone.await;
-    // What it left open holds the instance itself, and connections.
+    // Open requests and files hold the instance itself, and connections.
     instance.exchanges.shrink();
     instance.files.shrink();
     // Every failure counts, including a timeout or a fault in the host. An instance beside another one has not begun

@@ -1,4 +1,4 @@
-//! What the webhooks of a plugin need to know of its instances.
+//! The webhooks of a plugin, as far as they depend on its instances.
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     let turn = queue.turn(&name);
     loop {
         let mut arrived = std::pin::pin!(queue.arrived.notified());
-        // Whatever comes from here on ends the wait below.
+        // Each request from here on ends the wait below.
         arrived.as_mut().enable();
         let stays = match tell_next(&shared, webhooks, &name, &turn).await {
             Ok(Some(stays)) => stays,

@@ -1,4 +1,4 @@
-//! What becomes of requests that are stored.
+//! The outcome of requests that are stored.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -66,7 +66,7 @@ async fn bench(flags: &Bench) -> Result<()> {
     } else {
         println!("{}", row::to_text(&rows));
     }
-    // What was measured until then is shown: it took minutes.
+    // The rows that were measured until then are shown: they took minutes.
     measured?;
     // A page of some parts would lack the others.
     if flags.only.is_empty() {

@@ -52,7 +52,7 @@ pub(super) async fn open<T: Send + 'static>(
     let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, kept, .. } = prepare(&instance, &call, &request, bytes).await?;
     let patience = request.timeout.map_or(sent.patience, |given| sent.patience.min(Duration::from_millis(given)));
-    // What is read in parts takes no memory.
+    // A body that is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);
     let state = if instance.account.web_script.get().is_some() {
         State::Scripted { method: request.method, url: request.url, body: body.unwrap_or_default() }

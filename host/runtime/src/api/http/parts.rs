@@ -15,7 +15,7 @@ use crate::instance::Instance;
 
 /// Maximum length of a part that a plugin sends, in bytes.
 const LONGEST_PART: usize = 1 << 20;
-/// Maximum length of a part that a plugin reads, in bytes. What is sent is paced in such steps, too: no limit is less.
+/// Maximum length of a part that a plugin reads, in bytes. A sent part is paced in such steps, too: no limit is less.
 const LONGEST_READ: usize = 64 << 10;
 
 /// Checks the length of a part that a plugin sends.
@@ -102,7 +102,7 @@ impl Sending {
 /// The body of an answer, as far as it was not read. No credential of the plugin is in it.
 pub(crate) struct Incoming {
     answer: Option<Answer>,
-    /// What has come and was not read.
+    /// The bytes that have come and were not read.
     rest: Bytes,
     mask: Mask,
 }
