@@ -55,6 +55,7 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     let url = file["url"].as_str().unwrap();
     assert!(url.starts_with("https://localhost:"), "{url}");
     // As a message, it has the address as its body and in both forms.
+    let own = host.listen_with(ID, json!({ "name": "message", "own": true })).await;
     let args = json!({ "jid": to, "extensions": { "files": [file.clone()] } });
     host.call(ID, "chats.send", args).await.ok();
     let (sender, expected) = (host.account().jid.clone(), url.to_owned());
@@ -71,7 +72,8 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     {
         assert!(texts.contains(part), "no {part} in {texts}");
     }
-    // Nobody has shown the plugin that file.
+    // It hears of its own message, by which it could have had anything fetched.
+    assert_eq!(host.heard(ID, own).await["payload"]["message"]["extensions"]["files"][0]["url"], url);
     assert_eq!(case(&host.call(ID, "files.open", json!({ "url": url })).await.result), "denied");
     let heard = host.listen(ID, "message").await;
     share(&mut juliet, &host, url).await;
