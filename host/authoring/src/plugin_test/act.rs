@@ -174,7 +174,8 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     }
 }
 
-/// Parses `https://api.example.org/x answers 200 {"a":1}` or `https://api.example.org/x is unreachable`.
+/// Parses `https://api.example.org/x answers 200 {"a":1}`, with headers as [`hooked`] has them before the body, or
+/// `https://api.example.org/x is unreachable`.
 fn web(method: &str, rest: &str) -> Result<Act, String> {
     let how_to = || format!("write: {method} https://api.example.org/x answers 200 {{\"a\":1}}");
     let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
@@ -182,9 +183,10 @@ fn web(method: &str, rest: &str) -> Result<Act, String> {
         None if what.trim() == "is unreachable" => None,
         None => return Err(how_to()),
         Some(answer) => {
-            let (status, body) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
+            let (status, rest) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
             let status = status.parse().ok().filter(|status| (200..600).contains(status));
-            Some(WebAnswer { status: status.ok_or_else(how_to)?, body: body.trim().to_owned() })
+            let (headers, body) = headers(rest).ok_or_else(how_to)?;
+            Some(WebAnswer { status: status.ok_or_else(how_to)?, headers, body: body.trim().to_owned() })
         }
     };
     Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
@@ -194,28 +196,31 @@ fn web(method: &str, rest: &str) -> Result<Act, String> {
 /// stands in quotes.
 fn hooked(method: &str, rest: &str) -> Result<Act, String> {
     let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
-    let (address, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
     if name.is_empty() {
         return Err(how_to());
     }
-    let mut headers = Vec::new();
-    if let Some(listed) = rest.trim_start().strip_prefix("with ") {
-        rest = listed;
-        loop {
-            let (header, after) = rest.split_once(':').ok_or_else(how_to)?;
-            let (value, after) = value(after.trim_start());
-            headers.push((header.trim().to_ascii_lowercase(), value.trim_end_matches(',').to_owned()));
-            let goes_on = value.ends_with(',') || after.starts_with(',');
-            rest = after.trim_start_matches(',').trim_start();
-            if !goes_on {
-                break;
-            }
-        }
-    }
-    let body = rest.trim().to_owned();
+    let (headers, body) = headers(rest).ok_or_else(how_to)?;
+    let body = body.trim().to_owned();
     let (method, name, query) = (method.to_owned(), name.to_owned(), query.map(str::to_owned));
     Ok(Act::Webhook(Hooked { method, name, query, headers, body }))
+}
+
+/// Splits the headers that are listed behind `with` from the body that follows them; `None` if they are not written so.
+fn headers(rest: &str) -> Option<(Vec<(String, String)>, &str)> {
+    let mut headers = Vec::new();
+    let Some(mut rest) = rest.trim_start().strip_prefix("with ") else { return Some((headers, rest)) };
+    loop {
+        let (header, after) = rest.split_once(':')?;
+        let (value, after) = value(after.trim_start());
+        headers.push((header.trim().to_ascii_lowercase(), value.trim_end_matches(',').to_owned()));
+        let goes_on = value.ends_with(',') || after.starts_with(',');
+        rest = after.trim_start_matches(',').trim_start();
+        if !goes_on {
+            return Some((headers, rest));
+        }
+    }
 }
 
 /// Splits a word, or what stands in quotes, from what follows.

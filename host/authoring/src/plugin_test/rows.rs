@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 43] = [
+pub const STEPS: [Row; 44] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -55,6 +55,7 @@ pub const STEPS: [Row; 43] = [
         "alice answers such an IQ with this; without, it is refused",
     ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
+    row("GET", "GET https://api.example.org/x answers 304 with etag: v1", "the same with headers, before a body"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
     row("POST", "POST github {\"zen\":\"x\"}", "a verified request comes to the webhook github of the plugin"),
     row("POST", "POST github with x-github-event: push {\"ref\":\"x\"}", "with a header that the manifest lists"),
@@ -99,7 +100,7 @@ pub const ACTIONS: [Row; 25] = [
     row(
         "log",
         "log error: a handler of message failed: it went wrong",
-        "it logs an error or a warning, and nothing less",
+        "it logs an error; a warning is `log warn:`, and nothing less shows",
     ),
     row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
     row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),

@@ -19,6 +19,8 @@ pub struct WebRequest<'a> {
 pub struct WebAnswer {
     /// The status code.
     pub status: u16,
+    /// The headers, with their names in small letters.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }

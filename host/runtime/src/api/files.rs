@@ -17,12 +17,16 @@ use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::{failed, one_more, shown};
 use super::{answer, caller, pace_bytes, put, text};
+use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
 use crate::bindings::parlor::plugin::types::{Error, File};
 use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient};
 
 /// Maximum number of redirects on the way to a file.
 const MOST_REDIRECTS: u8 = 5;
+
+/// The server that takes the uploads of a test.
+const IN_TESTS: &str = "https://files.example/";
 
 /// A file that is open.
 pub(crate) struct Transfer {
@@ -35,6 +39,8 @@ enum State {
     Upload(Box<Upload>),
     /// It is read.
     Download(Box<Incoming>),
+    /// It is collected for a test, which answers it.
+    Scripted(Box<Scripted>),
     /// It was uploaded.
     Over,
 }
@@ -46,6 +52,12 @@ pub(crate) struct Upload {
     file: File,
     /// How many bytes are still to be sent.
     left: u64,
+}
+
+/// An upload to the server of a test.
+struct Scripted {
+    file: File,
+    body: Vec<u8>,
 }
 
 impl Host for Context {
@@ -93,6 +105,13 @@ async fn upload<T: Send + 'static>(
     }
     let granted = call.granted(Target::File { media_type: &kind, bytes: size })?;
     let open = OpenFile::begin(&instance)?;
+    if instance.account.web_script.get().is_some() {
+        let url = WebAddress::parse(IN_TESTS).and_then(|address| address.to(&name));
+        let url = url.map_err(|error| CallError::invalid("name", error.to_string()))?.as_str().to_owned();
+        let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
+        let state = State::Scripted(Box::new(Scripted { file, body: Vec::new() }));
+        return Ok(instance.files.add(Transfer { state, _open: open }));
+    }
     let place = place(&instance, &granted, &name, &kind, size).await?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
     request.method = Method::PUT;
@@ -145,18 +164,26 @@ async fn write<T: Send + 'static>(
     let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
-        let State::Upload(upload) = &mut turn.state else { return Err(none(transfer)) };
-        let target = Target::File {
-            media_type: upload.file.media_type.as_deref().unwrap_or_default(),
-            bytes: upload.file.size.unwrap_or(0),
+        let (file, left) = match &turn.state {
+            State::Upload(upload) => (&upload.file, upload.left),
+            State::Scripted(upload) => (&upload.file, upload.left()),
+            State::Download(_) | State::Over => return Err(none(transfer)),
         };
+        let target =
+            Target::File { media_type: file.media_type.as_deref().unwrap_or_default(), bytes: file.size.unwrap_or(0) };
         call.granted(target)?;
-        let Some(left) = upload.left.checked_sub(part.len() as u64) else {
-            return Err(CallError::invalid("part", format!("only {} bytes are left of the size", upload.left)));
+        let Some(rest) = left.checked_sub(part.len() as u64) else {
+            return Err(CallError::invalid("part", format!("only {left} bytes are left of the size")));
         };
-        let sent = upload.sending.send(&instance, part, instance.limits.http_time).await;
-        sent.unwrap_or_else(|| Err(none(transfer)))?;
-        upload.left = left;
+        match &mut turn.state {
+            State::Upload(upload) => {
+                let sent = upload.sending.send(&instance, part, instance.limits.http_time).await;
+                sent.unwrap_or_else(|| Err(none(transfer)))?;
+                upload.left = rest;
+            }
+            State::Scripted(upload) => upload.body.extend_from_slice(&part),
+            State::Download(_) | State::Over => {}
+        }
         Ok(())
     });
     written.await.unwrap_or_else(|| Err(none(transfer)))
@@ -170,8 +197,16 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let mut turn = found.turns.lock().await;
         let upload = match std::mem::replace(&mut turn.state, State::Over) {
             State::Upload(upload) if upload.left == 0 => *upload,
+            State::Scripted(upload) if upload.left() == 0 => {
+                instance.files.remove(transfer);
+                return upload.stored(&instance);
+            }
             before => {
-                let missing = if let State::Upload(upload) = &before { Some(upload.left) } else { None };
+                let missing = match &before {
+                    State::Upload(upload) => Some(upload.left),
+                    State::Scripted(upload) => Some(upload.left()),
+                    State::Download(_) | State::Over => None,
+                };
                 turn.state = before;
                 let missing = missing.map(|left| CallError::invalid("transfer", format!("{left} bytes are missing")));
                 return Err(missing.unwrap_or_else(|| none(transfer)));
@@ -181,12 +216,31 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
         let answered = sending.answer(instance.limits.http_time, told).await;
         instance.files.remove(transfer);
-        match answered?.status {
-            200..=299 => Ok(file),
-            status => Err(CallError::Protocol(format!("the server did not store the file, and answered {status}"))),
-        }
+        stored(answered?.status, file)
     });
     finished.await.unwrap_or_else(|| Err(none(transfer)))
+}
+
+impl Scripted {
+    /// Returns how many bytes are still to be sent.
+    fn left(&self) -> u64 {
+        self.file.size.unwrap_or(0).saturating_sub(self.body.len() as u64)
+    }
+
+    /// Shows the upload to the test. If that does not say what the server answers, it stores the file.
+    fn stored(self, instance: &Instance) -> Result<File, CallError> {
+        let asked = WebRequest { method: "PUT", url: &self.file.url, body: &self.body };
+        let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
+        stored(answered.map_or(201, |answer| answer.status), self.file)
+    }
+}
+
+/// Returns the file if the server has stored it, by the status of its answer.
+fn stored(status: u16, file: File) -> Result<File, CallError> {
+    match status {
+        200..=299 => Ok(file),
+        status => Err(CallError::Protocol(format!("the server did not store the file, and answered {status}"))),
+    }
 }
 
 async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) -> Result<Opened, CallError> {
@@ -203,6 +257,18 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     }
     let open = OpenFile::begin(&instance)?;
     one_more(&instance).await?;
+    // Another request of this plugin may have stored a credential there.
+    let credentials = Credentials::of(&instance, Vec::new())?;
+    if let Some(answer) = instance.account.web_script.get() {
+        let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
+            return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
+        };
+        let size = Some(answer.body.len() as u64);
+        let media_type = answer.headers.into_iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
+        let read = Incoming::whole(answer.body.into_bytes(), credentials.mask());
+        let transfer = instance.files.add(Transfer { state: State::Download(Box::new(read)), _open: open });
+        return Ok(Opened { transfer, size, media_type });
+    }
     let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
     let request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     let client = WebClient::for_files(&instance)?;
@@ -215,8 +281,6 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     if answered.status != 200 {
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
-    // Another request of this plugin may have stored a credential there.
-    let credentials = Credentials::of(&instance, Vec::new())?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
     let state = State::Download(Box::new(Incoming::of(answered, credentials.mask())));

@@ -229,10 +229,14 @@ fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
 /// Returns the answer that a test gives.
 fn scripted(asked: WebRequest<'_>, answer: Option<WebAnswer>) -> Result<Response, CallError> {
     let WebRequest { method, url, .. } = asked;
-    let Some(WebAnswer { status, body }) = answer else {
+    let Some(WebAnswer { status, headers, body }) = answer else {
         return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
     };
-    Ok(Response { status, url: url.to_owned(), headers: Vec::new(), body: body.into_bytes() })
+    Ok(Response { status, url: url.to_owned(), headers: scripted_headers(headers), body: body.into_bytes() })
+}
+
+fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {
+    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
 }
 
 /// Waits until the plugin may make another request.

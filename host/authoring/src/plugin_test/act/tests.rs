@@ -113,3 +113,19 @@ fn people_in_a_room_are_what_is_said_of_them() {
         assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
     }
 }
+
+#[test]
+fn headers_stand_before_the_body() {
+    let answer = |what: &str| match act(&format!("GET https://h/x answers {what}"), &[]) {
+        Ok(Act::Web { answer: Some(answer), .. }) => Some((answer.status, answer.headers, answer.body)),
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => None,
+    };
+    let named = |names: &[(&str, &str)]| names.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    assert_eq!(answer("304 with ETag: v1"), Some((304, named(&[("etag", "v1")]), String::new())));
+    let both = "200 with etag: v1, last-modified: \"Tue, 03 Mar 2026 09:00:00 GMT\" <rss/>";
+    let headers = named(&[("etag", "v1"), ("last-modified", "Tue, 03 Mar 2026 09:00:00 GMT")]);
+    assert_eq!(answer(both), Some((200, headers, "<rss/>".to_owned())));
+    assert_eq!(answer("200 without much"), Some((200, Vec::new(), "without much".to_owned())));
+    assert_eq!(answer("200 with nothing"), None);
+}

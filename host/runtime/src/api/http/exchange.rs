@@ -12,7 +12,7 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::{Kept, Prepared, caller, failed, log, pace_bytes, prepare, shown_headers, size};
+use super::{Kept, Prepared, caller, failed, log, pace_bytes, prepare, scripted_headers, shown_headers, size};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
 use crate::instance::{Grouping, Instance, WebClient};
@@ -150,11 +150,11 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
         State::Scripted { method, url, body } => {
             let asked = WebRequest { method: &method, url: &url, body: &body };
             let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
-            let Some(WebAnswer { status, body }) = answered else {
+            let Some(WebAnswer { status, headers, body }) = answered else {
                 return Some(Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test"))));
             };
             exchange.state = State::Answered(Incoming::whole(body.into_bytes(), mask));
-            Some(Ok(Head { status, headers: Vec::new() }))
+            Some(Ok(Head { status, headers: scripted_headers(headers) }))
         }
         before @ (State::Answered(_) | State::Over) => {
             exchange.state = before;
