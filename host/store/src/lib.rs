@@ -49,7 +49,8 @@ pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
-pub use webhooks::{Acceptance, Accepted, RequestState, ShownRequest, StoredRequest, WebhookRequest, Webhooks};
+pub use webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
+pub use webhooks::{RequestState, ShownRequest, StoredRequest, Webhooks};
 
 /// The maximum number of host jobs that may wait for the thread.
 const JOBS: usize = 1_024;
@@ -146,6 +147,7 @@ impl Store {
         let reads = is_on_disk
             .then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive), tasks.downgrade()))
             .flatten();
+        let (reads, reader) = reads.unzip();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             while let Some(work) = inbox.wait() {
                 if perform(work, &mut connection) == Health::Broken {
@@ -159,6 +161,10 @@ impl Store {
                         begun.fetch_add(1, Relaxed);
                     }
                 }
+            }
+            // The reader may not write: if its connection were the last one, the log beside the file would stay.
+            if let Some(reader) = reader {
+                let _ = reader.join();
             }
             drop(connection);
             drop(alive);

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
 
 use parlor_base::fair;
 use rusqlite::{Connection, OpenFlags};
@@ -34,13 +35,13 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
 /// Starts the reader thread.
 ///
 /// `begun` counts how often the writer has created the file again. If the reader finds the file broken, it reports that
-/// to the writer through `tasks`. Returns `None` if the thread cannot be started; reads then have to go to the writer.
+/// to the writer through `tasks`. The thread ends with its queue. Returns `None` if the thread cannot be started; reads then have to go to the writer.
 pub(super) fn serve(
     path: PathBuf,
     begun: Arc<AtomicU64>,
     alive: Arc<watch::Sender<()>>,
     tasks: WeakTasks,
-) -> Option<ReadsSender> {
+) -> Option<(ReadsSender, JoinHandle<()>)> {
     let (reads, mut waiting) = fair::queue::<_, Reads>(Lane::bound);
     let thread = std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
         let mut seen = begun.load(Relaxed);
@@ -74,7 +75,7 @@ pub(super) fn serve(
         drop(alive);
     });
     match thread {
-        Ok(_) => Some(reads),
+        Ok(thread) => Some((reads, thread)),
         Err(error) => {
             tracing::warn!(%error, "the store's reader cannot be started; reads wait for writes");
             None

@@ -219,6 +219,20 @@ async fn a_file_that_is_newer_or_locked_stays_where_it_is_with_what_was_written_
     assert_eq!(version, "v1");
 }
 
+/// A connection that only reads cannot put the log into the file: it must not be the last one.
+#[tokio::test]
+async fn no_log_is_left_beside_a_file_that_was_read_and_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let store = Store::open(folder.path()).unwrap();
+        let owner = || Owner { account: "a".parse().unwrap(), plugin: "p".parse().unwrap() };
+        let data = store.data(Clock::Machine);
+        assert_eq!(data.get(owner(), "k".to_owned()).await.unwrap(), None);
+        store.close().await;
+        assert!(!folder.path().join("parlor.db-wal").exists());
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     let folder = tempfile::tempdir().unwrap();
