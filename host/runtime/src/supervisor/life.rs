@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use parlor_base::quantity::show_duration;
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::Engine;
 use crate::instance::Instance;
@@ -13,17 +14,17 @@ use crate::run::Ended;
 use crate::watchdog::{Metered, Step};
 
 /// The task of an instance. Dropping it ends the instance.
-pub(super) struct Life(AbortOnDrop<Ended>);
+pub(super) struct Life(AbortOnDropHandle<Ended>);
 
 impl Life {
     /// Starts the instance. Must be called on the runtime of its account.
     pub(super) fn begin(metered: Metered<Ended>, engine: Arc<Engine>, instance: Arc<Instance>) -> Self {
-        Self(AbortOnDrop(tokio::spawn(on_its_runtime(metered, Handle::current(), engine, instance))))
+        Self(AbortOnDropHandle::new(tokio::spawn(on_its_runtime(metered, Handle::current(), engine, instance))))
     }
 
     /// Waits for its end and returns the outcome. Cancel-safe.
     pub(super) async fn outcome(&mut self) -> Ended {
-        (&mut self.0.0).await.unwrap_or_else(|error| broke(&error))
+        (&mut self.0).await.unwrap_or_else(|error| broke(&error))
     }
 }
 
@@ -39,13 +40,13 @@ async fn on_its_runtime(
             (engine.runtimes().of(instance.cpu.runs(), &account), instance.cpu.in_background());
         // Dropping what the instance leaves takes longer the more memory it has. It is done on the runtime where the
         // instance ran.
-        let mut stay = AbortOnDrop(runtime.spawn(async move {
+        let stay = AbortOnDropHandle::new(runtime.spawn(async move {
             match (&mut metered).await {
                 Step::Done(ended) => ControlFlow::Break(ended),
                 Step::Move => ControlFlow::Continue(metered),
             }
         }));
-        match (&mut stay.0).await {
+        match stay.await {
             Ok(ControlFlow::Break(ended)) => return ended,
             Ok(ControlFlow::Continue(moving)) => {
                 metered = moving;
@@ -69,13 +70,5 @@ fn broke(error: &JoinError) -> Ended {
     Ended::Failed {
         why: "the host failed while it served a call; please report this".into(),
         detail: error.to_string(),
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
