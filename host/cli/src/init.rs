@@ -434,7 +434,7 @@ const CONFIG: &str = r#"# The accounts of this host, and how it runs. Paths are 
 # address = "https://bot.example.org"   # what others send them to: the proxy's address
 # proxies = ["127.0.0.1"]    # the proxies that say from where a request comes
 # local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
-# ca_file = "ca.pem"         # certificates that plugins' requests over the web trust beside the system's
+# ca_file = "web.pem"        # certificates that plugins' requests over the web trust beside the system's
 
 # One table for each account; "main" is a name of your choice.
 [account.main]
