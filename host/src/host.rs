@@ -9,7 +9,7 @@ mod plugin;
 mod reload;
 mod replacing;
 mod standing;
-mod webhooks;
+pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_config::Web;
 use parlor_plugins::webhook::{Given, Once, Unverified, Verification};
-use parlor_runtime::webhooks::{Door, Reply as Outcome};
+use parlor_runtime::supervisor::{Door, Reply as Outcome};
 use parlor_store::WebhookRequest;
 use parlor_web::server::{Arrived, Listen, Memory, NoBody, Reply, Server, certificate};
 use parlor_web::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::host::Host;
+use crate::host::{Host, webhooks};
 
 /// How much is read of a request that reaches no webhook, in bytes: as much as most webhooks take.
 const STRANGERS: usize = 1 << 20;
@@ -61,7 +61,7 @@ impl Listener {
 
 /// Listens where the configuration says, while any plugin has webhooks.
 async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
-    let (mut wanted, mut web) = (host.webhooks_to_listen_for(), host.web());
+    let (mut wanted, mut web) = (webhooks::to_listen_for(&host), webhooks::section(&host));
     let mut running: Option<(Listen, Server)> = None;
     loop {
         let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
@@ -141,13 +141,13 @@ fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
 
 /// Answers a request.
 async fn answer(host: &Host, arrived: Arrived) -> Reply {
-    let counts = host.webhook_counts();
+    let counts = webhooks::counts(host);
     // This is asked before the search: a webhook that the search misses may be known a moment later.
-    let are_all_known = host.knows_all_webhooks().await;
+    let are_all_known = webhooks::are_all_known(host).await;
     // A sender whose plugin is not there yet is to try again. All are told so: it says nothing of which addresses there are.
     let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     let door = match parts(&arrived.path) {
-        Some((plugin, name, token)) => host.webhook(&plugin, name, token).await,
+        Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,
         None => None,
     };
     let (most, memory) = match &door {

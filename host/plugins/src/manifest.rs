@@ -28,8 +28,6 @@ pub const MAX_BYTES: usize = 64 * 1024;
 pub const MAX_ENTRIES: usize = 64;
 /// The maximum length of a reason, in bytes.
 const MAX_REASON: usize = 500;
-/// The maximum length of a description, in bytes.
-pub(super) const MAX_DESCRIPTION: usize = 1000;
 /// The maximum length of a licence, in bytes.
 const MAX_LICENSE: usize = 200;
 /// The maximum length of a setting's name, in bytes.
@@ -186,10 +184,10 @@ impl Manifest {
             api: version(&plugin.require("api", "write the version of the contract that it was built against")?)?,
             description: plugin
                 .require("description", "say in one sentence what it does")?
-                .sentence(MAX_DESCRIPTION)?,
+                .sentence(keys::MAX_DESCRIPTION)?,
             authors,
             license: plugin.get("license").map(|node| node.sentence(MAX_LICENSE)).transpose()?,
-            changes: each(&plugin, "changes", |node| Ok((changed(node)?, node.sentence(MAX_DESCRIPTION)?)))?,
+            changes: each(&plugin, "changes", |node| Ok((changed(node)?, node.sentence(keys::MAX_DESCRIPTION)?)))?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
             settings,

@@ -11,7 +11,7 @@ use parlor_base::quantity;
 use parlor_session::permissions::Scope;
 use serde_json::Value;
 
-use crate::manifest::{MAX_DESCRIPTION, keys};
+use crate::manifest::keys::{self, MAX_DESCRIPTION};
 
 /// The maximum length of a text in a setting, in bytes.
 pub(super) const MAX_TEXT: usize = 16 * 1024;

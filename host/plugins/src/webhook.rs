@@ -5,15 +5,11 @@ mod verification;
 use parlor_base::document::{DocumentError, Node, Section};
 use parlor_base::nearest::nearest;
 
-use crate::manifest::{MAX_DESCRIPTION, keys};
+use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME};
 
 use verification::{Encoding, Hash};
 pub use verification::{Given, Once, Unverified, Verification, is_same};
 
-/// The maximum length of a webhook's name, in bytes.
-pub(super) const MAX_NAME: usize = 32;
-/// The maximum number of methods, and of headers that are passed on.
-pub(super) const MAX_LISTED: usize = 32;
 /// The maximum length of a header's name or of a prefix, in bytes.
 const MAX_HEADER: usize = 64;
 
@@ -168,14 +164,14 @@ impl Webhook {
 /// Parses the name of a webhook, which is a part of its address.
 pub(super) fn name(node: &Node<'_>) -> Result<String, DocumentError> {
     let name = node.key();
-    let fits = name.len() <= MAX_NAME
+    let fits = name.len() <= MAX_WEBHOOK_NAME
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'));
     if fits {
         return Ok(name.to_owned());
     }
     Err(node.error(format!(
-        "`{}` cannot be a webhook's name: 1 to {MAX_NAME} of a-z, 0-9, _ and -, the first one a letter",
+        "`{}` cannot be a webhook's name: 1 to {MAX_WEBHOOK_NAME} of a-z, 0-9, _ and -, the first one a letter",
         name.escape_debug()
     )))
 }

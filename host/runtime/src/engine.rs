@@ -19,7 +19,7 @@ use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base
 use crate::instance::{Context, Grouping};
 use crate::mappings::{Mappings, NoMappings, Reserved, of_an_instance, of_code};
 use crate::watchdog::{Runtimes, Ticker};
-use crate::webhooks::Listening;
+use crate::webhooks::listening::Listening;
 
 /// The pause when the host has no room for another plugin, unless one ends before that.
 pub const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);

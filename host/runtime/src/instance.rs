@@ -36,8 +36,6 @@ use tokio::time::Instant;
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
-use crate::api::files::Transfer;
-use crate::api::http::exchange::Exchange;
 use crate::catch_up::CaughtUp;
 use crate::ceiling::Taken;
 use crate::counters::Counters;
@@ -46,7 +44,7 @@ use crate::record::Record;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
-use crate::webhooks::Tokens;
+use crate::webhooks::listening::Tokens;
 
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
@@ -108,10 +106,8 @@ pub struct Instance {
     open: Open,
     /// Its client for requests over the web.
     web: WebClient,
-    /// Its requests over the web whose bodies go in parts.
-    pub(crate) exchanges: OpenParts<Exchange>,
-    /// Its files that are open.
-    pub(crate) files: OpenParts<Transfer>,
+    /// Its requests over the web whose bodies go in parts, and its files that are open.
+    pub(crate) parts: OpenParts,
     /// The files of messages that it was shown.
     pub(crate) seen_files: SeenFiles,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
@@ -175,8 +171,7 @@ impl Instance {
             budgets,
             open: Open::default(),
             web: WebClient::default(),
-            exchanges: OpenParts::default(),
-            files: OpenParts::default(),
+            parts: OpenParts::default(),
             seen_files: SeenFiles::default(),
             webhooks,
             unanswered: Unanswered::default(),

@@ -42,6 +42,8 @@ use crate::webhooks::Webhooks;
 pub use dependency::Dependency;
 pub use grant_handle::GrantHandle;
 pub use replacement::Successor;
+pub use webhooks::door::Door;
+pub use webhooks::reply::Reply;
 
 /// How long running handlers may take to finish when another instance takes over.
 const HANDOVER: Duration = Duration::from_secs(10);

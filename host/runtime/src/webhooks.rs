@@ -3,8 +3,7 @@
 //! A task for each webhook of the mode `queue` tells the plugin of one request after the other. It reads the next one
 //! from the store once the plugin has handled the one before, so nothing waits in memory.
 
-mod answering;
-mod telling;
+pub(crate) mod listening;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,22 +12,16 @@ use arc_swap::ArcSwap;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::Admitted;
-use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, Webhook, is_same};
+use parlor_plugins::webhook::{Mode, Verification, Webhook};
 use parlor_session::permissions::Grants;
-use parlor_store::{Acceptance, Accepted, Owner, ShownRequest, StoreError, WebhookRequest};
+use parlor_store::{Owner, ShownRequest, StoreError};
 use rand::RngExt as _;
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::account;
-use crate::instance::WebhookAnswer;
 use crate::settings::OwnSettings;
-use crate::supervisor::{Shared, Supervised};
-
-pub(crate) use telling::{STORE_PAUSE, tell_in_order};
-
-/// The secret part of each webhook's address, by the name of the webhook.
-pub(crate) type Tokens = Arc<ArcSwap<BTreeMap<String, String>>>;
+use listening::{ListenedFor, Listening, Tokens};
 
 /// The number of random bytes in an address.
 const TOKEN: usize = 24;
@@ -40,13 +33,13 @@ pub fn address(base: &str, plugin: &PluginId, name: &str, token: &str) -> String
 
 /// The webhooks of a plugin on one account.
 pub struct Webhooks {
-    admitted: Arc<Admitted>,
+    pub(crate) admitted: Arc<Admitted>,
     settings: Arc<OwnSettings>,
     account: Arc<account::Shared>,
-    stored: parlor_store::Webhooks,
+    pub(crate) stored: parlor_store::Webhooks,
     pub(crate) tokens: Tokens,
     /// A version that replaces another one continues its queue.
-    queue: ArcSwap<Queue>,
+    pub(crate) queue: ArcSwap<Queue>,
     /// While it may hear of requests, it counts among those that somebody has to listen for.
     listened_for: Mutex<Option<ListenedFor>>,
     listening: Listening,
@@ -54,49 +47,18 @@ pub struct Webhooks {
 
 /// The state that all tellers of requests share, also with the version of the plugin that replaces this one.
 #[derive(Debug, Default)]
-struct Queue {
+pub(crate) struct Queue {
     /// Notified when another request has come, or one is to be told again.
-    arrived: Notify,
+    pub(crate) arrived: Notify,
     /// For each webhook, the turn to tell of a request: held until that is over.
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Queue {
     /// Returns the turn of a webhook.
-    fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(name.to_owned()).or_default())
-    }
-}
-
-/// How many plugins have webhooks. While there are any, somebody has to listen.
-#[derive(Debug, Clone)]
-pub struct Listening(watch::Sender<usize>);
-
-impl Default for Listening {
-    fn default() -> Self {
-        Self(watch::Sender::new(0))
-    }
-}
-
-impl Listening {
-    /// Returns a receiver for the number.
-    pub fn watch(&self) -> watch::Receiver<usize> {
-        self.0.subscribe()
-    }
-
-    fn one_more(&self) -> ListenedFor {
-        self.0.send_modify(|count| *count += 1);
-        ListenedFor(self.clone())
-    }
-}
-
-#[derive(Debug)]
-struct ListenedFor(Listening);
-
-impl Drop for ListenedFor {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -152,13 +114,13 @@ impl Webhooks {
         self.stored.give_up_others(self.queued()).await
     }
 
-    fn declared(&self) -> &BTreeMap<String, Webhook> {
+    pub(crate) fn declared(&self) -> &BTreeMap<String, Webhook> {
         &self.admitted.manifest.webhooks
     }
 
     /// Returns the secret of a webhook, if it needs one and the owner has given it. The author's default is none, since
     /// everybody who has the manifest knows it.
-    fn secret(&self, webhook: &Webhook) -> Option<String> {
+    pub(crate) fn secret(&self, webhook: &Webhook) -> Option<String> {
         let name = webhook.secret.as_ref()?;
         let given = self.settings.given(name)?;
         let setting = self.admitted.manifest.settings.get(name);
@@ -236,126 +198,4 @@ pub struct WebhookState {
     pub verification: String,
     /// The setting with the secret, if the owner has not given it: then each request is refused.
     pub lacks_secret: Option<String>,
-}
-
-/// A webhook of a plugin that is there, for whoever has a request to it.
-#[derive(Clone)]
-pub struct Door {
-    shared: Arc<Shared>,
-    webhooks: Arc<Webhooks>,
-    webhook: Webhook,
-    name: String,
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// It is stored, and the plugin will be told.
-    Stored,
-    /// It may come only once, and came before.
-    Again,
-    /// There is no room for it, or the plugin does not run.
-    Busy,
-    /// The plugin's answer.
-    Answer(WebhookAnswer),
-    /// The plugin did not answer: the status says why.
-    NoAnswer(u16),
-    /// The host cannot store it.
-    Failed,
-}
-
-impl Supervised {
-    /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
-    pub fn webhook(&self, name: &str, token: &str) -> Option<Door> {
-        let shared = &self.shared;
-        let tokens = shared.webhooks.as_ref().map(|webhooks| webhooks.tokens.load_full());
-        let right = tokens.as_ref().and_then(|tokens| tokens.get(name)).map_or("", String::as_str);
-        // Also of a webhook that is not there: the time must not tell which ones are.
-        let is_right = is_same(token.as_bytes(), right) && !right.is_empty();
-        let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
-        let webhooks = shared.webhooks.as_ref().filter(|_| is_right && may_hear)?;
-        let webhook = webhooks.declared().get(name)?;
-        Some(Door {
-            shared: Arc::clone(shared),
-            webhooks: Arc::clone(webhooks),
-            webhook: webhook.clone(),
-            name: name.to_owned(),
-        })
-    }
-
-    /// Returns its webhooks, if it declares any.
-    pub fn webhooks(&self) -> Option<Arc<Webhooks>> {
-        self.shared.webhooks.clone()
-    }
-}
-
-impl Door {
-    /// Returns the largest body that it takes, in bytes.
-    pub fn longest_body(&self) -> usize {
-        /// The most that the rest of an event may take.
-        const BESIDE: usize = 64 << 10;
-        let limits = &self.webhooks.admitted.limits;
-        limits.webhook_body.as_usize().min(limits.hostcall_bytes.as_usize().saturating_sub(BESIDE))
-    }
-
-    /// Returns whether it takes requests of this method.
-    pub fn takes(&self, method: &str) -> bool {
-        self.webhook.methods.iter().any(|one| one == method)
-    }
-
-    /// Returns whether the plugin gets this header, whose name is in small letters. It never gets the one with the
-    /// secret.
-    pub fn passes_on(&self, header: &str) -> bool {
-        if matches!(&self.webhook.verification, Verification::Token { header: secret } if secret == header) {
-            return false;
-        }
-        header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
-    }
-
-    /// Verifies a request by the secret that the owner has given.
-    pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
-        let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
-        self.webhook.verification.check(&secret, given)
-    }
-
-    /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.
-    pub async fn pass(&self, request: WebhookRequest, once: Once) -> Reply {
-        let request = WebhookRequest { webhook: self.name.clone(), ..request };
-        let limits = &self.webhooks.admitted.limits;
-        let acceptance = Acceptance {
-            waits: self.webhook.mode == Mode::Queue,
-            once,
-            most: limits.webhook_queue,
-            most_bytes: limits.webhook_bytes.0,
-        };
-        match self.webhook.mode {
-            Mode::Queue => self.store(request, acceptance).await,
-            Mode::Answer => answering::answer(&self.shared, &self.webhooks, request, acceptance).await,
-        }
-    }
-
-    /// Stores a request, and wakes who tells of it.
-    async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
-        let webhooks = Arc::clone(&self.webhooks);
-        // In a task of its own: if the sender hangs up meanwhile, the request is stored, and the plugin must hear of it.
-        let task = self.shared.account.place.runtime.spawn(async move {
-            let accepted = webhooks.stored.accept(request, acceptance).await;
-            webhooks.queue.load().arrived.notify_waiters();
-            accepted
-        });
-        match task.await {
-            Ok(Ok(Accepted::As(_))) => Reply::Stored,
-            Ok(other) => refused(&other),
-            Err(_) => Reply::Failed,
-        }
-    }
-}
-
-/// Returns the reply to a request that was not stored.
-fn refused(accepted: &Result<Accepted, StoreError>) -> Reply {
-    match accepted {
-        Ok(Accepted::Again) => Reply::Again,
-        Ok(Accepted::Full | Accepted::As(_)) => Reply::Busy,
-        Err(_) => Reply::Failed,
-    }
 }

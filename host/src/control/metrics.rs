@@ -90,7 +90,9 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let status = show::closely(host).await;
     match path[..] {
-        ["metrics"] => Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &webhooks(host.webhook_counts()))),
+        ["metrics"] => {
+            Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &webhooks(crate::host::webhooks::counts(host))))
+        }
         ["health"] => {
             let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
             Ok(if ills.is_empty() {

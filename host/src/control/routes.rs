@@ -130,7 +130,7 @@ impl Routes {
         id: &PluginId,
         only: Option<&str>,
     ) -> Result<Vec<(AccountName, Arc<Webhooks>)>, Refusal> {
-        let all = self.handle.host.webhooks_of(id).await;
+        let all = crate::host::webhooks::of(&self.handle.host, id).await;
         let mut all = all.ok_or_else(|| Refusal::NoPlugin(id.clone()))?;
         all.retain(|(account, _)| only.is_none_or(|only| account.to_string() == only));
         Ok(all)

@@ -5,53 +5,51 @@ use std::sync::Arc;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Web};
-use parlor_runtime::supervisor::Supervised;
-use parlor_runtime::webhooks::{Door, Webhooks};
+use parlor_runtime::supervisor::{Door, Supervised};
+use parlor_runtime::webhooks::Webhooks;
 use tokio::sync::watch;
 
 use super::Host;
 use super::plugin::{Plugin, Standing};
 use crate::web::Counts;
 
-impl Host {
-    /// Returns how many plugins have webhooks. While there are any, somebody has to listen.
-    pub(crate) fn webhooks_to_listen_for(&self) -> watch::Receiver<usize> {
-        self.engine.webhooks().watch()
-    }
+/// Returns how many plugins have webhooks. While there are any, somebody has to listen.
+pub(crate) fn to_listen_for(host: &Host) -> watch::Receiver<usize> {
+    host.engine.webhooks().watch()
+}
 
-    /// Returns the section `[web]` of the configuration, and signals each change.
-    pub(crate) fn web(&self) -> watch::Receiver<Web> {
-        self.web.subscribe()
-    }
+/// Returns the section `[web]` of the configuration, and signals each change.
+pub(crate) fn section(host: &Host) -> watch::Receiver<Web> {
+    host.web.subscribe()
+}
 
-    /// Returns how many requests to webhooks ended in which way.
-    pub(crate) fn webhook_counts(&self) -> &Counts {
-        &self.webhook_counts
-    }
+/// Returns how many requests to webhooks ended in which way.
+pub(crate) fn counts(host: &Host) -> &Counts {
+    &host.webhook_counts
+}
 
-    /// Returns the webhook with this name and secret of a plugin, if it may hear requests.
-    pub(crate) async fn webhook(&self, id: &PluginId, name: &str, token: &str) -> Option<Door> {
-        let plugins = self.plugins.lock().await;
-        plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
-    }
+/// Returns the webhook with this name and secret of a plugin, if it may hear requests.
+pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &str) -> Option<Door> {
+    let plugins = host.plugins.lock().await;
+    plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
+}
 
-    /// Returns whether an address that no webhook has now is one of nobody. While plugins are added, compiled or restarted,
-    /// and until the addresses of their webhooks are read, it may be that of one which is about to be there.
-    pub(crate) async fn knows_all_webhooks(&self) -> bool {
-        // A plugin that is to come back is in no list meanwhile, but `changing` is held for it.
-        if self.changing.try_lock().is_err() {
-            return false;
-        }
-        self.plugins.lock().await.values().all(has_all_webhooks)
+/// Returns whether an address that no webhook has now is one of nobody. While plugins are added, compiled or restarted,
+/// and until the addresses of their webhooks are read, it may be that of one which is about to be there.
+pub(crate) async fn are_all_known(host: &Host) -> bool {
+    // A plugin that is to come back is in no list meanwhile, but `changing` is held for it.
+    if host.changing.try_lock().is_err() {
+        return false;
     }
+    host.plugins.lock().await.values().all(has_all_webhooks)
+}
 
-    /// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
-    pub(crate) async fn webhooks_of(&self, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
-        let plugins = self.plugins.lock().await;
-        let Plugin { standing: Standing::Admitted { on, .. }, .. } = plugins.get(id)? else { return Some(Vec::new()) };
-        let each = |(account, one): (&AccountName, &Supervised)| Some((account.clone(), one.webhooks()?));
-        Some(on.iter().filter_map(each).collect())
-    }
+/// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
+pub(crate) async fn of(host: &Host, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
+    let plugins = host.plugins.lock().await;
+    let Plugin { standing: Standing::Admitted { on, .. }, .. } = plugins.get(id)? else { return Some(Vec::new()) };
+    let each = |(account, one): (&AccountName, &Supervised)| Some((account.clone(), one.webhooks()?));
+    Some(on.iter().filter_map(each).collect())
 }
 
 /// Returns whether each webhook that the plugin may have is there with its address.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::change::{Only, Owner, Write, Written};
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
-use super::webhooks::{self, Accepted};
+use super::webhooks::acceptance::{Accepted, accept};
 use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Positions, Store, StoreError};
 
@@ -224,7 +224,7 @@ impl Outcome {
         let made = match change {
             Change::Data { quota, write: change, .. } => write(file, owner, *quota, change, *now).map(Self::Data),
             Change::Request { request, acceptance, .. } => {
-                webhooks::accept(file, owner, request, *acceptance, *now).map(Self::Request)
+                accept(file, owner, request, *acceptance, *now).map(Self::Request)
             }
         };
         made.unwrap_or_else(Self::Failed)

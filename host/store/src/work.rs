@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::JOBS;
 use super::change::{Owner, Write, Written};
 use super::health::Health;
-use super::webhooks::{Acceptance, Accepted, WebhookRequest};
+use super::webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
 /// free place.

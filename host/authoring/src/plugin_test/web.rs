@@ -7,8 +7,7 @@ use parlor_base::nearest::{nearest, suggestion};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::Shared;
 use parlor_runtime::account::web::{WebAnswer, WebRequest};
-use parlor_runtime::supervisor::Supervised;
-use parlor_runtime::webhooks::Reply;
+use parlor_runtime::supervisor::{Reply, Supervised};
 use parlor_store::WebhookRequest;
 use serde_json::Value;
 

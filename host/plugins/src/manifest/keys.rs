@@ -6,8 +6,15 @@ use std::sync::LazyLock;
 use parlor_base::id::PluginId;
 use parlor_session::event::LONGEST_NAME;
 
-use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
-use crate::{setting, webhook};
+use super::{MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
+use crate::setting;
+
+/// The maximum length of a description, in bytes.
+pub(crate) const MAX_DESCRIPTION: usize = 1000;
+/// The maximum length of a webhook's name, in bytes.
+pub(crate) const MAX_WEBHOOK_NAME: usize = 32;
+/// The maximum number of methods, and of headers that are passed on.
+pub(crate) const MAX_LISTED: usize = 32;
 
 /// One key, as documented for authors.
 #[derive(Debug, Clone)]
@@ -143,10 +150,10 @@ fn settings() -> Vec<Key> {
 
 fn webhook() -> Vec<Key> {
     let key = |name, shape, about, example| key("webhook", name, shape, about, example);
-    let listed = format!("at most {}", webhook::MAX_LISTED);
+    let listed = format!("at most {MAX_LISTED}");
     vec![
         key("description", "text", "What is sent there, to the owner.", "description = \"Orders of the shop\"")
-            .within(format!("{MAX_DESCRIPTION} bytes; a NAME has 1 to {} of `a`-`z`, `0`-`9`, `_` and `-`, a letter first", webhook::MAX_NAME)),
+            .within(format!("{MAX_DESCRIPTION} bytes; a NAME has 1 to {MAX_WEBHOOK_NAME} of `a`-`z`, `0`-`9`, `_` and `-`, a letter first")),
         key("verify", "text", "How the host verifies who sends, see the ways below.", "verify = \"hmac-sha256\""),
         key("secret", "text", "The setting with the secret, of the type `credential`, `secret` or `string`. A `credential` never reaches the plugin.", "secret = \"shop_key\"")
             .or("none, with `verify = \"none\"`"),

@@ -1,3 +1,5 @@
+//! Tests of webhooks in manifests, and of their verification.
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

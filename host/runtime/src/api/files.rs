@@ -62,7 +62,7 @@ struct Scripted {
 
 impl Host for Context {
     fn close(&mut self, transfer: u64) -> Result<(), Error> {
-        let is_there = self.instance.files.close(transfer);
+        let is_there = self.instance.parts.close::<Transfer>(transfer);
         answer(is_there.then_some(()).ok_or_else(|| none(transfer)))
     }
 }
@@ -110,7 +110,7 @@ async fn upload<T: Send + 'static>(
         let url = url.map_err(|error| CallError::invalid("name", error.to_string()))?.as_str().to_owned();
         let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
         let state = State::Scripted(Box::new(Scripted { file, body: Vec::new() }));
-        return Ok(instance.files.add(Transfer { state, _open: open }));
+        return Ok(instance.parts.add(Transfer { state, _open: open }));
     }
     let place = place(&instance, &granted, &name, &kind, size).await?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
@@ -127,7 +127,7 @@ async fn upload<T: Send + 'static>(
     let url = place.get.as_str().to_owned();
     let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
     let state = State::Upload(Box::new(Upload { sending, file, left: size }));
-    Ok(instance.files.add(Transfer { state, _open: open }))
+    Ok(instance.parts.add(Transfer { state, _open: open }))
 }
 
 /// Asks the account's server for a place.
@@ -161,7 +161,7 @@ async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::FilesWrite)?;
     checked_part(&part)?;
-    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let (file, left) = match &turn.state {
@@ -192,13 +192,13 @@ async fn write<T: Send + 'static>(
 async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u64) -> Result<File, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesFinish)?;
     call.granted(Target::None)?;
-    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let finished = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let upload = match std::mem::replace(&mut turn.state, State::Over) {
             State::Upload(upload) if upload.left == 0 => *upload,
             State::Scripted(upload) if upload.left() == 0 => {
-                instance.files.remove(transfer);
+                instance.parts.remove(transfer);
                 return upload.stored(&instance);
             }
             before => {
@@ -215,7 +215,7 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let Upload { sending, file, .. } = upload;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
         let answered = sending.answer(instance.limits.http_time, told).await;
-        instance.files.remove(transfer);
+        instance.parts.remove(transfer);
         stored(answered?.status, file)
     });
     finished.await.unwrap_or_else(|| Err(none(transfer)))
@@ -266,7 +266,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let size = Some(answer.body.len() as u64);
         let media_type = answer.headers.into_iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
         let read = Incoming::whole(answer.body.into_bytes(), credentials.mask());
-        let transfer = instance.files.add(Transfer { state: State::Download(Box::new(read)), _open: open });
+        let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
     let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
@@ -284,7 +284,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
     let state = State::Download(Box::new(Incoming::of(answered, credentials.mask())));
-    let transfer = instance.files.add(Transfer { state, _open: open });
+    let transfer = instance.parts.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
 }
 
@@ -294,14 +294,14 @@ async fn read<T: Send + 'static>(
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesRead)?;
     call.granted(Target::None)?;
-    let found = instance.files.get(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
         let part = incoming.next(&instance, instance.limits.http_time, told).await?;
         if part.is_none() {
-            instance.files.remove(transfer);
+            instance.parts.remove(transfer);
         }
         Ok(part)
     });

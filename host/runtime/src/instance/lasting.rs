@@ -7,7 +7,7 @@ use parlor_plugins::limits::Limits;
 
 use super::{Budgets, Rooms};
 use crate::record::Record;
-use crate::webhooks::Tokens;
+use crate::webhooks::listening::Tokens;
 
 /// The state that one instance leaves to the next one. Clones share it.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The requests and files of an instance whose bodies go in parts, by the numbers that the plugin knows them by.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex as Turns;
 use tokio_util::sync::CancellationToken;
 
-/// All that are open of one kind.
-#[derive(Debug)]
-pub(crate) struct OpenParts<T>(Mutex<Option<Box<ByNumber<T>>>>);
+/// All that are open, of any kind.
+#[derive(Debug, Default)]
+pub(crate) struct OpenParts(Mutex<Option<Box<ByNumber>>>);
 
-type ByNumber<T> = HashMap<u64, Arc<OpenPart<T>>>;
+/// Each by what only its calls know, and with what ends it.
+type ByNumber = HashMap<u64, (Arc<dyn Any + Send + Sync>, CancellationToken)>;
 
 /// One of them. A call that works on it has its turn: a plugin's calls on the same one come one after the other, and no other plugin waits
 /// for them.
@@ -22,42 +24,39 @@ pub(crate) struct OpenPart<T> {
     pub(crate) closed: CancellationToken,
 }
 
-impl<T> Default for OpenParts<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> OpenParts<T> {
+impl OpenParts {
     /// Adds one, and returns its number, which is never used twice.
-    pub(crate) fn add(&self, part: T) -> u64 {
+    pub(crate) fn add<T: Send + 'static>(&self, part: T) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
-        let part = OpenPart { turns: Turns::new(part), closed: CancellationToken::new() };
-        self.all().get_or_insert_default().insert(number, Arc::new(part));
+        let closed = CancellationToken::new();
+        let part = Arc::new(OpenPart { turns: Turns::new(part), closed: closed.clone() });
+        self.all().get_or_insert_default().insert(number, (part, closed));
         number
     }
 
     /// Returns the one with this number.
-    pub(crate) fn get(&self, number: u64) -> Option<Arc<OpenPart<T>>> {
-        self.all().as_ref()?.get(&number).cloned()
+    pub(crate) fn get<T: Send + 'static>(&self, number: u64) -> Option<Arc<OpenPart<T>>> {
+        let part = Arc::clone(&self.all().as_ref()?.get(&number)?.0);
+        part.downcast().ok()
     }
 
     /// Removes one that has ended. A call that works on it goes on.
-    pub(crate) fn remove(&self, number: u64) -> Option<Arc<OpenPart<T>>> {
+    pub(crate) fn remove(&self, number: u64) -> Option<CancellationToken> {
         let mut all = self.all();
         let removed = all.as_mut().and_then(|all| all.remove(&number));
         if all.as_ref().is_some_and(|all| all.is_empty()) {
             *all = None;
         }
-        removed
+        drop(all);
+        removed.map(|(_, closed)| closed)
     }
 
-    /// Ends one, also while a call works on it. Returns false if there is none.
-    pub(crate) fn close(&self, number: u64) -> bool {
-        let removed = self.remove(number);
-        if let Some(part) = &removed {
-            part.closed.cancel();
+    /// Ends one of this kind, also while a call works on it. Returns false if there is none.
+    pub(crate) fn close<T: Send + 'static>(&self, number: u64) -> bool {
+        let removed = self.get::<T>(number).and_then(|_| self.remove(number));
+        if let Some(closed) = &removed {
+            closed.cancel();
         }
         removed.is_some()
     }
@@ -73,7 +72,7 @@ impl<T> OpenParts<T> {
         drop(all);
     }
 
-    fn all(&self) -> MutexGuard<'_, Option<Box<ByNumber<T>>>> {
+    fn all(&self) -> MutexGuard<'_, Option<Box<ByNumber>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

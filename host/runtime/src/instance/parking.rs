@@ -18,7 +18,7 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
     let none_open = open.calls.load(Relaxed) == 0
         && open.iqs.load(Relaxed) == 0
         && instance.open_archive_queries() == 0
-        && instance.exchanges.count() == 0
+        && instance.parts.count() == 0
         && open.files.load(Relaxed) == 0;
     none_open
         && instance.handlers().is_empty()
@@ -37,8 +37,7 @@ pub(crate) fn has_parked(instance: &Instance) {
     instance.taken.reset();
     instance.open.shrink();
     instance.web.shrink();
-    instance.exchanges.shrink();
-    instance.files.shrink();
+    instance.parts.shrink();
 }
 
 /// Begins its next run: what the guest registers again, it gets back.

@@ -14,11 +14,14 @@ use super::Instance;
 
 /// The clients of an instance, once it has made a request.
 #[derive(Default)]
-pub(crate) struct WebClient {
+pub(crate) struct WebClient(Mutex<Option<Box<Clients>>>);
+
+#[derive(Default)]
+struct Clients {
     /// For requests of its own.
-    requests: Mutex<Option<Box<Made>>>,
+    requests: Option<Made>,
     /// For files.
-    files: Mutex<Option<Box<Made>>>,
+    files: Option<Made>,
 }
 
 struct Made {
@@ -34,7 +37,8 @@ impl WebClient {
     /// certificates it is another one: open connections may lead to what is no longer allowed.
     pub(crate) fn of(instance: &Instance) -> Result<Client, CallError> {
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
-        let mut made = lock(&instance.web.requests);
+        let mut clients = instance.web.clients();
+        let made = &mut clients.get_or_insert_default().requests;
         if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.web == web) {
             return Ok(made.client.clone());
         }
@@ -46,7 +50,7 @@ impl WebClient {
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
-        *made = Some(Box::new(Made { grants, web, client: client.clone() }));
+        *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
 
@@ -54,7 +58,8 @@ impl WebClient {
     /// network it dials what the owner names under `[web]`.
     pub(crate) fn for_files(instance: &Instance) -> Result<Client, CallError> {
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
-        let mut made = lock(&instance.web.files);
+        let mut clients = instance.web.clients();
+        let made = &mut clients.get_or_insert_default().files;
         if let Some(made) = made.as_ref().filter(|made| made.web == web) {
             return Ok(made.client.clone());
         }
@@ -62,17 +67,16 @@ impl WebClient {
         let local = web.local_files.clone();
         let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
         let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
-        *made = Some(Box::new(Made { grants, web, client: client.clone() }));
+        *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
 
     /// Ends the connections, as for an instance without a guest.
     pub(super) fn shrink(&self) {
-        *lock(&self.requests) = None;
-        *lock(&self.files) = None;
+        *self.clients() = None;
     }
-}
 
-fn lock(made: &Mutex<Option<Box<Made>>>) -> MutexGuard<'_, Option<Box<Made>>> {
-    made.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, Option<Box<Clients>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -277,8 +277,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     drop(life);
     let _ = gone.await;
     // Open requests and files hold the instance itself, and connections.
-    instance.exchanges.shrink();
-    instance.files.shrink();
+    instance.parts.shrink();
     // Every failure counts, including a timeout or a fault in the host. An instance beside another one has not begun
     // with any message, and those that the other one is handling are not done.
     let failed = matches!(ended, Ended::Failed { .. });

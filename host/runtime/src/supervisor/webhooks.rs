@@ -1,5 +1,10 @@
 //! The webhooks of a plugin, as far as they depend on its instances.
 
+mod answering;
+pub(super) mod door;
+pub(super) mod reply;
+mod telling;
+
 use std::sync::Arc;
 
 use parlor_plugins::webhook::Mode;
@@ -7,7 +12,8 @@ use parlor_store::StoreError;
 
 use super::{Shared, State};
 use crate::instance::Instance;
-use crate::webhooks::{STORE_PAUSE, Webhooks, tell_in_order};
+use crate::webhooks::Webhooks;
+use telling::{STORE_PAUSE, tell_in_order};
 
 /// Reads the addresses of its webhooks, and begins to tell of what comes there.
 pub(super) fn begin(shared: &Arc<Shared>) {
@@ -29,7 +35,7 @@ async fn read_tokens(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the addresses of its webhooks cannot be read; this is tried again");
             }
         }
-        if !shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await {
+        if !stays_until(&shared, tokio::time::sleep(STORE_PAUSE)).await {
             return;
         }
     }
@@ -38,7 +44,7 @@ async fn read_tokens(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
 /// Gives up what waits for webhooks that this version has no longer: it would take room for ever.
 async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
     // If this version fails before, the one that it is to replace is told.
-    if !shared.stays_until(shared.is_alone()).await {
+    if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }
     let (plugin, account) = (&shared.admitted.id, &shared.account.name);
@@ -53,46 +59,44 @@ async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
     }
 }
 
-impl Shared {
-    /// Waits until it runs or is parked, and returns its instance; `None` if it is to end before.
-    pub(crate) async fn running(&self) -> Option<Arc<Instance>> {
-        tokio::select! {
-            biased;
-            () = self.standing.is_to_end() => None,
-            instance = self.standing.pick(running) => Some(instance),
-        }
-    }
-
-    /// Returns its instance if it runs or is parked.
-    pub(crate) fn running_now(&self) -> Option<Arc<Instance>> {
-        self.standing.with(running)
-    }
-
-    /// Returns whether it is to end.
-    pub(crate) fn is_to_end(&self) -> bool {
-        self.standing.shutdown().is_some()
-    }
-
-    /// Waits until it is no longer beside another one that it is to replace.
-    pub(crate) async fn is_alone(&self) {
-        self.standing.until(|standing| !standing.is_beside).await;
-    }
-
-    /// Waits for this. Returns false if the plugin is to end before.
-    pub(crate) async fn stays_until(&self, what: impl Future<Output = ()>) -> bool {
-        self.stays_for(what).await.is_some()
-    }
-
-    /// Waits for this, and returns what it returns; `None` if the plugin is to end before.
-    pub(crate) async fn stays_for<T>(&self, what: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.standing.is_to_end() => None,
-            result = what => Some(result),
-        }
+/// Waits until the plugin runs or is parked, and returns its instance; `None` if it is to end before.
+async fn running(shared: &Shared) -> Option<Arc<Instance>> {
+    tokio::select! {
+        biased;
+        () = shared.standing.is_to_end() => None,
+        instance = shared.standing.pick(instance) => Some(instance),
     }
 }
 
-fn running(standing: &super::Standing) -> Option<Arc<Instance>> {
+/// Returns its instance if it runs or is parked.
+fn running_now(shared: &Shared) -> Option<Arc<Instance>> {
+    shared.standing.with(instance)
+}
+
+/// Returns whether it is to end.
+fn is_to_end(shared: &Shared) -> bool {
+    shared.standing.shutdown().is_some()
+}
+
+/// Waits until it is no longer beside another one that it is to replace.
+async fn is_alone(shared: &Shared) {
+    shared.standing.until(|standing| !standing.is_beside).await;
+}
+
+/// Waits for this. Returns false if the plugin is to end before.
+async fn stays_until(shared: &Shared, what: impl Future<Output = ()>) -> bool {
+    stays_for(shared, what).await.is_some()
+}
+
+/// Waits for this, and returns what it returns; `None` if the plugin is to end before.
+async fn stays_for<T>(shared: &Shared, what: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shared.standing.is_to_end() => None,
+        result = what => Some(result),
+    }
+}
+
+fn instance(standing: &super::Standing) -> Option<Arc<Instance>> {
     matches!(standing.state, State::Running | State::Parked).then(|| standing.instance.clone()).flatten()
 }

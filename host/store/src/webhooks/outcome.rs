@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::change::Owner;
-use super::{KEPT, RequestState, count, forget_old};
+use super::RequestState;
+use super::acceptance::{KEPT, count, forget_old};
 
 /// Notes the outcome of a request.
 pub(super) fn note(

@@ -1,3 +1,5 @@
+//! Tests of webhooks in a database file.
+
 use futures_util::future::join_all;
 use parlor_base::clock::Clock;
 

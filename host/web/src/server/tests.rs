@@ -1,3 +1,5 @@
+//! Tests of the server, against sockets.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

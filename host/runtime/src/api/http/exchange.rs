@@ -71,7 +71,7 @@ pub(super) async fn open<T: Send + 'static>(
         sent.body = body;
         State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
     };
-    Ok(instance.exchanges.add(Exchange { method, to, credentials, patience, state, _kept: kept }))
+    Ok(instance.parts.add(Exchange { method, to, credentials, patience, state, _kept: kept }))
 }
 
 fn in_parts((sender, body): (Sender, Outgoing)) -> (Option<Sender>, Outgoing) {
@@ -99,7 +99,7 @@ pub(super) async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpWrite)?;
     checked_part(&part)?;
-    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
@@ -123,7 +123,7 @@ pub(super) async fn answer<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Head, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpAnswer)?;
-    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let answered = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpAnswer, &turn)?;
@@ -168,7 +168,7 @@ pub(super) async fn read<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpRead)?;
-    let found = instance.exchanges.get(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpRead, &turn)?;
@@ -177,7 +177,7 @@ pub(super) async fn read<T: Send + 'static>(
         let part = incoming.next(&instance, patience, |error| failed(&instance, error)).await?;
         if part.is_none() {
             turn.state = State::Over;
-            instance.exchanges.remove(exchange);
+            instance.parts.remove(exchange);
         }
         Ok(part)
     });

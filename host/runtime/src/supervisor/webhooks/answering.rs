@@ -5,9 +5,11 @@ use std::sync::Arc;
 use parlor_session::router::Handled;
 use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
 
-use super::{Reply, Webhooks, refused, telling};
+use super::super::Shared;
+use super::reply::{Reply, refused};
+use super::{running_now, telling};
 use crate::instance::{Instance, UnansweredRequest, WebhookAnswer};
-use crate::supervisor::Shared;
+use crate::webhooks::Webhooks;
 
 /// The status of a request whose handler returned without an answer.
 const NO_CONTENT: u16 = 204;
@@ -23,7 +25,7 @@ pub(super) async fn answer(
     request: WebhookRequest,
     acceptance: Acceptance,
 ) -> Reply {
-    let Some(instance) = shared.running_now() else { return Reply::Busy };
+    let Some(instance) = running_now(shared) else { return Reply::Busy };
     // First: who is told to come again comes with the same signature.
     if !takes(&instance) {
         return Reply::Busy;

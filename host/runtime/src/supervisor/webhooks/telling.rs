@@ -9,9 +9,10 @@ use parlor_session::router::{Handled, Mail};
 use parlor_store::{RequestState, StoreError, StoredRequest, WebhookRequest};
 use tokio::sync::Mutex;
 
-use super::Webhooks;
+use super::super::Shared;
+use super::{is_alone, is_to_end, running, stays_for, stays_until};
 use crate::instance::Instance;
-use crate::supervisor::Shared;
+use crate::webhooks::Webhooks;
 
 /// The pauses between attempts to tell of one request. After the last one fails, it is given up. Together they outlast a cut
 /// of the connection.
@@ -26,7 +27,7 @@ pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     let Some(webhooks) = &shared.webhooks else { return };
     // The one that it replaces is told until then.
-    if !shared.stays_until(shared.is_alone()).await {
+    if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }
     let queue = webhooks.queue.load_full();
@@ -37,11 +38,11 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
         arrived.as_mut().enable();
         let stays = match tell_next(&shared, webhooks, &name, &turn).await {
             Ok(Some(stays)) => stays,
-            Ok(None) => shared.stays_until(arrived).await,
+            Ok(None) => stays_until(&shared, arrived).await,
             Err(StoreError::Ended) => false,
             Err(error) => {
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "requests to a webhook cannot be read");
-                shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await
+                stays_until(&shared, tokio::time::sleep(STORE_PAUSE)).await
             }
         };
         if !stays {
@@ -59,7 +60,7 @@ async fn tell_next(
     turn: &Mutex<()>,
 ) -> Result<Option<bool>, StoreError> {
     // The instance that this one replaces may still be told of a request: it would be told twice.
-    let Some(_turn) = shared.stays_for(turn.lock()).await else { return Ok(Some(false)) };
+    let Some(_turn) = stays_for(shared, turn.lock()).await else { return Ok(Some(false)) };
     let Some(request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
     Ok(Some(tell(shared, webhooks, request).await))
 }
@@ -68,12 +69,12 @@ async fn tell_next(
 async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bool {
     let StoredRequest { id, mut attempts, request } = stored;
     loop {
-        let Some(instance) = shared.running().await else { return false };
+        let Some(instance) = running(shared).await else { return false };
         // It is safe on disk, so it takes no room that events need which are not.
         let has_room = instance.mailbox.has_room_for_the_past();
         let mail = if has_room { mail(&instance, id, attempts + 1, &request) } else { None };
         let Some(mail) = mail else {
-            if !shared.stays_until(tokio::time::sleep(LOOK)).await {
+            if !stays_until(shared, tokio::time::sleep(LOOK)).await {
                 return false;
             }
             continue;
@@ -82,11 +83,11 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
         // If its mailbox is full, nobody handles this mail.
         instance.mailbox.deliver(mail);
         let handled = handled.await;
-        let is_to_end = shared.is_to_end();
+        let ends = is_to_end(shared);
         let (state, pause) = match handled {
             Ok(Handled::Well) => (Some(RequestState::Told), None),
             // That it was told to end is no fault of the plugin's.
-            Ok(Handled::CutOff) if is_to_end => (None, None),
+            Ok(Handled::CutOff) if ends => (None, None),
             Ok(Handled::Failed | Handled::CutOff) => {
                 if let Some(pause) = PAUSES.get(attempts as usize) {
                     (Some(RequestState::Waits), Some(*pause))
@@ -107,7 +108,7 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
                 return true;
             }
         }
-        if !shared.stays_until(tokio::time::sleep(pause.unwrap_or_default())).await {
+        if !stays_until(shared, tokio::time::sleep(pause.unwrap_or_default())).await {
             return false;
         }
     }
@@ -124,7 +125,7 @@ async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, stat
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
             }
         }
-        if !shared.stays_until(tokio::time::sleep(STORE_PAUSE)).await {
+        if !stays_until(shared, tokio::time::sleep(STORE_PAUSE)).await {
             return false;
         }
     }

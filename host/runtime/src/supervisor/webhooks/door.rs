@@ -1,0 +1,108 @@
+//! The way of a request to a webhook: whether it gets in, and how it ends.
+
+use std::sync::Arc;
+
+use parlor_base::permission::Permission;
+use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, Webhook, is_same};
+use parlor_store::{Acceptance, Accepted, WebhookRequest};
+
+use super::super::{Shared, Supervised};
+use super::answering;
+use super::reply::{Reply, refused};
+use crate::webhooks::Webhooks;
+
+/// A webhook of a plugin that is there, for whoever has a request to it.
+#[derive(Clone)]
+pub struct Door {
+    shared: Arc<Shared>,
+    webhooks: Arc<Webhooks>,
+    webhook: Webhook,
+    name: String,
+}
+
+impl Supervised {
+    /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
+    pub fn webhook(&self, name: &str, token: &str) -> Option<Door> {
+        let shared = &self.shared;
+        let tokens = shared.webhooks.as_ref().map(|webhooks| webhooks.tokens.load_full());
+        let right = tokens.as_ref().and_then(|tokens| tokens.get(name)).map_or("", String::as_str);
+        // Also of a webhook that is not there: the time must not tell which ones are.
+        let is_right = is_same(token.as_bytes(), right) && !right.is_empty();
+        let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
+        let webhooks = shared.webhooks.as_ref().filter(|_| is_right && may_hear)?;
+        let webhook = webhooks.declared().get(name)?;
+        Some(Door {
+            shared: Arc::clone(shared),
+            webhooks: Arc::clone(webhooks),
+            webhook: webhook.clone(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Returns its webhooks, if it declares any.
+    pub fn webhooks(&self) -> Option<Arc<Webhooks>> {
+        self.shared.webhooks.clone()
+    }
+}
+
+impl Door {
+    /// Returns the largest body that it takes, in bytes.
+    pub fn longest_body(&self) -> usize {
+        /// The most that the rest of an event may take.
+        const BESIDE: usize = 64 << 10;
+        let limits = &self.webhooks.admitted.limits;
+        limits.webhook_body.as_usize().min(limits.hostcall_bytes.as_usize().saturating_sub(BESIDE))
+    }
+
+    /// Returns whether it takes requests of this method.
+    pub fn takes(&self, method: &str) -> bool {
+        self.webhook.methods.iter().any(|one| one == method)
+    }
+
+    /// Returns whether the plugin gets this header, whose name is in small letters. It never gets the one with the
+    /// secret.
+    pub fn passes_on(&self, header: &str) -> bool {
+        if matches!(&self.webhook.verification, Verification::Token { header: secret } if secret == header) {
+            return false;
+        }
+        header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
+    }
+
+    /// Verifies a request by the secret that the owner has given.
+    pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
+        let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
+        self.webhook.verification.check(&secret, given)
+    }
+
+    /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.
+    pub async fn pass(&self, request: WebhookRequest, once: Once) -> Reply {
+        let request = WebhookRequest { webhook: self.name.clone(), ..request };
+        let limits = &self.webhooks.admitted.limits;
+        let acceptance = Acceptance {
+            waits: self.webhook.mode == Mode::Queue,
+            once,
+            most: limits.webhook_queue,
+            most_bytes: limits.webhook_bytes.0,
+        };
+        match self.webhook.mode {
+            Mode::Queue => self.store(request, acceptance).await,
+            Mode::Answer => answering::answer(&self.shared, &self.webhooks, request, acceptance).await,
+        }
+    }
+
+    /// Stores a request, and wakes who tells of it.
+    async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
+        let webhooks = Arc::clone(&self.webhooks);
+        // In a task of its own: if the sender hangs up meanwhile, the request is stored, and the plugin must hear of it.
+        let task = self.shared.account.place.runtime.spawn(async move {
+            let accepted = webhooks.stored.accept(request, acceptance).await;
+            webhooks.queue.load().arrived.notify_waiters();
+            accepted
+        });
+        match task.await {
+            Ok(Ok(Accepted::As(_))) => Reply::Stored,
+            Ok(other) => refused(&other),
+            Err(_) => Reply::Failed,
+        }
+    }
+}

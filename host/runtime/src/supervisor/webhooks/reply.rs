@@ -1,0 +1,31 @@
+//! How a request to a webhook ends.
+
+use parlor_store::{Accepted, StoreError};
+
+use crate::instance::WebhookAnswer;
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It is stored, and the plugin will be told.
+    Stored,
+    /// It may come only once, and came before.
+    Again,
+    /// There is no room for it, or the plugin does not run.
+    Busy,
+    /// The plugin's answer.
+    Answer(WebhookAnswer),
+    /// The plugin did not answer: the status says why.
+    NoAnswer(u16),
+    /// The host cannot store it.
+    Failed,
+}
+
+/// Returns the reply to a request that was not stored.
+pub(super) fn refused(accepted: &Result<Accepted, StoreError>) -> Reply {
+    match accepted {
+        Ok(Accepted::Again) => Reply::Again,
+        Ok(Accepted::Full | Accepted::As(_)) => Reply::Busy,
+        Err(_) => Reply::Failed,
+    }
+}

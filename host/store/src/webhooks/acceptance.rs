@@ -1,0 +1,152 @@
+//! How requests are stored: if there is room, and if they did not come before.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::change::Owner;
+use super::RequestState;
+
+/// The number of requests of a plugin that are kept after it was told of them.
+pub(super) const KEPT: i64 = 100;
+/// How long a signature is remembered that may come only once, in milliseconds: longer than it is valid.
+const REMEMBERED: i64 = 15 * 60 * 1_000;
+/// The bytes that a request counts in addition to its body, headers and query.
+const ENTRY: usize = 256;
+
+/// A request that came to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRequest {
+    /// The name of the webhook.
+    pub webhook: String,
+    /// The address of the network that it came from.
+    pub sender: String,
+    /// The method.
+    pub method: String,
+    /// What stood behind the `?`, if anything did.
+    pub query: Option<String>,
+    /// The headers that the plugin gets.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl WebhookRequest {
+    fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        ENTRY + self.query.as_ref().map_or(0, String::len) + headers + self.body.len()
+    }
+}
+
+/// How a request is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Whether the plugin is told later, and not now.
+    pub waits: bool,
+    /// The digest of a signature that may come only once.
+    pub once: Option<[u8; 32]>,
+    /// The maximum number of requests of the plugin that wait.
+    pub most: u32,
+    /// The maximum number of bytes of all that are kept.
+    pub most_bytes: u64,
+}
+
+/// The outcome of storing a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is stored, under this id.
+    As(i64),
+    /// It came before, and is not stored again.
+    Again,
+    /// There is no room for it.
+    Full,
+}
+
+pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<(i64, i64)> {
+    let mut found = file.prepare("SELECT waiting, bytes FROM webhook_size WHERE account = ?1 AND plugin = ?2")?;
+    let whose = params![owner.account.as_str(), owner.plugin.as_str()];
+    let size = found.query_row(whose, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(size.unwrap_or_default())
+}
+
+/// Changes how many requests wait, and how many bytes all have.
+pub(super) fn count(file: &Connection, owner: &Owner, waiting: i64, bytes: i64) -> rusqlite::Result<()> {
+    let mut add = file.prepare(
+        "INSERT INTO webhook_size VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET waiting = waiting + ?3, bytes = bytes + ?4",
+    )?;
+    add.execute(params![owner.account.as_str(), owner.plugin.as_str(), waiting, bytes])?;
+    Ok(())
+}
+
+/// Stores a request if there is room, and if it did not come before.
+pub(crate) fn accept(
+    file: &Connection,
+    owner: &Owner,
+    request: &WebhookRequest,
+    acceptance: Acceptance,
+    now: i64,
+) -> rusqlite::Result<Accepted> {
+    let (waiting, mut bytes) = size(file, owner)?;
+    let weight = i64::try_from(request.bytes()).unwrap_or(i64::MAX);
+    let most = i64::try_from(acceptance.most_bytes).unwrap_or(i64::MAX);
+    if acceptance.waits && waiting >= acceptance.most.into() {
+        return Ok(Accepted::Full);
+    }
+    if bytes.saturating_add(weight) > most {
+        bytes -= forget_old(file, owner, 0)?;
+        if bytes.saturating_add(weight) > most {
+            return Ok(Accepted::Full);
+        }
+    }
+    if let Some(once) = acceptance.once {
+        file.prepare("DELETE FROM webhook_once WHERE at < ?1")?.execute([now - REMEMBERED])?;
+        let mut remember = file.prepare("INSERT OR IGNORE INTO webhook_once VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let whose = params![owner.account.as_str(), owner.plugin.as_str(), request.webhook, once, now];
+        if remember.execute(whose)? == 0 {
+            return Ok(Accepted::Again);
+        }
+    }
+    let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
+    let mut insert = file.prepare(
+        "INSERT INTO webhook_request (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11)",
+    )?;
+    insert.execute(params![
+        owner.account.as_str(),
+        owner.plugin.as_str(),
+        request.webhook,
+        now,
+        request.sender,
+        request.method,
+        request.query,
+        serde_json::to_string(&request.headers).unwrap_or_default(),
+        request.body,
+        weight,
+        state.number(),
+    ])?;
+    let id = file.last_insert_rowid();
+    count(file, owner, acceptance.waits.into(), weight)?;
+    if !acceptance.waits {
+        forget_old(file, owner, KEPT)?;
+    }
+    Ok(Accepted::As(id))
+}
+
+/// Removes all but so many of the requests that are over. Returns how many bytes they had.
+pub(super) fn forget_old(file: &Connection, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), kept];
+    let mut old = file.prepare(
+        "DELETE FROM webhook_request WHERE id IN (
+            SELECT id FROM webhook_request WHERE account = ?1 AND plugin = ?2 AND state <> 0
+            ORDER BY id DESC LIMIT -1 OFFSET ?3
+        ) RETURNING bytes",
+    )?;
+    let mut bytes = 0_i64;
+    let mut rows = old.query(whose)?;
+    while let Some(row) = rows.next()? {
+        bytes += row.get::<_, i64>(0)?;
+    }
+    if bytes > 0 {
+        count(file, owner, 0, -bytes)?;
+    }
+    Ok(bytes)
+}
