@@ -265,11 +265,11 @@ async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
 }
 
 async fn call(host: &TestHost, function: &str, args: Value) -> Value {
-    host.call(ID, &format!("http.{function}"), args).await.ok()
+    host.call(ID, function, args).await.ok()
 }
 
 async fn failed(host: &TestHost, function: &str, args: Value) -> String {
-    let answer = host.call(ID, &format!("http.{function}"), args).await.result;
+    let answer = host.call(ID, function, args).await.result;
     case(&answer).to_owned()
 }
 
@@ -282,22 +282,22 @@ async fn a_body_goes_in_parts_in_both_directions() {
     let host = host(&web, &[&web.url("/"), &address(&web), &plain], |entry| entry.limit("http_requests", 1)).await;
     // Without a length it goes in chunks, which are there before the end.
     let open = json!({ "url": plain, "method": "PUT" });
-    let exchange = call(&host, "open", open).await;
+    let exchange = call(&host, "http.open", open).await;
     let this = |more: Value| {
         let mut args = json!({ "exchange": exchange });
         args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         args
     };
-    call(&host, "write", this(json!({ "part": "one" }))).await;
+    call(&host, "http.write", this(json!({ "part": "one" }))).await;
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut got = Vec::new();
     while !got.ends_with(b"one\r\n") {
         stream.read_buf(&mut got).await.unwrap();
     }
     assert!(String::from_utf8_lossy(&got).contains("transfer-encoding: chunked\r\n"));
-    assert_eq!(failed(&host, "read", this(json!({}))).await, "not-found");
-    assert_eq!(failed(&host, "open", json!({ "url": web.url("/") })).await, "over-limit");
-    call(&host, "write", this(json!({ "part": "two" }))).await;
+    assert_eq!(failed(&host, "http.read", this(json!({}))).await, "not-found");
+    assert_eq!(failed(&host, "http.open", json!({ "url": web.url("/") })).await, "over-limit");
+    call(&host, "http.write", this(json!({ "part": "two" }))).await;
     let answer = host.order(ID, "http.answer", this(json!({}))).await;
     while !got.ends_with(b"0\r\n\r\n") {
         stream.read_buf(&mut got).await.unwrap();
@@ -307,33 +307,33 @@ async fn a_body_goes_in_parts_in_both_directions() {
     stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 1000\r\n\r\n").await.unwrap();
     stream.write_all(begun.as_bytes()).await.unwrap();
     assert_eq!(host.answer(ID, "http.answer", answer).await.ok()["status"], 201);
-    assert_eq!(failed(&host, "write", this(json!({ "part": "x" }))).await, "not-found");
-    let part = call(&host, "read", this(json!({}))).await;
+    assert_eq!(failed(&host, "http.write", this(json!({ "part": "x" }))).await, "not-found");
+    let part = call(&host, "http.read", this(json!({}))).await;
     assert!(part["part"].as_str().is_some_and(|part| part.len() < 200 && begun.contains(part)), "{part}");
     // A read that waits ends with the request.
     let reading = host.order(ID, "http.read", this(json!({}))).await;
-    call(&host, "close", this(json!({}))).await;
+    call(&host, "http.close", this(json!({}))).await;
     assert_eq!(case(&host.answer(ID, "http.read", reading).await.result), "not-found");
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the connection has ended");
-    assert_eq!(failed(&host, "close", this(json!({}))).await, "not-found");
+    assert_eq!(failed(&host, "http.close", this(json!({}))).await, "not-found");
     // With a length, it has that length.
     let sized = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "6"]] });
     for (parts, expected) in
         [(["abc", "def"], None), (["abc", ""], Some("protocol")), (["abc", "defg"], Some("protocol"))]
     {
-        let exchange = call(&host, "open", sized.clone()).await;
+        let exchange = call(&host, "http.open", sized.clone()).await;
         for part in parts {
             // Whether it is known by then that this is too much is a matter of time.
             let _ = host.call(ID, "http.write", json!({ "exchange": exchange, "part": part })).await;
         }
         let answer = host.call(ID, "http.answer", json!({ "exchange": exchange })).await.result;
         assert_eq!(answer.as_ref().err().map(|error| error["case"].as_str().unwrap()), expected, "{answer:?}");
-        call(&host, "close", json!({ "exchange": exchange })).await;
+        call(&host, "http.close", json!({ "exchange": exchange })).await;
     }
     assert!(web.requests()[0].ends_with("\r\n\r\nabcdef"), "{:?}", web.requests());
     let odd = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "+6"]] });
-    assert_eq!(failed(&host, "open", odd).await, "invalid");
-    assert_eq!(failed(&host, "open", json!({ "url": web.url("/"), "follow": 1 })).await, "invalid");
+    assert_eq!(failed(&host, "http.open", odd).await, "invalid");
+    assert_eq!(failed(&host, "http.open", json!({ "url": web.url("/"), "follow": 1 })).await, "invalid");
 }
 
 /// Row 135: a credential is found also where two parts meet, and nobody skips a part.
@@ -344,11 +344,11 @@ async fn no_part_of_an_answer_shows_a_part_of_a_credential() {
     for before in 1..TOKEN.len() {
         let path = format!("/{before}");
         web.put(&path, "x".repeat((64 << 10) - before) + TOKEN + "end");
-        let exchange = call(&host, "open", json!({ "url": web.url(&path) })).await;
-        call(&host, "answer", json!({ "exchange": exchange })).await;
+        let exchange = call(&host, "http.open", json!({ "url": web.url(&path) })).await;
+        call(&host, "http.answer", json!({ "exchange": exchange })).await;
         let (mut shown, mut size) = (String::new(), 0);
         loop {
-            let part = call(&host, "read", json!({ "exchange": exchange })).await;
+            let part = call(&host, "http.read", json!({ "exchange": exchange })).await;
             if part.is_null() {
                 break;
             }

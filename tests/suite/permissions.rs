@@ -33,6 +33,9 @@ const PLAIN: [&str; 12] = [
 /// Calls that return only what the scope covers, which may be nothing.
 const FILTERED: [&str; 2] = ["rooms.bookmarks", "rooms.get-all"];
 
+/// Calls that go on with what a granted call has begun, and that find nothing here. `http` and `files` try them.
+const GOING_ON: [&str; 6] = ["http.write", "http.answer", "http.read", "files.write", "files.finish", "files.read"];
+
 /// Returns every call that needs a grant, with valid arguments.
 fn guarded() -> Vec<(&'static str, Value, Permission)> {
     let calls = calls(FRIEND, ROOM).into_iter().chain(PLAIN.map(|call| (call, json!({}))));
@@ -63,7 +66,7 @@ fn whole(args: Value) -> Value {
         "key": "x", "name": "sid", "value": "x", "prefix": "", "feature": "x", "jid": FRIEND, "message": "x",
         "category": "client", "type": "bot", "kind": "bot", "role": "none", "affiliation": "member", "nick": "x",
         "user": FRIEND, "inviter": FRIEND, "fields": [["roomname", "x"]], "subject": "x", "fn": "x",
-        "expected": null, "limit": 10,
+        "expected": null, "limit": 10, "url": "https://localhost:1/",
     });
     let (Some(all), Value::Object(given)) = (whole.as_object_mut(), args) else { panic!("arguments are objects") };
     all.extend(given);
@@ -89,7 +92,7 @@ async fn each_call_is_denied_without_its_grant_and_beyond_its_scope_and_nothing_
     let host = plan.three().start().await;
     let before = host.said().await;
     let mut wrongs = Vec::new();
-    for (call, args, permission) in guarded() {
+    for (call, args, permission) in guarded().into_iter().filter(|(call, ..)| !GOING_ON.contains(call)) {
         wrongs.extend(not_denied(&host, BARE, call, &args, permission).await);
         let has_scope = !matches!(permission.scope_kind(), ScopeKind::None | ScopeKind::Quota);
         if has_scope && !FILTERED.contains(&call) {

@@ -341,6 +341,19 @@ async fn requests_wait_for_a_plugin_that_does_not_listen_and_are_bounded() {
     house.host.stop(SOON).await.unwrap();
 }
 
+/// Row 141: the same by their size.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_are_bounded_in_bytes() {
+    let mut house = House::start(|entry| entry.set("tells", false).limit("webhook_bytes", "64 KiB")).await;
+    let path = house.path("queue").await;
+    let body = "x".repeat(30 << 10);
+    let statuses =
+        [house.signed(&path, &body).await, house.signed(&path, &body).await, house.signed(&path, &body).await];
+    assert_eq!(statuses.each_ref().map(|answer| status(answer)), [202, 202, 503]);
+    assert_eq!(status(&house.signed(&path, "short").await), 202);
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// A request wakes a parked plugin, and a grant that is taken back closes its webhooks at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_plugin_is_woken_and_one_without_the_grant_hears_nothing() {

@@ -146,6 +146,7 @@ pub(super) type Case = (&'static str, Value, Vec<(&'static str, Kind)>);
 pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     let mut cases = plain(jid);
     cases.extend(kept());
+    cases.extend(web());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
     cases
@@ -176,32 +177,6 @@ fn plain(jid: &str) -> Vec<Case> {
             vec![("category", Name), ("kind", Name), ("jid", Jid)],
         ),
         ("disco.supports", json!({ "feature": "x", "jid": jid }), vec![("feature", Name), ("jid", Jid)]),
-        (
-            "http.fetch",
-            json!({ "url": "https://localhost:1/" }),
-            vec![
-                ("request.method", These(vec![json!(""), json!("get"), json!("CONNECT"), json!("GET / HTTP/1.1\r\n")])),
-                (
-                    "request.url",
-                    These(vec![
-                        json!("x"),
-                        json!("ftp://localhost/"),
-                        json!("https://a b/"),
-                        json!("https://u@localhost/"),
-                    ]),
-                ),
-                (
-                    "request.headers",
-                    These(vec![json!([["host", "x"]]), json!([["a b", "x"]]), json!([["x", "a\r\nb"]])]),
-                ),
-                // Anything may be sent.
-                ("request.body", Anything),
-                ("request.credentials", These(vec![json!(["nosuch"]), json!(["name"]), json!(vec!["pass"; 9])])),
-                ("request.follow", These(vec![json!(11), json!(255)])),
-                // Longer times are capped at the limit.
-                ("request.timeout", Anything),
-            ],
-        ),
         ("listen.on", json!({ "name": "message" }), filter()),
         ("listen.once", json!({ "name": "message" }), filter()),
         ("listen.not", json!({}), vec![("subscription", Unknown(json!(u64::MAX)))]),
@@ -223,6 +198,61 @@ fn plain(jid: &str) -> Vec<Case> {
                 ("credentials.jid", Jid),
                 ("credentials.jid", These(vec![json!(jid)])),
                 ("credentials.password", Password),
+            ],
+        ),
+    ]
+}
+
+/// The cases of the web.
+fn web() -> Vec<Case> {
+    let request = |follow: Kind| {
+        let urls = ["x", "ftp://localhost/", "https://a b/", "https://u@localhost/"].map(Value::from);
+        let methods = ["", "get", "CONNECT", "GET / HTTP/1.1\r\n"].map(Value::from);
+        vec![
+            ("request.method", These(methods.into())),
+            ("request.url", These(urls.into())),
+            ("request.headers", These(vec![json!([["host", "x"]]), json!([["a b", "x"]]), json!([["x", "a\r\nb"]])])),
+            // Anything may be sent.
+            ("request.body", Anything),
+            ("request.credentials", These(vec![json!(["nosuch"]), json!(["name"]), json!(vec!["pass"; 9])])),
+            ("request.follow", follow),
+            // Longer times are capped at the limit.
+            ("request.timeout", Anything),
+        ]
+    };
+    let url = json!({ "url": "https://localhost:1/" });
+    let none = || Unknown(json!(u64::MAX));
+    // A byte more than a part may have.
+    let part = || These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })]);
+    let names = ["", "a/b", "a\\b", "a\nb"].map(Value::from);
+    let types = ["", "x", "a b/c", "*/*", "a/b; c"].map(Value::from);
+    let urls = ["", "x", "ftp://h/", "https://u@h/"].map(Value::from);
+    vec![
+        ("http.fetch", url.clone(), request(These(vec![json!(11), json!(255)]))),
+        ("http.open", url, request(These(vec![json!(1), json!(255)]))),
+        ("http.write", json!({ "exchange": 1, "part": "x" }), vec![("exchange", none()), ("part", part())]),
+        ("http.answer", json!({}), vec![("exchange", none())]),
+        ("http.read", json!({}), vec![("exchange", none())]),
+        ("http.close", json!({}), vec![("exchange", none())]),
+        (
+            "files.upload",
+            json!({ "name": "a.png", "media-type": "image/png", "size": 1 }),
+            vec![("name", These(names.into())), ("media-type", These(types.into())), ("size", Anything)],
+        ),
+        ("files.write", json!({ "transfer": 1, "part": "x" }), vec![("transfer", none()), ("part", part())]),
+        ("files.finish", json!({}), vec![("transfer", none())]),
+        ("files.open", json!({}), vec![("url", These(urls.into()))]),
+        ("files.read", json!({}), vec![("transfer", none())]),
+        ("files.close", json!({}), vec![("transfer", none())]),
+        ("webhooks.address", json!({}), vec![("name", Unknown(json!("nosuch")))]),
+        (
+            "webhooks.answer",
+            json!({ "id": "1" }),
+            vec![
+                ("id", Unknown(json!("nosuch"))),
+                ("answer.status", These(vec![json!(0), json!(101), json!(600)])),
+                ("answer.headers", These(vec![json!([["set-cookie", "a"]]), json!([["etag", "a\r\nb"]])])),
+                ("answer.body", These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })])),
             ],
         ),
     ]
@@ -274,6 +304,7 @@ fn filter() -> Vec<(&'static str, Kind)> {
         ("filter.from", Jid),
         ("filter.room", Jid),
         ("filter.kind", Word),
+        ("filter.webhook", Text),
         // An empty prefix matches everything.
         ("filter.prefix", Text),
     ]
@@ -365,6 +396,13 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
     let parts = parts.into_iter().chain([json!([["x", [0, 3]]]), vec![json!(["x", null]); 9].into()]).collect();
     let emojis = unfit().into_iter().chain([json!(""), long()]).map(|one| json!([one]));
     let emojis = emojis.chain([json!(["a", "a"]), (0..65).map(|n| n.to_string()).collect()]).collect();
+    let files = ["", "x", "file:///a", "https://u@h/"].map(|url| json!([{ "url": url }]));
+    let named = ["", "../a", "a\nb"].map(|name| json!([{ "url": "https://h/", "name": name }]));
+    let files = files.into_iter().chain(named).chain([
+        json!([{ "url": "https://h/", "media-type": "png" }]),
+        vec![json!({ "url": "https://h/" }); 17].into(),
+    ]);
+    let files: Vec<_> = files.collect();
     let hints = unfit().into_iter().chain([json!(""), json!("x"), long()]).map(|one| json!([one]));
     vec![
         ("jid", Jid),
@@ -380,6 +418,7 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
         ("message.extensions.reactions.id", Id),
         ("message.extensions.reactions.emojis", These(emojis)),
         ("message.extensions.receipt", Id),
+        ("message.extensions.files", These(files)),
         ("message.extensions.marker", Word),
         ("message.extensions.marked", Id),
         ("message.extensions.chat-state", Word),

@@ -25,7 +25,8 @@ where
     Ok(Value::Null)
 }
 
-/// Reads one part. With `drain`, it reads to the end, and returns how much that was and its checksum (FNV-1a of 64 bits).
+/// Reads one part. With `drain`, it reads to the end, or as far as there are `size` bytes, and returns how much that was and its checksum
+/// (FNV-1a of 64 bits).
 pub(super) async fn read<C>(args: &Value, mut call: impl FnMut() -> C) -> Result<Value>
 where
     C: Future<Output = Result<Option<Vec<u8>>, contract::Error>>,
@@ -35,8 +36,11 @@ where
         let shown = |part: &Vec<u8>| json!({ "part": String::from_utf8_lossy(&part[..part.len().min(10_000)]), "size": part.len() });
         return Ok(option(call().await.map_err(Error::from)?, shown));
     }
+    let most = arg::<Option<usize>>(args, "size")?.unwrap_or(usize::MAX);
     let (mut total, mut largest, mut checksum) = (0, 0, 0xcbf2_9ce4_8422_2325_u64);
-    while let Some(part) = call().await.map_err(Error::from)? {
+    while total < most
+        && let Some(part) = call().await.map_err(Error::from)?
+    {
         total += part.len();
         largest = largest.max(part.len());
         for byte in part {
