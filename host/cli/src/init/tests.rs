@@ -45,13 +45,16 @@ fn its_commented_lines_are_accepted_too() {
     let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
     let text: Vec<_> = lines.filter(without).collect();
     fs::write(&path, text.join("\n")).unwrap();
-    fs::write(folder.path().join("ca.pem"), "").unwrap();
+    for file in ["ca.pem", "web.pem"] {
+        fs::write(folder.path().join(file), "").unwrap();
+    }
     fs::write(folder.path().join("bot.password"), "").unwrap();
     let config = Config::load(&path, &overrides()).unwrap();
     assert_eq!(config.settings.auto_join_rooms.len(), 2);
     let main = config.accounts.values().next().unwrap();
     assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
     assert!(main.link.server.is_some() && main.link.ca_file.is_some());
+    assert_eq!(config.web.ca_file, Some(folder.path().join("web.pem")));
     let lines: Vec<_> = PLUGINS.lines().skip(2).map(|line| line.trim_start_matches(['#', ' '])).collect();
     let policy: toml::Table = lines
         .join(
