@@ -100,7 +100,7 @@ pub const ACTIONS: [Row; 25] = [
     row(
         "log",
         "log error: a handler of message failed: it went wrong",
-        "an error that it logs; a warning: `log warn:`; less never shows",
+        "an error that it logs; a warning: `log warn:`; nothing less",
     ),
     row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
     row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),
