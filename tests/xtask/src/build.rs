@@ -13,7 +13,7 @@ use crate::workspace;
 const PROGRAMS: [&str; 4] = ["build", "--workspace", "--bins", "--lib"];
 
 /// The programs that are measured, those that they are compared with, and those that measure.
-const MEASURED: [&str; 5] = ["parlor", "native-echo", "bare-echo", "bench", "attack"];
+const MEASURED: [&str; 6] = ["parlor", "native-echo", "bare-echo", "bare-fetch", "bench", "attack"];
 
 /// Builds the host, the test programs and the plugins.
 pub(crate) fn everything() -> Result<()> {

@@ -105,6 +105,8 @@ pub enum Part {
     Archive,
     /// Values that plugins store
     Storage,
+    /// Requests of plugins over the web, and requests to their webhooks
+    Web,
 }
 
 impl Part {
@@ -120,6 +122,7 @@ impl Part {
             Self::Accounts => "accounts",
             Self::Archive => "archive",
             Self::Storage => "storage",
+            Self::Web => "web",
         }
     }
 
@@ -135,6 +138,7 @@ impl Part {
             Self::Accounts => "many accounts in one process, on the scripted peer",
             Self::Archive => "an archive of messages that a plugin reads",
             Self::Storage => "what a plugin stores, on disk when it is told so",
+            Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
         }
     }
 }

@@ -1,11 +1,23 @@
 //! A plugin that only makes calls, for `cargo xtask bench`.
 //!
-//! The event `measure` says which call to make, and how often. The event `tick` is for counting events.
+//! The event `measure` says which call to make, and how often. The event `tick` is for counting events. A chat message
+//! orders requests over the web and is answered when they are done.
+
+use std::cell::Cell;
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::prelude::*;
+use parlor_sdk::types::Webhook;
 
 parlor_sdk::plugin!(start);
+
+/// A part of a body that it sends.
+const PART: &[u8] = &[b'x'; 64 << 10];
+
+thread_local! {
+    /// The number of requests to its webhook that it was told of.
+    static TOLD: Cell<u64> = const { Cell::new(0) };
+}
 
 async fn start() -> Result<()> {
     on("tick").run(|_: Event| async { Ok(()) })?;
@@ -45,7 +57,57 @@ async fn start() -> Result<()> {
         }
         Ok(())
     })?;
+    on("webhook").run(|_: Webhook| async {
+        TOLD.set(TOLD.get() + 1);
+        Ok(())
+    })?;
+    on("message").kind("chat").run(|message: Message| async move {
+        let order = message.body.as_deref().unwrap_or_default();
+        let done = obey(order).await.unwrap_or_else(|error| format!("failed: {error}"));
+        chats::reply(&message, done).await?;
+        Ok(())
+    })?;
     Ok(())
+}
+
+/// Does what a message orders: `told`, `get TIMES URL`, `read URL` or `write BYTES URL`. Returns `done` and a number.
+async fn obey(order: &str) -> Result<String> {
+    let mut words = order.split(' ');
+    let mut word = || words.next().unwrap_or_default();
+    match word() {
+        "told" => Ok(format!("done {}", TOLD.get())),
+        "get" => {
+            let (times, url) = (number(word())?, word());
+            for _ in 0..times {
+                http::get(url).send().await?.success()?;
+            }
+            Ok(format!("done {times}"))
+        }
+        "read" => {
+            let mut exchange = http::get(word()).open().await?;
+            exchange.answer().await?.success()?;
+            let mut bytes = 0;
+            while let Some(part) = exchange.read().await? {
+                bytes += part.len();
+            }
+            Ok(format!("done {bytes}"))
+        }
+        "write" => {
+            let (bytes, url) = (number(word())?, word());
+            let mut exchange = http::put(url).header("content-length", bytes.to_string()).open().await?;
+            for _ in 0..bytes / PART.len() {
+                exchange.write(PART).await?;
+            }
+            exchange.write(&PART[..bytes % PART.len()]).await?;
+            exchange.answer().await?.success()?;
+            Ok(format!("done {bytes}"))
+        }
+        other => Err(Error::other(format!("no such order: {other}"))),
+    }
+}
+
+fn number(word: &str) -> Result<usize> {
+    word.parse().map_err(|_| Error::other(format!("not a number: {word}")))
 }
 
 /// Reads from the account's archive: a page, the first message of a stream, or all of them.

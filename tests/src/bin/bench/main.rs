@@ -20,6 +20,7 @@ mod scopes;
 mod slixmpp;
 mod storage;
 mod system_calls;
+mod web;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -96,6 +97,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Accounts => accounts::rows().await,
             Part::Archive => archive::rows().await,
             Part::Storage => storage::rows().await,
+            Part::Web => web::rows(flags.rounds).await,
         };
         match measured.with_context(|| format!("cannot measure {}", part.name())) {
             Ok(measured) => rows.extend(measured),
