@@ -21,6 +21,7 @@ pub mod folder;
 pub mod front;
 pub mod host;
 pub mod interrupt;
+pub mod kills;
 pub mod log;
 pub mod memories;
 pub mod minisign;

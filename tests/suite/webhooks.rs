@@ -1,18 +1,17 @@
 //! `webhooks`: requests that others send to plugins (rows 139–143 of `tests/conformance.toml`), against the program itself.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::kills;
 use parlor_tests::plugins;
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, DOMAIN};
-use rand::RngExt as _;
 use ring::hmac;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -422,46 +421,10 @@ async fn it_listens_with_tls_and_believes_the_proxies_that_are_named() {
     }
 }
 
-/// Row 142: 0 of those that were acknowledged are lost. The number of kills is bounded by the time of a test;
-/// `cargo xtask faults` has more.
+/// Row 142: 0 of those that were acknowledged are lost. `cargo xtask faults --kills` has more kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kills_at_random_moments() {
-    const KILLS: u32 = 12;
-    let mut random = seed::random();
-    let mut house = House::start(|entry| entry.limit("webhook_queue", 100_000)).await;
-    let path = house.path("queue").await;
-    let mut acknowledged = Vec::new();
-    for kill in 0..KILLS {
-        let (path, at) = (path.clone(), house.at);
-        let sending = tokio::spawn(async move {
-            let mut done = Vec::new();
-            for number in 0.. {
-                let body = format!("{kill}-{number}");
-                let head = format!("POST {path} HTTP/1.1\r\n{}", github(SECRET, &body));
-                match status(&send(at, &head, body.as_bytes()).await) {
-                    202 => done.push(body),
-                    _ => return done,
-                }
-            }
-            done
-        });
-        tokio::time::sleep(Duration::from_millis(random.random_range(20..300))).await;
-        house.host.signal(Signal::Kill).unwrap();
-        house.host.ended(SOON).await.unwrap();
-        acknowledged.extend(sending.await.unwrap());
-        house.again().await;
-    }
-    assert!(acknowledged.len() > 20, "{} were acknowledged", acknowledged.len());
-    let all_told = async {
-        while house.shown(&[]).await["waiting"] != 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(2 * SOON, all_told).await.unwrap();
-    house.host.stop(SOON).await.unwrap();
-    let exported = house.home.run(&["plugin", "data", "receiver", "export"]).await.unwrap();
-    assert_eq!(exported.code, Some(0), "{exported:?}");
-    let told = exported.stdout;
-    let lost: Vec<_> = acknowledged.iter().filter(|body| !told.contains(&format!("\"queue/{body}\""))).collect();
-    assert!(lost.is_empty(), "{} of {}: {lost:?}", lost.len(), acknowledged.len());
+    let acknowledged = kills::run(12, &mut seed::random(), |_| {}).await.unwrap();
+    assert!(acknowledged.count > 20, "{acknowledged:?}");
+    assert!(acknowledged.lost.is_empty(), "{acknowledged:?}");
 }

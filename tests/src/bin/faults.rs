@@ -6,8 +6,11 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser as _, ValueEnum as _};
 use parlor_tests::endurance::{self, Plan, Report};
 use parlor_tests::interrupt::{ended, interruptible};
+use parlor_tests::kills;
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use xtask::Faults;
 
 /// How many messages are answered before anything breaks.
@@ -43,6 +46,9 @@ async fn run(arguments: &Faults) -> Result<()> {
     let accounts = usize::try_from(arguments.accounts)?.min(cuts);
     let (servers, transports) = (servers(&arguments.server)?, transports(&arguments.transport)?);
     eprintln!("seed {seed}");
+    if let Some(kills) = arguments.kills {
+        return kill(kills, seed).await;
+    }
     let step = (cuts / 10).max(1);
     let (mut total, mut kept_memory) = (Report::default(), false);
     println!("{}", Report::HEAD);
@@ -63,5 +69,21 @@ async fn run(arguments: &Faults) -> Result<()> {
     println!("{total}");
     ensure!(total.is_good(), "a bot did not answer each message once; seed {seed}");
     ensure!(!kept_memory, "a host had more than 8 MiB more in memory after all than after its warm-up; seed {seed}");
+    Ok(())
+}
+
+/// Kills a host with a webhook so often.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the count is what was asked for")]
+async fn kill(kills: u32, seed: u64) -> Result<()> {
+    let step = (kills / 10).max(1);
+    let progress = |count: u32| {
+        if count.is_multiple_of(step) {
+            eprintln!("killed {count} of {kills} times");
+        }
+    };
+    let acknowledged = kills::run(kills, &mut StdRng::seed_from_u64(seed), progress).await?;
+    let (count, lost) = (acknowledged.count, acknowledged.lost.len());
+    println!("{kills} kills: {count} requests to a webhook acknowledged, {lost} lost");
+    ensure!(lost == 0, "lost: {}; seed {seed}", acknowledged.lost.join(" "));
     Ok(())
 }

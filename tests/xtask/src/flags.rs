@@ -20,6 +20,10 @@ pub struct Faults {
     /// The seed of the random faults; a new one each time by default. With --seeds the first one, 0 by default
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Instead, kill a host so often while requests come to a webhook, and count those that were acknowledged and lost
+    #[arg(long, value_name = "N", conflicts_with_all = ["cuts", "accounts", "transport", "server"],
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub kills: Option<u32>,
 }
 
 /// Attack a real host as a hostile plugin, peer or package may

@@ -85,6 +85,7 @@ Nothing is left behind, not even after Ctrl-C.")]
   cargo xtask faults --cuts 1000 --accounts 24 --transport all --server both
   cargo xtask faults --seeds 5000
   cargo xtask faults --seeds 1 --seed 417     one that failed, once more
+  cargo xtask faults --kills 200
 
 A line for each server and each way to it: which faults came how often, how often a session was gone on with or begun anew,
 the longest time without an answer, and the host's memory before and after.
@@ -94,7 +95,9 @@ messages these were, when they were said, and how many of the lost ones the serv
 
 With --seeds there is no server: an account lives on a network within its process, under a clock that stands still, and all that
 goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
-what happened.")]
+what happened.
+
+With --kills a plugin has a webhook: each request that was answered with 202 has to reach it, whenever the host was killed.")]
     Faults {
         /// The number of breaks, and their place
         #[command(flatten)]
@@ -104,7 +107,7 @@ what happened.")]
             long,
             value_name = "N",
             value_parser = clap::value_parser!(u64).range(1..),
-            conflicts_with_all = ["cuts", "accounts", "transport", "server"]
+            conflicts_with_all = ["cuts", "accounts", "transport", "server", "kills"]
         )]
         seeds: Option<u64>,
     },
