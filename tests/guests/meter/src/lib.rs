@@ -11,8 +11,8 @@ use parlor_sdk::types::Webhook;
 
 parlor_sdk::plugin!(start);
 
-/// A part of a body that it sends.
-const PART: &[u8] = &[b'x'; 64 << 10];
+/// The bytes of a part of a body that it sends.
+const PART: usize = 64 << 10;
 
 thread_local! {
     /// The number of requests to its webhook that it was told of.
@@ -95,10 +95,11 @@ async fn obey(order: &str) -> Result<String> {
         "write" => {
             let (bytes, url) = (number(word())?, word());
             let mut exchange = http::put(url).header("content-length", bytes.to_string()).open().await?;
-            for _ in 0..bytes / PART.len() {
-                exchange.write(PART).await?;
+            let part = vec![b'x'; PART];
+            for _ in 0..bytes / PART {
+                exchange.write(&part).await?;
             }
-            exchange.write(&PART[..bytes % PART.len()]).await?;
+            exchange.write(&part[..bytes % PART]).await?;
             exchange.answer().await?.success()?;
             Ok(format!("done {bytes}"))
         }
