@@ -57,6 +57,9 @@ async fn start() -> Result<()> {
         }
         Ok(())
     })?;
+    if !settings::get_or("web", false)? {
+        return Ok(());
+    }
     on("webhook").run(|_: Webhook| async {
         TOLD.set(TOLD.get() + 1);
         Ok(())

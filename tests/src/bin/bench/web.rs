@@ -169,7 +169,7 @@ impl Stage {
         let secret = home.write("secret", SECRET)?;
         std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let secret = toml::Table::from_iter([("file".to_owned(), secret.to_string_lossy().into_owned().into())]);
-        let meter = home.install("meter", &plugins::built("meter")?)?.set("secret", secret);
+        let meter = home.install("meter", &plugins::built("meter")?)?.set("secret", secret).set("web", true);
         home.set_policy(&Policy::default().with("meter", granted(meter, server)))?;
         let host = home.start()?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
