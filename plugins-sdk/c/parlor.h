@@ -705,11 +705,13 @@ typedef struct parlor_http_head {
  */
 parlor_error parlor_http_open(const parlor_http_request *request, uint64_t *exchange);
 
-/* Sends a part of the body, of any size. It waits while the server takes no more. PARLOR_PROTOCOL: the server takes no more of it.
- * PARLOR_NOT_FOUND: the body has ended. Needs http.fetch. */
+/* Sends a part of the body, of any size. It waits while the server takes no more. PARLOR_PROTOCOL: the server takes no more of it; it may
+ * have answered, so call `parlor_http_answer`. PARLOR_INVALID: that is more than its content-length. PARLOR_NOT_FOUND: the body has ended.
+ * Needs http.fetch. */
 parlor_error parlor_http_write(uint64_t exchange, const void *part, size_t size);
 
-/* Ends the body, and waits for the beginning of the answer. PARLOR_NOT_FOUND: it was answered. Needs http.fetch. */
+/* Ends the body, and waits for the beginning of the answer. PARLOR_NOT_FOUND: it was answered. PARLOR_INVALID: bytes of its content-length
+ * are missing, and it stays open. Needs http.fetch. */
 parlor_error parlor_http_answer(uint64_t exchange, parlor_http_head *head);
 
 /* Reads the next part of the answer, of at most 64 KiB; NULL at its end. The server sends no more than is read. A NUL stands behind the

@@ -150,7 +150,8 @@ func HTTPOpen(ctx context.Context, request HTTPRequest) (*Exchange, error) {
 }
 
 // Write sends a part of the body, of any size. It waits while the server takes no more. It gives Protocol where the server takes no more
-// of it, and NotFound after Answer. Needs http.fetch.
+// of it: the server may have answered, so call Answer. It gives Invalid where that is more than the content-length, and NotFound after
+// Answer. Needs http.fetch.
 func (exchange *Exchange) Write(part []byte) (int, error) {
 	return inParts(part, func(piece []byte) error {
 		return done(exchange.ctx, exchange.server, func() wit.Result[wit.Unit, types.Error] { return http.Write(exchange.number, piece) })
@@ -158,7 +159,7 @@ func (exchange *Exchange) Write(part []byte) (int, error) {
 }
 
 // Answer ends the body, and waits for the beginning of the answer. A status from 400 on is no error: see HTTPHead.Success. The errors are
-// those of HTTPDo; it gives NotFound when it is called again. Needs http.fetch.
+// those of HTTPDo; it gives NotFound when it is called again, and Invalid while bytes of the content-length are missing. Needs http.fetch.
 func (exchange *Exchange) Answer() (*HTTPHead, error) {
 	head, err := call(exchange.ctx, exchange.server, func() wit.Result[http.Head, types.Error] { return http.Answer(exchange.number) })
 	if err != nil {

@@ -257,8 +257,8 @@ export class Element {
 
 /** Stanzas without anything in them. The host sets an IQ's id. */
 export const stanza: { message(): Element; presence(): Element; iq(kind: "get" | "set"): Element };
-/** Reads one element. `Invalid`: it is no XML of the kind that stanzas are made of. */
-export function parseXml(text: string): Element;
+/** Reads one element, from bytes as UTF-8. `Invalid`: it is no XML of the kind that stanzas are made of. */
+export function parseXml(xml: string | Uint8Array): Element;
 /** Sends one message, presence or IQ. Needs `stanza.send`. */
 export function sendStanza(stanza: Element | string): Promise<void>;
 /** Sends one IQ, and gives the answer. Needs `stanza.send` for `iq`. */
@@ -355,6 +355,8 @@ export interface WebResponse {
 export interface Parts extends AsyncIterable<Uint8Array> {
   /** All of it; one with more than `most` bytes is a `RangeError`. */
   bytes(most: number): Promise<Uint8Array>;
+  /** The same as text. Bytes that are no UTF-8 are read as Latin-1. */
+  text(most: number): Promise<string>;
   /** Ends it, wherever it stands: for one that is not read. */
   close(): void;
 }
@@ -409,7 +411,9 @@ export interface FetchOptions {
 export function fetch(url: string, options?: FetchOptions & { stream?: false }): Promise<WebResponse>;
 /**
  * Makes a request whose bodies are never whole in memory. The body may come in parts, of any size, and the body of the answer does. No
- * redirect is followed. `Protocol`: also where the server takes no more of the body.
+ * redirect is followed. A server may answer before it has read the whole body: then `fetch` stops writing, and returns that answer.
+ * `Protocol`: also where the server takes no more of the body, and does not answer. `Invalid`: also where the body is not as long as its
+ * `content-length` says.
  *
  *     const answer = await fetch("https://api.example.org/log", { method: "PUT", body: days(), stream: true });
  *     for await (const part of answer.body) console.log(part.length);

@@ -783,6 +783,7 @@ const ELSEWHERE = [
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
+  [/\bText(De|En)coder\b/, "what comes over the web is read by its `text`, and a text is sent as it is: it becomes UTF-8"],
   [/\b(FormData|Blob|ReadableStream)\b/, "this is no browser: `fetch` takes a form as `form`, and a body in parts as an async iterable"],
 ];
 
@@ -1210,8 +1211,9 @@ function unescaped(text) {
   });
 }
 
-export function parseXml(text) {
+export function parseXml(xml) {
   const broken = (reason) => new Invalid({ name: "xml", reason });
+  const text = xml instanceof Uint8Array ? utf8(xml, broken) : xml;
   const around = new Element("");
   const open = [around];
   TAG.lastIndex = 0;
@@ -1240,6 +1242,14 @@ export function parseXml(text) {
   return around.children[0];
 }
 
+function utf8(bytes, broken) {
+  try {
+    return decode(bytes);
+  } catch {
+    throw broken("is no UTF-8");
+  }
+}
+
 export const sendStanza = noticing("sendStanza", async (stanza) => api.send(String(stanza)));
 export const ask = noticing("ask", async (iq) => parseXml(await api.sendIq(String(iq))));
 
@@ -1259,6 +1269,15 @@ export const promise = noticing("promise", async (name) => promises.add(name));
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
 const signs = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 const decode = (bytes) => decodeURIComponent(escape(signs(bytes)));
+
+// Text that others sent. Bytes that are no UTF-8 must not end the handler.
+function asText(bytes) {
+  try {
+    return decode(bytes);
+  } catch {
+    return signs(bytes);
+  }
+}
 
 // Requests over the web, and from there
 
@@ -1284,12 +1303,7 @@ class FromWeb {
   }
 
   text() {
-    // Bytes that are no UTF-8 must not end the handler.
-    try {
-      return decode(this.body);
-    } catch {
-      return signs(this.body);
-    }
+    return asText(this.body);
   }
 
   json() {
@@ -1334,6 +1348,10 @@ class Parts {
     return noticed("bytes", this.#all(FITTED.number("bytes: most", most)));
   }
 
+  text(most) {
+    return noticed("text", this.#all(FITTED.number("text: most", most)).then(asText));
+  }
+
   close() {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -1368,14 +1386,28 @@ const asBytes = (place, part) => (typeof part === "string" ? encode(part.toWellF
 // How many bytes the host takes of a body at once.
 const MOST_WRITTEN = 1 << 20;
 
+// Sends a part of any size. Returns the error if the other side takes no more.
+async function refusalOf(calls, number, bytes) {
+  try {
+    for (let at = 0; at < bytes.length; at += MOST_WRITTEN) await calls.write(number, bytes.slice(at, at + MOST_WRITTEN));
+  } catch (error) {
+    if (error instanceof Protocol) return error;
+    throw error;
+  }
+}
+
 // Sends parts, which may be of any size, and returns the result of `then`. If one fails, all is given up.
 async function sent(place, calls, number, parts, then) {
+  let refusal;
   try {
     for await (const part of parts) {
-      const bytes = asBytes(place, part);
-      for (let at = 0; at < bytes.length; at += MOST_WRITTEN) await calls.write(number, bytes.slice(at, at + MOST_WRITTEN));
+      refusal = await refusalOf(calls, number, asBytes(place, part));
+      if (refusal) break;
     }
-    return await then(number);
+    // A server may answer before it has read everything, such as with 413: then the answer counts.
+    return await then(number).catch((error) => {
+      throw refusal ?? error;
+    });
   } catch (error) {
     try {
       calls.close(number);

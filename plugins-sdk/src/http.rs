@@ -265,7 +265,8 @@ pub struct Exchange {
 impl Exchange {
     /// Sends a part of the body, of any size. It waits while the server takes no more.
     ///
-    /// [`Error::Protocol`]: the server takes no more of it. [`Error::NotFound`]: the body has ended.
+    /// [`Error::Protocol`]: the server takes no more of it; it may have answered, so call [`Exchange::answer`]. [`Error::Invalid`]: that is
+    /// more than its `content-length`. [`Error::NotFound`]: the body has ended.
     #[track_caller]
     pub fn write(&mut self, part: impl AsRef<[u8]>) -> impl Future<Output = Result<()>> {
         located(async move {
@@ -279,7 +280,8 @@ impl Exchange {
 
     /// Ends the body, and waits for the beginning of the answer. A status from 400 on is no error here, see [`Head::success`].
     ///
-    /// The errors are those of [`Request::send`]. [`Error::NotFound`]: it was answered.
+    /// The errors are those of [`Request::send`]. [`Error::NotFound`]: it was answered. [`Error::Invalid`]: bytes of its `content-length` are
+    /// missing, and it stays open.
     #[track_caller]
     pub fn answer(&mut self) -> impl Future<Output = Result<Head>> {
         located(async move {

@@ -1,4 +1,5 @@
-//! A web server on loopback and within TLS, which serves the bytes that were set for each path.
+//! Web servers on loopback: one within TLS, which serves the bytes that were set for each path, and one that answers
+//! before it has the whole request.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -121,6 +122,48 @@ impl Web {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A server without TLS that answers as soon as it has the head of a request, and reads no more. Dropping it ends it.
+#[derive(Debug)]
+pub struct EarlyServer {
+    url: String,
+    _task: Task,
+}
+
+impl EarlyServer {
+    /// Listens on a free port. Each connection gets the next of these answers, and then the end of the stream.
+    pub async fn start(answers: &'static [&'static str]) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let task = tokio::spawn(async move {
+            // A connection that is dropped would be reset, which may take the answer along.
+            let mut open = Vec::new();
+            for answer in answers {
+                let Ok((mut stream, _)) = listener.accept().await else { return };
+                let _ = answer_early(&mut stream, answer).await;
+                open.push(stream);
+            }
+            std::future::pending::<()>().await;
+        });
+        Ok(Self { url, _task: Task(task) })
+    }
+
+    /// Returns its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+async fn answer_early(stream: &mut TcpStream, answer: &str) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
 }
 
 /// A task that ends when this is dropped.

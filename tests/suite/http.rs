@@ -1,9 +1,11 @@
 //! `http`: requests over the web, which the host makes (rows 130–135 of `tests/conformance.toml`).
 
+use std::time::Duration;
+
 use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
-use parlor_tests::web::Web;
+use parlor_tests::web::{EarlyServer, Web};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -318,22 +320,49 @@ async fn a_body_goes_in_parts_in_both_directions() {
     assert_eq!(failed(&host, "http.close", this(json!({}))).await, "not-found");
     // With a length, it has that length.
     let sized = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "6"]] });
-    for (parts, expected) in
-        [(["abc", "def"], None), (["abc", ""], Some("protocol")), (["abc", "defg"], Some("protocol"))]
-    {
-        let exchange = call(&host, "http.open", sized.clone()).await;
-        for part in parts {
-            // Whether it is known by then that this is too much is a matter of time.
-            let _ = host.call(ID, "http.write", json!({ "exchange": exchange, "part": part })).await;
-        }
-        let answer = host.call(ID, "http.answer", json!({ "exchange": exchange })).await.result;
-        assert_eq!(answer.as_ref().err().map(|error| error["case"].as_str().unwrap()), expected, "{answer:?}");
-        call(&host, "http.close", json!({ "exchange": exchange })).await;
-    }
+    let exchange = call(&host, "http.open", sized).await;
+    let this = |part: &str| json!({ "exchange": exchange, "part": part });
+    call(&host, "http.write", this("abc")).await;
+    let short = host.call(ID, "http.answer", this("")).await.result.unwrap_err();
+    assert_eq!((&short["case"], &short["argument"]), (&json!("invalid"), &json!("exchange")), "{short}");
+    assert_eq!(failed(&host, "http.write", this("defg")).await, "invalid");
+    // It stays open, and takes what is missing.
+    call(&host, "http.write", this("def")).await;
+    assert_eq!(failed(&host, "http.write", this("g")).await, "invalid");
+    assert_eq!(call(&host, "http.answer", this("")).await["status"], 404);
+    assert_eq!(failed(&host, "http.write", this("g")).await, "not-found");
+    assert_eq!(failed(&host, "http.answer", this("")).await, "not-found");
+    call(&host, "http.close", this("")).await;
     assert!(web.requests()[0].ends_with("\r\n\r\nabcdef"), "{:?}", web.requests());
     let odd = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "+6"]] });
     assert_eq!(failed(&host, "http.open", odd).await, "invalid");
     assert_eq!(failed(&host, "http.open", json!({ "url": web.url("/"), "follow": 1 })).await, "invalid");
+}
+
+/// Row 135: a server may answer before it has the whole body. It takes no more of it then, and its answer is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
+    const LARGE: &str = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge";
+    let web = Web::start().await.unwrap();
+    let early = EarlyServer::start(&[LARGE, LARGE]).await.unwrap();
+    let host = host(&web, &[early.url()], |entry| entry).await;
+    for headers in [json!([]), json!([["content-length", "100000000"]])] {
+        let open = json!({ "url": early.url(), "method": "PUT", "headers": headers });
+        let this = json!({ "exchange": call(&host, "http.open", open).await, "part": "x" });
+        let mut written = Ok(Value::Null);
+        // It takes a moment until the answer has come.
+        for _ in 0..1_000 {
+            written = host.call(ID, "http.write", this.clone()).await.result;
+            if written.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(case(&written), "protocol", "{written:?}");
+        assert_eq!(call(&host, "http.answer", this.clone()).await["status"], 413);
+        assert_eq!(call(&host, "http.read", this.clone()).await["part"], "large");
+        assert_eq!(call(&host, "http.read", this).await, Value::Null);
+    }
 }
 
 /// Row 135: a credential is found also where two parts meet, and nobody skips a part.

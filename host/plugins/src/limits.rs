@@ -282,7 +282,8 @@ limits! {
     /// Bytes that the plugin writes to its storage or reads from it, per second; as much at once. Each call counts as
     /// at least 512 bytes, and a page of keys as 16 KiB.
     storage_per_second: Bytes = Bytes::mib(8), Bytes::kib(512) => Bytes::mib(1024);
-    /// Requests over the web that have not been answered.
+    /// Requests over the web that have not been answered. A request by `http.open` counts until its answer was read to
+    /// the end, or it was closed.
     http_requests: u32 = 8, 0 => 256;
     /// Requests over the web, per second; as many at once. A redirect that is followed counts as one.
     http_per_second: u32 = 10, 1 => 10_000;

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::manifest::Manifest;
 use crate::policy::SettingValues;
-use crate::setting::{LEAST_CREDENTIAL, MAX_TEXT, SettingKind};
+use crate::setting::MAX_TEXT;
 
 /// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<Setti
         // One that is not a reference was refused at admission.
         let Ok(source) = SecretSource::read(value) else { continue };
         let secret = source.open().await.map_err(|error| (name.clone(), error))?;
-        if matches!(setting.kind, SettingKind::Credential(_)) && secret.len() < LEAST_CREDENTIAL {
+        if !setting.kind.is_long_enough(&secret) {
             return Err((name.clone(), SecretError::Unfit("shorter than 8 bytes, which is no credential")));
         }
         *value = secret.into();

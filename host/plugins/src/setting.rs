@@ -64,6 +64,11 @@ impl SettingKind {
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Secret | Self::Credential(_))
     }
+
+    /// Returns whether a secret of such a setting is long enough.
+    pub fn is_long_enough(&self, secret: &str) -> bool {
+        !matches!(self, Self::Credential(_)) || secret.len() >= LEAST_CREDENTIAL
+    }
 }
 
 const KINDS: [&str; 9] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret", "credential"];
@@ -278,6 +283,13 @@ mod tests {
         assert!(of(SettingKind::Jid).check(&json!("a@b.c")).is_ok());
         assert!(of(SettingKind::Jid).check(&json!("a@@b c")).is_err());
         assert!(of(SettingKind::Jid).check(&json!(1)).is_err());
+    }
+
+    #[test]
+    fn a_credential_has_a_least_length_and_a_secret_has_none() {
+        let credential = SettingKind::Credential(None);
+        assert_eq!([7, 8].map(|length| credential.is_long_enough(&"x".repeat(length))), [false, true]);
+        assert!(SettingKind::Secret.is_long_enough("x"));
     }
 
     #[test]

@@ -27,15 +27,20 @@ _files = Grouping("files")
 
 
 async def upload(
-    name: str, media_type: str, data: Union[bytes, AsyncIterable[bytes]], size: Optional[int] = None
+    name: str,
+    media_type: str,
+    data: Union[bytes, str, AsyncIterable[Union[bytes, str]]],
+    size: Optional[int] = None,
 ) -> "File":
     """Uploads a file to the account's server, and returns it for a message: `outgoing(files=[file])`. Data that comes in parts, such as
-    from an asynchronous generator, needs its `size` in bytes.
+    from an asynchronous generator, needs its `size` in bytes. A text is sent as UTF-8.
 
     The name has 1 to 255 bytes and no path; it can be seen in the file's address. `Denied`: the grant covers no file of this media type
     and size. `Unsupported`: the server takes no files, or none so large. `StanzaError`: it refuses, such as with `resource-constraint`
     when it was too much in some time. `Invalid`: the data has another size. `Protocol`: the server did not store it.
     """
+    if isinstance(data, str):
+        data = data.encode()
     whole = data if isinstance(data, (bytes, bytearray, memoryview)) else None
     if size is None:
         if whole is None:
@@ -47,7 +52,7 @@ async def upload(
             await write_all(_files, number, data)
         else:
             async for part in data:
-                await write_all(_files, number, part)
+                await write_all(_files, number, part.encode() if isinstance(part, str) else part)
         file: "File" = await _files.finish(number)
     except BaseException:
         # The first error is the one to raise.

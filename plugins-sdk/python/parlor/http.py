@@ -241,12 +241,13 @@ class Exchange(Parts):
         self.close()
 
     async def write(self, part: Union[bytes, str]) -> None:
-        """Sends a part of the body, of any size. It waits while the server takes no more. `Protocol`: the server takes no more of it."""
+        """Sends a part of the body, of any size. It waits while the server takes no more. `Protocol`: the server takes no more of it; it
+        may have answered, so call `answer`. `Invalid`: that is more than its `content-length`."""
         await write_all(_http, self._opened(), part.encode() if isinstance(part, str) else part)
 
     async def answer(self) -> Head:
         """Ends the body, and waits for the beginning of the answer. It raises what `fetch` raises; a status from 400 on raises nothing.
-        `NotFound`: it was answered."""
+        `NotFound`: it was answered. `Invalid`: bytes of its `content-length` are missing, and it stays open."""
         head = await _http.answer(self._opened())
         return Head(head.status, by_name(head.headers))
 

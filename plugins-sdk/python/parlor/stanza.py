@@ -135,9 +135,9 @@ def _escaped(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", str(text)).translate(_ESCAPES)
 
 
-def parse_xml(text: str) -> Element:
-    """Reads one element, such as what `api.send_iq` gives or the `xml` of a message. `ValueError`: it is none. Attributes of
-    other namespaces than XML's own are left out."""
+def parse_xml(text: Union[str, bytes]) -> Element:
+    """Reads one element, such as what `api.send_iq` gives, the `xml` of a message, or the body of an answer over the web. Bytes are UTF-8
+    unless they declare another encoding. `ValueError`: it is none. Attributes of other namespaces than XML's own are left out."""
     parser = expat.ParserCreate(namespace_separator=" ")
     # Neighbouring texts come as one.
     parser.buffer_text = True
@@ -159,6 +159,7 @@ def parse_xml(text: str) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(text, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:
+        # An encoding that Python does not know is a `LookupError`.
         raise ValueError(f"not XML: {error}") from None
     return next(iter(around[0]))

@@ -12,6 +12,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
+use parlor_tests::web::EarlyServer;
 use serde_json::Value;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::Message;
@@ -128,7 +129,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("javascript", "48 passed, 0 failed\n").await;
+    does_as_expected("javascript", "51 passed, 0 failed\n").await;
 }
 
 /// The archive is read page by page while somebody sends messages, and once with an error halfway.
@@ -155,6 +156,28 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
     assert_eq!(host.instance("actions").await.open_archive_queries(), 0);
     let lines = crate::trace::with("account", host.name());
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
+}
+
+/// A server may answer before it has the whole body, and take no more of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_javascript_whose_body_is_not_wanted_has_the_servers_answer() {
+    let folder = Folder::new().unwrap();
+    let asks = "[permissions]\n\"http.fetch\" = { scope = [\"*\"], reason = \"to send\" }";
+    folder.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", asks)).unwrap();
+    folder.write("plugin/plugin.js", SENDER).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let answers: &[_] = &["HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge", ""];
+    let server = EarlyServer::start(answers).await.unwrap();
+    let sends = |entry: Entry| asked(entry).grant("http.fetch", &[server.url()]);
+    let host = Plan::new().await.bytes("actions", &plugin, sends).start().await;
+    running(&host, "actions").await;
+    let (mut friend, bot) = (friend("friend").await, host.account().jid.clone());
+    // The second time there is no answer at all.
+    for answer in ["413 large, and the body was closed", "Protocol"] {
+        friend.chat(bot.clone(), server.url()).await.unwrap();
+        friend.wait_body(&bot, answer, SOON).await.unwrap();
+    }
+    host.stop().await;
 }
 
 /// Its memory is restored from the build, and the seed of its random numbers lies there.
@@ -377,6 +400,31 @@ on("count", async () => {
   } catch (error) {
     const keys = await storage.keys();
     await send("juliet@localhost", `counted ${count} of ${keys.length}, and ${some} before ${error.name}`);
+  }
+});
+"#;
+
+const SENDER: &str = r#"import { fetch, on, reply, sleep } from "parlor";
+
+let isClosed = false;
+
+async function* endless() {
+  try {
+    for (;;) {
+      yield "one more\n";
+      await sleep(0.01);
+    }
+  } finally {
+    isClosed = true;
+  }
+}
+
+on("message", { kind: "chat" }, async (message) => {
+  try {
+    const answer = await fetch(message.body, { method: "PUT", body: endless(), stream: true });
+    await reply(message, `${answer.status} ${await answer.body.text(100)}${isClosed ? ", and the body was closed" : ""}`);
+  } catch (error) {
+    await reply(message, error.name);
   }
 });
 "#;

@@ -511,6 +511,34 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
+/// The host does not run a plugin with such a credential.
+#[tokio::test]
+async fn a_credential_that_is_too_short_is_refused_at_once() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let schema = "[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\ndescription = \"a key\"\n";
+    with_settings(&home, "echo.wasm", "0.1.0", schema);
+    run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
+    let file = home.write("pass", "s3cr3t\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (before, asked) = (policy(&home), ["plugin", "config", "echo", "pass"]);
+    for refused in [
+        home.run_with(&asked, "s3cr3t\n").await.unwrap(),
+        run(&home, &["config", "echo", "pass", "--file", file.to_str().unwrap()], 1).await,
+    ] {
+        let says = "pass of echo was not set: a credential has at least 8 bytes";
+        assert!(refused.code == Some(1) && refused.stderr.contains(says), "{refused:?}");
+        assert!(!refused.stderr.contains("s3cr3t"), "{refused:?}");
+    }
+    let kept = home.path().join("data/secrets/echo/pass");
+    assert!(policy(&home) == before && !kept.exists());
+    ended(home.run_with(&asked, "s3cr3t-8\n").await.unwrap(), 0);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
+    // What is kept stays where it is if a later one is refused.
+    ended(home.run_with(&asked, "s3cr3t\n").await.unwrap(), 1);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
+}
+
 /// Input is parsed by the setting's type, and written to the policy as the owner would write it.
 #[tokio::test]
 async fn a_choice_an_address_and_a_span_of_time_are_set_and_checked() {

@@ -12,7 +12,7 @@ use clap::Args;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::SecretSource;
 use parlor_plugins::setting::{Setting, SettingKind};
@@ -22,6 +22,7 @@ use super::add::done;
 use crate::ask::Terminal;
 use crate::show::{print, print_json, table};
 use crate::target::{self, Target};
+use crate::wait_for;
 
 /// How much of an author's text or of a value is shown, in bytes.
 const SHOWN: usize = 200;
@@ -94,7 +95,7 @@ impl ConfigArgs {
             (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), Some(_)) => {
                 bail!("{name} is a {kind}: give it on standard input, where nobody else can read it")
             }
-            (Some(SettingKind::Secret | SettingKind::Credential(_)), None) => {
+            (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), None) => {
                 let set = entry.settings.0.get(name);
                 let Some(source) = source else {
                     // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
@@ -109,6 +110,7 @@ impl ConfigArgs {
                         self.json,
                     );
                 };
+                refuse_short(id, name, kind, &source)?;
                 source.written()
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
@@ -147,6 +149,18 @@ impl ConfigArgs {
         let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
         is_given || self.setting.as_ref().is_some_and(is_secret)
     }
+}
+
+/// Refuses a file whose content is too short for a credential. The host reports whatever else is wrong with a file, and
+/// all that is wrong with a command, which only the host runs.
+fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
+    if let SecretSource::File(_) = source
+        && let Ok(text) = wait_for(source.open())?
+        && !kind.is_long_enough(&text)
+    {
+        bail!(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
+    }
+    Ok(())
 }
 
 /// Removes the value of a setting. Returns what holds from now on.

@@ -14,6 +14,7 @@ use crate::admission::Refusal;
 use crate::approved::Unfit;
 use crate::policy::PolicyError;
 use crate::policy::file::EditError;
+use crate::setting::LEAST_CREDENTIAL;
 use crate::signature::{KeyName, SignatureError};
 use crate::source::{DownloadError, Source};
 
@@ -211,6 +212,17 @@ pub enum AdminError {
         present: semver::Version,
         /// The offered version.
         offered: semver::Version,
+    },
+    /// The credential is too short.
+    #[error(
+        "{name} of {id} was not set: a credential has at least {} bytes, and this one is shorter. Get a longer one from the service that it is \
+         for, or set one there, and run `parlor plugin config {id} {name}` again", LEAST_CREDENTIAL
+    )]
+    ShortCredential {
+        /// The plugin's id.
+        id: PluginId,
+        /// The setting.
+        name: String,
     },
     /// There is no earlier version.
     #[error("no earlier version of {0} is kept")]

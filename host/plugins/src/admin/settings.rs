@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parlor_base::id::PluginId;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use toml::Value as Toml;
 
 use super::{AdminError, PluginAdmin};
 use crate::admission::settings_fit;
+use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Entry, Policy, SettingValues};
@@ -28,13 +30,16 @@ impl PluginAdmin<'_> {
     }
 
     /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
-    /// it.
+    /// it. A credential has to be long enough.
     pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
-        judge(self, id, entry, name, &reference(self.secrets.path(id, name)))?;
+        let manifest = judge(self, id, entry, name, &reference(self.secrets.path(id, name)))?;
+        if manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_long_enough(text)) {
+            return Err(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
+        }
         let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
         write(self, &mut file, id, name, Some(&reference(path)))
@@ -62,12 +67,19 @@ pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, Admin
     })
 }
 
-/// Checks that a value fits the schema. Other settings may be wrong too; they are corrected separately.
-fn judge(admin: &PluginAdmin<'_>, id: &PluginId, entry: &Entry, name: &str, value: &Value) -> Result<(), AdminError> {
+/// Checks that a value fits the schema, and returns the manifest that has it. Other settings may be wrong too; they are
+/// corrected separately.
+fn judge(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    name: &str,
+    value: &Value,
+) -> Result<Arc<Manifest>, AdminError> {
     let manifest = admin.look(id, entry)?.manifest;
     let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
     settings_fit(id, &Entry { settings, ..entry.clone() }, &manifest)?;
-    Ok(())
+    Ok(manifest)
 }
 
 fn write(

@@ -31,7 +31,7 @@ pub(super) struct Open {
     archive_queries: AtomicUsize,
     /// The number of pending IQs.
     pub(super) iqs: AtomicUsize,
-    /// The number of requests over the web that have not been answered.
+    /// The number of requests over the web that have not been answered, or whose answer is still read in parts.
     pub(super) requests: AtomicUsize,
     /// The number of files.
     pub(super) files: AtomicUsize,

@@ -1,9 +1,9 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, api, bodyWithoutFallback, chats, command, connection, contacts, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
-  promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
-  waitUntil, within,
+  acknowledge, api, bodyWithoutFallback, chats, command, connection, contacts, Element, fetch as askWeb, NotReady, occupantOf, off, Offline, on,
+  once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
+  StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
 import byDefault from "./default.js";
@@ -272,7 +272,13 @@ on("message", { prefix: "fail" }, async (message) => {
 });
 
 on("message", { prefix: "elsewhere" }, async (message) => {
-  const uses = { fetch: () => fetch("https://example.org"), require: () => require("fs"), process: () => process.env.HOME, Buffer: () => Buffer.from("a") };
+  const uses = {
+    fetch: () => fetch("https://example.org"),
+    require: () => require("fs"),
+    process: () => process.env.HOME,
+    Buffer: () => Buffer.from("a"),
+    TextDecoder: () => new TextDecoder(),
+  };
   uses[message.body.split(" ")[1]]();
 });
 
@@ -317,6 +323,34 @@ on("message", { prefix: "add" }, async (message) => {
 
 on("message", { prefix: "received" }, async (message) => {
   await reply(message, String(new Element("received").attr("id", message.id).attr("n", 1).to(undefined)));
+});
+
+on("message", { prefix: "read bytes" }, async (message) => {
+  const bytes = (signs) => Uint8Array.from(signs, (sign) => sign.charCodeAt(0));
+  const read = parseXml(bytes("<a>\u00c3\u00bc</a>")).content;
+  try {
+    parseXml(bytes("<a>\u00fc</a>"));
+  } catch (error) {
+    await reply(message, `${read}, ${error.message}`);
+  }
+});
+
+// web.chat
+
+async function* parts() {
+  yield "abc";
+}
+
+on("message", { prefix: "parts" }, async (message) => {
+  const most = Number(message.body.slice("parts ".length));
+  const answer = await askWeb("https://api.example.org/tea", { method: "POST", body: parts(), stream: true });
+  await reply(message, await answer.body.text(most).catch((error) => `${error.name}: ${error.message}`));
+});
+
+on("message", { prefix: "short" }, async (message) => {
+  const headers = { "content-length": "6" };
+  const request = askWeb("https://api.example.org/tea", { method: "PUT", headers, body: parts(), stream: true });
+  await request.catch((error) => reply(message, error.message));
 });
 
 // forgotten.chat

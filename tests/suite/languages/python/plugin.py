@@ -14,12 +14,12 @@ import threading
 import time
 import urllib.request
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
     Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
-    ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
+    files, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, vcard, wait_until,
 )
 
@@ -367,6 +367,14 @@ async def xml(message: Message) -> None:
                 await reply(message, str(read))
             except ValueError as error:
                 await reply(message, str(error))
+        case ["bytes", text]:
+            declared = "<?xml version='1.0' encoding='iso-8859-1'?>"
+            both = [parse_xml(text.encode()), parse_xml(f"{declared}{text}".encode("latin-1"))]
+            await reply(message, " ".join(one.text for one in both))
+            try:
+                parse_xml(text.encode("latin-1"))
+            except ValueError as error:
+                await reply(message, str(error))
         case ["ask"]:
             query = Element("query", ns.VERSION)
             iq = Element("iq", attributes={"type": "get", "to": message.from_}, children=[query])
@@ -374,6 +382,22 @@ async def xml(message: Message) -> None:
                 await api.send_iq(iq)
             except errors.StanzaError as error:
                 await reply(message, str(parse_xml(error.xml).find(error.condition) is not None))
+
+
+# files.chat
+
+
+@on("message", kind="chat", prefix="upload ")
+async def upload(message: Message) -> None:
+    text = message.body.removeprefix("upload ")
+
+    async def letters() -> AsyncIterator[str]:
+        for letter in text:
+            yield letter
+
+    whole = await files.upload("note.txt", "text/plain", text)
+    in_parts = await files.upload("note.txt", "text/plain", letters(), len(text.encode()))
+    await reply(message, f"{whole.size} {in_parts.size}")
 
 
 # calls.chat

@@ -24,6 +24,9 @@ pub(crate) struct Exchange {
     credentials: Credentials,
     /// How long each wait may take.
     patience: Duration,
+    /// How many bytes of its `content-length` the plugin has still to write. `None`: it did not give one, or the server
+    /// takes no more.
+    missing: Option<u64>,
     state: State,
     _kept: Kept,
 }
@@ -71,7 +74,7 @@ pub(super) async fn open<T: Send + 'static>(
         sent.body = body;
         State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
     };
-    Ok(instance.parts.add(Exchange { method, to, credentials, patience, state, _kept: kept }))
+    Ok(instance.parts.add(Exchange { method, to, credentials, patience, missing: length, state, _kept: kept }))
 }
 
 fn in_parts((sender, body): (Sender, Outgoing)) -> (Option<Sender>, Outgoing) {
@@ -103,8 +106,12 @@ pub(super) async fn write<T: Send + 'static>(
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
+        if matches!(turn.state, State::Answered(_) | State::Over) {
+            return Err(none(exchange));
+        }
+        let rest = turn.missing_after(&part)?;
         let patience = turn.patience;
-        match &mut turn.state {
+        let written = match &mut turn.state {
             State::Sent(sending) => {
                 sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange)))
             }
@@ -113,7 +120,14 @@ pub(super) async fn write<T: Send + 'static>(
                 Ok(())
             }
             State::Answered(_) | State::Over => Err(none(exchange)),
+        };
+        match &written {
+            Ok(()) => turn.missing = rest,
+            // The server may have answered before it had everything.
+            Err(CallError::Protocol(_)) => turn.missing = None,
+            Err(_) => {}
         }
+        written
     });
     written.await.unwrap_or_else(|| Err(none(exchange)))
 }
@@ -127,9 +141,35 @@ pub(super) async fn answer<T: Send + 'static>(
     let answered = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpAnswer, &turn)?;
+        turn.is_whole()?;
         answered(&instance, &mut turn).await.unwrap_or_else(|| Err(none(exchange)))
     });
     answered.await.unwrap_or_else(|| Err(none(exchange)))
+}
+
+impl Exchange {
+    /// Returns how many bytes will be missing after this part.
+    fn missing_after(&self, part: &[u8]) -> Result<Option<u64>, CallError> {
+        let Some(missing) = self.missing else { return Ok(None) };
+        let rest = missing.checked_sub(part.len() as u64);
+        let too_long = || CallError::invalid("part", format!("only {missing} bytes are left of content-length"));
+        rest.map(Some).ok_or_else(too_long)
+    }
+
+    /// Checks that the body is as long as the plugin said, unless the server has answered without the rest of it.
+    fn is_whole(&self) -> Result<(), CallError> {
+        let is_open = match &self.state {
+            State::Sent(sending) => !sending.has_ended(),
+            State::Scripted { .. } => true,
+            State::Answered(_) | State::Over => false,
+        };
+        match self.missing {
+            Some(missing @ 1..) if is_open => {
+                Err(CallError::invalid("exchange", format!("{missing} bytes of content-length are missing")))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Waits for the answer; `None` if it is there, or there is none.

@@ -51,6 +51,11 @@ impl Sending {
         Self { sender, task: AbortOnDropHandle::new(task) }
     }
 
+    /// Returns whether the answer is there, or the request has failed. The rest of the body changes nothing then.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Sends the next part; `None` if the body has ended.
     pub(crate) async fn send(
         &mut self,
