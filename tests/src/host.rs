@@ -42,6 +42,8 @@ pub enum Surroundings {
     /// A disk of this many bytes for the data folder. The system must allow users to mount one in a namespace of their
     /// own.
     SmallDisk(u64),
+    /// This file in the place of `/etc/hosts`. The system must allow users to mount one in a namespace of their own.
+    Names(PathBuf),
 }
 
 /// How an account reaches its server.
@@ -237,6 +239,13 @@ impl Home {
                 let script = format!("mount -t tmpfs -o size={size},mode=700 none data && exec \"$0\" \"$@\"");
                 let parlor = parlor.display().to_string();
                 let own = ["--user", "--map-root-user", "--mount", "sh", "-c", &script, &parlor];
+                self.command_of(Path::new("unshare"), [&own[..], &arguments].concat())
+            }
+            Surroundings::Names(hosts) => {
+                // As above, only the process sees this.
+                let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+                let (hosts, parlor) = (hosts.display().to_string(), parlor.display().to_string());
+                let own = ["--user", "--map-root-user", "--mount", "sh", "-c", script, &hosts, &parlor];
                 self.command_of(Path::new("unshare"), [&own[..], &arguments].concat())
             }
         };

@@ -53,7 +53,7 @@ fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
 }
 
 /// Builds an order to the victim. The victim accepts the event from every plugin, as a well-behaved plugin might.
-fn order(n: u64, call: &str, args: &Value) -> Value {
+pub(crate) fn order(n: u64, call: &str, args: &Value) -> Value {
     json!({ "name": "victim.order", "payload": { "n": n, "call": call, "args": args } })
 }
 

@@ -4,10 +4,12 @@ use anyhow::Result;
 use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
-use crate::{between, calls, cpu, fairness, loading, memory, operator, peer, secrets, sends, wasi};
+use crate::{
+    between, calls, cpu, fairness, files, loading, memory, operator, peer, secrets, sends, wasi, web, webhooks,
+};
 
 /// The number of cases in `SECURITY.md`.
-pub(crate) const TOTAL: u8 = 85;
+pub(crate) const TOTAL: u8 = 113;
 
 /// One attack.
 pub(crate) struct Case {
@@ -31,7 +33,8 @@ macro_rules! case {
 pub(crate) use case;
 
 /// Some cases of each heading, which take less than a minute in all. The suite runs them each time.
-pub(crate) const QUICK: &[u8] = &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85];
+pub(crate) const QUICK: &[u8] =
+    &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85, 86, 92, 96, 97, 100];
 
 /// Returns all cases, by number.
 pub(crate) fn all() -> Vec<Case> {
@@ -47,6 +50,9 @@ pub(crate) fn all() -> Vec<Case> {
         secrets::cases(),
         operator::cases(),
         fairness::cases(),
+        web::cases(),
+        webhooks::cases(),
+        files::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

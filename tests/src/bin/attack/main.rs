@@ -16,6 +16,7 @@ mod between;
 mod calls;
 mod cpu;
 mod fairness;
+mod files;
 mod loading;
 mod memory;
 mod operator;
@@ -23,6 +24,8 @@ mod peer;
 mod secrets;
 mod sends;
 mod wasi;
+mod web;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -31,6 +31,8 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
+/// The log filter that shows everything but what a compiler logs.
+pub(crate) const TRACE: &str = "trace,cranelift=info,wasmtime=info,regalloc2=info";
 /// The victim's secret setting.
 static TOKEN: LazyLock<String> = LazyLock::new(|| canary("token"));
 /// A setting of the victim's that is not secret, but that no other plugin may read either.
@@ -68,7 +70,7 @@ fn plan() -> Result<Plan> {
             .grant("vcard.read", &["*"])
             .grant("stanza.read", &["message", "presence", "iq"])
     };
-    let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").metrics().caller(grants)?;
+    let plan = Plan::new()?.log(TRACE).metrics().caller(grants)?;
     let entry = plan.home.install("victim", &built("caller")?)?;
     plan.home.write("victim.token", &format!("{}\n", TOKEN.as_str()))?;
     let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", GREETING.as_str());
@@ -104,7 +106,7 @@ fn base64_middles(secret: &[u8]) -> Vec<String> {
 }
 
 /// Returns the secret as it is, in base64, in hex, as numbers, and URL-encoded.
-fn disguises(secret: &[u8]) -> Vec<String> {
+pub(crate) fn disguises(secret: &[u8]) -> Vec<String> {
     let hex = hex::encode(secret);
     let url_coded = |is_kept: fn(u8) -> bool| {
         let coded = |byte: &u8| if is_kept(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
@@ -122,7 +124,8 @@ fn disguises_of_key(key: &[u8]) -> Vec<String> {
     [disguises(key), disguises(BASE64_STANDARD.encode(key).as_bytes())].concat()
 }
 
-fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
+/// Checks that the text contains none of the secrets in any disguise.
+pub(crate) fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
     for secret in secrets {
         for disguise in disguises(secret.as_bytes()) {
             ensure!(!text.contains(&disguise), "{what} holds {secret} as {disguise}");
@@ -234,7 +237,7 @@ fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
 }
 
 /// Returns all files of a folder as text.
-fn files(folder: &Path) -> Result<String> {
+pub(crate) fn files(folder: &Path) -> Result<String> {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

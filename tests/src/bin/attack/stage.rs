@@ -14,7 +14,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Line, Server, Surroundings};
 use parlor_tests::log::Mark;
 use parlor_tests::peer::tap::Tap;
-use parlor_tests::peer::{Peer, Session, archive, somebody};
+use parlor_tests::peer::{Answers, Peer, Request, Session, archive, somebody};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Signal;
 use parlor_tests::prosody::Account;
@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     metrics: bool,
     /// The page from which the host fetches the password.
     page: Option<String>,
+    /// The callback that answers the host's requests at its server.
+    answers: Answers,
     log: &'static str,
     surroundings: Surroundings,
 }
@@ -89,6 +91,7 @@ impl Plan {
             proves: false,
             metrics: false,
             page: None,
+            answers: Answers::default(),
             log: "info",
             surroundings: Surroundings::Usual,
         })
@@ -145,6 +148,12 @@ impl Plan {
     /// Provides the password only on a page with this path.
     pub(crate) fn page(mut self, path: String) -> Self {
         self.page = Some(path);
+        self
+    }
+
+    /// Lets this function answer the host's requests at its server. If it returns `None`, the minimal answer is sent.
+    pub(crate) fn answering(self, answer: impl FnMut(&Request) -> Option<Vec<Element>> + Send + 'static) -> Self {
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(answer));
         self
     }
 
@@ -248,10 +257,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, resumes, proves, metrics, page, log, surroundings } = plan;
+        let Plan { mut home, policy, archive, resumes, proves, metrics, page, answers, log, surroundings } = plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
-        let mut peer = Peer::listen(&certificate).await?;
+        let mut peer = Peer::listen(&certificate).await?.answering(answers);
         if let Some(messages) = archive {
             peer = peer.with_archive(archive::honest(messages));
         }
@@ -284,7 +293,7 @@ impl Stage {
         let base = Footprint::of(host.id())?;
         let data = home.path().join("data");
         let data = match surroundings {
-            Surroundings::Usual => Some(data),
+            Surroundings::Usual | Surroundings::Names(_) => Some(data),
             Surroundings::Embedded | Surroundings::Counted => None,
             Surroundings::SmallDisk(_) => Some(seen_by(host.id(), &data)?),
         };
