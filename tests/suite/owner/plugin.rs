@@ -516,7 +516,8 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
 async fn a_credential_that_is_too_short_is_refused_at_once() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    let schema = "[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\ndescription = \"a key\"\n";
+    let schema =
+        "[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\ndescription = \"a key\"\n";
     with_settings(&home, "echo.wasm", "0.1.0", schema);
     run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
     let file = home.write("pass", "s3cr3t\n").unwrap();

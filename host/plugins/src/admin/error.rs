@@ -216,7 +216,8 @@ pub enum AdminError {
     /// The credential is too short.
     #[error(
         "{name} of {id} was not set: a credential has at least {} bytes, and this one is shorter. Get a longer one from the service that it is \
-         for, or set one there, and run `parlor plugin config {id} {name}` again", LEAST_CREDENTIAL
+         for, or set one there, and run `parlor plugin config {id} {name}` again",
+        LEAST_CREDENTIAL
     )]
     ShortCredential {
         /// The plugin's id.

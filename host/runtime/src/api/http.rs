@@ -21,7 +21,7 @@ use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use self::credentials::Credentials;
+use self::credentials::{Credentials, named_by_server};
 use super::{answer, caller, slow_down};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
@@ -102,6 +102,9 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, mut request: Request) 
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
         instance.budgets.web_bytes().owe(if hop.keeps_body { amount(size) } else { 0.0 });
+        if credentials.are_named_by(&hop.to.origin()) {
+            return Err(Failed::Call(named_by_server(instance)));
+        }
         call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
         if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
             // The server may have put it into the address.
@@ -218,12 +221,13 @@ pub(super) fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Returns the headers without credentials. One that is named like a credential is left out.
 fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
     let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
         name: name.as_str().to_owned(),
         value: shown(credentials, value.as_bytes()),
     };
-    answer.headers.iter().map(header).collect()
+    answer.headers.iter().filter(|(name, _)| !credentials.are_named_by(name.as_str())).map(header).collect()
 }
 
 /// Returns the answer that a test gives.

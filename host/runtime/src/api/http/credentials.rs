@@ -52,6 +52,13 @@ impl Unbound {
     }
 }
 
+/// Returns the denial of a server that has a credential in its name, which who redirects there has put into it. Its name would
+/// be in errors, in the log, and in questions to name servers.
+pub(super) fn named_by_server(instance: &Instance) -> CallError {
+    let hint = "no grant helps: a server that this plugin asked redirects to it".to_owned();
+    instance.deny_for_good(Permission::HttpFetch, "a server with a credential in its name".to_owned(), hint)
+}
+
 impl Credential {
     pub(super) fn new(name: String, value: String, servers: Scope) -> Self {
         Self { place: format!("{{{{{name}}}}}").into(), name, servers, value }
@@ -146,6 +153,12 @@ impl Credentials {
     /// Returns whether a text repeats one.
     pub(super) fn are_shown_by(&self, text: &str) -> bool {
         self.hidden.iter().any(|form| find(text.as_bytes(), form.as_bytes()).is_some())
+    }
+
+    /// Returns whether a name of a server or of a header has one. Such names come in small letters.
+    pub(super) fn are_named_by(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.hidden.iter().any(|form| find(name.as_bytes(), form.to_ascii_lowercase().as_bytes()).is_some())
     }
 
     /// Returns whether the plugin has any.

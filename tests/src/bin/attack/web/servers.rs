@@ -80,9 +80,9 @@ impl Server {
                 count.fetch_add(1, Relaxed);
                 let (answer, noted, alive) = (Arc::clone(&answer), Arc::clone(&noted), Arc::clone(&alive));
                 connections.spawn(async move {
-                    let _alive = alive;
                     // The host closes most of these connections before their end.
                     let _ = serve(stream, &noted, &*answer).await;
+                    drop(alive);
                 });
             }
         });
@@ -142,7 +142,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result
 
 async fn serve(
     mut stream: TcpStream,
-    heard: &Mutex<Vec<String>>,
+    noted: &Mutex<Vec<String>>,
     answer: &(impl Fn(&str) -> Answer + Sync),
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -157,7 +157,7 @@ async fn serve(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let answer = answer(head.split(' ').nth(1).unwrap_or_default());
-    heard.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    noted.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     match answer {
         Answer::Parts(parts) => {
             for (number, part) in parts.iter().enumerate() {
