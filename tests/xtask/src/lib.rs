@@ -33,7 +33,7 @@ const EXAMPLES: &str = "Examples:
 /// A task.
 #[derive(Debug, Subcommand)]
 pub enum Task {
-    /// Demonstrate the host: a real server, three plugins from files, and a client that talks to them
+    /// Demonstrate the host: a real server, four plugins from files, and a client that talks to them
     #[command(after_help = "Examples:
   cargo xtask demo
   cargo xtask demo --keep

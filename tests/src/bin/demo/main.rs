@@ -1,4 +1,4 @@
-//! Demonstrates the host: a real server, three plugins from files, and a client that talks to them.
+//! Demonstrates the host: a real server, four plugins from files, and a client that talks to them.
 //!
 //! `cargo xtask demo` builds everything and runs this program. It drives `parlor run` from outside, as a user would:
 //! through its files, signals, log and XMPP. Every step has a deadline. The exit code is 0 only if every step

@@ -1,4 +1,4 @@
-//! The environment of the demo: the server, the host with its three plugins, and two people with clients.
+//! The environment of the demo: the server, the host with its plugins, two people with clients, and a server of the web.
 #![expect(clippy::print_stderr, reason = "an invitation is printed, beside what programs read")]
 
 use std::net::Ipv4Addr;
@@ -9,20 +9,26 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum as _;
 use jid::BareJid;
 use parlor_tests::client::Client;
+use parlor_tests::component::with_manifest;
 use parlor_tests::front::Front;
 use parlor_tests::host::{Home, Host};
-use parlor_tests::plugins;
-use parlor_tests::policy::Policy;
+use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::exists;
 use parlor_tests::prosody::{Account, Prosody, ROOMS};
 use parlor_tests::server::XmppServer;
 use parlor_tests::transport::Transport;
+use parlor_tests::web::Web;
+use parlor_tests::{plugins, ports};
 use tokio::net::TcpStream;
 
 use crate::report::Report;
 
 /// The general timeout.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// The path on the server of the web that wants the token.
+pub(crate) const FORECAST: &str = "/forecast";
+/// What that server says to who has the token.
+pub(crate) const WEATHER: &str = "a fine night in Verona";
 
 /// Everything that the demo needs. Dropping it ends and removes it, clients first and the server last.
 #[derive(Debug)]
@@ -35,9 +41,28 @@ pub(crate) struct Stage {
     /// A TLS proxy in front of the server's web port.
     front: Front,
     pub(crate) prosody: XmppServer,
+    /// A server of the web that wants a token.
+    pub(crate) web: Web,
+    pub(crate) secrets: Secrets,
     pub(crate) bot: Account,
     pub(crate) visitor: Account,
     pub(crate) room: BareJid,
+}
+
+/// What the owner keeps for the plugin that uses the web, and what it never sees.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    /// What the server of the web wants.
+    pub(crate) token: String,
+    /// What requests to the plugin's webhook are signed with.
+    pub(crate) signed: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        let [token, signed] = ["token", "signed"].map(|what| format!("{what}-{:032x}", rand::random::<u128>()));
+        Self { token, signed }
+    }
 }
 
 impl Stage {
@@ -54,7 +79,7 @@ impl Stage {
             .await?;
         let prosody = server.expect("the step succeeded");
         let bot = prosody.add_account("bot")?;
-        let visitor = prosody.add_account("visitor")?;
+        let guest = prosody.add_account("visitor")?;
         let connector = prosody.connector()?;
         let juliet_account = prosody.add_account("juliet")?;
         let mut juliet = Client::login(&connector, &juliet_account, "balcony").await?;
@@ -70,7 +95,13 @@ impl Stage {
         let port = transport.port(&prosody, &front);
         home.add_account("main", &bot, transport.by(port, prosody.certificate()))?;
         home.set("auto_join_rooms", vec![room.to_string()])?;
-        let policy = policy(&home, &juliet_account.jid)?;
+        let (web, secrets) = (Web::start().await?, Secrets::new());
+        web.guard(FORECAST, &format!("Bearer {}", secrets.token), "Bearer");
+        web.put(FORECAST, WEATHER);
+        home.set_web("listen", format!("127.0.0.1:{}", ports::free()?))?;
+        home.set_web("ca_file", web.certificate().certificate_file.to_string_lossy().into_owned())?;
+        let visitor = visitor(&home, &juliet_account.jid, &web, &secrets)?;
+        let policy = policy(&home, &juliet_account.jid)?.with("visitor", visitor);
         home.set_policy(&policy)?;
         let host = home.start()?;
         report
@@ -81,7 +112,7 @@ impl Stage {
             })
             .await?;
         report
-            .step("three plugins from files run, each by its digest", async {
+            .step("four plugins from files run, each by its digest", async {
                 for plugin in policy.plugin.keys() {
                     host.wait_count("plugin running", &[("plugin", plugin)], 1, SOON).await?;
                 }
@@ -95,7 +126,7 @@ impl Stage {
                 _ => None,
             })
             .await?;
-        Ok(Self { juliet, romeo, host, home, policy, front, prosody, bot, visitor, room })
+        Ok(Self { juliet, romeo, host, home, policy, front, prosody, web, secrets, bot, visitor: guest, room })
     }
 
     /// Prints how to join with an ordinary client.
@@ -163,6 +194,32 @@ fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
         .grant("messages.read", &[juliet.as_str()])
         .grant("messages.send", &[juliet.as_str()]);
     Ok(Policy::default().with("echo", echo).with("greeter", greeter).with("snoop", snoop))
+}
+
+/// A plugin that makes the calls that juliet tells it: it may ask one server, with a token that it cannot see, and has a webhook.
+fn visitor(home: &Home, juliet: &BareJid, web: &Web, secrets: &Secrets) -> Result<Entry> {
+    let kept = |name: &str, text: &str| -> Result<toml::Table> {
+        let file = home.write(name, text)?;
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(toml::Table::from_iter([("file".to_owned(), file.to_string_lossy().into_owned().into())]))
+    };
+    // The manifest binds the token to the server, whose port nobody could know before.
+    let bound = format!("hosts = [\"https://{}\"]", web.host());
+    let plugin = with_manifest(&plugins::built("caller")?.bytes()?, |manifest| {
+        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { &bound } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    })?;
+    let entry = home.install_bytes("visitor", &plugin)?;
+    let address = format!("https://{}", web.host().replace("localhost", "127.0.0.1"));
+    Ok(entry
+        .grant("messages.read", &[juliet.as_str()])
+        .grant("messages.send", &[juliet.as_str()])
+        .grant("http.fetch", &[&format!("GET {}", web.url(FORECAST)), &address])
+        .grant_whole("webhooks.receive")
+        .set("chat", true)
+        .set("listens", "webhook")
+        .set("pass", kept("token", &secrets.token)?)
+        .set("signed", kept("signed", &secrets.signed)?))
 }
 
 /// The processes, ports and folders of a stage.

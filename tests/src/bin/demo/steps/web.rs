@@ -1,0 +1,82 @@
+//! Requests over the web, and from there.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use ring::hmac;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::stage::{FORECAST, SOON, Stage, WEATHER};
+
+/// Juliet has the plugin make a request: the host fills the token in, and takes it out of all that comes back.
+pub(super) async fn request(stage: &mut Stage) -> Result<String> {
+    let url = stage.web.url(FORECAST);
+    let headers = [["authorization", "Bearer {{pass}}"]];
+    let answer = call(stage, "http.fetch", &json!({ "url": url, "headers": headers, "credentials": ["pass"] })).await?;
+    ensure!(answer["ok"]["status"] == 200 && answer["ok"]["body"] == WEATHER, "the server says {answer}");
+    let elsewhere = call(stage, "http.fetch", &json!({ "url": "https://example.org/" })).await?;
+    ensure!(elsewhere["err"]["case"] == "denied", "another server says {elsewhere}");
+    let token = &stage.secrets.token;
+    let asked = stage.web.requests();
+    ensure!(asked.iter().any(|request| request.contains(token)), "the server did not get the token: {asked:?}");
+    let status = stage.home.run(&["status", "--json"]).await?;
+    let seen =
+        [("juliet", stage.juliet.received_xml()), ("the log", stage.host.log().all()), ("status", vec![status.stdout])];
+    for (whose, lines) in seen {
+        ensure!(lines.iter().all(|line| !line.contains(token)), "the token reached {whose}");
+    }
+    Ok(format!("\"{WEATHER}\"; another server is denied"))
+}
+
+/// Two requests come to the plugin's webhook, one of them signed by who does not have the secret.
+pub(super) async fn webhook(stage: &mut Stage) -> Result<String> {
+    let at = stage.host.wait("webhooks are listened for", &[], SOON).await?.get("at").parse()?;
+    let hooks = stage.home.run(&["plugin", "hooks", "visitor", "--json"]).await?.json()?;
+    let all = hooks[0]["webhooks"].as_array().context("the plugin has webhooks")?;
+    let address = all.iter().find(|one| one["name"] == "github").and_then(|one| one["address"].as_str());
+    let path = address.and_then(|address| address.find("/hooks/").map(|begin| &address[begin..]));
+    let path = path.with_context(|| format!("the webhook has no address: {hooks}"))?;
+    let forged = push(at, path, "another secret", "forged").await?;
+    ensure!(forged == 404, "the forged request was answered with {forged}");
+    let signed = push(at, path, &stage.secrets.signed, "moved to the balcony").await?;
+    ensure!(signed == 202, "the signed request was answered with {signed}");
+    let began = Instant::now();
+    let heard = loop {
+        let noted = call(stage, "action.noted", &Value::Null).await?;
+        let noted = noted["ok"].to_string();
+        if noted.contains("balcony") {
+            break noted;
+        }
+        ensure!(began.elapsed() < SOON, "the plugin was not told: {noted}");
+    };
+    ensure!(!heard.contains("forged"), "the plugin was told of the forged request: {heard}");
+    Ok(format!("answered with {signed} once it was stored; the forged one with {forged}"))
+}
+
+/// Has the plugin make a call. Returns what it says of it.
+async fn call(stage: &mut Stage, call: &str, args: &Value) -> Result<Value> {
+    let Stage { juliet, bot, .. } = stage;
+    juliet.chat(bot.jid.clone(), &format!("call {}", json!({ "n": 1, "call": call, "args": args }))).await?;
+    let done = |text: &str| text.strip_prefix("done ").map(str::to_owned);
+    let answer = juliet.wait_text("the result of a call", &bot.jid, SOON, done).await?;
+    serde_json::from_str(&answer).with_context(|| format!("no result: {answer}"))
+}
+
+/// Sends a request with GitHub's signature. Returns the status of the answer.
+async fn push(at: SocketAddr, path: &str, secret: &str, body: &str) -> Result<u16> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = hex::encode(hmac::sign(&key, body.as_bytes()));
+    let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256={signature}");
+    stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer)).await.context("a webhook is not answered")??;
+    match answer.split(' ').nth(1).and_then(|status| status.parse().ok()) {
+        Some(status) => Ok(status),
+        None => bail!("no answer to a webhook: {answer}"),
+    }
+}
