@@ -95,6 +95,9 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 }
 
 /// Writes a configuration without limits and without requests to other hosts. Rooms and archives are as in Prosody.
+///
+/// `mod_http_upload` needs an `access` of its own: by default it asks for the rule `local`, and a rule that is not there
+/// denies each upload.
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http, files } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
@@ -150,6 +153,7 @@ modules:
     put_url: https://{DOMAIN}:{files}/upload
     docroot: {uploads}
     max_size: 209715200
+    access: everybody
   mod_last: {{}}
   mod_mam: {{db_type: sql, default: {archived}, assume_mam_usage: true}}
   mod_muc:

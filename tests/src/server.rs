@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use jid::BareJid;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::certificate::Certificate;
 use crate::conformance::record::{self, Note};
@@ -23,7 +23,7 @@ use crate::ports;
 use crate::process::Process;
 use crate::prosody::Prosody;
 
-/// How long a server may take to listen.
+/// How long a server may take to listen on all of its ports.
 const START: Duration = Duration::from_mins(1);
 /// Another process may take a port after it was chosen. Then other ports are tried, this often.
 const TRIES: usize = 3;
@@ -163,15 +163,16 @@ impl XmppServer {
         command.current_dir(folder.path()).env("LC_ALL", "C.UTF-8");
         let process = Process::start(way.software.as_str(), command).context(way.install)?;
         let mut server = Self { process, ports, certificate, folder, way };
-        for port in [starttls, direct, http, files] {
-            server.listens(port).await?;
+        let deadline = Instant::now() + START;
+        let ways = [(starttls, "STARTTLS"), (direct, "direct TLS"), (http, "BOSH and WebSocket"), (files, "uploads")];
+        for (port, what) in ways {
+            server.listens(port, what, deadline).await?;
         }
         Ok(server)
     }
 
-    /// Waits until the port accepts connections.
-    async fn listens(&mut self, port: u16) -> Result<()> {
-        let deadline = Instant::now() + START;
+    /// Waits until the port accepts connections. `what` says what it is for.
+    async fn listens(&mut self, port: u16, what: &str, deadline: Instant) -> Result<()> {
         loop {
             if self.log().all().iter().any(|line| line.contains(self.way.port_taken)) {
                 return Err(PortTaken.into());
@@ -179,16 +180,20 @@ impl XmppServer {
             if let Some(status) = self.process.ended()? {
                 bail!("it ended at once: {status}\n{}", self.log().tail());
             }
-            match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < deadline => {}
-                Err(error) => {
-                    return Err(error)
-                        .context(format!("port {port} is not open after {START:?}\n{}", self.log().tail()));
-                }
+            // A port that neither accepts nor refuses would be tried for minutes.
+            match timeout_at(deadline, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < deadline => {}
+                Ok(Err(error)) => return Err(error).context(self.not_open(port, what)),
+                Err(_) => bail!(self.not_open(port, what)),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Says that a port is not open, with what the server said last.
+    fn not_open(&self, port: u16, what: &str) -> String {
+        format!("port {port}, for {what}, is not open {START:?} after the start\n{}", self.log().tail())
     }
 
     /// Returns its software.

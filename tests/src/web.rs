@@ -80,6 +80,11 @@ impl Web {
         format!("https://{}{path}", self.host())
     }
 
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Returns the host and its port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.port)

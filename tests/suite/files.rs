@@ -2,11 +2,13 @@
 
 use parlor_tests::client::Client;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::minidom::Element;
 
-use crate::test_host::{Plan, SOON, TestHost, friend, granted};
+use crate::test_host::{Plan, SOON, TestHost, friend, granted, software};
+use crate::trace;
 
 const ID: &str = "sharer";
 /// Much more than the host may hold for a plugin.
@@ -18,9 +20,24 @@ async fn host() -> TestHost {
     let plan = Plan::new().await.with_files().await;
     let wide = |entry| granted(entry).limit("http_bytes_per_second", "1024 MiB").limit("cpu_share", 1.0);
     let host = plan.caller(ID, wide).start().await;
-    // The server's services have been asked by then.
-    host.shared().until("discoInitialized").await.unwrap();
+    knows_its_uploads(&host).await;
     host
+}
+
+/// Waits until the server's service for uploads has answered. It is asked once the server has named it, and none of the
+/// host's promises waits for that.
+async fn knows_its_uploads(host: &TestHost) {
+    let wait = async {
+        while host.shared().snapshot().known.uploads().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(
+        timeout(SOON, wait).await.is_ok(),
+        "{} names no service for uploads within {SOON:?}\n{}",
+        software(),
+        trace::tail(host.name())
+    );
 }
 
 /// Uploads so many bytes of one letter, and returns the file.
@@ -92,6 +109,11 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     assert!(read["largest"].as_u64().unwrap() <= 64 << 10, "{read}");
     let again = host.call(ID, "files.read", json!({ "transfer": opened["transfer"] })).await.result;
     assert_eq!(case(&again), "not-found");
+    // One that is closed before its end is read no further.
+    let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
+    host.call(ID, "files.close", json!({ "transfer": opened["transfer"] })).await.ok();
+    let closed = host.call(ID, "files.read", json!({ "transfer": opened["transfer"] })).await.result;
+    assert_eq!(case(&closed), "not-found");
     host.stop().await;
 }
 
@@ -103,7 +125,7 @@ async fn a_file_over_the_grant_or_of_another_kind_is_not_begun() {
         granted(entry).grant("files.send", &["image/* 1 KiB", "text/plain"]).limit("files", 2)
     };
     let host = plan.caller(ID, entry).start().await;
-    host.shared().until("discoInitialized").await.unwrap();
+    knows_its_uploads(&host).await;
     let upload = async |name: &str, kind: &str, size: u64| {
         let args = json!({ "name": name, "media-type": kind, "size": size });
         host.call(ID, "files.upload", args).await.result

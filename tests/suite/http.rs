@@ -1,7 +1,8 @@
-//! `http`: requests over the web, which the host makes (rows 130–135 of `tests/conformance.toml`).
+//! `http`: requests over the web, which the host makes (rows 130–135 and 138 of `tests/conformance.toml`).
 
 use std::time::Duration;
 
+use parlor_session::permissions::question::{Outcome, Question};
 use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::test_host::{Plan, TestHost};
+use crate::test_host::{Plan, TestHost, id};
 use crate::trace;
 
 const ID: &str = "visitor";
@@ -189,6 +190,31 @@ async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
     }
     let asked = web.requests();
     assert!(!asked.iter().any(|request| request.starts_with("GET /b ")), "{asked:?}");
+}
+
+/// Row 138.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path() {
+    let web = Web::start().await.unwrap();
+    web.put("/a/hidden?hidden=1", "hello");
+    let scope = format!("POST {}", web.url("/a/"));
+    let host = host(&web, &[&scope, &address(&web)], |entry| entry).await;
+    let asked = json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST", "body": "hidden" });
+    assert_eq!(fetch(&host, asked).await.unwrap()["status"], 200);
+    let line = host.logged("plugin made a request", &[("plugin", ID), ("method", "POST"), ("status", "200")]).await;
+    assert_eq!((line.get("server"), line.get("bytes")), (format!("https://{}", web.host()).as_str(), "5"));
+    assert!(trace::with("account", host.name()).iter().all(|line| !format!("{line:?}").contains("hidden")));
+    let record = host.host.status().await.pop().unwrap().record.unwrap();
+    assert_eq!((record.requests, record.denials), (1, 0));
+    for (asks, expected) in [
+        (format!("http.fetch={scope}b"), Outcome::Yes),
+        (format!("http.fetch=GET {}", web.url("/a/b")), Outcome::No),
+        ("http.fetch=https://example.org".to_owned(), Outcome::No),
+        ("http.fetch".to_owned(), Outcome::Partly),
+    ] {
+        let answers = host.host.explain(&id(ID), &Question::parse(&asks, None).unwrap()).await;
+        assert_eq!(answers[0].answer.outcome, expected, "{asks}: {answers:?}");
+    }
 }
 
 /// Row 134.

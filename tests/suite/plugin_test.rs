@@ -38,6 +38,7 @@ fn tests_of(example: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(example).join("tests")
 }
 
+/// Rows 136 and 137: one of them asks a server of the web.
 #[tokio::test]
 async fn the_examples_pass_their_own_tests() {
     for (example, passed) in [("echo", 5), ("greeter", 2), ("moderator", 3), ("share", 5)] {

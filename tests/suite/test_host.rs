@@ -25,7 +25,7 @@ use parlor_tests::peer::{Answers, Peer, Request, Said};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
 use parlor_tests::transport::Transport;
-use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
+use parlor_tests::{certificate::Certificate, folder::Folder, plugins, ports};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
@@ -47,9 +47,12 @@ pub(crate) const BARE: &str = "bare";
 pub(crate) const NARROW: &str = "narrow";
 
 /// Returns the suite's one server: Prosody, or the one that the environment names. `cargo xtask api` runs it on both.
+///
+/// A server that does not start is not tried again: otherwise each test would wait a minute for the same.
 pub(crate) async fn prosody() -> &'static XmppServer {
-    static SERVER: OnceCell<XmppServer> = OnceCell::const_new();
-    SERVER.get_or_init(async || software().start().await.unwrap()).await
+    static SERVER: OnceCell<Result<XmppServer, String>> = OnceCell::const_new();
+    let started = SERVER.get_or_init(async || software().start().await.map_err(|error| format!("{error:#}"))).await;
+    started.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns the server software, for tests of what only one of them does.
@@ -283,6 +286,12 @@ impl Plan {
         self
     }
 
+    /// Says where somebody may listen for webhooks. The test starts the listener itself.
+    pub(crate) fn with_webhooks(mut self) -> Self {
+        self.home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
+        self
+    }
+
     /// Lets plugins send files to the suite's server and fetch them from there.
     pub(crate) async fn with_files(mut self) -> Self {
         let server = prosody().await;
@@ -353,7 +362,7 @@ impl Plan {
 }
 
 /// Starts the host of a home, and listens on each of its accounts.
-async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Host, Vec<Ears>) {
+async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Arc<Host>, Vec<Ears>) {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     let host = compiled::start(config, policy).await;
@@ -362,7 +371,12 @@ async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (
         Ears::open(shared, policy.plugin.keys())
     });
     let ears = ears.collect();
-    (host, ears)
+    (Arc::new(host), ears)
+}
+
+/// Stops a host that nobody else holds any more.
+async fn stop(host: Arc<Host>) {
+    Arc::into_inner(host).expect("what a test has started for the host has ended").stop().await;
 }
 
 fn unique() -> String {
@@ -371,7 +385,7 @@ fn unique() -> String {
 
 /// A running host. Dropping it ends its plugins and accounts abruptly.
 pub(crate) struct TestHost {
-    pub(crate) host: Host,
+    pub(crate) host: Arc<Host>,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
     /// The accounts, each with its name in the configuration.
@@ -590,7 +604,7 @@ impl TestHost {
     }
 
     async fn restart_around(self, during: impl AsyncFnOnce(&str, &Ears), after: impl AsyncFnOnce()) -> Self {
-        tokio::join!(self.host.stop(), during(&self.accounts[0].0, &self.ears[0]));
+        tokio::join!(stop(self.host), during(&self.accounts[0].0, &self.ears[0]));
         drop(self.ears);
         after().await;
         let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
@@ -603,13 +617,13 @@ impl TestHost {
 
     /// Stops the host, and returns the listener of the first account, which heard its plugins until the end.
     pub(crate) async fn stop_and_listen(mut self) -> Ears {
-        self.host.stop().await;
+        stop(self.host).await;
         self.ears.swap_remove(0)
     }
 
     /// Stops the host as a user would.
     pub(crate) async fn stop(self) {
-        self.host.stop().await;
+        stop(self.host).await;
     }
 }
 

@@ -1,8 +1,10 @@
 //! `webhooks`: requests that others send to plugins (rows 139–143 of `tests/conformance.toml`), against the program itself.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parlor::web::Listener;
 use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
@@ -18,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::seed;
-use crate::test_host::SOON;
+use crate::test_host::{BARE, FULL, Plan, SOON, granted, refuses_to_tell};
 
 const SECRET: &str = "canary-shared-secret";
 /// The answer to each request that is refused, but for its date.
@@ -369,6 +371,53 @@ async fn a_parked_plugin_is_woken_and_one_without_the_grant_hears_nothing() {
     }
     assert_eq!(house.home.run(&["plugin", "revoke", "receiver", "webhooks.receive"]).await.unwrap().code, Some(0));
     assert_ne!(status(&house.send(&head, b"4").await), 202);
+}
+
+/// Splits the address of a webhook into the listener and the path.
+fn place(address: &Value) -> (SocketAddr, String) {
+    let (at, path) = address.as_str().unwrap().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    (at.parse().unwrap(), format!("/{path}"))
+}
+
+/// Rows 139 and 141. Event webhook: a plugin knows its addresses, hears what comes there, and answers while its handler
+/// runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
+    let plan = Plan::offline().with_webhooks();
+    let secret = toml::Table::from_iter([("file".to_owned(), plan.secret_file("secret", SECRET).into())]);
+    let told = |entry: Entry| granted(entry).set("signed", secret);
+    let host = plan.caller(FULL, told).caller(BARE, |entry| entry).start().await;
+    let listener = Listener::start(Arc::clone(&host.host));
+    refuses_to_tell(&host, "webhooks.receive", &["webhook"]).await;
+    let hears = host.listen_with(FULL, json!({ "name": "webhook", "webhook": "github" })).await;
+    let (at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "github" })).await.ok());
+    let is_open = async {
+        while TcpStream::connect(at).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, is_open).await.is_ok(), "nobody listens at {at}");
+    let head = format!("POST {path}?a=b HTTP/1.1\r\nx-github-event: push\r\n{}", github(SECRET, "hello"));
+    assert_eq!(status(&send(at, &head, b"hello").await), 202);
+    let event = host.heard(FULL, hears).await;
+    let hook = &event["payload"]["webhook"];
+    assert_eq!((&hook["name"], &hook["query"], &hook["body"]), (&json!("github"), &json!("a=b"), &json!("hello")));
+    // A handler that returns without an answer gives 204, so this one waits for a promise.
+    host.ears().promise("answered").await;
+    let waits = json!({ "name": "webhook", "webhook": "asked", "promise": "answered" });
+    let asked = host.order(FULL, "listen.on-and-wait", waits).await;
+    host.answer(FULL, "listen.on-and-wait", asked).await.ok();
+    let (at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "asked" })).await.ok());
+    let sending = tokio::spawn(async move { send(at, &format!("GET {path} HTTP/1.1\r\n"), b"").await });
+    let id = host.heard(FULL, asked).await["payload"]["webhook"]["id"].clone();
+    let answer = json!({ "id": id, "status": 201, "headers": [["content-type", "text/plain"]], "body": "done" });
+    host.call(FULL, "webhooks.answer", answer.clone()).await.ok();
+    let said = sending.await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 201 ") && said.ends_with("\r\n\r\ndone"), "{said}");
+    host.call(FULL, "webhooks.answer", answer).await.fails("not-found");
+    host.ears().emit("answered", &Value::Null).await;
+    listener.stop().await;
+    host.stop().await;
 }
 
 /// Row 139: nothing listens without need.

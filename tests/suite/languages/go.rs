@@ -88,6 +88,7 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
     host.stop().await;
 }
 
+/// Rows 136 and 137.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_weather_is_asked_for_with_a_key_that_the_plugin_never_sees() {
     let folder = Folder::new().unwrap();

@@ -158,7 +158,7 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
 }
 
-/// A server may answer before it has the whole body, and take no more of it.
+/// Row 136: a server may answer before it has the whole body, and take no more of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_javascript_whose_body_is_not_wanted_has_the_servers_answer() {
     let folder = Folder::new().unwrap();

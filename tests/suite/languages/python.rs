@@ -227,6 +227,7 @@ async fn the_reminders_remind_also_after_a_restart() {
     host.stop().await;
 }
 
+/// Rows 136 and 137.
 #[tokio::test(flavor = "multi_thread")]
 async fn news_of_feeds_are_told_once() {
     let folder = Folder::new().unwrap();

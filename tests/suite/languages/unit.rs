@@ -91,7 +91,7 @@ pub(super) async fn feeds_are_typed_and_tested() {
     tested_in_python(&feeds, "Ran 14 tests");
 }
 
-/// The one in Rust is built with the other guests.
+/// Row 136: those of `http` are among them. The one in Rust is built with the other guests.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_on_the_pages_are_plugins() {
     let folder = Folder::new().unwrap();

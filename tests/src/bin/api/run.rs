@@ -7,20 +7,27 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use parlor_tests::conformance::record;
 use parlor_tests::conformance::root;
 use parlor_tests::conformance::tests_of::Test;
 use parlor_tests::conformance::verdict::Run;
 use parlor_tests::folder::Folder;
-use parlor_tests::log::Mark;
+use parlor_tests::log::{Log, Mark};
 use parlor_tests::packages;
 use parlor_tests::process::Process;
 use parlor_tests::programs;
 use parlor_tests::server::Software;
+use tokio::time::{Instant, timeout};
 
-/// The time limit for all the tests together on one server.
+/// The time limit for building the test programs. Cargo waits while another one builds in the same folder.
+const BUILD: Duration = Duration::from_mins(45);
+/// The time limit for the end of the next test.
 const LIMIT: Duration = Duration::from_mins(15);
+/// How long nothing happens before a line says that this program waits.
+const QUIET: Duration = Duration::from_secs(30);
+/// Every how many tests a line is printed where no terminal shows the count.
+const STEP: usize = 20;
 
 /// The test programs, by path.
 pub(crate) struct Programs {
@@ -32,7 +39,11 @@ impl Programs {
     /// Builds the test programs and asks cargo where they are.
     pub(crate) async fn build() -> Result<Self> {
         let arguments = ["test", "--workspace", "--test", "suite", "--lib", "--no-run"];
-        let built = programs::Programs::build(&root(), arguments).await?;
+        eprintln!("  building the test programs; this waits while another cargo builds in the same folder");
+        let building = timeout(BUILD, programs::Programs::build(&root(), arguments)).await;
+        let built = building.with_context(|| {
+            format!("the test programs are not built after {BUILD:?}: does another cargo hold the target folder?")
+        })??;
         Ok(Self { suite: built.of("suite")?, built })
     }
 
@@ -78,16 +89,23 @@ async fn run(title: &str, mut command: Command, tests: &[&str]) -> Result<Run> {
     let process = Process::start(title, command)?;
     let live = std::io::stderr().is_terminal();
     let (mut from, mut done) = (Mark::default(), 0);
-    // The summary line, the last one before the failures, says how many passed.
-    while !process.log().wait("the next test", &mut from, LIMIT, |line| step(line, &mut run)).await? {
-        done += 1;
-        if live {
-            eprint!("\r\x1b[K  {title}: {done} of {}", tests.len());
-            // A failure to show progress is no reason to stop.
-            let _ = std::io::stderr().flush();
-        } else if done % 20 == 0 {
-            eprintln!("  {title}: {done} of {}", tests.len());
+    loop {
+        if live || done % STEP == 0 {
+            show(live, &format!("{title}: {done} of {}", tests.len()));
         }
+        let waits = |seconds: u64| {
+            show(live, &format!("{title}: {done} of {}, and no test has ended for {seconds} s", tests.len()));
+        };
+        let end = next_end(process.log(), &mut from, &mut run, waits).await;
+        let unended = || {
+            let slow = slow(&process.log().all(), &run);
+            format!("{title}: {done} of {} tests have ended{slow}", tests.len())
+        };
+        // The summary line, the last one before the failures, says how many passed.
+        if end.with_context(unended)? {
+            break;
+        }
+        done += 1;
     }
     let clear = if live { "\r\x1b[K" } else { "" };
     eprintln!("{clear}  {title}: {} passed, {} failed", run.passed.len(), run.failed.len());
@@ -102,6 +120,41 @@ async fn run(title: &str, mut command: Command, tests: &[&str]) -> Result<Run> {
         bail!("{title}: no test ran\n{}", process.log().tail());
     }
     Ok(run)
+}
+
+/// Waits for the end of the next test, or of all of them: then it is true. While none ends, `waits` is told how many
+/// seconds that has taken.
+async fn next_end(log: &Log, from: &mut Mark, run: &mut Run, waits: impl Fn(u64)) -> Result<bool> {
+    let begin = Instant::now();
+    let next = log.wait("the end of a test", from, LIMIT, |line| step(line, run));
+    tokio::pin!(next);
+    loop {
+        match timeout(QUIET, &mut next).await {
+            Ok(end) => return end,
+            Err(_) => waits(begin.elapsed().as_secs()),
+        }
+    }
+}
+
+/// Shows progress: on a terminal one line that is overwritten, otherwise a new line.
+fn show(live: bool, text: &str) {
+    if live {
+        eprint!("\r\x1b[K  {text}");
+        // A failure to show progress is no reason to stop.
+        let _ = std::io::stderr().flush();
+    } else {
+        eprintln!("  {text}");
+    }
+}
+
+/// Returns a clause about the tests that have not ended and that, as their program has said, take more than a minute.
+fn slow(log: &[String], run: &Run) -> String {
+    let said = log.iter().filter_map(|line| {
+        let (name, _) = line.strip_prefix("test ")?.split_once(" has been running for over ")?;
+        Some(name)
+    });
+    let names: Vec<_> = said.filter(|name| !run.passed.contains(*name) && !run.failed.contains(*name)).collect();
+    if names.is_empty() { String::new() } else { format!(", and these take long: {}", names.join(", ")) }
 }
 
 /// Reads a line of a test program's output. Returns false for the end of a test, and true for the end of all tests.
@@ -131,5 +184,9 @@ mod tests {
         assert_eq!(step("test chats::b ... FAILED", &mut run), Some(false));
         assert_eq!(step("test result: FAILED. 1 passed; 1 failed;", &mut run), Some(true));
         assert_eq!((run.passed.len(), run.failed.len()), (1, 1));
+        let long = ["a", "c"].map(|name| format!("test chats::{name} has been running for over 60 seconds"));
+        assert_eq!(step(&long[1], &mut run), None);
+        assert_eq!(slow(&long, &run), ", and these take long: chats::c");
+        assert_eq!(slow(&long[..1], &run), "");
     }
 }

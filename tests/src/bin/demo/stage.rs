@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     /// A server of the web that wants a token.
     pub(crate) web: Web,
     pub(crate) secrets: Secrets,
+    /// The port at which the host listens for webhooks.
+    hooks: u16,
     pub(crate) bot: Account,
     pub(crate) visitor: Account,
     pub(crate) room: BareJid,
@@ -95,10 +97,10 @@ impl Stage {
         let port = transport.port(&prosody, &front);
         home.add_account("main", &bot, transport.by(port, prosody.certificate()))?;
         home.set("auto_join_rooms", vec![room.to_string()])?;
-        let (web, secrets) = (Web::start().await?, Secrets::new());
+        let (web, secrets, hooks) = (Web::start().await?, Secrets::new(), ports::free()?);
         web.guard(FORECAST, &format!("Bearer {}", secrets.token), "Bearer");
         web.put(FORECAST, WEATHER);
-        home.set_web("listen", format!("127.0.0.1:{}", ports::free()?))?;
+        home.set_web("listen", format!("127.0.0.1:{hooks}"))?;
         home.set_web("ca_file", web.certificate().certificate_file.to_string_lossy().into_owned())?;
         let visitor = visitor(&home, &juliet_account.jid, &web, &secrets)?;
         let policy = policy(&home, &juliet_account.jid)?.with("visitor", visitor);
@@ -126,7 +128,7 @@ impl Stage {
                 _ => None,
             })
             .await?;
-        Ok(Self { juliet, romeo, host, home, policy, front, prosody, web, secrets, bot, visitor: guest, room })
+        Ok(Self { juliet, romeo, host, home, policy, front, prosody, web, secrets, hooks, bot, visitor: guest, room })
     }
 
     /// Prints how to join with an ordinary client.
@@ -170,7 +172,15 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
         let ports = self.prosody.ports();
         Traces {
             processes: vec![self.host.id(), self.prosody.id()],
-            ports: vec![ports.starttls, ports.direct, ports.http, self.front.port()],
+            ports: vec![
+                ports.starttls,
+                ports.direct,
+                ports.http,
+                ports.files,
+                self.front.port(),
+                self.web.port(),
+                self.hooks,
+            ],
             folders: vec![self.home.path().to_owned(), self.prosody.path().to_owned()],
         }
     }

@@ -29,7 +29,7 @@ pub(crate) async fn converse(stage: &mut Stage, report: &mut Report) -> Result<(
     report.step("snoop is refused at each try, and never sees a password", snoop(stage)).await?;
     report.step("snoop is ended in its endless loop while echo answers on", spin(stage)).await?;
     report.step("a swapped .wasm is refused by its digest, and runs nothing", swap(stage)).await?;
-    report.step("a plugin asks a web server, with a token that it cannot see", web::request(stage)).await?;
+    report.step("a plugin asks a web server with a token that it cannot see", web::request(stage)).await?;
     report.step("a signed webhook reaches a plugin, and a forged one nobody", web::webhook(stage)).await?;
     report.step("a plugin is removed and added while the stream stays up", remove_and_add(stage)).await
 }

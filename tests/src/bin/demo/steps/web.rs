@@ -1,6 +1,7 @@
 //! Requests over the web, and from there.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ring::hmac;
@@ -10,6 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::stage::{FORECAST, SOON, Stage, WEATHER};
+
+/// The mask over words that the plugin looks for in its memory: the order itself lies there, too.
+const MASK: u8 = 0x5a;
 
 /// Juliet has the plugin make a request: the host fills the token in, and takes it out of all that comes back.
 pub(super) async fn request(stage: &mut Stage) -> Result<String> {
@@ -23,12 +27,37 @@ pub(super) async fn request(stage: &mut Stage) -> Result<String> {
     let asked = stage.web.requests();
     ensure!(asked.iter().any(|request| request.contains(token)), "the server did not get the token: {asked:?}");
     let status = stage.home.run(&["status", "--json"]).await?;
-    let seen =
-        [("juliet", stage.juliet.received_xml()), ("the log", stage.host.log().all()), ("status", vec![status.stdout])];
+    let stored = files(&stage.home.path().join("data"))?;
+    let seen = [
+        ("juliet", stage.juliet.received_xml()),
+        ("the log", stage.host.log().all()),
+        ("status", vec![status.stdout]),
+        ("the data folder", vec![stored]),
+    ];
     for (whose, lines) in seen {
         ensure!(lines.iter().all(|line| !line.contains(token)), "the token reached {whose}");
     }
-    Ok(format!("\"{WEATHER}\"; another server is denied"))
+    // The plugin knows who tells it what to do. That this is found shows that the token would be.
+    let words = [token.clone(), stage.juliet.jid().to_bare().to_string()];
+    let masked = words.map(|word| word.bytes().map(|byte| byte ^ MASK).collect::<Vec<_>>());
+    let found = call(stage, "action.search", &json!({ "masked": masked })).await?;
+    ensure!(found["ok"] == json!([1]), "of the token and juliet's address, the plugin's memory has {found}");
+    Ok(format!("\"{WEATHER}\"; another server is denied; the plugin's memory has no token"))
+}
+
+/// Returns all files of a folder as text.
+fn files(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text.push_str(&files(&path)?);
+        } else if path.is_file() {
+            // The host may have removed it meanwhile.
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()));
+        }
+    }
+    Ok(text)
 }
 
 /// Two requests come to the plugin's webhook, one of them signed by who does not have the secret.
