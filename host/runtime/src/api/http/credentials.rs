@@ -155,10 +155,10 @@ impl Credentials {
         self.hidden.iter().any(|form| find(text.as_bytes(), form.as_bytes()).is_some())
     }
 
-    /// Returns whether a name of a server or of a header has one. Such names come in small letters.
+    /// Returns whether a name of a server or of a header has one. Such names come in small letters, and most are too short.
     pub(super) fn are_named_by(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        self.hidden.iter().any(|form| find(name.as_bytes(), form.to_ascii_lowercase().as_bytes()).is_some())
+        let mut forms = self.hidden.iter().filter(|form| form.len() <= name.len());
+        forms.any(|form| find(name.as_bytes(), form.to_ascii_lowercase().as_bytes()).is_some())
     }
 
     /// Returns whether the plugin has any.

@@ -24,8 +24,8 @@ pub(crate) struct Exchange {
     credentials: Credentials,
     /// How long each wait may take.
     patience: Duration,
-    /// How many bytes of its `content-length` the plugin has still to write. `None`: it did not give one, or the server
-    /// takes no more.
+    /// How many bytes of its `content-length` the plugin has still to write. `None`: it did not give one, the server takes
+    /// no more, or the body has ended.
     missing: Option<u64>,
     state: State,
     _kept: Kept,
@@ -106,9 +106,6 @@ pub(super) async fn write<T: Send + 'static>(
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
-        if matches!(turn.state, State::Answered(_) | State::Over) {
-            return Err(none(exchange));
-        }
         let rest = turn.missing_after(&part)?;
         let patience = turn.patience;
         let written = match &mut turn.state {
@@ -142,6 +139,7 @@ pub(super) async fn answer<T: Send + 'static>(
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpAnswer, &turn)?;
         turn.is_whole()?;
+        turn.missing = None;
         answered(&instance, &mut turn).await.unwrap_or_else(|| Err(none(exchange)))
     });
     answered.await.unwrap_or_else(|| Err(none(exchange)))
@@ -158,13 +156,9 @@ impl Exchange {
 
     /// Checks that the body is as long as the plugin said, unless the server has answered without the rest of it.
     fn is_whole(&self) -> Result<(), CallError> {
-        let is_open = match &self.state {
-            State::Sent(sending) => !sending.has_ended(),
-            State::Scripted { .. } => true,
-            State::Answered(_) | State::Over => false,
-        };
+        let has_ended = matches!(&self.state, State::Sent(sending) if sending.has_ended());
         match self.missing {
-            Some(missing @ 1..) if is_open => {
+            Some(missing @ 1..) if !has_ended => {
                 Err(CallError::invalid("exchange", format!("{missing} bytes of content-length are missing")))
             }
             Some(_) | None => Ok(()),
