@@ -1,10 +1,13 @@
 //! The certificate of a test server. It is generated for each server, and only clients that are given it trust it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jid::BareJid;
 use rcgen::{CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, OtherNameValue, SanType};
+use tokio_rustls::TlsAcceptor;
+use tokio_xmpp::rustls::ServerConfig;
 use tokio_xmpp::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::folder::Folder;
@@ -54,6 +57,15 @@ impl Certificate {
             der: cert.der().clone(),
             key: key.serialize_der(),
         })
+    }
+
+    /// Returns the end of TLS connections of a server with this certificate.
+    pub fn acceptor(&self) -> Result<TlsAcceptor> {
+        let tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], self.key())
+            .context("the certificate and its key do not work")?;
+        Ok(TlsAcceptor::from(Arc::new(tls)))
     }
 
     /// Returns the private key.

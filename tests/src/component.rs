@@ -19,6 +19,15 @@ pub fn that_parks(component: &[u8]) -> Result<Vec<u8>> {
     with_manifest(component, |manifest| manifest.replacen("[plugin]\n", "[plugin]\nparks = true\n", 1))
 }
 
+/// Returns the component with a manifest that binds its credentials to this host and port.
+pub fn with_credentials_for(component: &[u8], host: &str) -> Result<Vec<u8>> {
+    let bound = format!("hosts = [\"https://{host}\"]");
+    with_manifest(component, |manifest| {
+        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { &bound } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
+
 /// Returns the component with a manifest that `edit` makes of the present one.
 pub fn with_manifest(component: &[u8], edit: impl FnOnce(&str) -> String) -> Result<Vec<u8>> {
     let mut out = component.get(..HEADER).context("shorter than a component's header")?.to_vec();

@@ -1,13 +1,11 @@
 //! A TLS proxy in front of a plain port, as a reverse proxy for a server's BOSH and WebSocket.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tokio_xmpp::rustls::ServerConfig;
 
 use crate::certificate::Certificate;
 
@@ -23,11 +21,7 @@ impl Front {
     pub async fn before(server: u16, certificate: &Certificate) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], certificate.key())
-            .context("the certificate and its key do not work")?;
-        let task = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), server));
+        let task = tokio::spawn(serve(listener, certificate.acceptor()?, server));
         Ok(Self { port, task })
     }
 

@@ -144,6 +144,12 @@ impl Home {
         self.folder.write(name, content)
     }
 
+    /// Writes a secret into a file of this name. Returns the value of a setting that is kept there.
+    pub fn keep_secret(&self, name: &str, secret: &str) -> Result<Table> {
+        let file = self.write(name, secret)?.to_string_lossy().into_owned();
+        Ok(Table::from_iter([("file".to_owned(), file.into())]))
+    }
+
     /// Returns the password file of the account with this name.
     pub fn password_file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.password"))

@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rand::{Rng, RngExt as _};
-use ring::hmac;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::certificate::Certificate;
@@ -17,7 +14,7 @@ use crate::policy::Policy;
 use crate::process::Signal;
 use crate::prosody::Account;
 use crate::server::DOMAIN;
-use crate::{plugins, ports};
+use crate::{plugins, ports, webhooks};
 
 /// What the requests are signed with.
 const SECRET: &str = "the secret of a webhook";
@@ -67,9 +64,7 @@ fn home(certificate: &Certificate) -> Result<Home> {
     home.add_account("main", &Account { jid, password: "none".to_owned() }, Server::StartTls(1, certificate))?;
     home.set("auto_login", false)?;
     home.set_web("listen", format!("127.0.0.1:{}", ports::free()?))?;
-    let secret = home.write("secret", SECRET)?;
-    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    let secret = toml::Table::from_iter([("file".to_owned(), secret.to_string_lossy().into_owned().into())]);
+    let secret = home.keep_secret("secret", SECRET)?;
     let receiver = home.install("receiver", &plugins::built("receiver")?)?.set("secret", secret);
     let receiver = receiver.grant_whole("storage").grant_whole("webhooks.receive").limit("webhook_queue", 1_000_000);
     home.set_policy(&Policy::default().with("receiver", receiver))?;
@@ -93,9 +88,7 @@ async fn shown(home: &Home) -> Result<serde_json::Value> {
 /// Returns the path of the webhook.
 async fn path(home: &Home) -> Result<String> {
     let shown = shown(home).await?;
-    let all = shown["webhooks"].as_array().context("the plugin has webhooks")?;
-    let address = all.iter().find(|one| one["name"] == "queue").and_then(|one| one["address"].as_str());
-    let path = address.and_then(|address| address.find("/hooks/").map(|begin| address[begin..].to_owned()));
+    let path = webhooks::paths(&shown).remove("queue");
     path.with_context(|| format!("the webhook has no address: {shown}"))
 }
 
@@ -113,25 +106,10 @@ async fn send_until_it_ends(at: SocketAddr, path: String, kill: u32) -> Vec<Stri
     let mut done = Vec::new();
     for number in 0_u32.. {
         let body = format!("{kill}-{number}");
-        match is_acknowledged(at, &path, &body).await {
-            Ok(true) => done.push(body),
-            Ok(false) | Err(_) => break,
+        match webhooks::post(at, &path, SECRET, &body).await {
+            Ok(202) => done.push(body),
+            Ok(_) | Err(_) => break,
         }
     }
     done
-}
-
-async fn is_acknowledged(at: SocketAddr, path: &str, body: &str) -> Result<bool> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signature = hex::encode(hmac::sign(&key, body.as_bytes()));
-    let mut stream = TcpStream::connect(at).await?;
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256={signature}\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut answer)).await??;
-    Ok(answer.starts_with(b"HTTP/1.1 202 "))
 }

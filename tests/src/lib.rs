@@ -39,3 +39,4 @@ pub mod terminal;
 pub mod transport;
 pub mod usage;
 pub mod web;
+pub mod webhooks;

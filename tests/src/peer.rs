@@ -20,7 +20,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_xmpp::Stanza;
-use tokio_xmpp::rustls::ServerConfig;
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::bind::BindFeature;
 use xmpp_parsers::message::{Lang, Message};
@@ -65,13 +64,9 @@ impl Peer {
     pub async fn listen(certificate: &Certificate) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], certificate.key())
-            .context("the certificate and its key do not work")?;
         Ok(Self {
             listener,
-            tls: TlsAcceptor::from(Arc::new(tls)),
+            tls: certificate.acceptor()?,
             port,
             archive: None,
             said: None,

@@ -10,7 +10,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_xmpp::rustls::ServerConfig;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
@@ -52,11 +51,7 @@ impl Web {
 
     /// Listens on a free port, with this certificate.
     pub async fn start_as(certificate: &Certificate) -> Result<Self> {
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], certificate.key())
-            .context("the certificate and its key do not work")?;
-        let tls = TlsAcceptor::from(Arc::new(tls));
+        let tls = certificate.acceptor()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
         let state = Arc::<Mutex<State>>::default();
@@ -88,6 +83,11 @@ impl Web {
     /// Returns the host and its port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.port)
+    }
+
+    /// Returns the entry of a grant that lets names lead to it.
+    pub fn address(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     /// Serves these bytes at a path.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor_session::permissions::question::{Outcome, Question};
-use parlor_tests::component::with_manifest;
+use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use parlor_tests::web::{EarlyServer, Web};
@@ -20,13 +20,9 @@ const TOKEN: &str = "canary-8d1f/+token";
 /// Starts a host with a plugin that may ask these servers, and whose credential is bound to the first one.
 async fn host(web: &Web, scope: &[&str], entry: impl FnOnce(Entry) -> Entry) -> TestHost {
     let caller = plugins::built("caller").unwrap().bytes().unwrap();
-    let bound = format!("hosts = [\"https://{}\"]", web.host());
-    let caller = with_manifest(&caller, |manifest| {
-        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { &bound } else { line });
-        lines.collect::<Vec<_>>().join("\n")
-    });
+    let caller = with_credentials_for(&caller, &web.host());
     let plan = Plan::offline().trusting(web.certificate());
-    let token = toml::Table::from_iter([("file".to_owned(), plan.secret_file("token", TOKEN).into())]);
+    let token = plan.keep_secret("token", TOKEN);
     let given = |new: Entry| entry(new.set("name", ID).set("pass", token).grant("http.fetch", scope));
     plan.bytes(ID, &caller.unwrap(), given).start().await
 }
@@ -39,11 +35,6 @@ fn url(web: &Web, path: &str) -> String {
     web.url(path)
 }
 
-/// Returns the entry that lets names lead to this server.
-fn address(web: &Web) -> String {
-    format!("https://{}", web.host().replace("localhost", "127.0.0.1"))
-}
-
 fn case(answer: &Result<Value, Value>) -> &str {
     answer.as_ref().expect_err("an error").get("case").and_then(Value::as_str).unwrap()
 }
@@ -54,7 +45,7 @@ async fn a_request_goes_to_a_granted_server_by_a_granted_method_below_a_granted_
     let web = Web::start().await.unwrap();
     web.put("/a/b", "hello");
     let scope = format!("GET {}", url(&web, "/a/"));
-    let host = host(&web, &[&scope, &address(&web)], |entry| entry).await;
+    let host = host(&web, &[&scope, &web.address()], |entry| entry).await;
     let answer = fetch(&host, json!({ "url": url(&web, "/a/b"), "headers": [["X-One", "1"]] })).await.unwrap();
     assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!("hello")));
     assert_eq!(answer["url"], url(&web, "/a/b"));
@@ -106,7 +97,7 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
     let other = Web::start_as(web.certificate()).await.unwrap();
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unsafe_url = format!("http://127.0.0.1:{}/", plain.local_addr().unwrap().port());
-    let all = [web.url("/"), other.url("/"), address(&web), address(&other), unsafe_url.clone()];
+    let all = [web.url("/"), other.url("/"), web.address(), other.address(), unsafe_url.clone()];
     let host = host(&web, &all.each_ref().map(String::as_str), |entry| entry).await;
     let encoded = TOKEN.replace('/', "%2F").replace('+', "%2B");
     let echoed = format!("you said {TOKEN} and {encoded}");
@@ -164,7 +155,7 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
     let web = Web::start().await.unwrap();
-    let host = host(&web, &[&url(&web, "/a/"), &address(&web)], |entry| entry).await;
+    let host = host(&web, &[&url(&web, "/a/"), &web.address()], |entry| entry).await;
     web.redirect("/a/1", "/a/2");
     web.redirect("/a/2", "3");
     web.put("/a/3", "there");
@@ -198,7 +189,7 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let web = Web::start().await.unwrap();
     web.put("/a/hidden?hidden=1", "hello");
     let scope = format!("POST {}", web.url("/a/"));
-    let host = host(&web, &[&scope, &address(&web)], |entry| entry).await;
+    let host = host(&web, &[&scope, &web.address()], |entry| entry).await;
     let asked = json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST", "body": "hidden" });
     assert_eq!(fetch(&host, asked).await.unwrap()["status"], 200);
     let line = host.logged("plugin made a request", &[("plugin", ID), ("method", "POST"), ("status", "200")]).await;
@@ -226,7 +217,7 @@ async fn what_goes_wrong_on_the_way_has_a_case_of_its_own() {
     let [silent_url, closed_url] = [&silent, &closed].map(|one| format!("http://{}/", one.local_addr().unwrap()));
     drop(closed);
     let scope =
-        [web.url("/"), untrusted.url("/"), silent_url.clone(), closed_url.clone(), address(&web), address(&untrusted)];
+        [web.url("/"), untrusted.url("/"), silent_url.clone(), closed_url.clone(), web.address(), untrusted.address()];
     let host = host(&web, &scope.each_ref().map(String::as_str), |entry| entry.limit("http_body", "1 KiB")).await;
     web.put_raw("/garbage", "nothing of the kind\r\n\r\n");
     web.put_raw("/cut", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
@@ -253,7 +244,7 @@ async fn requests_at_once_and_a_second_are_limited_each() {
     web.put("/", "hello");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("http://{}/", silent.local_addr().unwrap());
-    let scope = [web.url("/"), silent_url.clone(), address(&web)];
+    let scope = [web.url("/"), silent_url.clone(), web.address()];
     let scope = scope.each_ref().map(String::as_str);
     let host = host(&web, &scope, |entry| entry.limit("http_requests", 1).limit("http_per_second", 1)).await;
     let open = host.order(ID, "http.fetch", json!({ "url": silent_url })).await;
@@ -284,7 +275,7 @@ async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
         let entry = entry.limit("http_body", "1 MiB").limit("http_bytes_per_second", "64 KiB");
         entry.limit("http_time", "2 s")
     };
-    let host = host(&web, &[&web.url("/"), &address(&web)], limited).await;
+    let host = host(&web, &[&web.url("/"), &web.address()], limited).await;
     // 4 MiB may come at once, and the next would take 16 s.
     for _ in 0..4 {
         assert_eq!(fetch(&host, json!({ "url": web.url("/") })).await.unwrap()["size"], 1 << 20);
@@ -307,7 +298,7 @@ async fn a_body_goes_in_parts_in_both_directions() {
     let web = Web::start().await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain = format!("http://{}/log", listener.local_addr().unwrap());
-    let host = host(&web, &[&web.url("/"), &address(&web), &plain], |entry| entry.limit("http_requests", 1)).await;
+    let host = host(&web, &[&web.url("/"), &web.address(), &plain], |entry| entry.limit("http_requests", 1)).await;
     // Without a length it goes in chunks, which are there before the end.
     let open = json!({ "url": plain, "method": "PUT" });
     let exchange = call(&host, "http.open", open).await;
@@ -395,7 +386,7 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_an_answer_shows_a_part_of_a_credential() {
     let web = Web::start().await.unwrap();
-    let host = host(&web, &[&web.url("/"), &address(&web)], |entry| entry).await;
+    let host = host(&web, &[&web.url("/"), &web.address()], |entry| entry).await;
     for before in 1..TOKEN.len() {
         let path = format!("/{before}");
         web.put(&path, "x".repeat((64 << 10) - before) + TOKEN + "end");

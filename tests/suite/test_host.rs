@@ -301,11 +301,9 @@ impl Plan {
         self.trusting(server.certificate())
     }
 
-    /// Writes a file into its home, which only its owner can read, and returns its path.
-    pub(crate) fn secret_file(&self, name: &str, content: &str) -> String {
-        let path = self.home.write(name, content).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        path.to_string_lossy().into_owned()
+    /// Writes a secret into a file of its home. Returns the value of a setting that is kept there.
+    pub(crate) fn keep_secret(&self, name: &str, secret: &str) -> toml::Table {
+        self.home.keep_secret(name, secret).unwrap()
     }
 
     /// Keeps its accounts offline until a plugin logs in.

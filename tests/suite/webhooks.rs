@@ -14,7 +14,7 @@ use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, DOMAIN};
-use ring::hmac;
+use parlor_tests::webhooks::{self, github, status};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -49,9 +49,7 @@ impl House {
         home.set("auto_login", false).unwrap();
         home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
         configure(&mut home);
-        let secret = home.write("secret", SECRET).unwrap();
-        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let secret = toml::Table::from_iter([("file".to_owned(), secret.to_string_lossy().into_owned().into())]);
+        let secret = home.keep_secret("secret", SECRET).unwrap();
         let installed = home.install("receiver", &plugins::built("receiver").unwrap()).unwrap();
         let installed = installed.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret);
         home.set_policy(&Policy::default().with("receiver", entry(installed))).unwrap();
@@ -74,10 +72,7 @@ impl House {
 
     /// Returns the path of a webhook.
     async fn path(&self, name: &str) -> String {
-        let shown = self.shown(&[]).await;
-        let all = shown["webhooks"].as_array().unwrap();
-        let address = all.iter().find(|one| one["name"] == name).unwrap()["address"].as_str().unwrap();
-        address.split_once("/hooks/").map(|(_, rest)| format!("/hooks/{rest}")).unwrap()
+        webhooks::paths(&self.shown(&[]).await).remove(name).unwrap()
     }
 
     /// Sends a request, and returns the answer.
@@ -109,17 +104,9 @@ async fn open(home: &Home) -> (Host, SocketAddr) {
     (host, at)
 }
 
-/// Returns the line with GitHub's signature.
-fn github(secret: &str, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    format!("x-hub-signature-256: sha256={}\r\n", hex::encode(hmac::sign(&key, body.as_bytes())))
-}
-
 /// Returns the lines of a signature as Slack makes it at this time.
 fn slack(body: &str, at: i64) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signature = hex::encode(hmac::sign(&key, format!("v0:{at}:{body}").as_bytes()));
-    format!("x-slack-request-timestamp: {at}\r\nx-slack-signature: v0={signature}\r\n")
+    webhooks::slack(SECRET, body, at)
 }
 
 async fn send(at: SocketAddr, head: &str, body: &[u8]) -> String {
@@ -136,11 +123,6 @@ async fn send(at: SocketAddr, head: &str, body: &[u8]) -> String {
 /// Returns the log of its host.
 fn text(house: &House) -> String {
     house.host.log().all().join("\n")
-}
-
-/// Returns the status of an answer; 0 if there was none.
-fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 /// Returns an answer without its date.
@@ -384,7 +366,7 @@ fn place(address: &Value) -> (SocketAddr, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
     let plan = Plan::offline().with_webhooks();
-    let secret = toml::Table::from_iter([("file".to_owned(), plan.secret_file("secret", SECRET).into())]);
+    let secret = plan.keep_secret("secret", SECRET);
     let told = |entry: Entry| granted(entry).set("signed", secret);
     let host = plan.caller(FULL, told).caller(BARE, |entry| entry).start().await;
     let listener = Listener::start(Arc::clone(&host.host));

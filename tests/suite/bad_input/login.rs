@@ -15,7 +15,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use tokio_xmpp::rustls::ServerConfig;
 
 use super::{SOON, failed, host};
 
@@ -86,11 +85,7 @@ impl Refusing {
     async fn start(certificate: &Certificate, mechanisms: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], certificate.key())
-            .unwrap();
-        let tls = TlsAcceptor::from(Arc::new(config));
+        let tls = certificate.acceptor().unwrap();
         let tried: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
         let log = Arc::clone(&tried);
         let task = tokio::spawn(async move {

@@ -9,13 +9,12 @@ use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
-use parlor_tests::component::with_manifest;
+use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use parlor_tests::web::Web;
 use serde_json::{Value, json};
 
-use crate::between::kept_in;
 use crate::case::{Case, case};
 use crate::cpu::remove;
 use crate::report::short;
@@ -45,17 +44,13 @@ fn plan(web: &Web, scope: &[String]) -> Result<Plan> {
 
 /// Plans the same host with another credential, and with a change to the plugin's entry.
 fn plan_with(web: &Web, pass: &str, scope: &[String], change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
-    let bound = format!("hosts = [\"https://{}\"]", web.host());
-    let bytes = with_manifest(&plugins::built("caller")?.bytes()?, |manifest| {
-        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { bound.as_str() } else { line });
-        lines.collect::<Vec<_>>().join("\n")
-    })?;
+    let bytes = with_credentials_for(&plugins::built("caller")?.bytes()?, &web.host())?;
     let mut plan = Plan::new()?;
     plan.home.set_web("ca_file", web.certificate().certificate_file.display().to_string())?;
-    plan.home.write("pass.token", &format!("{pass}\n"))?;
+    let kept = plan.home.keep_secret("pass.token", pass)?;
     let scope: Vec<_> = scope.iter().map(String::as_str).collect();
     plan.bytes("caller", &bytes, |entry| {
-        change(fast(entry).set("chat", true).set("pass", kept_in("pass.token")).grant("http.fetch", &scope))
+        change(fast(entry).set("chat", true).set("pass", kept).grant("http.fetch", &scope))
     })
 }
 
@@ -63,11 +58,6 @@ fn plan_with(web: &Web, pass: &str, scope: &[String], change: impl FnOnce(Entry)
 pub(crate) fn fast(entry: Entry) -> Entry {
     let entry = entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
     entry.limit("http_per_second", 10_000)
-}
-
-/// Returns the entry of a scope that lets names lead to this server.
-fn address(web: &Web) -> String {
-    format!("https://{}", web.host().replace("localhost", "127.0.0.1"))
 }
 
 /// Has the plugin make a request that must be answered with this status. Returns the answer.
@@ -88,7 +78,7 @@ pub(crate) async fn fails(stage: &mut Stage, call: &str, args: &Value, cases: &[
 async fn other_server(trial: &mut Trial) -> Result<String> {
     let (web, lure) = (Web::start().await?, Server::lure().await?);
     web.put("/", "hello");
-    let stage = trial.start(plan(&web, &[web.url("/"), address(&web)])?).await?;
+    let stage = trial.start(plan(&web, &[web.url("/"), web.address()])?).await?;
     // The granted server answers, which proves that the others could be reached.
     fetches(stage, &json!({ "url": web.url("/") }), 200).await?;
     let others = [
@@ -115,7 +105,7 @@ async fn other_server(trial: &mut Trial) -> Result<String> {
 async fn other_path(trial: &mut Trial) -> Result<String> {
     let web = Web::start().await?;
     web.put("/a/b", "hello");
-    let stage = trial.start(plan(&web, &[format!("GET {}", web.url("/a/")), address(&web)])?).await?;
+    let stage = trial.start(plan(&web, &[format!("GET {}", web.url("/a/")), web.address()])?).await?;
     let inside = web.url("/a/b");
     // The address itself is granted for every path, so that names may lead there.
     fetches(stage, &json!({ "url": inside }), 200).await?;
@@ -223,7 +213,7 @@ async fn address_forms(trial: &mut Trial) -> Result<String> {
 /// Tries addresses that look like that of the one granted server. Returns how many.
 async fn look_alikes(trial: &mut Trial, web: &Web, lure: &Server) -> Result<usize> {
     web.put("/", "hello");
-    let stage = trial.start(plan(web, &[web.url("/"), address(web)])?).await?;
+    let stage = trial.start(plan(web, &[web.url("/"), web.address()])?).await?;
     let (host, evil) = (web.host(), format!("127.0.0.1:{}", lure.port()));
     let port = host.trim_start_matches("localhost:");
     let others = [
@@ -275,7 +265,7 @@ async fn redirects(trial: &mut Trial) -> Result<String> {
     let (web, lure) = (Web::start().await?, Server::lure().await?);
     let other = Web::start_as(web.certificate()).await?;
     other.put("/", "there");
-    let stage = trial.start(plan(&web, &["*".to_owned(), address(&web), address(&other)])?).await?;
+    let stage = trial.start(plan(&web, &["*".to_owned(), web.address(), other.address()])?).await?;
     let at = |host: &str| format!("https://{host}:{}/", lure.port());
     let hosts = ["127.0.0.1", "localhost", "0177.0.0.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"];
     let mut places = Vec::from(hosts.map(at));
@@ -324,7 +314,7 @@ const SECOND: &str = "\r\n\r\nGET /second HTTP/1.1\r\nhost: localhost\r\nevil: 1
 async fn injection(trial: &mut Trial) -> Result<String> {
     let web = Web::start().await?;
     web.put("/", "hello");
-    let stage = trial.start(plan(&web, &[web.url("/"), address(&web)])?).await?;
+    let stage = trial.start(plan(&web, &[web.url("/"), web.address()])?).await?;
     let url = web.url("/");
     for (name, value) in [
         ("x", "1\r\nevil: 1"),

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use parlor_tests::policy::Entry;
+use parlor_tests::webhooks::{github, status};
 use serde_json::{Value, json};
 
 use crate::case::{Case, case};
@@ -17,7 +18,7 @@ use crate::secrets::TRACE;
 use crate::stage::{Plan, SOON, Stage, canary};
 use crate::trial::Trial;
 use crate::web::fast;
-use hooks::{Hooks, SECRET, bearer, github, has_stored, paths, receiver, say, shown, slack, status, stored, taken};
+use hooks::{Hooks, SECRET, bearer, has_stored, paths, receiver, say, shown, slack, stored, taken};
 
 pub(crate) fn cases() -> Vec<Case> {
     let own = vec![

@@ -19,7 +19,7 @@ use parlor_tests::host::{Home, Host, Server as XmppServer};
 use parlor_tests::peer::{Peer, Session, somebody};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::Account;
-use parlor_tests::{plugins, ports, usage};
+use parlor_tests::{plugins, ports, usage, webhooks};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -166,9 +166,7 @@ impl Stage {
         home.add_account("main", &account, XmppServer::Plain(peer.port(), certificate))?;
         home.set_web("listen", format!("127.0.0.1:{}", ports::free()?))?;
         home.set_web("ca_file", certificate.certificate_file.to_string_lossy().into_owned())?;
-        let secret = home.write("secret", SECRET)?;
-        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        let secret = toml::Table::from_iter([("file".to_owned(), secret.to_string_lossy().into_owned().into())]);
+        let secret = home.keep_secret("secret", SECRET)?;
         let meter = home.install("meter", &plugins::built("meter")?)?.set("secret", secret).set("web", true);
         home.set_policy(&Policy::default().with("meter", granted(meter, server)))?;
         let host = home.start()?;
@@ -183,9 +181,8 @@ impl Stage {
     async fn webhook(&mut self) -> Result<(SocketAddr, String)> {
         let at = self.host.wait("webhooks are listened for", &[], SOON).await?.get("at").parse()?;
         let hooks = self.home.run(&["plugin", "hooks", "meter", "--json"]).await?.json()?;
-        let address = hooks[0]["webhooks"][0]["address"].as_str().context("its webhook has an address")?;
-        let path = address.find("/hooks/").map(|begin| address[begin..].to_owned());
-        Ok((at, path.with_context(|| format!("no path of a webhook: {address}"))?))
+        let path = webhooks::paths(&hooks[0]).remove("queue");
+        Ok((at, path.with_context(|| format!("the webhook has no address: {hooks}"))?))
     }
 
     /// Sends the plugin an order, and returns the number in its answer.

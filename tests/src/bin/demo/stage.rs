@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum as _;
 use jid::BareJid;
 use parlor_tests::client::Client;
-use parlor_tests::component::with_manifest;
+use parlor_tests::component::with_credentials_for;
 use parlor_tests::front::Front;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::policy::{Entry, Policy};
@@ -208,28 +208,18 @@ fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
 
 /// A plugin that makes the calls that juliet tells it: it may ask one server, with a token that it cannot see, and has a webhook.
 fn visitor(home: &Home, juliet: &BareJid, web: &Web, secrets: &Secrets) -> Result<Entry> {
-    let kept = |name: &str, text: &str| -> Result<toml::Table> {
-        let file = home.write(name, text)?;
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        Ok(toml::Table::from_iter([("file".to_owned(), file.to_string_lossy().into_owned().into())]))
-    };
     // The manifest binds the token to the server, whose port nobody could know before.
-    let bound = format!("hosts = [\"https://{}\"]", web.host());
-    let plugin = with_manifest(&plugins::built("caller")?.bytes()?, |manifest| {
-        let lines = manifest.lines().map(|line| if line.starts_with("hosts = ") { &bound } else { line });
-        lines.collect::<Vec<_>>().join("\n")
-    })?;
+    let plugin = with_credentials_for(&plugins::built("caller")?.bytes()?, &web.host())?;
     let entry = home.install_bytes("visitor", &plugin)?;
-    let address = format!("https://{}", web.host().replace("localhost", "127.0.0.1"));
     Ok(entry
         .grant("messages.read", &[juliet.as_str()])
         .grant("messages.send", &[juliet.as_str()])
-        .grant("http.fetch", &[&format!("GET {}", web.url(FORECAST)), &address])
+        .grant("http.fetch", &[&format!("GET {}", web.url(FORECAST)), &web.address()])
         .grant_whole("webhooks.receive")
         .set("chat", true)
         .set("listens", "webhook")
-        .set("pass", kept("token", &secrets.token)?)
-        .set("signed", kept("signed", &secrets.signed)?))
+        .set("pass", home.keep_secret("token", &secrets.token)?)
+        .set("signed", home.keep_secret("signed", &secrets.signed)?))
 }
 
 /// The processes, ports and folders of a stage.

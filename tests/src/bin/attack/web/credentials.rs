@@ -6,7 +6,7 @@ use parlor_tests::web::Web;
 use serde_json::{Value, json};
 
 use super::servers::{Answer, Server};
-use super::{PASS, address, fails, fetches, plan, plan_with};
+use super::{PASS, fails, fetches, plan, plan_with};
 use crate::case::{Case, case};
 use crate::cpu::remove;
 use crate::report::short;
@@ -82,7 +82,7 @@ async fn credential(trial: &mut Trial) -> Result<String> {
     let (web, pass) = (Web::start().await?, PASS.as_str());
     let other = Web::start_as(web.certificate()).await?;
     let plain = Server::lure().await?;
-    let scope = [web.url("/"), other.url("/"), address(&web), address(&other), plain.url("/")];
+    let scope = [web.url("/"), other.url("/"), web.address(), other.address(), plain.url("/")];
     let stage = trial.start(plan(&web, &scope)?.log(TRACE).metrics()).await?;
     let encoded = encoded(pass);
     let json = pass.replace('/', "\\/");
@@ -129,8 +129,8 @@ async fn credential_in_names(trial: &mut Trial) -> Result<String> {
     let web = Web::start().await?;
     // It could be a part of a domain, or the name of a header.
     let pass = canary("word");
-    let plan = plan_with(&web, &pass, &["*".to_owned(), web.url("/"), address(&web)], |entry| entry)?;
-    let narrow = plan.policy.plugin["caller"].clone().grant("http.fetch", &[&web.url("/"), &address(&web)]);
+    let plan = plan_with(&web, &pass, &["*".to_owned(), web.url("/"), web.address()], |entry| entry)?;
+    let narrow = plan.policy.plugin["caller"].clone().grant("http.fetch", &[&web.url("/"), &web.address()]);
     let stage = trial.start(plan.log(TRACE).metrics()).await?;
     // Many servers redirect to wherever a query says.
     web.redirect(&format!("/go?to={pass}"), &format!("https://{pass}.example/"));

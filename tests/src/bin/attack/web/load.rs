@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::servers::{Answer, Server, until};
-use super::{PASS, address, fast, plan_with};
+use super::{PASS, fast, plan_with};
 use crate::between::order;
 use crate::case::{Case, case};
 use crate::cpu::remove;
@@ -91,7 +91,7 @@ async fn bad_servers(trial: &mut Trial) -> Result<String> {
     let mute = TcpListener::bind("127.0.0.1:0").await?;
     let mute_url = format!("https://{}/", mute.local_addr()?);
     let no_tls = server.url("/").replace("http", "https");
-    let scope = [server.url("/"), no_tls.clone(), mute_url.clone(), untrusted.url("/"), address(&untrusted)];
+    let scope = [server.url("/"), no_tls.clone(), mute_url.clone(), untrusted.url("/"), untrusted.address()];
     let limits = |entry: Entry| {
         let entry = entry.limit("http_requests", 64).limit("http_body", "1 MiB");
         entry.limit("http_bytes_per_second", "64 MiB")

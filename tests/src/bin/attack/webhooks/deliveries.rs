@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::plugins;
+use parlor_tests::webhooks::{github, status};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::hooks::{Hooks, SECRET, SENDER, bearer, github, has_stored, receiver, say, shown, status, stored, told};
+use super::hooks::{Hooks, SECRET, SENDER, bearer, has_stored, receiver, say, shown, stored, told};
 use super::open;
 use crate::between::order;
 use crate::case::{Case, case};

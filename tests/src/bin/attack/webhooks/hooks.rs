@@ -9,13 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 use parlor_tests::log::Mark;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
-use ring::hmac;
+use parlor_tests::webhooks::{self, github, status};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use crate::between::kept_in;
 use crate::stage::{Plan, SOON, Stage, canary};
 
 /// The secret that requests are signed with.
@@ -30,9 +29,9 @@ pub(super) const REFUSED: &str = "HTTP/1.1 404 Not Found\r\nx-content-type-optio
 pub(super) fn receiver(mut plan: Plan, change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
     // The system chooses the port, and the log says which.
     plan.home.set_web("listen", "127.0.0.1:0")?;
-    plan.home.write("hooks.secret", &format!("{}\n", SECRET.as_str()))?;
+    let secret = plan.home.keep_secret("hooks.secret", &SECRET)?;
     let entry = plan.home.install("receiver", &plugins::built("receiver")?)?;
-    let entry = entry.grant_whole("storage").grant_whole("webhooks.receive").set("secret", kept_in("hooks.secret"));
+    let entry = entry.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret);
     // A parked plugin has fewer tasks than it had before the attack.
     Ok(plan.with("receiver", change(entry.limit("idle", "1 h"))))
 }
@@ -98,17 +97,9 @@ impl Hooks {
     }
 }
 
-/// Returns the line with GitHub's signature.
-pub(super) fn github(secret: &str, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    format!("x-hub-signature-256: sha256={}\r\n", hex::encode(hmac::sign(&key, body.as_bytes())))
-}
-
 /// Returns the lines of a signature as Slack makes it at this time, in seconds.
 pub(super) fn slack(body: &str, at: i64) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signature = hex::encode(hmac::sign(&key, format!("v0:{at}:{body}").as_bytes()));
-    format!("x-slack-request-timestamp: {at}\r\nx-slack-signature: v0={signature}\r\n")
+    webhooks::slack(&SECRET, body, at)
 }
 
 /// Returns the line with the secret for the webhook that the plugin answers.
@@ -133,11 +124,6 @@ pub(super) async fn say(from: Ipv4Addr, at: SocketAddr, bytes: &[u8]) -> Result<
     Ok(lines.collect())
 }
 
-/// Returns the status of an answer; 0 if there was none.
-pub(super) fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
-}
-
 /// Returns what `parlor plugin hooks` says of the plugin `receiver`.
 pub(super) async fn shown(stage: &Stage, more: &[&str]) -> Result<Value> {
     shown_of(stage, "receiver", more).await
@@ -156,13 +142,8 @@ pub(super) async fn paths(stage: &Stage, plugin: &str) -> Result<BTreeMap<String
     let deadline = Instant::now() + SOON;
     loop {
         let shown = shown_of(stage, plugin, &[]).await?;
-        let all = shown["webhooks"].as_array().cloned().unwrap_or_default();
-        let path = |webhook: &Value| {
-            let (_, path) = webhook["address"].as_str()?.split_once("/hooks/")?;
-            Some((webhook["name"].as_str()?.to_owned(), format!("/hooks/{path}")))
-        };
-        let paths: BTreeMap<_, _> = all.iter().filter_map(path).collect();
-        if !all.is_empty() && paths.len() == all.len() {
+        let (paths, all) = (webhooks::paths(&shown), shown["webhooks"].as_array().map_or(0, Vec::len));
+        if all > 0 && paths.len() == all {
             return Ok(paths);
         }
         ensure!(Instant::now() < deadline, "the webhooks have no addresses: {shown}");

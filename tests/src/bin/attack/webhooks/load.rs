@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use parlor_tests::webhooks::{github, status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::hooks::{Hooks, REFUSED, SECRET, SENDER, github, has_stored, say, shown, status};
+use super::hooks::{Hooks, REFUSED, SECRET, SENDER, has_stored, say, shown};
 use super::{open, took_nothing};
 use crate::case::{Case, case};
 use crate::stage::{SOON, Stage, canary};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
-use ring::hmac;
+use parlor_tests::webhooks::github;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use xtask::Part;
@@ -48,15 +48,11 @@ pub(super) async fn rows(stage: &mut Stage) -> Result<Vec<Row>> {
 async fn send(at: SocketAddr, path: &str, secret: &str, number: u32) -> Result<()> {
     let mut stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mut answer = Vec::new();
     for at in 0..EACH {
         let body = format!("{{\"connection\":{number},\"request\":{at},\"text\":\"{:512}\"}}", "pushed");
-        let signature = hex::encode(hmac::sign(&key, body.as_bytes()));
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nx-hub-signature-256: sha256={signature}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{}", github(secret, &body));
+        let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).await?;
         answer.clear();
         while !answer.ends_with(b"\r\n\r\n") {

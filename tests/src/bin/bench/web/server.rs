@@ -17,8 +17,6 @@ use hyper_util::rt::TokioIo;
 use parlor_tests::certificate::Certificate;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_xmpp::rustls::ServerConfig;
 
 /// The path of a small answer.
 pub(super) const SMALL: &str = "/small";
@@ -45,11 +43,7 @@ impl Drop for Server {
 
 impl Server {
     pub(super) async fn start(certificate: &Certificate) -> Result<Self> {
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone()], certificate.key())
-            .context("the certificate and its key do not work")?;
-        let tls = TlsAcceptor::from(Arc::new(tls));
+        let tls = certificate.acceptor()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
         let came = Arc::<Mutex<Vec<Instant>>>::default();

@@ -1,14 +1,11 @@
 //! Requests over the web, and from there.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use ring::hmac;
+use anyhow::{Context as _, Result, ensure};
+use parlor_tests::webhooks;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::stage::{FORECAST, SOON, Stage, WEATHER};
 
@@ -64,13 +61,11 @@ fn files(folder: &Path) -> Result<String> {
 pub(super) async fn webhook(stage: &mut Stage) -> Result<String> {
     let at = stage.host.wait("webhooks are listened for", &[], SOON).await?.get("at").parse()?;
     let hooks = stage.home.run(&["plugin", "hooks", "visitor", "--json"]).await?.json()?;
-    let all = hooks[0]["webhooks"].as_array().context("the plugin has webhooks")?;
-    let address = all.iter().find(|one| one["name"] == "github").and_then(|one| one["address"].as_str());
-    let path = address.and_then(|address| address.find("/hooks/").map(|begin| &address[begin..]));
+    let path = webhooks::paths(&hooks[0]).remove("github");
     let path = path.with_context(|| format!("the webhook has no address: {hooks}"))?;
-    let forged = push(at, path, "another secret", "forged").await?;
+    let forged = webhooks::post(at, &path, "another secret", "forged").await?;
     ensure!(forged == 404, "the forged request was answered with {forged}");
-    let signed = push(at, path, &stage.secrets.signed, "moved to the balcony").await?;
+    let signed = webhooks::post(at, &path, &stage.secrets.signed, "moved to the balcony").await?;
     ensure!(signed == 202, "the signed request was answered with {signed}");
     let began = Instant::now();
     let heard = loop {
@@ -92,20 +87,4 @@ async fn call(stage: &mut Stage, call: &str, args: &Value) -> Result<Value> {
     let done = |text: &str| text.strip_prefix("done ").map(str::to_owned);
     let answer = juliet.wait_text("the result of a call", &bot.jid, SOON, done).await?;
     serde_json::from_str(&answer).with_context(|| format!("no result: {answer}"))
-}
-
-/// Sends a request with GitHub's signature. Returns the status of the answer.
-async fn push(at: SocketAddr, path: &str, secret: &str, body: &str) -> Result<u16> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let signature = hex::encode(hmac::sign(&key, body.as_bytes()));
-    let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
-    let head =
-        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256={signature}");
-    stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
-    let mut answer = String::new();
-    timeout(SOON, stream.read_to_string(&mut answer)).await.context("a webhook is not answered")??;
-    match answer.split(' ').nth(1).and_then(|status| status.parse().ok()) {
-        Some(status) => Ok(status),
-        None => bail!("no answer to a webhook: {answer}"),
-    }
 }

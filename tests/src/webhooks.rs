@@ -1,0 +1,57 @@
+//! What a sender of requests to webhooks needs: their paths, signatures, and a connection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ring::hmac;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The timeout of an answer.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Returns the path of each webhook of a plugin by its name, from what `parlor plugin hooks --json` says of the plugin.
+/// One without an address is left out.
+pub fn paths(shown: &Value) -> BTreeMap<String, String> {
+    let path = |webhook: &Value| {
+        let (_, path) = webhook["address"].as_str()?.split_once("/hooks/")?;
+        Some((webhook["name"].as_str()?.to_owned(), format!("/hooks/{path}")))
+    };
+    shown["webhooks"].as_array().into_iter().flatten().filter_map(path).collect()
+}
+
+/// Returns the line with GitHub's signature.
+pub fn github(secret: &str, body: &str) -> String {
+    format!("x-hub-signature-256: sha256={}\r\n", signature(secret, body))
+}
+
+/// Returns the lines of a signature as Slack makes it at this time, in seconds.
+pub fn slack(secret: &str, body: &str, at: i64) -> String {
+    let signature = signature(secret, &format!("v0:{at}:{body}"));
+    format!("x-slack-request-timestamp: {at}\r\nx-slack-signature: v0={signature}\r\n")
+}
+
+fn signature(secret: &str, text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hex::encode(hmac::sign(&key, text.as_bytes()))
+}
+
+/// Returns the status of an answer; 0 if there was none.
+pub fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// Sends a request with GitHub's signature over a connection of its own. Returns the status of the answer; 0 if the host
+/// ended before it.
+pub async fn post(at: SocketAddr, path: &str, secret: &str, body: &str) -> Result<u16> {
+    let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{}", github(secret, body));
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.context("a webhook is not answered")??;
+    Ok(status(&String::from_utf8_lossy(&answer)))
+}
