@@ -89,11 +89,11 @@ fn answers(linker: &mut Linker<u64>) -> wasmtime::Result<()> {
     linker
         .instance("parlor:plugin/user@0.1.0")?
         .func_wrap("bare-jid", |_, (): ()| Ok(("bench@localhost".to_owned(),)))?;
-    linker
-        .instance("parlor:plugin/settings@0.1.0")?
-        .func_wrap_concurrent("update", |_, (_values,): (Vec<(String, String)>,)| {
-            Box::pin(async { Ok((Ok::<(), Error>(()),)) })
-        })?;
+    let mut settings = linker.instance("parlor:plugin/settings@0.1.0")?;
+    settings.func_wrap("get", |_, (_key,): (String,)| Ok((Ok::<Option<String>, Error>(None),)))?;
+    settings.func_wrap_concurrent("update", |_, (_values,): (Vec<(String, String)>,)| {
+        Box::pin(async { Ok((Ok::<(), Error>(()),)) })
+    })?;
     linker.instance("parlor:plugin/timers@0.1.0")?.func_wrap_concurrent("sleep", |_, (_ms,): (u64,)| {
         Box::pin(async {
             tokio::task::yield_now().await;
