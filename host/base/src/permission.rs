@@ -87,7 +87,7 @@ permissions! {
     ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
     ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
-    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
+    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, answers their requests, and blocks people, whom nobody here hears any more. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
@@ -97,7 +97,7 @@ permissions! {
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
     RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms.";
-    RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, and sets a room's subject.";
+    RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";
     RoomsRead = "rooms.read", Low, Rooms, "Sees rooms, who is in them, and invitations to them.";
     RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";
     SessionControl = "session.control", High, None, "Logs this account in and out, and disconnects it.";
@@ -205,6 +205,8 @@ mod tests {
     fn the_consent_says_what_a_permission_covers_beyond_its_name() {
         for (permission, words) in [
             (Permission::MessagesRead, "also what occupants say to this account alone"),
+            (Permission::ContactsWrite, "blocks people, whom nobody here hears any more"),
+            (Permission::RoomsModerate, "retracts what they said"),
             (Permission::ContactsWrite, "counts as a contact for the permissions of other plugins"),
             (Permission::SettingsWrite, "which rooms the account enters by itself, too"),
             (Permission::StanzaSend, "whatever this account may do, it may do"),

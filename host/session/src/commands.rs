@@ -394,8 +394,8 @@ impl Commands {
     }
 }
 
-/// Returns whether a message is new and addressed to this account. History, copies, and corrections of commands that
-/// may already be done do not count.
+/// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of
+/// commands that may already be done do not count.
 fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,
@@ -403,8 +403,11 @@ fn is_spoken(message: &Message) -> bool {
         MessageKind::Groupchat => message.nick.is_some(),
         MessageKind::Headline | MessageKind::Error => false,
     };
-    let is_correction = message.extensions.as_ref().is_some_and(|extensions| extensions.replace.is_some());
-    is_said && !message.own && !message.delayed && message.carbon.is_none() && !is_correction
+    let changes_another = message
+        .extensions
+        .as_ref()
+        .is_some_and(|extensions| extensions.replace.is_some() || extensions.retract.is_some());
+    is_said && !message.own && !message.delayed && message.carbon.is_none() && !changes_another
 }
 
 /// Returns whether the plugin of a command may speak in the conversation of this message.

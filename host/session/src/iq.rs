@@ -1,5 +1,6 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
+pub(super) mod blocking;
 pub(super) mod bookmarks;
 pub(super) mod cards;
 pub(super) mod contacts;
@@ -17,6 +18,7 @@ use parlor_stanza::types;
 use crate::answer::Answer;
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::effect::Effect;
+use blocking::BlockingIq;
 use bookmarks::BookmarkIq;
 use cards::{CardFetch, OwnCardChange};
 use contacts::ContactIq;
@@ -43,6 +45,8 @@ pub(super) enum Waiting {
         late: bool,
     },
     Contact(ContactIq),
+    /// The blocked addresses, or a change of them.
+    Blocking(BlockingIq),
     /// Someone's vCard.
     Card(Jid, CardFetch),
     /// The own vCard, before a change.
@@ -75,6 +79,7 @@ impl Waiting {
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Contact(pending) => pending.answer.is_abandoned(),
+            Self::Blocking(iq) => iq.is_abandoned(),
             Self::Card(_, fetch) => fetch.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
             Self::Room(_, iq) => iq.is_abandoned(),
@@ -127,6 +132,7 @@ impl PendingIqs {
             match iq.waiting {
                 Waiting::Room(_, asked) => asked.end(out),
                 Waiting::Bookmarks(asked) => asked.end(out),
+                Waiting::Blocking(asked) => asked.end(out),
                 Waiting::Contact(ContactIq { answer, .. })
                 | Waiting::OwnCard(OwnCardChange { answer, .. })
                 | Waiting::CardSet(OwnCardChange { answer, .. }, _) => {

@@ -22,6 +22,7 @@
 
 mod answer;
 mod archive;
+mod blocking;
 mod bookmarks;
 mod calls;
 mod carbons;
@@ -65,13 +66,13 @@ pub use calls::bookmarks::{RemoveBookmark, SetBookmark};
 pub use calls::cards::{GetCard, SetCard, UpdateCard};
 pub use calls::chats::{ChangeChatView, CloseChat, OpenChat, SetChatAttribute};
 pub use calls::commands::{AddCommand, AnswerFailed, RemoveCommand};
-pub use calls::contacts::ChangeContact;
+pub use calls::contacts::{BlockAddress, ChangeContact, ListBlocked, UnblockAddress};
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
 pub use calls::messages::SendMessage;
 pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
 pub use calls::rooms::{
     ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
-    OpenRoom, SetRoomAttribute, SetSubject,
+    OpenRoom, RetractInRoom, SetRoomAttribute, SetSubject,
 };
 pub use calls::settings::{ChangeSettings, Wins};
 pub use calls::stanzas::{SendIq, SendRaw};

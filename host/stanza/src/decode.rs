@@ -31,6 +31,7 @@ mod extensions;
 mod iq;
 mod muc;
 mod plain;
+mod retraction;
 
 pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 

@@ -3,7 +3,7 @@
 use crate::error::CallError;
 use crate::files;
 use crate::text::is_sendable_char;
-use crate::types::{Draft, Extensions, Fallback, SharedFile};
+use crate::types::{Draft, Extensions, Fallback, Hint, RETRACT, SharedFile};
 
 /// Maximum length of a body, in bytes.
 const MAX_BODY: usize = 64 * 1_024;
@@ -17,6 +17,24 @@ const MAX_EMOJIS: usize = 64;
 const MAX_FALLBACKS: usize = 8;
 /// Maximum total length of the texts as XML; servers end the whole stream at 256 KiB.
 const MAX_WRITTEN: usize = 240 * 1_024;
+
+/// The body of a retraction, for clients that know none.
+const RETRACTED: &str =
+    "A message was retracted here. Your client does not know retractions, so it still shows the message.";
+
+/// Returns a body for a retraction that has none, which it marks as there for clients that know no retractions. The hint
+/// tells servers to keep the message, since those who come later need it as well (XEP-0424).
+pub fn stand_in_for_retraction(extensions: &mut Extensions) -> Option<String> {
+    // Parts of another body would lie in this one.
+    if extensions.retract.is_none() || !extensions.fallback.is_empty() {
+        return None;
+    }
+    extensions.fallback.push(Fallback { feature: Some(RETRACT.to_owned()), part: None });
+    if extensions.hints.iter().all(|hint| *hint == Hint::NoCopy) {
+        extensions.hints.push(Hint::Store);
+    }
+    Some(RETRACTED.to_owned())
+}
 
 /// Checks whether this may be sent.
 pub fn check_draft(draft: &Draft) -> Result<(), CallError> {
@@ -44,9 +62,10 @@ pub fn check_draft(draft: &Draft) -> Result<(), CallError> {
 
 /// Returns all texts of the extensions that have no fixed set of values.
 fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
-    let Extensions { thread_parent, reply, fallback, replace, reactions, receipt, marked, files, .. } = extensions;
+    let Extensions { thread_parent, reply, fallback, replace, retract, reactions, receipt, marked, files, .. } =
+        extensions;
     let named = files.iter().flat_map(|file| [Some(&file.url), file.name.as_ref(), file.media_type.as_ref()]).flatten();
-    let ids = [thread_parent, replace, receipt, marked].into_iter().flatten().chain(named);
+    let ids = [thread_parent, replace, retract, receipt, marked].into_iter().flatten().chain(named);
     let reply = reply.iter().map(|reply| &reply.id);
     let reactions = reactions.iter().flat_map(|reactions| std::iter::once(&reactions.id).chain(&reactions.emojis));
     ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref()))
@@ -57,11 +76,16 @@ fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallEr
         ("message.extensions.thread-parent", extensions.thread_parent.as_ref()),
         ("message.extensions.reply.id", extensions.reply.as_ref().map(|reply| &reply.id)),
         ("message.extensions.replace", extensions.replace.as_ref()),
+        ("message.extensions.retract", extensions.retract.as_ref()),
         ("message.extensions.reactions.id", extensions.reactions.as_ref().map(|reactions| &reactions.id)),
         ("message.extensions.receipt", extensions.receipt.as_ref()),
         ("message.extensions.marked", extensions.marked.as_ref()),
     ] {
         check_id(argument, text)?;
+    }
+    if extensions.moderated.is_some() {
+        let reason = "is said by rooms alone; leave it out, and call `rooms.retract`";
+        return Err(CallError::invalid("message.extensions.moderated", reason));
     }
     let emojis = extensions.reactions.as_ref().map(|reactions| reactions.emojis.as_slice()).unwrap_or_default();
     if emojis.len() > MAX_EMOJIS {

@@ -2,6 +2,7 @@
 
 mod adhoc;
 mod archive;
+mod blocking;
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,8 @@ use crate::files;
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
-    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, REPLY,
-    Reply, RosterItem, Show,
+    Ask, BLOCKING, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind,
+    REPLY, RETRACT, Reply, RosterItem, Show,
 };
 use crate::whole_card;
 
@@ -35,6 +36,14 @@ pub use self::written::Written;
 pub const FALLBACK: &str = "urn:xmpp:fallback:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0425.
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// XEP-0425, version 0.2.
+pub const OLDER_MODERATE: &str = "urn:xmpp:message-moderate:0";
+/// XEP-0424, version 0.2.
+pub(crate) const OLDER_RETRACT: &str = "urn:xmpp:message-retract:0";
+/// XEP-0422, in which older requests and retractions are wrapped.
+pub(crate) const FASTEN: &str = "urn:xmpp:fasten:0";
 /// XEP-0045, for owners.
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// XEP-0045, for administrators.
@@ -108,6 +117,9 @@ pub fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
         reply,
         fallback,
         replace,
+        retract,
+        // Only rooms say this.
+        moderated: _,
         reactions,
         receipt_requested,
         receipt,
@@ -129,6 +141,9 @@ pub fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
     }
     if let Some(id) = replace {
         elements.push(with_id("replace", ns::MESSAGE_CORRECT, id).build());
+    }
+    if let Some(id) = retract {
+        elements.push(with_id("retract", RETRACT, id).build());
     }
     if let Some(reactions) = reactions {
         let emojis = reactions.emojis.into_iter().map(|emoji| text("reaction", ns::REACTIONS, emoji));
@@ -241,6 +256,10 @@ fn request(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::SetAffiliation { user, affiliation, reason } => {
             (true, rooms::admin_item(Some(("jid", user.to_string())), ("affiliation", affiliation), reason))
         }
+        Ask::Moderate { id, reason, is_older } => (true, rooms::moderation(id, reason, is_older)),
+        Ask::Block { jid, report } => (true, blocking::block(&jid, report.map(|report| *report))),
+        Ask::Unblock(jid) => (true, blocking::unblock(&jid)),
+        Ask::Blocked => (false, Element::bare("blocklist", BLOCKING)),
         Ask::Affiliations { affiliation } => (false, rooms::admin_item(None, ("affiliation", affiliation), None)),
         Ask::Bookmarks { place } => (false, rooms::bookmarks(place)),
         Ask::PublishBookmark { bookmark, plain } => (true, rooms::published(*bookmark, plain)),

@@ -6,6 +6,7 @@
 mod address;
 mod adhoc;
 mod archive;
+mod blocking;
 mod disco;
 mod incoming;
 mod message;
@@ -18,10 +19,12 @@ use jid::BareJid;
 pub use address::{LONGEST_ADDRESS, NoAddress, address};
 pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
+pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
 pub use incoming::{Answer, Body, Incoming, Query, Request};
 pub use message::{
-    Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo, SharedFile,
+    Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions, ReplyTo,
+    SharedFile,
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};

@@ -122,6 +122,7 @@ impl Shown {
             let gist = |id: &String| self.gist(id);
             about.extend(extensions.reply.as_ref().map(|reply| format!("re {}", gist(&reply.id))));
             about.extend(extensions.replace.as_ref().map(|id| format!("instead of {}", gist(id))));
+            about.extend(extensions.retract.as_ref().map(|id| format!("retracts {}", gist(id))));
             about.extend(extensions.reactions.as_ref().map(|one| reacted(&one.emojis, &gist(&one.id))));
             about.extend(extensions.receipt.as_ref().map(|id| format!("received {}", gist(id))));
             let marker = extensions.marker.as_ref().zip(extensions.marked.as_ref());

@@ -1,21 +1,28 @@
-//! `contacts`: the roster.
+//! `contacts`: the roster, and blocked addresses.
 
 use std::sync::Arc;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{ChangeContact, Contact, ContactChange, Contacts};
+use parlor_session::{BlockAddress, ChangeContact, Contact, ContactChange, Contacts, ListBlocked, UnblockAddress};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::RosterItem;
+use parlor_stanza::types::{Report, ReportKind, RosterItem};
 use wasmtime::component::Accessor;
 
 use super::types::shown_card;
-use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, request};
-use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
+use super::{answer, bare_jid, bare_jids, caller, fits, jid as any_jid, pace_order, request, request_for_much, words};
+use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore, Report as WitReport};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::instance::{Context, Grouping, Instance};
 use crate::record::MOST_ADDED;
+
+/// Maximum length of the remark in a report, in bytes.
+const MAX_REMARK: usize = 4 << 10;
+/// Maximum number of messages in a report.
+const MAX_REPORTED: usize = 16;
+/// Maximum length of the id of one, in bytes.
+const MAX_ID: usize = 1 << 10;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
@@ -58,6 +65,18 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn deny(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
         answer(change(accessor, CallName::ContactsDeny, &jid, ContactChange::Deny).await.map(drop))
+    }
+
+    async fn block(accessor: &Accessor<T, Self>, jid: String, report: Option<WitReport>) -> Result<(), Error> {
+        answer(block(accessor, &jid, report).await)
+    }
+
+    async fn unblock(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(unblock(accessor, &jid).await)
+    }
+
+    async fn blocked(accessor: &Accessor<T, Self>) -> Result<Vec<String>, Error> {
+        answer(blocked(accessor).await)
     }
 }
 
@@ -134,6 +153,56 @@ async fn change<T: Send + 'static>(
     }
     done?;
     Ok((instance, granted))
+}
+
+async fn block<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    given: Option<WitReport>,
+) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::ContactsBlock)?;
+    let jid = any_jid("jid", jid)?;
+    let report = given.map(report).transpose()?;
+    request(&instance, &call.granted(Target::None)?, BlockAddress { jid, report }).await
+}
+
+async fn unblock<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::ContactsUnblock)?;
+    let jid = any_jid("jid", jid)?;
+    request(&instance, &call.granted(Target::None)?, UnblockAddress { jid }).await
+}
+
+/// Returns the blocked addresses. The server may list thousands.
+async fn blocked<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<Vec<String>, CallError> {
+    let (instance, call) = caller(accessor, CallName::ContactsBlocked)?;
+    let weigh = |jids: &Vec<Jid>| jids.iter().map(|jid| size_of::<Jid>() + jid.as_str().len()).sum();
+    let jids = request_for_much(&instance, &call.granted(Target::None)?, ListBlocked, weigh).await?;
+    Ok(jids.iter().map(ToString::to_string).collect())
+}
+
+/// Parses a report.
+fn report(given: WitReport) -> Result<Report, CallError> {
+    let WitReport { kind, text, stanza_ids } = given;
+    let invalid = |reason: String| CallError::invalid("report.stanza-ids", reason);
+    let known = ReportKind::ALL.into_iter().find(|one| one.as_str() == kind);
+    let kind = known.ok_or_else(|| {
+        let all = ReportKind::ALL.map(ReportKind::as_str).join(", ");
+        CallError::invalid("report.kind", format!("{kind:.32} is none of {all}"))
+    })?;
+    if let Some(text) = &text {
+        words("report.text", text, MAX_REMARK)?;
+    }
+    if stanza_ids.len() > MAX_REPORTED {
+        return Err(invalid(format!("has {} entries; at most {MAX_REPORTED} are allowed", stanza_ids.len())));
+    }
+    let checked = stanza_ids.into_iter().map(|(by, id)| -> Result<(Jid, String), CallError> {
+        words("report.stanza-ids", &id, MAX_ID)?;
+        if id.is_empty() {
+            return Err(invalid("has an empty id".to_owned()));
+        }
+        Ok((any_jid("report.stanza-ids", &by)?, id))
+    });
+    Ok(Report { kind, text, stanza_ids: checked.collect::<Result<_, _>>()? })
 }
 
 /// Notes that a call is about to add someone to the roster, who then does not count as a contact for the plugin's own

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attributes;
+mod bookmarks;
 
 use std::sync::Arc;
 
@@ -10,14 +11,14 @@ use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
     Attribute, ChangeRoomView, CloseRoom, Command, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
-    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, Room, RoomOptions, SendMessage, SetBookmark,
-    SetRoomAttribute, SetSubject, ViewChange,
+    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, RetractInRoom, Room, RoomOptions, SendMessage,
+    SetBookmark, SetRoomAttribute, SetSubject, ViewChange,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
 
-use self::arguments::{affiliation, fields, has_affiliation, nick, optional, options, role};
+use self::arguments::{affiliation, fields, has_affiliation, message_id, nick, optional, options, role};
 use super::types::{draft, shown_card};
 use super::{
     addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, request,
@@ -56,7 +57,7 @@ impl Host for Context {
     }
 
     fn bookmarks(&mut self) -> Result<Vec<WitBookmark>, Error> {
-        answer(bookmarks(&self.instance))
+        answer(bookmarks::read(&self.instance))
     }
 }
 
@@ -190,6 +191,18 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn ban(accessor: &Accessor<T, Self>, jid: String, user: String, reason: Option<String>) -> Result<(), Error> {
         answer(Caller::new(accessor, CallName::RoomsBan, &jid)?.set_affiliation(&user, "outcast", reason).await)
+    }
+
+    async fn retract(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        id: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, CallName::RoomsRetract, &jid)?;
+        message_id(&id)?;
+        optional("reason", reason.as_ref())?;
+        answer(room.ask(|jid| RetractInRoom { jid, id, reason }).await)
     }
 
     async fn invite(
@@ -367,23 +380,6 @@ fn covered(instance: &Instance, call: CallName) -> Result<Vec<Arc<Room>>, CallEr
     }
     let is_covered = |room: &Room| instance.mailbox.granted(call, Target::Room(&room.jid), &|_| false).is_ok();
     Ok(instance.account.snapshot().rooms.values().filter(|room| is_covered(room)).cloned().collect())
-}
-
-fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
-    let grants = instance.mailbox.grants();
-    if !grants.has(Permission::RoomsRead) {
-        return Err(instance.deny(Permission::RoomsRead, None));
-    }
-    let covers = |permission, mark: &Bookmark| grants.may_do(permission, Target::Room(&mark.room), &|_| false);
-    let snapshot = instance.account.snapshot();
-    let bookmarks = snapshot.bookmarks.as_ref().map_err(|why| CallError::from(*why))?;
-    let shown = |mark: &Arc<Bookmark>| {
-        let shown: WitBookmark = (&**mark).into();
-        // The password lets anyone enter, so only plugins that may enter get it.
-        let password = shown.password.filter(|_| covers(Permission::RoomsJoin, mark));
-        WitBookmark { password, ..shown }
-    };
-    Ok(bookmarks.values().filter(|mark| covers(Permission::RoomsRead, mark)).map(shown).collect())
 }
 
 /// Returns the known room, for plugins that may read it.

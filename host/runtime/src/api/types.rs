@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use parlor_session::event::Payload;
 use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status, Webhook};
-use parlor_stanza::draft::check_draft;
+use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, SharedFile, Show,
+    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Moderated, Reactions, ReplyTo, SharedFile, Show,
 };
 
 use super::jid;
@@ -267,6 +267,8 @@ impl From<&Extensions> for wit::Extensions {
                 .as_ref()
                 .map(|reply| wit::Reply { id: reply.id.clone(), to: reply.to.as_ref().map(ToString::to_string) }),
             replace: extensions.replace.clone(),
+            retract: extensions.retract.clone(),
+            moderated: extensions.moderated.as_ref().map(Into::into),
             reactions: extensions
                 .reactions
                 .as_ref()
@@ -278,6 +280,13 @@ impl From<&Extensions> for wit::Extensions {
             chat_state: extensions.chat_state.clone(),
             files: extensions.files.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&Moderated> for wit::Moderated {
+    fn from(moderated: &Moderated) -> Self {
+        let Moderated { id, by, occupant_id, reason } = moderated.clone();
+        Self { id, by: by.map(|by| by.to_string()), occupant_id, reason }
     }
 }
 
@@ -351,7 +360,8 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
 /// call may wait for its turn, and hundreds of calls of the maximum size would take a gigabyte.
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
-    let extensions = carried.map(extensions).transpose()?.map(Box::new);
+    let mut extensions = carried.map(extensions).transpose()?.map(Box::new);
+    let body = body.or_else(|| extensions.as_deref_mut().and_then(stand_in_for_retraction));
     // Clients that know no files show the address (XEP-0066).
     let first = extensions.as_deref().and_then(|extensions: &Extensions| extensions.files.first());
     let body = body.or_else(|| first.map(|file| file.url.clone()));
@@ -383,6 +393,8 @@ fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
         hints: hints.collect::<Result<_, _>>()?,
         reply,
         replace: carried.replace,
+        retract: carried.retract,
+        moderated: carried.moderated.map(moderated).transpose()?,
         reactions: carried.reactions.map(|wit::Reactions { id, emojis }| Reactions { id, emojis }),
         receipt_requested: carried.receipt_requested,
         receipt: carried.receipt,
@@ -395,6 +407,13 @@ fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
             .map(|wit::File { url, name, media_type, size }| SharedFile { url, name, media_type, size })
             .collect(),
     })
+}
+
+/// Converts what no plugin may send, so that the check of the message refuses it by its name.
+fn moderated(carried: wit::Moderated) -> Result<Moderated, CallError> {
+    let wit::Moderated { id, by, occupant_id, reason } = carried;
+    let by = by.map(|by| jid("message.extensions.moderated", &by)).transpose()?;
+    Ok(Moderated { id, by, occupant_id, reason })
 }
 
 #[cfg(test)]
@@ -421,6 +440,8 @@ mod tests {
             reply: None,
             fallback,
             replace: None,
+            retract: None,
+            moderated: None,
             reactions: None,
             receipt_requested: false,
             receipt: None,

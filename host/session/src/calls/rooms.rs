@@ -10,7 +10,7 @@ use super::Command;
 use crate::answer::Answer;
 use crate::event::Payload;
 use crate::features::Features;
-use crate::iq::rooms::{ConfigValue, RoomIq, weight_of_fields};
+use crate::iq::rooms::{ConfigValue, RoomIq, WantedRetraction, weight_of_fields};
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::outgoing;
 use crate::records::room::Room;
@@ -157,6 +157,36 @@ impl Command for ModerateRoom {
             return turn.answer(answer, Err(error));
         }
         turn.ask_room(&self.jid, self.ask, RoomIq::Done(answer));
+    }
+}
+
+/// Have a room retract somebody's message. Answered when the room has done it.
+#[derive(Debug)]
+pub struct RetractInRoom {
+    /// The room.
+    pub jid: BareJid,
+    /// The number that the room gave the message.
+    pub id: String,
+    /// The reason to state.
+    pub reason: Option<String>,
+}
+
+impl Command for RetractInRoom {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let Self { jid, id, reason } = self;
+        let wanted = WantedRetraction { id, reason };
+        // A room that we are in has said what it can, and says so again when that changes.
+        match features.rooms.shown.get(&jid).filter(|room| room.joined && !room.about.features.is_empty()) {
+            Some(room) => turn.retract_in_room(&jid, wanted, &room.about.features, answer),
+            None => turn.ask_room(&jid, Ask::DiscoInfo { node: None }, RoomIq::BeforeRetraction(wanted, answer)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use parlor_stanza::types::{self, AdHocRequest, Body, Outgoing, Query, Reply, Req
 
 use super::Features;
 use crate::archive::archive_preferences_came;
+use crate::blocking;
 use crate::effect::Effect;
 use crate::iq::Waiting;
 use crate::owners::{OWNER_COMMANDS, command_node};
@@ -40,6 +41,7 @@ impl Features {
                 let (roster, mut views) = self.roster_and_views();
                 roster.contact_answered(pending, outcome.map(drop), &mut views, turn);
             }
+            Waiting::Blocking(asked) => blocking::answered(asked, outcome, turn),
             Waiting::Card(owner, fetch) => {
                 let (cards, mut holders) = self.cards_and_holders();
                 cards.came(&owner, fetch, outcome, &mut holders, turn);
@@ -120,6 +122,8 @@ impl Features {
                 roster.pushed(version, item, xml, &mut views, turn);
                 Reply::Done
             }
+            // The list is asked for each time, so that nothing here is out of date.
+            Query::BlockingPush => Reply::Done,
             Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };

@@ -30,6 +30,15 @@ pub(crate) fn weight_of_fields(fields: &[(String, ConfigValue)]) -> usize {
     fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
 }
 
+/// A retraction that a plugin wants of a room.
+#[derive(Debug)]
+pub(crate) struct WantedRetraction {
+    /// The number that the room gave the message.
+    pub(crate) id: String,
+    /// The reason to state.
+    pub(crate) reason: Option<String>,
+}
+
 /// The purpose of a pending request to a room.
 #[derive(Debug)]
 pub(crate) enum RoomIq {
@@ -45,6 +54,8 @@ pub(crate) enum RoomIq {
     Form(Wanted, Answer<()>),
     /// Do something for a plugin.
     Done(Answer<()>),
+    /// Get the features, to retract a message in the form that the room knows.
+    BeforeRetraction(WantedRetraction, Answer<()>),
     /// List the people with an affiliation.
     Affiliations(Answer<Vec<Affiliated>>),
     /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
@@ -58,7 +69,9 @@ impl RoomIq {
     /// Returns whether a plugin asked that has ended.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
+            Self::Form(_, answer) | Self::Done(answer) | Self::BeforeRetraction(_, answer) | Self::Subject(answer) => {
+                answer.is_abandoned()
+            }
             Self::Affiliations(answer) => answer.is_abandoned(),
             Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {
                 false
@@ -69,7 +82,7 @@ impl RoomIq {
     /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
     pub(super) fn end(self, out: &mut Vec<Effect>) {
         match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
+            Self::Form(_, answer) | Self::Done(answer) | Self::BeforeRetraction(_, answer) | Self::Subject(answer) => {
                 out.push(Effect::answer(answer, Err(CallError::Offline)));
             }
             Self::Affiliations(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),

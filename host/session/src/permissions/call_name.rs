@@ -81,6 +81,12 @@ pub enum CallName {
     ContactsAccept,
     /// `contacts.deny`
     ContactsDeny,
+    /// `contacts.block`
+    ContactsBlock,
+    /// `contacts.unblock`
+    ContactsUnblock,
+    /// `contacts.blocked`
+    ContactsBlocked,
     /// `disco.own-features-add`
     DiscoOwnFeaturesAdd,
     /// `disco.own-features-get`
@@ -177,6 +183,8 @@ pub enum CallName {
     RoomsKick,
     /// `rooms.ban`
     RoomsBan,
+    /// `rooms.retract`
+    RoomsRetract,
     /// `rooms.invite`
     RoomsInvite,
     /// `rooms.decline`
@@ -288,6 +296,9 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("contacts", "set-groups", "contacts.set-groups"),
     ("contacts", "accept", "contacts.accept"),
     ("contacts", "deny", "contacts.deny"),
+    ("contacts", "block", "contacts.block"),
+    ("contacts", "unblock", "contacts.unblock"),
+    ("contacts", "blocked", "contacts.blocked"),
     ("disco", "own-features-add", "disco.own-features-add"),
     ("disco", "own-features-get", "disco.own-features-get"),
     ("disco", "own-identities-add", "disco.own-identities-add"),
@@ -336,6 +347,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("rooms", "affiliations", "rooms.affiliations"),
     ("rooms", "kick", "rooms.kick"),
     ("rooms", "ban", "rooms.ban"),
+    ("rooms", "retract", "rooms.retract"),
     ("rooms", "invite", "rooms.invite"),
     ("rooms", "decline", "rooms.decline"),
     ("rooms", "configure", "rooms.configure"),
@@ -374,7 +386,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 121;
+    pub const COUNT: usize = 125;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -78,9 +78,9 @@ const fn needs(permission: Permission, name: CallName) -> Row {
 /// Every call of the contract, in the order of [`CallName`].
 pub const CALLS: &[Call] = {
     use Depends::{
-        Addable, Archive, AskedOfRoom, Bookmark, Bookmarkable, Bookmarks, Contact, Enterable, Event, InRoom, MayEnter,
-        NewChat, Nothing, OpenChat, OpenRoom, OwnCard, Person, Request, Rooms, Roster, Setting, Subject, Tokens,
-        Unsupported,
+        Addable, Archive, AskedOfRoom, Blockable, Bookmark, Bookmarkable, Bookmarks, Contact, Enterable, Event, InRoom,
+        MayEnter, NewChat, Nothing, OpenChat, OpenRoom, OwnCard, Person, Request, Rooms, Roster, Setting, Subject,
+        Tokens, Unsupported,
     };
     &[
         free(CallName::ApiEmit).local(Nothing),
@@ -125,6 +125,9 @@ pub const CALLS: &[Call] = {
         needs(ContactsWrite, CallName::ContactsSetGroups).online(Contact),
         needs(ContactsWrite, CallName::ContactsAccept).online(Request),
         needs(ContactsWrite, CallName::ContactsDeny).online(Request),
+        needs(ContactsWrite, CallName::ContactsBlock).online(Blockable),
+        needs(ContactsWrite, CallName::ContactsUnblock).online(Nothing),
+        needs(ContactsRead, CallName::ContactsBlocked).online(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesAdd).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesGet).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnIdentitiesAdd).local(Nothing),
@@ -176,6 +179,7 @@ pub const CALLS: &[Call] = {
         needs(RoomsModerate, CallName::RoomsAffiliations).online(AskedOfRoom(Rank::Admin)),
         needs(RoomsModerate, CallName::RoomsKick).online(AskedOfRoom(Rank::Moderator)),
         needs(RoomsModerate, CallName::RoomsBan).online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsModerate, CallName::RoomsRetract).online(AskedOfRoom(Rank::Moderator)),
         needs(RoomsModerate, CallName::RoomsInvite).online(AskedOfRoom(Rank::Occupant)),
         needs(RoomsJoin, CallName::RoomsDecline).online(Rooms),
         needs(RoomsConfigure, CallName::RoomsConfigure).online(AskedOfRoom(Rank::Owner)),

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::encode::{MODERATE, OLDER_MODERATE};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, Disco, MAM, Message};
 
 use super::{RoomTurn, Rooms, STANZA_IDS};
+use crate::answer::Answer;
 use crate::event::Payload;
-use crate::iq::rooms::RoomIq;
+use crate::iq::rooms::{RoomIq, WantedRetraction};
 use crate::iq::{PATIENCE, Waiting};
 use crate::records::room::About;
 use crate::turn::{FollowUp, Turn};
@@ -131,6 +133,14 @@ impl RoomTurn<'_, '_> {
             RoomIq::GivenUp => {}
             RoomIq::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
             RoomIq::Done(answer) | RoomIq::Subject(answer) => self.turn.answer(answer, result.map(drop)),
+            RoomIq::BeforeRetraction(wanted, answer) => match result {
+                Ok(Body::Disco(disco)) => self.turn.retract_in_room(jid, wanted, &disco.features, answer),
+                Ok(_) => {
+                    let error = CallError::Other(format!("{jid} did not say what it can do"));
+                    self.turn.answer(answer, Err(error));
+                }
+                Err(error) => self.turn.answer(answer, Err(error)),
+            },
             RoomIq::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
             RoomIq::AfterSubject(id) => {
                 if let Some(Waiting::Room(_, RoomIq::Subject(answer))) = self.turn.take_iq(&id, is_subject) {
@@ -152,6 +162,24 @@ impl Turn<'_> {
     /// Sends a request to a room.
     pub(crate) fn ask_room(&mut self, jid: &BareJid, ask: Ask, request: RoomIq) {
         self.ask_in_room(jid, Jid::from(jid.clone()), ask, request);
+    }
+
+    /// Has a room with these features retract a message, in the newest form that it knows.
+    pub(crate) fn retract_in_room(
+        &mut self,
+        jid: &BareJid,
+        wanted: WantedRetraction,
+        features: &[String],
+        answer: Answer<()>,
+    ) {
+        let has = |feature: &str| features.iter().any(|known| known == feature);
+        let is_older = !has(MODERATE);
+        if is_older && !has(OLDER_MODERATE) {
+            let why = format!("{jid} does not retract the messages of others (XEP-0425)");
+            return self.answer(answer, Err(CallError::Unsupported(why)));
+        }
+        let WantedRetraction { id, reason } = wanted;
+        self.ask_room(jid, Ask::Moderate { id, reason, is_older }, RoomIq::Done(answer));
     }
 
     /// Sends a request to a room, or to an address in it.

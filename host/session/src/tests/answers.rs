@@ -94,6 +94,11 @@ fn call_cases() -> Vec<CallCase> {
         case("contacts.remove", ANY, |test| change(test, ROMEO, ContactChange::Remove)),
         case("contacts.rename", ANY, |test| change(test, ROMEO, ContactChange::Rename("x".to_owned()))),
         case("contacts.set-groups", ANY, |test| change(test, ROMEO, ContactChange::SetGroups(Vec::new()))),
+        case("contacts.block", ANY, |test| Call::start(test, BlockAddress { jid: jid(FRIEND), report: None })),
+        case("contacts.unblock", ANY, |test| Call::start(test, UnblockAddress { jid: jid(FRIEND) })),
+        case("contacts.blocked", &["nobody blocked", "odd blocked", "too many blocked"], |test| {
+            Call::start(test, ListBlocked)
+        }),
         case("rooms.set-role", ANY, |test| {
             order(test, Ask::SetRole { nick: "juliet".to_owned(), role: "visitor", reason: None })
         }),
@@ -103,6 +108,10 @@ fn call_cases() -> Vec<CallCase> {
         case("rooms.destroy", ANY, |test| order(test, Ask::DestroyRoom { reason: None, alternative: None })),
         case("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |test| {
             Call::start(test, ListAffiliations { jid: bare(ROOM), affiliation: "member" })
+        }),
+        // It is asked first what it can do, and none of the answers has it.
+        case("rooms.retract", &[], |test| {
+            Call::start(test, RetractInRoom { jid: bare(ROOM), id: "7".to_owned(), reason: None })
         }),
         // No form among the answers has the field.
         case("rooms.configure", &[], |test| {
@@ -134,6 +143,7 @@ fn results() -> Vec<(&'static str, String)> {
     let form = |fields: &str| query(owner, &format!("<x xmlns='jabber:x:data' type='form'>{fields}</x>"));
     let fin = |content: &str| format!("<fin xmlns='{MAM}'>{content}</fin>");
     let card = |content: &str| format!("<vCard xmlns='vcard-temp'>{content}</vCard>");
+    let blocked = |content: &str| format!("<blocklist xmlns='urn:xmpp:blocking'>{content}</blocklist>");
     let set = "<set xmlns='http://jabber.org/protocol/rsm'><first index='-1'/><last/><count>many</count></set>";
     vec![
         ("nothing", String::new()),
@@ -153,6 +163,9 @@ fn results() -> Vec<(&'static str, String)> {
         ("empty affiliations", query(admin, "")),
         ("odd affiliations", query(admin, "<item/><item jid='@@' affiliation='member'/><item jid='a@b'/>")),
         ("too many affiliations", query(admin, &many("<item jid='a@b' affiliation='member'/>"))),
+        ("nobody blocked", blocked("")),
+        ("odd blocked", blocked("<item/><item jid='@@'/><x/>")),
+        ("too many blocked", blocked(&many("<item jid='a@b'/><item jid='c@d'/>"))),
         ("an empty form", form("")),
         ("an odd form", form("<field/><field var='' type='list-single'/><field type='fixed'/><x/>")),
         ("too large a form", form(&many("<field var='x'/>"))),

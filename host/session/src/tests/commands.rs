@@ -118,12 +118,14 @@ fn what_is_no_news_or_no_message_of_others_is_no_command() {
     test.in_room();
     let direct = || message(ROMEO_HOME, MessageKind::Chat, "!say x");
     let correction = Extensions { replace: Some("old".to_owned()), ..Extensions::default() };
+    let retraction = Extensions { retract: Some("old".to_owned()), ..Extensions::default() };
     let nothing = [
         Message { delayed: true, ..direct() },
         Message { carbon: Some(Carbon::Received), ..direct() },
         Message { carbon: Some(Carbon::Sent), own: true, ..direct() },
         Message { own: true, ..direct() },
         Message { extensions: Some(Box::new(correction)), ..direct() },
+        Message { extensions: Some(Box::new(retraction)), ..direct() },
         Message { body: None, subject: Some("!say x".to_owned()), ..direct() },
         message(ROMEO_HOME, MessageKind::Headline, "!say x"),
         message(ROMEO_HOME, MessageKind::Error, "!say x"),

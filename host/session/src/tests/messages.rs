@@ -1,7 +1,7 @@
 //! Incoming and outgoing messages.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
-use parlor_stanza::types::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Reactions, ReplyTo};
+use parlor_stanza::types::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Moderated, Reactions, ReplyTo};
 
 use super::*;
 use crate::messages;
@@ -35,6 +35,7 @@ fn what_is_sent_is_checked_first() {
         let emojis = emojis.iter().map(|&emoji| emoji.to_owned()).collect();
         extended(Extensions { reactions: Some(Reactions { id: "1".to_owned(), emojis }), ..Extensions::default() })
     };
+    let moderated = Moderated { id: "1".to_owned(), by: None, occupant_id: None, reason: None };
     for (draft, argument) in [
         (Draft::default(), "message"),
         (extended(Extensions::default()), "message"),
@@ -63,6 +64,8 @@ fn what_is_sent_is_checked_first() {
             "message.extensions.receipt-requested",
         ),
         (beside(Extensions { replace: some(""), ..Extensions::default() }), "message.extensions.replace"),
+        (beside(Extensions { retract: some(""), ..Extensions::default() }), "message.extensions.retract"),
+        (beside(Extensions { moderated: Some(moderated), ..Extensions::default() }), "message.extensions.moderated"),
         (beside(Extensions { thread_parent: some("1"), ..Extensions::default() }), "message.extensions.thread-parent"),
         (
             beside(Extensions { hints: vec![Hint::Store, Hint::Store], ..Extensions::default() }),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod archive;
+mod blocking;
 mod cards;
 mod chats;
 mod commands;

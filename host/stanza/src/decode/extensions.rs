@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use xmpp_parsers::ns;
 
 use super::archive::MAX_ID;
+use super::retraction::{self, Retraction};
 use super::{is_same_bare, muc};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
@@ -128,6 +129,14 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 found.affiliation = found.affiliation.take().or_else(|| muc::affiliation(payload, from).map(Box::new));
                 found.of_occupant |= muc::is_of_occupant(payload);
             }
+            "retract" | "apply-to" => {
+                let room = (kind == MessageKind::Groupchat && from.is_bare()).then_some(from);
+                match retraction::read(payload, room) {
+                    Some(Retraction::OfAuthor(id)) => found.extensions().retract = Some(id),
+                    Some(Retraction::OfRoom(moderated)) => found.extensions().moderated = Some(moderated),
+                    None => {}
+                }
+            }
             _ => read_extension(payload, lang, &mut found),
         }
     }
@@ -147,7 +156,7 @@ pub(super) fn sendable_id(id: &str) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
 }
 
-fn id_of<'a>(payload: impl Xml<'a>) -> Option<String> {
+pub(super) fn id_of<'a>(payload: impl Xml<'a>) -> Option<String> {
     payload.attr("id").and_then(sendable_id)
 }
 

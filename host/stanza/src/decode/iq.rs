@@ -11,8 +11,8 @@ use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribut
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
 use crate::types::{
-    AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request,
-    RosterItem, kept,
+    AdHoc, AdHocAction, Answer, BLOCKING, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, MAX_BLOCKED,
+    Query, Request, RosterItem, kept,
 };
 use crate::whole_card;
 
@@ -45,6 +45,10 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     if payload.is("command", COMMANDS) {
         let query = ad_hoc(&payload).map_or(Query::Other, |command| Query::AdHoc(Box::new(command)));
         return Incoming::Request(Request { from, id, query });
+    }
+    let is_blocking = payload.has_ns(BLOCKING) && matches!(payload.name(), "block" | "unblock");
+    if is_blocking && is_own_account(from.as_ref(), own) {
+        return Incoming::Request(Request { from, id, query: Query::BlockingPush });
     }
     if !payload.is("query", ns::ROSTER) {
         return Incoming::Request(Request { from, id, query: Query::Other });
@@ -123,6 +127,10 @@ fn body(payload: &Element) -> Body {
     }
     if payload.is("prefs", MAM) {
         return Body::ArchivePreferences(archive::preferences(payload));
+    }
+    if payload.is("blocklist", BLOCKING) {
+        let items = payload.children().filter(|item| item.is("item", BLOCKING));
+        return Body::Blocked(items.filter_map(|item| jid_attribute(item, "jid")).take(MAX_BLOCKED).collect());
     }
     if payload.is("vCard", ns::VCARD) {
         return match whole_card::read(payload) {

@@ -8,8 +8,8 @@ use xmpp_parsers::muc::Muc;
 use xmpp_parsers::muc::muc::History as WireHistory;
 use xmpp_parsers::ns;
 
-use super::{MUC_ADMIN, MUC_OWNER, clean, name, text};
-use crate::types::{Bookmark, BookmarkPlace, History, Invitation, MAX_BOOKMARKS, RoomJoin};
+use super::{FASTEN, MODERATE, MUC_ADMIN, MUC_OWNER, OLDER_MODERATE, OLDER_RETRACT, clean, name, text, with_id};
+use crate::types::{Bookmark, BookmarkPlace, History, Invitation, MAX_BOOKMARKS, RETRACT, RoomJoin};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
@@ -114,6 +114,20 @@ pub(super) fn admin_item(
     }
     let item = item.append_all(reason.map(|reason| text("reason", MUC_ADMIN, reason)));
     Element::builder("query", MUC_ADMIN).append(item).build()
+}
+
+/// Returns the request to retract somebody's message (XEP-0425), in the form of version 0.2 for older rooms.
+pub(super) fn moderation(id: String, reason: Option<String>, is_older: bool) -> Element {
+    if is_older {
+        let moderate = Element::builder("moderate", OLDER_MODERATE)
+            .append(Element::bare("retract", OLDER_RETRACT))
+            .append_all(reason.map(|reason| text("reason", OLDER_MODERATE, reason)));
+        return with_id("apply-to", FASTEN, id).append(moderate).build();
+    }
+    with_id("moderate", MODERATE, id)
+        .append(Element::bare("retract", RETRACT))
+        .append_all(reason.map(|reason| text("reason", MODERATE, reason)))
+        .build()
 }
 
 pub(super) fn bookmarks(place: BookmarkPlace) -> Element {

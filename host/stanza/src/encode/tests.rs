@@ -13,7 +13,8 @@ use crate::testing::jid;
 use crate::text::is_forbidden;
 use crate::types::{
     ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
-    Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem, SharedFile,
+    Identity, Incoming, Invitation, Moderated, Reactions, ReplyTo, Report, ReportKind, RoomJoin, RosterItem,
+    SharedFile,
 };
 
 fn xml(outgoing: Outgoing) -> String {
@@ -43,6 +44,8 @@ fn a_message_carries_what_the_draft_says() {
         hints: vec![Hint::Store],
         reply: Some(ReplyTo { id: "r".to_owned(), to: Some(jid("x@y")) }),
         replace: Some("old".to_owned()),
+        retract: Some("gone".to_owned()),
+        moderated: Some(Moderated { id: "theirs".to_owned(), by: None, occupant_id: None, reason: None }),
         reactions: Some(Reactions { id: "m".to_owned(), emojis: vec!["👍".to_owned()] }),
         receipt_requested: true,
         receipt: Some("got".to_owned()),
@@ -78,7 +81,7 @@ fn a_message_carries_what_the_draft_says() {
          </file-sharing><fallback xmlns='urn:xmpp:fallback:0' \
          for='urn:xmpp:reply:0'><body start='0' end='4'/></fallback><store xmlns='urn:xmpp:hints'/><markable \
          xmlns='urn:xmpp:chat-markers:0'/><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
-         xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
+         xmlns='urn:xmpp:message-correct:0' id='old'/><retract xmlns='urn:xmpp:message-retract:1' id='gone'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
          </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
          <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
          xmlns='http://jabber.org/protocol/chatstates'/></message>",
@@ -323,10 +326,11 @@ fn extensions() -> impl Strategy<Value = Extensions> {
         files.dedup_by(|one, other| one.url == other.url);
         files
     });
-    (id(), id(), id(), reply, fallback, reactions, hints, marker, state, (flags, files)).prop_map(
+    (id(), id(), id(), id(), reply, fallback, reactions, hints, marker, state, (flags, files)).prop_map(
         |(
             parent,
             replace,
+            retract,
             receipt,
             reply,
             fallback,
@@ -341,6 +345,8 @@ fn extensions() -> impl Strategy<Value = Extensions> {
                 reply: reply.map(|(id, to)| ReplyTo { id, to: to.then(|| jid("x@y/z")) }),
                 fallback: fallback.into_iter().map(|(feature, part)| Fallback { feature, part }).collect(),
                 replace,
+                retract,
+                moderated: None,
                 reactions: reactions.map(|(id, emojis)| Reactions { id, emojis: emojis.into_iter().collect() }),
                 receipt_requested,
                 receipt,
@@ -589,6 +595,53 @@ fn what_is_asked_of_rooms() {
     ] {
         same(&asked(ask), &format!("<iq xmlns='jabber:client' to='a@b' id='1' type='{kind}'>{payload}</iq>"));
     }
+}
+
+#[test]
+fn a_room_is_asked_to_retract_in_the_form_that_it_knows() {
+    let moderate = |is_older| {
+        let (id, reason) = ("7".to_owned(), Some("<so>".to_owned()));
+        asked(Ask::Moderate { id, reason, is_older })
+    };
+    let iq = |payload: &str| format!("<iq xmlns='jabber:client' to='a@b' id='1' type='set'>{payload}</iq>");
+    same(
+        &moderate(false),
+        &iq("<moderate xmlns='urn:xmpp:message-moderate:1' id='7'><retract xmlns='urn:xmpp:message-retract:1'/>\
+             <reason>&lt;so></reason></moderate>"),
+    );
+    same(
+        &moderate(true),
+        &iq("<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderate xmlns='urn:xmpp:message-moderate:0'><retract \
+             xmlns='urn:xmpp:message-retract:0'/><reason>&lt;so></reason></moderate></apply-to>"),
+    );
+}
+
+#[test]
+fn addresses_are_blocked_with_and_without_a_report() {
+    let account = |ask| xml(Outgoing::Ask { to: None, id: "1".to_owned(), ask });
+    let iq = |kind: &str, payload: &str| format!("<iq xmlns='jabber:client' id='1' type='{kind}'>{payload}</iq>");
+    same(&account(Ask::Blocked), &iq("get", "<blocklist xmlns='urn:xmpp:blocking'/>"));
+    let item = "<item jid='x@y/z'/>";
+    same(
+        &account(Ask::Unblock(jid("x@y/z"))),
+        &iq("set", &format!("<unblock xmlns='urn:xmpp:blocking'>{item}</unblock>")),
+    );
+    let plain = account(Ask::Block { jid: jid("x@y/z"), report: None });
+    same(&plain, &iq("set", &format!("<block xmlns='urn:xmpp:blocking'>{item}</block>")));
+    for (kind, reason) in
+        [(ReportKind::Spam, "urn:xmpp:reporting:spam"), (ReportKind::Abuse, "urn:xmpp:reporting:abuse")]
+    {
+        let report = Report { kind, text: Some("a < b".to_owned()), stanza_ids: vec![(jid("me@b"), "'7'".to_owned())] };
+        let item = format!(
+            "<item jid='x@y'><report xmlns='urn:xmpp:reporting:1' reason='{reason}'><stanza-id xmlns='urn:xmpp:sid:0' \
+             by='me@b' id='&apos;7&apos;'/><text>a &lt; b</text></report></item>"
+        );
+        let sent = account(Ask::Block { jid: jid("x@y"), report: Some(Box::new(report)) });
+        same(&sent, &iq("set", &format!("<block xmlns='urn:xmpp:blocking'>{item}</block>")));
+    }
+    let listed =
+        "<blocklist xmlns='urn:xmpp:blocking'><item jid='a@b'/><item/><item jid='@'/><item jid='c'/></blocklist>";
+    assert_eq!(answered(listed), Body::Blocked(vec![jid("a@b"), jid("c")]));
 }
 
 #[test]

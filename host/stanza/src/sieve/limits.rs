@@ -31,7 +31,7 @@ pub const KEPT_CHILDREN: usize = 64;
 
 /// The children that are kept in an overfull stanza. Clients show the first body, while servers append the sender's
 /// identity, the time and the archive id at the end.
-pub const ESSENTIAL: [&[u8]; 14] = [
+pub const ESSENTIAL: [&[u8]; 15] = [
     b"body",
     b"subject",
     b"thread",
@@ -45,6 +45,7 @@ pub const ESSENTIAL: [&[u8]; 14] = [
     b"occupant-id",
     b"error",
     b"replace",
+    b"retract",
     b"event",
 ];
 /// The children whose text people see. If one of them is left out for its length, so are later ones of that name: a second

@@ -48,7 +48,7 @@ impl Incoming {
     pub fn speaks(&self) -> bool {
         match self {
             Self::Message(_) => true,
-            Self::Request(request) => !matches!(request.query, Query::RosterPush { .. }),
+            Self::Request(request) => !matches!(request.query, Query::RosterPush { .. } | Query::BlockingPush),
             Self::Presence(presence) => match presence.kind {
                 PresenceKind::Subscribe
                 | PresenceKind::Subscribed
@@ -101,6 +101,8 @@ pub enum Query {
         /// The whole stanza, for plugins.
         xml: String,
     },
+    /// The list of blocked addresses changed (XEP-0191). `decode` ensures that it comes from the own account.
+    BlockingPush,
     /// An invalid request: it does not have exactly one payload, its type does not exist (RFC 6120, section 8.2.3), or
     /// it is a roster push without exactly one entry.
     Malformed,
@@ -156,6 +158,8 @@ pub enum Body {
     RoomForm(Vec<FormField>),
     /// The people with an affiliation in a room, [`MAX_AFFILIATED`](super::MAX_AFFILIATED) at most (XEP-0045, section 9.5).
     Affiliations(Vec<Affiliated>),
+    /// The blocked addresses, [`MAX_BLOCKED`](super::MAX_BLOCKED) at most (XEP-0191).
+    Blocked(Vec<Jid>),
     /// The bookmarks of the account, [`MAX_BOOKMARKS`](super::MAX_BOOKMARKS) at most (XEP-0402; XEP-0048).
     Bookmarks(Vec<Bookmark>),
     /// Any other result.

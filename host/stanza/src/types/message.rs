@@ -116,9 +116,11 @@ pub struct Message {
 /// The namespace of replies. In most clients, a reply begins with a quotation of the original message, for clients
 /// without replies (XEP-0461, section 3.2).
 pub const REPLY: &str = "urn:xmpp:reply:0";
+/// The namespace of retractions (XEP-0424).
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 /// Features whose fallback texts are no words of the sender: reactions (XEP-0444), which would be read as a reply, and
 /// retractions (XEP-0424).
-const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", "urn:xmpp:message-retract:1"];
+const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", RETRACT];
 
 impl Message {
     /// Returns whether it has text other than the fallback of a reply, a reaction or a retraction (XEP-0428, section
@@ -166,6 +168,8 @@ pub struct Extensions {
     pub reply: Option<ReplyTo>,
     pub fallback: Vec<Fallback>,
     pub replace: Option<String>,
+    pub retract: Option<String>,
+    pub moderated: Option<Moderated>,
     pub reactions: Option<Reactions>,
     pub receipt_requested: bool,
     pub receipt: Option<String>,
@@ -185,6 +189,8 @@ impl Extensions {
             reply: _,
             fallback: _,
             replace: _,
+            retract,
+            moderated,
             reactions,
             receipt_requested: _,
             receipt,
@@ -195,8 +201,20 @@ impl Extensions {
             hints: _,
             files,
         } = self;
-        reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none() && files.is_empty()
+        let retracts = retract.is_some() || moderated.is_some();
+        let is_about_another = retracts || reactions.is_some() || receipt.is_some() || marker.is_some();
+        !is_about_another && chat_state.is_none() && files.is_empty()
     }
+}
+
+/// A message that a room retracted for its moderators (XEP-0425).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Moderated {
+    pub id: String,
+    pub by: Option<Jid>,
+    pub occupant_id: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// A file that a message refers to.

@@ -6,7 +6,7 @@ use parlor_base::id::InstanceId;
 
 use super::{
     AdHocAnswer, AdHocRefusal, ArchivePreferences, ArchiveQuery, Bookmark, BookmarkPlace, Disco, Draft, Invitation,
-    MessageKind, PresenceOut, PresenceOutKind, RosterItem,
+    MessageKind, PresenceOut, PresenceOutKind, Report, RosterItem,
 };
 use crate::card::CardChange;
 use crate::raw::RawStanza;
@@ -159,6 +159,26 @@ pub enum Ask {
         /// The reason to state.
         reason: Option<String>,
     },
+    /// Have a room retract somebody's message (XEP-0425).
+    Moderate {
+        /// The number that the room gave the message.
+        id: String,
+        /// The reason to state.
+        reason: Option<String>,
+        /// Whether the room knows only version 0.2 of the XEP.
+        is_older: bool,
+    },
+    /// Block an address (XEP-0191).
+    Block {
+        /// The address.
+        jid: Jid,
+        /// The report for which it is blocked (XEP-0377).
+        report: Option<Box<Report>>,
+    },
+    /// Unblock an address.
+    Unblock(Jid),
+    /// The blocked addresses.
+    Blocked,
     /// The people with an affiliation in a room (XEP-0045, section 9.5).
     Affiliations {
         /// The affiliation to list.

@@ -18,10 +18,20 @@ const MAX_VALUES: usize = 1_000;
 const MAX_CONFIG: usize = 64 << 10;
 /// Maximum length of a password, reason, name or field, in bytes.
 const MAX_TEXT: usize = 4 << 10;
+/// Maximum length of the id of a message, in bytes.
+const MAX_ID: usize = 1 << 10;
 
 /// Checks an optional text.
 pub(super) fn optional(argument: &str, given: Option<&String>) -> Result<(), CallError> {
     given.map_or(Ok(()), |given| words(argument, given, MAX_TEXT).map(drop))
+}
+
+/// Checks the id of a message in a room.
+pub(super) fn message_id(id: &str) -> Result<(), CallError> {
+    if id.is_empty() {
+        return Err(CallError::invalid("id", "is empty; give the `stanza-id` of the message"));
+    }
+    words("id", id, MAX_ID).map(drop)
 }
 
 /// Checks a nickname for this room.

@@ -57,7 +57,7 @@ async fn bookmarks_are_all_that_the_grant_covers() {
         let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
         let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
         instance.account.publish(Snapshot { bookmarks: Ok(marks()), ..snapshot });
-        let found = bookmarks(&instance).ok();
+        let found = bookmarks::read(&instance).ok();
         let found = found.map(|all| all.into_iter().map(|mark| (mark.jid, mark.password)).collect::<Vec<_>>());
         assert_eq!(found, seen, "{grants}");
     }

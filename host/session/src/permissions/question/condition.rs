@@ -188,6 +188,10 @@ fn of_state(depends: Depends, about: Option<&Jid>, state: &dyn AccountState) -> 
             Some(jid) if state.is_account(jid) => Check::Never(format!("{} is the account itself", shown(jid))),
             _ => of_state(Depends::Roster, about, state),
         },
+        Depends::Blockable => match jid {
+            Some(jid) if state.is_account(jid) => Check::Never(format!("{} is the account itself", shown(jid))),
+            _ => Check::Met,
+        },
         Depends::Contact | Depends::Listed | Depends::Presence => contact(depends, jid, state),
         Depends::Request => request(jid, state),
         Depends::Requester => requester(jid, state),

@@ -32,6 +32,8 @@ pub enum Depends {
     Roster,
     /// The address, which may be added to the contact list.
     Addable,
+    /// The address, which may not be the account's own.
+    Blockable,
     /// The address, which has to be in the contact list.
     Contact,
     /// The address, which has to be in the contact list or ask to be.

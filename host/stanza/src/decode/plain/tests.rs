@@ -95,6 +95,11 @@ fn what_servers_send_is_read() {
         "<reply xmlns='urn:xmpp:reply:0' id='7' to='a@b/c'/><fallback xmlns='urn:xmpp:fallback:0' \
          for='urn:xmpp:reply:0'><body start='0' end='3'/><body xml:lang='en' start='1' end='2'/></fallback>",
         "<reactions xmlns='urn:xmpp:reactions:0' id='7'><reaction>a</reaction><reaction>b</reaction></reactions>",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='7'/><body>gone</body><store xmlns='urn:xmpp:hints'/>",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='7'><moderated xmlns='urn:xmpp:message-moderate:1' \
+         by='hall@muc/m'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/></moderated><reason>so</reason></retract>",
+        "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderated xmlns='urn:xmpp:message-moderate:0' by='hall@muc/m'>\
+         <retract xmlns='urn:xmpp:message-retract:0'/><reason>so</reason></moderated></apply-to>",
         "<replace xmlns='urn:xmpp:message-correct:0' id='7'/><other xmlns='urn:x'><in><side/></in>",
     ] {
         let whole = format!("<message type='chat' from='you@far/x'>{inside}</message>");
@@ -102,6 +107,8 @@ fn what_servers_send_is_read() {
         assert_eq!(is_read_alike(&whole, None), is_whole, "{whole}");
         let room = format!("<message type='groupchat' from='hall@muc/you' id='1'>{inside}</message>");
         assert_eq!(is_read_alike(&room, Some("de")), is_whole, "{room}");
+        let by_room = format!("<message type='groupchat' from='hall@muc' id='1'>{inside}</message>");
+        assert_eq!(is_read_alike(&by_room, Some("de")), is_whole, "{by_room}");
     }
 }
 

@@ -1,0 +1,60 @@
+//! Reads retractions: of a message's author (XEP-0424), and of a room for its moderators (XEP-0425).
+
+use jid::Jid;
+use xmpp_parsers::ns;
+
+use super::extensions::{id_of, sendable_id};
+use super::is_same_bare;
+use crate::encode::{FASTEN, MODERATE, OLDER_MODERATE};
+use crate::text::kept;
+use crate::types::{Moderated, RETRACT, address};
+use crate::xml::Xml;
+
+/// The bytes of a reason that are kept.
+const MAX_REASON: usize = 4 << 10;
+
+/// What a message says of an earlier one.
+pub(super) enum Retraction {
+    /// Its author retracts the message of this id.
+    OfAuthor(String),
+    /// The room retracts it.
+    OfRoom(Moderated),
+}
+
+/// Reads a payload. `room` is the sender if it may be a room that speaks for itself; anybody else can write the same
+/// element, and means nothing by it.
+pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
+    if payload.has_ns(FASTEN) {
+        return older(payload, room?);
+    }
+    let id = id_of(payload).filter(|_| payload.name() == "retract" && payload.has_ns(RETRACT))?;
+    match child(payload, "moderated", MODERATE) {
+        None => Some(Retraction::OfAuthor(id)),
+        Some(by_room) => Some(Retraction::OfRoom(moderated(id, by_room, payload, room?))),
+    }
+}
+
+/// Reads the form of version 0.2 of XEP-0425.
+fn older<'a, E: Xml<'a>>(payload: E, room: &Jid) -> Option<Retraction> {
+    let by_room = child(payload, "moderated", OLDER_MODERATE).filter(|_| payload.name() == "apply-to")?;
+    by_room.children().find(|child| child.name() == "retract")?;
+    Some(Retraction::OfRoom(moderated(id_of(payload)?, by_room, by_room, room)))
+}
+
+/// Reads what a room says of a retraction. `around` is the element that has the reason.
+fn moderated<'a, E: Xml<'a>>(id: String, by_room: E, around: E, room: &Jid) -> Moderated {
+    let by = by_room.attr("by").and_then(|by| address(by).ok());
+    let occupant_id = child(by_room, "occupant-id", ns::OID).and_then(|occupant| occupant.attr("id"));
+    let reason = around.children().find(|child| child.name() == "reason" && child.is_beside(around));
+    Moderated {
+        id,
+        // Only an occupant of this room can have done it.
+        by: by.filter(|by| is_same_bare(by, room)),
+        occupant_id: occupant_id.and_then(sendable_id),
+        reason: reason.map(|reason| kept(reason.text(), MAX_REASON)).filter(|reason| !reason.is_empty()),
+    }
+}
+
+fn child<'a, E: Xml<'a>>(of: E, name: &str, namespace: &str) -> Option<E> {
+    of.children().find(|child| child.name() == name && child.has_ns(namespace))
+}
