@@ -935,6 +935,8 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   if (!all->extensions.is_some) return message;
   const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
   message->replaces = maybe(extensions->replace);
+  message->retracts = maybe(extensions->retract);
+  if (extensions->moderated.is_some) message->moderates = some(extensions->moderated.val.id);
   message->files = shown_files(extensions->files);
   if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
   if (extensions->reactions.is_some) {
@@ -1008,9 +1010,9 @@ const char *parlor_body_without_fallback(const parlor_message *message, const ch
   return body_without(message, &feature, 1);
 }
 
-/* The body without what stands there for a reply or for reactions, which plugins read beside it. */
+/* The body without what stands there for a reply, for reactions or for a retraction, which plugins read beside it. */
 static const char *said(const parlor_message *message) {
-  return body_without(message, (const char *const[]){PARLOR_NS_REPLY, PARLOR_NS_REACTIONS}, 2);
+  return body_without(message, (const char *const[]){PARLOR_NS_REPLY, PARLOR_NS_REACTIONS, PARLOR_NS_RETRACTION}, 3);
 }
 
 /* Returns the text of a message as a quotation, each line with a mark before it, and its length in characters. */
@@ -1067,6 +1069,7 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   *whole = (parlor_plugin_types_outgoing_t){option(message->body), option(message->subject), option(message->thread), {.is_some = true}};
   parlor_plugin_types_extensions_t *extensions = &whole->extensions.val;
   extensions->replace = option(message->replace);
+  extensions->retract = option(message->retract);
   extensions->receipt_requested = message->request_receipt;
   extensions->receipt = option(message->receipt);
   extensions->markable = message->request_markers;
@@ -1319,6 +1322,10 @@ parlor_error parlor_rooms_kick(const char *room, const char *nick, const char *r
 
 parlor_error parlor_rooms_ban(const char *room, const char *jid, const char *reason) {
   return put_out(parlor_plugin_rooms_ban, room, jid, reason);
+}
+
+parlor_error parlor_rooms_retract(const char *room, const char *id, const char *reason) {
+  return put_out(parlor_plugin_rooms_retract, room, id, reason);
 }
 
 typedef bool making(plugin_string_t *, plugin_string_t *, plugin_string_t *, plugin_string_t *, parlor_plugin_types_error_t *);

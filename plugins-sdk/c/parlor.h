@@ -119,6 +119,8 @@ typedef struct parlor_message {
   const char *replies_to, *replaces, *reacts_to; /* the id of the message that it answers, corrects, or reacts to … */
   const char **emojis; /* … by these, in the place of all earlier ones; by none, where it takes them back */
   size_t emoji_count;
+  const char *retracts; /* the id of the message that its author retracts, else NULL */
+  const char *moderates; /* the id of the message that the room retracts, else NULL; `all` says for whom */
   const parlor_file *files; /* what it refers to, or NULL; `parlor_files_open` reads one */
   const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
   const char *carbon;  /* received or sent, where it is a copy of what another client of this account did, else NULL; do not answer one */
@@ -310,6 +312,8 @@ typedef struct parlor_outgoing {
   const parlor_message *reply_to; /* what it answers */
   bool quote;                     /* puts what that says before the body, for clients that show answers as any other message */
   const char *replace;            /* the id of the message that it corrects */
+  const char *retract;            /* the id of an own message that it retracts: in a room the `stanza_id` of its echo, elsewhere the id
+                                   * that sending gave; clients that know no retractions see a text of the host's */
   const parlor_message *react_to; /* what `emoji` is about: several with spaces between them; NULL takes them back */
   const char *emoji;
   bool request_receipt;           /* asks the other side to say that it came */
@@ -389,10 +393,14 @@ parlor_error parlor_rooms_close(const char *room);
 /* Puts into `occupant` who is in a room under this nickname; NULL where nobody is. Needs rooms.read for it. */
 parlor_error parlor_rooms_occupant(const char *room, const char *nick, const parlor_occupant **occupant);
 
-/* Puts an occupant out, who may come back; or a person by their real JID, for good. This and the next two need rooms.moderate for the
+/* Puts an occupant out, who may come back; or a person by their real JID, for good. This and the next three need rooms.moderate for the
  * room, which may refuse it (PARLOR_STANZA); the reason may be NULL. */
 parlor_error parlor_rooms_kick(const char *room, const char *nick, const char *reason);
 parlor_error parlor_rooms_ban(const char *room, const char *jid, const char *reason);
+
+/* Retracts somebody's message for all, by its `stanza_id`. The room tells everybody with a message that has `moderates`.
+ * PARLOR_UNSUPPORTED: the room cannot. */
+parlor_error parlor_rooms_retract(const char *room, const char *id, const char *reason);
 
 /* Gives an occupant a role: none, visitor, participant or moderator. */
 parlor_error parlor_rooms_set_role(const char *room, const char *nick, const char *role, const char *reason);
@@ -555,6 +563,7 @@ const char *parlor_xml_end(parlor_xml *xml);
 #define PARLOR_NS_CHAT_MARKERS "urn:xmpp:chat-markers:0" /* markers of what was read (XEP-0333) */
 #define PARLOR_NS_HINTS "urn:xmpp:hints" /* hints on how to treat a message (XEP-0334) */
 #define PARLOR_NS_STANZA_ID "urn:xmpp:sid:0" /* ids that survive the way (XEP-0359) */
+#define PARLOR_NS_RETRACTION "urn:xmpp:message-retract:1" /* retractions (XEP-0424) */
 #define PARLOR_NS_REACTIONS "urn:xmpp:reactions:0" /* reactions (XEP-0444) */
 #define PARLOR_NS_FALLBACK "urn:xmpp:fallback:0" /* parts of a body for clients that lack something (XEP-0428) */
 #define PARLOR_NS_REPLY "urn:xmpp:reply:0" /* replies (XEP-0461) */
@@ -898,6 +907,7 @@ extern struct parlor_call {
 #define parlor_rooms_occupant(jid, ...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_kick(jid, ...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_ban(jid, ...) (PARLOR_CALL("parlor_rooms_ban"), parlor_rooms_ban(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_retract(jid, ...) (PARLOR_CALL("parlor_rooms_retract"), parlor_rooms_retract(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_set_role(jid, ...) (PARLOR_CALL("parlor_rooms_set_role"), parlor_rooms_set_role(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_set_affiliation(jid, ...) (PARLOR_CALL("parlor_rooms_set_affiliation"), parlor_rooms_set_affiliation(parlor_address(jid), __VA_ARGS__))
 #define parlor_archive_query_all(...) (PARLOR_CALL("parlor_archive_query_all"), parlor_archive_query_all(__VA_ARGS__))

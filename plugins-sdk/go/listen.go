@@ -95,6 +95,8 @@ type Message struct {
 	// all earlier ones; by none, where it takes them back.
 	RepliesTo, Replaces, ReactsTo string
 	Emojis                        []string
+	// Retracts is the id of the message that its author retracts, and Moderates of one that the room retracts; All says for whom.
+	Retracts, Moderates string
 	// Files are those that it refers to; FilesOpen reads one.
 	Files []File
 	At    time.Time
@@ -403,6 +405,7 @@ func NewMessage(all types.Message) (*Message, error) {
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
 		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
+		Retracts: extensions.Retract.Some(), Moderates: extensions.Moderated.Some().Id,
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),
 		At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own,
 		All: &all,

@@ -22,6 +22,9 @@ type Outgoing struct {
 	Quote   bool
 	// Replace is the id of the message that it corrects.
 	Replace string
+	// Retract is the id of an own message that it retracts: in a room the StanzaID of its echo, elsewhere the id that sending gave.
+	// Clients that know no retractions see a text of the host's.
+	Retract string
 	// ReactTo is the message that Emojis are about; without any they are taken back.
 	ReactTo *Message
 	Emojis  []string
@@ -130,7 +133,8 @@ func (message Outgoing) answering(to *Message) (Outgoing, error) {
 
 func (message Outgoing) wire() (types.Outgoing, error) {
 	extensions := types.Extensions{
-		Replace: option(message.Replace), ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
+		Replace: option(message.Replace), Retract: option(message.Retract),
+		ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
 		Markable: message.RequestMarkers, Marker: option(message.Marker), Marked: option(message.Marked),
 		ChatState: option(message.ChatState), Files: wireFiles(message.Files),
 	}
@@ -193,9 +197,9 @@ func (message *Message) BodyWithoutFallback(feature string) string {
 	return message.bodyWithout(feature)
 }
 
-// The body without what stands there for a reply or for reactions, which plugins read beside it.
+// The body without what stands there for a reply, for reactions or for a retraction, which plugins read beside it.
 func (message *Message) said() string {
-	return message.bodyWithout(NSReply, NSReactions)
+	return message.bodyWithout(NSReply, NSReactions, NSRetraction)
 }
 
 func (message *Message) bodyWithout(features ...string) string {

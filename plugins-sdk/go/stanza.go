@@ -34,6 +34,7 @@ const (
 	NSChatMarkers = "urn:xmpp:chat-markers:0"
 	NSHints       = "urn:xmpp:hints"
 	NSStanzaID    = "urn:xmpp:sid:0"
+	NSRetraction  = "urn:xmpp:message-retract:1"
 	NSReactions   = "urn:xmpp:reactions:0"
 	NSFallback    = "urn:xmpp:fallback:0"
 	NSReply       = "urn:xmpp:reply:0"

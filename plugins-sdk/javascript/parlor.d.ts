@@ -171,6 +171,11 @@ export interface Wish {
   quote?: boolean;
   /** The id of the message that it corrects. */
   replace?: string;
+  /**
+   * The id of an own message that it retracts: in a room the `stanzaId` of its echo, elsewhere the id that sending gave. Clients that
+   * know no retractions see a text of the host's.
+   */
+  retract?: string;
   reactTo?: Said;
   emojis?: string[];
   receipt?: string;
@@ -314,6 +319,8 @@ export const ns: {
   readonly stanzaId: "urn:xmpp:sid:0";
   /** Reactions (XEP-0444). */
   readonly reactions: "urn:xmpp:reactions:0";
+  /** Retractions (XEP-0424). */
+  readonly retraction: "urn:xmpp:message-retract:1";
   /** Parts of a body for clients that lack something (XEP-0428). */
   readonly fallback: "urn:xmpp:fallback:0";
   /** Replies (XEP-0461). */

@@ -1015,8 +1015,8 @@ const markedId = ({ kind, stanzaId, id }) => named(kind === "groupchat" ? stanza
 // The body without what is only there for clients that lack something (XEP-0428).
 export const bodyWithoutFallback = (message, feature = ns.reply) => bodyWithout(message, [feature]);
 
-// The body without what stands there for a reply or for reactions, which plugins read beside it.
-const said = (message) => bodyWithout(message, [ns.reply, ns.reactions]);
+// The body without what stands there for a reply, for reactions or for a retraction, which plugins read beside it.
+const said = (message) => bodyWithout(message, [ns.reply, ns.reactions, ns.retraction]);
 
 function bodyWithout({ body, extensions }, features) {
   const meant = (extensions?.fallback ?? []).filter(({ feature }) => features.includes(feature ?? features[0]));
@@ -1030,8 +1030,8 @@ function quotation(message) {
 }
 
 const WISH = [
-  "body", "subject", "thread", "replyTo", "quote", "replace", "reactTo", "emojis", "receipt", "requestReceipt", "requestMarkers",
-  "marker", "marked", "chatState", "files",
+  "body", "subject", "thread", "replyTo", "quote", "replace", "retract", "reactTo", "emojis", "receipt", "requestReceipt",
+  "requestMarkers", "marker", "marked", "chatState", "files",
 ];
 
 // A missing message means that the author forgot to fetch it, or to wait for it.
@@ -1057,6 +1057,8 @@ export function outgoing(wish) {
       reply: replied ? { id: replied, to: replyTo.from } : null,
       fallback: quoted ? [{ feature: ns.reply, part: [0, [...quoted].length] }] : [],
       replace: replace ?? null,
+      retract: wish.retract ?? null,
+      moderated: null,
       reactions: reactTo ? { id: named(reference(reactTo), "reaction"), emojis: emojis ?? [] } : null,
       receiptRequested: requestReceipt ?? false,
       receipt: receipt ?? null,
@@ -1129,6 +1131,7 @@ export const ns = {
   chatMarkers: "urn:xmpp:chat-markers:0",
   hints: "urn:xmpp:hints",
   stanzaId: "urn:xmpp:sid:0",
+  retraction: "urn:xmpp:message-retract:1",
   reactions: "urn:xmpp:reactions:0",
   fallback: "urn:xmpp:fallback:0",
   reply: "urn:xmpp:reply:0",

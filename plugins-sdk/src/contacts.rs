@@ -1,4 +1,5 @@
-//! The roster (RFC 6121): reading it needs `contacts.read`, changing it `contacts.write`.
+//! The roster (RFC 6121), and addresses that the server blocks (XEP-0191): reading needs `contacts.read`, changing
+//! `contacts.write`.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -27,6 +28,7 @@ use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::types::{Entity, addresses, owned};
 
+pub use crate::bindings::parlor::plugin::contacts::Report;
 pub use crate::types::Contact;
 
 /// The contact of this address; a resource is ignored. None: not in the roster.
@@ -106,4 +108,38 @@ pub fn deny(jid: impl Entity) -> impl Future<Output = Result<()>> {
         let jid = jid.address();
         contacts::deny(jid.clone()).await.map_err(of_call("contacts.deny", &jid))
     })
+}
+
+/// Has the server let nothing through from this address, nor to it. A JID with a resource is blocked alone.
+///
+/// ```no_run
+/// # use parlor_sdk::{contacts::Report, prelude::*};
+/// # async fn example(message: &Message) -> Result<()> {
+/// let report = Report { kind: "spam".to_owned(), text: None, stanza_ids: Vec::new() };
+/// if let Err(Error::Unsupported(_)) = contacts::block(&message.chat, Some(report)).await {
+///     contacts::block(&message.chat, None).await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[track_caller]
+pub fn block(jid: impl Entity, report: Option<Report>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        contacts::block(jid.clone(), report).await.map_err(of_call("contacts.block", &jid))
+    })
+}
+
+/// Lets through again what comes from this address.
+#[track_caller]
+pub fn unblock(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        contacts::unblock(jid.clone()).await.map_err(of_call("contacts.unblock", &jid))
+    })
+}
+
+/// Asks the server for the blocked addresses.
+#[track_caller]
+pub fn blocked() -> impl Future<Output = Result<Vec<String>>> {
+    located(async move { contacts::blocked().await.map_err(of_call("contacts.blocked", "")) })
 }

@@ -420,6 +420,15 @@ pub fn ban(jid: impl Entity, user: impl Into<String>, reason: Option<&str>) -> i
     })
 }
 
+/// Retracts somebody's message for all, by its `stanza-id`. The room tells everybody with a message that has `moderated`.
+#[track_caller]
+pub fn retract(jid: impl Entity, id: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::retract(jid.clone(), id.into(), reason.map(str::to_owned)).await.map_err(of_call("rooms.retract", &jid))
+    })
+}
+
 /// Invites somebody. [`because`] makes an invitation; `Invitation::default()` has no reason.
 #[track_caller]
 pub fn invite(jid: impl Entity, user: impl Into<String>, invitation: Invitation) -> impl Future<Output = Result<()>> {

@@ -69,6 +69,8 @@ pub mod ns {
     pub const HINTS: &str = "urn:xmpp:hints";
     /// Ids that survive the way (XEP-0359).
     pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+    /// Retractions (XEP-0424).
+    pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
     /// Reactions (XEP-0444).
     pub const REACTIONS: &str = "urn:xmpp:reactions:0";
     /// Parts of a body for clients that lack something (XEP-0428).

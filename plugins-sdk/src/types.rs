@@ -13,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, File, Header, Invite, Message, Occupant, Outgoing,
-    Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
+    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, File, Header, Invite, Message, Moderated, Occupant,
+    Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -97,7 +97,7 @@ impl Message {
 
 /// Whether a part of a body stands for what plugins read beside it: that is not said.
 fn stands_for_what_is_read(feature: &str) -> bool {
-    matches!(feature, ns::REPLY | ns::REACTIONS)
+    matches!(feature, ns::REPLY | ns::REACTIONS | ns::RETRACTION)
 }
 
 impl Command {
@@ -268,6 +268,12 @@ impl Outgoing {
     pub fn replacing(mut self, id: impl Into<String>) -> Self {
         self.extensions.get_or_insert_default().replace = Some(id.into());
         self
+    }
+
+    /// Retracts the own message with this id (XEP-0424): in a room the `stanza-id` of its echo, elsewhere the id that sending
+    /// gave. The host adds a text for clients that know no retractions.
+    pub fn retracting(id: impl Into<String>) -> Self {
+        Self::carrying(Extensions { retract: Some(id.into()), ..Extensions::default() })
     }
 
     /// As the answer to this message, shown as such by clients that can (XEP-0461).

@@ -12,6 +12,7 @@ def outgoing(
     reply_to: Optional[Message] = None,
     quote: bool = False,
     replace: Optional[str] = None,
+    retract: Optional[str] = None,
     react_to: Optional[Message] = None,
     emojis: Optional[List[str]] = None,
     receipt: Union[str, Message, None] = None,
@@ -24,6 +25,8 @@ def outgoing(
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `retract` is the id of an own message, in a room the `stanza_id` of its echo; clients that know no retractions see a text of the
+    host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
     `Invalid`: a message that has no id cannot be reacted to or marked."""

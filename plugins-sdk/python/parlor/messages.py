@@ -22,6 +22,7 @@ def outgoing(
     reply_to: Any = None,
     quote: bool = False,
     replace: Optional[str] = None,
+    retract: Optional[str] = None,
     react_to: Any = None,
     emojis: Optional[list[str]] = None,
     receipt: Any = None,
@@ -34,6 +35,8 @@ def outgoing(
 ) -> Any:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `retract` is the id of an own message, in a room the `stanza_id` of its echo; clients that know no retractions see a text of the
+    host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
     `Invalid`: a message that has no id cannot be reacted to or marked."""
@@ -44,6 +47,7 @@ def outgoing(
         reply=_types.Reply(reference, reply_to.from_) if reference else None,
         fallback=[_types.Fallback(ns.REPLY, (0, len(quoted)))] if quoted else [],
         replace=replace,
+        retract=retract,
         reactions=_types.Reactions(_named(reference_of(react_to), "reaction"), emojis or []) if react_to is not None else None,
         receipt_requested=request_receipt,
         # Its author knows a message by no other id than its own (XEP-0184).
@@ -65,8 +69,8 @@ def body_without_fallback(message: Any, feature: str = ns.REPLY) -> str:
 
 
 def said(message: Any) -> str:
-    """The body without what stands there for a reply or for reactions, which plugins read beside it."""
-    return _body_without(message, ns.REPLY, ns.REACTIONS)
+    """The body without what stands there for a reply, for reactions or for a retraction, which plugins read beside it."""
+    return _body_without(message, ns.REPLY, ns.REACTIONS, ns.RETRACTION)
 
 
 def _body_without(message: Any, *features: str) -> str:

@@ -59,6 +59,8 @@ class ns:
     HINTS = "urn:xmpp:hints"
     #: Ids that survive the way (XEP-0359).
     STANZA_ID = "urn:xmpp:sid:0"
+    #: Retractions (XEP-0424).
+    RETRACTION = "urn:xmpp:message-retract:1"
     #: Reactions (XEP-0444).
     REACTIONS = "urn:xmpp:reactions:0"
     #: Parts of a body for clients that lack something (XEP-0428).
