@@ -147,6 +147,9 @@ async fn the_roster_is_nobodys_without_the_grant() {
             ("contacts.set-groups", json!({ "jid": jid, "groups": ["g"] }), "contacts.write", None),
             ("contacts.accept", json!({ "jid": jid }), "contacts.write", None),
             ("contacts.deny", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.block", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.unblock", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.blocked", Value::Null, "contacts.read", None),
         ],
     )
     .await;

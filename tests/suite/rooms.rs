@@ -193,6 +193,7 @@ async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
             ("rooms.set-role", json!({ "jid": jid, "nick": "Juliet", "role": "none" }), "rooms.moderate", text),
             ("rooms.kick", json!({ "jid": jid, "nick": "Juliet" }), "rooms.moderate", text),
             ("rooms.ban", json!({ "jid": jid, "user": "a@b" }), "rooms.moderate", text),
+            ("rooms.retract", json!({ "jid": jid, "id": "7" }), "rooms.moderate", text),
             (
                 "rooms.set-affiliation",
                 json!({ "jid": jid, "user": "a@b", "affiliation": "member" }),

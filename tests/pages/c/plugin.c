@@ -129,6 +129,13 @@ static parlor_error befriend(const parlor_event *event, void *context) {
   if (!error) error = parlor_done(parlor_plugin_contacts_get_all(&all, &failed), &failed);
   if (!error) error = parlor_on("contactRequest", NULL, asked, context);
   if (!error) error = parlor_done(parlor_plugin_contacts_remove(&both[1], &failed), &failed);
+
+  plugin_string_t tybalt = parlor_text("tybalt@example.org");
+  parlor_plugin_contacts_report_t report = {.kind = parlor_text("spam"), .text = {true, parlor_text("it sells swords")}};
+  if (!error) error = parlor_done(parlor_plugin_contacts_block(&tybalt, &report, &failed), &failed);
+  parlor_plugin_contacts_list_jid_t blocked;
+  if (!error) error = parlor_done(parlor_plugin_contacts_blocked(&blocked, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_contacts_unblock(&tybalt, &failed), &failed);
   return error;
 }
 // ==
@@ -312,6 +319,7 @@ static parlor_error enter(const parlor_event *event, void *context) {
   if (!error) error = parlor_done(parlor_plugin_rooms_invite(&hall, &who, &invitation, &failed), &failed);
   if (!error) error = parlor_rooms_kick(room, "romeo", "not on the list");
   if (!error) error = parlor_rooms_ban(room, "tybalt@example.org", "no duels");
+  if (!error) error = parlor_rooms_retract(room, "the stanza-id of a message", "no duels");
   if (!error) error = parlor_on("roomInviteReceived", NULL, invited, context);
 
   parlor_plugin_rooms_bookmark_t bookmark = {.jid = hall, .autojoin = true};

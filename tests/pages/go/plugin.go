@@ -128,9 +128,14 @@ func befriends(context.Context) error {
 		return parlor.Done(contacts.Deny(event.Contact.Jid))
 	})
 	removed := parlor.Done(contacts.Remove("romeo@example.org"))
+
+	report := contacts.Report{Kind: "spam", Text: wit.Some("it sells swords")}
+	blocks := parlor.Done(contacts.Block("tybalt@example.org", wit.Some(report)))
+	blocked, listed := parlor.Value(contacts.Blocked())
+	unblocks := parlor.Done(contacts.Unblock("tybalt@example.org"))
 	// ==
-	slog.Info("contacts", "known", known, "both", both, "all", all)
-	return errors.Join(added, renamed, grouped, got, gotBoth, gotAll, listening, removed)
+	slog.Info("contacts", "known", known, "both", both, "all", all, "blocked", blocked)
+	return errors.Join(added, renamed, grouped, got, gotBoth, gotAll, listening, removed, blocks, listed, unblocks)
 }
 
 func asksTheWeb(ctx context.Context) error {
@@ -245,6 +250,7 @@ func enters(ctx context.Context) error {
 	invited := parlor.Done(rooms.Invite(room, juliet, rooms.Invitation{Reason: wit.Some("You are expected.")}))
 	kicked := parlor.Done(rooms.Kick(room, "romeo", wit.Some("not on the list")))
 	banned := parlor.Done(rooms.Ban(room, "tybalt@example.org", wit.Some("no duels")))
+	retracted := parlor.Done(rooms.Retract(room, "the stanza-id of a message", wit.Some("no duels")))
 	_, listening := parlor.On("roomInviteReceived", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
 		return parlor.Done(rooms.Decline(event.Invite.Room, event.Invite.From, wit.Some("another time")))
 	})
@@ -268,7 +274,7 @@ func enters(ctx context.Context) error {
 	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "bookmarks", bookmarks, "height", height)
 	return errors.Join(
 		opened, openedBoth, made, configured, said, got, gotBoth, gotAll, seen, titled, muted, joined, listed, invited, kicked, banned,
-		listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
+		retracted, listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
 	)
 }
 

@@ -96,8 +96,12 @@ async def befriend() -> None:
             await contacts.deny(asking.jid)
 
     await contacts.remove("romeo@example.org")
+
+    await contacts.block("tybalt@example.org", contacts.Report("spam", text="it sells swords"))
+    blocked = await contacts.blocked()
+    await contacts.unblock("tybalt@example.org")
     # ==
-    log.info("%s %s %s", known, both, everybody)
+    log.info("%s %s %s %s", known, both, everybody, blocked)
 
 
 @on_ready
@@ -184,6 +188,7 @@ async def enter() -> None:
     await rooms.invite(ROOM, JULIET, reason="You are expected.")
     await rooms.kick(ROOM, "romeo", "not on the list")
     await rooms.ban(ROOM, "tybalt@example.org", "no duels")
+    await rooms.retract(ROOM, "the stanza-id of a message", "no duels")
 
     @on("roomInviteReceived")
     async def invited(invite: types.Invite) -> None:

@@ -88,8 +88,12 @@ onReady(async () => {
     await (asking.jid === juliet ? contacts.accept(asking.jid) : contacts.deny(asking.jid));
   });
   await contacts.remove("romeo@example.org");
+
+  await contacts.block("tybalt@example.org", { kind: "spam", text: "it sells swords" });
+  const blocked: string[] = await contacts.blocked();
+  await contacts.unblock("tybalt@example.org");
   // ==
-  log.info(known?.jid, both.length, all.length);
+  log.info(known?.jid, both.length, all.length, blocked.length);
 });
 
 onReady(async () => {
@@ -177,6 +181,7 @@ onReady(async () => {
   await rooms.invite(room, juliet, { reason: "You are expected." });
   await rooms.kick(room, "romeo", "not on the list");
   await rooms.ban(room, "tybalt@example.org", "no duels");
+  await rooms.retract(room, "the stanza-id of a message", "no duels");
   on("roomInviteReceived", async (invite) => rooms.decline(invite.room, invite.from, "another time"));
 
   const bookmark: Bookmark = { jid: room, autojoin: true, name: "The hall", nick: null, password: null };

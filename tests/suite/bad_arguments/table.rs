@@ -367,6 +367,8 @@ fn private(jid: &str) -> Vec<Case> {
         ("contacts.set-groups", json!({ "jid": jid, "groups": [] }), vec![("jid", Jid), ("groups", Names)]),
         ("contacts.accept", one.clone(), vec![("jid", Jid)]),
         ("contacts.deny", one.clone(), vec![("jid", Jid)]),
+        ("contacts.block", json!({ "jid": jid, "kind": "spam" }), blocking()),
+        ("contacts.unblock", one.clone(), vec![("jid", Jid)]),
         ("vcard.get", one.clone(), vec![("jid", Jid)]),
         ("vcard.update", one, vec![("jid", Jid)]),
     ];
@@ -379,13 +381,20 @@ fn private(jid: &str) -> Vec<Case> {
     cases
 }
 
+/// The arguments of a block with its report.
+fn blocking() -> Vec<(&'static str, Kind)> {
+    let ids = unfit().into_iter().chain([json!(""), long()]).map(|id| json!([["a@b", id]]));
+    let ids = ids.chain([json!([["@@", "1"]]), vec![json!(["a@b", "1"]); 17].into()]).collect();
+    vec![("jid", Jid), ("report.kind", Word), ("report.text", Text), ("report.stanza-ids", These(ids))]
+}
+
 /// A valid message with every extension.
 fn message(jid: &str) -> Value {
     json!({
         "jid": jid, "body": "no", "subject": "no", "thread": "t",
         "extensions": {
             "thread-parent": "p", "reply": { "id": "r", "to": jid }, "fallback": [["urn:x", [0, 1]]], "replace": "o",
-            "reactions": { "id": "e", "emojis": ["x"] }, "receipt": "g", "marker": "displayed", "marked": "m",
+            "retract": "q", "reactions": { "id": "e", "emojis": ["x"] }, "receipt": "g", "marker": "displayed", "marked": "m",
             "chat-state": "active", "hints": ["store"],
         },
     })
@@ -415,6 +424,13 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
         ("message.extensions.reply.to", Jid),
         ("message.extensions.fallback", These(parts)),
         ("message.extensions.replace", Id),
+        ("message.extensions.retract", Id),
+        // Only rooms say it.
+        ("message.extensions.moderated", These(vec![json!({ "id": "m" }), json!({ "id": "m", "by": "@@" })])),
+        ("message.extensions.moderated.id", Anything),
+        ("message.extensions.moderated.by", Anything),
+        ("message.extensions.moderated.occupant-id", Anything),
+        ("message.extensions.moderated.reason", Anything),
         ("message.extensions.reactions.id", Id),
         ("message.extensions.reactions.emojis", These(emojis)),
         ("message.extensions.receipt", Id),
@@ -484,6 +500,7 @@ fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
         ("rooms.affiliations", user.clone(), vec![("jid", Jid), ("affiliation", Word)]),
         ("rooms.kick", json!({ "jid": room, "nick": "x" }), vec![("jid", Jid), ("nick", Name), ("reason", Text)]),
         ("rooms.ban", user.clone(), vec![("jid", Jid), ("user", Jid), ("reason", Text)]),
+        ("rooms.retract", json!({ "jid": room, "id": "7" }), vec![("jid", Jid), ("id", Name), ("reason", Text)]),
         (
             "rooms.invite",
             json!({ "jid": room, "user": jid, "direct": true }),

@@ -25,7 +25,7 @@ use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
 use parlor_sdk::stanza::{self, Element, ns};
-use parlor_sdk::types::{Extensions, Fallback, File, Reactions, Reply};
+use parlor_sdk::types::{Extensions, Fallback, File, Moderated, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
 use crate::json::{event, option, payload};
@@ -233,6 +233,8 @@ fn extensions(args: &Value) -> Result<Extensions> {
         reply,
         fallback: fallback.into_iter().map(|(feature, part)| Fallback { feature, part }).collect(),
         replace: arg(args, "replace")?,
+        retract: arg(args, "retract")?,
+        moderated: args.get("moderated").filter(|one| !one.is_null()).map(moderated).transpose()?,
         reactions,
         receipt_requested: arg::<Option<bool>>(args, "receipt-requested")?.unwrap_or_default(),
         receipt: arg(args, "receipt")?,
@@ -242,6 +244,15 @@ fn extensions(args: &Value) -> Result<Extensions> {
         chat_state: arg(args, "chat-state")?,
         hints: arg::<Option<Vec<String>>>(args, "hints")?.unwrap_or_default(),
         files: files.iter().map(file).collect::<Result<_>>()?,
+    })
+}
+
+fn moderated(args: &Value) -> Result<Moderated> {
+    Ok(Moderated {
+        id: text(args, "id")?,
+        by: arg(args, "by")?,
+        occupant_id: arg(args, "occupant-id")?,
+        reason: arg(args, "reason")?,
     })
 }
 

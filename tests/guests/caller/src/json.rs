@@ -171,7 +171,11 @@ pub(crate) fn message(message: &Message) -> Value {
         json!({
             "thread-parent": one.thread_parent, "reply": one.reply.as_ref().map(|reply| (&reply.id, &reply.to)),
             "fallback": one.fallback.iter().map(|one| json!([one.feature, one.part])).collect::<Value>(),
-            "replace": one.replace, "markable": one.markable, "hints": one.hints,
+            "replace": one.replace, "retract": one.retract,
+            "moderated": one.moderated.as_ref().map(|one| json!({
+                "id": one.id, "by": one.by, "occupant-id": one.occupant_id, "reason": one.reason,
+            })),
+            "markable": one.markable, "hints": one.hints,
             "reactions": one.reactions.as_ref().map(|one| (&one.id, &one.emojis)),
             "receipt-requested": one.receipt_requested, "receipt": one.receipt, "marker": one.marker,
             "marked": one.marked, "chat-state": one.chat_state,

@@ -1,6 +1,7 @@
 //! The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 use parlor_sdk::archive::Options;
+use parlor_sdk::contacts::Report;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
 use parlor_sdk::rooms::Bookmark;
@@ -111,8 +112,13 @@ async fn befriends() -> Result<()> {
         if asking.jid == JULIET { contacts::accept(&asking.jid).await } else { contacts::deny(&asking.jid).await }
     })?;
     contacts::remove("romeo@example.org").await?;
+
+    let report = Report { kind: "spam".to_owned(), text: Some("it sells swords".to_owned()), stanza_ids: Vec::new() };
+    contacts::block("tybalt@example.org", Some(report)).await?;
+    let blocked = contacts::blocked().await?;
+    contacts::unblock("tybalt@example.org").await?;
     // ==
-    info!("{known:?} {both:?} {all:?}");
+    info!("{known:?} {both:?} {all:?} {blocked:?}");
     Ok(())
 }
 
@@ -240,6 +246,7 @@ async fn enters() -> Result<()> {
     rooms::invite(ROOM, JULIET, rooms::because("You are expected.")).await?;
     rooms::kick(ROOM, "romeo", Some("not on the list")).await?;
     rooms::ban(ROOM, "tybalt@example.org", Some("no duels")).await?;
+    rooms::retract(ROOM, "the stanza-id of a message", Some("no duels")).await?;
     on("roomInviteReceived")
         .run(|invite: Invite| async move { rooms::decline(&invite.room, &invite.from, Some("another time")).await })?;
 

@@ -1,6 +1,6 @@
 //! The calls of `contacts`.
 
-use parlor_sdk::contacts;
+use parlor_sdk::contacts::{self, Report};
 use parlor_sdk::prelude::*;
 
 use super::{arg, text, texts, unknown};
@@ -36,6 +36,17 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "set-groups" => contacts::set_groups(text(args, "jid")?, texts(args, "groups")?).await.map(Value::from)?,
         "accept" => contacts::accept(text(args, "jid")?).await.map(Value::from)?,
         "deny" => contacts::deny(text(args, "jid")?).await.map(Value::from)?,
+        "block" => contacts::block(text(args, "jid")?, report(args)?).await.map(Value::from)?,
+        "unblock" => contacts::unblock(text(args, "jid")?).await.map(Value::from)?,
+        "blocked" => contacts::blocked().await?.into_iter().map(Value::from).collect(),
         _ => return Err(unknown(function)),
     })
+}
+
+/// Builds a report if any of its fields is given.
+fn report(args: &Value) -> Result<Option<Report>> {
+    let kind = arg::<Option<String>>(args, "kind")?;
+    let remark = arg(args, "text")?;
+    let stanza_ids = arg::<Option<Vec<(String, String)>>>(args, "stanza-ids")?.unwrap_or_default();
+    Ok(kind.map(|kind| Report { kind, text: remark, stanza_ids }))
 }

@@ -56,6 +56,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         }
         "kick" => rooms::kick(jid()?, text(args, "nick")?, reason).await.map(Value::from)?,
         "ban" => rooms::ban(jid()?, text(args, "user")?, reason).await.map(Value::from)?,
+        "retract" => rooms::retract(jid()?, text(args, "id")?, reason).await.map(Value::from)?,
         "invite" => {
             let invitation = Invitation {
                 reason: reason.map(str::to_owned),
