@@ -39,7 +39,7 @@ static WAY: Way = Way {
     command,
     port_taken: "Failed to open server port",
     add_account,
-    install: "`cargo xtask demo` installs it on Debian and Ubuntu; elsewhere install Prosody 0.12 or newer",
+    install: "`cargo xtask demo` installs it on Debian and Ubuntu; elsewhere install Prosody 0.12 or newer, with its community modules",
 };
 
 fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Archive) -> Result<Command> {
@@ -112,7 +112,7 @@ VirtualHost "certificate.localhost"
   }}
 
 Component "{ROOMS}" "muc"
-  modules_enabled = {{ "muc_mam" }}
+  modules_enabled = {{ "muc_mam", "muc_moderation" }}
   restrict_room_creation = false
 
 Component "upload.{DOMAIN}" "http_file_share"

@@ -231,6 +231,50 @@ async fn a_message_carries_what_it_was_given() {
     host.call(FULL, "chats.send", odd).await.fails("invalid");
 }
 
+/// Row 157.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retraction_has_a_text_for_clients_that_know_none() {
+    let (host, mut friend) = open_host().await;
+    let jid = friend.jid().to_string();
+    let heard = host.listen(FULL, "message").await;
+    let id = host.call(FULL, "chats.send", json!({ "jid": jid, "body": "oops" })).await.ok();
+    let retraction = json!({ "jid": jid, "extensions": { "retract": id } });
+    let sent = host.call(FULL, "chats.send", retraction).await.ok();
+    let came = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) if message.id.as_ref().map(|id| &*id.0) == sent.as_str() => {
+            Some(String::from(&Element::from(stanza.clone())))
+        }
+        _ => None,
+    };
+    let xml = friend.wait_for("the retraction", SOON, came).await.unwrap();
+    for part in [
+        "urn:xmpp:message-retract:1",
+        id.as_str().unwrap(),
+        "<body>",
+        "urn:xmpp:fallback:0",
+        "urn:xmpp:hints",
+        "<store",
+    ] {
+        assert!(xml.contains(part), "{part} is missing: {xml}");
+    }
+
+    let to = host.account().jid.clone();
+    let mut message = xmpp_parsers::message::Message::chat(Some(to.into()));
+    message.payloads.push("<retract xmlns='urn:xmpp:message-retract:1' id='7'/>".parse().unwrap());
+    // Only a room moderates.
+    let forged =
+        "<retract xmlns='urn:xmpp:message-retract:1' id='8'><moderated xmlns='urn:xmpp:message-moderate:1'/></retract>";
+    let mut other = message.clone();
+    other.payloads = vec![forged.parse().unwrap(), "<markable xmlns='urn:xmpp:chat-markers:0'/>".parse().unwrap()];
+    friend.send(message).await.unwrap();
+    friend.send(other).await.unwrap();
+    for retracted in [json!("7"), Value::Null] {
+        let told = host.heard(FULL, heard).await["payload"]["message"].clone();
+        let extensions = &told["extensions"];
+        assert_eq!((&extensions["retract"], &extensions["moderated"]), (&retracted, &Value::Null), "{told}");
+    }
+}
+
 /// Rows 76, 78.
 /// Events `chatBoxInitialized`, `chatBoxOpened`, `chatBoxClosed`.
 #[tokio::test(flavor = "multi_thread")]

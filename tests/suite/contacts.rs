@@ -501,3 +501,46 @@ async fn more_contacts_than_a_plugin_can_hold_are_over_its_limit() {
     assert_eq!(host.call(FULL, "contacts.get-many", one).await.ok()[0]["subscription"], "both");
     assert_eq!(host.restarts(FULL).await, 0);
 }
+
+/// Rows 158.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_address_is_heard_by_nobody_until_it_is_unblocked() {
+    let host = Plan::new().await.three().start().await;
+    // Then it is known what the server can do.
+    host.call(FULL, "api.wait-until", json!({ "promise": "discoInitialized" })).await.ok();
+    let mut rude = friend("rude").await;
+    let jid = rude.jid().to_bare().to_string();
+    let heard = host.listen_with(FULL, json!({ "name": "message", "from": jid })).await;
+    host.call(FULL, "contacts.blocked", Value::Null).await.is(json!([]));
+    for _ in 0..2 {
+        host.call(FULL, "contacts.block", json!({ "jid": jid })).await.ok();
+        host.call(FULL, "contacts.blocked", Value::Null).await.is(json!([jid]));
+    }
+    rude.chat(host.account().jid.clone(), "buy now").await.unwrap();
+    rude.catch_up(SOON).await.unwrap();
+    for _ in 0..2 {
+        host.call(FULL, "contacts.unblock", json!({ "jid": jid })).await.ok();
+        host.call(FULL, "contacts.blocked", Value::Null).await.is(json!([]));
+    }
+    rude.chat(host.account().jid.clone(), "sorry").await.unwrap();
+    assert_eq!(host.heard(FULL, heard).await["payload"]["message"]["body"], "sorry");
+
+    // The bot would be deaf.
+    for own in [host.account().jid.to_string(), format!("{}/x", host.account().jid), DOMAIN.to_owned()] {
+        host.call(FULL, "contacts.block", json!({ "jid": own })).await.invalid("jid");
+    }
+    // Neither server takes reports, and a block without its report is not what was asked for.
+    let report = json!({ "jid": jid, "kind": "spam", "text": "swords", "stanza-ids": [[jid, "7"]] });
+    host.call(FULL, "contacts.block", report).await.fails("unsupported");
+    host.call(FULL, "contacts.blocked", Value::Null).await.is(json!([]));
+}
+
+/// Rows 158.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_blocked_without_a_connection() {
+    let host = Plan::offline().three().start().await;
+    for call in ["contacts.block", "contacts.unblock"] {
+        host.call(FULL, call, json!({ "jid": "a@b" })).await.fails("offline");
+    }
+    host.call(FULL, "contacts.blocked", Value::Null).await.fails("offline");
+}

@@ -15,9 +15,10 @@ const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
 
 /// Calls whose arguments do not matter here.
-const PLAIN: [&str; 12] = [
+const PLAIN: [&str; 13] = [
     "chats.get-all",
     "connection.disconnect",
+    "contacts.blocked",
     "contacts.get-all",
     "disco.own-features-get",
     "disco.own-identities-get",

@@ -665,6 +665,64 @@ async fn a_room_is_looked_after() {
     assert_eq!((&room["alternative"], &room["joined"]), (&json!("tavern@conference.localhost"), &json!(false)));
 }
 
+/// Row 157. Events message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_retracted_by_its_author_and_by_the_room() {
+    let (host, room) = start().await;
+    let jid = room.to_string();
+    host.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    let mut juliet = friend("juliet").await;
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    let heard = host.listen_with(FULL, json!({ "name": "message", "room": jid })).await;
+
+    // Others know what we said by the room's number.
+    host.call(FULL, "rooms.send", json!({ "jid": jid, "body": "oops" })).await.ok();
+    let numbered = |stanza: &Stanza| match stanza {
+        Stanza::Message(one) if body(one) == Some("oops") => {
+            let id = one.payloads.iter().find(|payload| payload.is("stanza-id", "urn:xmpp:sid:0"))?;
+            id.attr("id").map(str::to_owned)
+        }
+        _ => None,
+    };
+    let id = juliet.wait_for("what was said", SOON, numbered).await.unwrap();
+    host.call(FULL, "rooms.send", json!({ "jid": jid, "extensions": { "retract": id } })).await.ok();
+    let retract = format!("<retract xmlns='urn:xmpp:message-retract:1' id='{id}'/>").parse::<Element>().unwrap();
+    let retracted = |stanza: &Stanza| match stanza {
+        Stanza::Message(one) => one.payloads.contains(&retract).then(|| body(one).is_some()),
+        _ => None,
+    };
+    assert!(juliet.wait_for("the retraction", SOON, retracted).await.unwrap(), "it has a text for others");
+
+    // An occupant speaks for itself, whatever it says of moderation.
+    let moderated = format!("<moderated xmlns='urn:xmpp:message-moderate:1' by='{jid}/Romeo'/>");
+    for (within, told_as) in [("", json!("7")), (&*moderated, Value::Null)] {
+        let mut message = xmpp_parsers::message::Message::groupchat(Some(room.clone().into()));
+        message = message.with_body(xmpp_parsers::message::Lang::default(), "gone".to_owned());
+        let payload = format!("<retract xmlns='urn:xmpp:message-retract:1' id='7'>{within}</retract>");
+        message.payloads.push(payload.parse().unwrap());
+        juliet.send(message).await.unwrap();
+        let told = host.heard(FULL, heard).await["payload"]["message"].clone();
+        let extensions = &told["extensions"];
+        assert_eq!((&told["nick"], &extensions["retract"]), (&json!("Juliet"), &told_as), "{told}");
+        assert_eq!(extensions["moderated"], Value::Null, "{told}");
+    }
+
+    juliet.say(&room, "a plague").await.unwrap();
+    let told = host.heard(FULL, heard).await["payload"]["message"].clone();
+    let order = json!({ "jid": jid, "id": told["stanza-id"], "reason": "rude" });
+    if software() == Software::Ejabberd {
+        host.call(FULL, "rooms.retract", order).await.fails("unsupported");
+        return;
+    }
+    host.call(FULL, "rooms.retract", order).await.ok();
+    let said = host.heard(FULL, heard).await["payload"]["message"].clone();
+    let moderated = &said["extensions"]["moderated"];
+    assert_eq!((&said["nick"], &moderated["id"]), (&Value::Null, &told["stanza-id"]), "{said}");
+    assert_eq!((&moderated["by"], &moderated["reason"]), (&json!(format!("{jid}/Romeo")), &json!("rude")), "{said}");
+    let unknown = host.call(FULL, "rooms.retract", json!({ "jid": jid, "id": "no-such" })).await.fails("stanza");
+    assert_eq!(unknown["condition"], "item-not-found");
+}
+
 /// Row 108.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_room_does_not_let_us_do_is_an_error_of_its_own() {
@@ -1165,6 +1223,8 @@ async fn what_cannot_be_meant_is_refused_by_name() {
         ("rooms.kick", json!({ "nick": "x", "reason": long }), "reason"),
         ("rooms.ban", json!({ "user": "" }), "user"),
         ("rooms.ban", json!({ "user": "a@b", "reason": "\u{b}" }), "reason"),
+        ("rooms.retract", json!({ "id": "" }), "id"),
+        ("rooms.retract", json!({ "id": "7", "reason": long }), "reason"),
         ("rooms.invite", json!({ "user": "@@" }), "user"),
         ("rooms.invite", json!({ "user": "a@b", "reason": long }), "invitation.reason"),
         ("rooms.invite", json!({ "user": "a@b", "password": "p" }), "invitation.password"),
