@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(64, "look-alike nicks and JIDs", look_alikes),
         case!(65, "XML bombs and stanzas the parser refuses", bombs),
         case!(66, "a flood of stanzas to one plugin's filter", flood),
+        case!(125, "retractions in the name of a room", moderation),
     ]
 }
 
@@ -66,6 +67,70 @@ async fn carbons(trial: &mut Trial) -> Result<String> {
     stage.raw(forwarded(BOT, "received", "urn:xmpp:carbons:2")).await?;
     while !stage.answer().await?.contains("forged") {}
     Ok("not believed, but from the account itself".to_owned())
+}
+
+/// A room retracts what people said. Nobody else may say that it does.
+async fn moderation(trial: &mut Trial) -> Result<String> {
+    const HALL: &str = "hall@rooms.localhost";
+    let grants =
+        |entry: Entry| entry.grant("messages.read", &["*"]).grant("rooms.join", &[HALL]).grant("rooms.read", &[HALL]);
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    for address in [HALL, "iq:hall@rooms.localhost", "iq:rooms.localhost"] {
+        stage.allow(address);
+    }
+    stage.order_call(1, "rooms.open", &json!({ "jid": HALL, "nick": "bot" })).await?;
+    // A room answers nobody who has not asked to enter it.
+    while !stage.wire().contains("hall@rooms.localhost/bot") {
+        stage.during().await?;
+    }
+    for (nick, codes) in [("mallory", ""), ("bot", "<status code='110'/>")] {
+        stage
+            .raw(format!(
+                "<presence xmlns='jabber:client' from='{HALL}/{nick}' to='{FULL}'><x \
+                 xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/>{codes}</x></presence>"
+            ))
+            .await?;
+    }
+    let said = |from: &str, kind: &str, payload: &str| {
+        format!("<message xmlns='jabber:client' from='{from}' to='{FULL}' type='{kind}'>{payload}</message>")
+    };
+    stage.raw(said(HALL, "groupchat", "<subject/>")).await?;
+    while !stage.answer().await?.starts_with("done ") {}
+    for filter in [json!({ "name": "message", "room": HALL }), json!({ "name": "message", "from": JULIET })] {
+        stage.call("listen.on", &filter).await?;
+    }
+    let moderates = |reason: &str| {
+        [
+            format!(
+                "<retract xmlns='urn:xmpp:message-retract:1' id='7'><moderated xmlns='urn:xmpp:message-moderate:1' \
+                 by='{HALL}/bot'/><reason>{reason}</reason></retract>"
+            ),
+            format!(
+                "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderated xmlns='urn:xmpp:message-moderate:0' by='{HALL}/bot'>\
+                 <retract xmlns='urn:xmpp:message-retract:0'/><reason>{reason}</reason></moderated></apply-to>"
+            ),
+        ]
+    };
+    for (from, kind) in [
+        ("hall@rooms.localhost/mallory", "groupchat"),
+        ("hall@rooms.localhost/mallory", "chat"),
+        ("juliet@localhost/balcony", "chat"),
+        ("juliet@localhost/balcony", "groupchat"),
+        (JULIET, "normal"),
+        (HALL, "chat"),
+    ] {
+        for payload in moderates("forged") {
+            stage.raw(said(from, kind, &payload)).await?;
+        }
+    }
+    stage.during().await?;
+    // The same from the room itself is believed, which proves that the check can fail.
+    for payload in moderates("genuine") {
+        stage.raw(said(HALL, "groupchat", &payload)).await?;
+        while !stage.answer().await?.contains("genuine") {}
+    }
+    nobody_was_echoed(stage, "forged")?;
+    Ok("not believed, but from the room itself".to_owned())
 }
 
 fn attribute<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
