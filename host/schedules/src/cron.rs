@@ -1,0 +1,269 @@
+//! Cron expressions in a time zone.
+//!
+//! `croner` reads the fields, and says whether a day matches. What follows from that is computed here by days: where the
+//! clocks are not changed on a day, its due times are sums, and only on the other days is the zone asked for each of them.
+
+use chrono::{DateTime as ShownTime, NaiveDate, Utc};
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::zone::{Moments, Zone};
+
+/// The maximum length of an expression, in bytes.
+pub const LONGEST_EXPRESSION: usize = 256;
+/// The days that are searched. The rarest day, a fifth Monday of February, comes once in 40 years at least.
+const MOST_DAYS: u32 = 50 * 366;
+/// The minutes of a day.
+const MINUTES: u32 = 24 * 60;
+
+/// The error for a text that is no cron expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoCron {
+    /// It is too long.
+    #[error("longer than {LONGEST_EXPRESSION} bytes")]
+    TooLong,
+    /// It has more or fewer fields.
+    #[error("has {0} fields; write minute, hour, day of the month, month and day of the week, such as 0 9 * * MON-FRI")]
+    Fields(usize),
+    /// It contains a character that no field has.
+    #[error("contains {0:?}; a field has numbers, names, and * , - / # L W alone")]
+    Character(char),
+    /// A field cannot be read.
+    #[error("cannot be read: {0}")]
+    Field(String),
+    /// No day has such a time.
+    #[error("is never due: no day matches it")]
+    Never,
+}
+
+/// A cron expression in a time zone.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    text: String,
+    zone: Zone,
+    /// A bit for each minute of an hour that matches.
+    minutes: u64,
+    /// A bit for each hour of a day that matches.
+    hours: u32,
+    /// Midnight of each day that matches, for `croner`.
+    days: croner::Cron,
+    /// Whether it has `*` as hour, and so follows the clock: it is due each time that the clock shows a match.
+    follows: bool,
+}
+
+impl Cron {
+    /// Reads an expression of five fields.
+    pub fn parse(expression: &str, zone: Zone) -> Result<Self, NoCron> {
+        if expression.len() > LONGEST_EXPRESSION {
+            return Err(NoCron::TooLong);
+        }
+        let is_odd = |c: &char| !c.is_ascii_alphanumeric() && !c.is_ascii_whitespace() && !"*,-/#".contains(*c);
+        if let Some(odd) = expression.chars().find(is_odd) {
+            return Err(NoCron::Character(odd));
+        }
+        let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
+        let &[minute, hour, day, month, weekday] = fields.as_slice() else { return Err(NoCron::Fields(fields.len())) };
+        let text = fields.join(" ");
+        read(&text)?;
+        let minutes = read(&format!("{minute} * * * *"))?;
+        let hours = read(&format!("0 {hour} * * *"))?;
+        let some_day = date(2_000, 1, 1);
+        let cron = Self {
+            text,
+            zone,
+            minutes: (0..60)
+                .filter(|minute| matches(&minutes, some_day, 0, *minute))
+                .fold(0, |all, one| all | (1 << one)),
+            hours: (0..24).filter(|hour| matches(&hours, some_day, *hour, 0)).fold(0, |all, one| all | (1 << one)),
+            days: read(&format!("0 0 {day} {month} {weekday}"))?,
+            follows: hour.starts_with('*'),
+        };
+        let is_ever_due = cron.minutes != 0 && cron.hours != 0 && cron.has_a_day();
+        if is_ever_due { Ok(cron) } else { Err(NoCron::Never) }
+    }
+
+    /// Returns the expression, with one space between two fields.
+    pub fn expression(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns its zone.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Returns its first due time after this moment. None: there is none in the next fifty years.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        // Clocks that are put back over midnight show the day before once more.
+        let mut date = self.zone.civil(after).date().yesterday().ok()?;
+        let mut found = None;
+        for _ in 0..MOST_DAYS {
+            let due = self.first_on(date, after);
+            if let Some(found) = found {
+                // For the same reason, a time of the next day may come before a time of this one.
+                return Some(due.map_or(found, |due: Timestamp| due.min(found)));
+            }
+            found = due;
+            date = date.tomorrow().ok()?;
+        }
+        found
+    }
+
+    /// Returns how many due times there are after this moment, until that one.
+    pub fn count(&self, after: Timestamp, until: Timestamp) -> u64 {
+        let Some((mut date, last)) = self.days_of(after, until) else { return 0 };
+        let (mut count, mut before) = (0, None);
+        for _ in 0..MOST_DAYS {
+            if date > last {
+                break;
+            }
+            count += self.count_on(date, after, until, &mut before);
+            let Ok(tomorrow) = date.tomorrow() else { break };
+            date = tomorrow;
+        }
+        count
+    }
+
+    /// Returns the latest of the due times after this moment until that one, in order and at most so many.
+    pub fn latest(&self, after: Timestamp, until: Timestamp, most: usize) -> Vec<Timestamp> {
+        let Some((first, mut date)) = self.days_of(after, until).filter(|_| most > 0) else { return Vec::new() };
+        let (mut found, mut further) = (Vec::new(), 2);
+        for _ in 0..MOST_DAYS {
+            // Days before may have times that are later than some of these, where the clocks are put back over midnight.
+            if found.len() >= most {
+                further -= 1;
+            }
+            if date < first || further == 0 {
+                break;
+            }
+            found.extend(self.all_on(date).into_iter().filter(|due| *due > after && *due <= until));
+            let Ok(yesterday) = date.yesterday() else { break };
+            date = yesterday;
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.split_off(found.len().saturating_sub(most))
+    }
+
+    /// Returns the days that may have due times after this moment, until that one.
+    fn days_of(&self, after: Timestamp, until: Timestamp) -> Option<(Date, Date)> {
+        if until <= after {
+            return None;
+        }
+        let (first, last) = (self.zone.civil(after).date(), self.zone.civil(until).date());
+        Some((first.yesterday().ok()?, last.tomorrow().ok()?))
+    }
+
+    /// Counts the due times of a day. `before` is the last one before it.
+    fn count_on(&self, date: Date, after: Timestamp, until: Timestamp, before: &mut Option<Timestamp>) -> u64 {
+        if !self.is_day(date) {
+            return 0;
+        }
+        if let Some(midnight) = self.zone.plain_day(date)
+            && let Some(end) = later(midnight, MINUTES)
+            && midnight > after
+            && end <= until
+        {
+            let all = u64::from(self.hours.count_ones() * self.minutes.count_ones());
+            // The end of a gap on the day before may be this midnight.
+            let is_told = !self.follows && *before == Some(midnight) && self.minute_from(0) == Some(0);
+            *before = later(midnight, self.last_minute());
+            return all - u64::from(is_told);
+        }
+        let mut dues = self.all_on(date);
+        dues.retain(|due| *due > after && *due <= until && (self.follows || Some(*due) > *before));
+        *before = dues.last().copied().or(*before);
+        dues.len().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// Returns the first due time of a day after this moment.
+    fn first_on(&self, date: Date, after: Timestamp) -> Option<Timestamp> {
+        if !self.is_day(date) {
+            return None;
+        }
+        let Some(midnight) = self.zone.plain_day(date) else {
+            return self.all_on(date).into_iter().find(|due| *due > after);
+        };
+        let passed = after.as_second().saturating_sub(midnight.as_second());
+        let from = if after < midnight { 0 } else { u32::try_from(passed / 60).ok()?.checked_add(1)? };
+        later(midnight, self.minute_from(from)?)
+    }
+
+    /// Returns the due times of a day, in order.
+    fn all_on(&self, date: Date) -> Vec<Timestamp> {
+        if !self.is_day(date) {
+            return Vec::new();
+        }
+        let minutes = std::iter::successors(self.minute_from(0), |minute| self.minute_from(minute + 1));
+        if let Some(midnight) = self.zone.plain_day(date) {
+            return minutes.filter_map(|minute| later(midnight, minute)).collect();
+        }
+        let mut all = Vec::new();
+        for minute in minutes {
+            let (hour, minute) = (i8::try_from(minute / 60), i8::try_from(minute % 60));
+            let (Ok(hour), Ok(minute)) = (hour, minute) else { continue };
+            match self.zone.moments(date.at(hour, minute, 0, 0)) {
+                Some(Moments::Once(moment)) => all.push(moment),
+                Some(Moments::Twice(first, second)) => {
+                    all.push(first);
+                    all.extend(self.follows.then_some(second));
+                }
+                Some(Moments::Never(end)) => all.extend((!self.follows).then_some(end)),
+                None => {}
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Returns the first minute of a day that matches, from this one on.
+    fn minute_from(&self, from: u32) -> Option<u32> {
+        let (hour, minute) = (from / 60, from % 60);
+        if from >= MINUTES {
+            return None;
+        }
+        let (this_hour, rest) = ((self.hours >> hour) & 1, self.minutes >> minute);
+        if this_hour != 0 && rest != 0 {
+            return Some(from + rest.trailing_zeros());
+        }
+        let later = self.hours >> (hour + 1);
+        (later != 0).then(|| (hour + 1 + later.trailing_zeros()) * 60 + self.minutes.trailing_zeros())
+    }
+
+    /// Returns the last minute of a day that matches.
+    fn last_minute(&self) -> u32 {
+        let last = |zeros: u32, bits: u32| (bits - 1).saturating_sub(zeros);
+        last(self.hours.leading_zeros(), u32::BITS) * 60 + last(self.minutes.leading_zeros(), u64::BITS)
+    }
+
+    fn is_day(&self, date: Date) -> bool {
+        matches(&self.days, date, 0, 0)
+    }
+
+    fn has_a_day(&self) -> bool {
+        let first = date(2_000, 1, 1);
+        let mut days = std::iter::successors(Some(first), |date| date.tomorrow().ok()).take(MOST_DAYS as usize);
+        days.any(|date| self.is_day(date))
+    }
+}
+
+fn read(expression: &str) -> Result<croner::Cron, NoCron> {
+    expression.parse::<croner::Cron>().map_err(|error| NoCron::Field(error.to_string()))
+}
+
+/// Returns whether this time matches, whatever zone it is in.
+fn matches(cron: &croner::Cron, date: Date, hour: u32, minute: u32) -> bool {
+    let (month, day) = (date.month().unsigned_abs(), date.day().unsigned_abs());
+    let date = NaiveDate::from_ymd_opt(date.year().into(), month.into(), day.into());
+    let time: Option<ShownTime<Utc>> =
+        date.and_then(|date| date.and_hms_opt(hour, minute, 0)).map(|time| time.and_utc());
+    time.is_some_and(|time| cron.is_time_matching(&time).unwrap_or(false))
+}
+
+fn later(begin: Timestamp, minutes: u32) -> Option<Timestamp> {
+    begin.checked_add(SignedDuration::from_secs(i64::from(minutes) * 60)).ok()
+}
+
+#[cfg(test)]
+mod tests;
