@@ -137,6 +137,26 @@ impl PluginData {
         self.clock.now().as_millisecond()
     }
 
+    /// Changes the file, and waits until that is done. A kill of the process loses nothing of it; a loss of power may lose
+    /// the last moments.
+    pub(super) async fn change<R: Send + 'static>(
+        &self,
+        lane: Lane,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let job: Job = Box::new(move |file| {
+            let result = change(file);
+            let health = health::of(&result);
+            // The caller may be gone; the change is made all the same.
+            drop(answer.send(result));
+            health
+        });
+        self.tasks.put(lane, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+
     /// Reads on the reader thread if there is one, and otherwise on the writer thread.
     pub(super) async fn read<R: Send + 'static>(
         &self,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::change::{Only, Owner, Write, Written};
 use super::data::write;
-use super::{file, webhooks};
+use super::{file, schedules, webhooks};
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<StoredValu
 fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
     let change = file.transaction()?;
     let tables = ["plugin_data", "plugin_data_size", "archive_position", "room_position"];
-    for table in tables.into_iter().chain(webhooks::OF_PLUGINS) {
+    for table in tables.into_iter().chain(webhooks::OF_PLUGINS).chain(schedules::OF_PLUGINS) {
         change.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [plugin.as_str()])?;
     }
     change.commit()

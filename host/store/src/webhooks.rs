@@ -17,8 +17,7 @@ use tokio::sync::oneshot;
 use super::StoreError;
 use super::change::Owner;
 use super::data::PluginData;
-use super::health;
-use super::work::{Change, Job, Lane, PendingWrite, Task};
+use super::work::{Change, Lane, PendingWrite, Task};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 
 pub(super) const TABLES: &str = "
@@ -238,17 +237,7 @@ impl Webhooks {
         &self,
         change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
-        let job: Job = Box::new(move |file| {
-            let result = change(file);
-            let health = health::of(&result);
-            // The caller may be gone; the change is made all the same.
-            drop(answer.send(result));
-            health
-        });
-        self.data.tasks.put(self.lane(), Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path(), cause })
+        self.data.change(self.lane(), change).await
     }
 }
 

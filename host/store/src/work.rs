@@ -36,7 +36,7 @@ pub(super) enum Lane {
     Host,
     /// A plugin, through its calls.
     Plugin(Arc<Owner>),
-    /// The host on behalf of a plugin, for its positions in archives and its webhooks. Pending calls of the plugin do not delay these.
+    /// The host on behalf of a plugin, for its positions in archives, its webhooks and its schedules. Pending calls of the plugin do not delay these.
     Progress(Arc<Owner>),
 }
 

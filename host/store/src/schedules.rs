@@ -1,0 +1,308 @@
+//! Schedules of plugins: when each is due, until when it is over, and the due time that is being told.
+//!
+//! A due time is written down before its plugin is told, and is over when that is written. So it is told again after a kill
+//! in between, whatever the clock shows then.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+use super::change::Owner;
+use super::data::PluginData;
+use super::work::Lane;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS schedule (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    expression TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    catch_up INTEGER NOT NULL,
+    set_at INTEGER NOT NULL,
+    over INTEGER NOT NULL,
+    due INTEGER,
+    attempts INTEGER NOT NULL,
+    missed INTEGER NOT NULL,
+    runs_from INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    last INTEGER,
+    last_failed INTEGER NOT NULL,
+    UNIQUE (account, plugin, name)
+) STRICT;
+";
+
+/// The tables with rows of a plugin.
+pub(super) const OF_PLUGINS: [&str; 1] = ["schedule"];
+
+/// The columns of a row, as [`stored`] reads them.
+const COLUMNS: &str = "id, name, kind, number, expression, zone, catch_up, set_at, over, due, attempts, missed, runs_from, \
+                       paused, last, last_failed";
+
+/// When a schedule is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredTiming {
+    /// Every so many milliseconds, counted from when it was set.
+    Every(u64),
+    /// Once, in milliseconds since the Unix epoch.
+    At(i64),
+    /// As a cron expression says.
+    Cron {
+        /// The expression.
+        expression: String,
+        /// The name of the time zone.
+        zone: String,
+    },
+}
+
+impl StoredTiming {
+    /// Returns its columns: kind, number, expression and zone.
+    fn columns(&self) -> (i64, i64, &str, &str) {
+        match self {
+            Self::Every(period) => (0, i64::try_from(*period).unwrap_or(i64::MAX), "", ""),
+            Self::At(due) => (1, *due, "", ""),
+            Self::Cron { expression, zone } => (2, 0, expression, zone),
+        }
+    }
+
+    fn of(kind: i64, number: i64, expression: String, zone: String) -> Self {
+        match kind {
+            0 => Self::Every(u64::try_from(number).unwrap_or(0)),
+            1 => Self::At(number),
+            _ => Self::Cron { expression, zone },
+        }
+    }
+}
+
+/// A schedule that is to be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSchedule {
+    /// Its name.
+    pub name: String,
+    /// When it is due.
+    pub timing: StoredTiming,
+    /// How many missed due times are told.
+    pub catch_up: u32,
+}
+
+/// A due time that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastDue {
+    /// The due time, in milliseconds since the Unix epoch.
+    pub due: i64,
+    /// Whether the plugin failed too often on it.
+    pub failed: bool,
+}
+
+/// A schedule. Times are in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchedule {
+    /// Its id. One that replaces another one of the same name has a new id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// When it is due.
+    pub timing: StoredTiming,
+    /// How many missed due times are told.
+    pub catch_up: u32,
+    /// When it was set.
+    pub set_at: i64,
+    /// The due times until then are over.
+    pub over: i64,
+    /// The due time that is being told.
+    pub due: Option<i64>,
+    /// How often the plugin was told of that in vain.
+    pub attempts: u32,
+    /// How many due times were left out before that one, or before the next one.
+    pub missed: u32,
+    /// The due times before were missed, whether the plugin ran or not: until then the owner had paused it.
+    pub runs_from: i64,
+    /// Whether the owner has paused it.
+    pub paused: bool,
+    /// The last due time that was told until it was over.
+    pub last: Option<LastDue>,
+}
+
+/// How an attempt to tell a due time ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueOutcome {
+    /// The plugin is to be told again. So often it was told in vain.
+    Again(u32),
+    /// The due time is over.
+    Over {
+        /// Whether the plugin failed too often on it.
+        failed: bool,
+        /// Whether no other due time follows: then the schedule is over as well.
+        is_last: bool,
+    },
+}
+
+/// The schedules of one plugin on one account. Like [`PluginData`], it does not keep the store's thread alive.
+#[derive(Debug, Clone)]
+pub struct Schedules {
+    data: PluginData,
+    owner: Arc<Owner>,
+}
+
+impl PluginData {
+    /// Returns the schedules of this plugin.
+    pub fn schedules(&self, owner: Owner) -> Schedules {
+        Schedules { data: self.clone(), owner: Arc::new(owner) }
+    }
+}
+
+impl Schedules {
+    /// Sets a schedule, and returns it. One that is there and has the same timing goes on as it was. None: there are as
+    /// many as there may be.
+    pub async fn set(&self, new: NewSchedule, now: i64, most: u32) -> Result<Option<StoredSchedule>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |file| set(file, &owner, &new, now, most)).await
+    }
+
+    /// Returns all schedules, by name.
+    pub async fn all(&self) -> Result<Vec<StoredSchedule>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.data.read(self.lane(), move |file| all(file, &owner)).await
+    }
+
+    /// Ends a schedule. Returns false if there is none of this name.
+    pub async fn cancel(&self, name: String) -> Result<bool, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        let end = "DELETE FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3";
+        self.change(
+            move |file| Ok(file.execute(end, params![owner.account.as_str(), owner.plugin.as_str(), name])? > 0),
+        )
+        .await
+    }
+
+    /// Notes the due time that the plugin is to be told of next, and how many were left out before it.
+    pub async fn begin(&self, id: i64, due: i64, left_out: u32) -> Result<(), StoreError> {
+        let begin = "UPDATE schedule SET due = ?2, attempts = 0, missed = min(missed + ?3, 4294967295) WHERE id = ?1";
+        self.change(move |file| file.execute(begin, params![id, due, left_out]).map(drop)).await
+    }
+
+    /// Notes that the due times until then are over without being told, and how many these were.
+    pub async fn leave_out(&self, id: i64, over: i64, left_out: u32, is_last: bool) -> Result<(), StoreError> {
+        let leave_out = "UPDATE schedule SET over = max(over, ?2), missed = min(missed + ?3, 4294967295) WHERE id = ?1 AND due IS NULL";
+        self.change(move |file| {
+            if is_last { end(file, id) } else { file.execute(leave_out, params![id, over, left_out]).map(drop) }
+        })
+        .await
+    }
+
+    /// Notes how an attempt to tell the present due time ended.
+    pub async fn note(&self, id: i64, outcome: DueOutcome) -> Result<(), StoreError> {
+        let over = "UPDATE schedule SET over = max(over, due), last = due, last_failed = ?2, due = NULL, attempts = 0,
+                    missed = 0 WHERE id = ?1 AND due IS NOT NULL";
+        self.change(move |file| match outcome {
+            DueOutcome::Again(attempts) => {
+                file.execute("UPDATE schedule SET attempts = ?2 WHERE id = ?1", params![id, attempts]).map(drop)
+            }
+            DueOutcome::Over { is_last: true, .. } => end(file, id),
+            DueOutcome::Over { failed, is_last: false } => file.execute(over, params![id, failed]).map(drop),
+        })
+        .await
+    }
+
+    /// Pauses a schedule, or lets it go on from now. Returns false if there is none of this name.
+    pub async fn pause(&self, name: String, is_paused: bool, now: i64) -> Result<bool, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        // One that is not paused has missed nothing, so going on changes nothing then.
+        let pause =
+            "UPDATE schedule SET runs_from = CASE WHEN paused AND NOT ?4 THEN ?5 ELSE runs_from END, paused = ?4
+                     WHERE account = ?1 AND plugin = ?2 AND name = ?3";
+        self.change(move |file| {
+            let whose = params![owner.account.as_str(), owner.plugin.as_str(), name, is_paused, now];
+            Ok(file.execute(pause, whose)? > 0)
+        })
+        .await
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Progress(Arc::clone(&self.owner))
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.data.change(self.lane(), change).await
+    }
+}
+
+fn set(
+    file: &mut Connection,
+    owner: &Owner,
+    new: &NewSchedule,
+    now: i64,
+    most: u32,
+) -> rusqlite::Result<Option<StoredSchedule>> {
+    let change = file.transaction()?;
+    let whose = (owner.account.as_str(), owner.plugin.as_str());
+    let before = named(&change, owner, &new.name)?;
+    if let Some(before) = &before {
+        if before.timing == new.timing && before.catch_up == new.catch_up {
+            return Ok(Some(before.clone()));
+        }
+        end(&change, before.id)?;
+    } else {
+        let count = "SELECT count(*) FROM schedule WHERE account = ?1 AND plugin = ?2";
+        let count: i64 = change.query_row(count, params![whose.0, whose.1], |row| row.get(0))?;
+        if count >= i64::from(most) {
+            return Ok(None);
+        }
+    }
+    // The owner paused the name, whatever the plugin makes of it.
+    let paused = before.is_some_and(|before| before.paused);
+    let (kind, number, expression, zone) = new.timing.columns();
+    let insert =
+        "INSERT INTO schedule (account, plugin, name, kind, number, expression, zone, catch_up, set_at, over, attempts,
+                  missed, runs_from, paused, last_failed)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, 0, ?9, ?10, 0)";
+    let row = params![whose.0, whose.1, new.name, kind, number, expression, zone, new.catch_up, now, paused];
+    change.execute(insert, row)?;
+    let set = named(&change, owner, &new.name)?;
+    change.commit()?;
+    Ok(set)
+}
+
+fn named(file: &Connection, owner: &Owner, name: &str) -> rusqlite::Result<Option<StoredSchedule>> {
+    let query = format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3");
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), name];
+    file.query_row(&query, whose, stored).optional()
+}
+
+fn all(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<StoredSchedule>> {
+    let query = format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 ORDER BY name");
+    let mut query = file.prepare(&query)?;
+    query.query_map(params![owner.account.as_str(), owner.plugin.as_str()], stored)?.collect()
+}
+
+fn end(file: &Connection, id: i64) -> rusqlite::Result<()> {
+    file.execute("DELETE FROM schedule WHERE id = ?1", params![id]).map(drop)
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSchedule> {
+    let (last, failed): (Option<i64>, bool) = (row.get(14)?, row.get(15)?);
+    Ok(StoredSchedule {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        timing: StoredTiming::of(row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?),
+        catch_up: row.get(6)?,
+        set_at: row.get(7)?,
+        over: row.get(8)?,
+        due: row.get(9)?,
+        attempts: row.get(10)?,
+        missed: row.get(11)?,
+        runs_from: row.get(12)?,
+        paused: row.get(13)?,
+        last: last.map(|due| LastDue { due, failed }),
+    })
+}
+
+#[cfg(test)]
+mod tests;
