@@ -244,6 +244,8 @@ limits! {
     promises: u32 = 64, 0 => 4_096;
     /// Timers.
     timers: u32 = 64, 0 => 4_096;
+    /// Schedules.
+    schedules: u32 = 64, 1 => 1_024;
     /// Calls that wait for an answer. At most 1,024 of them may wait for promises, 256 for any one room, and 256 for
     /// chats that are not ready yet.
     open_calls: u32 = 256, 1 => 65_536;

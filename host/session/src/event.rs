@@ -9,6 +9,7 @@ use parlor_stanza::types::{Invite, Message};
 
 use crate::records::chat::Chat;
 use crate::records::contact::{Contact, ContactResource};
+use crate::records::due_time::DueTime;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
 use crate::records::status::Status;
@@ -56,6 +57,7 @@ pub enum Payload {
     Invite(Arc<Invite>),
     Command { name: Arc<str>, args: Vec<String>, message: Arc<Message> },
     Webhook(Arc<Webhook>),
+    Schedule(Arc<DueTime>),
     Json(Arc<str>),
 }
 
@@ -82,6 +84,7 @@ impl Payload {
             Self::Status(status) => status.message.len(),
             Self::Chat(chat) => chat.fullname.len(),
             Self::Webhook(webhook) => webhook.bytes(),
+            Self::Schedule(due) => due.name.len(),
         };
         RECORD + of_what_is_in_it
     }

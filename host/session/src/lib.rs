@@ -88,6 +88,7 @@ pub use owners::OWNER_COMMANDS;
 pub use records::card::KnownCard;
 pub use records::chat::Chat;
 pub use records::contact::{Contact, ContactResource, Contacts};
+pub use records::due_time::DueTime;
 pub use records::occupant::Occupant;
 pub use records::room::Room;
 pub use records::status::{Status, StatusValue};

@@ -3,6 +3,7 @@
 pub(super) mod card;
 pub(super) mod chat;
 pub(super) mod contact;
+pub(super) mod due_time;
 pub(super) mod occupant;
 pub(super) mod room;
 pub(super) mod status;

@@ -129,8 +129,8 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "http_per_second" => return Some(instance.budgets.requests().used().ceil()),
         "http_bytes_per_second" => return Some(instance.budgets.web_bytes().used().ceil()),
         "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),
-        // wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests to webhooks wait on
-        // disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
+        // wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests to webhooks and
+        // schedules are on disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
         _ => return None,
     };
     Some(count as f64)

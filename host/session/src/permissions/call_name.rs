@@ -199,6 +199,22 @@ pub enum CallName {
     RoomsSetBookmark,
     /// `rooms.remove-bookmark`
     RoomsRemoveBookmark,
+    /// `schedules.every`
+    SchedulesEvery,
+    /// `schedules.at`
+    SchedulesAt,
+    /// `schedules.cron`
+    SchedulesCron,
+    /// `schedules.list`
+    SchedulesList,
+    /// `schedules.cancel`
+    SchedulesCancel,
+    /// `schedules.to-local`
+    SchedulesToLocal,
+    /// `schedules.format`
+    SchedulesFormat,
+    /// `schedules.parse`
+    SchedulesParse,
     /// `settings.get`
     SettingsGet,
     /// `settings.set`
@@ -355,6 +371,14 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("rooms", "bookmarks", "rooms.bookmarks"),
     ("rooms", "set-bookmark", "rooms.set-bookmark"),
     ("rooms", "remove-bookmark", "rooms.remove-bookmark"),
+    ("schedules", "every", "schedules.every"),
+    ("schedules", "at", "schedules.at"),
+    ("schedules", "cron", "schedules.cron"),
+    ("schedules", "list", "schedules.list"),
+    ("schedules", "cancel", "schedules.cancel"),
+    ("schedules", "to-local", "schedules.to-local"),
+    ("schedules", "format", "schedules.format"),
+    ("schedules", "parse", "schedules.parse"),
     ("settings", "get", "settings.get"),
     ("settings", "set", "settings.set"),
     ("settings", "set-many", "settings.set-many"),
@@ -386,7 +410,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 125;
+    pub const COUNT: usize = 133;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -51,7 +51,7 @@ impl<'a> About<'a> {
     /// Returns the target of an event with this payload.
     pub fn of(payload: &'a Payload) -> Self {
         Self::Target(match payload {
-            Payload::None | Payload::Webhook(_) => return Self::Nothing,
+            Payload::None | Payload::Webhook(_) | Payload::Schedule(_) => return Self::Nothing,
             Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
             Payload::Room(room) => Target::Room(&room.jid),
             Payload::Occupant(occupant) => Target::Room(&occupant.room),

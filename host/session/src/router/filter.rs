@@ -67,6 +67,7 @@ pub struct Filter {
     pub own: bool,
     pub delayed: bool,
     pub xml: bool,
+    pub schedule: Option<String>,
 }
 
 impl Filter {
@@ -74,6 +75,11 @@ impl Filter {
         let event = heard.event;
         if let Some(wanted) = &self.webhook
             && !matches!(&event.payload, Payload::Webhook(webhook) if webhook.name == *wanted)
+        {
+            return false;
+        }
+        if let Some(wanted) = &self.schedule
+            && !matches!(&event.payload, Payload::Schedule(due) if due.name == *wanted)
         {
             return false;
         }
@@ -110,13 +116,15 @@ impl Filter {
             | Payload::Stanza(_)
             | Payload::Feature { .. }
             | Payload::Webhook(_)
+            | Payload::Schedule(_)
             | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
         }
     }
 
     /// Returns whether its classes alone decide, and no address or text.
     pub(super) fn is_by_class(&self) -> bool {
-        self.from.is_none() && self.room.is_none() && self.prefix.is_none() && self.webhook.is_none()
+        let is_by_name = self.webhook.is_some() || self.schedule.is_some();
+        self.from.is_none() && self.room.is_none() && self.prefix.is_none() && !is_by_name
     }
 
     /// Returns the classes of events of this name that it lets through, as far as they decide.
@@ -261,8 +269,11 @@ pub fn listening(filters: &[(Filter, bool)], rule: &EventRule, whom: Option<Whom
 impl Filter {
     /// Returns the share of an event's occurrences, about this address or any, that the filter lets through.
     fn reach(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
-        if self.webhook.is_some() {
-            return if rule.payload == "webhook" { Reach::Some } else { Reach::Nothing };
+        let names = [("webhook", &self.webhook), ("schedule", &self.schedule)];
+        if names.iter().any(|(_, name)| name.is_some()) {
+            // One that names both lets nothing through.
+            let is_named = names.iter().all(|(payload, name)| name.is_none() || rule.payload == *payload);
+            return if is_named { Reach::Some } else { Reach::Nothing };
         }
         let is_other_room = |room: &BareJid| whom.is_some_and(|whom| whom.bare() != *room);
         let is_elsewhere =
@@ -344,6 +355,7 @@ impl Filter {
         all.extend(self.room.as_ref().map(|room| format!("room {}", escape_untrusted(room.as_str(), LONGEST))));
         all.extend(self.prefix.as_ref().map(|prefix| format!("prefix \"{}\"", escape_untrusted(prefix, LONGEST))));
         all.extend(self.webhook.as_ref().map(|name| format!("webhook {}", escape_untrusted(name, LONGEST))));
+        all.extend(self.schedule.as_ref().map(|name| format!("schedule {}", escape_untrusted(name, LONGEST))));
         if once {
             all.push("the next one alone".to_owned());
         }

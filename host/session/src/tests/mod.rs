@@ -151,6 +151,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Invite(_) => "invite",
         Payload::Command { .. } => "command",
         Payload::Webhook(_) => "webhook",
+        Payload::Schedule(_) => "schedule",
         Payload::Json(_) => "json",
     }
 }

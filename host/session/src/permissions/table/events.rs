@@ -36,7 +36,7 @@ impl EventRule {
 
     /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 14] = [
+        const LOCAL: [&str; 15] = [
             "connectionInitialized",
             "connfeedback",
             "disconnected",
@@ -45,6 +45,7 @@ impl EventRule {
             "logout",
             "pluginsInitialized",
             "reconnecting",
+            "schedule",
             "settingsChanged",
             "statusChanged",
             "statusMessageChanged",
@@ -88,6 +89,8 @@ pub const EVENTS: &[EventRule] = &[
     open("settingsChanged", "json"),
     open("command", "command"),
     open("timer", "none"),
+    // Delivered only to the plugin that the schedule belongs to.
+    open("schedule", "schedule"),
     shown(StatusRead, "statusChanged", "status"),
     shown(StatusRead, "statusMessageChanged", "status"),
     shown(ContactsRead, "roster", "none").promised(),
