@@ -41,6 +41,7 @@ use crate::ceiling::Taken;
 use crate::counters::Counters;
 use crate::progress::CatchUpProgress;
 use crate::record::Record;
+use crate::schedules::Schedules;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
@@ -112,6 +113,8 @@ pub struct Instance {
     pub(crate) seen_files: SeenFiles,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
     pub(crate) webhooks: Option<Tokens>,
+    /// Its schedules.
+    pub(crate) schedules: Arc<Schedules>,
     /// The requests to its webhooks that wait for its answer.
     pub(crate) unanswered: Unanswered,
     /// Its rooms, commands, timers and promises.
@@ -139,7 +142,7 @@ impl Instance {
     ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
         let limits = Arc::clone(&admitted.limits);
-        let Lasting { record, rooms, failed, webhooks, budgets } = lasting;
+        let Lasting { record, rooms, failed, webhooks, schedules, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
         let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -174,6 +177,7 @@ impl Instance {
             parts: OpenParts::default(),
             seen_files: SeenFiles::default(),
             webhooks,
+            schedules,
             unanswered: Unanswered::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
@@ -210,6 +214,11 @@ impl Instance {
             slice: self.limits.cpu_slice,
             leaves: self.account.place.is_own(),
         }
+    }
+
+    /// Returns when it was started, by the account's clock. A plugin that is parked and woken goes on with its instance.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// Returns whether its `initialize` has not returned.

@@ -27,6 +27,7 @@ mod progress;
 pub mod record;
 pub mod rights;
 mod run;
+pub mod schedules;
 mod settings;
 pub mod supervisor;
 pub mod threads;

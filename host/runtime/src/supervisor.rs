@@ -9,7 +9,9 @@ mod life;
 mod parking;
 mod replacement;
 mod runs;
+mod schedules;
 mod settings;
+mod staying;
 mod turn;
 mod webhooks;
 
@@ -228,6 +230,7 @@ impl Supervised {
             rest: Mutex::default(),
         });
         webhooks::begin(&shared);
+        schedules::begin(&shared);
         parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
         Self { shared }
     }

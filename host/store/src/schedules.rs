@@ -179,10 +179,11 @@ impl Schedules {
         .await
     }
 
-    /// Notes the due time that the plugin is to be told of next, and how many were left out before it.
-    pub async fn begin(&self, id: i64, due: i64, left_out: u32) -> Result<(), StoreError> {
+    /// Notes the due time that the plugin is to be told of next, and how many were left out before it. Returns false if the
+    /// schedule is there no longer.
+    pub async fn begin(&self, id: i64, due: i64, left_out: u32) -> Result<bool, StoreError> {
         let begin = "UPDATE schedule SET due = ?2, attempts = 0, missed = min(missed + ?3, 4294967295) WHERE id = ?1";
-        self.change(move |file| file.execute(begin, params![id, due, left_out]).map(drop)).await
+        self.change(move |file| Ok(file.execute(begin, params![id, due, left_out])? > 0)).await
     }
 
     /// Notes that the due times until then are over without being told, and how many these were.

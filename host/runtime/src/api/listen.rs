@@ -74,6 +74,10 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
         own: filter.own,
         delayed: filter.delayed,
         xml: filter.xml,
+        schedule: filter
+            .schedule
+            .map(|name| words("filter.schedule", &name, MAX_PREFIX).map(str::to_owned))
+            .transpose()?,
     })
 }
 
@@ -145,6 +149,7 @@ mod tests {
             own: false,
             delayed: false,
             xml: true,
+            schedule: None,
         }
     }
 

@@ -18,6 +18,7 @@ pub mod listen;
 pub mod log;
 mod promises;
 mod rooms;
+mod schedules;
 mod settings;
 mod storage;
 mod timers;

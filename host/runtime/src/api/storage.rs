@@ -15,7 +15,7 @@ use crate::instance::{Context, Grouping, Instance};
 /// Maximum number of keys on a page.
 const LARGEST_PAGE: u32 = 1_000;
 /// Minimum that a call counts against `storage_per_second`, in bytes: the disk writes no less.
-const CALL: usize = 512;
+pub(super) const CALL: usize = 512;
 /// Bytes that a page of keys counts.
 const LIST: usize = 16 << 10;
 
@@ -181,7 +181,7 @@ async fn change<T: Send + 'static>(
 /// Waits until this many bytes may be read or written for the plugin: all plugins share one disk, and one thread that
 /// writes to it.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
-async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+pub(super) async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
     slow_down(instance.budgets.stored(), bytes as f64, limit).await
 }
@@ -197,7 +197,7 @@ fn quota(instance: &Instance) -> Result<u64, CallError> {
     instance.quota().ok_or_else(|| instance.deny(Permission::Storage, None))
 }
 
-fn owner(instance: &Instance) -> Owner {
+pub(super) fn owner(instance: &Instance) -> Owner {
     Owner { account: instance.account.own.clone(), plugin: instance.plugin.clone() }
 }
 
@@ -222,7 +222,7 @@ fn check_expires(milliseconds: u64, clock: Clock) -> Result<i64, CallError> {
     Ok(now.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
 }
 
-fn failed(error: &StoreError) -> CallError {
+pub(super) fn failed(error: &StoreError) -> CallError {
     match error {
         StoreError::Ended => CallError::Stopped,
         StoreError::File { .. } => {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use parlor_session::event::Payload;
-use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status, Webhook};
+use parlor_session::{Chat, Contact, DueTime, KnownCard, Occupant, Room, Status, Webhook};
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
@@ -245,6 +245,18 @@ impl From<&Webhook> for wit::Webhook {
     }
 }
 
+impl From<&DueTime> for wit::DueTime {
+    fn from(due: &DueTime) -> Self {
+        Self {
+            name: due.name.clone(),
+            due: date_time(due.due),
+            late: u64::try_from(due.late.as_millis()).unwrap_or(u64::MAX),
+            missed: due.missed,
+            attempt: due.attempt,
+        }
+    }
+}
+
 impl From<&Status> for wit::Status {
     fn from(status: &Status) -> Self {
         Self { value: status.value.as_str().to_owned(), message: status.message.clone() }
@@ -352,6 +364,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             message: message(carried, xml),
         }),
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
+        Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use parlor_plugins::limits::Limits;
 
 use super::{Budgets, Rooms};
 use crate::record::Record;
+use crate::schedules::Schedules;
 use crate::webhooks::listening::Tokens;
 
 /// The state that one instance leaves to the next one. Clones share it.
@@ -20,6 +21,8 @@ pub(crate) struct Lasting {
     pub failed: Arc<AtomicBool>,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
     pub webhooks: Option<Tokens>,
+    /// Its schedules.
+    pub(crate) schedules: Arc<Schedules>,
     /// The rate limits.
     pub(crate) budgets: Budgets,
 }
@@ -27,12 +30,26 @@ pub(crate) struct Lasting {
 impl Lasting {
     /// Creates the state of a plugin with these limits, opened rooms and record.
     pub(crate) fn new(limits: &Arc<Limits>, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
-        Self { record, rooms, failed: Arc::default(), webhooks: None, budgets: Budgets::new(limits) }
+        Self {
+            record,
+            rooms,
+            failed: Arc::default(),
+            webhooks: None,
+            schedules: Arc::default(),
+            budgets: Budgets::new(limits),
+        }
     }
 
     /// Returns the state for another version with these limits. The rooms stay open, and used bursts stay used.
     pub(crate) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
         let (rooms, record) = (Arc::clone(&self.rooms), Arc::clone(&self.record));
-        Self { record, rooms, failed: Arc::default(), webhooks: None, budgets: self.budgets.passed_on(limits) }
+        Self {
+            record,
+            rooms,
+            failed: Arc::default(),
+            webhooks: None,
+            schedules: Arc::new(self.schedules.passed_on()),
+            budgets: self.budgets.passed_on(limits),
+        }
     }
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use parlor_plugins::webhook::Mode;
 use parlor_store::StoreError;
 
-use super::{Shared, State};
-use crate::instance::Instance;
+use super::Shared;
+use super::staying::{STORE_PAUSE, is_alone, stays_until};
 use crate::webhooks::Webhooks;
-use telling::{STORE_PAUSE, tell_in_order};
+use telling::tell_in_order;
 
 /// Reads the addresses of its webhooks, and begins to tell of what comes there.
 pub(super) fn begin(shared: &Arc<Shared>) {
@@ -57,46 +57,4 @@ async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
             tracing::error!(%plugin, %account, %error, "requests to webhooks that the plugin has no longer cannot be given up");
         }
     }
-}
-
-/// Waits until the plugin runs or is parked, and returns its instance; `None` if it is to end before.
-async fn running(shared: &Shared) -> Option<Arc<Instance>> {
-    tokio::select! {
-        biased;
-        () = shared.standing.is_to_end() => None,
-        instance = shared.standing.pick(instance) => Some(instance),
-    }
-}
-
-/// Returns its instance if it runs or is parked.
-fn running_now(shared: &Shared) -> Option<Arc<Instance>> {
-    shared.standing.with(instance)
-}
-
-/// Returns whether it is to end.
-fn is_to_end(shared: &Shared) -> bool {
-    shared.standing.shutdown().is_some()
-}
-
-/// Waits until it is no longer beside another one that it is to replace.
-async fn is_alone(shared: &Shared) {
-    shared.standing.until(|standing| !standing.is_beside).await;
-}
-
-/// Waits for this. Returns false if the plugin is to end before.
-async fn stays_until(shared: &Shared, what: impl Future<Output = ()>) -> bool {
-    stays_for(shared, what).await.is_some()
-}
-
-/// Waits for this, and returns what it returns; `None` if the plugin is to end before.
-async fn stays_for<T>(shared: &Shared, what: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        () = shared.standing.is_to_end() => None,
-        result = what => Some(result),
-    }
-}
-
-fn instance(standing: &super::Standing) -> Option<Arc<Instance>> {
-    matches!(standing.state, State::Running | State::Parked).then(|| standing.instance.clone()).flatten()
 }

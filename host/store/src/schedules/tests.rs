@@ -31,7 +31,7 @@ async fn one_that_is_set_again_goes_on_and_one_that_changes_begins_anew() {
     let other = schedules.set(every("x", 70_000), 2_000, 9).await.unwrap().unwrap();
     assert!(other.id > first.id && other.set_at == 2_000 && other.paused);
     // What is noted of the one before changes nothing.
-    schedules.begin(first.id, 61_000, 0).await.unwrap();
+    assert!(!schedules.begin(first.id, 61_000, 0).await.unwrap());
     assert_eq!(only(&schedules).await, other);
     assert!(schedules.cancel("x".to_owned()).await.unwrap());
     assert!(!schedules.cancel("x".to_owned()).await.unwrap());
@@ -55,7 +55,7 @@ async fn a_due_time_is_told_until_it_is_over_and_its_count_begins_anew() {
     let schedules = schedules(&store, "a");
     let id = schedules.set(every("x", 60_000), 0, 9).await.unwrap().unwrap().id;
     schedules.leave_out(id, 130_000, 2, false).await.unwrap();
-    schedules.begin(id, 180_000, 1).await.unwrap();
+    assert!(schedules.begin(id, 180_000, 1).await.unwrap());
     // A due time that is being told is not left out.
     schedules.leave_out(id, 240_000, 1, false).await.unwrap();
     schedules.note(id, DueOutcome::Again(2)).await.unwrap();

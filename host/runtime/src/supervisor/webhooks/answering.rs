@@ -6,8 +6,9 @@ use parlor_session::router::Handled;
 use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
 
 use super::super::Shared;
+use super::super::staying::running_now;
 use super::reply::{Reply, refused};
-use super::{running_now, telling};
+use super::telling;
 use crate::instance::{Instance, UnansweredRequest, WebhookAnswer};
 use crate::webhooks::Webhooks;
 

@@ -1,27 +1,19 @@
 //! Tells a plugin of the requests to a webhook, one after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parlor_session::Webhook;
 use parlor_session::event::{Event, EventName, Payload};
-use parlor_session::router::{Handled, Mail};
+use parlor_session::router::Mail;
 use parlor_store::{RequestState, StoreError, StoredRequest, WebhookRequest};
 use tokio::sync::Mutex;
 
 use super::super::Shared;
-use super::{is_alone, is_to_end, running, stays_for, stays_until};
+use super::super::staying::{
+    Attempt, LOOK, STORE_PAUSE, attempt, is_alone, running, stays_for, stays_until, until_done,
+};
 use crate::instance::Instance;
 use crate::webhooks::Webhooks;
-
-/// The pauses between attempts to tell of one request. After the last one fails, it is given up. Together they outlast a cut
-/// of the connection.
-const PAUSES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(10)];
-/// How often to look whether a plugin takes requests that did not, such as one that has not subscribed.
-const LOOK: Duration = Duration::from_secs(2);
-/// The pause after the store failed.
-pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tells the plugin of requests to this webhook as they come, until it is to end.
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
@@ -79,25 +71,15 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
             }
             continue;
         };
-        let (mail, handled) = mail.with_receipt();
-        // If its mailbox is full, nobody handles this mail.
-        instance.mailbox.deliver(mail);
-        let handled = handled.await;
-        let ends = is_to_end(shared);
-        let (state, pause) = match handled {
-            Ok(Handled::Well) => (Some(RequestState::Told), None),
-            // That it was told to end is no fault of the plugin's.
-            Ok(Handled::CutOff) if ends => (None, None),
-            Ok(Handled::Failed | Handled::CutOff) => {
-                if let Some(pause) = PAUSES.get(attempts as usize) {
-                    (Some(RequestState::Waits), Some(*pause))
-                } else {
-                    let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
-                    tracing::warn!(%plugin, %account, webhook, id, "plugin failed too often on a request to its webhook, which is given up");
-                    (Some(RequestState::GivenUp), None)
-                }
+        let (state, pause) = match attempt(shared, &instance, mail, attempts).await {
+            Attempt::Well => (Some(RequestState::Told), None),
+            Attempt::Again(pause) => (Some(RequestState::Waits), Some(pause)),
+            Attempt::GivenUp => {
+                let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
+                tracing::warn!(%plugin, %account, webhook, id, "plugin failed too often on a request to its webhook, which is given up");
+                (Some(RequestState::GivenUp), None)
             }
-            Err(_) => (None, Some(LOOK)),
+            Attempt::Untold => (None, Some(LOOK)),
         };
         if let Some(state) = state {
             attempts += 1;
@@ -117,18 +99,8 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
 /// Writes what became of a request, until that succeeds: one that counts as waiting would be told again at once. Returns
 /// false if the plugin is to end before.
 async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, state: RequestState) -> bool {
-    loop {
-        match webhooks.stored.note(id, attempts, state).await {
-            Ok(()) => return true,
-            Err(StoreError::Ended) => return false,
-            Err(error) => {
-                tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
-            }
-        }
-        if !stays_until(shared, tokio::time::sleep(STORE_PAUSE)).await {
-            return false;
-        }
-    }
+    let note = || webhooks.stored.note(id, attempts, state);
+    until_done(shared, "what became of a request cannot be written", note).await.is_some()
 }
 
 /// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it.

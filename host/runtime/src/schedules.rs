@@ -1,0 +1,193 @@
+//! The schedules of a plugin on one account: what its calls, its owner and the task that tells of due times share.
+//!
+//! All that has to last is in the store. A plugin that has schedules has one task, whatever their number, which sleeps until
+//! the next one is due; a plugin without schedules has none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_base::clock::Clock;
+use parlor_base::quantity::show_duration;
+use parlor_schedules::{Cron, Timing, Zone};
+use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
+use tokio::sync::{Notify, OwnedMutexGuard};
+
+/// What tells the plugin of due times, as far as there is something to tell.
+#[derive(Default)]
+pub(crate) struct Schedules {
+    teller: Mutex<Teller>,
+    /// Notified when a schedule was set, ended, paused or resumed, while somebody tells.
+    pub(crate) changed: Notify,
+    /// Held by who tells. A version that replaces another one waits for it: a due time would be told twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The task that tells of due times.
+#[derive(Default)]
+struct Teller {
+    is_there: bool,
+    /// How often schedules were changed.
+    changes: u64,
+    /// Starts the task.
+    start: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Schedules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Schedules").field("changes", &self.changes()).finish_non_exhaustive()
+    }
+}
+
+impl Schedules {
+    /// Returns those of a version that is to replace this one.
+    pub(crate) fn passed_on(&self) -> Self {
+        Self { turn: Arc::clone(&self.turn), ..Self::default() }
+    }
+
+    /// Sets what starts the task.
+    pub(crate) fn start_with(&self, start: impl Fn() + Send + Sync + 'static) {
+        self.teller().start = Some(Box::new(start));
+    }
+
+    /// Notes that the schedules in the store have changed: they are read again, by a new task if there is none.
+    pub(crate) fn has_changed(&self) {
+        let mut teller = self.teller();
+        teller.changes += 1;
+        if teller.is_there {
+            self.changed.notify_one();
+        } else if let Some(start) = &teller.start {
+            start();
+            teller.is_there = true;
+        }
+    }
+
+    /// Returns how often they have changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.teller().changes
+    }
+
+    /// Ends the task, which found no schedule after so many changes. Returns false if there was another change.
+    pub(crate) fn ends(&self, changes: u64) -> bool {
+        let mut teller = self.teller();
+        teller.is_there = teller.changes != changes;
+        !teller.is_there
+    }
+
+    /// Waits for the turn to tell.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The schedules of a plugin on one account, for its owner.
+pub struct PluginSchedules {
+    pub(crate) stored: parlor_store::Schedules,
+    pub(crate) told: Arc<Schedules>,
+    pub(crate) clock: Clock,
+}
+
+/// A schedule as owners are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleState {
+    /// Its name.
+    pub name: String,
+    /// When it is due, in words.
+    pub when: String,
+    /// The next due time, if another one follows.
+    pub next: Option<Timestamp>,
+    /// The due time that the plugin is being told of.
+    pub due: Option<Timestamp>,
+    /// How often it was told of that in vain.
+    pub attempts: u32,
+    /// The due times that were left out before that one, or before the next one.
+    pub missed: u32,
+    /// The last due time that is over, and whether the plugin failed too often on it.
+    pub last: Option<(Timestamp, bool)>,
+    /// Whether the owner has paused it.
+    pub paused: bool,
+}
+
+impl PluginSchedules {
+    /// Returns them, by name.
+    pub async fn states(&self) -> Result<Vec<ScheduleState>, StoreError> {
+        let now = self.clock.now();
+        let state = |stored: StoredSchedule| ScheduleState {
+            when: in_words(&stored.timing),
+            next: timing(&stored).and_then(|timing| next(&stored, &timing, now)),
+            due: stored.due.map(moment),
+            attempts: stored.attempts,
+            missed: stored.missed,
+            last: stored.last.map(|LastDue { due, failed }| (moment(due), failed)),
+            paused: stored.paused,
+            name: stored.name,
+        };
+        Ok(self.stored.all().await?.into_iter().map(state).collect())
+    }
+
+    /// Pauses a schedule, or lets it go on. Returns false if there is none of this name.
+    pub async fn pause(&self, name: &str, is_paused: bool) -> Result<bool, StoreError> {
+        let is_there = self.stored.pause(name.to_owned(), is_paused, self.clock.now().as_millisecond()).await?;
+        self.told.has_changed();
+        Ok(is_there)
+    }
+}
+
+/// Returns when a schedule is due. None: its expression or zone cannot be read, since another version of the host wrote it.
+pub(crate) fn timing(stored: &StoredSchedule) -> Option<Timing> {
+    Some(match &stored.timing {
+        StoredTiming::Every(period) => Timing::Every { since: moment(stored.set_at), period: *period },
+        StoredTiming::At(due) => Timing::At(moment(*due)),
+        StoredTiming::Cron { expression, zone } => {
+            Timing::Cron(Box::new(Cron::parse(expression, Zone::named(zone).ok()?).ok()?))
+        }
+    })
+}
+
+/// Returns the next due time of a schedule that is still to come.
+pub(crate) fn next(stored: &StoredSchedule, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
+    let over = stored.due.map_or(stored.over, |due| due.max(stored.over));
+    timing.next(moment(over).max(now))
+}
+
+/// Returns the moment of so many milliseconds since the Unix epoch.
+pub(crate) fn moment(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
+}
+
+fn in_words(timing: &StoredTiming) -> String {
+    match timing {
+        StoredTiming::Every(period) => format!("every {}", show_duration(Duration::from_millis(*period))),
+        StoredTiming::At(due) => format!("once, {}", moment(*due)),
+        StoredTiming::Cron { expression, zone } => format!("{expression} {zone}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+
+    /// A plugin without schedules has no task, and one that sets a schedule while its task ends gets another one.
+    #[test]
+    fn the_task_is_started_when_it_is_needed_and_ends_when_nothing_changed() {
+        let (schedules, started) = (Schedules::default(), Arc::new(AtomicU32::new(0)));
+        schedules.has_changed();
+        let starts = Arc::clone(&started);
+        schedules.start_with(move || _ = starts.fetch_add(1, Relaxed));
+        schedules.has_changed();
+        schedules.has_changed();
+        assert_eq!(started.load(Relaxed), 1);
+        let seen = schedules.changes();
+        schedules.has_changed();
+        assert!(!schedules.ends(seen));
+        assert!(schedules.ends(schedules.changes()));
+        schedules.has_changed();
+        assert_eq!(started.load(Relaxed), 2);
+    }
+}

@@ -1,0 +1,212 @@
+//! Tells a plugin of the due times of its schedules.
+//!
+//! One task tells of all of them. A due time takes no room that other events need, and a few at most wait for the plugin at
+//! the same time, so sixty schedules that are due at once come one after the other.
+
+mod known;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use parlor_base::clock::{Clock, ClockJumpDetector};
+use parlor_session::DueTime;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::Mail;
+use parlor_store::{DueOutcome, Owner, StoredSchedule};
+
+use super::staying::{Attempt, attempt, is_alone, running, running_now, stays_for, stays_until, until_done};
+use super::{Shared, Supervised};
+use crate::instance::Instance;
+use crate::schedules::{PluginSchedules, moment};
+use known::{Known, Work};
+
+/// The maximum number of due times, of as many schedules, that the plugin is told of at the same time. One that takes long
+/// holds up no other schedule.
+const AT_ONCE: usize = 8;
+/// How often to read the clock, which may be set at any time.
+const LOOK_AT_CLOCK: Duration = Duration::from_mins(1);
+/// The same for the clock of a runtime, which nobody sets.
+const LONGEST_SLEEP: Duration = Duration::from_hours(24);
+/// A clock that was set forward by more than that has left out due times: the machine slept, or showed a wrong time.
+const JUMP: SignedDuration = SignedDuration::from_mins(1);
+
+/// The end of a piece of work on a schedule.
+enum Done {
+    /// The plugin is to end, or the store has ended.
+    Ends,
+    /// The schedule is there no longer.
+    Gone,
+    /// The plugin does not take it now.
+    NotTaken,
+    /// The due times until this one are over without being told.
+    LeftOut,
+    /// It is to be told again after this pause.
+    Again(Duration),
+    /// The due time is over.
+    Over,
+}
+
+/// Begins to tell the plugin of due times, while it has schedules.
+pub(super) fn begin(shared: &Arc<Shared>) {
+    let (weak, schedules) = (Arc::downgrade(shared), &shared.lasting.schedules);
+    schedules.start_with(move || {
+        if let Some(shared) = weak.upgrade() {
+            shared.account.place.runtime.spawn(tell_all(Arc::clone(&shared)));
+        }
+    });
+    // Some may be in the store.
+    schedules.has_changed();
+}
+
+impl Supervised {
+    /// Returns its schedules.
+    pub fn schedules(&self) -> PluginSchedules {
+        let shared = &self.shared;
+        PluginSchedules {
+            stored: stored(shared),
+            told: Arc::clone(&shared.lasting.schedules),
+            clock: shared.account.clock,
+        }
+    }
+}
+
+fn stored(shared: &Shared) -> parlor_store::Schedules {
+    let owner = Owner { account: shared.account.own.clone(), plugin: shared.admitted.id.clone() };
+    shared.account.data().schedules(owner)
+}
+
+/// Tells the plugin of due times until it has no schedule, or is to end.
+async fn tell_all(shared: Arc<Shared>) {
+    // The one that it replaces is told until then.
+    if !stays_until(&shared, is_alone(&shared)).await {
+        return;
+    }
+    let (schedules, stored) = (&shared.lasting.schedules, stored(&shared));
+    let Some(_turn) = stays_for(&shared, schedules.turn()).await else { return };
+    let clock = shared.account.clock;
+    let mut jumps = ClockJumpDetector::of(clock);
+    // What was due before was missed, also by an instance that was there.
+    let mut missed_until = Timestamp::MIN;
+    let (mut all, mut under_way) = (Known::default(), FuturesUnordered::new());
+    let (mut is_stale, mut seen) = (true, 0);
+    loop {
+        if std::mem::take(&mut is_stale) {
+            seen = schedules.changes();
+            let Some(rows) = until_done(&shared, "schedules cannot be read", || stored.all()).await else { break };
+            all.read(rows);
+        }
+        if all.is_empty() && under_way.is_empty() {
+            if schedules.ends(seen) {
+                return;
+            }
+            is_stale = true;
+            continue;
+        }
+        let since = running_now(&shared).map(|instance| instance.since());
+        if jumps.look().is_some_and(|by| by > JUMP) {
+            missed_until = clock.now();
+        }
+        let now = clock.now();
+        if let Some(since) = since {
+            while under_way.len() < AT_ONCE
+                && let Some((row, work)) = all.take_due(now, since.max(missed_until))
+            {
+                under_way.push(work_on(&shared, &stored, row, work));
+            }
+        }
+        let has_room = under_way.len() < AT_ONCE;
+        let pause = if has_room { all.pause(now) } else { LONGEST_SLEEP };
+        tokio::select! {
+            biased;
+            () = shared.standing.is_to_end() => break,
+            Some((id, done)) = under_way.next() => {
+                is_stale |= matches!(done, Done::Gone);
+                if matches!(done, Done::Ends) {
+                    break;
+                }
+                all.settle(id, &done);
+            }
+            () = schedules.changed.notified() => is_stale = true,
+            _ = running(&shared), if since.is_none() => {}
+            () = tokio::time::sleep(pause.min(longest(clock))), if since.is_some() => {}
+        }
+    }
+    // A handler may return while the plugin ends, and that is written.
+    while under_way.next().await.is_some() {}
+}
+
+fn longest(clock: Clock) -> Duration {
+    if matches!(clock, Clock::Runtime { .. }) { LONGEST_SLEEP } else { LOOK_AT_CLOCK }
+}
+
+/// Does what is due for a schedule, and returns its id.
+async fn work_on(shared: &Shared, stored: &parlor_store::Schedules, row: StoredSchedule, work: Work) -> (i64, Done) {
+    const FAILED: &str = "due times of a schedule cannot be written";
+    let id = row.id;
+    let done = match work {
+        Work::LeaveOut { over, left_out, is_last } => {
+            tracing::info!(
+                plugin = %shared.admitted.id, account = %shared.account.name, schedule = row.name, left_out,
+                "due times of a schedule were missed, and are left out"
+            );
+            let over = over.as_millisecond();
+            let leave_out = || stored.leave_out(id, over, left_out, is_last);
+            until_done(shared, FAILED, leave_out).await.map_or(Done::Ends, |()| Done::LeftOut)
+        }
+        Work::Tell { due, left_out, is_last } => {
+            let due_ms = due.as_millisecond();
+            // Before it is told: if the host is killed meanwhile, it is told again, and not taken for a missed one.
+            let begun = match left_out {
+                None => Some(true),
+                Some(left_out) => until_done(shared, FAILED, || stored.begin(id, due_ms, left_out)).await,
+            };
+            match begun {
+                None => Done::Ends,
+                Some(false) => Done::Gone,
+                Some(true) => {
+                    let (outcome, done) = match tell(shared, &row, due).await {
+                        Attempt::Untold => return (id, Done::NotTaken),
+                        Attempt::Again(pause) => (DueOutcome::Again(row.attempts + 1), Done::Again(pause)),
+                        Attempt::Well => (DueOutcome::Over { failed: false, is_last }, Done::Over),
+                        Attempt::GivenUp => (DueOutcome::Over { failed: true, is_last }, Done::Over),
+                    };
+                    until_done(shared, FAILED, || stored.note(id, outcome)).await.map_or(Done::Ends, |()| done)
+                }
+            }
+        }
+    };
+    (id, done)
+}
+
+/// Tells the plugin of a due time once.
+async fn tell(shared: &Shared, row: &StoredSchedule, due: Timestamp) -> Attempt {
+    let Some(instance) = running_now(shared) else { return Attempt::Untold };
+    // It is safe on disk, so it takes no room that events need which are not.
+    let has_room = instance.mailbox.has_room_for_the_past();
+    let Some(mail) = has_room.then(|| mail(&instance, row, due)).flatten() else { return Attempt::Untold };
+    let outcome = attempt(shared, &instance, mail, row.attempts).await;
+    if outcome == Attempt::GivenUp {
+        tracing::warn!(
+            plugin = %shared.admitted.id, account = %shared.account.name, schedule = row.name, %due,
+            "plugin failed too often on a due time of its schedule, which is given up"
+        );
+    }
+    outcome
+}
+
+/// Returns the mail for a due time; `None` if the plugin does not listen for it.
+fn mail(instance: &Instance, row: &StoredSchedule, due: Timestamp) -> Option<Mail> {
+    let now = instance.account.clock.now();
+    let due = DueTime {
+        name: row.name.clone(),
+        due,
+        late: Duration::try_from(now.duration_since(due)).unwrap_or_default(),
+        missed: row.missed,
+        attempt: row.attempts + 1,
+    };
+    let event = Event { name: EventName::from("schedule"), at: now, payload: Payload::Schedule(Arc::new(due)) };
+    instance.account.router.mail_for(instance.id, event)
+}

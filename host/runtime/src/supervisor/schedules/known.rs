@@ -1,0 +1,302 @@
+//! What the task that tells of due times knows of each schedule, and which one is next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_schedules::{Timing, judge};
+use parlor_store::StoredSchedule;
+use tokio::time::Instant;
+
+use super::Done;
+use crate::schedules::{moment, timing};
+use crate::supervisor::staying::LOOK;
+
+/// The longest pause before a plugin is told again that did not take a due time, such as one that has not subscribed.
+const LONGEST_LOOK: Duration = Duration::from_mins(1);
+
+/// The schedules of a plugin, by their ids.
+#[derive(Default)]
+pub(super) struct Known(BTreeMap<i64, One>);
+
+/// Something to do for a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The plugin is to be told of a due time.
+    Tell {
+        /// The due time.
+        due: Timestamp,
+        /// How many were left out before it, if it is told for the first time.
+        left_out: Option<u32>,
+        /// Whether no other due time follows.
+        is_last: bool,
+    },
+    /// Due times are over without being told.
+    LeaveOut {
+        /// They are over until then.
+        over: Timestamp,
+        /// How many these are.
+        left_out: u32,
+        /// Whether no other due time follows.
+        is_last: bool,
+    },
+}
+
+struct One {
+    row: StoredSchedule,
+    /// None: it cannot be read, and so is never due.
+    timing: Option<Timing>,
+    /// The next due time that nothing was done for yet.
+    next: Option<Timestamp>,
+    /// Nothing is done for it before.
+    waits_until: Option<Instant>,
+    /// The last pause because the plugin did not take a due time.
+    pause: Duration,
+    is_under_way: bool,
+    /// Whether it ends with what is under way.
+    is_last: bool,
+}
+
+impl Known {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes what is in the store. What was noted here of a schedule that is still there may be newer.
+    pub(super) fn read(&mut self, rows: Vec<StoredSchedule>) {
+        let mut before = std::mem::take(&mut self.0);
+        let known = |row: StoredSchedule| {
+            let one = match before.remove(&row.id) {
+                Some(mut one) => {
+                    (one.row.paused, one.row.runs_from) = (row.paused, row.runs_from);
+                    one
+                }
+                None => One::of(row),
+            };
+            (one.row.id, one)
+        };
+        self.0 = rows.into_iter().map(known).collect();
+    }
+
+    /// Takes what is to be done first, for a plugin that runs since then. Nothing else is done for that schedule until it is
+    /// settled.
+    pub(super) fn take_due(&mut self, now: Timestamp, since: Timestamp) -> Option<(StoredSchedule, Work)> {
+        let at = Instant::now();
+        loop {
+            let ready = self.0.values_mut().filter(|one| one.is_free(at) && one.due_by(now).is_some());
+            let one = ready.min_by_key(|one| one.due_by(now))?;
+            if let Some(work) = one.begin(now, since) {
+                return Some((one.row.clone(), work));
+            }
+        }
+    }
+
+    /// Returns how long nothing is to be done.
+    pub(super) fn pause(&self, now: Timestamp) -> Duration {
+        let at = Instant::now();
+        let pause = |one: &One| {
+            let until_due = Duration::try_from(one.due()?.duration_since(now)).unwrap_or_default();
+            let waits = one.waits_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(at));
+            Some(until_due.max(waits))
+        };
+        let waiting = self.0.values().filter(|one| !one.is_under_way && !one.row.paused);
+        waiting.filter_map(pause).min().unwrap_or(Duration::MAX)
+    }
+
+    /// Notes how what was under way for a schedule ended.
+    pub(super) fn settle(&mut self, id: i64, done: &Done) {
+        let Some(one) = self.0.get_mut(&id) else { return };
+        one.is_under_way = false;
+        one.waits_until = None;
+        match done {
+            Done::NotTaken => {
+                one.pause = (one.pause * 2).clamp(LOOK, LONGEST_LOOK);
+                one.waits_until = Some(Instant::now() + one.pause);
+            }
+            Done::Again(pause) => {
+                one.row.attempts += 1;
+                one.waits_until = Some(Instant::now() + *pause);
+            }
+            Done::Over | Done::LeftOut if one.is_last => _ = self.0.remove(&id),
+            Done::Over => one.is_over(),
+            Done::LeftOut | Done::Ends => {}
+            Done::Gone => _ = self.0.remove(&id),
+        }
+    }
+}
+
+impl One {
+    fn of(row: StoredSchedule) -> Self {
+        let timing = timing(&row);
+        if timing.is_none() {
+            tracing::warn!(
+                schedule = row.name,
+                "a schedule cannot be read, and is never due; its plugin can set it again"
+            );
+        }
+        let next = timing.as_ref().and_then(|timing| timing.next(moment(row.over)));
+        Self { row, timing, next, waits_until: None, pause: Duration::ZERO, is_under_way: false, is_last: false }
+    }
+
+    /// Returns the due time that something is to be done for first.
+    fn due(&self) -> Option<Timestamp> {
+        self.timing.as_ref()?;
+        self.row.due.map(moment).or(self.next)
+    }
+
+    /// Returns the same if it is due by now.
+    fn due_by(&self, now: Timestamp) -> Option<Timestamp> {
+        self.due().filter(|due| *due <= now)
+    }
+
+    fn is_free(&self, at: Instant) -> bool {
+        !self.is_under_way && !self.row.paused && self.waits_until.is_none_or(|until| until <= at)
+    }
+
+    /// Begins what is to be done now. None: nothing after all.
+    fn begin(&mut self, now: Timestamp, since: Timestamp) -> Option<Work> {
+        let timing = self.timing.as_ref()?;
+        let (due, left_out) = if let Some(due) = self.row.due {
+            (moment(due), None)
+        } else {
+            let since = since.max(moment(self.row.runs_from));
+            let catch_up = usize::try_from(self.row.catch_up).unwrap_or(usize::MAX);
+            let judged = judge(timing, moment(self.row.over), since, now, catch_up);
+            let left_out = u32::try_from(judged.left_out).unwrap_or(u32::MAX);
+            self.row.missed = self.row.missed.saturating_add(left_out);
+            let Some(due) = judged.due else {
+                self.next = timing.next(judged.over.max(now));
+                if left_out == 0 {
+                    return None;
+                }
+                self.row.over = judged.over.as_millisecond();
+                (self.is_under_way, self.is_last) = (true, self.next.is_none());
+                return Some(Work::LeaveOut { over: judged.over, left_out, is_last: self.is_last });
+            };
+            (self.row.due, self.row.attempts) = (Some(due.as_millisecond()), 0);
+            self.pause = Duration::ZERO;
+            (due, Some(left_out))
+        };
+        (self.is_under_way, self.is_last) = (true, timing.next(due).is_none());
+        Some(Work::Tell { due, left_out, is_last: self.is_last })
+    }
+
+    /// Notes that the present due time is over.
+    fn is_over(&mut self) {
+        let Some(due) = self.row.due.take() else { return };
+        self.row.over = self.row.over.max(due);
+        (self.row.attempts, self.row.missed) = (0, 0);
+        self.next = self.timing.as_ref().and_then(|timing| timing.next(moment(self.row.over)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_store::StoredTiming;
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn row(id: i64, timing: StoredTiming, catch_up: u32) -> StoredSchedule {
+        StoredSchedule {
+            id,
+            name: format!("schedule {id}"),
+            timing,
+            catch_up,
+            set_at: 0,
+            over: 0,
+            due: None,
+            attempts: 0,
+            missed: 0,
+            runs_from: 0,
+            paused: false,
+            last: None,
+        }
+    }
+
+    fn every_minute(id: i64) -> StoredSchedule {
+        row(id, StoredTiming::Every(60_000), 0)
+    }
+
+    fn known(rows: Vec<StoredSchedule>) -> Known {
+        let mut known = Known::default();
+        known.read(rows);
+        known
+    }
+
+    /// Takes what is due in a minute, for a plugin that runs since another one.
+    fn take(known: &mut Known, minute: i64, since: i64) -> Option<(i64, Work)> {
+        let taken = known.take_due(moment(minute * MINUTE), moment(since * MINUTE));
+        taken.map(|(row, work)| (row.id, work))
+    }
+
+    fn tell(minute: i64, left_out: Option<u32>) -> Work {
+        Work::Tell { due: moment(minute * MINUTE), left_out, is_last: false }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn due_times_of_one_schedule_come_one_after_the_other_and_the_earliest_first() {
+        let mut known = known(vec![every_minute(1), row(2, StoredTiming::Every(90_000), 0)]);
+        assert_eq!(known.pause(moment(0)), Duration::from_mins(1));
+        assert_eq!(take(&mut known, 3, 0), Some((1, tell(1, Some(0)))));
+        assert!(matches!(take(&mut known, 3, 0), Some((2, Work::Tell { .. }))));
+        assert_eq!(take(&mut known, 3, 0), None, "both are under way");
+        known.settle(1, &Done::Over);
+        assert_eq!(take(&mut known, 3, 0), Some((1, tell(2, Some(0)))));
+        known.settle(1, &Done::Over);
+        known.settle(2, &Done::Over);
+        // Of two at the same time, the one that was set first.
+        assert_eq!(take(&mut known, 3, 0), Some((1, tell(3, Some(0)))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_not_taken_or_fails_waits_and_holds_up_no_other() {
+        let mut known = known(vec![every_minute(1), every_minute(2)]);
+        assert_eq!(take(&mut known, 1, 0), Some((1, tell(1, Some(0)))));
+        known.settle(1, &Done::NotTaken);
+        assert_eq!(take(&mut known, 1, 0), Some((2, tell(1, Some(0)))));
+        known.settle(2, &Done::Again(Duration::from_secs(1)));
+        assert_eq!((take(&mut known, 1, 0), known.pause(moment(MINUTE))), (None, Duration::from_secs(1)));
+        tokio::time::advance(LOOK).await;
+        // It was written down before.
+        assert_eq!(take(&mut known, 9, 8), Some((1, tell(1, None))));
+        let (row, work) = known.take_due(moment(9 * MINUTE), moment(8 * MINUTE)).unwrap();
+        assert_eq!((row.attempts, work), (1, tell(1, None)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_missed_is_left_out_and_counted_with_the_next_one() {
+        let mut known = known(vec![every_minute(1)]);
+        let left_out = Work::LeaveOut { over: moment(5 * MINUTE), left_out: 5, is_last: false };
+        assert_eq!(take(&mut known, 5, 5), Some((1, left_out)));
+        known.settle(1, &Done::LeftOut);
+        assert_eq!(take(&mut known, 5, 5), None);
+        let (row, work) = known.take_due(moment(6 * MINUTE), moment(5 * MINUTE)).unwrap();
+        assert_eq!((row.missed, work), (5, tell(6, Some(0))));
+        known.settle(1, &Done::Over);
+        let (row, _) = known.take_due(moment(7 * MINUTE), moment(5 * MINUTE)).unwrap();
+        assert_eq!(row.missed, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_due_once_ends_with_that_whether_told_or_left_out() {
+        for (catch_up, done) in [(0, Done::LeftOut), (1, Done::Over)] {
+            let mut known = known(vec![row(1, StoredTiming::At(MINUTE), catch_up)]);
+            let (_, work) = take(&mut known, 2, 2).unwrap();
+            assert!(matches!(work, Work::Tell { is_last: true, .. } | Work::LeaveOut { is_last: true, .. }));
+            known.settle(1, &done);
+            assert!(known.is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_paused_or_cannot_be_read_is_never_due() {
+        let odd = StoredTiming::Cron { expression: "?".to_owned(), zone: "UTC".to_owned() };
+        let mut known = known(vec![StoredSchedule { paused: true, ..every_minute(1) }, row(2, odd, 0)]);
+        assert_eq!((take(&mut known, 5, 0), known.pause(moment(0))), (None, Duration::MAX));
+        // It goes on, and the pause is missed.
+        known.read(vec![StoredSchedule { runs_from: 5 * MINUTE, ..every_minute(1) }]);
+        assert!(matches!(take(&mut known, 5, 0), Some((1, Work::LeaveOut { left_out: 5, .. }))));
+    }
+}
