@@ -8,6 +8,7 @@ mod lock;
 mod plugin;
 mod reload;
 mod replacing;
+pub(crate) mod schedules;
 mod standing;
 pub(crate) mod webhooks;
 

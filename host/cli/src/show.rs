@@ -144,6 +144,11 @@ pub(super) fn wrapped(sentence: &str, width: usize) -> String {
     text
 }
 
+/// Formats a time of RFC 3339 in UTC to the second: `2026-11-20 06:24:00`.
+pub(super) fn second(at: &str) -> String {
+    at.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ")
+}
+
 /// Formats a size with about two digits: `12 KiB`, `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub(super) fn size(bytes: u64) -> String {

@@ -16,6 +16,7 @@ use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::file::PATIENCE;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
+use super::Ended;
 use super::show::error_lines;
 
 /// The flags that select a host.
@@ -156,6 +157,11 @@ pub(super) fn is_its_policy(status: &Status, config: &Config) -> bool {
     // A missing file has no canonical path.
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
     real(&status.policy) == real(&config.plugins)
+}
+
+/// Returns the host that runs there. Fails if none does.
+pub(super) fn running(config: &Config) -> anyhow::Result<Client> {
+    host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()).into())
 }
 
 /// Finds the host that runs in this place.

@@ -13,12 +13,15 @@
 //! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one plugin, with its use of each limit and its last denied calls |
 //! | `GET /v1/plugins/ID/explain?what=WHAT&about=JID` | an [`Answer`](views::Answer) for each of its accounts: may it make this call, or does it hear of this event |
 //! | `GET /v1/plugins/ID/webhooks` | [`Webhooks`](views::Webhooks) for each of its accounts: the addresses, and the last requests |
+//! | `GET /v1/schedules`, `GET /v1/plugins/ID/schedules` | [`Schedules`](views::Schedules) of all plugins, or of one, for each of its accounts |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
 //! | `POST /v1/plugins/ID/webhooks/replay?request=N&account=NAME` | tells the plugin once more of a request that is over, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
+//! | `POST /v1/plugins/ID/schedules/pause?schedule=NAME&account=NAME` | pauses a schedule, and answers like `schedules` |
+//! | `POST /v1/plugins/ID/schedules/resume?schedule=NAME&account=NAME` | lets a schedule go on, and answers likewise |
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 

@@ -44,6 +44,9 @@ pub(super) enum Refusal {
     /// There is no such request to a webhook that is over.
     #[error("there is no request {0} that is over")]
     NoRequest(i64),
+    /// There is no such schedule.
+    #[error("it has no schedule {0}, or does not run")]
+    NoSchedule(String),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
@@ -79,9 +82,12 @@ impl Refusal {
         match self {
             Self::Target | Self::Value(_) | Self::ShortBody => StatusCode::BAD_REQUEST,
             Self::OtherUser | Self::UnknownUser(_) | Self::OtherHost => StatusCode::FORBIDDEN,
-            Self::ControlPath | Self::MetricsPath | Self::NoPlugin(_) | Self::NoWebhook(_) | Self::NoRequest(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::ControlPath
+            | Self::MetricsPath
+            | Self::NoPlugin(_)
+            | Self::NoWebhook(_)
+            | Self::NoRequest(_)
+            | Self::NoSchedule(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Stopping | Self::NotApplied(_) => StatusCode::CONFLICT,

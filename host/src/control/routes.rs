@@ -40,6 +40,17 @@ pub(super) struct Routes {
     pub(super) followers: Arc<Semaphore>,
 }
 
+/// Returns what a plugin has on each of its accounts, or on this one.
+fn on_accounts<T>(
+    all: Option<Vec<(AccountName, T)>>,
+    id: &PluginId,
+    only: Option<&str>,
+) -> Result<Vec<(AccountName, T)>, Refusal> {
+    let mut all = all.ok_or_else(|| Refusal::NoPlugin(id.clone()))?;
+    all.retain(|(account, _)| only.is_none_or(|only| account.to_string() == only));
+    Ok(all)
+}
+
 impl Routes {
     /// Answers a request. `client` is read by a response that ends when the client disconnects.
     pub(super) async fn answer(
@@ -56,17 +67,29 @@ impl Routes {
             (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?).await,
             (&Method::POST, ["v1", "plugins", id, "webhooks", "replay"]) => self.replay(&plugin(id)?, &request).await,
             (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => self.rotate(&plugin(id)?, &request).await,
+            (&Method::GET, ["v1", "schedules"]) => self.schedules(None).await,
+            (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?)).await,
+            (&Method::POST, ["v1", "plugins", id, "schedules", "pause"]) => {
+                self.pause(&plugin(id)?, &request, true).await
+            }
+            (&Method::POST, ["v1", "plugins", id, "schedules", "resume"]) => {
+                self.pause(&plugin(id)?, &request, false).await
+            }
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
-            (_, ["v1", "status" | "logs"] | ["v1", "plugins", _] | ["v1", "plugins", _, "explain" | "webhooks"]) => {
-                Err(Refusal::Method(Method::GET))
-            }
+            (
+                _,
+                ["v1", "status" | "logs" | "schedules"]
+                | ["v1", "plugins", _]
+                | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],
+            ) => Err(Refusal::Method(Method::GET)),
             (
                 _,
                 ["v1", "reload" | "configure"]
                 | ["v1", "plugins", _, "restart"]
-                | ["v1", "plugins", _, "webhooks", "replay" | "rotate"],
+                | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
+                | ["v1", "plugins", _, "schedules", "pause" | "resume"],
             ) => Err(Refusal::Method(Method::POST)),
             _ => Err(Refusal::ControlPath),
         }
@@ -131,9 +154,42 @@ impl Routes {
         only: Option<&str>,
     ) -> Result<Vec<(AccountName, Arc<Webhooks>)>, Refusal> {
         let all = crate::host::webhooks::of(&self.handle.host, id).await;
-        let mut all = all.ok_or_else(|| Refusal::NoPlugin(id.clone()))?;
-        all.retain(|(account, _)| only.is_none_or(|only| account.to_string() == only));
-        Ok(all)
+        on_accounts(all, id, only)
+    }
+
+    /// Returns the schedules of a plugin, or of all.
+    async fn schedules(&self, id: Option<&PluginId>) -> Result<Answer, Refusal> {
+        let host = &self.handle.host;
+        let ids = match id {
+            Some(id) => vec![id.clone()],
+            None => crate::host::schedules::plugins(host).await,
+        };
+        let mut shown = Vec::new();
+        for one in ids {
+            let all = crate::host::schedules::of(host, &one).await;
+            // One of many may have been removed meanwhile.
+            let all = if id.is_some() { on_accounts(all, &one, None)? } else { all.unwrap_or_default() };
+            for (account, schedules) in all {
+                let states = schedules.states().await.map_err(Refusal::Store)?;
+                shown.push(show::schedules(&one, &account, &states));
+            }
+        }
+        json(&shown)
+    }
+
+    /// Pauses a schedule, or lets it go on.
+    async fn pause(&self, id: &PluginId, request: &Request, is_paused: bool) -> Result<Answer, Refusal> {
+        let name = request.value("schedule");
+        let name = name.ok_or_else(|| Refusal::Value("`schedule` is the name of a schedule".to_owned()))?;
+        let all = crate::host::schedules::of(&self.handle.host, id).await;
+        let mut is_there = false;
+        for (_, schedules) in on_accounts(all, id, request.value("account"))? {
+            is_there |= schedules.pause(name, is_paused).await.map_err(Refusal::Store)?;
+        }
+        if !is_there {
+            return Err(Refusal::NoSchedule(escape_untrusted(name, LONGEST_REASON)));
+        }
+        self.schedules(Some(id)).await
     }
 
     async fn reload(

@@ -12,6 +12,7 @@ use parlor_runtime::denials::Denial;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::instance::{LimitUse, Usage as Used};
 use parlor_runtime::rights;
+use parlor_runtime::schedules::ScheduleState;
 use parlor_runtime::supervisor::State;
 use parlor_runtime::webhooks::WebhookState;
 use parlor_session::permissions::Grants;
@@ -20,7 +21,8 @@ use parlor_store::{RequestState, ShownRequest};
 
 use super::VERSION;
 use super::views::{
-    Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
+    Account, Answer, Denied, Limit, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook,
+    WebhookRequest, Webhooks, absolute,
 };
 use crate::host::{Host, PluginStatus};
 use crate::memory;
@@ -94,6 +96,27 @@ pub(super) fn webhooks(
     };
     let requests = requests.iter().map(request).collect();
     Webhooks { account: account.to_string(), webhooks: all.iter().map(webhook).collect(), waiting, requests }
+}
+
+/// Returns the schedules of a plugin on an account.
+pub(super) fn schedules(plugin: &PluginId, account: &AccountName, all: &[ScheduleState]) -> Schedules {
+    let time = |time: Timestamp| time.to_string();
+    let schedule = |state: &ScheduleState| Schedule {
+        name: escape_untrusted(&state.name, LONGEST),
+        when: state.when.clone(),
+        next: state.next.map(time),
+        due: state.due.map(time),
+        attempts: state.attempts,
+        missed: state.missed,
+        last: state.last.map(|(due, _)| time(due)),
+        failed: state.last.is_some_and(|(_, failed)| failed),
+        paused: state.paused,
+    };
+    Schedules {
+        plugin: plugin.to_string(),
+        account: account.to_string(),
+        schedules: all.iter().map(schedule).collect(),
+    }
 }
 
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {

@@ -220,6 +220,40 @@ pub struct WebhookRequest {
     pub status: Option<u16>,
 }
 
+/// The schedules of a plugin on one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedules {
+    /// The plugin.
+    pub plugin: String,
+    /// The account.
+    pub account: String,
+    /// Each schedule, ordered by name.
+    pub schedules: Vec<Schedule>,
+}
+
+/// One schedule. Times are written as in RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// When it is due, in words.
+    pub when: String,
+    /// The next due time; none if no other one follows.
+    pub next: Option<String>,
+    /// The due time that the plugin is told of now.
+    pub due: Option<String>,
+    /// How often the plugin was told of that in vain.
+    pub attempts: u32,
+    /// The due times that were missed before that one, or before the next one, and are not told.
+    pub missed: u32,
+    /// The last due time that is over.
+    pub last: Option<String>,
+    /// Whether the plugin failed too often on that one.
+    pub failed: bool,
+    /// Whether the owner has paused it.
+    pub paused: bool,
+}
+
 /// The totals of a plugin on one account since the host started, including past instances.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

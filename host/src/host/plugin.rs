@@ -125,6 +125,12 @@ impl Plugin {
         matches!(&self.standing, Standing::Refused(told) if told == reason)
     }
 
+    /// Returns what it has on each account that it runs on.
+    pub(super) fn on_each<T>(&self, find: impl Fn(&Supervised) -> Option<T>) -> Vec<(AccountName, T)> {
+        let Standing::Admitted { on, .. } = &self.standing else { return Vec::new() };
+        on.iter().filter_map(|(account, one)| Some((account.clone(), find(one)?))).collect()
+    }
+
     pub(super) fn supervised(&self) -> impl Iterator<Item = &Supervised> {
         match &self.standing {
             Standing::Refused(_) | Standing::Compiling { .. } => None,

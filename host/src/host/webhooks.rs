@@ -46,10 +46,7 @@ pub(crate) async fn are_all_known(host: &Host) -> bool {
 
 /// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
 pub(crate) async fn of(host: &Host, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
-    let plugins = host.plugins.lock().await;
-    let Plugin { standing: Standing::Admitted { on, .. }, .. } = plugins.get(id)? else { return Some(Vec::new()) };
-    let each = |(account, one): (&AccountName, &Supervised)| Some((account.clone(), one.webhooks()?));
-    Some(on.iter().filter_map(each).collect())
+    Some(host.plugins.lock().await.get(id)?.on_each(Supervised::webhooks))
 }
 
 /// Returns whether each webhook that the plugin may have is there with its address.

@@ -7,8 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_plugins::admin::PluginAdmin;
 
-use crate::Ended;
-use crate::show::{Put as _, print, print_json, size, table};
+use crate::show::{Put as _, print, print_json, second, size, table};
 use crate::target::{self, Target};
 
 /// The arguments of `parlor plugin hooks`.
@@ -41,17 +40,27 @@ impl HooksArgs {
         let config = self.target.load()?;
         // Fails if there is no plugin of this id.
         PluginAdmin::new(&config).entry(&self.plugin)?;
-        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let host = target::running(&config)?;
         let all = format!("/v1/plugins/{}/webhooks", self.plugin);
-        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
+        let account = on_account(self.account.as_ref());
         let mut shown: Vec<Webhooks> = match (self.replay, &self.rotate) {
             (Some(number), _) => host.post(&format!("{all}/replay?request={number}{account}"))?,
             (None, Some(name)) => host.post(&format!("{all}/rotate?webhook={}{account}", escaped(name)))?,
             (None, None) => host.get(&all)?,
         };
-        shown.retain(|one| self.account.as_ref().is_none_or(|name| one.account == name.to_string()));
+        shown.retain(|one| is_on(&one.account, self.account.as_ref()));
         if self.json { print_json(&shown) } else { print(&screen(&self.plugin, &shown)) }
     }
+}
+
+/// Returns the part of a request that limits it to an account.
+pub(super) fn on_account(account: Option<&AccountName>) -> String {
+    account.map(|name| format!("&account={name}")).unwrap_or_default()
+}
+
+/// Returns whether this account is to be shown.
+pub(super) fn is_on(account: &str, only: Option<&AccountName>) -> bool {
+    only.is_none_or(|name| account == name.to_string())
 }
 
 fn screen(id: &PluginId, all: &[Webhooks]) -> String {
@@ -105,8 +114,7 @@ fn cells(request: &WebhookRequest) -> Vec<String> {
         ("given-up", _, attempts) => format!("given up after {attempts}"),
         (state, ..) => state.to_owned(),
     };
-    let at = request.at.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
-    vec![request.id.to_string(), at, request.webhook.clone(), request.sender.clone(), size(request.bytes), outcome]
+    vec![request.id.to_string(), second(&request.at), request.webhook.clone(), request.sender.clone(), size(request.bytes), outcome]
 }
 
 #[cfg(test)]

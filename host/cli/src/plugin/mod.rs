@@ -15,6 +15,7 @@ mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
+mod schedules;
 #[cfg(feature = "authoring")]
 mod test;
 #[cfg(feature = "authoring")]
@@ -66,6 +67,8 @@ pub enum PluginCommand {
     Data(data::DataArgs),
     /// Show a plugin's webhooks, and the last requests to them
     Hooks(hooks::HooksArgs),
+    /// Show when plugins are due to run, and pause that
+    Schedules(schedules::SchedulesArgs),
     #[cfg(feature = "authoring")]
     /// Create a plugin: a folder that builds at once
     New(new::NewArgs),
@@ -100,6 +103,7 @@ impl PluginCommand {
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
+            Self::Schedules(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
