@@ -50,6 +50,11 @@ impl Schedules {
         self.teller().start = Some(Box::new(start));
     }
 
+    /// Returns whether the task is there.
+    pub(crate) fn are_told(&self) -> bool {
+        self.teller().is_there
+    }
+
     /// Notes that the schedules in the store have changed: they are read again, by a new task if there is none.
     pub(crate) fn has_changed(&self) {
         let mut teller = self.teller();

@@ -230,7 +230,6 @@ impl Supervised {
             rest: Mutex::default(),
         });
         webhooks::begin(&shared);
-        schedules::begin(&shared);
         parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
         Self { shared }
     }

@@ -15,7 +15,7 @@ use super::life::Life;
 use super::parking::{self, Kept};
 use super::replacement::{self, Replacement};
 use super::turn::StartTurn;
-use super::{HANDOVER, Shared, State, lock};
+use super::{HANDOVER, Shared, State, lock, schedules};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
 use crate::instance::{self, Instance, Waits};
@@ -242,6 +242,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
         (instance, mailbox, None, rest)
     } else {
         shared.settings.restart();
+        schedules::begin(shared).await;
         let (instance, mailbox, backlog) = begin(shared).await;
         (instance, mailbox, backlog, None)
     };

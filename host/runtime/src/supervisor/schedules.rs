@@ -49,16 +49,23 @@ enum Done {
     Over,
 }
 
-/// Begins to tell the plugin of due times, while it has schedules.
-pub(super) fn begin(shared: &Arc<Shared>) {
-    let (weak, schedules) = (Arc::downgrade(shared), &shared.lasting.schedules);
+/// Begins to tell the plugin of due times, before its instance is there: at once if it has schedules, and otherwise when it
+/// sets one.
+pub(super) async fn begin(shared: &Arc<Shared>) {
+    let schedules = &shared.lasting.schedules;
+    if schedules.are_told() {
+        return;
+    }
+    let weak = Arc::downgrade(shared);
     schedules.start_with(move || {
         if let Some(shared) = weak.upgrade() {
             shared.account.place.runtime.spawn(tell_all(Arc::clone(&shared)));
         }
     });
-    // Some may be in the store.
-    schedules.has_changed();
+    // If they cannot be read, the task tries again.
+    if stored(shared).all().await.map_or(true, |all| !all.is_empty()) {
+        schedules.has_changed();
+    }
 }
 
 impl Supervised {

@@ -12,6 +12,7 @@ use parlor_plugins::component::Needs;
 use parlor_plugins::limits::Limits;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{CallName, Grants};
+use parlor_store::{NewSchedule, Owner, StoredTiming};
 use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant};
 
@@ -310,4 +311,28 @@ async fn a_plugin_starts_in_its_turn_and_gives_that_back_but_one_that_is_woken_n
     assert_eq!(starts.available_permits(), all);
     waits.stop().await;
     parked.stop().await;
+}
+
+/// The machine may have been off at that time.
+#[tokio::test(start_paused = true)]
+async fn a_missed_due_time_is_told_and_when_it_is_over_a_plugin_without_schedules_has_no_task() {
+    let stage = Stage::new();
+    let shared = stage.account.shared();
+    let owner = Owner { account: shared.own.clone(), plugin: "idler".parse().unwrap() };
+    let stored = shared.data().schedules(owner);
+    let once = NewSchedule { name: "once".to_owned(), timing: StoredTiming::At(60_000), catch_up: 1 };
+    stored.set(once, 0, 9).await.unwrap();
+    let plugin = stage.start(&[Step::On("schedule")]).await;
+    // Without a limit: while the store's thread works, a paused clock runs ahead.
+    while !stored.all().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handled(&plugin), 1);
+    until(&plugin, State::Parked).await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tasks(), stage.tasks);
+    plugin.stop().await;
+    stage.account.stop().await;
 }
