@@ -149,9 +149,11 @@ fn longest(clock: Clock) -> Duration {
     if matches!(clock, Clock::Runtime { .. }) { LONGEST_SLEEP } else { LOOK_AT_CLOCK }
 }
 
+/// The words of a failure of the store.
+const UNWRITTEN: &str = "due times of a schedule cannot be written";
+
 /// Does what is due for a schedule, and returns its id.
 async fn work_on(shared: &Shared, stored: &parlor_store::Schedules, row: StoredSchedule, work: Work) -> (i64, Done) {
-    const FAILED: &str = "due times of a schedule cannot be written";
     let id = row.id;
     let done = match work {
         Work::LeaveOut { over, left_out, is_last } => {
@@ -161,31 +163,40 @@ async fn work_on(shared: &Shared, stored: &parlor_store::Schedules, row: StoredS
             );
             let over = over.as_millisecond();
             let leave_out = || stored.leave_out(id, over, left_out, is_last);
-            until_done(shared, FAILED, leave_out).await.map_or(Done::Ends, |()| Done::LeftOut)
+            until_done(shared, UNWRITTEN, leave_out).await.map_or(Done::Ends, |()| Done::LeftOut)
         }
         Work::Tell { due, left_out, is_last } => {
             let due_ms = due.as_millisecond();
             // Before it is told: if the host is killed meanwhile, it is told again, and not taken for a missed one.
             let begun = match left_out {
                 None => Some(true),
-                Some(left_out) => until_done(shared, FAILED, || stored.begin(id, due_ms, left_out)).await,
+                Some(left_out) => until_done(shared, UNWRITTEN, || stored.begin(id, due_ms, left_out)).await,
             };
             match begun {
                 None => Done::Ends,
                 Some(false) => Done::Gone,
-                Some(true) => {
-                    let (outcome, done) = match tell(shared, &row, due).await {
-                        Attempt::Untold => return (id, Done::NotTaken),
-                        Attempt::Again(pause) => (DueOutcome::Again(row.attempts + 1), Done::Again(pause)),
-                        Attempt::Well => (DueOutcome::Over { failed: false, is_last }, Done::Over),
-                        Attempt::GivenUp => (DueOutcome::Over { failed: true, is_last }, Done::Over),
-                    };
-                    until_done(shared, FAILED, || stored.note(id, outcome)).await.map_or(Done::Ends, |()| done)
-                }
+                Some(true) => tell_and_note(shared, stored, &row, due, is_last).await,
             }
         }
     };
     (id, done)
+}
+
+/// Tells the plugin of a due time once, and writes how that ended.
+async fn tell_and_note(
+    shared: &Shared,
+    stored: &parlor_store::Schedules,
+    row: &StoredSchedule,
+    due: Timestamp,
+    is_last: bool,
+) -> Done {
+    let (outcome, done) = match tell(shared, row, due).await {
+        Attempt::Untold => return Done::NotTaken,
+        Attempt::Again(pause) => (DueOutcome::Again(row.attempts + 1), Done::Again(pause)),
+        Attempt::Well => (DueOutcome::Over { failed: false, is_last }, Done::Over),
+        Attempt::GivenUp => (DueOutcome::Over { failed: true, is_last }, Done::Over),
+    };
+    until_done(shared, UNWRITTEN, || stored.note(row.id, outcome)).await.map_or(Done::Ends, |()| done)
 }
 
 /// Tells the plugin of a due time once.
