@@ -69,6 +69,7 @@ pub mod promises;
 pub mod rooms;
 #[doc(hidden)]
 pub mod runtime;
+pub mod schedules;
 pub mod settings;
 pub mod stanza;
 pub mod storage;

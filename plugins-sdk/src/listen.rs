@@ -28,7 +28,9 @@ use crate::connection::connected;
 use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
-use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, Webhook, owned};
+use crate::types::{
+    Chat, Command, Contact, DueTime, Feature, Invite, Message, Occupant, Payload, Room, Status, Webhook, owned,
+};
 
 pub use crate::bindings::parlor::plugin::listen::Event;
 
@@ -172,6 +174,22 @@ impl Listen {
     /// ```
     pub fn webhook(mut self, name: impl Into<String>) -> Self {
         self.filter.webhook = Some(name.into());
+        self
+    }
+
+    /// Only due times of the schedule of this name.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # fn example() -> Result<()> {
+    /// on("schedule").schedule("standup").run(|due: DueTime| async move {
+    ///     info!("it was due at {}, and {} were missed before", due.due, due.missed);
+    ///     Ok(())
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn schedule(mut self, name: impl Into<String>) -> Self {
+        self.filter.schedule = Some(name.into());
         self
     }
 
@@ -330,6 +348,7 @@ from_payload!(
     Invite => Invite,
     Command => Command,
     Webhook => Webhook,
+    Schedule => DueTime,
 );
 
 #[cfg(test)]

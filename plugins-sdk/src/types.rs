@@ -13,7 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, File, Header, Invite, Message, Moderated, Occupant,
+    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Invite, Message, Moderated,
+    Occupant,
     Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
@@ -150,6 +151,14 @@ impl Webhook {
     /// Returns the first header of this name, however it is spelled. There are `content-type` and those that the manifest lists.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.as_str())
+    }
+}
+
+impl DueTime {
+    /// Returns the time at which it is due.
+    #[track_caller]
+    pub fn time(&self) -> Result<Timestamp> {
+        placed(self.due.parse().map_err(|error| Error::invalid("due", error)))
     }
 }
 
@@ -455,6 +464,7 @@ impl Payload {
             Self::Invite(_) => "an invitation",
             Self::Command(_) => "a command",
             Self::Webhook(_) => "a request to a webhook",
+            Self::Schedule(_) => "a due time",
             Self::Json(_) => "JSON",
         }
     }

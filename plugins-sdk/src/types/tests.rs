@@ -184,3 +184,10 @@ fn a_message_has_the_files_that_it_was_given() {
     assert_eq!(names(came.files()), ["a.png", "b.png"]);
     assert!(message("chat", "").files().is_empty());
 }
+
+#[test]
+fn a_due_time_is_a_point_in_time() {
+    let due = |text: &str| DueTime { name: "standup".to_owned(), due: text.to_owned(), late: 0, missed: 0, attempt: 1 };
+    assert_eq!(due("1970-01-01T00:01:00Z").time().unwrap().as_second(), 60);
+    assert!(due("soon").time().is_err());
+}
