@@ -36,6 +36,7 @@ export type Events = {
   [Name in keyof contract.Events]: contract.Events[Name] extends contract.Message ? Message
     : contract.Events[Name] extends contract.Command ? Command
     : contract.Events[Name] extends contract.Webhook ? Webhook
+    : contract.Events[Name] extends contract.DueTime ? DueTime
     : contract.Events[Name];
 };
 
@@ -58,6 +59,8 @@ export interface Filter {
   prefix?: string;
   /** Of requests to webhooks: the name of one in the manifest. */
   webhook?: string;
+  /** Of due times: the name of a schedule. */
+  schedule?: string;
   own?: boolean;
   delayed?: boolean;
   /** Give the whole stanza with a message; needs `stanza.read`. */
@@ -515,6 +518,88 @@ export const webhooks: {
    * Permission: `webhooks.receive`.
    */
   address(name: string): Promise<string>;
+};
+
+/** A due time of a schedule of this plugin. `late` is in milliseconds. */
+export type DueTime = Omit<contract.DueTime, "due"> & { due: Date };
+
+/** A schedule of this plugin. It has one of `every`, `at` and `cron`. */
+export interface Schedule {
+  name: string;
+  /** It is due every so many seconds, counted from when it was set. */
+  every?: number;
+  /** It is due once. */
+  at?: Date;
+  /** A cron expression, which counts in `zone`. */
+  cron?: string;
+  zone?: string;
+  /** How many missed due times are told. */
+  catchUp: number;
+  /** The next due time; undefined while the last one is still told. */
+  next: Date | undefined;
+  /** The owner has paused it. */
+  paused: boolean;
+}
+
+/** A point in time as clocks in a zone show it. */
+export interface LocalTime {
+  year: number;
+  /** From 1 to 12. */
+  month: number;
+  day: number;
+  hour: number;
+  minute: number;
+  second: number;
+  /** From 1 for Monday to 7 for Sunday. */
+  weekday: number;
+  /** Seconds that the clock is ahead of UTC; negative where it is behind. */
+  offset: number;
+  /** The zone's short name at this time, such as `CEST`, or its offset where it has none. */
+  abbreviation: string;
+}
+
+/** How a schedule is set. */
+export interface ScheduleOptions {
+  /**
+   * How many due times are told that were missed while the plugin or the host did not run: the latest ones, at most 1,000. 1 otherwise;
+   * 0 skips them all.
+   */
+  catchUp?: number;
+}
+
+/**
+ * Times at which the host wakes the plugin, in any time zone. The host keeps a schedule on disk: it outlives restarts and updates. Free
+ * for every plugin; the limit `schedules` says how many there may be at once. Zones have names such as `Europe/Berlin` or `UTC`.
+ *
+ *     on("schedule", { schedule: "standup" }, (due) => rooms.send(room, `Standup! ${due.missed} were missed.`));
+ *     onStart(() => schedules.cron("standup", "0 9 * * MON-FRI", "Europe/Berlin"));
+ */
+export const schedules: {
+  /**
+   * Sets a schedule that is due every so many seconds from now, at least 60, and gives its first due time. One of this name that is there
+   * already is replaced; where nothing about it changes, it goes on as it was.
+   */
+  every(name: string, seconds: number, options?: ScheduleOptions): Promise<Date>;
+  /** Sets a schedule that is due once. False: that time has passed, and nothing was set. */
+  at(name: string, due: Date | string, options?: ScheduleOptions): Promise<boolean>;
+  /**
+   * Sets a schedule by a cron expression of five fields, such as `0 9 * * MON-FRI`, and gives its first due time. `Invalid`: no such zone,
+   * no cron expression, or one that is never due.
+   */
+  cron(name: string, expression: string, zone: string, options?: ScheduleOptions): Promise<Date>;
+  /** This plugin's schedules, by name. */
+  list(): Promise<Schedule[]>;
+  /** Ends a schedule. False: there is none of this name. */
+  cancel(name: string): Promise<boolean>;
+  /** The time that clocks in a zone show at this moment. */
+  toLocal(moment: Date | string, zone: string): LocalTime;
+  /** Writes a moment as clocks in a zone show it, by a pattern of strftime, such as `%A, %H:%M`. `Invalid`: it has something unknown. */
+  format(moment: Date | string, zone: string, pattern: string): string;
+  /**
+   * The moment that a text means, as a person in a zone writes it: `2026-11-20 09:00`, `9:00`, `today 9:00`, `tomorrow 9:00`,
+   * `friday 9:00`, `in 2 hours 30 minutes`. `Invalid`: it cannot be read.
+   */
+  parse(text: string, zone: string): Date;
 };
 
 /** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */

@@ -14,6 +14,7 @@ import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
 import * as roomsCalls from "parlor:plugin/rooms@0.1.0";
+import * as schedulesCalls from "parlor:plugin/schedules@0.1.0";
 import * as settingsCalls from "parlor:plugin/settings@0.1.0";
 import * as storageCalls from "parlor:plugin/storage@0.1.0";
 import * as timersCalls from "parlor:plugin/timers@0.1.0";
@@ -700,6 +701,7 @@ class Subscription {
       own: filter.own ?? false,
       delayed: filter.delayed ?? false,
       xml: filter.xml ?? false,
+      schedule: filter.schedule ?? null,
     };
     this.number = listen[this.once ? "once" : "on"](this.name, wanted ?? null);
     running.set(key(this.number), (value, event, isMessage) => {
@@ -732,7 +734,7 @@ function quietly(end) {
   }
 }
 
-const FILTER = ["from", "room", "kind", "prefix", "webhook", "own", "delayed", "xml"];
+const FILTER = ["from", "room", "kind", "prefix", "webhook", "schedule", "own", "delayed", "xml"];
 
 function subscribe(name, filter, handler, once) {
   if (typeof filter === "function" && handler === undefined) [filter, handler] = [undefined, filter];
@@ -760,6 +762,7 @@ function value(payload) {
   if (payload.tag === "message") return dated(payload.val);
   if (payload.tag === "contact") return attributed(payload.val);
   if (payload.tag === "webhook") return new Webhook(payload.val);
+  if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) };
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
   }
@@ -809,7 +812,8 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      const name = ["command", "webhook"].includes(event.payload.tag) ? `${event.name} ${carried.name}` : event.name;
+      const isNamed = ["command", "webhook", "schedule"].includes(event.payload.tag);
+      const name = isNamed ? `${event.name} ${carried.name}` : event.name;
       log.error(`a handler of ${name} failed:`, advised(error));
       isDone = false;
     }
@@ -1513,6 +1517,41 @@ export const webhooks = {
     await hooks.answer(hook.id, { status: answer.status ?? 200, headers, body });
   }),
   address: noticing("webhooks.address", async (name) => hooks.address(name)),
+};
+
+// Schedules
+
+const scheduling = grouping("schedules", schedulesCalls);
+
+// How many missed due times are told, by the last argument of the calls that set a schedule.
+function catchUpOf(call, options = {}) {
+  refuseOthers(`schedules.${call}: options`, options, ["catchUp"]);
+  return options.catchUp ?? 1;
+}
+
+function shownSchedule({ name, timing, catchUp, next, paused }) {
+  const times = {
+    every: (period) => ({ every: Number(period) / 1000 }),
+    at: (time) => ({ at: new Date(time) }),
+    cron: ([cron, zone]) => ({ cron, zone }),
+  };
+  return { name, ...times[timing.tag](timing.val), catchUp, next: next ? new Date(next) : undefined, paused };
+}
+
+export const schedules = {
+  every: noticing("schedules.every", async (name, seconds, options) => {
+    const period = milliseconds("schedules.every: seconds", seconds);
+    return new Date(await scheduling.every(name, period, catchUpOf("every", options)));
+  }),
+  at: noticing("schedules.at", async (name, due, options) => scheduling.at(name, due, catchUpOf("at", options))),
+  cron: noticing("schedules.cron", async (name, expression, zone, options) => {
+    return new Date(await scheduling.cron(name, expression, zone, catchUpOf("cron", options)));
+  }),
+  list: noticing("schedules.list", async () => (await scheduling.list()).map(shownSchedule)),
+  cancel: noticing("schedules.cancel", async (name) => scheduling.cancel(name)),
+  toLocal: (moment, zone) => scheduling.toLocal(moment, zone),
+  format: (moment, zone, pattern) => scheduling.format(moment, zone, pattern),
+  parse: (text, zone) => new Date(scheduling.parse(text, zone)),
 };
 
 // How long a value is kept.
