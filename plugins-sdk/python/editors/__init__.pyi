@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr as quoteattr
 from . import errors as errors
 from . import files as files
 from . import http as http
+from . import schedules as schedules
 from . import timers as timers
 from . import webhooks as webhooks
 from ._contract import api as api
@@ -23,6 +24,7 @@ from ._contract import user as user
 from ._contract import vcard as vcard
 from ._contract.types import Command as Command
 from ._contract.types import Contact as Contact
+from ._contract.types import DueTime as DueTime
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import Room as Room

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Callable, Coroutine, Iterable, List, Literal, NewType, Optional, TypeVar, Union, overload
 
 from .texts import Kind
-from ._contract.types import Chat, Command, Contact, Feature, Invite, Message, Occupant, Room, Status, Webhook
+from ._contract.types import Chat, Command, Contact, DueTime, Feature, Invite, Message, Occupant, Room, Status, Webhook
 
 Carried = TypeVar("Carried")
 Work = Coroutine[Any, Any, object]
@@ -44,6 +44,7 @@ def on(
     kind: Union[Kind, Iterable[Kind], None] = ...,
     prefix: Optional[str] = ...,
     webhook: Optional[str] = ...,
+    schedule: Optional[str] = ...,
     own: bool = ...,
     delayed: bool = ...,
     xml: bool = ...,
@@ -52,9 +53,9 @@ def on(
     """Has the host call an `async` function at each event of this name that the filters let through.
 
     What is left out never wakes the plugin: own messages (`own`) and history (`delayed`) unless asked for, and what does not
-    come from this `sender` or this `room`, is not of this `kind` (or one of these), does not begin with this `prefix`, or was not
-    sent to this `webhook`. A prefix counts also for what a reply says behind its quotation: so cut it off what
-    `body_without_fallback` gives, stripped.
+    come from this `sender` or this `room`, is not of this `kind` (or one of these), does not begin with this `prefix`, was not sent
+    to this `webhook`, or is no due time of this `schedule`. A prefix counts also for what a reply says behind its quotation: so cut
+    it off what `body_without_fallback` gives, stripped.
     """
     ...
 

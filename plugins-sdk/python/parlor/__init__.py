@@ -26,7 +26,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import errors, files, http, timers, webhooks
+from . import errors, files, http, schedules, timers, webhooks
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
 from .host import Grouping
@@ -61,11 +61,12 @@ Contact = types.Contact
 Room = types.Room
 Occupant = types.Occupant
 Webhook = types.Webhook
+DueTime = types.DueTime
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "Element", "Error", "Kind", "Message", "Occupant", "OwnEvent", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Kind", "Message", "Occupant", "OwnEvent", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
     "every", "files", "http", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
-    "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "send", "set_setting", "setting", "settings",
+    "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

@@ -80,7 +80,7 @@ _running: dict[int, Subscription] = {}
 _warned: set[str] = set()
 _MOST_WARNED = 100
 # The filter that leaves out nothing but own messages and history.
-_ALL = (None, None, None, None, None, False, False, False)
+_ALL = (None, None, None, None, None, False, False, False, None)
 
 
 def _takes(handler: Handler) -> int:
@@ -113,6 +113,7 @@ def on(
     kind: Union[str, Iterable[str], None] = None,
     prefix: Optional[str] = None,
     webhook: Optional[str] = None,
+    schedule: Optional[str] = None,
     own: bool = False,
     delayed: bool = False,
     xml: bool = False,
@@ -121,9 +122,9 @@ def on(
     """Has the host call an `async` function at each event of this name that the filters let through.
 
     What is left out never wakes the plugin: own messages (`own`) and history (`delayed`) unless asked for, and what does not
-    come from this `sender` or this `room`, is not of this `kind` (or one of these), does not begin with this `prefix`, or was not
-    sent to this `webhook`. A prefix counts also for what a reply says behind its quotation: so cut it off what
-    `body_without_fallback` gives, stripped.
+    come from this `sender` or this `room`, is not of this `kind` (or one of these), does not begin with this `prefix`, was not sent
+    to this `webhook`, or is no due time of this `schedule`. A prefix counts also for what a reply says behind its quotation: so cut
+    it off what `body_without_fallback` gives, stripped.
     """
 
     if not isinstance(name, str):
@@ -132,7 +133,7 @@ def on(
     def subscribe(handler: Handler) -> Subscription:
         check(handler, f"on({name!r}, …)", *("value", "event")[: _takes(handler)], role=f" listens to {name}, and")
         kinds = kind if kind is None or isinstance(kind, str) else " ".join(kind)
-        wanted = (sender, room, kinds, prefix, webhook, own, delayed, xml)
+        wanted = (sender, room, kinds, prefix, webhook, own, delayed, xml, schedule)
         subscription = Subscription(name, once, None if wanted == _ALL else _listen.Filter(*wanted), handler)
         if is_there():
             subscription._begin()
@@ -246,7 +247,7 @@ async def _call(number: int, subscription: Subscription, event: Any, value: Any)
     try:
         await subscription._handle(number, event, value)
     except (Exception, asyncio.CancelledError):
-        is_named = type(event.payload).__name__ in ("Payload_Command", "Payload_Webhook")
+        is_named = type(event.payload).__name__ in ("Payload_Command", "Payload_Webhook", "Payload_Schedule")
         name = f"{event.name} {event.payload.value.name}" if is_named else event.name
         _log.exception("a handler of %s failed", name)
         return False

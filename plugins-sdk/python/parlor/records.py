@@ -10,8 +10,8 @@ from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, 
 from . import errors
 from .stanza import Element
 
-#: When something happened. Other times are texts, as the contract has them.
-_HAPPENED = "at"
+#: When something happened, or is due. Other times are texts, as the contract has them.
+_HAPPENED = ("at", "due")
 #: Times that are asked for.
 _WANTED = ("start", "end", "since")
 #: The attributes that `Contact.get` reads.
@@ -43,7 +43,7 @@ def improve(module: Any) -> None:
         if isinstance(record, type) and dataclasses.is_dataclass(record) and record.__module__ == module.__name__:
             _leave_out(record)
             for field in dataclasses.fields(record):
-                if field.name == _HAPPENED:
+                if field.name in _HAPPENED:
                     setattr(record, field.name, property(_read(field.name), _keep(field.name)))
                 elif field.name in _WANTED:
                     setattr(record, field.name, property(_kept(field.name), _write(field.name)))
@@ -279,7 +279,7 @@ def _text(place: str, value: Any) -> str:
 
 def _record(place: str, value: Any, record: Any) -> Any:
     for field in dataclasses.fields(record):
-        if field.name != _HAPPENED:
+        if field.name not in _HAPPENED:
             given = getattr(value, field.name)
             taken = fit(f"{place}.{field.name}", given, field.type)
             if taken is not given:

@@ -78,6 +78,7 @@ const SDK: &[(&str, &str)] = sdk![
     "messages.py",
     "records.py",
     "said.py",
+    "schedules.py",
     "stanza.py",
     "streams.py",
     "texts.py",

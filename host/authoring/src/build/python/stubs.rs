@@ -9,11 +9,11 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 10] =
-    ["files", "guest", "http", "listen", "log", "promises", "settings", "storage", "timers", "webhooks"];
+const LEFT_OUT: [&str; 11] =
+    ["files", "guest", "http", "listen", "log", "promises", "schedules", "settings", "storage", "timers", "webhooks"];
 
-/// The field with an event's time: the SDK converts it to a `datetime`. Other times are texts.
-const EVENT_TIME: &str = "at";
+/// The fields with the time of an event or of a schedule: the SDK converts them to a `datetime`. Other times are texts.
+const EVENT_TIMES: [&str; 2] = ["at", "due"];
 
 /// The fields with times in queries: the SDK also accepts a `datetime`.
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
@@ -189,7 +189,7 @@ impl Stub<'_> {
     /// Returns the type of a field in the SDK.
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
-            "str" if field.name == EVENT_TIME => "datetime".to_owned(),
+            "str" if EVENT_TIMES.contains(&field.name.as_str()) => "datetime".to_owned(),
             // Of several with one name, the SDK joins the values.
             "List[Header]" => "Mapping[str, str]".to_owned(),
             "List[Tuple[str, ConfigValue]]" => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
@@ -384,6 +384,7 @@ mod tests {
             ("types", "    stanza_id: Optional[str]\n"),
             ("types", "    from_: str\n"),
             ("types", "    at: datetime\n"),
+            ("types", "    due: datetime\n"),
             (
                 "chats",
                 "\nasync def send(jid: Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant], message: Union[str, types.Outgoing] = ..., *, body: Optional[str] = ..., ",
