@@ -44,6 +44,7 @@ type Event struct {
 	Invite   *Invite
 	Status   *Status
 	Webhook  *Webhook
+	Due      *DueTime
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -54,13 +55,15 @@ type Event struct {
 	isEmpty bool
 }
 
-// Returns the event's name for the log. For a command or a webhook, it names which one.
+// Returns the event's name for the log. For a command, a webhook or a schedule, it names which one.
 func (event *Event) what() string {
 	switch {
 	case event.Command != nil:
 		return event.Name + " " + event.Command.Name
 	case event.Webhook != nil:
 		return event.Name + " " + event.Webhook.Name
+	case event.Due != nil:
+		return event.Name + " " + event.Due.Name
 	default:
 		return event.Name
 	}
@@ -158,6 +161,8 @@ type Filter struct {
 	Prefix string
 	// Webhook is the name of a webhook in the manifest.
 	Webhook string
+	// Schedule is the name of a schedule.
+	Schedule string
 	// Own lets messages of this account through, Delayed history.
 	Own, Delayed bool
 	// XML gives the whole stanza with a message; needs stanza.read.
@@ -331,6 +336,7 @@ func (filter Filter) option() wit.Option[listen.Filter] {
 	return wit.Some(listen.Filter{
 		From: option(filter.From), Room: option(filter.Room), Kind: option(filter.Kind), Prefix: option(filter.Prefix),
 		Webhook: option(filter.Webhook), Own: filter.Own, Delayed: filter.Delayed, Xml: filter.XML,
+		Schedule: option(filter.Schedule),
 	})
 }
 
@@ -377,6 +383,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Invite = pointer(payload.Invite())
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
+	case types.PayloadSchedule:
+		event.Due, err = newDueTime(payload.Schedule())
 	case types.PayloadMessage:
 		event.Message, err = NewMessage(payload.Message())
 	case types.PayloadCommand:

@@ -61,6 +61,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "messages.go",
     "outside.go",
     "plugin.go",
+    "schedules.go",
     "stanza.go",
     "timers.go",
     "values.go",

@@ -46,6 +46,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "promises.rs",
     "rooms.rs",
     "runtime.rs",
+    "schedules.rs",
     "settings.rs",
     "stanza.rs",
     "storage.rs",
