@@ -683,7 +683,7 @@ static parlor_error subscribe(const char *name, const parlor_filter *filter, par
   if (filter) {
     wanted = (parlor_plugin_listen_filter_t){
         {filter->from != NULL, parlor_text(filter->from)}, {filter->room != NULL, parlor_text(filter->room)}, option(filter->kind),
-        option(filter->prefix), option(filter->webhook), filter->own, filter->delayed, filter->xml};
+        option(filter->prefix), option(filter->webhook), filter->own, filter->delayed, filter->xml, option(filter->schedule)};
   }
   uint64_t number;
   parlor_plugin_types_error_t error;
@@ -1697,6 +1697,99 @@ parlor_error parlor_webhooks_address(const char *name, const char **address) {
   return parlor_done(done, &error);
 }
 
+/* Puts a text of a call into `place`, which may be NULL: NULL where the call failed. */
+static parlor_error told(bool done, plugin_string_t text, parlor_plugin_types_error_t *error, const char **place) {
+  if (place) *place = done ? some(text) : NULL;
+  return parlor_done(done, error);
+}
+
+parlor_error parlor_schedules_every(const char *name, double seconds, uint32_t catch_up, const char **first) {
+  plugin_string_t schedule = parlor_text(name), due = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_every(&schedule, milliseconds(seconds), catch_up, &due, &error);
+  return told(done, due, &error, first);
+}
+
+parlor_error parlor_schedules_at(const char *name, const char *due, uint32_t catch_up, bool *set) {
+  plugin_string_t schedule = parlor_text(name), moment = parlor_text(due);
+  bool is_set = false;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_at(&schedule, &moment, catch_up, &is_set, &error);
+  if (set) *set = done && is_set;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_schedules_cron(const char *name, const char *expression, const char *zone, uint32_t catch_up, const char **first) {
+  plugin_string_t schedule = parlor_text(name), fields = parlor_text(expression), where = parlor_text(zone), due = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_cron(&schedule, &fields, &where, catch_up, &due, &error);
+  return told(done, due, &error, first);
+}
+
+static parlor_schedule shown_schedule(const parlor_plugin_schedules_schedule_t *all) {
+  parlor_schedule shown = {
+      .name = some(all->name), .catch_up = all->catch_up, .next = all->next.is_some ? some(all->next.val) : NULL, .paused = all->paused};
+  switch (all->timing.tag) {
+    case PARLOR_PLUGIN_SCHEDULES_TIMING_EVERY:
+      shown.every = (double)all->timing.val.every / 1000;
+      break;
+    case PARLOR_PLUGIN_SCHEDULES_TIMING_AT:
+      shown.at = some(all->timing.val.at);
+      break;
+    case PARLOR_PLUGIN_SCHEDULES_TIMING_CRON:
+      shown.cron = some(all->timing.val.cron.f0);
+      shown.zone = some(all->timing.val.cron.f1);
+      break;
+  }
+  return shown;
+}
+
+parlor_error parlor_schedules_list(parlor_schedule **schedules, size_t *count) {
+  parlor_plugin_schedules_list_schedule_t all = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_list(&all, &error);
+  *count = done ? all.len : 0;
+  *schedules = parlor_memory((*count + 1) * sizeof **schedules);
+  for (size_t i = 0; i < *count; i++) (*schedules)[i] = shown_schedule(&all.ptr[i]);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_schedules_cancel(const char *name, bool *there) {
+  plugin_string_t schedule = parlor_text(name);
+  bool was_there = false;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_cancel(&schedule, &was_there, &error);
+  if (there) *there = done && was_there;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_schedules_to_local(const char *moment, const char *zone, parlor_local_time *local) {
+  plugin_string_t time = parlor_text(moment), where = parlor_text(zone);
+  parlor_plugin_schedules_local_time_t shown;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_to_local(&time, &where, &shown, &error);
+  *local = (parlor_local_time){0};
+  if (done) {
+    *local = (parlor_local_time){shown.year,   shown.month,   shown.day,    shown.hour,   shown.minute,
+                                 shown.second, shown.weekday, shown.offset, some(shown.abbreviation)};
+  }
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_schedules_format(const char *moment, const char *zone, const char *pattern, const char **text) {
+  plugin_string_t time = parlor_text(moment), where = parlor_text(zone), how = parlor_text(pattern), shown = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_format(&time, &where, &how, &shown, &error);
+  return told(done, shown, &error, text);
+}
+
+parlor_error parlor_schedules_parse(const char *text, const char *zone, const char **moment) {
+  plugin_string_t said = parlor_text(text), where = parlor_text(zone), meant = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_schedules_parse(&said, &where, &meant, &error);
+  return told(done, meant, &error, moment);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2001,9 +2094,16 @@ static const parlor_webhook *shown_webhook(const parlor_plugin_types_webhook_t *
   return shown;
 }
 
-/* The name of an event for the log. For a command or a webhook, it names which one. */
+static const parlor_due_time *shown_due_time(const parlor_plugin_types_due_time_t *all) {
+  parlor_due_time *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_due_time){
+      .name = some(all->name), .due = some(all->due), .late = (double)all->late / 1000, .missed = all->missed, .attempt = all->attempt};
+  return shown;
+}
+
+/* The name of an event for the log. For a command, a webhook or a schedule, it names which one. */
 static const char *named(const parlor_event *event) {
-  const char *which = event->command ? event->command->name : event->webhook ? event->webhook->name : NULL;
+  const char *which = event->command ? event->command->name : event->webhook ? event->webhook->name : event->due ? event->due->name : NULL;
   return which ? parlor_format("%s %s", event->name, which) : event->name;
 }
 
@@ -2034,6 +2134,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_CONTACT) event.contact = shown_contact(&all->payload.val.contact);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {
     event.message = message_of(&all->payload.val.command.message);
     event.command = command_of(&all->payload.val.command);

@@ -215,6 +215,15 @@ typedef struct parlor_webhook {
 /* The first header of this name, however it is spelled. NULL: there is none. */
 const char *parlor_webhook_header(const parlor_webhook *hook, const char *name);
 
+/* A due time of a schedule of this plugin. */
+typedef struct parlor_due_time {
+  const char *name; /* of the schedule */
+  const char *due;  /* the time at which it is due */
+  double late;      /* seconds from then until the host told the plugin */
+  uint32_t missed;  /* due times of this schedule that were missed right before it, and are not told */
+  uint32_t attempt; /* 1 when the plugin is told for the first time, then 2 and so on */
+} parlor_due_time;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -225,6 +234,7 @@ typedef struct parlor_event {
   const parlor_contact *contact; /* of events about contacts, else NULL */
   const parlor_invite *invite;   /* of the event roomInviteReceived and its like, else NULL */
   const parlor_webhook *webhook; /* of the event webhook, else NULL */
+  const parlor_due_time *due;    /* of the event schedule, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -240,6 +250,7 @@ typedef struct parlor_filter {
   const char *prefix; /* how a message's body begins, or what is left of it without what a reply quotes and the white space
                        * behind that: so cut it off what `parlor_body_without_fallback` gives, trimmed */
   const char *webhook; /* the name of a webhook in the manifest */
+  const char *schedule; /* the name of a schedule */
   bool own, delayed, xml;
 } parlor_filter;
 
@@ -753,6 +764,68 @@ parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer 
  * webhooks.receive. */
 parlor_error parlor_webhooks_address(const char *name, const char **address);
 
+/* ---- Schedules --------------------------------------------------------------------------------------------------------- */
+
+/* How many missed due times a schedule usually tells: the latest one. */
+#define PARLOR_CATCH_UP 1
+
+/* Sets a schedule that is due after every so many seconds from now, at least 60, and puts its first due time into `first`, which may be
+ * NULL. At each due time comes the event schedule, with `due`: subscribe to it in `parlor_start`. The host keeps a schedule on disk: it
+ * outlives restarts and updates. One of this name that is there already is replaced; where nothing about it changes, it goes on as it was.
+ *
+ * Due times that pass while the plugin or the host does not run are missed. `catch_up` says how many of them, the latest ones, are told
+ * when it runs again: 0 skips them all, at most 1,000. Free; the limit schedules says how many there may be at once.
+ *
+ *     parlor_schedules_every("backup", 6 * 3600, PARLOR_CATCH_UP, NULL);
+ */
+parlor_error parlor_schedules_every(const char *name, double seconds, uint32_t catch_up, const char **first);
+
+/* Sets a schedule that is due once, at a time such as 2026-11-20T09:00:00Z. `set`, which may be NULL, is false where that time has passed:
+ * then nothing was set. Free. */
+parlor_error parlor_schedules_at(const char *name, const char *due, uint32_t catch_up, bool *set);
+
+/* Sets a schedule by a cron expression of five fields, such as "0 9 * * MON-FRI", in a zone such as Europe/Berlin or UTC, and puts its
+ * first due time into `first`, which may be NULL. PARLOR_INVALID: there is no such zone, or it is no cron expression, or is never due.
+ * Free. */
+parlor_error parlor_schedules_cron(const char *name, const char *expression, const char *zone, uint32_t catch_up, const char **first);
+
+/* A schedule of this plugin. It has `every`, `at`, or `cron` with `zone`; the others are 0 or NULL. */
+typedef struct parlor_schedule {
+  const char *name;
+  double every;             /* its period in seconds, counted from when it was set */
+  const char *at;           /* when it is due once */
+  const char *cron, *zone;  /* an expression, and where it counts */
+  uint32_t catch_up;        /* how many missed due times are told */
+  const char *next;         /* the next due time; NULL while the last one is still told */
+  bool paused;              /* the owner has paused it */
+} parlor_schedule;
+
+/* Gives this plugin's schedules, by name. Free. */
+parlor_error parlor_schedules_list(parlor_schedule **schedules, size_t *count);
+
+/* Ends a schedule. `there`, which may be NULL, says whether there was one of this name. Free. */
+parlor_error parlor_schedules_cancel(const char *name, bool *there);
+
+/* A point in time as clocks in a zone show it. */
+typedef struct parlor_local_time {
+  int16_t year;
+  uint8_t month, day, hour, minute, second; /* month and day count from 1 */
+  uint8_t weekday;                          /* from 1 for Monday to 7 for Sunday */
+  int32_t offset;                           /* seconds that the clock is ahead of UTC; negative where it is behind */
+  const char *abbreviation;                 /* the zone's short name at this time, or its offset where it has none */
+} parlor_local_time;
+
+/* Puts into `local` the time that clocks in a zone show at this moment. Free. */
+parlor_error parlor_schedules_to_local(const char *moment, const char *zone, parlor_local_time *local);
+
+/* Puts into `text` a moment as clocks in a zone show it, by a pattern of strftime, such as "%A, %H:%M". PARLOR_INVALID: there is no such
+ * zone, or the pattern has something that is unknown. Free. */
+parlor_error parlor_schedules_format(const char *moment, const char *zone, const char *pattern, const char **text);
+
+/* Puts into `moment` what a text means, as a person in a zone writes it: 2026-11-20 09:00, 9:00, today 9:00, tomorrow 9:00, friday 9:00, in
+ * 2 hours 30 minutes. PARLOR_INVALID: it cannot be read. Free. */
+parlor_error parlor_schedules_parse(const char *text, const char *zone, const char **moment);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -928,6 +1001,14 @@ extern struct parlor_call {
 #define parlor_files_read(...) (PARLOR_CALL("parlor_files_read"), parlor_files_read(__VA_ARGS__))
 #define parlor_webhooks_answer(...) (PARLOR_CALL("parlor_webhooks_answer"), parlor_webhooks_answer(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
+#define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))
+#define parlor_schedules_at(...) (PARLOR_CALL("parlor_schedules_at"), parlor_schedules_at(__VA_ARGS__))
+#define parlor_schedules_cron(...) (PARLOR_CALL("parlor_schedules_cron"), parlor_schedules_cron(__VA_ARGS__))
+#define parlor_schedules_list(...) (PARLOR_CALL("parlor_schedules_list"), parlor_schedules_list(__VA_ARGS__))
+#define parlor_schedules_cancel(...) (PARLOR_CALL("parlor_schedules_cancel"), parlor_schedules_cancel(__VA_ARGS__))
+#define parlor_schedules_to_local(...) (PARLOR_CALL("parlor_schedules_to_local"), parlor_schedules_to_local(__VA_ARGS__))
+#define parlor_schedules_format(...) (PARLOR_CALL("parlor_schedules_format"), parlor_schedules_format(__VA_ARGS__))
+#define parlor_schedules_parse(...) (PARLOR_CALL("parlor_schedules_parse"), parlor_schedules_parse(__VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
 #define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
 #define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))
