@@ -10,8 +10,10 @@ import (
 	"parlor/contract/wit"
 )
 
-// CatchUp is how many missed due times a schedule usually tells: the latest one. 0 skips them all, and at most 1,000 are told.
-const CatchUp = 1
+const (
+	// CatchUp is how many missed due times a schedule usually tells: the latest one. 0 skips them all, and at most 1,000 are told.
+	CatchUp = 1
+)
 
 // DueTime is a due time of a schedule of this plugin.
 type DueTime struct {

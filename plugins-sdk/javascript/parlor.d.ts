@@ -520,8 +520,8 @@ export const webhooks: {
   address(name: string): Promise<string>;
 };
 
-/** A due time of a schedule of this plugin. `late` is in milliseconds. */
-export type DueTime = Omit<contract.DueTime, "due"> & { due: Date };
+/** A due time of a schedule of this plugin. `late` is in seconds: from then until the host told the plugin. */
+export type DueTime = Omit<contract.DueTime, "due" | "late"> & { due: Date; late: number };
 
 /** A schedule of this plugin. It has one of `every`, `at` and `cron`. */
 export interface Schedule {

@@ -762,7 +762,7 @@ function value(payload) {
   if (payload.tag === "message") return dated(payload.val);
   if (payload.tag === "contact") return attributed(payload.val);
   if (payload.tag === "webhook") return new Webhook(payload.val);
-  if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) };
+  if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) / 1000 };
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
   }

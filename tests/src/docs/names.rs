@@ -328,7 +328,7 @@ mod tests {
                         "{call}: it is made from the contract"
                     );
                 }
-                [module @ ("files" | "http" | "webhooks"), one] => {
+                [module @ ("files" | "http" | "schedules" | "webhooks"), one] => {
                     let text = sources("python/parlor", &format!("/{module}.py"));
                     has(&text, &[format!("\nasync def {one}("), format!("\ndef {one}(")], &row.python);
                 }
@@ -395,6 +395,8 @@ mod tests {
                 timed.extend(is_time.then(|| format!("{}.{name}", interface.name)));
             }
         }
+        // A timing is part of what `schedules.list` gives, and each SDK shows its period in the language's unit.
+        timed.remove("schedules.timing");
         let rows: BTreeSet<_> = names.time.keys().cloned().collect();
         assert_eq!(rows, timed, "the calls of wit/ that take a time, and the rows of [time]");
         let texts = BTreeMap::from([
@@ -413,7 +415,7 @@ mod tests {
                     "js",
                     &declared.js,
                     match call.split_once('.') {
-                        Some(("timers", _)) => "seconds: number",
+                        Some(("schedules" | "timers", _)) => "seconds: number",
                         Some(("http", _)) => "timeout?: number",
                         _ => "expires?: number",
                     },
