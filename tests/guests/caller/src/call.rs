@@ -10,6 +10,7 @@ mod files;
 mod http;
 mod parts;
 mod rooms;
+mod schedules;
 mod storage;
 mod user;
 mod vcard;
@@ -49,6 +50,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,
         "rooms" => rooms::call(function, args).await,
+        "schedules" => schedules::call(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
         "storage" => storage::call(function, args).await,
@@ -162,6 +164,9 @@ fn filtered(args: &Value) -> Result<Listen> {
     }
     if let Some(webhook) = arg::<Option<String>>(args, "webhook")? {
         listen = listen.webhook(webhook);
+    }
+    if let Some(schedule) = arg::<Option<String>>(args, "schedule")? {
+        listen = listen.schedule(schedule);
     }
     let wants = |name| arg::<Option<bool>>(args, name).map(Option::unwrap_or_default);
     if wants("own")? {

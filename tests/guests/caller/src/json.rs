@@ -87,6 +87,11 @@ pub(crate) fn payload(payload: &Payload) -> Value {
             json!({ "command": { "name": one.name, "args": one.args, "message": message(&one.message) } })
         }
         Payload::Webhook(one) => json!({ "webhook": webhook(one) }),
+        Payload::Schedule(one) => {
+            json!({ "schedule": {
+                "name": one.name, "due": one.due, "late": one.late, "missed": one.missed, "attempt": one.attempt,
+            } })
+        }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
 }
