@@ -1,8 +1,9 @@
-//! A plugin with webhooks, for the suite: it counts in its storage how often it was told of each body, and does with a
-//! request what its body says.
+//! A plugin with webhooks and schedules, for the suite: it counts in its storage how often it was told of each body and of
+//! each due time. It does with a request what its body says, and with a due time what the name of its schedule says.
 
 use std::time::Duration;
 
+use parlor_sdk::bindings::parlor::plugin::schedules as contract;
 use parlor_sdk::bindings::parlor::plugin::webhooks::{Response, address, answer};
 use parlor_sdk::http::Header;
 use parlor_sdk::prelude::*;
@@ -14,8 +15,52 @@ async fn start() -> Result<()> {
     info!("at {}", address("queue".to_owned()).await.unwrap_or_else(|error| error.to_string()));
     if settings::get_or("tells", true)? {
         on("webhook").run(handle)?;
+        on("schedule").run(due)?;
+    }
+    for entry in settings::get_or("sets", String::new())?.split(';').filter(|entry| !entry.is_empty()) {
+        set(entry).await?;
     }
     Ok(())
+}
+
+/// Sets a schedule as `every NAME MILLISECONDS CATCH-UP` or `at NAME TIME CATCH-UP` says, and logs what came of it.
+async fn set(entry: &str) -> Result<()> {
+    let words: Vec<&str> = entry.split_whitespace().collect();
+    let [kind, name, when, catch_up] = words[..] else { return Err(Error::other(format_args!("no entry: {entry}"))) };
+    let (name, catch_up) = (name.to_owned(), catch_up.parse::<u32>()?);
+    let result = match kind {
+        "every" => contract::every(name, when.parse::<u64>()?, catch_up).await,
+        "at" => contract::at(name, when.to_owned(), catch_up).await.map(|is_set| is_set.to_string()),
+        other => return Err(Error::other(format_args!("no timing: {other}"))),
+    };
+    info!("set {entry}: {result:?}");
+    Ok(())
+}
+
+async fn due(due: DueTime) -> Result<()> {
+    let key = format!("due/{}/{}", due.name, due.due);
+    let times = storage::get(&key).await?.unwrap_or(0_u64) + 1;
+    storage::set(&key, &times).await?;
+    info!("due {} {} {times} missed {} late {} at {}", due.name, due.attempt, due.missed, due.late, due.due);
+    match due.name.as_str() {
+        "wait-once" if times == 1 => act("wait", due.attempt).await,
+        name => act(name, due.attempt).await,
+    }
+}
+
+/// Fails, panics or waits, as a word says.
+async fn act(word: &str, attempt: u32) -> Result<()> {
+    match word {
+        "fail" => Err(Error::other("it is told to fail")),
+        "fail-once" if attempt == 1 => Err(Error::other("it is told to fail once")),
+        "panic" => panic!("it is told to panic"),
+        "panic-once" if attempt == 1 => panic!("it is told to panic once"),
+        "wait" => {
+            timers::sleep(Duration::from_hours(1)).await;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn handle(request: Webhook) -> Result<()> {
@@ -28,16 +73,8 @@ async fn handle(request: Webhook) -> Result<()> {
     info!("told {name} {attempt} {times} {method} {query:?} {headers:?} {body:.100}");
     let (word, rest) = body.split_once(' ').unwrap_or((&body, ""));
     match word {
-        "fail" => Err(Error::other("it is told to fail")),
-        "fail-once" if attempt == 1 => Err(Error::other("it is told to fail once")),
-        "panic" => panic!("it is told to panic"),
-        "panic-once" if attempt == 1 => panic!("it is told to panic once"),
-        "wait" => {
-            timers::sleep(Duration::from_hours(1)).await;
-            Ok(())
-        }
         "say" => say(&request.id, rest).await,
-        _ => Ok(()),
+        _ => act(word, attempt).await,
     }
 }
 
