@@ -24,6 +24,7 @@ mod listen;
 mod log;
 mod promises;
 mod rooms;
+mod schedules;
 mod settings;
 mod storage;
 mod timers;

@@ -146,6 +146,7 @@ pub(super) type Case = (&'static str, Value, Vec<(&'static str, Kind)>);
 pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     let mut cases = plain(jid);
     cases.extend(kept());
+    cases.extend(timed());
     cases.extend(web());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
@@ -297,6 +298,52 @@ fn kept() -> Vec<Case> {
     ]
 }
 
+/// The cases of schedules and local times.
+fn timed() -> Vec<Case> {
+    let names = || {
+        These(
+            ["", "a\nb", "a\u{0}", "a\u{7f}"]
+                .map(Value::from)
+                .into_iter()
+                .chain([json!("x".repeat(65)), long()])
+                .collect(),
+        )
+    };
+    let zone = || {
+        let wrong = ["", "Nowhere/None", "Europe", "../../etc/passwd", "Europe/Berlin\u{0}", "5"].map(Value::from);
+        These(wrong.into_iter().chain([long()]).collect())
+    };
+    let catch_up = || These(vec![json!(1_001), json!(u32::MAX)]);
+    let periods = vec![json!(0), json!(59_999), json!(11_u64 * 366 * 86_400_000), json!(u64::MAX)];
+    let expressions = ["", "* * * *", "0 0 9 * * MON", "61 * * * *", "0 9 * * FOO", "a\u{1}", "0 0 30 2 *"];
+    let expressions = expressions.map(Value::from).into_iter().chain([long()]).collect();
+    let patterns = ["%", "%~", "a\u{1}%!"].map(Value::from).into_iter().chain([long()]).collect();
+    let texts = ["", "soon", "25:00", "2026-02-30 09:00", "in", "in 2 fortnights", "9:00\u{0}"];
+    let texts = texts.map(Value::from).into_iter().chain([long()]).collect();
+    let moment = json!({ "moment": "2026-11-20T09:00:00Z", "zone": "UTC", "pattern": "%H:%M" });
+    vec![
+        (
+            "schedules.every",
+            json!({ "name": "x", "milliseconds": 3_600_000 }),
+            vec![("name", names()), ("milliseconds", These(periods)), ("catch-up", catch_up())],
+        ),
+        (
+            "schedules.at",
+            json!({ "name": "x", "due": "2999-01-01T00:00:00Z" }),
+            vec![("name", names()), ("due", Date), ("catch-up", catch_up())],
+        ),
+        (
+            "schedules.cron",
+            json!({ "name": "x", "expression": "0 9 * * *", "zone": "UTC" }),
+            vec![("name", names()), ("expression", These(expressions)), ("zone", zone()), ("catch-up", catch_up())],
+        ),
+        ("schedules.cancel", json!({}), vec![("name", names())]),
+        ("schedules.to-local", moment.clone(), vec![("moment", Date), ("zone", zone())]),
+        ("schedules.format", moment, vec![("moment", Date), ("zone", zone()), ("pattern", These(patterns))]),
+        ("schedules.parse", json!({ "text": "9:00", "zone": "UTC" }), vec![("text", These(texts)), ("zone", zone())]),
+    ]
+}
+
 /// The arguments of a subscription.
 fn filter() -> Vec<(&'static str, Kind)> {
     vec![
@@ -305,6 +352,7 @@ fn filter() -> Vec<(&'static str, Kind)> {
         ("filter.room", Jid),
         ("filter.kind", Word),
         ("filter.webhook", Text),
+        ("filter.schedule", Text),
         // An empty prefix matches everything.
         ("filter.prefix", Text),
     ]
