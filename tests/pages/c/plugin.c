@@ -458,11 +458,46 @@ static parlor_error hear_requests(void) {
 }
 // ==
 
+// == schedules
+static const char zone[] = "Europe/Berlin";
+
+static parlor_error begin_standup(const parlor_event *event, void *context) {
+  (void)context;
+  const char *text;
+  parlor_error error = parlor_schedules_format(event->due->due, zone, "%A, %H:%M", &text);
+  return error ? error : parlor_rooms_send(room, "%s: the standup begins", text);
+}
+
+static parlor_error plan_lunch(void) {
+  const char *noon = NULL;
+  parlor_local_time local = {0};
+  parlor_error error = parlor_schedules_parse("tomorrow 12:00", zone, &noon);
+  if (!error) error = parlor_schedules_to_local(noon, zone, &local);
+  if (error || local.weekday > 5) return error;
+  return parlor_schedules_at("lunch", noon, PARLOR_CATCH_UP, NULL);
+}
+
+static parlor_error plan(void) {
+  parlor_error error = parlor_on("schedule", &(parlor_filter){.schedule = "standup"}, begin_standup, NULL);
+  if (!error) error = parlor_schedules_cron("standup", "0 9 * * MON-FRI", zone, PARLOR_CATCH_UP, NULL);
+  if (!error) error = parlor_schedules_every("backup", 6 * 3600, PARLOR_CATCH_UP, NULL);
+  if (!error) error = plan_lunch();
+  parlor_schedule *all = NULL;
+  size_t count = 0;
+  if (!error) error = parlor_schedules_list(&all, &count);
+  for (size_t i = 0; !error && i < count; i++) {
+    if (strncmp(all[i].name, "old-", 4) == 0) error = parlor_schedules_cancel(all[i].name, NULL);
+  }
+  return error;
+}
+// ==
+
 parlor_error parlor_start(void) {
   parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   if (!error) error = hear_requests();
+  if (!error) error = plan();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

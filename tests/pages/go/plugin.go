@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"parlor"
@@ -29,7 +30,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -390,4 +391,50 @@ func hearsRequests() error {
 	})
 	// ==
 	return errors.Join(err, later)
+}
+
+func wakes(ctx context.Context) error {
+	// == schedules
+	const zone = "Europe/Berlin"
+	_, err := parlor.OnSchedule("standup", func(ctx context.Context, due *parlor.DueTime) error {
+		text, err := parlor.SchedulesFormat(due.Due, zone, "%A, %H:%M: the standup begins")
+		if err != nil {
+			return err
+		}
+		_, err = parlor.RoomsSend(ctx, room, text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err = parlor.SchedulesCron(ctx, "standup", "0 9 * * MON-FRI", zone, parlor.CatchUp); err != nil {
+		return err
+	}
+	if _, err = parlor.SchedulesEvery(ctx, "backup", 6*time.Hour, parlor.CatchUp); err != nil {
+		return err
+	}
+	noon, err := parlor.SchedulesParse("tomorrow 12:00", zone)
+	if err != nil {
+		return err
+	}
+	local, err := parlor.SchedulesToLocal(noon, zone)
+	if err != nil {
+		return err
+	}
+	if local.Weekday() != time.Saturday && local.Weekday() != time.Sunday {
+		isSet, err := parlor.SchedulesAt(ctx, "lunch", noon, parlor.CatchUp)
+		if err != nil {
+			return err
+		}
+		slog.Info("lunch", "at", noon, "set", isSet)
+	}
+	all, err := parlor.SchedulesList(ctx)
+	for _, schedule := range all {
+		if strings.HasPrefix(schedule.Name, "old-") {
+			_, failed := parlor.SchedulesCancel(ctx, schedule.Name)
+			err = errors.Join(err, failed)
+		}
+	}
+	// ==
+	return err
 }

@@ -2,7 +2,8 @@
 
 import {
   api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
-  onReady, promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil, webhooks,
+  onReady, onStart, promises, reply, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard,
+  waitUntil, webhooks,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -290,4 +291,20 @@ on("webhook", { webhook: "github" }, async (hook) => {
   await webhooks.answer(hook, { status: 204 }); // in the mode `answer`
 });
 onReady(async () => log.info("GitHub sends them to", await webhooks.address("github")));
+// ==
+
+// == schedules
+const zone = "Europe/Berlin";
+on("schedule", { schedule: "standup" }, async (due) => {
+  await rooms.send(room, schedules.format(due.due, zone, "%A, %H:%M: the standup begins"));
+});
+onStart(async () => {
+  await schedules.cron("standup", "0 9 * * MON-FRI", zone);
+  await schedules.every("backup", 6 * 3600);
+  const noon = schedules.parse("tomorrow 12:00", zone);
+  if (schedules.toLocal(noon, zone).weekday < 6 && (await schedules.at("lunch", noon))) log.info("lunch is at", noon);
+  for (const { name } of await schedules.list()) {
+    if (name.startsWith("old-")) await schedules.cancel(name);
+  }
+});
 // ==

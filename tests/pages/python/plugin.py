@@ -3,8 +3,8 @@
 import logging
 
 from parlor import (
-    Command, Contact, Element, Message, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, every, files, http, ns, on, on_ready, outgoing, parse_xml, promises, reply, rooms, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, Message, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
+    after, disco, emit, every, files, http, ns, on, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, schedules, set_setting, setting, settings,
     sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -313,4 +313,26 @@ async def pushed(hook: Webhook) -> None:
 @on_ready
 async def tell_address() -> None:
     log.info("GitHub sends them to %s", await webhooks.address("github"))
+# ==
+
+
+# == schedules
+ZONE = "Europe/Berlin"
+
+
+@on("schedule", schedule="standup")
+async def standup(due: DueTime) -> None:
+    await rooms.send(ROOM, schedules.format(due.due, ZONE, "%A, %H:%M: the standup begins"))
+
+
+@on_start
+async def plan() -> None:
+    await schedules.cron("standup", "0 9 * * MON-FRI", ZONE)
+    await schedules.every("backup", 6 * 3600)
+    noon = schedules.parse("tomorrow 12:00", ZONE)
+    if schedules.to_local(noon, ZONE).isoweekday() < 6 and await schedules.at("lunch", noon):
+        log.info("lunch is at %s", noon)
+    for schedule in await schedules.list():
+        if schedule.name.startswith("old-"):
+            await schedules.cancel(schedule.name)
 # ==

@@ -17,6 +17,7 @@ async fn start() -> Result<()> {
     add_commands().await?;
     listens()?;
     hears_requests()?;
+    wakes().await?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -351,6 +352,26 @@ fn hears_requests() -> Result<()> {
         info!("GitHub sends them to {}", webhooks::address("github").await?);
         Ok(())
     })?;
+    // ==
+    Ok(())
+}
+
+async fn wakes() -> Result<()> {
+    // == schedules
+    const ZONE: &str = "Europe/Berlin";
+    on("schedule").schedule("standup").run(|due: DueTime| async move {
+        let time = schedules::format(due.time()?, ZONE, "%A, %H:%M")?;
+        rooms::send(ROOM, format!("{time}: the standup begins")).await.map(drop)
+    })?;
+    schedules::cron("standup", "0 9 * * MON-FRI", ZONE).await?;
+    schedules::every("backup", Duration::from_hours(6)).await?;
+    let noon = schedules::parse("tomorrow 12:00", ZONE)?;
+    if schedules::to_local(noon, ZONE)?.weekday < 6 && schedules::at("lunch", noon).await? {
+        info!("lunch is at {noon}");
+    }
+    for schedule in schedules::list().await?.iter().filter(|one| one.name.starts_with("old-")) {
+        schedules::cancel(&schedule.name).await?;
+    }
     // ==
     Ok(())
 }
