@@ -1,78 +1,93 @@
-"""Reminds people: `remind me in 10m to water the plants`."""
+"""Reminds people: `!remind tomorrow 9:00 call Nurse`."""
 
 import logging
-import re
-from collections import deque
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
+from typing import Any, Optional
 
-from parlor import Message, after, body_without_fallback, chats, errors, on, on_ready, reply, storage
+from parlor import Command, DueTime, chats, command, errors, on, on_ready, reply_in_chat, schedules, setting, storage
 
 log = logging.getLogger(__name__)
 
-WISH = re.compile(r"remind me in (\d{1,6}) ?(s|m|h|d)\w* (?:to|of|about) (.+)", re.IGNORECASE | re.DOTALL)
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-# When what could not be said is tried again, in seconds.
-AGAIN = 60
-
-# The keys of those that a timer waits for.
-awaited: set[str] = set()
-# The last messages that were understood, as their corrections name them.
-understood: deque[tuple[str, str | None]] = deque(maxlen=1000)
+HOW = "Say: !remind tomorrow 9:00 call Nurse. Or in 10 minutes, 18:30, friday 9:00, 2026-11-20 09:00"
+SHOWN = "%A, %d %B, %H:%M"
+# A time has no more words than `in 2 days 3 hours 30 minutes`.
+MOST_WORDS = 7
 
 
-# A prefix would be compared letter by letter, and phones begin a text with a capital.
-@on("message", kind="chat")
-async def remind(message: Message) -> None:
-    body = body_without_fallback(message).strip()
-    # A message to another client of the account is not for this one to answer, and a corrected wish is no second one.
-    corrects = message.extensions.replace if message.extensions else None
-    said = (message.chat, corrects or message.id)
-    if message.carbon or (corrects and said in understood) or not body.lower().startswith("remind me"):
-        return
-    wish = WISH.fullmatch(body)
+@command("remind", help="Reminds you in private", usage="WHEN WHAT")
+async def remind(asked: Command) -> None:
+    zone = await zone_of(person(asked))
+    wish = understood(asked.rest, zone)
     if wish is None:
-        await reply(message, "Say: remind me in 10m to water the plants")
+        await reply_in_chat(asked, HOW)
         return
-    number, unit, what = wish.groups()
-    due = datetime.now(timezone.utc) + timedelta(**{UNITS[unit.lower()]: int(number)})
-    key = f"{due.isoformat()} {message.chat}"
+    due, what = wish
+    name = str(await storage.change("last", lambda last: (last or 0) + 1))
     try:
-        await storage.set(key, {"to": message.chat, "what": what, "due": due.isoformat()})
+        # Kept before it is due, and forgotten when it was said.
+        await storage.set(f"reminder/{name}", {"to": person(asked), "what": what})
+        is_set = await schedules.at(name, due)
+        answer = f"I will, on {schedules.format(due, zone, SHOWN)}." if is_set else "That time has passed."
     except errors.OverLimit:
-        await reply(message, "I have too much to remember already.")
+        is_set, answer = False, "I have too much to remember already."
+    if not is_set:
+        await storage.delete(f"reminder/{name}")
+    await reply_in_chat(asked, answer)
+
+
+@command("zone", help="Says in which time zone you are", usage="ZONE")
+async def choose_zone(asked: Command) -> None:
+    zone = asked.rest
+    try:
+        shown = schedules.format(datetime.now(timezone.utc), zone, SHOWN)
+    except errors.Invalid:
+        await reply_in_chat(asked, "I do not know that zone. Say such as: !zone Europe/Berlin")
         return
-    wait_for(key, due)
-    understood.append(said)
-    await reply(message, f"I will, at {due:%H:%M:%S} UTC.")
+    await storage.set(f"zone/{person(asked)}", zone)
+    await reply_in_chat(asked, f"Your clocks say {shown}.")
 
 
-# Not when the plugin starts: what came due meanwhile is said at once, and nothing can be said before the log-in.
+# When this fails, the host tells the due time again after a while.
+@on("schedule")
+async def due(time: DueTime) -> None:
+    await say(time.name)
+
+
 @on_ready
 async def ready() -> None:
-    keys = await storage.keys()
-    for key in keys:
-        kept = await storage.get(key)
-        if kept is not None:
-            wait_for(key, datetime.fromisoformat(kept["due"]))
-    log.info("%d reminders are due some day", len(keys))
+    waiting = {schedule.name for schedule in await schedules.list()}
+    for key in await storage.keys("reminder/"):
+        name = key.removeprefix("reminder/")
+        # The host tells a due time five times. One that could not be said in all of them, such as in a long cut, is said now.
+        if name not in waiting:
+            await say(name)
+    log.info("%d reminders are due some day", len(waiting))
 
 
-def wait_for(key: str, due: datetime) -> None:
-    if key in awaited:
-        return
-    awaited.add(key)
+async def say(name: str) -> None:
+    kept: Any = await storage.get(f"reminder/{name}")
+    if kept is not None:
+        await chats.send(kept["to"], f"You wanted to be reminded: {kept['what']}")
+        await storage.delete(f"reminder/{name}")
 
-    async def now() -> None:
-        kept = await storage.get(key)
-        if kept is not None:
-            try:
-                await chats.send(kept["to"], f"You wanted to be reminded to {kept['what']}")
-            except (errors.Offline, errors.OverLimit) as error:
-                log.warning("a reminder is tried again in %d s: %s", AGAIN, error)
-                after(AGAIN, now)
-                return
-            # Only what was sent is forgotten.
-            await storage.delete(key)
-        awaited.discard(key)
 
-    after(max(0, (due - datetime.now(timezone.utc)).total_seconds()), now)
+def person(asked: Command) -> str:
+    """Who said it; in a room, by the address there."""
+    message = asked.message
+    return message.from_ if message.kind == "groupchat" else message.chat
+
+
+async def zone_of(jid: str) -> str:
+    chosen: Any = await storage.get(f"zone/{jid}")
+    return chosen if chosen is not None else setting("zone", "UTC")
+
+
+def understood(text: str, zone: str) -> Optional[tuple[datetime, str]]:
+    """The time at the beginning of a text, as long as it goes, and what is behind it."""
+    words = text.split()
+    for count in range(min(len(words) - 1, MOST_WORDS), 0, -1):
+        try:
+            return schedules.parse(" ".join(words[:count]), zone), " ".join(words[count:])
+        except errors.Invalid:
+            continue
+    return None
