@@ -24,6 +24,7 @@ ANY = {
     "attributes: Union[Attributes, str]": "attributes: Attributes",
     **{f"{name}: {FIELDS}": f"{name}: List[Tuple[str, ConfigValue]]" for name in ("roomconfig", "fields")},
     "at: datetime": "at: str",
+    "due: datetime": "due: str",
     "iq: Union[str, Element]": "iq: str",
     "message: Union[str, types.Outgoing]": "message: types.Outgoing",
     "role: Role": "role: str",
