@@ -5,7 +5,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, cpu, fairness, files, loading, memory, operator, peer, secrets, sends, wasi, web, webhooks,
+    between, calls, cpu, fairness, files, loading, memory, operator, peer, schedules, secrets, sends, wasi, web,
+    webhooks,
 };
 
 /// The number of cases in `SECURITY.md`.
@@ -53,6 +54,7 @@ pub(crate) fn all() -> Vec<Case> {
         web::cases(),
         webhooks::cases(),
         files::cases(),
+        schedules::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

@@ -21,6 +21,7 @@ mod loading;
 mod memory;
 mod operator;
 mod peer;
+mod schedules;
 mod secrets;
 mod sends;
 mod wasi;

@@ -1,10 +1,10 @@
 //! The calls of `schedules`. They bypass the SDK, which takes times and gives them as values of the language.
 
 use parlor_sdk::bindings::parlor::plugin::schedules;
-use parlor_sdk::prelude::{Error, Result, Value, json};
+use parlor_sdk::prelude::{Duration, Error, Result, Value, json};
 use parlor_sdk::schedules::{LocalTime, Schedule, Timing};
 
-use super::{arg, text, unknown};
+use super::{all, arg, counted, text, unknown};
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
     let name = || text(args, "name");
@@ -19,9 +19,20 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "to-local" => schedules::to_local(&text(args, "moment")?, &zone()?).map(|one| local(&one)),
         "format" => schedules::format(&text(args, "moment")?, &zone()?, &text(args, "pattern")?).map(Value::from),
         "parse" => schedules::parse(&text(args, "text")?, &zone()?).map(Value::from),
+        "churn" => return Ok(churn(arg(args, "times")?).await),
         _ => return Err(unknown(function)),
     };
     answer.map_err(Error::from)
+}
+
+/// Sets this many schedules at once and ends each of them, and counts the outcomes.
+async fn churn(times: u32) -> Value {
+    let one = |number: u32| async move {
+        let name = format!("churn {}", number % 32);
+        parlor_sdk::schedules::every(&name, Duration::from_hours(1)).await?;
+        parlor_sdk::schedules::cancel(&name).await
+    };
+    counted(all((0..times).map(one).collect()).await)
 }
 
 fn schedule(one: &Schedule) -> Value {
