@@ -346,7 +346,7 @@ async fn schedules_are_removed_with_the_plugins_data() {
     const TICK: &str = "every tick 3600000 1";
     let mut house = House::start().await;
     let first = due_in(&house.sets(TICK).await);
-    for (removal, is_kept) in [(&["--yes"][..], true), (&["--yes", "--with-data"], false)] {
+    for (removal, is_kept) in [(&["--yes"][..], true), (&["--yes", "--with-data"][..], false)] {
         house.stop().await;
         house.does(&[&["plugin", "remove", "receiver"], removal].concat()).await;
         install(&house.home, &house.secret, TICK);
