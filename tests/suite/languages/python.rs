@@ -213,7 +213,7 @@ async fn the_reminders_remind_also_after_a_restart() {
     let mut friend = friend("friend").await;
     let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "!remind in 1 hour sleep").await.unwrap();
-    friend.chat(bot.clone(), "!remind in 2 seconds water the plants").await.unwrap();
+    friend.chat(bot.clone(), "!remind in 5 seconds water the plants").await.unwrap();
     friend.wait_body(&bot, "You wanted to be reminded: water the plants", SOON).await.unwrap();
     // A reminder that comes due while the host is down is sent once it is up.
     friend.chat(bot.clone(), "!remind in 5 seconds get up").await.unwrap();
