@@ -14,8 +14,7 @@ use crate::stanza::ns;
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Invite, Message, Moderated,
-    Occupant,
-    Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
+    Occupant, Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).

@@ -3,7 +3,6 @@
 //! `croner` reads the fields, and says whether a day matches. What follows from that is computed here by days: where the
 //! clocks are not changed on a day, its due times are sums, and only on the other days is the zone asked for each of them.
 
-use chrono::{DateTime as ShownTime, NaiveDate, Utc};
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 
@@ -71,7 +70,7 @@ impl Cron {
         let cron = Self {
             text,
             zone,
-            minutes: (0..60)
+            minutes: (0..60_i8)
                 .filter(|minute| matches(&minutes, some_day, 0, *minute))
                 .fold(0, |all, one| all | (1 << one)),
             hours: (0..24).filter(|hour| matches(&hours, some_day, *hour, 0)).fold(0, |all, one| all | (1 << one)),
@@ -253,12 +252,8 @@ fn read(expression: &str) -> Result<croner::Cron, NoCron> {
 }
 
 /// Returns whether this time matches, whatever zone it is in.
-fn matches(cron: &croner::Cron, date: Date, hour: u32, minute: u32) -> bool {
-    let (month, day) = (date.month().unsigned_abs(), date.day().unsigned_abs());
-    let date = NaiveDate::from_ymd_opt(date.year().into(), month.into(), day.into());
-    let time: Option<ShownTime<Utc>> =
-        date.and_then(|date| date.and_hms_opt(hour, minute, 0)).map(|time| time.and_utc());
-    time.is_some_and(|time| cron.is_time_matching(&time).unwrap_or(false))
+fn matches(cron: &croner::Cron, date: Date, hour: i8, minute: i8) -> bool {
+    cron.is_time_matching(&date.at(hour, minute, 0, 0)).unwrap_or(false)
 }
 
 fn later(begin: Timestamp, minutes: u32) -> Option<Timestamp> {
