@@ -1,4 +1,4 @@
-//! A change of the data of a plugin.
+//! Changes of the data of a plugin.
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
@@ -45,4 +45,75 @@ pub enum Written {
     Otherwise,
     /// The change was not made, since it would exceed the quota.
     TooMuch,
+}
+
+/// One of several changes that are made together. Each key is changed once at most, and expected once at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A value replaces the present one.
+    Set {
+        /// The key that changes.
+        key: String,
+        /// The new value.
+        value: Vec<u8>,
+        /// When the entry expires, in milliseconds since the Unix epoch.
+        expires: Option<i64>,
+    },
+    /// A number is added to the present one.
+    Add(Addition),
+    /// The key is deleted, if it exists.
+    Delete(String),
+    /// Nothing changes. All changes are made only if the key has this value; `None` means that there is no value.
+    Expect {
+        /// The key.
+        key: String,
+        /// The value that it must have.
+        value: Option<Vec<u8>>,
+    },
+}
+
+impl Step {
+    /// Returns its key.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Set { key, .. } | Self::Expect { key, .. } | Self::Delete(key) => key,
+            Self::Add(addition) => &addition.key,
+        }
+    }
+
+    /// Returns the bytes of its key and value.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Set { key, value, .. } => key.len() + value.len(),
+            Self::Add(addition) => addition.key.len(),
+            Self::Delete(key) => key.len(),
+            Self::Expect { key, value } => key.len() + value.as_ref().map_or(0, Vec::len),
+        }
+    }
+}
+
+/// An addition to a number, which is stored in decimal digits. A key that does not exist counts as 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// The key of the number.
+    pub key: String,
+    /// The number that is added.
+    pub amount: i64,
+    /// When the entry expires, in milliseconds since the Unix epoch; `None` keeps the present expiry.
+    pub expires: Option<i64>,
+}
+
+/// The outcome of several changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// All changes were made. These are the sums of the additions, in their order.
+    Made(Vec<i64>),
+    /// No change was made, since a value differs from the expected one.
+    Otherwise,
+    /// No change was made, since together they would exceed the quota.
+    TooMuch,
+    /// No change was made, since the present value of this key is no number.
+    NoNumber(String),
+    /// No change was made, since the sum under this key does not fit into 64 bits.
+    NoSum(String),
 }

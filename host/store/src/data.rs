@@ -2,7 +2,7 @@
 //!
 //! Each write is acknowledged after a flush of the disk, and happens as a whole or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use parlor_stanza::raw::is_one_line;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::change::{Only, Owner, Write, Written};
+use super::change::{Changed, Only, Owner, Step, Write, Written};
+use super::changes;
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
 use super::webhooks::acceptance::{Accepted, accept};
@@ -26,9 +27,9 @@ pub const LONGEST_KEY: usize = 512;
 pub const LONGEST_VALUE: usize = 256 << 10;
 /// The bytes that an entry counts in addition to its key and value.
 const ENTRY: u64 = 64;
-/// The maximum number of expired entries that are removed for one write. It makes room for the longest entry even if
-/// each expired one is as small as possible.
-const PURGED: i64 = 4_200;
+/// The maximum number of expired entries that are removed for one write. It makes room for the longest entry, and for the
+/// longest changes together, even if each expired one is as small as possible.
+const PURGED: usize = 4_300;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS plugin_data (
@@ -123,11 +124,34 @@ impl PluginData {
         write: Write,
         held: Option<Holding>,
     ) -> Result<Written, StoreError> {
+        self.put(owner, held, |answer| Change::Data { quota, write, answer }).await
+    }
+
+    /// Makes several changes together, all or none, and waits until they are on disk.
+    ///
+    /// Each key must be changed once at most, and expected once at most. What is expected is checked first. `held` is
+    /// kept as by [`write_held`](Self::write_held).
+    pub async fn change(
+        &self,
+        owner: Owner,
+        quota: u64,
+        steps: Vec<Step>,
+        held: Option<Holding>,
+    ) -> Result<Changed, StoreError> {
+        self.put(owner, held, |answer| Change::Several { quota, steps, answer }).await
+    }
+
+    /// Queues a change and waits until it is on disk.
+    async fn put<R>(
+        &self,
+        owner: Owner,
+        held: Option<Holding>,
+        change: impl FnOnce(Answer<R>) -> Change,
+    ) -> Result<R, StoreError> {
         let (answer, arrives) = oneshot::channel();
         let owner = Arc::new(owner);
         let lane = Lane::Plugin(Arc::clone(&owner));
-        let change = Change::Data { quota, write, answer };
-        let task = Task::Write(PendingWrite { owner, change, now: self.now(), held });
+        let task = Task::Write(PendingWrite { owner, change: change(answer), now: self.now(), held });
         self.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
@@ -234,6 +258,7 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
 /// The outcome of one write.
 enum Outcome {
     Data(Written),
+    Several(Changed),
     Request(Accepted),
     Failed(rusqlite::Error),
 }
@@ -243,6 +268,7 @@ impl Outcome {
     fn of(file: &Connection, PendingWrite { owner, change, now, .. }: &PendingWrite) -> Self {
         let made = match change {
             Change::Data { quota, write: change, .. } => write(file, owner, *quota, change, *now).map(Self::Data),
+            Change::Several { quota, steps, .. } => changes::make(file, owner, *quota, steps, *now).map(Self::Several),
             Change::Request { request, acceptance, .. } => {
                 accept(file, owner, request, *acceptance, *now).map(Self::Request)
             }
@@ -253,7 +279,7 @@ impl Outcome {
     fn error(&self) -> Option<&rusqlite::Error> {
         match self {
             Self::Failed(error) => Some(error),
-            Self::Data(_) | Self::Request(_) => None,
+            Self::Data(_) | Self::Several(_) | Self::Request(_) => None,
         }
     }
 
@@ -261,11 +287,15 @@ impl Outcome {
     fn tell(self, pending: PendingWrite) {
         match (pending.change, self) {
             (Change::Data { answer, .. }, Self::Data(written)) => _ = answer.send(Ok(written)),
+            (Change::Several { answer, .. }, Self::Several(changed)) => _ = answer.send(Ok(changed)),
             (Change::Request { answer, .. }, Self::Request(accepted)) => _ = answer.send(Ok(accepted)),
             (Change::Data { answer, .. }, Self::Failed(error)) => refuse(answer, error),
+            (Change::Several { answer, .. }, Self::Failed(error)) => refuse(answer, error),
             (Change::Request { answer, .. }, Self::Failed(error)) => refuse(answer, error),
             // An outcome is always of its own change. Without an answer, the caller is told that the store has ended.
-            (Change::Data { .. }, Self::Request(_)) | (Change::Request { .. }, Self::Data(_)) => {}
+            (Change::Data { .. }, Self::Several(_) | Self::Request(_))
+            | (Change::Several { .. }, Self::Data(_) | Self::Request(_))
+            | (Change::Request { .. }, Self::Data(_) | Self::Several(_)) => {}
         }
     }
 }
@@ -318,61 +348,82 @@ pub(super) fn write(
         return Ok(Written::Otherwise);
     }
     let needed = write.value.as_ref().map_or(0, |value| weight(&write.key, value));
-    let bytes = |file: &Connection| -> rusqlite::Result<i64> {
-        let select = "SELECT bytes FROM plugin_data_size WHERE account = ?1 AND plugin = ?2";
-        Ok(file.prepare(select)?.query_row([whose.0, whose.1], |row| row.get(0)).optional()?.unwrap_or(0))
-    };
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-    let mut after = bytes(file)? - taken + needed;
+    let mut after = size(file, owner)? - taken + needed;
     // The quota may have been lowered, or exceeded by an import. A plugin can still shrink its data then.
     if needed > taken && after > quota {
-        purge(file, owner, now, &write.key, after - quota)?;
-        after = bytes(file)? - taken + needed;
+        purge(file, owner, now, &BTreeSet::from([write.key.as_str()]), after - quota)?;
+        after = size(file, owner)? - taken + needed;
         if after > quota {
             return Ok(Written::TooMuch);
         }
     }
     if let Some(value) = &write.value {
-        let put = "INSERT INTO plugin_data VALUES (?1, ?2, ?3, ?4, ?5)
-                       ON CONFLICT DO UPDATE SET value = ?4, expires = ?5";
-        file.prepare(put)?.execute(params![whose.0, whose.1, write.key, value, write.expires])?;
+        file.prepare(PUT)?.execute(params![whose.0, whose.1, write.key, value, write.expires])?;
     } else {
-        let delete = "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3";
-        file.prepare(delete)?.execute(params![whose.0, whose.1, write.key])?;
+        file.prepare(DELETE)?.execute(params![whose.0, whose.1, write.key])?;
     }
     set_size(file, owner, after)?;
     Ok(if present.is_some() { Written::Replaced } else { Written::Fresh })
 }
 
+/// Writes an entry, in place of the one with its key.
+pub(super) const PUT: &str = "INSERT INTO plugin_data VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO UPDATE SET value = ?4, expires = ?5";
+/// Deletes an entry.
+pub(super) const DELETE: &str = "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3";
+
 fn weight(key: &str, value: &[u8]) -> i64 {
-    i64::try_from(key.len() as u64 + value.len() as u64 + ENTRY).unwrap_or(i64::MAX)
+    weight_of(key, value.len() as u64)
 }
 
-fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
+/// Returns what an entry counts whose value has so many bytes.
+pub(super) fn weight_of(key: &str, value: u64) -> i64 {
+    i64::try_from(key.len() as u64 + value + ENTRY).unwrap_or(i64::MAX)
+}
+
+/// Returns the bytes that a plugin stores, expired entries included.
+pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<i64> {
+    let select = "SELECT bytes FROM plugin_data_size WHERE account = ?1 AND plugin = ?2";
+    let whose = [owner.account.as_str(), owner.plugin.as_str()];
+    Ok(file.prepare(select)?.query_row(whose, |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+pub(super) fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
     let put = "INSERT INTO plugin_data_size VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3";
     file.prepare(put)?.execute(params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
     Ok(())
 }
 
-/// Removes expired entries of one plugin until `room` bytes are freed, except the key that is being written. Removing
+/// Removes expired entries of one plugin until `room` bytes are freed, except the keys that are being written. Removing
 /// all could take hundreds of thousands of entries, while every plugin waits for the writer thread.
-fn purge(file: &Connection, owner: &Owner, now: i64, but: &str, room: i64) -> rusqlite::Result<()> {
+pub(super) fn purge(
+    file: &Connection,
+    owner: &Owner,
+    now: i64,
+    but: &BTreeSet<&str>,
+    room: i64,
+) -> rusqlite::Result<()> {
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
     let mut expired = file.prepare(&format!(
         "SELECT key, length(CAST(key AS BLOB)) + length(value) + {ENTRY} FROM plugin_data
-         WHERE account = ?1 AND plugin = ?2 AND expires <= ?3 AND key <> ?4
-         ORDER BY expires LIMIT {PURGED}"
+         WHERE account = ?1 AND plugin = ?2 AND expires <= ?3
+         ORDER BY expires LIMIT {}",
+        PURGED + but.len()
     ))?;
     let (mut gone, mut bytes) = (Vec::new(), 0_i64);
-    let mut rows = expired.query(params![account, plugin, now, but])?;
+    let mut rows = expired.query(params![account, plugin, now])?;
     while bytes < room
         && let Some(row) = rows.next()?
     {
-        gone.push(row.get::<_, String>(0)?);
-        bytes += row.get::<_, i64>(1)?;
+        let key: String = row.get(0)?;
+        if !but.contains(key.as_str()) {
+            gone.push(key);
+            bytes += row.get::<_, i64>(1)?;
+        }
     }
     drop(rows);
-    let mut delete = file.prepare("DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
+    let mut delete = file.prepare(DELETE)?;
     for key in &gone {
         delete.execute(params![account, plugin, key])?;
     }

@@ -166,7 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = DataFile::create(folder.path()).unwrap();
         let gone = "SELECT key FROM plugin_data
-                    WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c' ORDER BY expires LIMIT 9";
+                    WHERE account = 'a' AND plugin = 'b' AND expires <= 7 ORDER BY expires LIMIT 9";
         let plan: String =
             file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
         assert!(plan.contains("plugin_data_expires"), "{plan}");

@@ -13,6 +13,7 @@
 
 mod added;
 mod change;
+mod changes;
 mod data;
 mod data_file;
 mod file;
@@ -42,7 +43,7 @@ use tokio::sync::{oneshot, watch};
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 pub use added::AddedContacts;
-pub use change::{Only, Owner, Write, Written};
+pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
 pub use data_file::{DataError, DataFile, StoredValue};
 pub use pages::{LONGEST_PAGE, Page, PageOf};

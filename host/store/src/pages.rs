@@ -17,7 +17,7 @@ const LONGEST_ENTRIES: usize = LONGEST_VALUE;
 /// plugins.
 const LOOKED_AT: usize = 2_000;
 
-/// A page of a plugin's data, in the byte order of the keys.
+/// A page of a plugin's data, in the byte order of the keys, or in the opposite one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The keys or entries of the page.
@@ -27,11 +27,17 @@ pub struct Page<T> {
 }
 
 /// The request for a page.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PageOf {
     /// The prefix that all keys must have.
     pub prefix: String,
-    /// The key after which the page begins; `None` for the first page.
+    /// The least key, in the order of the bytes; `None` begins with the first.
+    pub from: Option<String>,
+    /// The key behind the last one; `None` ends with the last.
+    pub to: Option<String>,
+    /// Whether the last key comes first.
+    pub descending: bool,
+    /// The key after which the page begins, in its order; `None` for the first page.
     pub after: Option<String>,
     /// The maximum number of entries in the page.
     pub most: usize,
@@ -66,7 +72,7 @@ impl PluginData {
     }
 }
 
-/// Walks over the keys with a prefix. `columns` includes values only if the caller wants them, since they would be read
+/// Walks over the keys of a range. `columns` includes values only if the caller wants them, since they would be read
 /// from the disk.
 fn walk<T>(
     file: &Connection,
@@ -77,22 +83,29 @@ fn walk<T>(
     longest: usize,
     read: fn(String, &Row<'_>) -> rusqlite::Result<(usize, T)>,
 ) -> rusqlite::Result<Page<T>> {
+    // With one bound at each end, the walk begins at the first row of the page. A further bound would be compared with
+    // each row instead, and the rows of all pages before would be read again.
+    let (after, behind) = (page.after.as_deref(), behind(&page.prefix));
+    let from = page.from.as_deref().unwrap_or_default().max(&page.prefix);
+    let (from, is_behind) = match after.filter(|_| !page.descending) {
+        Some(after) if after >= from => (after, ">"),
+        _ => (from, ">="),
+    };
+    let end = after.filter(|_| page.descending);
+    let to = [behind.as_deref(), page.to.as_deref(), end].into_iter().flatten().min();
+    let is_before = if to.is_some() { "AND key < ?4" } else { "" };
+    let order = if page.descending { "DESC" } else { "ASC" };
     let mut statement = file.prepare(&format!(
         "SELECT key, expires IS NULL OR expires > ?5{columns} FROM plugin_data
-         WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4
-         ORDER BY key"
+         WHERE account = ?1 AND plugin = ?2 AND key {is_behind} ?3 {is_before}
+         ORDER BY key {order}"
     ))?;
-    let after = page.after.as_deref().unwrap_or_default();
     let whose = (owner.account.as_str(), owner.plugin.as_str());
-    let mut rows = statement.query(params![whose.0, whose.1, page.prefix, after, now])?;
+    let mut rows = statement.query(params![whose.0, whose.1, from, to, now])?;
     let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
     for looked_at in 0.. {
         let Some(row) = rows.next()? else { break };
         let (key, is_there): (String, bool) = (row.get(0)?, row.get(1)?);
-        // Keys are ordered by their bytes, so keys with the same prefix are adjacent.
-        if !key.starts_with(&page.prefix) {
-            break;
-        }
         if found.len() == page.most || looked_at == LOOKED_AT {
             return Ok(Page { found, next: last });
         }
@@ -107,6 +120,19 @@ fn walk<T>(
         last = Some(key);
     }
     Ok(Page { found, next: None })
+}
+
+/// Returns the first text behind all that begin with this one; `None`: there is none. The order of texts by their bytes
+/// is that of their characters, so keys with the same prefix are adjacent.
+fn behind(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -126,7 +152,7 @@ mod tests {
     }
 
     fn first(prefix: &str, most: usize) -> PageOf {
-        PageOf { prefix: prefix.to_owned(), after: None, most }
+        PageOf { prefix: prefix.to_owned(), most, ..PageOf::default() }
     }
 
     /// Reads all pages of a prefix. Returns the number of entries in each page, and all keys.

@@ -12,14 +12,14 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::JOBS;
-use super::change::{Owner, Write, Written};
+use super::change::{Changed, Owner, Step, Write, Written};
 use super::health::Health;
 use super::webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
 /// free place.
 pub(super) const WAITING: usize = 256;
-/// The maximum number of writes in one batch.
+/// The number of changed keys and stored requests at which a batch takes no further write.
 pub(super) const BATCH: usize = 64;
 /// The size in bytes at which a batch takes no further write.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
@@ -63,7 +63,7 @@ impl Task {
     pub(super) fn item(self) -> fair::Item<Self> {
         let turns = match &self {
             Self::Job(_) => 1,
-            Self::Write(write) => 1 + write.bytes() / TURN,
+            Self::Write(write) => write.steps() + write.bytes() / TURN,
         };
         fair::Item { value: self, turns: turns.try_into().unwrap_or(u32::MAX), gated: false }
     }
@@ -93,6 +93,8 @@ pub(super) struct PendingWrite {
 pub(super) enum Change {
     /// Of the plugin's data, by its own call.
     Data { quota: u64, write: Write, answer: Answer<Written> },
+    /// Several of the plugin's data together, by its own call.
+    Several { quota: u64, steps: Vec<Step>, answer: Answer<Changed> },
     /// A request that came to a webhook of the plugin.
     Request { request: Box<WebhookRequest>, acceptance: Acceptance, answer: Answer<Accepted> },
 }
@@ -104,7 +106,16 @@ impl PendingWrite {
     fn bytes(&self) -> usize {
         match &self.change {
             Change::Data { write, .. } => write.key.len() + write.value.as_ref().map_or(0, Vec::len),
+            Change::Several { steps, .. } => steps.iter().map(Step::bytes).sum(),
             Change::Request { request, .. } => request.body.len(),
+        }
+    }
+
+    /// Returns how many entries it looks at and changes, 1 at least.
+    fn steps(&self) -> usize {
+        match &self.change {
+            Change::Several { steps, .. } => steps.len().max(1),
+            Change::Data { .. } | Change::Request { .. } => 1,
         }
     }
 }
@@ -158,15 +169,16 @@ impl Inbox {
             Task::Job(job) => return Work::Job(job),
             Task::Write(write) => write,
         };
-        let mut bytes = first.bytes();
+        let (mut bytes, mut steps) = (first.bytes(), first.steps());
         let mut writes = vec![first];
-        while writes.len() < BATCH
+        while steps < BATCH
             && bytes < BATCH_BYTES
             && let Some((_, task)) = self.tasks.try_take(true)
         {
             match task {
                 Task::Write(write) => {
                     bytes += write.bytes();
+                    steps += write.steps();
                     writes.push(write);
                 }
                 Task::Job(job) => {

@@ -1,5 +1,7 @@
 //! Tests of plugins' data: reads, swaps, expiry, size, and restarts.
 
+mod several;
+
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -29,7 +31,7 @@ fn data() -> (Store, PluginData) {
 }
 
 fn first(most: usize) -> PageOf {
-    PageOf { prefix: String::new(), after: None, most }
+    PageOf { most, ..PageOf::default() }
 }
 
 async fn get(data: &PluginData, key: &str) -> Option<Vec<u8>> {
@@ -150,6 +152,17 @@ async fn whoever_is_gone_holds_up_nobody() {
     assert_eq!(write(&data, put("last", b"x")).await, Written::Fresh);
 }
 
+/// Returns the bytes that the stored entries count, and those that are recorded.
+async fn kept_and_noted(data: &PluginData) -> (i64, i64) {
+    let both = data.read(Lane::Host, |file| {
+        let sum =
+            format!("SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data");
+        let noted = "SELECT coalesce(sum(bytes), 0) FROM plugin_data_size";
+        Ok((file.query_row(&sum, [], |row| row.get(0))?, file.query_row(noted, [], |row| row.get(0))?))
+    });
+    both.await.unwrap()
+}
+
 proptest! {
     /// The recorded size equals that of the stored entries, after any sequence of writes.
     #[test]
@@ -166,11 +179,7 @@ proptest! {
                 };
                 data.write(owner("a"), 500, one).await.unwrap();
             }
-            let (kept, noted): (i64, i64) = data.read(Lane::Host, |file| {
-                let sum = format!("SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data");
-                let noted = "SELECT coalesce(sum(bytes), 0) FROM plugin_data_size";
-                Ok((file.query_row(&sum, [], |row| row.get(0))?, file.query_row(noted, [], |row| row.get(0))?))
-            }).await.unwrap();
+            let (kept, noted) = kept_and_noted(&data).await;
             assert_eq!(kept, noted);
             assert!(kept <= 500);
         });
