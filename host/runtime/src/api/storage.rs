@@ -1,5 +1,7 @@
 //! `storage`: data that a plugin keeps on this machine.
 
+mod changes;
+
 use parlor_base::clock::Clock;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
@@ -8,7 +10,9 @@ use parlor_store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, slow_down};
-use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Host, HostWithStore, Page};
+use crate::bindings::parlor::plugin::storage::{
+    AddNumber, Change, EntriesPage, Entry, Host, HostWithStore, Page, Range,
+};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
 
@@ -33,11 +37,11 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>, expires: Option<u64>) -> Result<(), Error> {
-        answer(change(accessor, CallName::StorageSet, key, Some(value), expires, Only::Always).await.map(drop))
+        answer(write(accessor, CallName::StorageSet, key, Some(value), expires, Only::Always).await.map(drop))
     }
 
     async fn delete(accessor: &Accessor<T, Self>, key: String) -> Result<bool, Error> {
-        let written = change(accessor, CallName::StorageDelete, key, None, None, Only::Always).await;
+        let written = write(accessor, CallName::StorageDelete, key, None, None, Only::Always).await;
         answer(written.map(|written| written == Written::Replaced))
     }
 
@@ -89,8 +93,32 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         if expected.as_ref().is_some_and(|expected| expected.len() > LONGEST_VALUE) {
             return answer(Err(too_long("expected")));
         }
-        let written = change(accessor, CallName::StorageCompareAndSet, key, value, expires, Only::If(expected)).await;
+        let written = write(accessor, CallName::StorageCompareAndSet, key, value, expires, Only::If(expected)).await;
         answer(written.map(|written| written != Written::Otherwise))
+    }
+
+    async fn range(
+        accessor: &Accessor<T, Self>,
+        range: Range,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<EntriesPage, Error> {
+        answer(
+            async {
+                let (instance, call) = caller(accessor, CallName::StorageRange)?;
+                let granted = call.granted(Target::None)?;
+                entries(&instance, &granted, asked_of(range, after, limit)?).await
+            }
+            .await,
+        )
+    }
+
+    async fn add(accessor: &Accessor<T, Self>, number: AddNumber) -> Result<i64, Error> {
+        answer(changes::add(accessor, number).await)
+    }
+
+    async fn change(accessor: &Accessor<T, Self>, changes: Vec<Change>) -> Result<bool, Error> {
+        answer(changes::change(accessor, changes).await)
     }
 }
 
@@ -98,12 +126,24 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 const LONGEST_ENTRIES: usize = LONGEST_VALUE + LONGEST_KEY;
 
 fn asked(prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
-    let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
-    let after = after.map(|after| check_key("after", after)).transpose()?;
+    page_of(PageOf { prefix, after, ..PageOf::default() }, "prefix", limit)
+}
+
+fn asked_of(range: Range, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
+    let Range { prefix, from, to, descending } = range;
+    let from = from.map(|from| check_key("range.from", from)).transpose()?;
+    let to = to.map(|to| check_key("range.to", to)).transpose()?;
+    page_of(PageOf { prefix, from, to, descending, after, most: 0 }, "range.prefix", limit)
+}
+
+/// Checks what each request for a page has. `argument` is the name of its prefix.
+fn page_of(asked: PageOf, argument: &str, limit: u32) -> Result<PageOf, CallError> {
+    let prefix = if asked.prefix.is_empty() { asked.prefix } else { check_key(argument, asked.prefix)? };
+    let after = asked.after.map(|after| check_key("after", after)).transpose()?;
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
     }
-    Ok(PageOf { prefix, after, most: limit as usize })
+    Ok(PageOf { prefix, after, most: limit as usize, ..asked })
 }
 
 async fn entries(instance: &Instance, granted: &Granted, asked: PageOf) -> Result<EntriesPage, CallError> {
@@ -147,7 +187,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-async fn change<T: Send + 'static>(
+async fn write<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     call: CallName,
     key: String,
@@ -162,7 +202,7 @@ async fn change<T: Send + 'static>(
     if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
         return Err(too_long("value"));
     }
-    let expires = expires.map(|after| check_expires(after, instance.account.clock)).transpose()?;
+    let expires = expires.map(|after| check_expires("expires", after, instance.account.clock)).transpose()?;
     let expected = if let Only::If(Some(expected)) = &only { expected.len() } else { 0 };
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
     let held = instance.hold(bytes + expected)?;
@@ -173,7 +213,7 @@ async fn change<T: Send + 'static>(
     let writes = instance.data(&granted).write_held(owner(&instance), quota, write, Some(held));
     let written = instance.in_turn(writes).await;
     match written.map_err(|error| failed(&error))? {
-        Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
+        Written::TooMuch => Err(over_quota(quota)),
         written => Ok(written),
     }
 }
@@ -197,6 +237,10 @@ fn quota(instance: &Instance) -> Result<u64, CallError> {
     instance.quota().ok_or_else(|| instance.deny(Permission::Storage, None))
 }
 
+fn over_quota(quota: u64) -> CallError {
+    CallError::OverLimit(format!("{quota} bytes of storage"))
+}
+
 pub(super) fn owner(instance: &Instance) -> Owner {
     Owner { account: instance.account.own.clone(), plugin: instance.plugin.clone() }
 }
@@ -214,9 +258,9 @@ fn too_long(argument: &str) -> CallError {
 }
 
 /// Returns the time at which an entry with this lifetime expires.
-fn check_expires(milliseconds: u64, clock: Clock) -> Result<i64, CallError> {
+fn check_expires(argument: &str, milliseconds: u64, clock: Clock) -> Result<i64, CallError> {
     if milliseconds == 0 {
-        return Err(CallError::invalid("expires", "1 millisecond at least; `delete` forgets at once"));
+        return Err(CallError::invalid(argument, "1 millisecond at least; `delete` forgets at once"));
     }
     let now = clock.now().as_millisecond();
     Ok(now.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))

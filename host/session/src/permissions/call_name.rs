@@ -235,6 +235,12 @@ pub enum CallName {
     StorageEntries,
     /// `storage.compare-and-set`
     StorageCompareAndSet,
+    /// `storage.range`
+    StorageRange,
+    /// `storage.add`
+    StorageAdd,
+    /// `storage.change`
+    StorageChange,
     /// `timers.sleep`
     TimersSleep,
     /// `timers.after`
@@ -389,6 +395,9 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("storage", "list", "storage.list"),
     ("storage", "entries", "storage.entries"),
     ("storage", "compare-and-set", "storage.compare-and-set"),
+    ("storage", "range", "storage.range"),
+    ("storage", "add", "storage.add"),
+    ("storage", "change", "storage.change"),
     ("timers", "sleep", "timers.sleep"),
     ("timers", "after", "timers.after"),
     ("timers", "every", "timers.every"),
@@ -410,7 +419,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 133;
+    pub const COUNT: usize = 136;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -292,10 +292,10 @@ const YES_ABOUT_A_STRANGER: &str = "
     disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
     disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
     files.upload files.write http.answer http.close http.fetch http.open http.read http.write listen.not log.write promises.add
-    promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many schedules.at
-    schedules.cancel schedules.cron schedules.every schedules.format schedules.list schedules.parse
-    schedules.to-local settings.get storage.compare-and-set storage.delete storage.entries storage.get storage.list storage.set timers.after timers.cancel timers.every
-    timers.sleep user.bare-jid user.get-status user.jid user.login user.logout user.set-status
+    promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many schedules.at schedules.cancel schedules.cron
+    schedules.every schedules.format schedules.list schedules.parse schedules.to-local settings.get storage.add
+    storage.change storage.compare-and-set storage.delete storage.entries storage.get storage.list storage.range storage.set
+    timers.after timers.cancel timers.every timers.sleep user.bare-jid user.get-status user.jid user.login user.logout user.set-status
     user.set-status-message vcard.get vcard.update webhooks.address webhooks.answer";
 /// The calls that depend on settings, or on what was received since the account connected.
 const YES_WHEN_READY: &str = "
