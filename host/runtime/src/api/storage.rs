@@ -11,7 +11,7 @@ use wasmtime::component::Accessor;
 
 use super::{answer, caller, slow_down};
 use crate::bindings::parlor::plugin::storage::{
-    AddNumber, Change, EntriesPage, Entry, Host, HostWithStore, Page, Range,
+    AddNumber, EntriesPage, Entry, Host, HostWithStore, KeyChange, KeyRange, Page,
 };
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
@@ -99,7 +99,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn range(
         accessor: &Accessor<T, Self>,
-        range: Range,
+        range: KeyRange,
         after: Option<String>,
         limit: u32,
     ) -> Result<EntriesPage, Error> {
@@ -117,7 +117,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(changes::add(accessor, number).await)
     }
 
-    async fn change(accessor: &Accessor<T, Self>, changes: Vec<Change>) -> Result<bool, Error> {
+    async fn change(accessor: &Accessor<T, Self>, changes: Vec<KeyChange>) -> Result<bool, Error> {
         answer(changes::change(accessor, changes).await)
     }
 }
@@ -129,8 +129,8 @@ fn asked(prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, Ca
     page_of(PageOf { prefix, after, ..PageOf::default() }, "prefix", limit)
 }
 
-fn asked_of(range: Range, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
-    let Range { prefix, from, to, descending } = range;
+fn asked_of(range: KeyRange, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
+    let KeyRange { prefix, from, to, descending } = range;
     let from = from.map(|from| check_key("range.from", from)).transpose()?;
     let to = to.map(|to| check_key("range.to", to)).transpose()?;
     page_of(PageOf { prefix, from, to, descending, after, most: 0 }, "range.prefix", limit)

@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use super::super::caller;
 use super::{CALL, check_expires, check_key, failed, over_quota, owner, pace, quota};
-use crate::bindings::parlor::plugin::storage::{AddNumber, Change, SetValue};
+use crate::bindings::parlor::plugin::storage::{AddNumber, KeyChange, SetValue};
 use crate::instance::Grouping;
 
 /// Maximum number of changes that are made together.
@@ -43,7 +43,7 @@ pub(super) async fn add<T: Send + 'static>(
 /// Makes several changes. Returns false if something is not as they expect.
 pub(super) async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
-    changes: Vec<Change>,
+    changes: Vec<KeyChange>,
 ) -> Result<bool, CallError> {
     match make(accessor, CallName::StorageChange, |clock| checked(changes, clock)).await? {
         Changed::Made(_) => Ok(true),
@@ -74,7 +74,7 @@ async fn make<T: Send + 'static>(
 }
 
 /// Checks the changes of a call.
-fn checked(changes: Vec<Change>, clock: Clock) -> Result<Vec<Step>, CallError> {
+fn checked(changes: Vec<KeyChange>, clock: Clock) -> Result<Vec<Step>, CallError> {
     if !(1..=MOST_CHANGES).contains(&changes.len()) {
         return Err(bad(format!("1 to {MOST_CHANGES} of them")));
     }
@@ -91,18 +91,18 @@ fn checked(changes: Vec<Change>, clock: Clock) -> Result<Vec<Step>, CallError> {
     Ok(steps)
 }
 
-fn step(change: Change, clock: Clock) -> Result<Step, CallError> {
+fn step(change: KeyChange, clock: Clock) -> Result<Step, CallError> {
     let key = |key| check_key("changes", key);
     let expires = |after: Option<u64>| after.map(|after| check_expires("changes", after, clock)).transpose();
     Ok(match change {
-        Change::Set(SetValue { key: name, value, expires: after }) => {
+        KeyChange::Set(SetValue { key: name, value, expires: after }) => {
             Step::Set { key: key(name)?, value, expires: expires(after)? }
         }
-        Change::Add(AddNumber { key: name, amount, expires: after }) => {
+        KeyChange::Add(AddNumber { key: name, amount, expires: after }) => {
             Step::Add(Addition { key: key(name)?, amount, expires: expires(after)? })
         }
-        Change::Delete(name) => Step::Delete(key(name)?),
-        Change::Expect((name, value)) => Step::Expect { key: key(name)?, value },
+        KeyChange::Delete(name) => Step::Delete(key(name)?),
+        KeyChange::Expect((name, value)) => Step::Expect { key: key(name)?, value },
     })
 }
 
@@ -122,11 +122,11 @@ fn no_sum(key: &str) -> String {
 mod tests {
     use super::*;
 
-    fn set(key: &str, length: usize) -> Change {
-        Change::Set(SetValue { key: key.to_owned(), value: vec![0; length], expires: None })
+    fn set(key: &str, length: usize) -> KeyChange {
+        KeyChange::Set(SetValue { key: key.to_owned(), value: vec![0; length], expires: None })
     }
 
-    fn reason(changes: Vec<Change>) -> String {
+    fn reason(changes: Vec<KeyChange>) -> String {
         match checked(changes, Clock::Machine) {
             Ok(_) => String::new(),
             Err(error) => format!("{error:?}"),
@@ -139,12 +139,14 @@ mod tests {
         assert_eq!(reason(many(256)), "");
         assert!(reason(many(257)).contains("1 to 256"));
         assert!(reason(many(0)).contains("1 to 256"));
-        assert_eq!(reason(vec![set("k", LONGEST_CHANGES - 2), Change::Delete("l".to_owned())]), "");
-        assert!(reason(vec![set("k", LONGEST_CHANGES - 1), Change::Delete("l".to_owned())]).contains("262144 bytes"));
-        let expect = |key: &str| Change::Expect((key.to_owned(), None));
+        assert_eq!(reason(vec![set("k", LONGEST_CHANGES - 2), KeyChange::Delete("l".to_owned())]), "");
+        assert!(
+            reason(vec![set("k", LONGEST_CHANGES - 1), KeyChange::Delete("l".to_owned())]).contains("262144 bytes")
+        );
+        let expect = |key: &str| KeyChange::Expect((key.to_owned(), None));
         assert_eq!(reason(vec![expect("k"), set("k", 1)]), "");
-        assert!(reason(vec![set("k", 1), Change::Delete("k".to_owned())]).contains("k is changed twice"));
+        assert!(reason(vec![set("k", 1), KeyChange::Delete("k".to_owned())]).contains("k is changed twice"));
         assert!(reason(vec![expect("k"), expect("k")]).contains("k is changed twice"));
-        assert!(reason(vec![Change::Delete(String::new())]).contains("1 to 512 bytes"));
+        assert!(reason(vec![KeyChange::Delete(String::new())]).contains("1 to 512 bytes"));
     }
 }
