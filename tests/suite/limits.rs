@@ -372,6 +372,16 @@ async fn storage_a_second() {
     for number in 0..6 {
         host.call(FULL, "storage.set-long", set(number)).await.ok();
     }
+    // Each key of several changes counts as a call of its own.
+    let several =
+        json!({ "changes": (0..256).map(|number| json!(["add", number.to_string(), 1])).collect::<Vec<_>>() });
+    let all: Vec<_> =
+        futures_util::future::join_all((0..16).map(|_| host.order(FULL, "storage.change", several.clone()))).await;
+    let mut refused = 0;
+    for order in all {
+        refused += usize::from(host.answer(FULL, "storage.change", order).await.result.is_err());
+    }
+    assert!((2..=12).contains(&refused), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

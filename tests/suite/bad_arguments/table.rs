@@ -295,6 +295,42 @@ fn kept() -> Vec<Case> {
                 ("expires", These(vec![json!(0)])),
             ],
         ),
+        (
+            "storage.range",
+            json!({ "prefix": "", "limit": 1 }),
+            vec![
+                ("range.prefix", Text),
+                ("range.from", Name),
+                ("range.to", Name),
+                ("after", Name),
+                ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)])),
+            ],
+        ),
+        (
+            "storage.add",
+            json!({ "key": "number", "amount": 1 }),
+            // Each amount is valid by itself.
+            vec![("number.key", Name), ("number.amount", Anything), ("number.expires", These(vec![json!(0)]))],
+        ),
+        ("storage.change", json!({ "changes": [["delete", "k"]] }), vec![("changes", These(no_changes()))]),
+    ]
+}
+
+/// Changes that are refused before one of them is made.
+fn no_changes() -> Vec<Value> {
+    let many: Vec<_> = (0..257).map(|number| json!(["delete", number.to_string()])).collect();
+    vec![
+        json!([]),
+        many.into(),
+        json!([["set", "k", "v"], ["delete", ""]]),
+        json!([["set", "a\nb", "v"]]),
+        json!([["expect", long(), "v"]]),
+        json!([["set", "k", "v", 0]]),
+        json!([["add", "k", 1, 0]]),
+        json!([["set", "k", "v"], ["delete", "k"]]),
+        json!([["expect", "k", "v"], ["expect", "k", "v"]]),
+        json!([["set", "k", long()]]),
+        json!([["expect", "k", long()]]),
     ]
 }
 

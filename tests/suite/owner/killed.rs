@@ -1,6 +1,6 @@
 //! SIGKILL at random moments: the state is the old one or the new one, never half of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -155,7 +155,7 @@ async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
         write(round);
         let ended_by_itself = killed(&home, &import, latest.mul_f64(random.random_range(0.0..1.1))).await;
         let export = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout;
-        let values: std::collections::BTreeSet<_> = export
+        let values: BTreeSet<_> = export
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].as_str().unwrap().to_owned())
             .collect();
@@ -176,6 +176,47 @@ const KEYS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
+    let (mut sure, mut lost) = (0, 0);
+    let set = |n: u64| {
+        let args = json!({ "key": format!("k{}", n % KEYS), "value": n.to_string() });
+        json!({ "n": n, "call": "storage.set", "args": args })
+    };
+    let sent = killed_while_writing(KILLS, set, |acknowledged, sent, kept| {
+        let value = |key: u64| kept.get(&format!("k{key}")).map_or(0, |value| value.parse::<u64>().unwrap());
+        for n in acknowledged {
+            let (key, value) = (n % KEYS, value(n % KEYS));
+            assert!(value >= *n && value <= sent && value % KEYS == key, "{n} was kept, {value} is there");
+        }
+        sure += acknowledged.len();
+        lost += sent - (0..KEYS).map(value).max().unwrap();
+    });
+    let sent = sent.await;
+    assert!(lost > 0, "nothing was on its way at any end: {sent} sent, {sure} acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_changes_are_all_there_or_none_after_a_kill() {
+    let mut sure = 0;
+    let change = |n: u64| {
+        let changes = json!([["set", "a", n.to_string()], ["add", "count", 1], ["set", "b", n.to_string()]]);
+        json!({ "n": n, "call": "storage.change", "args": { "changes": changes } })
+    };
+    let all = killed_while_writing(KILLS / 2, change, |acknowledged, sent, kept| {
+        sure += u64::try_from(acknowledged.len()).unwrap();
+        let count: u64 = kept["count"].parse().unwrap();
+        assert!(count >= sure && count <= sent, "{count} changes are there, {sure} were acknowledged, {sent} sent");
+        assert_eq!(kept["a"], kept["b"], "one of several changes is there alone");
+    });
+    all.await;
+}
+
+/// Kills a host again and again while a plugin carries out orders, which `order` makes of their numbers. After each time
+/// `check` gets the numbers that were acknowledged, the highest that was sent, and what is stored. Returns that number.
+async fn killed_while_writing(
+    kills: u32,
+    order: impl Fn(u64) -> serde_json::Value,
+    mut check: impl FnMut(&BTreeSet<u64>, u64, &BTreeMap<String, String>),
+) -> u64 {
     let (home, _) = home().await;
     let caller = home.install("caller", &built("caller").unwrap()).unwrap();
     let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant_whole("storage");
@@ -183,8 +224,8 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
     home.set_policy(&Policy::default().with("caller", caller.set("chat", true))).unwrap();
     let mut juliet = juliet().await;
     let mut random = seed::random();
-    let (mut sent, mut acknowledged, mut lost) = (0_u64, 0_u64, 0_u64);
-    for round in 0..KILLS {
+    let mut sent = 0_u64;
+    for _ in 0..kills {
         let mut host = home.start().unwrap();
         let line = host.wait_count("account connected", &[], 1, SOON).await.unwrap();
         host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
@@ -192,16 +233,13 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
         // Some orders are always pending, so that the end comes in the middle of a write.
         let first = sent + 1;
         let until = random.random_range(1..60);
-        let mut newest = BTreeMap::new();
-        while newest.len() < until {
-            while sent < first + u64::try_from(newest.len()).unwrap() + 20 {
+        let mut acknowledged = BTreeSet::new();
+        while acknowledged.len() < until {
+            while sent < first + u64::try_from(acknowledged.len()).unwrap() + 20 {
                 sent += 1;
-                let order = json!({ "n": sent, "call": "storage.set",
-                    "args": { "key": format!("k{}", sent % KEYS), "value": sent.to_string() } });
-                juliet.chat(bot.clone(), &format!("call {order}")).await.unwrap();
+                juliet.chat(bot.clone(), &format!("call {}", order(sent))).await.unwrap();
             }
-            let n = juliet.wait_text("an answer", &bot.to_bare(), SOON, done).await.unwrap();
-            newest.insert(n, n % KEYS);
+            acknowledged.insert(juliet.wait_text("an answer", &bot.to_bare(), SOON, done).await.unwrap());
         }
         std::thread::sleep(Duration::from_micros(random.random_range(0..2_000)));
         host.signal(Signal::Kill).unwrap();
@@ -212,26 +250,17 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
             Stanza::Message(message) => body(message).and_then(done),
             _ => None,
         }) {
-            newest.extend(n.map(|n| (n, n % KEYS)));
+            acknowledged.extend(n);
         }
-        acknowledged += u64::try_from(newest.len()).unwrap();
-
         let export = ended(home.run(&["plugin", "data", "caller", "export"]).await.unwrap(), 0).stdout;
-        let kept: BTreeMap<String, u64> = export
+        let kept = export
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .map(|entry| (entry["key"].as_str().unwrap().to_owned(), entry["value"].as_str().unwrap().parse().unwrap()))
+            .map(|entry| (entry["key"].as_str().unwrap().to_owned(), entry["value"].as_str().unwrap().to_owned()))
             .collect();
-        for (n, key) in newest {
-            let value = kept.get(&format!("k{key}")).copied().unwrap_or(0);
-            assert!(
-                value >= n && value <= sent && value % KEYS == key,
-                "round {round}: {n} was kept, {value} is there"
-            );
-        }
-        lost += sent - kept.values().max().unwrap();
+        check(&acknowledged, sent, &kept);
     }
-    assert!(lost > 0, "nothing was on its way at any end: {sent} sent, {acknowledged} acknowledged");
+    sent
 }
 
 /// Returns the number of a completed order, from its answer.
