@@ -1852,31 +1852,123 @@ parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t 
   return PARLOR_OK;
 }
 
+/* The entries of all pages so far. */
+typedef struct collected {
+  parlor_entry *all;
+  size_t known, room;
+} collected;
+
+static void collect(collected *entries, const parlor_plugin_storage_list_entry_t *page) {
+  if (entries->known + page->len >= entries->room) {
+    entries->room = 2 * (entries->known + page->len) + 1;
+    parlor_entry *longer = parlor_memory(entries->room * sizeof *longer);
+    if (entries->known) memcpy(longer, entries->all, entries->known * sizeof *longer);
+    entries->all = longer;
+  }
+  for (size_t i = 0; i < page->len; i++) {
+    const parlor_plugin_storage_entry_t *one = &page->ptr[i];
+    entries->all[entries->known++] = (parlor_entry){some(one->key), (const char *)one->value.ptr, one->value.len};
+  }
+}
+
 parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count) {
   plugin_string_t begin = parlor_text(prefix), after;
-  parlor_entry *all = NULL;
-  size_t known = 0, room = 0;
+  collected found = {0};
   bool more = false;
   do {
     parlor_plugin_storage_entries_page_t page;
     parlor_plugin_types_error_t error;
     if (!parlor_plugin_storage_entries(&begin, more ? &after : NULL, 1000, &page, &error)) return parlor_done(false, &error);
-    if (known + page.entries.len >= room) {
-      room = 2 * (known + page.entries.len) + 1;
-      parlor_entry *longer = parlor_memory(room * sizeof *longer);
-      if (known) memcpy(longer, all, known * sizeof *longer);
-      all = longer;
-    }
-    for (size_t i = 0; i < page.entries.len; i++) {
-      const parlor_plugin_storage_entry_t *one = &page.entries.ptr[i];
-      all[known++] = (parlor_entry){some(one->key), (const char *)one->value.ptr, one->value.len};
-    }
+    collect(&found, &page.entries);
     more = page.next.is_some;
     after = page.next.val;
   } while (more);
-  *entries = all;
-  *count = known;
+  *entries = found.all;
+  *count = found.known;
   return PARLOR_OK;
+}
+
+parlor_error parlor_storage_range(const parlor_range *range, parlor_entry **entries, size_t *count) {
+  plugin_string_t after;
+  collected found = {0};
+  bool more = false;
+  do {
+    parlor_plugin_storage_key_range_t wanted = {.prefix = parlor_text(range->prefix ? range->prefix : ""), .descending = range->descending};
+    wanted.from.is_some = range->from != NULL;
+    if (range->from) wanted.from.val = parlor_text(range->from);
+    wanted.to.is_some = range->to != NULL;
+    if (range->to) wanted.to.val = parlor_text(range->to);
+    size_t left = range->limit ? range->limit - found.known : 1000;
+    parlor_plugin_storage_entries_page_t page;
+    parlor_plugin_types_error_t error;
+    if (!parlor_plugin_storage_range(&wanted, more ? &after : NULL, left < 1000 ? (uint32_t)left : 1000, &page, &error)) {
+      return parlor_done(false, &error);
+    }
+    collect(&found, &page.entries);
+    more = page.next.is_some && (!range->limit || found.known < range->limit);
+    after = page.next.val;
+  } while (more);
+  *entries = found.all;
+  *count = found.known;
+  return PARLOR_OK;
+}
+
+static parlor_plugin_storage_add_number_t number_of(const char *key, int64_t amount, double expires) {
+  parlor_plugin_storage_add_number_t number = {.key = parlor_text(key), .amount = amount};
+  uint64_t *lasts = lasting_for(expires);
+  number.expires.is_some = lasts != NULL;
+  if (lasts) number.expires.val = *lasts;
+  return number;
+}
+
+parlor_error parlor_storage_add(const char *key, int64_t amount, double expires, int64_t *sum) {
+  parlor_plugin_storage_add_number_t number = number_of(key, amount, expires);
+  parlor_plugin_types_error_t error;
+  *sum = 0;
+  return parlor_done(parlor_plugin_storage_add(&number, sum, &error), &error);
+}
+
+/* Returns a change as the contract has it. */
+static parlor_plugin_storage_key_change_t change_of(const parlor_change *change) {
+  parlor_plugin_storage_key_change_t made = {0};
+  uint64_t *lasts;
+  switch (change->kind) {
+    case PARLOR_CHANGE_SET:
+      made.tag = PARLOR_PLUGIN_STORAGE_KEY_CHANGE_SET;
+      made.val.set.key = parlor_text(change->key);
+      made.val.set.value = bytes(change->text);
+      lasts = lasting_for(change->expires);
+      made.val.set.expires.is_some = lasts != NULL;
+      if (lasts) made.val.set.expires.val = *lasts;
+      break;
+    case PARLOR_CHANGE_ADD:
+      made.tag = PARLOR_PLUGIN_STORAGE_KEY_CHANGE_ADD;
+      made.val.add = number_of(change->key, change->amount, change->expires);
+      break;
+    case PARLOR_CHANGE_DELETE:
+      made.tag = PARLOR_PLUGIN_STORAGE_KEY_CHANGE_DELETE;
+      made.val.delete_ = parlor_text(change->key);
+      break;
+    case PARLOR_CHANGE_EXPECT:
+      made.tag = PARLOR_PLUGIN_STORAGE_KEY_CHANGE_EXPECT;
+      made.val.expect.f0 = parlor_text(change->key);
+      made.val.expect.f1.is_some = change->text != NULL;
+      made.val.expect.f1.val = bytes(change->text);
+      break;
+  }
+  return made;
+}
+
+parlor_error parlor_storage_change(const parlor_change *changes, bool *done) {
+  size_t count = 0;
+  *done = false;
+  for (; changes[count].key; count++) {
+    if (changes[count].kind == PARLOR_CHANGE_SET && !changes[count].text) return invalid("changes", "one sets a text, and has none");
+  }
+  parlor_plugin_storage_list_key_change_t all = {parlor_memory(count * sizeof *all.ptr), count};
+  for (size_t at = 0; at < count; at++) all.ptr[at] = change_of(&changes[at]);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_storage_change(&all, done, &error), &error);
 }
 
 const char *parlor_user_bare_jid(void) {

@@ -667,6 +667,49 @@ typedef struct parlor_entry {
  * each page, so this is faster than a `parlor_storage_get` for each key. Needs storage. */
 parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count);
 
+/* Which entries are wanted, and in which order. A field of 0 or NULL is left out. */
+typedef struct parlor_range {
+  const char *prefix;
+  const char *from, *to; /* the first key that is wanted, and the one behind the last, in the order of their bytes */
+  bool descending;       /* the last one first */
+  size_t limit;          /* at most so many; 0 = all */
+} parlor_range;
+
+/* The entries of a range, in the order that it says; `*entries` has `*count` of them. Needs storage.
+ *
+ *     error = parlor_storage_range(&(parlor_range){.prefix = "notes/", .descending = true, .limit = 5}, &notes, &count);
+ */
+parlor_error parlor_storage_range(const parlor_range *range, parlor_entry **entries, size_t *count);
+
+/* Adds to a number, and puts the sum into `sum`; what is not there counts as 0. It lasts as long as the number before (0), or for so many
+ * seconds. The text that is kept is the number in decimal digits. Needs storage. */
+parlor_error parlor_storage_add(const char *key, int64_t amount, double expires, int64_t *sum);
+
+/* What a change does. */
+typedef enum parlor_change_kind {
+  PARLOR_CHANGE_SET,    /* keeps `text` */
+  PARLOR_CHANGE_ADD,    /* adds `amount`, as `parlor_storage_add` does */
+  PARLOR_CHANGE_DELETE, /* forgets the key, if it is there */
+  PARLOR_CHANGE_EXPECT, /* demands that `text` is kept before anything is changed; NULL = that nothing is */
+} parlor_change_kind;
+
+/* One of several changes. */
+typedef struct parlor_change {
+  parlor_change_kind kind;
+  const char *key; /* NULL behind the last change */
+  const char *text;
+  int64_t amount;
+  double expires; /* of what is set or added: after so many seconds; 0 = never, and of a number as before */
+} parlor_change;
+
+/* Makes several changes together: all of them, or none. False in `done`: something is not as they expect, and nothing has changed. At most
+ * 256, and 256 KiB of keys and texts, each key in one change and one expectation. Needs storage.
+ *
+ *     error = parlor_storage_change((parlor_change[]){{PARLOR_CHANGE_EXPECT, "seat/7", "free"},
+ *         {PARLOR_CHANGE_SET, "seat/7", "juliet"}, {PARLOR_CHANGE_ADD, "sold", .amount = 1}, {0}}, &is_mine);
+ */
+parlor_error parlor_storage_change(const parlor_change *changes, bool *done);
+
 /* ---- The web ----------------------------------------------------------------------------------------------------------- */
 
 /* A request. A field of 0 or NULL is left out: the method is GET then, and a body without `size` ends with its NUL. */
@@ -1015,6 +1058,9 @@ extern struct parlor_call {
 #define parlor_storage_delete(...) (PARLOR_CALL("parlor_storage_delete"), parlor_storage_delete(__VA_ARGS__))
 #define parlor_storage_keys(...) (PARLOR_CALL("parlor_storage_keys"), parlor_storage_keys(__VA_ARGS__))
 #define parlor_storage_entries(...) (PARLOR_CALL("parlor_storage_entries"), parlor_storage_entries(__VA_ARGS__))
+#define parlor_storage_range(...) (PARLOR_CALL("parlor_storage_range"), parlor_storage_range(__VA_ARGS__))
+#define parlor_storage_add(...) (PARLOR_CALL("parlor_storage_add"), parlor_storage_add(__VA_ARGS__))
+#define parlor_storage_change(...) (PARLOR_CALL("parlor_storage_change"), parlor_storage_change(__VA_ARGS__))
 #endif
 
 #ifdef __cplusplus

@@ -624,6 +624,41 @@ export const storage: {
     prefix?: string, after?: string | null, limit?: number,
   ): Promise<{ entries: [string, Uint8Array][]; next: string | null }>;
   /**
+   * The values whose keys begin so, with their keys, in the order of the keys or from the last one on: those from the key `from` on and
+   * before `to`, and `limit` of them at most.
+   *
+   *     const newest = await storage.range("notes/", { descending: true, limit: 5 });
+   */
+  range<T = any>(
+    prefix?: string, options?: { from?: string; to?: string; descending?: boolean; limit?: number },
+  ): Promise<[string, T][]>;
+  /**
+   * Adds to a number, and returns the sum; what is not there counts as 0. Nothing is lost that other handlers add meanwhile. It lasts as
+   * long as the number before, unless `expires` is given, in seconds. Whole numbers alone, and exact up to 2 ** 53.
+   *
+   *     const visits = await storage.add("visits");
+   */
+  add(name: string, amount?: number, options?: { expires?: number }): Promise<number>;
+  /**
+   * Begins several changes that are made together, or not at all.
+   *
+   *     const sale = storage.changes().expect("seat/7", "free").set("seat/7", "juliet").add("sold");
+   *     if (!(await sale.make())) log.info("somebody was faster");
+   */
+  changes(): Changes;
+  /**
+   * Brings what an earlier version of the plugin has kept to the present. The number of the version is kept under a key, and is 0 where
+   * there is none. Each step leads from its number to the next; the changes that it notes, 254 at most, are made together with the new
+   * number: a plugin that is ended meanwhile finds the one version or the other, and begins that step again.
+   *
+   *     await storage.migrate("version", [
+   *       async (changes) => void changes.set("points/all", await storage.get("score", 0)).delete("score"),
+   *     ]);
+   *
+   * `RangeError`: the data is of a newer version, or not as a step expects.
+   */
+  migrate(name: string, steps: ((changes: Changes) => void | Promise<void>)[]): Promise<void>;
+  /**
    * Calls `change` with the stored value, stores the result and returns it; `undefined` = nothing, for either. A value that others
    * write meanwhile is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.
    *
@@ -644,6 +679,25 @@ export const storage: {
   getBytes(name: string): Promise<Uint8Array | undefined>;
   setBytes(name: string, value: Uint8Array, options?: { expires?: number }): Promise<void>;
 };
+
+/**
+ * Several changes that `make` makes together: all of them, or none. At most 256, and 256 KiB of keys and values, each key in one change
+ * and one expectation.
+ */
+export interface Changes {
+  /** Keeps a value, for ever or for so many seconds. */
+  set(key: string, value: unknown, options?: { expires?: number }): Changes;
+  setBytes(key: string, value: Uint8Array, options?: { expires?: number }): Changes;
+  /** Adds to a number, as `storage.add` does. */
+  add(key: string, amount?: number, options?: { expires?: number }): Changes;
+  /** Forgets a key, if it is there. */
+  delete(key: string): Changes;
+  /** Demands that this value is kept, as `set` writes it, before anything is changed; `undefined` = that there is none. */
+  expect(key: string, value: unknown): Changes;
+  expectBytes(key: string, value: Uint8Array | undefined): Changes;
+  /** They are on the disk when this has ended. False: something is not as they expect, and nothing has changed. */
+  make(): Promise<boolean>;
+}
 
 /** The host's log; `console` writes there as well. An error is written with its stack, and with what it was caused by. */
 export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...values: unknown[]) => void>;

@@ -1581,6 +1581,49 @@ function isSame(present, expected) {
   }
 }
 
+// The host counts in 64 bits, and JavaScript in 53.
+function whole(call, amount) {
+  const number = typeof amount === "bigint" ? Number(amount) : amount;
+  return Number.isSafeInteger(number) ? number : misfit(`storage.${call}: amount`, "a whole number", amount);
+}
+
+class Changes {
+  #changes = [];
+
+  set(key, value, options) {
+    return this.setBytes(key, written("changes.set", value), options);
+  }
+
+  setBytes(key, value, options) {
+    return this.#with("set", { key, value, expires: lasting("changes.set", options) });
+  }
+
+  add(key, amount = 1, options) {
+    return this.#with("add", { key, amount: whole("changes.add", amount), expires: lasting("changes.add", options) });
+  }
+
+  delete(key) {
+    return this.#with("delete", key);
+  }
+
+  expect(key, value) {
+    return this.expectBytes(key, writtenOrNothing("changes.expect", value));
+  }
+
+  expectBytes(key, value) {
+    return this.#with("expect", [key, value ?? null]);
+  }
+
+  make() {
+    return kept.change(this.#changes);
+  }
+
+  #with(tag, val) {
+    this.#changes.push({ tag, val });
+    return this;
+  }
+}
+
 const writtenOrNothing = (call, value) => (value === undefined ? null : written(call, value));
 
 const stores = {
@@ -1621,6 +1664,37 @@ const stores = {
     await everyPage((after) => kept.entries(prefix, after, 1000), take);
     return entries;
   },
+  async range(prefix = "", options = {}) {
+    refuseOthers("storage.range: options", options, ["from", "to", "descending", "limit"]);
+    const { from = null, to = null, descending = false, limit = Infinity } = options;
+    const entries = [];
+    for (let after = null; after !== undefined && entries.length < limit; ) {
+      const page = await kept.range({ prefix, from, to, descending }, after, Math.min(1000, limit - entries.length));
+      entries.push(...page.entries.map(({ key, value }) => [key, JSON.parse(decode(value))]));
+      after = page.next ?? undefined;
+    }
+    return entries;
+  },
+  async add(name, amount = 1, options) {
+    return Number(await kept.add({ key: name, amount: whole("add", amount), expires: lasting("add", options) }));
+  },
+  async migrate(name, steps) {
+    for (;;) {
+      const before = await stores.getBytes(name);
+      const version = before === undefined ? 0 : JSON.parse(decode(before));
+      if (version > steps.length) {
+        throw new RangeError(`${name}: the data is of version ${version}, and this plugin knows ${steps.length}`);
+      }
+      if (version === steps.length) return;
+      const changes = new Changes();
+      await steps[version](changes);
+      const isMade = await changes.expectBytes(name, before).set(name, version + 1).make();
+      // Another handler may have done the same.
+      if (!isMade && (await stores.get(name, 0)) === version) {
+        throw new RangeError(`${name}: the data of version ${version} is not as its step expects`);
+      }
+    }
+  },
   async entriesPage(prefix = "", after, limit = 1000) {
     const page = await kept.entries(prefix, after ?? null, limit);
     return { entries: page.entries.map(({ key, value }) => [key, value]), next: page.next ?? null };
@@ -1635,9 +1709,10 @@ async function everyPage(ask, take) {
   }
 }
 
-export const storage = Object.fromEntries(
-  Object.entries(stores).map(([name, call]) => [name, noticing(`storage.${name}`, call)]),
-);
+export const storage = {
+  ...Object.fromEntries(Object.entries(stores).map(([name, call]) => [name, noticing(`storage.${name}`, call)])),
+  changes: () => new Changes(),
+};
 
 // The runtime draws its seed of Math.random when the plugin is built: each start would draw the same numbers. This one begins
 // with the time and the account (sfc32, of PractRand). Like any Math.random, it keeps no secret.

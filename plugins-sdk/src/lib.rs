@@ -48,6 +48,7 @@ pub mod bindings;
 
 pub mod api;
 pub mod archive;
+mod changes;
 pub mod chats;
 pub mod chatviews;
 pub mod clock;

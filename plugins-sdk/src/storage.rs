@@ -18,13 +18,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::parlor::plugin::storage;
+use crate::bindings::parlor::plugin::storage::{self, AddNumber, KeyRange};
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call};
 use crate::timers;
 use crate::turns::in_turn;
 
 pub use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Page};
+pub use crate::changes::{Changes, Range, migrate};
 
 /// The value of a key, as JSON. None: there is none, or it has expired.
 ///
@@ -153,6 +154,85 @@ pub fn entries_page(
     })
 }
 
+/// The values of a range with their keys, in the order that it says.
+///
+/// [`Error::Invalid`] with the key as its argument: what is kept there is not a `T`.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// let newest = storage::Range::of("notes/").descending().limit(5);
+/// for (key, note) in storage::range::<String>(newest).await? {
+///     info!("{key}: {note}");
+/// }
+/// # Ok(()) }
+/// ```
+#[track_caller]
+pub fn range<T: DeserializeOwned>(range: Range) -> impl Future<Output = Result<Vec<(String, T)>>> {
+    located(async move {
+        let Range { prefix, from, to, descending, limit } = range;
+        let (wanted, limit) = (KeyRange { prefix, from, to, descending }, limit.unwrap_or(usize::MAX));
+        let (mut all, mut after) = (Vec::new(), None);
+        while all.len() < limit {
+            let most = u32::try_from(limit - all.len()).map_or(1_000, |left| left.min(1_000));
+            let call = || storage::range(wanted.clone(), after.clone(), most);
+            let page = in_turn(call).await.map_err(of_call("storage.range", &wanted.prefix))?;
+            for Entry { key, value } in page.entries {
+                let value = read(&key, &value)?;
+                all.push((key, value));
+            }
+            match page.next {
+                None => break,
+                next => after = next,
+            }
+        }
+        Ok(all)
+    })
+}
+
+/// Adds to a number, and returns the sum; negative to take away. A key that is not there counts as 0, and one that expires goes on to.
+/// Handlers that add at the same time lose nothing. [`get`] reads it, as an `i64`.
+///
+/// [`Error::Invalid`]: what is kept is no whole number, or the sum has more than 64 bits.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// let visits = storage::add("visits", 1).await?;
+/// # Ok(()) }
+/// ```
+#[track_caller]
+pub fn add(key: impl AsRef<str>, amount: i64) -> impl Future<Output = Result<i64>> {
+    located(async move { sum(key.as_ref(), amount, None).await })
+}
+
+/// The same, and keeps the sum for so long from now.
+#[track_caller]
+pub fn add_for(key: impl AsRef<str>, amount: i64, time: Duration) -> impl Future<Output = Result<i64>> {
+    located(async move { sum(key.as_ref(), amount, Some(time)).await })
+}
+
+async fn sum(key: &str, amount: i64, time: Option<Duration>) -> Result<i64> {
+    let expires = time.map(milliseconds);
+    let call = || storage::add(AddNumber { key: key.to_owned(), amount, expires });
+    in_turn(call).await.map_err(of_call("storage.add", key))
+}
+
+/// Makes several changes together, and returns when they are on disk. False: something is not as they expect, and nothing has changed.
+///
+/// [`Error::OverLimit`]: the grant does not allow so much. [`Error::Invalid`]: there are none, too many or too long ones, a key is
+/// there twice, or a number cannot be added to. Nothing has changed then, either.
+#[track_caller]
+pub fn change_all(changes: Changes) -> impl Future<Output = Result<bool>> {
+    located(async move {
+        let Changes { changes, error } = changes;
+        match error {
+            Some(error) => Err(error),
+            None => in_turn(|| storage::change(changes.clone())).await.map_err(of_call("storage.change", "")),
+        }
+    })
+}
+
 /// Keeps what a function makes of the value, and gives it; none = no value, for either. Nothing is lost that others keep meanwhile,
 /// such as a handler beside this one: the function is called again then, with that.
 ///
@@ -267,12 +347,12 @@ pub fn compare_and_set_bytes(
     })
 }
 
-fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| Error::invalid(key, error))
 }
 
 /// Converts to milliseconds. A duration of zero becomes the shortest possible one.
-fn milliseconds(time: Duration) -> u64 {
+pub(crate) fn milliseconds(time: Duration) -> u64 {
     timers::milliseconds(time).max(1)
 }
 

@@ -31,6 +31,9 @@ _BITS = {
     "request.follow": 8,
 }
 
+#: Numbers of 64 bits that may be negative.
+_SIGNED = ("amount",)
+
 _improved: set[str] = set()
 
 
@@ -259,6 +262,9 @@ def _config_value(value: Any, cases: Any) -> Any:
 
 
 def _number(place: str, value: Any) -> int:
+    if place.endswith(_SIGNED):
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return value if is_whole and -(1 << 63) <= value < 1 << 63 else _misfit(place, "a whole number of 64 bits", value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         _misfit(place, "a whole number from 0 on", value)
     most = (1 << next((bits for name, bits in _BITS.items() if place.endswith(name)), 32)) - 1

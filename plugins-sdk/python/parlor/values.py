@@ -1,7 +1,7 @@
 """Settings, storage, events and promises: JSON on the way, Python's own values here."""
 
 import json
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Awaitable, Callable, Mapping, NamedTuple, Optional, Sequence
 
 from . import listen
 from .host import Grouping
@@ -98,6 +98,46 @@ class EntriesPage(NamedTuple):
     next: Optional[str]
 
 
+class Changes:
+    """Several changes that `make` makes together: all of them, or none. At most 256, and 256 KiB of keys and values, each key in one
+    change and one expectation. `storage.changes()` begins them."""
+
+    def __init__(self) -> None:
+        self._changes: list[Any] = []
+
+    def set(self, key: str, value: Any, expires: Optional[Seconds] = None) -> "Changes":
+        """Keeps a value, for ever, or for so many seconds or a `timedelta`."""
+        return self.set_bytes(key, _json(value).encode(), expires)
+
+    def set_bytes(self, key: str, value: bytes, expires: Optional[Seconds] = None) -> "Changes":
+        """Keeps bytes."""
+        return self._with(_storage.KeyChange_Set(_storage.SetValue(key, value, _milliseconds(expires))))
+
+    def add(self, key: str, amount: int = 1, expires: Optional[Seconds] = None) -> "Changes":
+        """Adds to a number, as `storage.add` does."""
+        return self._with(_storage.KeyChange_Add(_storage.AddNumber(key, amount, _milliseconds(expires))))
+
+    def delete(self, key: str) -> "Changes":
+        """Forgets a key, if it is there."""
+        return self._with(_storage.KeyChange_Delete(key))
+
+    def expect(self, key: str, value: Any) -> "Changes":
+        """Demands that this value is kept, as `set` writes it, before anything is changed; None = that there is none."""
+        return self.expect_bytes(key, _bytes(value))
+
+    def expect_bytes(self, key: str, value: Optional[bytes]) -> "Changes":
+        """Demands that these bytes are kept."""
+        return self._with(_storage.KeyChange_Expect((key, value)))
+
+    async def make(self) -> bool:
+        """Makes them; they are on the disk when the call returns. False: something is not as they expect, and nothing has changed."""
+        return bool(await _storage.change(self._changes))
+
+    def _with(self, change: Any) -> "Changes":
+        self._changes.append(change)
+        return self
+
+
 class Storage:
     """The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`.
 
@@ -181,6 +221,73 @@ class Storage:
         """At most `limit` keys that begin so behind `after`, with their values as bytes. A page may be shorter."""
         page = await _storage.entries(prefix, after, limit)
         return EntriesPage([(one.key, one.value) for one in page.entries], page.next)
+
+    async def range(
+        self,
+        prefix: str = "",
+        start: Optional[str] = None,
+        stop: Optional[str] = None,
+        reverse: bool = False,
+        limit: Optional[int] = None,
+    ) -> dict[str, Any]:
+        """The values whose keys begin so, from the key `start` on and before `stop`, by their keys, in the order of the keys, or from
+        the last one on; `limit` of them at most.
+
+            newest = await storage.range("notes/", reverse=True, limit=5)
+        """
+        wanted = _storage.KeyRange(prefix, start, stop, reverse)
+        entries: dict[str, Any] = {}
+        after = None
+        while limit is None or len(entries) < limit:
+            page = await _storage.range(wanted, after, 1000 if limit is None else min(1000, limit - len(entries)))
+            entries.update((entry.key, json.loads(entry.value)) for entry in page.entries)
+            if page.next is None:
+                break
+            after = page.next
+        return entries
+
+    async def add(self, key: str, amount: int = 1, expires: Optional[Seconds] = None) -> int:
+        """Adds to a number, and gives the sum; what is not there counts as 0. Nothing is lost that other handlers add meanwhile. It
+        lasts as long as the number before, unless `expires` is given.
+
+            visits = await storage.add("visits")
+        """
+        total: int = await _storage.add(_storage.AddNumber(key, amount, _milliseconds(expires)))
+        return total
+
+    def changes(self) -> Changes:
+        """Begins several changes that are made together, or not at all.
+
+            if not await storage.changes().expect("seat/7", "free").set("seat/7", "juliet").add("sold").make():
+                log.info("somebody was faster")
+        """
+        return Changes()
+
+    async def migrate(self, key: str, steps: Sequence[Callable[[Changes], Awaitable[None]]]) -> None:
+        """Brings what an earlier version of the plugin has kept to the present. The number of the version is kept under a key, and is
+        0 where there is none. Each step leads from its number to the next; the changes that it notes, 254 at most, are made together
+        with the new number: a plugin that is ended meanwhile finds the one version or the other, and begins that step again.
+
+            async def one_score_for_each_room(changes):
+                changes.set("points/all", await storage.get("score", 0)).delete("score")
+
+            await storage.migrate("version", [one_score_for_each_room])
+
+        `ValueError`: the data is of a newer version, or not as a step expects.
+        """
+        while True:
+            kept = await _storage.get(key)
+            version = _read(kept, 0)
+            if version > len(steps):
+                raise ValueError(f"{key}: the data is of version {version}, and this plugin knows {len(steps)}")
+            if version == len(steps):
+                return
+            changes = Changes()
+            await steps[version](changes)
+            is_made = await changes.expect_bytes(key, kept).set(key, version + 1).make()
+            # Another handler may have done the same.
+            if not is_made and await _storage.get(key) == kept:
+                raise ValueError(f"{key}: the data of version {version} is not as its step expects")
 
     async def page(self, prefix: str = "", after: Optional[str] = None, limit: int = 1000) -> Page:
         """The keys that begin so behind `after`: `limit` of them at most, which is 1 to 1000."""

@@ -63,6 +63,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "plugin.go",
     "schedules.go",
     "stanza.go",
+    "storage.go",
     "timers.go",
     "values.go",
     "webhooks.go",

@@ -52,6 +52,7 @@ fn rust() -> (Set, Set) {
         let path = match module {
             "error" => String::new(),
             "xml" => "stanza::".to_owned(),
+            "changes" => "storage::".to_owned(),
             "failure" | "turns" => continue,
             module => format!("{module}::"),
         };

@@ -27,6 +27,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "archive.rs",
     "bindings.rs",
     "chats.rs",
+    "changes.rs",
     "chatviews.rs",
     "clock.rs",
     "commands.rs",
