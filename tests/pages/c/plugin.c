@@ -269,6 +269,16 @@ static parlor_error keep(const parlor_event *event, void *context) {
   if (!error) error = parlor_storage_compare_and_set("points/juliet", points, "4", 0, &is_mine);
   if (!error) error = parlor_storage_entries("points/", &entries, &count);
   for (size_t i = 0; !error && i < count; i++) parlor_log(PARLOR_INFO, "%s: %s", entries[i].key, entries[i].text);
+  if (!error) error = parlor_storage_range(&(parlor_range){.prefix = "points/", .descending = true, .limit = 5}, &entries, &count);
+  int64_t visits;
+  if (!error) error = parlor_storage_add("visits", 1, 0, &visits);
+  parlor_change sale[] = {
+      {PARLOR_CHANGE_EXPECT, "seat/7", .text = "free"},
+      {PARLOR_CHANGE_SET, "seat/7", .text = "juliet"},
+      {PARLOR_CHANGE_ADD, "sold", .amount = 1},
+      {0},
+  };
+  if (!error) error = parlor_storage_change(sale, &is_mine);
   if (!error) error = parlor_storage_keys("points/", &keys, &count);
   if (!error) error = parlor_storage_delete("points/juliet");
   // ==

@@ -299,11 +299,16 @@ func keeps(ctx context.Context) error {
 	for _, entry := range entries {
 		slog.Info(entry.Key, "points", entry.Value)
 	}
+	best, ranged := parlor.StorageRange[int](ctx, parlor.Range{Prefix: "points/", Descending: true, Limit: 5})
+	visits, visited := parlor.StorageAdd(ctx, "visits", 1, 0)
+	var sale parlor.Changes
+	isSold, sold := sale.Expect("seat/7", "free").Set("seat/7", "juliet", 0).Add("sold", 1).Make(ctx)
 	keys, named := parlor.StorageKeys(ctx, "points/")
 	_, deleted := parlor.StorageDelete(ctx, "points/juliet")
 	// ==
-	slog.Info("points", "there", isThere, "mine", isMine, "keys", keys)
-	return errors.Join(changed, changedBoth, added, set, short, read, counted, compared, listed, named, deleted)
+	slog.Info("points", "there", isThere, "mine", isMine, "best", best, "visits", visits, "sold", isSold, "keys", keys)
+	changes := errors.Join(changed, changedBoth, added, set, short, read, counted, compared)
+	return errors.Join(changes, listed, ranged, visited, sold, named, deleted)
 }
 
 func waits(ctx context.Context) error {

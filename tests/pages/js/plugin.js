@@ -220,10 +220,13 @@ onReady(async () => {
   await storage.change("points/juliet", (points = 0) => points + 1);
   const isMine = await storage.compareAndSet("points/juliet", points, points + 1);
   for (const [name, points] of await storage.entries("points/")) log.info(`${name}: ${points}`);
+  const best = await storage.range("points/", { descending: true, limit: 5 });
+  const visits = await storage.add("visits");
+  const isSold = await storage.changes().expect("seat/7", "free").set("seat/7", "juliet").add("sold").make();
   const { keys } = await storage.page("points/", null, 100);
   await storage.delete("points/juliet");
   // ==
-  log.info(isMine, keys.length);
+  log.info(isMine, best.length, visits, isSold, keys.length);
 });
 
 onReady(async () => {

@@ -232,10 +232,13 @@ async def keep() -> None:
     is_mine = await storage.compare_and_set("points/juliet", points, points + 1)
     for name, points in (await storage.entries("points/")).items():
         log.info("%s: %s", name, points)
+    best = await storage.range("points/", reverse=True, limit=5)
+    visits = await storage.add("visits")
+    is_sold = await storage.changes().expect("seat/7", "free").set("seat/7", "juliet").add("sold").make()
     page = await storage.page("points/", limit=100)
     await storage.delete("points/juliet")
     # ==
-    log.info("%s %s", is_mine, page.keys)
+    log.info("%s %s %s %s %s", is_mine, best, visits, is_sold, page.keys)
 
     # == timers
     await sleep(0.5)

@@ -224,10 +224,13 @@ onReady(async () => {
   await storage.change("points/juliet", (points: number = 0) => points + 1);
   const isMine: boolean = await storage.compareAndSet("points/juliet", points, points + 1);
   for (const [name, points] of await storage.entries<number>("points/")) log.info(`${name}: ${points}`);
+  const best: [string, number][] = await storage.range<number>("points/", { descending: true, limit: 5 });
+  const visits: number = await storage.add("visits");
+  const isSold: boolean = await storage.changes().expect("seat/7", "free").set("seat/7", "juliet").add("sold").make();
   const { keys }: { keys: string[] } = await storage.page("points/", null, 100);
   await storage.delete("points/juliet");
   // ==
-  log.info(isMine, keys.length);
+  log.info(isMine, best.length, visits, isSold, keys.length);
 });
 
 onReady(async () => {

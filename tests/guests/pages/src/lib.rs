@@ -217,10 +217,14 @@ async fn keeps() -> Result<()> {
     for (name, points) in storage::entries::<u32>("points/").await? {
         info!("{name}: {points}");
     }
+    let best = storage::range::<u32>(storage::Range::of("points/").descending().limit(5)).await?;
+    let visits = storage::add("visits", 1).await?;
+    let sale = storage::Changes::new().expect("seat/7", &"free").set("seat/7", &"juliet").add("sold", 1);
+    let is_sold = storage::change_all(sale).await?;
     let page = storage::list("points/", None, 100).await?;
     storage::delete("points/juliet").await?;
     // ==
-    info!("{is_mine} {:?}", page.keys);
+    info!("{is_mine} {best:?} {visits} {is_sold} {:?}", page.keys);
     Ok(())
 }
 
