@@ -21,14 +21,16 @@ func start(ctx context.Context) error {
 	return err
 }
 
-// A standing is kept for each name in each chat.
+// A standing is kept for each name in each chat: the points, and the name as it was written first.
 type standing struct {
 	Name   string
-	Points int
+	Points int64
 }
 
-func key(chat, name string) string {
-	return "karma/" + chat + "/" + strings.ToLower(name)
+const points, names = "points/", "names/"
+
+func key(what, chat, name string) string {
+	return what + chat + "/" + strings.ToLower(name)
 }
 
 // When who thanked whom last, so that nobody counts up alone.
@@ -46,7 +48,7 @@ func count(ctx context.Context, message *parlor.Message) error {
 			}
 			continue
 		}
-		if again(message.From, key(message.Chat, vote.Name), message.At) {
+		if again(message.From, key(points, message.Chat, vote.Name), message.At) {
 			continue
 		}
 		now, err := add(ctx, message.Chat, vote)
@@ -77,13 +79,15 @@ func again(from, key string, at time.Time) bool {
 }
 
 func add(ctx context.Context, chat string, vote standing) (standing, error) {
-	return parlor.StorageChange(ctx, key(chat, vote.Name), func(now standing) standing {
-		if now.Name == "" {
-			now.Name = vote.Name
-		}
-		now.Points += vote.Points
-		return now
-	}, 0)
+	if _, err := parlor.StorageCompareAndSet(ctx, key(names, chat, vote.Name), nil, vote.Name, 0); err != nil {
+		return standing{}, err
+	}
+	sum, err := parlor.StorageAdd(ctx, key(points, chat, vote.Name), vote.Points, 0)
+	if err != nil {
+		return standing{}, err
+	}
+	name, _, err := parlor.StorageGet[string](ctx, key(names, chat, vote.Name))
+	return standing{Name: name, Points: sum}, err
 }
 
 func (now standing) String() string {
@@ -114,11 +118,12 @@ func of(ctx context.Context, chat, name string) (standing, error) {
 	if isElsewhere(name) {
 		return standing{Name: name}, nil
 	}
-	now, ok, err := parlor.StorageGet[standing](ctx, key(chat, name))
+	sum, ok, err := parlor.StorageGet[int64](ctx, key(points, chat, name))
 	if !ok {
-		now.Name = name
+		return standing{Name: name}, err
 	}
-	return now, err
+	name, _, err = parlor.StorageGet[string](ctx, key(names, chat, name))
+	return standing{Name: name, Points: sum}, err
 }
 
 // Whether what stands behind a room's part of a key is kept for one of its occupants alone, who whispered it: names have no slash.
@@ -128,27 +133,23 @@ func isElsewhere(name string) bool {
 
 // The five who stand best in a chat.
 func best(ctx context.Context, chat string) ([]string, error) {
-	prefix := key(chat, "")
-	keys, err := parlor.StorageKeys(ctx, prefix)
+	sums, err := parlor.StorageEntries[int64](ctx, key(points, chat, ""))
 	if err != nil {
 		return nil, err
 	}
 	var all []standing
-	for _, key := range keys {
-		if isElsewhere(key[len(prefix):]) {
-			continue
-		}
-		now, ok, err := parlor.StorageGet[standing](ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			all = append(all, now)
+	for _, sum := range sums {
+		if name := sum.Key[len(key(points, chat, "")):]; !isElsewhere(name) {
+			all = append(all, standing{Name: name, Points: sum.Value})
 		}
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Points > all[j].Points })
 	var lines []string
 	for _, now := range all[:min(5, len(all))] {
+		now, err := of(ctx, chat, now.Name)
+		if err != nil {
+			return nil, err
+		}
 		lines = append(lines, now.String())
 	}
 	return lines, nil

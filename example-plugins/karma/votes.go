@@ -11,10 +11,10 @@ func votes(text string) []standing {
 	seen := map[string]bool{}
 	for _, word := range strings.Fields(text) {
 		word = strings.Trim(word, around)
-		points := 1
+		sum := int64(1)
 		name, ok := strings.CutSuffix(word, "++")
 		if !ok {
-			points = -1
+			sum = -1
 			name, ok = strings.CutSuffix(word, "--")
 		}
 		name = strings.Trim(name, around)
@@ -22,7 +22,7 @@ func votes(text string) []standing {
 			continue
 		}
 		seen[strings.ToLower(name)] = true
-		found = append(found, standing{Name: name, Points: points})
+		found = append(found, standing{Name: name, Points: sum})
 	}
 	return found
 }
