@@ -81,6 +81,8 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("now", "true true"),
         ("swap", "[true, false, true, true, true] Some(1.5s)"),
         ("count", "[Some(1), Some(2), Some(3)] None []"),
+        ("range", "-3 2 [true, false] [(\"r/2\", 2), (\"r/1\", 1)] [(\"n\", 3)]"),
+        ("migrate", "[0, 1] 1 invalid version: the data is of version 2, and this plugin knows 1"),
         ("ask", "server"),
         ("within", "Err(TimedOut) Ok(())"),
         ("join", "20540"),
@@ -221,6 +223,30 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             let gone = storage::change_for("count", |_: Option<u32>| None, Duration::from_secs(3600)).await?;
             let keys = storage::keys("count").await?;
             chats::reply(&message, format!("{counts:?} {gone:?} {keys:?}")).await.map(drop)
+        }
+        Some("range") => {
+            let (first, second) = (storage::add("n", -3).await?, storage::add("n", 5).await?);
+            let mut made = Vec::new();
+            for _ in 0..2 {
+                let changes = storage::Changes::new().expect_bytes("r/1", None).set("r/1", &1).set("r/2", &2).add("n", 1);
+                made.push(storage::change_all(changes).await?);
+            }
+            let last: Vec<(String, u32)> = storage::range(storage::Range::of("r/").descending()).await?;
+            let some: Vec<(String, u32)> = storage::range(storage::Range::of("").from("n").to("r/2").limit(1)).await?;
+            chats::reply(&message, format!("{first} {second} {made:?} {last:?} {some:?}")).await.map(drop)
+        }
+        Some("migrate") => {
+            let mut ran = Vec::new();
+            for version in [1, 2, 2] {
+                let step = async |from: u32| -> Result<storage::Changes> {
+                    ran.push(from);
+                    Ok(storage::Changes::new().set("now", &from))
+                };
+                storage::migrate("version", version, step).await?;
+            }
+            let now: Option<u32> = storage::get("now").await?;
+            let older = storage::migrate("version", 1, async |_| Ok(storage::Changes::new())).await;
+            chats::reply(&message, format!("{ran:?} {} {}", now.unwrap_or(9), older.unwrap_err())).await.map(drop)
         }
         Some("ask") => {
             let query = Element::new("query").ns(ns::DISCO_INFO);

@@ -182,6 +182,32 @@ static parlor_error all_entries(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "%zu %zu", count, right);
 }
 
+static parlor_error ranges(const parlor_event *event, void *context) {
+  (void)context;
+  int64_t first, second;
+  parlor_error error = parlor_storage_add("n", -3, 0, &first);
+  if (!error) error = parlor_storage_add("n", 5, 0, &second);
+  parlor_change changes[] = {
+      {PARLOR_CHANGE_EXPECT, "r/1", .text = NULL},
+      {PARLOR_CHANGE_SET, "r/1", .text = "1"},
+      {PARLOR_CHANGE_SET, "r/2", .text = "2", .expires = 60},
+      {PARLOR_CHANGE_ADD, "n", .amount = 1},
+      {PARLOR_CHANGE_DELETE, "none"},
+      {0},
+  };
+  bool once, again;
+  if (!error) error = parlor_storage_change(changes, &once);
+  if (!error) error = parlor_storage_change(changes, &again);
+  parlor_entry *last, *some;
+  size_t two, one;
+  if (!error) error = parlor_storage_range(&(parlor_range){.prefix = "r/", .descending = true}, &last, &two);
+  if (!error) error = parlor_storage_range(&(parlor_range){.from = "n", .to = "r/2", .limit = 1}, &some, &one);
+  if (error) return error;
+  if (two != 2 || one != 1) return parlor_reply(event->message, "%zu %zu", two, one);
+  return parlor_reply(event->message, "%d %d %d %d %s %s %s %s", (int)first, (int)second, once, again, last[0].key, last[1].key,
+                      some[0].key, some[0].text);
+}
+
 static parlor_error keep_nothing(const parlor_event *event, void *context) {
   (void)context;
   /* The message has no thread. */
@@ -460,6 +486,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "change"}, change, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "swap"}, swap, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "entries"}, all_entries, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "range"}, ranges, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "lose"}, lose, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "nap"}, nap, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "nothing"}, keep_nothing, NULL);

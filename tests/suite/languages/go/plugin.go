@@ -39,6 +39,8 @@ func start(ctx context.Context) error {
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, lists := parlor.OnMessage(parlor.Filter{Prefix: "entries"}, entries)
+	_, ranges := parlor.OnMessage(parlor.Filter{Prefix: "range"}, inRange)
+	_, migrates := parlor.OnMessage(parlor.Filter{Prefix: "migrate"}, migrate)
 	_, loses := parlor.OnMessage(parlor.Filter{Prefix: "lose"}, lose)
 	_, opens := parlor.OnMessage(parlor.Filter{Prefix: "open"}, open)
 	_, dials := parlor.OnMessage(parlor.Filter{Prefix: "dial"}, dial)
@@ -56,7 +58,7 @@ func start(ctx context.Context) error {
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees,
+		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees, ranges, migrates,
 	)
 	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
 	isReady := parlor.OnReady(func(context.Context) error {
@@ -146,6 +148,41 @@ func entries(ctx context.Context, message *parlor.Message) error {
 		}
 	}
 	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(len(found), " ", right)))
+}
+
+func inRange(ctx context.Context, message *parlor.Message) error {
+	first, err := parlor.StorageAdd(ctx, "n", -3, 0)
+	second, added := parlor.StorageAdd(ctx, "n", 5, 0)
+	var made []bool
+	for range 2 {
+		var changes parlor.Changes
+		is, failed := changes.Expect("r/1", nil).Set("r/1", 1, 0).Set("r/2", 2, time.Hour).Add("n", 1).Delete("none").Make(ctx)
+		made, err = append(made, is), errors.Join(err, failed)
+	}
+	last, ranged := parlor.StorageRange[int](ctx, parlor.Range{Prefix: "r/", Descending: true})
+	some, bounded := parlor.StorageRange[int](ctx, parlor.Range{From: "n", To: "r/2", Limit: 1})
+	err = errors.Join(err, added, ranged, bounded)
+	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(first, second, made, last, some)))
+}
+
+func migrate(ctx context.Context, message *parlor.Message) error {
+	var ran []int
+	var steps []func(context.Context, *parlor.Changes) error
+	for number := range 2 {
+		steps = append(steps, func(_ context.Context, changes *parlor.Changes) error {
+			ran = append(ran, number)
+			changes.Set("now", number, 0)
+			return nil
+		})
+	}
+	for _, count := range []int{1, 2, 2} {
+		if err := parlor.StorageMigrate(ctx, "version", steps[:count]...); err != nil {
+			return err
+		}
+	}
+	now, _, err := parlor.StorageGet[int](ctx, "now")
+	older := parlor.StorageMigrate(ctx, "version", steps[:1]...)
+	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(ran, now, " ", older)))
 }
 
 func count(ctx context.Context, message *parlor.Message) error {

@@ -260,6 +260,29 @@ on("message", { prefix: "alike" }, async (message) => {
   await reply(message, swapped.join(" "));
 });
 
+on("message", { prefix: "range" }, async (message) => {
+  const sums = [await storage.add("n", -3), await storage.add("n", 5)];
+  const made = [];
+  for (const value of [1, 2]) {
+    made.push(await storage.changes().expect("r/1", undefined).set("r/1", value).set("r/2", [2]).add("n").make());
+  }
+  const last = await storage.range("r/", { descending: true });
+  const some = await storage.range("", { from: "n", to: "r/2", limit: 1 });
+  await reply(message, `${sums} ${made} ${JSON.stringify([last, some])}`);
+});
+
+on("message", { prefix: "migrate" }, async (message) => {
+  const ran = [];
+  const steps = [1, 2].map((number) => async (changes) => {
+    ran.push(number);
+    changes.set("now", number);
+  });
+  for (const count of [1, 2, 2]) await storage.migrate("version", steps.slice(0, count));
+  const now = await storage.get("now");
+  const refused = await storage.migrate("version", steps.slice(0, 1)).catch((error) => error.message);
+  await reply(message, `${ran} ${now} ${refused}`);
+});
+
 // errors.chat
 
 on("message", { prefix: "fail" }, async (message) => {

@@ -471,6 +471,30 @@ async def keep(message: Message) -> None:
             read = await asyncio.gather(*(storage.get(name) for name in names))
             entries = await storage.entries("m/")
             await reply(message, f"{len(read)} {read == list(range(1000)) == list(entries.values())} {list(entries) == names}")
+        case ["ranges"]:
+            sums = [await storage.add("n", -3), await storage.add("n", 5)]
+            made = []
+            for _ in (1, 2):
+                made.append(await storage.changes().expect("r/1", None).set("r/1", 1).set("r/2", [2]).add("n").make())
+            last, some = await storage.range("r/", reverse=True), await storage.range("", "n", "r/2", limit=1)
+            await reply(message, f"{sums} {made} {last} {some}")
+        case ["versions"]:
+            ran = []
+
+            async def first(changes):
+                ran.append(1)
+                changes.set("now", await storage.get("then", 0) + 1)
+
+            async def second(changes):
+                ran.append(2)
+                changes.delete("then")
+
+            for steps in ([first], [first, second], [first, second]):
+                await storage.migrate("version", steps)
+            try:
+                await storage.migrate("version", [first])
+            except ValueError as error:
+                await reply(message, f"{ran} {await storage.get('now')} {error}")
         case ["pages"]:
             first = await storage.entries_page("m/", limit=1)
             rest = await storage.entries_page("m/", first.next, 2)
