@@ -281,8 +281,8 @@ limits! {
     /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, per second; as many at
     /// once.
     calls_per_second: u32 = 500, 1 => 1_000_000;
-    /// Bytes that the plugin writes to its storage or reads from it, per second; as much at once. Each call counts as
-    /// at least 512 bytes, and a page of keys as 16 KiB.
+    /// Bytes that the plugin writes to its storage or reads from it, per second; as much at once. Each call, and each of
+    /// several changes, counts as at least 512 bytes, and a page of keys as 16 KiB.
     storage_per_second: Bytes = Bytes::mib(8), Bytes::kib(512) => Bytes::mib(1024);
     /// Requests over the web that have not been answered. A request by `http.open` counts until its answer was read to
     /// the end, or it was closed.
