@@ -16,7 +16,7 @@ pub(super) fn check_address(jid: &Jid, turn: &Turn<'_>) -> Result<(), CallError>
     if bare == turn.own.to_bare() {
         return Err(CallError::invalid("jid", "is this account itself"));
     }
-    if Jid::from(bare) == turn.server() {
+    if bare == turn.server() {
         return Err(CallError::invalid("jid", "is the server of this account"));
     }
     Ok(())

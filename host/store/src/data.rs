@@ -163,7 +163,7 @@ impl PluginData {
 
     /// Changes the file, and waits until that is done. A kill of the process loses nothing of it; a loss of power may lose
     /// the last moments.
-    pub(super) async fn change<R: Send + 'static>(
+    pub(super) async fn carry_out<R: Send + 'static>(
         &self,
         lane: Lane,
         change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,

@@ -231,7 +231,7 @@ impl Schedules {
         &self,
         change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.data.change(self.lane(), change).await
+        self.data.carry_out(self.lane(), change).await
     }
 }
 

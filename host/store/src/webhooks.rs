@@ -237,7 +237,7 @@ impl Webhooks {
         &self,
         change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.data.change(self.lane(), change).await
+        self.data.carry_out(self.lane(), change).await
     }
 }
 

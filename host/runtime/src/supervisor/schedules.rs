@@ -20,7 +20,7 @@ use parlor_store::{DueOutcome, Owner, StoredSchedule};
 use super::staying::{Attempt, attempt, is_alone, running, running_now, stays_for, stays_until, until_done};
 use super::{Shared, Supervised};
 use crate::instance::Instance;
-use crate::schedules::{PluginSchedules, moment};
+use crate::schedules::PluginSchedules;
 use known::{Known, Work};
 
 /// The maximum number of due times, of as many schedules, that the plugin is told of at the same time. One that takes long

@@ -243,6 +243,7 @@ fn read(outcome: Result<Body, CallError>) -> Result<(Card, Option<WholeCard>), C
         | Body::RoomForm(_)
         | Body::Affiliations(_)
         | Body::Bookmarks(_)
+        | Body::Blocked(_)
         | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

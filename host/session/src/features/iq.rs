@@ -83,7 +83,8 @@ impl Features {
     /// Answers a request to this account. Every request must be answered (RFC 6120, section 8.2.3).
     pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
         let reply = match request.query {
-            Query::Ping => Reply::Done,
+            // The list of blocked addresses is asked for each time, so that nothing here is out of date.
+            Query::Ping | Query::BlockingPush => Reply::Done,
             Query::DiscoInfo { node: Some(node) }
                 if self.owners.find(request.from.as_ref(), turn).is_some()
                     && let Some(disco) = command_node(&node) =>
@@ -122,8 +123,6 @@ impl Features {
                 roster.pushed(version, item, xml, &mut views, turn);
                 Reply::Done
             }
-            // The list is asked for each time, so that nothing here is out of date.
-            Query::BlockingPush => Reply::Done,
             Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };

@@ -69,7 +69,7 @@ async fn make<T: Send + 'static>(
     let changes = instance.data(&granted).change(owner(&instance), quota, steps, Some(held));
     match instance.in_turn(changes).await.map_err(|error| failed(&error))? {
         Changed::TooMuch => Err(over_quota(quota)),
-        changed => Ok(changed),
+        outcome => Ok(outcome),
     }
 }
 
