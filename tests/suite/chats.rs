@@ -242,7 +242,7 @@ async fn a_retraction_has_a_text_for_clients_that_know_none() {
     let sent = host.call(FULL, "chats.send", retraction).await.ok();
     let came = |stanza: &Stanza| match stanza {
         Stanza::Message(message) if message.id.as_ref().map(|id| &*id.0) == sent.as_str() => {
-            Some(String::from(&Element::from(stanza.clone())))
+            Some(String::from(&Element::from(message.clone())))
         }
         _ => None,
     };

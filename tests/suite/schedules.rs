@@ -241,7 +241,7 @@ fn install(home: &Home, secret: &toml::Table, sets: &str) {
 
 /// Starts the host, and waits until its plugin runs.
 async fn open(home: &Home) -> Host {
-    let mut host = home.start().unwrap();
+    let host = home.start().unwrap();
     host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
     host
 }

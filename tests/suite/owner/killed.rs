@@ -177,11 +177,11 @@ const KEYS: u64 = 8;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
     let (mut sure, mut lost) = (0, 0);
-    let set = |n: u64| {
+    let order = |n: u64| {
         let args = json!({ "key": format!("k{}", n % KEYS), "value": n.to_string() });
         json!({ "n": n, "call": "storage.set", "args": args })
     };
-    let sent = killed_while_writing(KILLS, set, |acknowledged, sent, kept| {
+    let all = killed_while_writing(KILLS, order, |acknowledged, sent, kept| {
         let value = |key: u64| kept.get(&format!("k{key}")).map_or(0, |value| value.parse::<u64>().unwrap());
         for n in acknowledged {
             let (key, value) = (n % KEYS, value(n % KEYS));
@@ -190,8 +190,8 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
         sure += acknowledged.len();
         lost += sent - (0..KEYS).map(value).max().unwrap();
     });
-    let sent = sent.await;
-    assert!(lost > 0, "nothing was on its way at any end: {sent} sent, {sure} acknowledged");
+    let all = all.await;
+    assert!(lost > 0, "nothing was on its way at any end: {all} sent, {sure} acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,8 @@ fn on_a_server(of: &[&str]) -> TestSession {
     test
 }
 
-fn report() -> Option<Report> {
-    Some(Report { kind: ReportKind::Spam, text: None, stanza_ids: Vec::new() })
+fn report() -> Report {
+    Report { kind: ReportKind::Spam, text: None, stanza_ids: Vec::new() }
 }
 
 /// Rows 158.
@@ -35,7 +35,7 @@ fn an_address_is_blocked_and_reported_as_far_as_the_server_can() {
     test.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut blocked), Some(Ok(())));
     test.sent.clear();
-    let mut reported = test.ask(BlockAddress { jid: jid(SPAMMER), report: report() });
+    let mut reported = test.ask(BlockAddress { jid: jid(SPAMMER), report: Some(report()) });
     assert!(matches!(got(&mut reported), Some(Err(CallError::Unsupported(why))) if why.contains("XEP-0377")));
     assert!(test.sent.is_empty(), "nor is it blocked without the report");
     let mut listed = test.ask(ListBlocked);
@@ -48,7 +48,7 @@ fn an_address_is_blocked_and_reported_as_far_as_the_server_can() {
     assert_eq!(got(&mut unblocked), Some(Ok(())));
 
     let mut test = on_a_server(&["urn:xmpp:blocking", "urn:xmpp:reporting:1"]);
-    let mut reported = test.ask(BlockAddress { jid: jid(SPAMMER), report: report() });
+    let mut reported = test.ask(BlockAddress { jid: jid(SPAMMER), report: Some(report()) });
     let id = test.asked(|ask| matches!(ask, Ask::Block { report: Some(_), .. }));
     test.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut reported), Some(Ok(())));

@@ -137,10 +137,13 @@ async fn a_sum_expires_when_the_number_would_have_unless_it_says_otherwise() {
 #[tokio::test]
 async fn concurrent_additions_lose_nothing() {
     let (_store, data) = data();
-    let sums = join_all((0..100).map(|_| change(&data, &[add("n", 1)]))).await;
+    let sums = join_all((0..100).map(async |_| change(&data, &[add("n", 1)]).await)).await;
     assert_eq!(sums.into_iter().filter(|sum| *sum == Changed::Made(vec![100])).count(), 1);
     assert_eq!(get(&data, "n").await.as_deref(), Some(&b"100"[..]));
 }
+
+/// A prefix, the first key, the key behind the last, and what is found.
+type Case = (&'static str, Option<&'static str>, Option<&'static str>, &'static [&'static str]);
 
 #[tokio::test]
 async fn a_range_ends_where_it_says_in_both_orders() {
@@ -154,7 +157,7 @@ async fn a_range_ends_where_it_says_in_both_orders() {
             PageOf { prefix: prefix.to_owned(), from: owned(from), to: owned(to), descending, after: None, most: 2 };
         range(&data, page).await.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
     };
-    let cases: [(&str, Option<&str>, Option<&str>, &[&str]); 10] = [
+    let cases: [Case; 10] = [
         ("p/", None, None, &["p/", "p/1", "p/2", "p/3"]),
         ("p/", Some("p/1"), Some("p/3"), &["p/1", "p/2"]),
         ("p/", Some("p/1"), Some("p/1"), &[]),
