@@ -13,7 +13,8 @@
 //! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one plugin, with its use of each limit and its last denied calls |
 //! | `GET /v1/plugins/ID/explain?what=WHAT&about=JID` | an [`Answer`](views::Answer) for each of its accounts: may it make this call, or does it hear of this event |
 //! | `GET /v1/plugins/ID/webhooks` | [`Webhooks`](views::Webhooks) for each of its accounts: the addresses, and the last requests |
-//! | `GET /v1/schedules`, `GET /v1/plugins/ID/schedules` | [`Schedules`](views::Schedules) of all plugins, or of one, for each of its accounts |
+//! | `GET /v1/schedules` | [`Schedules`](views::Schedules) of all plugins, for each of their accounts |
+//! | `GET /v1/plugins/ID/schedules` | the same of one plugin |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |

@@ -1,5 +1,6 @@
 //! Tests of what the store keeps and returns.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid};
@@ -293,6 +294,20 @@ async fn what_was_written_last_goes_aside_with_its_file() {
     assert_eq!(theirs, 1);
 }
 
+/// Damages the first page of each table. The header and the schema stay valid, however many pages the schema has.
+fn break_rows(path: &Path) {
+    let file = Connection::open(path).unwrap();
+    let size: usize = file.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    let mut roots = file.prepare("SELECT rootpage FROM sqlite_schema WHERE rootpage > 1").unwrap();
+    let roots: Vec<usize> = roots.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    drop(file);
+    let mut bytes = std::fs::read(path).unwrap();
+    for root in roots {
+        bytes[(root - 1) * size..root * size].fill(0xaa);
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[tokio::test]
 async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -302,11 +317,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     store.run(|file| file.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))).await.unwrap();
     store.close().await;
     let path = folder.path().join(FILE);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let length = bytes.len();
-    // The header and the schema stay valid; the rows do not.
-    bytes[8_192..length].fill(0xaa);
-    std::fs::write(&path, bytes).unwrap();
+    break_rows(&path);
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(loaded(&store).await, None);
     keeper(&store).keep(whole("v2", &items));
@@ -325,10 +336,7 @@ async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
         store.run(|file| file.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))).await.unwrap();
         store.close().await;
         let path = folder.path().join(FILE);
-        let mut bytes = std::fs::read(&path).unwrap();
-        // The same damage as in the test above.
-        bytes[8_192..].fill(0xaa);
-        std::fs::write(&path, bytes).unwrap();
+        break_rows(&path);
         let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
         if reads {

@@ -175,6 +175,7 @@ mod tests {
             "webhook_queue",
             "webhook_bytes",
             "webhook_time",
+            "schedules",
             "initialize",
             "idle",
             "stop",

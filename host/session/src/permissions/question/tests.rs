@@ -289,7 +289,7 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
 const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
     chatviews.get chatviews.get-many commands.add commands.remove connection.connected connection.disconnect
-    disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
+    contacts.block contacts.blocked contacts.unblock disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
     disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
     files.upload files.write http.answer http.close http.fetch http.open http.read http.write listen.not log.write promises.add
     promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many schedules.at schedules.cancel schedules.cron
