@@ -15,6 +15,7 @@ wit_bindgen::generate!({
         "parlor:plugin/types@0.1.0/extensions": [#[derive(Default)]],
         "parlor:plugin/listen@0.1.0/filter": [#[derive(Default)]],
         "parlor:plugin/archive@0.1.0/options": [#[derive(Default)]],
+        "parlor:plugin/commands@0.1.0/declaration": [#[derive(Default)]],
         "parlor:plugin/vcard@0.1.0/card-data": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/attributes": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/history": [#[derive(Default)]],

@@ -11,18 +11,45 @@
 //! .await?;
 //! # Ok(()) }
 //! ```
+//!
+//! One with typed arguments is declared. The host reads them, answers wrong ones with the usage, and checks who may give it:
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! commands::declare("roll", "Rolls dice")
+//!     .integer("count", 1..=100)
+//!     .default("1")
+//!     .choice("sides", ["6", "20"])
+//!     .default("6")
+//!     .flag("secret")
+//!     .person_cooldown(Duration::from_secs(10))
+//!     .run(|command: Command| async move {
+//!         let (count, sides) = (command.integer("count")?, command.text("sides")?);
+//!         command.message.reply(format!("{count} dice with {sides} sides")).await?;
+//!         Ok(())
+//!     })
+//!     .await?;
+//! # Ok(()) }
+//! ```
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::bindings::parlor::plugin::commands;
-use crate::error::Result;
-use crate::failure::{located, of_call};
+use crate::bindings::parlor::plugin::commands::{self, Argument, Declaration, Kind, People as Allowed};
+use crate::bindings::parlor::plugin::types as wit;
+use crate::error::{Error, Result};
+use crate::failure::{located, of_call, placed};
 use crate::listen::on;
+use crate::places::{Affiliation, Role};
 use crate::runtime::Work;
-use crate::types::Command;
+use crate::types::owned;
+
+pub use crate::types::Command;
 
 type Handler = Rc<dyn Fn(Command) -> Work>;
 
@@ -51,26 +78,313 @@ where
     W: Future<Output = Result<()>> + 'static,
 {
     located(async move {
-        // One subscription for all of them, and first, so that no command is missed.
-        if !LISTENS.replace(true)
-            && let Err(error) = on("command").run(dispatch)
-        {
-            LISTENS.set(false);
-            return Err(error);
-        }
         let (name, help, usage) = (name.as_ref().to_owned(), help.as_ref().to_owned(), usage.as_ref().to_owned());
-        let handler: Handler = Rc::new(move |command| Box::pin(closure(command)));
         let short = key(&name);
-        // It may be given before this call has returned.
-        let number = begin(&short, handler);
-        let result = commands::add(name, help, usage).await;
-        match &result {
-            // It has taken the place of those before it, whatever becomes of them.
-            Ok(()) => keep(&short, |other| other >= number),
-            Err(_) => keep(&short, |other| other != number),
-        }
-        result.map_err(of_call("commands.add", short))
+        register("commands.add", short, closure, commands::add(name, help, usage)).await
     })
+}
+
+/// Begins a command with typed arguments, which the host reads: see [`Declare`]. Free.
+///
+/// The help is one sentence of at most 256 bytes. The host makes the usage from the arguments.
+pub fn declare(name: impl Into<String>, help: impl Into<String>) -> Declare {
+    let wanted = Declaration { name: name.into(), help: help.into(), ..Declaration::default() };
+    Declare { wanted, misplaced: None }
+}
+
+/// A command with typed arguments in the making.
+///
+/// Arguments have the order in which they are added. [`optional`](Self::optional), [`default`](Self::default), [`named`](Self::named)
+/// and [`about`](Self::about) change the one that was added last.
+#[derive(Debug, Clone)]
+#[must_use = "a command is added by `run`"]
+pub struct Declare {
+    wanted: Declaration,
+    /// The method that was called before there was an argument for it.
+    misplaced: Option<&'static str>,
+}
+
+/// People who may give a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum People {
+    /// Those whose presence the bot sees.
+    Contacts,
+    /// Those in this group of the roster.
+    Group(String),
+    /// This bare JID, or all of this domain.
+    Jid(String),
+    /// In a room, those with this role or a higher one: [`Role::Participant`] or [`Role::Moderator`].
+    Role(Role),
+    /// In a room, those with this affiliation or a higher one: from [`Affiliation::Member`] on.
+    Affiliation(Affiliation),
+    /// The owners of the bot, as the configuration names them.
+    Owners,
+}
+
+impl From<Role> for People {
+    fn from(role: Role) -> Self {
+        Self::Role(role)
+    }
+}
+
+impl From<Affiliation> for People {
+    fn from(affiliation: Affiliation) -> Self {
+        Self::Affiliation(affiliation)
+    }
+}
+
+impl From<People> for Allowed {
+    fn from(people: People) -> Self {
+        match people {
+            People::Contacts => Self::Contacts,
+            People::Group(name) => Self::Group(name),
+            People::Jid(jid) => Self::Jid(jid),
+            People::Role(role) => Self::Role(role.to_string()),
+            People::Affiliation(affiliation) => Self::Affiliation(affiliation.to_string()),
+            People::Owners => Self::Owners,
+        }
+    }
+}
+
+impl Declare {
+    /// Adds a word, or several in quotes.
+    pub fn text(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Text)
+    }
+
+    /// Adds a whole number within these bounds, such as `1..=100`; `..` is any.
+    pub fn integer(self, name: impl Into<String>, bounds: impl RangeBounds<i64>) -> Self {
+        let least = match bounds.start_bound() {
+            Bound::Included(least) => *least,
+            Bound::Excluded(below) => below.saturating_add(1),
+            Bound::Unbounded => i64::MIN,
+        };
+        let most = match bounds.end_bound() {
+            Bound::Included(most) => *most,
+            Bound::Excluded(above) => above.saturating_sub(1),
+            Bound::Unbounded => i64::MAX,
+        };
+        self.argument(name, Kind::Integer((least, most)))
+    }
+
+    /// Adds a number within these bounds, such as `0.0..=1.0`.
+    pub fn number(self, name: impl Into<String>, bounds: RangeInclusive<f64>) -> Self {
+        self.argument(name, Kind::Number(bounds.into_inner()))
+    }
+
+    /// Adds a span of time, such as `90s` or `2h30m`.
+    pub fn duration(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Duration)
+    }
+
+    /// Adds an address; in a room also the nickname of an occupant whose address the room shows.
+    pub fn jid(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Jid)
+    }
+
+    /// Adds one of these words, 1 to 64 of them; capitals do not count.
+    pub fn choice(self, name: impl Into<String>, words: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.argument(name, Kind::Choice(owned(words)))
+    }
+
+    /// Adds whether `--NAME` is given.
+    pub fn flag(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Flag).named().optional()
+    }
+
+    /// Adds all that is left of the text, as it was written. Only a flag or a named argument may follow.
+    pub fn rest(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Rest)
+    }
+
+    /// The last argument may be left out. Each after it that is not named must be optional, too.
+    pub fn optional(self) -> Self {
+        self.with_last("optional", |last| last.optional = true)
+    }
+
+    /// The value of the last argument where it is left out, as a person would write it. That makes it optional.
+    pub fn default(self, value: impl Into<String>) -> Self {
+        self.with_last("default", |last| {
+            last.optional = true;
+            last.default = Some(value.into());
+        })
+    }
+
+    /// The last argument is written as `--NAME VALUE` or `--NAME=VALUE`, at any place.
+    pub fn named(self) -> Self {
+        self.with_last("named", |last| last.named = true)
+    }
+
+    /// One sentence of at most 256 bytes about the last argument.
+    pub fn about(self, help: impl Into<String>) -> Self {
+        self.with_last("about", |last| last.help = help.into())
+    }
+
+    /// Adds another name of the command; at most 8.
+    pub fn alias(mut self, name: impl Into<String>) -> Self {
+        self.wanted.aliases.push(name.into());
+        self
+    }
+
+    /// Lets these people give the command, and those of further calls; without any call, everybody may. The owner can say otherwise.
+    ///
+    /// ```
+    /// # use parlor_sdk::{commands::People, prelude::*};
+    /// let kick = commands::declare("kick", "Kicks somebody").jid("whom").allow(Role::Moderator).allow(People::Owners);
+    /// # drop(kick);
+    /// ```
+    pub fn allow(mut self, people: impl Into<People>) -> Self {
+        self.wanted.allow.push(people.into().into());
+        self
+    }
+
+    /// The same person may give it again only after this time, at most a day.
+    pub fn person_cooldown(mut self, time: Duration) -> Self {
+        self.wanted.person_cooldown = milliseconds(time);
+        self
+    }
+
+    /// In the same room it may be given again only after this time, at most a day.
+    pub fn room_cooldown(mut self, time: Duration) -> Self {
+        self.wanted.room_cooldown = milliseconds(time);
+        self
+    }
+
+    /// Adds the command, and runs `closure` each time that somebody who may gives it with right arguments. One's own again is replaced.
+    ///
+    /// [`Error::Denied`]: the name is another plugin's; see [`add`]. [`Error::Invalid`]: what cannot be declared, and why.
+    #[track_caller]
+    pub fn run<W>(self, closure: impl Fn(Command) -> W + 'static) -> impl Future<Output = Result<()>>
+    where
+        W: Future<Output = Result<()>> + 'static,
+    {
+        located(async move {
+            if let Some(method) = self.misplaced {
+                return Err(Error::invalid(
+                    "command.arguments",
+                    format_args!("there is none yet where `{method}` is said"),
+                ));
+            }
+            let short = key(&self.wanted.name);
+            register("commands.declare", short, closure, commands::declare(self.wanted)).await
+        })
+    }
+
+    fn argument(mut self, name: impl Into<String>, kind: Kind) -> Self {
+        let (name, help) = (name.into(), String::new());
+        self.wanted.arguments.push(Argument { name, kind, optional: false, default: None, named: false, help });
+        self
+    }
+
+    fn with_last(mut self, method: &'static str, change: impl FnOnce(&mut Argument)) -> Self {
+        match self.wanted.arguments.last_mut() {
+            Some(last) => change(last),
+            None => self.misplaced = Some(method),
+        }
+        self
+    }
+}
+
+/// What the host was given for the arguments of a command that was [declared](declare).
+///
+/// [`Error::Invalid`] with the argument's name: it was left out and has no default, or is of another kind.
+impl Command {
+    /// Whether an argument was given, or has a default.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.iter().any(|(one, _)| one == name)
+    }
+
+    /// Whether a flag was given.
+    pub fn flag(&self, name: &str) -> bool {
+        self.values.iter().any(|(one, value)| one == name && *value == wit::Value::Flag(true))
+    }
+
+    /// A word, what is left of the text, or the word of a choice as it was declared.
+    #[track_caller]
+    pub fn text(&self, name: &str) -> Result<&str> {
+        placed(self.value(name, "text", |value| match value {
+            wit::Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        }))
+    }
+
+    /// A whole number.
+    #[track_caller]
+    pub fn integer(&self, name: &str) -> Result<i64> {
+        placed(self.value(name, "integer", |value| match value {
+            wit::Value::Integer(number) => Some(*number),
+            _ => None,
+        }))
+    }
+
+    /// A number.
+    #[track_caller]
+    pub fn number(&self, name: &str) -> Result<f64> {
+        placed(self.value(name, "number", |value| match value {
+            wit::Value::Number(number) => Some(*number),
+            _ => None,
+        }))
+    }
+
+    /// A span of time.
+    #[track_caller]
+    pub fn duration(&self, name: &str) -> Result<Duration> {
+        placed(self.value(name, "duration", |value| match value {
+            wit::Value::Duration(milliseconds) => Some(Duration::from_millis(*milliseconds)),
+            _ => None,
+        }))
+    }
+
+    /// An address.
+    #[track_caller]
+    pub fn jid(&self, name: &str) -> Result<&str> {
+        placed(self.value(name, "address", |value| match value {
+            wit::Value::Jid(jid) => Some(jid.as_str()),
+            _ => None,
+        }))
+    }
+
+    fn value<'c, T>(&'c self, name: &str, kind: &str, read: impl FnOnce(&'c wit::Value) -> Option<T>) -> Result<T> {
+        match self.values.iter().find(|(one, _)| one == name) {
+            None => Err(Error::invalid(name, "was left out, and has no default")),
+            Some((_, value)) => {
+                read(value).ok_or_else(|| Error::invalid(name, format_args!("is of another kind than {kind}")))
+            }
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Has a closure called for the command that `asking` adds.
+async fn register<W>(
+    call: &'static str,
+    short: String,
+    closure: impl Fn(Command) -> W + 'static,
+    asking: impl Future<Output = Result<(), wit::Error>>,
+) -> Result<()>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    // One subscription for all of them, and first, so that no command is missed.
+    if !LISTENS.replace(true)
+        && let Err(error) = on("command").run(dispatch)
+    {
+        LISTENS.set(false);
+        return Err(error);
+    }
+    let handler: Handler = Rc::new(move |command| Box::pin(closure(command)));
+    // It may be given before this call has returned.
+    let number = begin(&short, handler);
+    let result = asking.await;
+    match &result {
+        // It has taken the place of those before it, whatever becomes of them.
+        Ok(()) => keep(&short, |other| other >= number),
+        Err(_) => keep(&short, |other| other != number),
+    }
+    result.map_err(of_call(call, short))
 }
 
 /// Removes an own command. [`Error::NotFound`](crate::Error::NotFound): there is none of this name.
@@ -124,40 +438,4 @@ async fn dispatch(command: Command) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_known_by_the_name_that_the_host_gives() {
-        assert_eq!(key("Say"), "say");
-        assert_eq!(key("echo.Say"), "say");
-    }
-
-    #[test]
-    fn what_the_host_has_taken_is_called_whatever_became_of_others_at_the_same_time() {
-        let nothing: Handler = Rc::new(|_| Box::pin(async { Ok(()) }));
-        let begin = || begin("roll", Rc::clone(&nothing));
-        let taken = |number: u64| keep("roll", move |other| other >= number);
-        let refused = |number: u64| keep("roll", move |other| other != number);
-        let called = || newest("roll").map(|(number, _)| number);
-        let first = begin();
-        refused(first);
-        assert_eq!(called(), None);
-        let first = begin();
-        taken(first);
-
-        let (second, third) = (begin(), begin());
-        assert_eq!(called(), Some(third), "it may be given before the host has answered");
-        refused(second);
-        refused(third);
-        assert_eq!(called(), Some(first));
-        let (second, third) = (begin(), begin());
-        refused(third);
-        taken(second);
-        assert_eq!(called(), Some(second));
-        let (fourth, fifth) = (begin(), begin());
-        taken(fifth);
-        refused(fourth);
-        assert_eq!(called(), Some(fifth));
-    }
-}
+mod tests;
