@@ -29,6 +29,10 @@ from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import Room as Room
 from ._contract.types import Webhook as Webhook
+from .arguments import Jid as Jid
+from .arguments import People as People
+from .arguments import Range as Range
+from .arguments import Rest as Rest
 from .errors import Error as Error
 from .guest import on_ready as on_ready
 from .guest import on_start as on_start

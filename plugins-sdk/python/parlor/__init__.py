@@ -27,6 +27,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 from xml.sax.saxutils import escape, quoteattr
 
 from . import errors, files, http, schedules, timers, webhooks
+from .arguments import Jid, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
 from .host import Grouping
@@ -64,7 +65,7 @@ Webhook = types.Webhook
 DueTime = types.DueTime
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Kind", "Message", "Occupant", "OwnEvent", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
     "every", "files", "http", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
     "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",

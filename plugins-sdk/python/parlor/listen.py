@@ -144,9 +144,10 @@ def on(
     return subscribe
 
 
-def check(function: Any, taker: str, *given: str, role: str = "", hint: str = "") -> None:
+def check(function: Any, taker: str, *given: str, named: Iterable[str] = (), role: str = "", hint: str = "") -> None:
     """`TypeError`: nobody could call it. It is no `async def`; or it yields its answers, as plugins of other bots do; or it is a
-    method of no object yet, so that whoever calls it would have none to give; or it takes other things than it is `given`."""
+    method of no object yet, so that whoever calls it would have none to give; or it takes other things than it is `given`, by place
+    and as `named`."""
     # One `@on` above the other.
     function = _function(function)
     # A `partial` has none.
@@ -161,7 +162,7 @@ def check(function: Any, taker: str, *given: str, role: str = "", hint: str = ""
         otherwise = "" if "." in getattr(function, "__qualname__", "").rpartition("<locals>.")[2] else ", or take self away"
         raise TypeError(f"{name} is a method: write {taker}(self.{name}) where its object is made{otherwise}")
     try:
-        signature.bind(*given)
+        signature.bind(*given, **dict.fromkeys(named))
     except TypeError:
         takes, are = ", ".join(signature.parameters) or "nothing", " and ".join(f"the {one}" for one in given) or "nothing"
         shown = f"async def {getattr(function, '__name__', '…')}({', '.join(given)})"

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, get_origin
 
 from . import errors
@@ -28,11 +28,10 @@ _CAPITAL = re.compile("(?<=[a-z])[A-Z]")
 #: How many bits numbers have that do not have 32, which their types do not say.
 _BITS = {
     "milliseconds": 64, "expires": 64, "subscription": 64, "timer": 64, "exchange": 64, "transfer": 64, "size": 64, "answer.status": 16,
-    "request.follow": 8,
+    "request.follow": 8, "command.person_cooldown": 64, "command.room_cooldown": 64,
 }
-
-#: Numbers of 64 bits that may be negative.
-_SIGNED = ("amount",)
+#: Numbers of 64 bits that may be negative: what is added to one, and the bounds of an integer.
+_SIGNED = ("amount", ".kind.value[0]", ".kind.value[1]")
 
 _improved: set[str] = set()
 
@@ -52,6 +51,7 @@ def improve(module: Any) -> None:
                     setattr(record, field.name, property(_kept(field.name), _write(field.name)))
     if module.__name__.endswith(".types"):
         module.Command.rest = property(_rest)
+        module.Command.values = property(_values, _keep("values"))
         module.Contact.get = _attribute
         module.Message.files = property(_files)
         module.Webhook.headers = property(_joined, _keep("headers"))
@@ -114,6 +114,18 @@ def _rest(command: Any) -> str:
         if word.lower().endswith(command.name):
             break
     return body[end:].strip()
+
+
+def _values(command: Any) -> Mapping[str, Any]:
+    """The values of its arguments by their names, as the host read them: a duration is a `timedelta`."""
+    values = command.__dict__["values"]
+    # Those of an author's own test may be a map.
+    return values if isinstance(values, Mapping) else {name: _value(value) for name, value in values}
+
+
+def _value(value: Any) -> Any:
+    is_time = type(value).__name__ == "Value_Duration"
+    return timedelta(milliseconds=value.value) if is_time else value.value
 
 
 def _attribute(contact: Any, name: str) -> Any:

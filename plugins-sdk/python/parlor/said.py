@@ -7,14 +7,28 @@
 
 Somebody says `!roll 20`, or `!roll 'of twenty'`: the prefix is the owner's, quotes are the host's to resolve, and `!help`
 shows what there is. `command.rest` is what was typed after the name, as it was.
+
+A handler with further parameters is given what people wrote as values of their types. The host answers a wrong one with the usage,
+which it makes from the hints:
+
+    @command("roll", help="Rolls dice", person_cooldown=10)
+    async def roll(
+        command: Command, count: Annotated[int, Range(1, 100)] = 1, sides: Literal["6", "20"] = "6", secret: bool = False
+    ) -> None:
+        await reply(command, str(sum(randint(1, int(sides)) for _ in range(count))))
+
+`int`, `float`, `str`, `bool` (a flag, `--secret`), `timedelta`, `Literal`, `Jid` and `Rest` are known. A parameter behind `*` is
+written as `--name VALUE`; `_` in a name is `-` for people. One with a default may be left out, and so may an `Optional` one.
 """
 
 import itertools
-from typing import Any, Awaitable, Callable
+from typing import Any, Awaitable, Callable, Iterable, Optional
 
-from . import guest, listen
+from . import declared, guest, listen
+from .arguments import People
 from .host import Grouping, is_there
 from .loop import spawn
+from .timers import Seconds
 
 _commands = Grouping("commands")
 
@@ -22,20 +36,44 @@ Handler = Callable[..., Awaitable[Any]]
 
 #: By their short names, in small letters, as the host tells them. Behind the one that the host has stand those that it has not
 #: answered yet.
-_handlers: dict[str, list[tuple[int, Handler, str]]] = {}
+_handlers: dict[str, list[tuple[int, Handler, Optional[list[declared.Wanted]], str]]] = {}
 _numbers = itertools.count()
 
 
-def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
+def command(
+    name: str,
+    *,
+    help: str = "",
+    usage: str = "",
+    aliases: Iterable[str] = (),
+    allow: Iterable[People] = (),
+    person_cooldown: Seconds = 0,
+    room_cooldown: Seconds = 0,
+) -> Callable[[Handler], Handler]:
     """Has the host call an `async` function with each `Command` of this name. It answers by `reply`; what it
-    returns nobody says."""
+    returns nobody says.
+
+    The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. `aliases` are other
+    names, at most 8. `allow`: who may give it; nobody named = everybody. The same person may give it again only after
+    `person_cooldown`, and in the same room only after `room_cooldown`: seconds, or a `timedelta`, at most a day."""
 
     if not isinstance(name, str):
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
 
+    # They may be iterators, and a decorator may serve several functions.
+    aliases, allow = list(aliases), list(allow)
+
     def register(handler: Handler) -> Handler:
         role, hint = f" does what {name} says, and", "; its words are `command.args`"
-        listen.check(handler, f"command({name!r}, …)", "command", role=role, hint=hint)
+        arguments = declared.wanted(name, handler)
+        named = [one.name for one in arguments or ()]
+        listen.check(handler, f"command({name!r}, …)", "command", named=named, role=role, hint=hint)
+        has_more = aliases or allow or person_cooldown or room_cooldown
+        wanted = None
+        if arguments is not None or has_more:
+            if usage:
+                raise TypeError(f"the usage of {name} is made from its arguments: leave usage out")
+            wanted = declared.declaration(name, help, arguments or [], aliases, allow, person_cooldown, room_cooldown)
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]
@@ -45,7 +83,7 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         async def add() -> None:
             try:
                 with listen.naming(what):
-                    await _commands.add(name, help, usage)
+                    await (_commands.add(name, help, usage) if wanted is None else _commands.declare(wanted))
             except Exception:
                 _keep(short, lambda other: other != number)
                 raise
@@ -55,7 +93,7 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         if not _handlers:
             listen.on("command")(_given)
         # It may be given before the host has said that it was added.
-        _handlers.setdefault(short, []).append((number, handler, what))
+        _handlers.setdefault(short, []).append((number, handler, arguments, what))
         if is_there():
             spawn(add())
         else:
@@ -72,5 +110,6 @@ def _keep(short: str, stays: Callable[[int], bool]) -> None:
 async def _given(command: Any) -> None:
     handlers = _handlers.get(command.name)
     if handlers:
-        _, handler, what = handlers[-1]
-        listen.returns(what, await handler(command))
+        _, handler, arguments, what = handlers[-1]
+        values = declared.given(arguments or [], command.values)
+        listen.returns(what, await handler(command, **values))

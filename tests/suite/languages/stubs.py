@@ -31,6 +31,7 @@ ANY = {
     "affiliation: Affiliation": "affiliation: str",
     "kind: Kind": "kind: str",
     "headers: Mapping[str, str]": "headers: List[Header]",
+    "values: Mapping[str, Any]": "values: List[Tuple[str, Value]]",
     "stanza: Union[str, Element]": "stanza: str",
     **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
 }

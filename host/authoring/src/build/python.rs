@@ -67,6 +67,8 @@ macro_rules! sdk {
 /// The files of the SDK. A test fails if one is missing.
 const SDK: &[(&str, &str)] = sdk![
     "__init__.py",
+    "arguments.py",
+    "declared.py",
     "errors.py",
     "files.py",
     "guest.py",
@@ -89,8 +91,9 @@ const SDK: &[(&str, &str)] = sdk![
 ];
 
 /// The files that are no use to editors, since they import modules that only exist in a component.
-const WITHIN: [&str; 11] = [
+const WITHIN: [&str; 12] = [
     "__init__.py",
+    "declared.py",
     "guest.py",
     "host.py",
     "listen.py",
@@ -104,7 +107,7 @@ const WITHIN: [&str; 11] = [
 ];
 
 /// The files that also run without a host.
-const RUNS_OUTSIDE: [&str; 5] = ["__init__.py", "listen.py", "messages.py", "records.py", "said.py"];
+const RUNS_OUTSIDE: [&str; 6] = ["__init__.py", "declared.py", "listen.py", "messages.py", "records.py", "said.py"];
 
 /// The files that replace the others without a host.
 const OUTSIDE: &[(&str, &str)] = &[

@@ -89,8 +89,10 @@ impl Stub<'_> {
         out.push_str(
             "from dataclasses import dataclass\nfrom datetime import datetime\nfrom enum import Enum\n\
              from typing import Any, AsyncIterator, List, Mapping, Optional, Sequence, Tuple, Union\n\n\
-             from componentize_py_types import Result\n\nfrom ..texts import Affiliation, Kind, Role\n",
+             from componentize_py_types import Result\n\n",
         );
+        let few: Vec<_> = texts::ALL.iter().map(|few| few.name).filter(|name| !self.declares(name)).collect();
+        let _ = writeln!(out, "from ..texts import {}", few.join(", "));
         if name != "types" {
             out.push_str("\nfrom . import types\n");
         }
@@ -127,7 +129,7 @@ impl Stub<'_> {
             // Defaults and times of the standard library are added by the SDK.
             let plain = declared.replace(" = ...", "").replace(": datetime", ": str");
             out += &plain.replace("Union[str, datetime, None]", "Optional[str]");
-            for few in texts::ALL {
+            for few in texts::ALL.iter().filter(|few| !self.declares(few.name)) {
                 out = out.replace(&format!(": {}\n", few.name), ": str\n");
             }
         }
@@ -138,6 +140,11 @@ impl Stub<'_> {
             let _ = writeln!(out, "\n{begin} {}({}): ...", snake(&function.name), parameters.join(", "));
         }
         out
+    }
+
+    /// Returns whether the grouping has a type of its own with this name.
+    fn declares(&self, name: &str) -> bool {
+        self.interface.types.keys().any(|own| pascal(own) == name)
     }
 
     fn declare(&self, out: &mut String, id: TypeId) {
@@ -192,6 +199,8 @@ impl Stub<'_> {
             "str" if EVENT_TIMES.contains(&field.name.as_str()) => "datetime".to_owned(),
             // Of several with one name, the SDK joins the values.
             "List[Header]" => "Mapping[str, str]".to_owned(),
+            // The SDK reads the values of a command.
+            "List[Tuple[str, Value]]" => "Mapping[str, Any]".to_owned(),
             "List[Tuple[str, ConfigValue]]" => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
             "Optional[str]" if WANTED_TIMES.contains(&field.name.as_str()) => "Union[str, datetime, None]".to_owned(),
             of => of.to_owned(),
@@ -415,6 +424,9 @@ mod tests {
             ("types", "    role: Role\n"),
             ("rooms", "types.Occupant], nick: str, role: Role, reason: Optional[str] = ...) -> None:"),
             ("types", "    def rest(self) -> str:\n"),
+            ("types", "    values: Mapping[str, Any]\n"),
+            ("commands", "from ..texts import Role, Affiliation\n"),
+            ("commands", "    kind: Kind\n"),
             ("rooms", "types.Occupant], user: Union[str, types.Contact, "),
             ("chats", "types.Occupant], name: str) -> Any:\n"),
             ("rooms", "types.Occupant], name: str, value: Any) -> None:\n"),

@@ -1,0 +1,62 @@
+"""What the hints of a command's arguments may say beyond Python's own types, and who may give a command.
+
+    @command("kick", help="Kicks somebody", allow=[People.role("moderator"), People.owners()])
+    async def kick(command: Command, whom: Jid, why: Rest = Rest("")) -> None: ...
+"""
+
+from dataclasses import dataclass
+from typing import NewType, Optional, Union
+
+from .texts import Affiliation, Role
+
+#: An address, such as `juliet@example.org`; in a room people may also give the nickname of an occupant whose address the room shows.
+Jid = NewType("Jid", str)
+
+#: All that is left of the text, as it was written. Only for the last argument that is not named.
+Rest = NewType("Rest", str)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The bounds of a number, both included: `count: Annotated[int, Range(1, 100)]`. None: as far as the type reaches."""
+
+    least: Union[int, float, None] = None
+    most: Union[int, float, None] = None
+
+
+@dataclass(frozen=True)
+class People:
+    """People who may give a command."""
+
+    kind: str
+    name: Optional[str] = None
+
+    @staticmethod
+    def contacts() -> "People":
+        """Those whose presence the bot sees."""
+        return People("Contacts")
+
+    @staticmethod
+    def owners() -> "People":
+        """The owners of the bot, as the configuration names them."""
+        return People("Owners")
+
+    @staticmethod
+    def group(name: str) -> "People":
+        """Those in this group of the roster."""
+        return People("Group", name)
+
+    @staticmethod
+    def jid(jid: str) -> "People":
+        """This bare JID, or all of this domain."""
+        return People("Jid", jid)
+
+    @staticmethod
+    def role(role: Role) -> "People":
+        """In a room, those with this role or a higher one: `participant` or `moderator`."""
+        return People("Role", role)
+
+    @staticmethod
+    def affiliation(affiliation: Affiliation) -> "People":
+        """In a room, those with this affiliation or a higher one: `member`, `admin` or `owner`."""
+        return People("Affiliation", affiliation)
