@@ -28,8 +28,13 @@ export {
 export type Message = Omit<contract.Message, "at"> & { at: Date; files: contract.File[] };
 /** One whose time may be a text, such as those of the archive. */
 export type Said = Omit<contract.Message, "at">;
-/** A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written. */
-export type Command = Omit<contract.Command, "message"> & { message: Message; rest: string };
+/**
+ * A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written, and `values`
+ * has the arguments that the host read, by the names that people write; durations are in seconds.
+ */
+export type Command = Omit<contract.Command, "message" | "values"> & {
+  message: Message; rest: string; values: Record<string, string | number | boolean>;
+};
 
 /** The payloads of the host's events, by the events' names. Events of plugins carry any JSON. */
 export type Events = {
@@ -127,6 +132,81 @@ export function command(
   name: string, help: string, usage: string,
   handler: (args: string[], message: Message, rest: string) => unknown,
 ): Promise<void>;
+
+/**
+ * Adds a command whose arguments the host reads. It answers a wrong one with the usage, which it makes from them. The names of the
+ * arguments have `-` for people: `dryRun` is `--dry-run`.
+ *
+ *     command("roll", {
+ *       help: "Rolls dice",
+ *       arguments: { count: argument.integer(1, 100, { default: 1 }), secret: argument.flag() },
+ *     }, async (command, { count, secret }) => reply(command, `${count} dice${secret ? ", in secret" : ""}`));
+ */
+export function command<Wanted extends Record<string, CommandArgument<unknown>>>(
+  name: string, declaration: CommandOptions<Wanted>, handler: (command: Command, values: GivenTo<Wanted>) => unknown,
+): Promise<void>;
+
+/** An argument of a command, and the type of what its handler is given. `argument` makes it. */
+export interface CommandArgument<Value> {
+  readonly kind: contract.ArgumentKind;
+  readonly otherwise?: Value;
+}
+type GivenTo<Wanted> = { [Name in keyof Wanted]: Wanted[Name] extends CommandArgument<infer Value> ? Value : never };
+
+/** A command whose arguments the host reads. */
+export interface CommandOptions<Wanted = Record<string, never>> {
+  /** One sentence of at most 256 bytes. */
+  help?: string;
+  /** In their order, at most 16. */
+  arguments?: Wanted;
+  /** Other names, at most 8. */
+  aliases?: string[];
+  /** Who may give it: people of any of these groups; nobody named = everybody. The owner can say otherwise. */
+  allow?: (
+    | "contacts" | "owners" | { group: string } | { jid: contract.Address } | { role: contract.Role }
+    | { affiliation: contract.Affiliation }
+  )[];
+  /** The same person may give it again only after so many seconds, at most a day. */
+  personCooldown?: number;
+  /** In the same room it may be given again only after so many seconds, at most a day. */
+  roomCooldown?: number;
+}
+
+type ArgumentOptions<Value> = {
+  /** The value where it is left out. */
+  default?: Value;
+  /** One sentence of at most 256 bytes about it. */
+  help?: string;
+  /** It is written as `--name VALUE`, at any place. */
+  named?: boolean;
+  /** It may be left out, and is undefined then. */
+  optional?: boolean;
+};
+type Chosen<Value, Options> = Options extends { optional: true } ? CommandArgument<Value | undefined> : CommandArgument<Value>;
+
+/** The arguments of commands. */
+export const argument: {
+  /** A word, or several in quotes. */
+  text<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
+  /** A whole number; without bounds, any that JavaScript counts exactly. */
+  integer<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  integer<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
+  /** A number, such as 2.5. */
+  number<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  number<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
+  /** A span of time such as `2h30m`, in seconds. */
+  duration<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  /** An address; in a room people may also give the nickname of an occupant whose address the room shows. */
+  jid<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
+  /** One of these words, 1 to 64; capitals do not count. */
+  choice<const Word extends string, const Options extends ArgumentOptions<Word> = {}>(
+    words: readonly Word[], options?: Options,
+  ): Chosen<Word, Options>;
+  /** Whether `--name` is given. */
+  flag(options?: { help?: string }): CommandArgument<boolean>;
+  /** All that is left of the text, as it was written; only as the last one that is not named. */
+  rest<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
+};
 
 /** Waits so many seconds. Other events are handled meanwhile. */
 export function sleep(seconds: number): Promise<void>;

@@ -764,7 +764,7 @@ function value(payload) {
   if (payload.tag === "webhook") return new Webhook(payload.val);
   if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) / 1000 };
   if (payload.tag === "command") {
-    return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
+    return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message), values: valuesOf(payload.val) };
   }
   return payload.val;
 }
@@ -778,6 +778,13 @@ function restOf({ name, message }) {
     if (word.toLowerCase().endsWith(name)) return rest;
   }
   return "";
+}
+
+// The values of a command's arguments by their names; a duration is in seconds.
+function valuesOf({ values }) {
+  const exact = (number) => (Number.isSafeInteger(Number(number)) ? Number(number) : number);
+  const read = { integer: exact, duration: (time) => Number(time) / 1000 };
+  return Object.fromEntries(values.map(([name, { tag, val }]) => [name, read[tag]?.(val) ?? val]));
 }
 
 // Functions of browsers and Node.js that plugins lack, and their replacements.
@@ -865,27 +872,95 @@ let hearsCommands = false;
 const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 
 export function command(name, help, usage, handler) {
+  const isDeclared = typeof help === "object" && help !== null;
   if (typeof usage === "function") [usage, handler] = ["", usage];
-  if ([name, help, usage].some((one) => typeof one !== "string") || typeof handler !== "function") {
+  if ([name, isDeclared ? "" : help, usage].some((one) => typeof one !== "string") || typeof handler !== "function") {
     throw new TypeError(`command "${name}": write command("name", "what it does", async (args, message) => …)`);
   }
-  return addCommand(name, help, usage, handler, `command "${name}" at ${place()}`);
+  const what = `command "${name}" at ${place()}`;
+  if (isDeclared) {
+    const { wanted, given } = declared(name, help);
+    return addCommand(name, () => commands.declare(wanted), (command) => handler(command, given(command.values)), what);
+  }
+  return addCommand(name, () => commands.add(name, help, usage), ({ args, message, rest }) => handler(args, message, rest), what);
 }
 
-const addCommand = noticing("command", async (name, help, usage, handler, what) => {
+// What an argument may be, whether it may be left out, and what a person would write for its default; null: nobody could.
+class Argument {
+  constructor(kind, options = {}, written = String) {
+    refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional"]);
+    const { default: otherwise, help = "", named = false, optional = false } = options;
+    const isLeftOut = otherwise !== undefined || optional || kind.tag === "flag";
+    const text = otherwise === undefined ? null : written(otherwise);
+    Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text });
+  }
+}
+
+// A number may be given without bounds.
+function bounded(tag, bounds, least, most, options) {
+  if (typeof least === "object") [least, options] = [undefined, least];
+  return new Argument({ tag, val: [least ?? bounds[0], most ?? bounds[1]] }, options);
+}
+
+const plainly = (text) => (/^[^\s'"\\-][^\s'"\\]*$/u.test(text) ? text : null);
+const inSeconds = (seconds) => (Number.isInteger(seconds) && seconds >= 0 ? `${seconds}s` : null);
+
+export const argument = {
+  text: (options) => new Argument({ tag: "text" }, options, plainly),
+  integer: (...given) => bounded("integer", [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER], ...given),
+  number: (...given) => bounded("number", [-Number.MAX_VALUE, Number.MAX_VALUE], ...given),
+  duration: (options) => new Argument({ tag: "duration" }, options, inSeconds),
+  jid: (options) => new Argument({ tag: "jid" }, options, plainly),
+  choice: (words, options) => new Argument({ tag: "choice", val: words }, options, plainly),
+  flag: (options) => new Argument({ tag: "flag" }, options),
+  rest: (options) => new Argument({ tag: "rest" }, options, plainly),
+};
+
+const DECLARED = ["aliases", "allow", "arguments", "help", "personCooldown", "roomCooldown"];
+
+// A declaration as the contract has it, and what makes a handler's values of those that the host read.
+function declared(name, declaration) {
+  const place = `command "${name}"`;
+  refuseOthers(place, declaration, DECLARED);
+  const { help = "", aliases = [], allow = [], personCooldown = 0, roomCooldown = 0 } = declaration;
+  const all = Object.entries(declaration.arguments ?? {}).map(([key, one]) => {
+    if (!(one instanceof Argument)) misfit(`${place}: arguments.${key}`, "made by argument, such as argument.text()", one);
+    // People write `--dry-run` for `dryRun`.
+    return { key, shown: key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`), one };
+  });
+  const wanted = {
+    name, help, aliases, allow: allow.map(allowed),
+    arguments: all.map(({ shown, one: { kind, optional, default: text, named, help } }) => ({
+      name: shown, kind, optional, default: text, named, help,
+    })),
+    personCooldown: milliseconds(`${place}: personCooldown`, personCooldown),
+    roomCooldown: milliseconds(`${place}: roomCooldown`, roomCooldown),
+  };
+  const value = (values, { shown, one }) => values[shown] ?? one.otherwise ?? (one.kind.tag === "flag" ? false : undefined);
+  return { wanted, given: (values) => Object.fromEntries(all.map((one) => [one.key, value(values, one)])) };
+}
+
+// People who may give a command: "owners", or { role: "moderator" }.
+function allowed(one) {
+  if (typeof one !== "object" || one === null) return { tag: one };
+  const [[tag, val] = []] = Object.entries(one);
+  return { tag, val };
+}
+
+const addCommand = noticing("command", async (name, asking, handle, what) => {
   const add = async () => {
     if (!hearsCommands) {
       on("command", (given) => ownCommands.get(given.name)?.at(-1)?.answer(given));
       hearsCommands = true;
     }
     const short = shortName(name);
-    const answer = ({ args, message, rest }) => unsaid(what, handler(args, message, rest));
+    const answer = (given) => unsaid(what, handle(given));
     const own = { number: ++lastCommand, answer };
     const keep = (stays) => ownCommands.set(short, ownCommands.get(short).filter(stays));
     // It may be given before this call has returned.
     ownCommands.set(short, [...(ownCommands.get(short) ?? []), own]);
     try {
-      await commands.add(name, help, usage);
+      await asking();
     } catch (error) {
       keep((one) => one !== own);
       throw error;

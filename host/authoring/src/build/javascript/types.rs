@@ -106,7 +106,7 @@ enum Side {
 impl File<'_> {
     fn declare(&self, out: &mut String, id: TypeId) {
         let ty = &self.contract.types[id];
-        let Some(name) = ty.name.as_deref().map(pascal) else { return };
+        let Some(name) = ty.name.as_deref().map(type_name) else { return };
         match &ty.kind {
             // It is declared under its own name, in the interface that it comes from.
             TypeDefKind::Type(Type::Id(_)) => {}
@@ -222,9 +222,9 @@ impl File<'_> {
                     // A record that both sides create has a type of its own for arguments, since the host's has all
                     // fields.
                     (TypeDefKind::Record(_), Some(name)) if side == Side::Argument && self.given.by_host(*id) => {
-                        format!("{}Argument", pascal(name))
+                        format!("{}Argument", type_name(name))
                     }
-                    (_, Some(name)) => pascal(name),
+                    (_, Some(name)) => type_name(name),
                     (kind, None) => self.kind(kind, side),
                 }
             }
@@ -283,6 +283,11 @@ fn comment(out: &mut String, indent: &str, docs: &Docs, more: &[String]) {
     };
 }
 
+/// Returns the name of a type. The kinds of messages have the word `Kind` for themselves.
+fn type_name(name: &str) -> String {
+    if name == "kind" { "ArgumentKind".to_owned() } else { pascal(name) }
+}
+
 fn pascal(name: &str) -> String {
     name.split('-').map(capital).collect()
 }
@@ -332,6 +337,9 @@ mod tests {
             "  setAttribute(jid: Address, name: string, value: unknown): Promise<void>;",
             "  closeMany(jids: Address[]): ",
             "): AsyncIterable<ArchivedMessage>;",
+            "export type ArgumentKind = { tag: \"text\" } | { tag: \"integer\"; val: [number, number] }",
+            "  kind: ArgumentKind;",
+            "  values: ([string, Value])[];",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
