@@ -4,6 +4,7 @@
 #define PARLOR_INSIDE
 #include "parlor.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -759,12 +760,15 @@ parlor_error parlor_off(parlor_handler *handler, void *context) {
   return result;
 }
 
-parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context) {
-  plugin_string_t event = parlor_text("command"), texts[] = {parlor_text(name), parlor_text(help), parlor_text(usage ? usage : "")};
+/* Asks the host for a command. */
+typedef bool asking(void *wanted, parlor_plugin_types_error_t *error);
+
+static parlor_error add_command(const char *name, asking *ask, void *wanted, parlor_handler *handler, void *context) {
+  plugin_string_t event = parlor_text("command");
   uint64_t number;
   parlor_plugin_types_error_t error;
   if (!parlor_plugin_listen_on(&event, NULL, &number, &error)) return parlor_done(false, &error);
-  if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) {
+  if (!ask(wanted, &error)) {
     parlor_error failed = parlor_done(false, &error);
     parlor_plugin_listen_not(number, &error);
     return failed;
@@ -783,6 +787,16 @@ parlor_error parlor_commands_add(const char *name, const char *help, const char 
   return PARLOR_OK;
 }
 
+static bool ask_to_add(void *wanted, parlor_plugin_types_error_t *error) {
+  plugin_string_t *texts = wanted;
+  return parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], error);
+}
+
+parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context) {
+  plugin_string_t texts[] = {parlor_text(name), parlor_text(help), parlor_text(usage ? usage : "")};
+  return add_command(name, ask_to_add, texts, handler, context);
+}
+
 /* Whole ones, rounded up: nothing comes too early. */
 static uint64_t milliseconds(double seconds) {
   double exact = seconds * 1000;
@@ -791,6 +805,114 @@ static uint64_t milliseconds(double seconds) {
   uint64_t whole = (uint64_t)exact;
   /* The error of a sum of times is not worth another one. */
   return exact - (double)whole > 1e-6 ? whole + 1 : whole;
+}
+
+static bool ask_to_declare(void *wanted, parlor_plugin_types_error_t *error) {
+  return parlor_plugin_commands_declare(wanted, error);
+}
+
+static plugin_list_string_t list_of(const char *const *texts) {
+  size_t count = 0;
+  while (texts && texts[count]) count++;
+  plugin_string_t *list = parlor_memory((count + 1) * sizeof *list);
+  for (size_t at = 0; at < count; at++) list[at] = parlor_text(texts[at]);
+  return (plugin_list_string_t){list, count};
+}
+
+/* The kinds of the contract are in the same order. */
+_Static_assert(PARLOR_PLUGIN_COMMANDS_KIND_TEXT == PARLOR_ARGUMENT_TEXT, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_COMMANDS_KIND_JID == PARLOR_ARGUMENT_JID, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_COMMANDS_KIND_REST == PARLOR_ARGUMENT_REST, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_COMMANDS_PEOPLE_CONTACTS + 1 == PARLOR_PEOPLE_CONTACTS, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_COMMANDS_PEOPLE_JID + 1 == PARLOR_PEOPLE_JID, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_COMMANDS_PEOPLE_OWNERS + 1 == PARLOR_PEOPLE_OWNERS, "the contract's order");
+
+static parlor_plugin_commands_argument_t argument_of(const parlor_argument *one) {
+  bool is_flag = one->kind == PARLOR_ARGUMENT_FLAG;
+  parlor_plugin_commands_argument_t argument = {
+      .name = parlor_text(one->name), .optional = one->optional || one->otherwise || is_flag, .default_ = option(one->otherwise),
+      .named = one->named || is_flag, .help = parlor_text(one->help ? one->help : "")};
+  argument.kind.tag = (uint8_t)one->kind;
+  if (one->kind == PARLOR_ARGUMENT_INTEGER) {
+    bool is_any = one->least == 0 && one->most == 0;
+    argument.kind.val.integer.f0 = is_any ? INT64_MIN : one->least;
+    argument.kind.val.integer.f1 = is_any ? INT64_MAX : one->most;
+  }
+  if (one->kind == PARLOR_ARGUMENT_NUMBER) {
+    bool is_any = one->lowest == 0 && one->highest == 0;
+    argument.kind.val.number.f0 = is_any ? -DBL_MAX : one->lowest;
+    argument.kind.val.number.f1 = is_any ? DBL_MAX : one->highest;
+  }
+  if (one->kind == PARLOR_ARGUMENT_CHOICE) argument.kind.val.choice = list_of(one->choices);
+  return argument;
+}
+
+static parlor_plugin_commands_people_t people_of(const parlor_people *one) {
+  parlor_plugin_commands_people_t people = {.tag = (uint8_t)(one->kind - 1)};
+  plugin_string_t name = parlor_text(one->name ? one->name : "");
+  if (one->kind == PARLOR_PEOPLE_GROUP) people.val.group = name;
+  if (one->kind == PARLOR_PEOPLE_JID) people.val.jid = name;
+  if (one->kind == PARLOR_PEOPLE_ROLE) people.val.role = name;
+  if (one->kind == PARLOR_PEOPLE_AFFILIATION) people.val.affiliation = name;
+  return people;
+}
+
+parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_handler *handler, void *context) {
+  size_t arguments = 0, people = 0;
+  while (command->arguments && command->arguments[arguments].name) arguments++;
+  while (command->allow && command->allow[people].kind) people++;
+  parlor_plugin_commands_declaration_t wanted = {
+      .name = parlor_text(command->name), .help = parlor_text(command->help ? command->help : ""),
+      .aliases = list_of(command->aliases), .person_cooldown = milliseconds(command->person_cooldown),
+      .room_cooldown = milliseconds(command->room_cooldown)};
+  wanted.arguments.ptr = parlor_memory((arguments + 1) * sizeof *wanted.arguments.ptr);
+  for (; wanted.arguments.len < arguments; wanted.arguments.len++)
+    wanted.arguments.ptr[wanted.arguments.len] = argument_of(&command->arguments[wanted.arguments.len]);
+  wanted.allow.ptr = parlor_memory((people + 1) * sizeof *wanted.allow.ptr);
+  for (; wanted.allow.len < people; wanted.allow.len++) wanted.allow.ptr[wanted.allow.len] = people_of(&command->allow[wanted.allow.len]);
+  return add_command(command->name, ask_to_declare, &wanted, handler, context);
+}
+
+/* The value of an argument; NULL: it was left out, or is of another kind. */
+static const parlor_plugin_types_value_t *value_of(const parlor_command *command, const char *name, uint8_t tag) {
+  for (size_t at = 0; at < command->all->values.len; at++) {
+    const parlor_plugin_types_tuple2_string_value_t *one = &command->all->values.ptr[at];
+    if (strcmp(some(one->f0), name) == 0) return one->f1.tag == tag ? &one->f1 : NULL;
+  }
+  return NULL;
+}
+
+const char *parlor_command_text(const parlor_command *command, const char *name) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_TEXT);
+  return value ? some(value->val.text) : NULL;
+}
+
+const char *parlor_command_jid(const parlor_command *command, const char *name) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_JID);
+  return value ? some(value->val.jid) : NULL;
+}
+
+bool parlor_command_flag(const parlor_command *command, const char *name) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_FLAG);
+  return value && value->val.flag;
+}
+
+bool parlor_command_integer(const parlor_command *command, const char *name, int64_t *number) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_INTEGER);
+  if (value) *number = value->val.integer;
+  return value != NULL;
+}
+
+bool parlor_command_number(const parlor_command *command, const char *name, double *number) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_NUMBER);
+  if (value) *number = value->val.number;
+  return value != NULL;
+}
+
+bool parlor_command_duration(const parlor_command *command, const char *name, double *seconds) {
+  const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_DURATION);
+  if (value) *seconds = (double)value->val.duration / 1000;
+  return value != NULL;
 }
 
 parlor_error parlor_after(double seconds, parlor_handler *handler, void *context) {
@@ -2052,6 +2174,7 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   const parlor_message message = {.body = maybe(all->message.body), .all = &all->message};
   command->rest = rest_of(command->name, said(&message));
   command->arguments = texts(all->args);
+  command->all = all;
   return command;
 }
 

@@ -135,6 +135,7 @@ typedef struct parlor_command {
   const char **arguments; /* its words; what stood in quotes is one */
   size_t count;
   const char *rest;       /* all that stands behind its name, as it was written */
+  const parlor_plugin_types_command_t *all; /* everything else */
 } parlor_command;
 
 /* The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving none kicks. */
@@ -273,6 +274,83 @@ parlor_error parlor_off(parlor_handler *handler, void *context);
 /* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. One that is
  * added again takes the place of the older one. */
 parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
+
+/* What an argument of a command may be. */
+typedef enum parlor_argument_kind {
+  PARLOR_ARGUMENT_TEXT,     /* a word, or several in quotes */
+  PARLOR_ARGUMENT_INTEGER,  /* a whole number from `least` to `most`; where both are 0, any */
+  PARLOR_ARGUMENT_NUMBER,   /* a number from `lowest` to `highest`, such as 2.5; where both are 0, any */
+  PARLOR_ARGUMENT_DURATION, /* a span of time, such as 90s or 2h30m */
+  PARLOR_ARGUMENT_JID,      /* an address; in a room also the nickname of an occupant whose address the room shows */
+  PARLOR_ARGUMENT_CHOICE,   /* one of the words of `choices`; capitals do not count */
+  PARLOR_ARGUMENT_FLAG,     /* whether --NAME is given */
+  PARLOR_ARGUMENT_REST,     /* all that is left of the text, as it was written; only as the last one that is not named */
+} parlor_argument_kind;
+
+/* An argument of a command. A list of them ends with one whose name is NULL. */
+typedef struct parlor_argument {
+  const char *name;
+  parlor_argument_kind kind;
+  int64_t least, most;
+  double lowest, highest;
+  const char *const *choices; /* 1 to 64, and NULL behind them */
+  bool optional;              /* it may be left out; after it, each one that is not named must be optional, too */
+  const char *otherwise;      /* the value where it is left out, as a person would write it, or NULL; it makes it optional */
+  bool named;                 /* it is written as --NAME VALUE or --NAME=VALUE, at any place */
+  const char *help;           /* one sentence about it, or NULL */
+} parlor_argument;
+
+/* Groups of people who may give a command. */
+typedef enum parlor_people_kind {
+  PARLOR_PEOPLE_END,         /* the end of a list */
+  PARLOR_PEOPLE_CONTACTS,    /* those whose presence the bot sees */
+  PARLOR_PEOPLE_GROUP,       /* those in the group `name` of the roster */
+  PARLOR_PEOPLE_JID,         /* the bare JID `name`, or all of that domain */
+  PARLOR_PEOPLE_ROLE,        /* in a room, those with the role `name` or a higher one: participant or moderator */
+  PARLOR_PEOPLE_AFFILIATION, /* in a room, those with the affiliation `name` or a higher one: member, admin or owner */
+  PARLOR_PEOPLE_OWNERS,      /* the owners of the bot */
+} parlor_people_kind;
+
+typedef struct parlor_people {
+  parlor_people_kind kind;
+  const char *name;
+} parlor_people;
+
+/* A command with typed arguments, which the host reads. What is not set is left out. */
+typedef struct parlor_declaration {
+  const char *name, *help;
+  const char *const *aliases;       /* other names, at most 8, and NULL behind them */
+  const parlor_argument *arguments; /* in the order in which people write them, at most 16 */
+  const parlor_people *allow;       /* who may give it; nobody = everybody. The owner can say otherwise */
+  double person_cooldown;           /* the same person may give it again only after so many seconds, at most a day */
+  double room_cooldown;             /* the same for all in one room */
+} parlor_declaration;
+
+/* Adds a command with typed arguments. The host reads them, answers a wrong one with the usage, and checks who may give the command. One
+ * that is added again takes the place of the older one. Free.
+ *
+ *     static const parlor_argument arguments[] = {
+ *         {"count", PARLOR_ARGUMENT_INTEGER, .least = 1, .most = 100, .otherwise = "1"}, {"secret", PARLOR_ARGUMENT_FLAG}, {0}};
+ *     return parlor_commands_declare(
+ *         &(parlor_declaration){.name = "roll", .help = "Rolls dice", .arguments = arguments}, roll, NULL);
+ */
+parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_handler *handler, void *context);
+
+/* A word, what is left of the text, or the word of a choice as it was declared; NULL where it was left out and has no otherwise. */
+const char *parlor_command_text(const parlor_command *command, const char *name);
+
+/* An address; NULL where it was left out. */
+const char *parlor_command_jid(const parlor_command *command, const char *name);
+
+/* Whether a flag was given. */
+bool parlor_command_flag(const parlor_command *command, const char *name);
+
+/* Puts a number into `value`; false: it was left out and has no otherwise, and `value` stays what it is. */
+bool parlor_command_integer(const parlor_command *command, const char *name, int64_t *value);
+bool parlor_command_number(const parlor_command *command, const char *name, double *value);
+
+/* The same with a span of time. */
+bool parlor_command_duration(const parlor_command *command, const char *name, double *seconds);
 
 /* Fires an event that every plugin may hear, and resolves the promise of the same name. The JSON text may be NULL. Free. */
 parlor_error parlor_emit(const char *name, const char *json);
@@ -993,6 +1071,7 @@ extern struct parlor_call {
 #define parlor_on_ready(...) (PARLOR_CALL("parlor_on_ready"), parlor_on_ready(__VA_ARGS__))
 #define parlor_off(...) (PARLOR_CALL("parlor_off"), parlor_off(__VA_ARGS__))
 #define parlor_commands_add(...) (PARLOR_CALL("parlor_commands_add"), parlor_commands_add(__VA_ARGS__))
+#define parlor_commands_declare(...) (PARLOR_CALL("parlor_commands_declare"), parlor_commands_declare(__VA_ARGS__))
 #define parlor_emit(...) (PARLOR_CALL("parlor_emit"), parlor_emit(__VA_ARGS__))
 #define parlor_promises_add(...) (PARLOR_CALL("parlor_promises_add"), parlor_promises_add(__VA_ARGS__))
 #define parlor_promises_reject(...) (PARLOR_CALL("parlor_promises_reject"), parlor_promises_reject(__VA_ARGS__))
