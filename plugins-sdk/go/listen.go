@@ -121,6 +121,9 @@ type Command struct {
 	// Rest is all that stands behind its name, as it was written.
 	Rest    string
 	Message *Message
+
+	// Those of a declared command, by the arguments' names.
+	values map[string]any
 }
 
 // The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving RoleNone kicks.
@@ -267,19 +270,7 @@ func OnReady(ready func(ctx context.Context) error) error {
 func OnCommand(
 	ctx context.Context, name, help, usage string, handler func(ctx context.Context, command *Command) error,
 ) (Subscription, error) {
-	subscription, err := subscribe(listen.On("command", wit.None[listen.Filter]()), &listener{
-		handle:  func(ctx context.Context, event *Event) error { return handler(ctx, event.Command) },
-		command: shortName(name),
-	})
-	if err != nil {
-		return subscription, err
-	}
-	err = done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return commands.Add(name, help, usage) })
-	if err != nil {
-		delete(listeners, subscription.number)
-		return Subscription{}, errors.Join(err, Done(listen.Not(subscription.number)))
-	}
-	return subscription, replace(subscription.number)
+	return addCommand(ctx, name, handler, func() wit.Result[wit.Unit, types.Error] { return commands.Add(name, help, usage) })
 }
 
 // Ends the older handler of a command that was added again.
@@ -390,7 +381,9 @@ func (event *Event) carry(payload types.Payload) (err error) {
 	case types.PayloadCommand:
 		command := payload.Command()
 		event.Message, err = NewMessage(command.Message)
-		event.Command = &Command{Name: command.Name, Arguments: command.Args, Message: event.Message}
+		event.Command = &Command{
+			Name: command.Name, Arguments: command.Args, Message: event.Message, values: valuesOf(command.Values),
+		}
 		if event.Message != nil {
 			event.Command.Rest = restOf(command.Name, event.Message.said())
 		}

@@ -41,6 +41,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "contract/export_guest/guest.go",
     "contract/wit/streams.go",
     "contract/wit/wit.go",
+    "declare.go",
     "empty.s",
     "entities.go",
     "errors.go",
