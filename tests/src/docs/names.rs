@@ -409,7 +409,8 @@ mod tests {
         for (call, declared) in &names.time {
             for (key, wanted, measure) in [
                 ("rust", &declared.rust, "Duration"),
-                ("python", &declared.python, "Seconds"),
+                // The values of a command are of the language's own type, which `command` hands to the handler.
+                ("python", &declared.python, if call == "types.value" { "timedelta" } else { "Seconds" }),
                 // The SDK's own comment says which unit `expires` has.
                 (
                     "js",
@@ -417,6 +418,8 @@ mod tests {
                     match call.split_once('.') {
                         Some(("schedules" | "timers", _)) => "seconds: number",
                         Some(("http", _)) => "timeout?: number",
+                        Some(("commands", _)) => "Cooldown?: number",
+                        Some(("types", _)) => "number",
                         _ => "expires?: number",
                     },
                 ),
