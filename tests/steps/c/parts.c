@@ -348,6 +348,29 @@ static void account(const steps *told) {
   fails("take it away again", parlor_done(parlor_plugin_commands_remove(&climb, &error), &error));
 }
 
+/* The context is the friend. */
+static parlor_error climb_stairs(const parlor_event *event, void *context) {
+  int64_t count = 0;
+  parlor_command_integer(event->command, "count", &count);
+  const char *how = parlor_command_text(event->command, "how"), *why = parlor_command_text(event->command, "why");
+  const char *loud = yes(parlor_command_flag(event->command, "loud"));
+  hear("a command came", parlor_format("%d %s %s %s", (int)count, how ? how : "", loud, why ? why : ""));
+  return parlor_chats_send(context, "stairs");
+}
+
+static void declares(const steps *told) {
+  static const char *const speeds[] = {"slow", "fast", NULL};
+  static const parlor_argument arguments[] = {
+      {"count", PARLOR_ARGUMENT_INTEGER, .least = 1, .most = 100, .otherwise = "1"},
+      {"how", PARLOR_ARGUMENT_CHOICE, .choices = speeds, .otherwise = "slow"},
+      {"loud", PARLOR_ARGUMENT_FLAG},
+      {"why", PARLOR_ARGUMENT_REST, .optional = true},
+      {0}};
+  const parlor_declaration stairs = {.name = "stairs", .help = "Climbs stairs", .arguments = arguments};
+  done("declare a command", parlor_commands_declare(&stairs, climb_stairs, strdup(told->friend)));
+  fails("declare what is no name", parlor_commands_declare(&(parlor_declaration){.name = "no name"}, nothing, NULL));
+}
+
 void take_part(const char *part, const steps *told) {
   if (!strcmp(part, "settings")) settings();
   if (!strcmp(part, "storage")) storage();
@@ -359,6 +382,7 @@ void take_part(const char *part, const steps *told) {
   if (!strcmp(part, "stanza")) stanzas(told);
   if (!strcmp(part, "rooms")) rooms(told);
   if (!strcmp(part, "account")) account(told);
+  if (!strcmp(part, "commands")) declares(told);
   if (!strcmp(part, "wait")) {
     parlor_log(PARLOR_INFO, "waiting for %s", told->rest);
     waits("wait for another's promise", told->rest);

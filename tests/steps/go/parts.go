@@ -50,6 +50,8 @@ func take(part string, steps *steps, message *parlor.Message) {
 		steps.rooms()
 	case "account":
 		steps.account()
+	case "commands":
+		steps.declares()
 	}
 }
 
@@ -302,6 +304,26 @@ func (steps *steps) account() {
 	steps.done("add a command", err)
 	steps.done("take it away", command.End())
 	steps.fails("take it away again", parlor.Done(commands.Remove("climb")))
+}
+
+func (steps *steps) declares() {
+	friend := steps.friend
+	_, err := parlor.CommandsDeclare(steps.ctx, parlor.Declaration{
+		Name: "stairs", Help: "Climbs stairs",
+		Arguments: []parlor.Argument{
+			parlor.IntegerArgument("count", 1, 100).Default("1"), parlor.ChoiceArgument("how", "slow", "fast").Default("slow"),
+			parlor.FlagArgument("loud"), parlor.RestArgument("why").Optional(),
+		},
+	}, func(ctx context.Context, command *parlor.Command) error {
+		count, how := command.Integer("count"), command.Text("how")
+		hear("a command came", fmt.Sprintf("%d %s %t %s", count, how, command.Flag("loud"), command.Text("why")))
+		_, err := parlor.ChatsSend(ctx, friend, "stairs")
+		return err
+	})
+	steps.done("declare a command", err)
+	nothing := func(context.Context, *parlor.Command) error { return nil }
+	_, err = parlor.CommandsDeclare(steps.ctx, parlor.Declaration{Name: "no name", Help: "Climbs nothing"}, nothing)
+	steps.fails("declare what is no name", err)
 }
 
 func orNone(text wit.Option[string]) string {

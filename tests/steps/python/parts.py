@@ -6,7 +6,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from parlor import (
-    Message, Room, after, archive, commands, contacts, disco, emit, on, outgoing, promise, rooms, say, send, set_setting,
+    Command, Message, Room, after, archive, commands, contacts, disco, emit, on, outgoing, promise, rooms, say, send, set_setting,
     setting, sleep, storage, user, wait_until,
 )
 from parlor.host import Grouping
@@ -45,6 +45,8 @@ async def take(part: str, steps: Steps, message: Message) -> None:
             await in_rooms(steps)
         case "account":
             await account(steps)
+        case "commands":
+            await in_commands(steps)
 
 
 def _json(value: Any) -> str:
@@ -217,3 +219,26 @@ async def account(steps: Steps) -> None:
     await steps.done("add a command", lambda: commands.add("climb", "Climbs", "[STEPS]"))
     await steps.done("take it away", lambda: commands.remove("climb"))
     await steps.fails("take it away again", lambda: commands.remove("climb"))
+
+
+async def in_commands(steps: Steps) -> None:
+    # The decorator goes on while the handler does; the call itself says how it ended.
+    declared = lambda name: commands.Declaration(
+        name, "Climbs stairs", [],
+        [
+            commands.Argument("count", commands.Kind_Integer((1, 100)), True, "1", False, ""),
+            commands.Argument("how", commands.Kind_Choice(["slow", "fast"]), True, "slow", False, ""),
+            commands.Argument("loud", commands.Kind_Flag(), True, None, True, ""),
+            commands.Argument("why", commands.Kind_Rest(), True, None, False, ""),
+        ],
+        [], 0, 0,
+    )
+
+    @on("command")
+    async def stairs(command: Command) -> None:
+        values = command.values
+        hear("a command came", f"{values['count']} {values['how']} {str(values.get('loud', False)).lower()} {values['why']}")
+        await send(steps.friend, "stairs")
+
+    await steps.done("declare a command", lambda: commands.declare(declared("stairs")))
+    await steps.fails("declare what is no name", lambda: commands.declare(declared("no name")))

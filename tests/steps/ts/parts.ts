@@ -1,5 +1,5 @@
 import {
-  api, archive, command, commands, contacts, disco, emit, escapeXml, listen, log, once, promise, promises, rooms, say, send,
+  api, archive, argument, command, commands, contacts, disco, emit, escapeXml, listen, log, once, promise, promises, rooms, say, send,
   setSetting, setting, settings, sleep, storage, timers, user, waitUntil, type Message, type Room,
 } from "parlor";
 
@@ -26,10 +26,12 @@ const PARTS: Record<string, (steps: Steps, message: Message) => void | Promise<v
   stanza: stanzas,
   rooms: inRooms,
   account,
+  commands: declaring,
 };
 
 export async function take(part: string, steps: Steps, message: Message): Promise<void> {
-  await PARTS[part](steps, message);
+  // A command is a message, too.
+  await PARTS[part]?.(steps, message);
 }
 
 async function carried(name: string): Promise<string> {
@@ -201,4 +203,21 @@ async function account(steps: Steps): Promise<void> {
   await steps.done("add a command", () => command("climb", "Climbs", "[STEPS]", () => {}));
   await steps.done("take it away", () => commands.remove("climb"));
   await steps.fails("take it away again", () => commands.remove("climb"));
+}
+
+async function declaring(steps: Steps): Promise<void> {
+  await steps.done("declare a command", () =>
+    command("stairs", {
+      help: "Climbs stairs",
+      arguments: {
+        count: argument.integer(1, 100, { default: 1 }),
+        how: argument.choice(["slow", "fast"], { default: "slow" }),
+        loud: argument.flag(),
+        why: argument.rest({ optional: true }),
+      },
+    }, async (_, { count, how, loud, why }) => {
+      hear("a command came", `${count} ${how} ${loud} ${why}`);
+      await send(steps.friend, "stairs");
+    }));
+  await steps.fails("declare what is no name", () => command("no name", { help: "Climbs nothing" }, () => {}));
 }

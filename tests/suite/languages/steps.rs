@@ -97,6 +97,11 @@ impl Walk {
         self.part("stanza", "-").await;
         self.part("rooms", "-").await;
         self.part("account", "-").await;
+        self.part("commands", "-").await;
+        let (bot, given) = (self.bot.clone(), "!stairs 7 FAST --loud to the   top");
+        self.friend.chat(bot, given).await.unwrap();
+        self.says("stairs").await;
+        self.part("heard", "-").await;
         let whom = self.friend.jid().to_bare();
         self.host.stop().await;
         self.lines.replace(whom.as_str(), "FRIEND").replace(self.room.as_str(), "ROOM")

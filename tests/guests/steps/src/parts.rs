@@ -25,6 +25,7 @@ pub(crate) async fn take(part: &str, steps: &mut Steps, message: &Message) {
         "stanza" => stanzas(steps).await,
         "rooms" => rooms(steps).await,
         "account" => account(steps).await,
+        "commands" => declares(steps).await,
         _ => {}
     }
 }
@@ -208,4 +209,28 @@ async fn account(steps: &mut Steps) {
     steps.done("add a command", command.await);
     steps.done("take it away", commands::remove("climb").await);
     steps.fails("take it away again", commands::remove("climb").await);
+}
+
+async fn declares(steps: &mut Steps) {
+    let friend = steps.friend.clone();
+    let stairs = commands::declare("stairs", "Climbs stairs")
+        .integer("count", 1..=100)
+        .default("1")
+        .choice("how", ["slow", "fast"])
+        .default("slow")
+        .flag("loud")
+        .rest("why")
+        .optional();
+    let declared = stairs.run(move |command: Command| {
+        let friend = friend.clone();
+        async move {
+            let (count, how) = (command.integer("count")?, command.text("how")?);
+            let (loud, why) = (command.flag("loud"), command.text("why")?);
+            hear("a command came", Ok(format!("{count} {how} {loud} {why}")));
+            chats::send(friend, "stairs").await.map(drop)
+        }
+    });
+    steps.done("declare a command", declared.await);
+    let nameless = commands::declare("no name", "Climbs nothing").run(|_| async { Ok(()) });
+    steps.fails("declare what is no name", nameless.await);
 }
