@@ -140,7 +140,7 @@ export function command(
  *     command("roll", {
  *       help: "Rolls dice",
  *       arguments: { count: argument.integer(1, 100, { default: 1 }), secret: argument.flag() },
- *     }, async (command, { count, secret }) => reply(command, `${count} dice${secret ? ", in secret" : ""}`));
+ *     }, async (command, { count, secret }) => reply(command.message, `${count} dice${secret ? ", in secret" : ""}`));
  */
 export function command<Wanted extends Record<string, CommandArgument<unknown>>>(
   name: string, declaration: CommandOptions<Wanted>, handler: (command: Command, values: GivenTo<Wanted>) => unknown,

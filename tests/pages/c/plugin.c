@@ -422,9 +422,30 @@ static parlor_error no_weather(const parlor_event *event, void *context) {
   return parlor_off(weather, context);
 }
 
+/* One whose arguments the host reads: */
+static parlor_error roll(const parlor_event *event, void *context) {
+  (void)context;
+  int64_t count = 1;
+  parlor_command_integer(event->command, "count", &count);
+  const char *dice = parlor_format("%d dice with %s sides", (int)count, parlor_command_text(event->command, "sides"));
+  bool secret = parlor_command_flag(event->command, "secret");
+  return secret ? parlor_chats_reply(event->message, "%s", dice) : parlor_reply(event->message, "%s", dice);
+}
+
+static const char *const sides[] = {"6", "20", NULL};
+static const parlor_argument arguments[] = {
+    {"count", PARLOR_ARGUMENT_INTEGER, .least = 1, .most = 100, .otherwise = "1"},
+    {"sides", PARLOR_ARGUMENT_CHOICE, .choices = sides, .otherwise = "6"},
+    {"secret", PARLOR_ARGUMENT_FLAG},
+    {0}};
+static const parlor_people players[] = {{PARLOR_PEOPLE_ROLE, PARLOR_ROLE_PARTICIPANT}, {0}};
+
 static parlor_error add_commands(void) {
   parlor_error error = parlor_commands_add("weather", "Says what the weather will be", "CITY [DAY]", weather, NULL);
-  return error ? error : parlor_on("logout", NULL, no_weather, NULL);
+  if (!error) error = parlor_on("logout", NULL, no_weather, NULL);
+  const parlor_declaration dice = {
+      .name = "roll", .help = "Rolls dice", .arguments = arguments, .allow = players, .person_cooldown = 10};
+  return error ? error : parlor_commands_declare(&dice, roll, NULL);
 }
 // ==
 

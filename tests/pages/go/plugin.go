@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -359,8 +360,24 @@ func commands(ctx context.Context) error {
 			return parlor.Reply(ctx, command.Message, "Sunshine in "+command.Rest)
 		})
 	parlor.OnStop(func(context.Context) error { return weather.End() })
+
+	// One whose arguments the host reads:
+	_, declared := parlor.CommandsDeclare(ctx, parlor.Declaration{
+		Name: "roll", Help: "Rolls dice",
+		Arguments: []parlor.Argument{
+			parlor.IntegerArgument("count", 1, 100).Default("1"), parlor.ChoiceArgument("sides", "6", "20").Default("6"),
+			parlor.FlagArgument("secret"),
+		},
+		Allow: []parlor.People{parlor.PeopleRole(parlor.RoleParticipant)}, PersonCooldown: 10 * time.Second,
+	}, func(ctx context.Context, command *parlor.Command) error {
+		dice := fmt.Sprintf("%d dice with %s sides", command.Integer("count"), command.Text("sides"))
+		if command.Flag("secret") {
+			return parlor.ReplyInChat(ctx, command.Message, dice)
+		}
+		return parlor.Reply(ctx, command.Message, dice)
+	})
 	// ==
-	return err
+	return errors.Join(err, declared)
 }
 
 func listens() error {

@@ -1,9 +1,9 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
-  onReady, onStart, promises, reply, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard,
-  waitUntil, webhooks,
+  api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
+  onReady, onStart, promises, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
+  vcard, waitUntil, webhooks,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -278,6 +278,21 @@ await command("weather", "Says what the weather will be", "CITY [DAY]", async ([
   await reply(message, `Sunshine in ${city}`);
 });
 on("logout", () => commands.remove("weather"));
+
+// One whose arguments the host reads:
+await command("roll", {
+  help: "Rolls dice",
+  arguments: {
+    count: argument.integer(1, 100, { default: 1 }),
+    sides: argument.choice(["6", "20"], { default: "6" }),
+    secret: argument.flag(),
+  },
+  allow: [{ role: "participant" }],
+  personCooldown: 10,
+}, async (command, { count, sides, secret }) => {
+  const dice = `${count} dice with ${sides} sides`;
+  await (secret ? replyInChat(command.message, dice) : reply(command.message, dice));
+});
 // ==
 
 // == listen

@@ -1,11 +1,12 @@
 """The examples on the pages of docs/reference/api. Each page shows the part between its two marks."""
 
 import logging
+from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, Message, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
+    Command, Contact, DueTime, Element, Message, People, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
     after, disco, emit, every, files, http, ns, on, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, schedules, set_setting, setting, settings,
-    sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
+    reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
 ROOM, JULIET = "hall@rooms.example.org", "juliet@example.org"
@@ -289,6 +290,15 @@ async def weather(command: Command) -> None:
 @on("logout")
 async def no_weather() -> None:
     await commands.remove("weather")
+
+
+# One whose arguments the host reads: commands.declare, said by hints.
+@command("roll", help="Rolls dice", allow=[People.role("participant")], person_cooldown=10)
+async def roll(
+    command: Command, count: Annotated[int, Range(1, 100)] = 1, sides: Literal["6", "20"] = "6", secret: bool = False
+) -> None:
+    answer_by = reply_in_chat if secret else reply
+    await answer_by(command, f"{count} dice with {sides} sides")
 # ==
 
 

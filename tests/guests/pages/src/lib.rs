@@ -329,6 +329,26 @@ async fn add_commands() -> Result<()> {
     })
     .await?;
     on("logout").run(|_: Event| commands::remove("weather"))?;
+
+    // One whose arguments the host reads:
+    commands::declare("roll", "Rolls dice")
+        .integer("count", 1..=100)
+        .default("1")
+        .choice("sides", ["6", "20"])
+        .default("6")
+        .flag("secret")
+        .allow(Role::Participant)
+        .person_cooldown(Duration::from_secs(10))
+        .run(|command: Command| async move {
+            let (count, sides) = (command.integer("count")?, command.text("sides")?);
+            let dice = format!("{count} dice with {sides} sides");
+            if command.flag("secret") {
+                chats::reply(&command.message, dice).await.map(drop)
+            } else {
+                command.message.reply(dice).await.map(drop)
+            }
+        })
+        .await?;
     // ==
     Ok(())
 }
