@@ -165,6 +165,7 @@ fn plain(jid: &str) -> Vec<Case> {
         ("archive.query", json!({}), query),
         ("archive.query-all", json!({}), options()),
         ("commands.add", json!({ "name": "x" }), vec![("name", Word), ("help", line()), ("usage", line())]),
+        ("commands.declare", json!({ "name": "x" }), declaration()),
         ("commands.remove", json!({}), vec![("name", Word), ("name", Unknown(json!("nosuch")))]),
         ("disco.own-features-add", json!({}), vec![("name", Name)]),
         (
@@ -415,6 +416,47 @@ fn options() -> Vec<(&'static str, Kind)> {
 /// One line of a command's help.
 fn line() -> Kind {
     These(unfit().into_iter().chain([json!("a\nb"), json!("x".repeat(257)), long()]).collect())
+}
+
+/// The fields of a command with typed arguments.
+fn declaration() -> Vec<(&'static str, Kind)> {
+    let aliases = ["", "two words", "a\u{1}", "!", &"x".repeat(33)].map(|name| json!([name]));
+    let names = ["", "two words", "a\u{1}", "--a", &"x".repeat(33)].map(|name| json!([{ "name": name }]));
+    let helps = ["a\nb", "a\u{1}", &"x".repeat(257)].map(|help| json!([{ "name": "a", "help": help }]));
+    let arguments = names.into_iter().chain(helps).chain([
+        // Nobody could tell which one is meant.
+        json!([{ "name": "a" }, { "name": "a" }]),
+        json!([{ "name": "a", "optional": true }, { "name": "b" }]),
+        json!([{ "name": "a", "kind": "rest" }, { "name": "b" }]),
+        // No value is right.
+        json!([{ "name": "a", "integer": [2, 1] }]),
+        json!([{ "name": "a", "number": [2.0, 1.0] }]),
+        json!([{ "name": "a", "choice": [] }]),
+        json!([{ "name": "a", "choice": [""] }]),
+        json!([{ "name": "a", "choice": (0..65).map(|n| n.to_string()).collect::<Vec<_>>() }]),
+        // A default that is no such value.
+        json!([{ "name": "a", "integer": [1, 6], "default": "7" }]),
+        json!([{ "name": "a", "integer": [1, 6], "default": "x" }]),
+        json!([{ "name": "a", "number": [0.0, 1.0], "default": "1.5" }]),
+        json!([{ "name": "a", "choice": ["red"], "default": "blue" }]),
+        json!([{ "name": "a", "kind": "duration", "default": "soon" }]),
+        json!([{ "name": "a", "kind": "jid", "default": "@@" }]),
+        (0..17).map(|n| json!({ "name": format!("a{n}") })).collect(),
+    ]);
+    let people =
+        [("role", "owner"), ("role", ""), ("affiliation", "outcast"), ("affiliation", ""), ("jid", "@@"), ("jid", "")];
+    let people = people.map(|one| json!([one])).into_iter().chain([vec![json!("contacts"); 17].into()]);
+    // A millisecond more than a day.
+    let cooldown = || These(vec![json!(86_400_001), json!(u64::MAX)]);
+    vec![
+        ("command.name", Word),
+        ("command.help", line()),
+        ("command.aliases", These(aliases.into_iter().chain([vec![json!("x"); 9].into()]).collect())),
+        ("command.arguments", These(arguments.collect())),
+        ("command.allow", These(people.collect())),
+        ("command.person-cooldown", cooldown()),
+        ("command.room-cooldown", cooldown()),
+    ]
 }
 
 /// The cases of chats, contacts and vCards.

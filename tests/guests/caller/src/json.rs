@@ -1,5 +1,6 @@
 //! Converts records, payloads and errors to JSON, with the field names of the contract.
 
+use parlor_sdk::bindings::parlor::plugin::types::Value as Given;
 use parlor_sdk::prelude::*;
 use parlor_sdk::types::{Actor, Chat, File, Status, View};
 
@@ -84,7 +85,10 @@ pub(crate) fn payload(payload: &Payload) -> Value {
             } })
         }
         Payload::Command(one) => {
-            json!({ "command": { "name": one.name, "args": one.args, "message": message(&one.message) } })
+            let values: Value = one.values.iter().map(|(name, value)| json!([name, given(value)])).collect();
+            json!({ "command": {
+                "name": one.name, "args": one.args, "message": message(&one.message), "values": values,
+            } })
         }
         Payload::Webhook(one) => json!({ "webhook": webhook(one) }),
         Payload::Schedule(one) => {
@@ -104,6 +108,18 @@ fn webhook(hook: &Webhook) -> Value {
         "headers": headers, "body": String::from_utf8_lossy(&hook.body[..hook.body.len().min(10_000)]),
         "size": hook.body.len(),
     })
+}
+
+/// Converts the value of a command's argument to `{kind: value}`.
+fn given(value: &Given) -> Value {
+    match value {
+        Given::Text(text) => json!({ "text": text }),
+        Given::Integer(number) => json!({ "integer": number }),
+        Given::Number(number) => json!({ "number": number }),
+        Given::Duration(milliseconds) => json!({ "duration": milliseconds }),
+        Given::Jid(jid) => json!({ "jid": jid }),
+        Given::Flag(is_set) => json!({ "flag": is_set }),
+    }
 }
 
 pub(crate) fn status(status: &Status) -> Value {
