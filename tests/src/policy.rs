@@ -33,6 +33,9 @@ pub struct Entry {
     /// The plugin's own settings.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub settings: Table,
+    /// What the owner says of its commands, by their names.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub commands: Table,
 }
 
 impl Policy {
@@ -67,6 +70,7 @@ impl Entry {
             grants: Table::new(),
             limits: Table::new(),
             settings: Table::new(),
+            commands: Table::new(),
         }
     }
 
@@ -89,6 +93,21 @@ impl Entry {
     #[must_use]
     pub fn limit(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.limits.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says who may give a command, in place of what the plugin says.
+    #[must_use]
+    pub fn allow(mut self, command: &str, people: &[&str]) -> Self {
+        let people = people.iter().map(|one| Value::from(*one)).collect::<Vec<_>>();
+        self.commands.insert(command.to_owned(), Table::from_iter([("allow".to_owned(), people.into())]).into());
+        self
+    }
+
+    /// Takes a command away.
+    #[must_use]
+    pub fn off(mut self, command: &str) -> Self {
+        self.commands.insert(command.to_owned(), Table::from_iter([("off".to_owned(), true.into())]).into());
         self
     }
 

@@ -1,8 +1,10 @@
-//! `commands`: what people say to a plugin by name (row 127 of `tests/conformance.toml`).
+//! `commands`: what people say to a plugin by name (rows 127, 150 and 151 of `tests/conformance.toml`).
 
+use jid::BareJid;
+use parlor_tests::client::Client;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, friend, granted, id, prosody, running};
 
@@ -113,4 +115,271 @@ async fn the_host_answers_help_where_it_was_asked() {
     let n = host.listen_with(FULL, json!({ "name": "message", "own": true })).await;
     friend.say(&room, "!help").await.unwrap();
     host.heard(FULL, n).await;
+}
+
+/// Has a plugin declare a command, and returns the number under which it reports what people give.
+async fn declare(host: &TestHost, plugin: &str, declaration: Value) -> u64 {
+    let n = host.order(plugin, "commands.declare", declaration).await;
+    host.answer(plugin, "commands.declare", n).await.ok();
+    n
+}
+
+/// A command with an argument of each kind.
+fn roll() -> Value {
+    json!({
+        "name": "roll", "help": "Rolls dice", "aliases": ["r"],
+        "arguments": [
+            { "name": "count", "integer": [1, 100] },
+            { "name": "factor", "number": [0.0, 9.5], "default": "1" },
+            { "name": "wait", "kind": "duration", "optional": true },
+            { "name": "colour", "choice": ["red", "green"], "default": "green" },
+            { "name": "whom", "kind": "jid", "optional": true },
+            { "name": "secret", "kind": "flag" },
+            { "name": "times", "integer": [-5, 5], "named": true, "optional": true, "help": "How often" },
+            { "name": "label", "named": true, "default": "none" },
+            { "name": "why", "kind": "rest", "optional": true },
+        ],
+    })
+}
+
+/// Waits for an answer that is no command, and holds these words in any letters.
+async fn answered(client: &mut Client, from: &BareJid, words: &[&str]) -> String {
+    let what = format!("an answer with {words:?}");
+    let wanted = |text: &str| {
+        let small = text.to_lowercase();
+        let has_all = words.iter().all(|word| small.contains(&word.to_lowercase()));
+        (!text.starts_with('!') && has_all).then(|| text.to_owned())
+    };
+    client.wait_text(&what, from, SOON, wanted).await.unwrap()
+}
+
+/// Enters a fresh room with the friend as its owner and the plugin `full`.
+async fn in_a_room(host: &TestHost, owner: &mut Client) -> BareJid {
+    let room = prosody().await.fresh_room();
+    owner.join(&room, "Juliet", SOON).await.unwrap();
+    owner.unlock(&room, SOON).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    room
+}
+
+/// Row 150.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_arguments_of_a_command_arrive_as_values_of_their_kinds() {
+    let host = Plan::new().await.three().start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let n = declare(&host, FULL, roll()).await;
+    let given = "!roll 3 2.5 1m30s RED Romeo@Example.org --times=-2 --secret --label 'two words' what  is   'left'";
+    friend.chat(bot.clone(), given).await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+    let values = json!([
+        ["count", { "integer": 3 }], ["factor", { "number": 2.5 }], ["wait", { "duration": 90_000 }],
+        ["colour", { "text": "red" }], ["whom", { "jid": "romeo@example.org" }], ["secret", { "flag": true }],
+        ["times", { "integer": -2 }], ["label", { "text": "two words" }], ["why", { "text": "what  is   'left'" }],
+    ]);
+    assert_eq!(heard["values"], values);
+
+    // The shortest, by the other name: what is left out has its default, or is missing.
+    friend.chat(bot.clone(), "!r 100").await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+    assert_eq!(heard["name"], "roll");
+    let value = |name: &str| {
+        let found = heard["values"].as_array().unwrap().iter().find(|one| one[0] == name);
+        found.map_or(Value::Null, |one| one[1].clone())
+    };
+    assert_eq!((value("count"), value("factor")), (json!({ "integer": 100 }), json!({ "number": 1.0 })));
+    assert_eq!((value("colour"), value("label")), (json!({ "text": "green" }), json!({ "text": "none" })));
+    assert_eq!((value("wait"), value("times"), value("why")), (Value::Null, Value::Null, Value::Null));
+
+    friend.chat(bot, "!full.roll 1 --secret").await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+    assert!(heard["values"].as_array().unwrap().contains(&json!(["secret", { "flag": true }])), "{heard}");
+}
+
+/// Row 150.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_argument_is_answered_with_the_usage_and_the_plugin_is_not_told() {
+    // The host answers no more than some at once.
+    let wrongs = [
+        ["!roll", "!roll many", "!roll 0", "!roll 101"],
+        ["!roll 1 nan", "!roll 1 1 soon", "!roll 1 1 1s blue", "!roll 1 1 1s red @@"],
+        ["!roll 1 --loud", "!roll 1 --times", "!roll 1 --times=6", "!roll 1 --secret=perhaps"],
+    ];
+    for wrongs in wrongs {
+        let host = Plan::new().await.three().start().await;
+        let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+        let n = declare(&host, FULL, roll()).await;
+        for wrong in wrongs {
+            friend.chat(bot.clone(), wrong).await.unwrap();
+            answered(&mut friend, &bot, &["usage: !roll"]).await;
+            friend.forget();
+        }
+        friend.chat(bot, "!roll 1").await.unwrap();
+        assert_eq!(host.heard(FULL, n).await["payload"]["command"]["args"], json!(["1"]));
+        assert!(host.heard_so_far(FULL, n).await.is_empty());
+        host.stop().await;
+    }
+}
+
+/// Row 150.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_arguments_are_wrong_and_help_shows_what_the_host_makes_of_them() {
+    let host = Plan::new().await.three().start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let arguments = json!([{ "name": "city", "help": "Where" }, { "name": "days", "integer": [1, 7], "default": "1" }]);
+    let n = declare(&host, FULL, json!({ "name": "weather", "help": "Says it", "arguments": arguments })).await;
+    friend.chat(bot.clone(), "!weather Verona 2 please").await.unwrap();
+    answered(&mut friend, &bot, &["usage: !weather"]).await;
+    friend.forget();
+    friend.chat(bot.clone(), "!help weather").await.unwrap();
+    answered(&mut friend, &bot, &["usage: !weather", "city", "days", "says it"]).await;
+    friend.chat(bot.clone(), "!help").await.unwrap();
+    answered(&mut friend, &bot, &["commands:", "!weather", "says it"]).await;
+    // Declared again, it has other arguments; added, none that the host reads.
+    declare(&host, FULL, json!({ "name": "weather", "help": "Says more" })).await;
+    friend.forget();
+    friend.chat(bot.clone(), "!weather Verona").await.unwrap();
+    answered(&mut friend, &bot, &["usage: !weather"]).await;
+    let added = add(&host, FULL, "weather").await;
+    friend.chat(bot, "!weather Verona").await.unwrap();
+    let heard = host.heard(FULL, added).await["payload"]["command"].clone();
+    assert_eq!((&heard["args"], &heard["values"]), (&json!(["Verona"]), &json!([])));
+    assert!(host.heard_so_far(FULL, n).await.iter().all(|one| one["payload"]["command"]["values"] == json!([])));
+}
+
+/// Row 150. The host speaks for a plugin only where the plugin may speak itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_argument_is_not_answered_where_the_plugin_may_not_answer() {
+    let host = Plan::new().await.three().start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let nobody = json!([["jid", "nobody@nowhere.invalid"]]);
+    let n = declare(&host, BARE, json!({ "name": "silent", "arguments": [{ "name": "a", "integer": [1, 2] }] })).await;
+    let closed = declare(&host, NARROW, json!({ "name": "closed", "allow": nobody })).await;
+    friend.chat(bot.clone(), "!silent x").await.unwrap();
+    friend.chat(bot.clone(), "!closed").await.unwrap();
+    friend.chat(bot.clone(), "!help").await.unwrap();
+    let first = friend.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert_eq!(first, "There are no commands here.");
+    friend.chat(bot, "!silent 2").await.unwrap();
+    assert_eq!(host.heard(BARE, n).await["payload"]["command"]["values"], json!([["a", { "integer": 2 }]]));
+    assert!(host.heard_so_far(NARROW, closed).await.is_empty());
+}
+
+/// Row 150. In a room also by the nickname in place of the prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_room_a_command_may_follow_the_nickname_and_an_occupant_stands_for_the_address() {
+    let host = Plan::new().await.three().start().await;
+    let mut friend = friend("juliet").await;
+    let whom = json!([{ "name": "whom", "kind": "jid" }]);
+    let n = declare(&host, FULL, json!({ "name": "greet", "arguments": whom })).await;
+    let room = prosody().await.fresh_room();
+    let open =
+        json!({ "jid": room.to_string(), "nick": "Bot", "auto-configure": true, "roomconfig": [["whois", "anyone"]] });
+    host.call(FULL, "rooms.open", open).await.ok();
+    friend.join(&room, "Juliet", SOON).await.unwrap();
+    for said in ["!greet Juliet", "Bot: greet Juliet"] {
+        friend.say(&room, said).await.unwrap();
+        let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+        assert_eq!(heard["name"], "greet");
+        assert_eq!(heard["values"], json!([["whom", { "jid": friend.jid().to_bare().to_string() }]]), "{said}");
+    }
+    friend.say(&room, "!greet nobody-of-this-name").await.unwrap();
+    answered(&mut friend, &room, &["usage: "]).await;
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_moderators_is_refused_to_others_by_every_name() {
+    let host = Plan::new().await.three().start().await;
+    let (mut owner, mut stranger) = (friend("juliet").await, friend("tybalt").await);
+    let kick = json!({ "name": "kick", "aliases": ["out"], "allow": [["role", "moderator"]] });
+    let n = declare(&host, FULL, kick).await;
+    let room = in_a_room(&host, &mut owner).await;
+    stranger.join(&room, "Tybalt", SOON).await.unwrap();
+    for said in ["!kick", "!KICK", "!out", "!full.kick"] {
+        stranger.say(&room, said).await.unwrap();
+    }
+    answered(&mut stranger, &room, &["kick"]).await;
+    // A moderator there is nobody here.
+    owner.chat(host.account().jid.clone(), "!kick").await.unwrap();
+    answered(&mut owner, &host.account().jid.clone(), &["kick"]).await;
+    owner.say(&room, "!kick").await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["command"]["message"].clone();
+    assert_eq!(heard["nick"], "Juliet");
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_for_the_address_that_the_plugin_names_unless_the_owner_says_otherwise() {
+    let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
+    let both = [juliet.jid().to_bare().to_string(), romeo.jid().to_bare().to_string()];
+    let owned = |entry: Entry| granted(entry).allow("kick", &[both[1].as_str()]).off("ban");
+    let host = Plan::new().await.caller(FULL, owned).start().await;
+    let bot = host.account().jid.clone();
+    let allow = json!([["jid", both[0]]]);
+    let open = declare(&host, FULL, json!({ "name": "open", "allow": allow })).await;
+    let kick = declare(&host, FULL, json!({ "name": "kick", "allow": allow })).await;
+    let ban = declare(&host, FULL, json!({ "name": "ban" })).await;
+
+    romeo.chat(bot.clone(), "!open").await.unwrap();
+    answered(&mut romeo, &bot, &["open"]).await;
+    juliet.chat(bot.clone(), "!open").await.unwrap();
+    let from = |heard: &Value| heard["payload"]["command"]["message"]["chat"].clone();
+    assert_eq!(from(&host.heard(FULL, open).await), both[0]);
+
+    // The owner's word counts in place of the plugin's.
+    juliet.chat(bot.clone(), "!kick").await.unwrap();
+    answered(&mut juliet, &bot, &["kick"]).await;
+    romeo.chat(bot.clone(), "!kick").await.unwrap();
+    assert_eq!(from(&host.heard(FULL, kick).await), both[1]);
+
+    juliet.chat(bot.clone(), "!ban").await.unwrap();
+    romeo.forget();
+    romeo.chat(bot.clone(), "!help").await.unwrap();
+    let list = answered(&mut romeo, &bot, &["commands:"]).await;
+    assert!(!list.contains("!ban"), "{list}");
+    for n in [open, kick, ban] {
+        assert!(host.heard_so_far(FULL, n).await.is_empty());
+    }
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_cooldown_runs_is_answered_once_and_the_plugin_is_not_told() {
+    let host = Plan::new().await.three().start().await;
+    let (mut friend, mut other, bot) = (friend("juliet").await, friend("romeo").await, host.account().jid.clone());
+    let n = declare(&host, FULL, json!({ "name": "roll", "help": "Rolls", "person-cooldown": 3_600_000 })).await;
+    friend.chat(bot.clone(), "!roll").await.unwrap();
+    host.heard(FULL, n).await;
+    for _ in 0..3 {
+        friend.chat(bot.clone(), "!roll").await.unwrap();
+    }
+    friend.chat(bot.clone(), "!help roll").await.unwrap();
+    let first = friend.wait_text("how long it lasts", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert!(!first.starts_with("Usage:"), "{first}");
+    let second = friend.wait_text("the help", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert!(second.starts_with("Usage:"), "{second}");
+    // It is that person's alone.
+    other.chat(bot, "!roll").await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["command"]["message"]["chat"].clone();
+    assert_eq!(heard, other.jid().to_bare().to_string());
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cooldown_of_a_room_is_everybodys_there() {
+    let host = Plan::new().await.three().start().await;
+    let (mut owner, mut other) = (friend("juliet").await, friend("romeo").await);
+    let n = declare(&host, FULL, json!({ "name": "roll", "room-cooldown": 3_600_000 })).await;
+    let room = in_a_room(&host, &mut owner).await;
+    other.join(&room, "Romeo", SOON).await.unwrap();
+    owner.say(&room, "!roll").await.unwrap();
+    host.heard(FULL, n).await;
+    other.say(&room, "!roll").await.unwrap();
+    answered(&mut other, &room, &["roll"]).await;
+    // In a chat there is no room whose cooldown could run.
+    other.chat(host.account().jid.clone(), "!roll").await.unwrap();
+    assert_eq!(host.heard(FULL, n).await["payload"]["command"]["message"]["kind"], "chat");
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
 }
