@@ -5,7 +5,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, cpu, fairness, files, loading, memory, operator, peer, schedules, secrets, sends, wasi, web,
+    between, calls, commands, cpu, fairness, files, loading, memory, operator, peer, schedules, secrets, sends, wasi,
+    web,
     webhooks,
 };
 
@@ -35,7 +36,7 @@ pub(crate) use case;
 
 /// Some cases of each heading, which take less than a minute in all. The suite runs them each time.
 pub(crate) const QUICK: &[u8] =
-    &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85, 86, 92, 96, 97, 100];
+    &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85, 86, 92, 96, 97, 100, 120];
 
 /// Returns all cases, by number.
 pub(crate) fn all() -> Vec<Case> {
@@ -55,6 +56,7 @@ pub(crate) fn all() -> Vec<Case> {
         webhooks::cases(),
         files::cases(),
         schedules::cases(),
+        commands::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

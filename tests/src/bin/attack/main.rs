@@ -14,6 +14,7 @@ mod trial;
 // The headings of the cases in `SECURITY.md`.
 mod between;
 mod calls;
+mod commands;
 mod cpu;
 mod fairness;
 mod files;
