@@ -1,4 +1,4 @@
-/* Rolls dice that nobody can foresee: `!roll 2d6+1`. */
+/* Rolls dice that nobody can foresee: `!roll 2d6+1`, and `!roll 2d6+1 --secret` for oneself. */
 
 #include <parlor.h>
 #include <unistd.h>
@@ -19,7 +19,8 @@ static bool random_below(unsigned sides, unsigned *number) {
 
 static parlor_error roll(const parlor_event *event, void *context) {
   (void)context;
-  const char *wish = event->command->count ? event->command->arguments[0] : parlor_settings_get_text("usual", "1d6");
+  const char *wish = parlor_command_text(event->command, "dice");
+  if (!wish) wish = parlor_settings_get_text("usual", "1d6");
   dice wanted;
   if (!dice_read(wish, &wanted)) return parlor_reply(event->message, "Say: roll 2d6+1, with up to 100 dice of 2 to 1000 sides");
 
@@ -31,9 +32,16 @@ static parlor_error roll(const parlor_event *event, void *context) {
     sum += number + 1;
     rolled = parlor_format("%s%s%u", rolled, i ? ", " : "", number + 1);
   }
-  return parlor_reply(event->message, "%s: %s = %ld", wish, rolled, sum);
+  const char *all = parlor_format("%s: %s = %ld", wish, rolled, sum);
+  bool secret = parlor_command_flag(event->command, "secret");
+  return secret ? parlor_chats_reply(event->message, "%s", all) : parlor_reply(event->message, "%s", all);
 }
 
 parlor_error parlor_start(void) {
-  return parlor_commands_add("roll", "Rolls dice", "2d6+1", roll, NULL);
+  static const parlor_argument arguments[] = {
+      {"dice", PARLOR_ARGUMENT_TEXT, .optional = true, .help = "Such as 2d6+1: how many, their sides, and what is added"},
+      {"secret", PARLOR_ARGUMENT_FLAG, .help = "Tells you alone"},
+      {0}};
+  return parlor_commands_declare(
+      &(parlor_declaration){.name = "roll", .help = "Rolls dice", .arguments = arguments}, roll, NULL);
 }

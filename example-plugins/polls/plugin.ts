@@ -1,6 +1,6 @@
 // Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`.
 
-import { command, on, onStart, reply, setting, storage, type Message } from "parlor";
+import { argument, command, on, onStart, reply, setting, storage, type Message } from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
 const DAY = 24 * 60 * 60;
@@ -15,7 +15,14 @@ const get = (chat: string): Promise<Asked | undefined> => storage.get<Asked>(cha
 const keep = (chat: string, asked: Asked): Promise<void> =>
   storage.set(chat, asked, { expires: setting("days", 7) * DAY });
 
-await command("poll", "Asks a question", "'QUESTION' EMOJI EMOJI…", async (args, message) => {
+await command("poll", {
+  help: "Asks a question",
+  arguments: {
+    question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'" }),
+    choices: argument.rest({ help: "Such as 🍕 🍝" }),
+  },
+}, async ({ args, message }) => {
+  // In `args` a choice of several words in quotes is one.
   const poll = begin(args);
   if (!poll) {
     await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
@@ -28,7 +35,7 @@ await command("poll", "Asks a question", "'QUESTION' EMOJI EMOJI…", async (arg
   });
 });
 
-await command("votes", "Says how the poll stands", async (_, message) => {
+await command("votes", { help: "Says how the poll stands" }, async ({ message }) => {
   const asked = await inTurn(() => get(message.chat));
   await reply(message, asked ? standing(asked.poll) : "There is no poll here.");
 });
