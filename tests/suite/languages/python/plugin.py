@@ -16,9 +16,10 @@ import urllib.request
 import zoneinfo
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta, timezone
+from typing import Annotated, Literal, Optional
 
 from parlor import (
-    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
+    Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
     files, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, vcard, wait_until,
 )
@@ -226,6 +227,14 @@ async def once(message: Message) -> None:
 async def say_it(given: Command) -> None:
     age = datetime.now(timezone.utc) - given.message.at
     await reply(given.message, f"{given.name} {given.args} [{given.rest}] {age < timedelta(hours=1)}")
+
+
+@command("python.Typed", help="Reads values", aliases=["ty"])
+async def typed(
+    given: Command, count: Annotated[int, Range(1, 100)] = 1, how: Literal["slow", "fast"] = "slow", loud: bool = False, *,
+    in_: Optional[timedelta] = None, whom: Optional[Jid] = None, half_way: float = 0.5,
+) -> None:
+    await reply(given, f"{given.name} {count} {how} {loud} {in_} {whom} {half_way} {given.values['count']}")
 
 
 @on("message", prefix="return")
