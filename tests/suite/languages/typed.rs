@@ -65,7 +65,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, ask, bodyWithoutFallback, chats, command, contacts, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
+  acknowledge, archive, argument, ask, bodyWithoutFallback, chats, command, contacts, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
   NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
   replyInChat, rooms, say, send, settings, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
@@ -163,6 +163,32 @@ onStart(() => storage.keys());
 onReady(() => say("r@x", "here I am"));
 onStop(() => send("juliet@x", "bye"));
 await command("hi", "Greets", (args, message) => reply(message, args.join(" ")));
+await command("roll", {
+  help: "Rolls dice",
+  arguments: {
+    count: argument.integer(1, 100, { default: 1 }),
+    sides: argument.choice(["6", "20"]),
+    secret: argument.flag(),
+    wait: argument.duration({ optional: true, named: true }),
+    why: argument.rest({ optional: true }),
+  },
+  aliases: ["r"],
+  allow: ["owners", { role: "moderator" }, { jid: "juliet@x" }],
+  personCooldown: 10,
+}, async (given, { count, sides, secret, wait, why }) => {
+  const number: number = count;
+  const words: "6" | "20" = sides;
+  const isSecret: boolean = secret;
+  const seconds: number | undefined = wait;
+  // @ts-expect-error: it may be left out
+  const text: string = why;
+  await reply(given.message, `${number} ${words} ${isSecret} ${seconds} ${text}`);
+});
+await command("stop", { allow: ["owners"] }, (given) => reply(given.message, given.name));
+// @ts-expect-error: there is no such role
+await command("stop", { allow: [{ role: "moderater" }] }, () => {});
+// @ts-expect-error: it is no word of the choice
+argument.choice(["6", "20"], { default: "8" });
 setTimeout((text: string) => send("juliet@x", text), 10, "later");
 spawn(() => send("juliet@x", "now").catch((error) => console.warn(error instanceof ParlorError && error.isTemporary)));
 
