@@ -1,4 +1,5 @@
-//! The names of a plugin's chat commands: those its author chose, and those the owner chose instead.
+//! The names of a plugin's chat commands: those its author chose, and those the owner chose instead, with the owner's
+//! rules for single commands.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use std::sync::{Arc, LazyLock};
 use arc_swap::ArcSwap;
 use parlor_base::id::PluginId;
 use serde::{Serialize, Serializer};
+
+use crate::command_rules::CommandRules;
 
 /// The maximum length of a name, in characters.
 const MOST: usize = 32;
@@ -64,9 +67,14 @@ impl Serialize for CommandName {
     }
 }
 
-/// The names that the owner chose for a plugin's commands, keyed by the author's names.
+/// The names that the owner chose for a plugin's commands, and the owner's rules, keyed by the author's names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct CommandNames(BTreeMap<CommandName, CommandName>);
+#[serde(transparent)]
+pub struct CommandNames {
+    names: BTreeMap<CommandName, CommandName>,
+    #[serde(skip)]
+    rules: BTreeMap<CommandName, CommandRules>,
+}
 
 /// The error for a name that cannot be given to a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,12 +98,12 @@ pub enum NotChosen {
 impl CommandNames {
     /// Returns the owner's name for a command, if there is one.
     pub fn get(&self, command: &str) -> Option<&CommandName> {
-        self.0.get(command)
+        self.names.get(command)
     }
 
     /// Returns pairs of the author's and the owner's name.
     pub fn iter(&self) -> impl Iterator<Item = (&CommandName, &CommandName)> {
-        self.0.iter()
+        self.names.iter()
     }
 
     /// Gives a command this name.
@@ -103,14 +111,29 @@ impl CommandNames {
         if name.as_str() == HELP {
             return Err(NotChosen::Help);
         }
-        if let Some((other, _)) = self.0.iter().find(|(_, taken)| **taken == name) {
+        if let Some((other, _)) = self.names.iter().find(|(_, taken)| **taken == name) {
             return Err(NotChosen::Twice { name, other: other.clone() });
         }
-        if self.0.contains_key(&command) {
+        if self.names.contains_key(&command) {
             return Err(NotChosen::Again(command));
         }
-        self.0.insert(command, name);
+        self.names.insert(command, name);
         Ok(())
+    }
+
+    /// Sets the owner's rules for a command.
+    pub fn rule(&mut self, command: CommandName, rules: CommandRules) {
+        self.rules.insert(command, rules);
+    }
+
+    /// Returns the owner's rules for a command, if there are any.
+    pub fn rules(&self, command: &str) -> Option<&CommandRules> {
+        self.rules.get(command)
+    }
+
+    /// Returns pairs of the author's name and the owner's rules.
+    pub fn all_rules(&self) -> impl Iterator<Item = (&CommandName, &CommandRules)> {
+        self.rules.iter()
     }
 }
 
@@ -120,11 +143,15 @@ impl fmt::Display for CommandNames {
             let comma = if number == 0 { "" } else { ", " };
             write!(f, "{comma}{command}={name}")?;
         }
+        for (number, (command, rules)) in self.all_rules().enumerate() {
+            let comma = if number == 0 && self.names.is_empty() { "" } else { ", " };
+            write!(f, "{comma}{command} ({rules})")?;
+        }
         Ok(())
     }
 }
 
-/// The owner's names for the commands of one plugin, which may change while it runs.
+/// The owner's names and rules for the commands of one plugin, which may change while it runs.
 #[derive(Debug, Default)]
 pub struct ChosenNames(ArcSwap<CommandNames>);
 
@@ -150,6 +177,16 @@ impl ChosenNames {
     /// Returns whether the owner gave the command this name.
     pub fn is(&self, command: &str, word: &str) -> bool {
         self.0.load().get(command).is_some_and(|name| name.as_str() == word)
+    }
+
+    /// Returns the owner's rules for a command; without any, rules that change nothing.
+    pub fn rules(&self, command: &str) -> CommandRules {
+        self.0.load().rules(command).cloned().unwrap_or_default()
+    }
+
+    /// Returns whether the owner keeps everybody from giving the command.
+    pub fn is_off(&self, command: &str) -> bool {
+        self.0.load().rules(command).is_some_and(|rules| rules.off)
     }
 }
 
@@ -208,5 +245,18 @@ mod tests {
         chosen.set(names);
         assert!(chosen.is("roll", "dice") && !chosen.is("roll", "roll") && !chosen.is("dice", "dice"));
         assert_eq!(chosen.of("roll"), Some(name("dice")));
+    }
+
+    #[test]
+    fn rules_are_for_a_command_by_its_authors_name() {
+        let mut names = CommandNames::default();
+        names.choose(name("roll"), name("dice")).unwrap();
+        names.rule(name("roll"), CommandRules { off: true, ..CommandRules::default() });
+        assert_eq!(names.to_string(), "roll=dice, roll (off)");
+        let chosen = ChosenNames::new(names);
+        assert!(chosen.is_off("roll") && !chosen.is_off("dice"));
+        assert_eq!(chosen.rules("dice"), CommandRules::default());
+        chosen.set(CommandNames::default());
+        assert!(!chosen.is_off("roll"));
     }
 }

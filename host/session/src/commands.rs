@@ -1,38 +1,37 @@
 //! Commands that people give to plugins by name, and `help`.
+//!
+//! This file has the commands that are there, and who may add which. `commands/declaration.rs` checks those with typed
+//! arguments, `commands/giving.rs` decides about what people write, and `commands/help.rs` shows what they may give.
 
+mod arguments;
+mod cooldowns;
+pub(super) mod declaration;
+mod giving;
+mod help;
+pub(super) mod kinds;
+pub(super) mod people;
+mod usage;
 mod words;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::Jid;
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_base::permission::Permission;
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Draft, Message, MessageKind};
 
 use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
-use crate::effect::Effect;
-use crate::event::{Event, Payload};
-use crate::iq::random_id;
-use crate::messages::{may_send, outgoing};
-use crate::permissions::{Decision, Target, Use};
-use crate::rooms::Rooms;
-use crate::roster::Roster;
+use crate::command_rules::{CommandRules, People};
 use crate::router::Mailbox;
 use crate::turn::Turn;
+use cooldowns::{Cooldowns, Lengths};
+use declaration::Declared;
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
 /// Maximum length of help and usage, in bytes.
 const MAX_HELP: usize = 256;
-/// Maximum number of arguments; the last one holds the rest of the line.
-const MAX_ARGS: usize = 256;
-/// Maximum length of an answer of the host, in bytes.
-const MAX_ANSWER: usize = 8 << 10;
 /// Number of answers that the host gives at once, and the time after which it may give another one.
 pub(super) const ANSWERS: u32 = 5;
 const ANSWER_EVERY: Duration = Duration::from_secs(2);
@@ -48,15 +47,81 @@ pub struct Spoken {
     pub usage: String,
 }
 
-/// A command as someone gives it.
+/// A command that was added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The name under which it is registered.
+    pub name: String,
+    /// Whether it can be given by that name alone, unless the owner chose another name.
+    pub is_short: bool,
+    /// Its other names that are left out, since others have them.
+    pub left_out: Vec<String>,
+}
+
+/// Who reads the arguments of a command.
 #[derive(Debug)]
-pub(super) struct CommandLine {
-    /// The word that was used, with or without the plugin's id.
-    word: String,
-    /// The name under which the command is registered.
+pub(super) enum Reading {
+    /// The plugin, which describes them in this text; it may be empty.
+    Plugin(String),
+    /// The host.
+    Host(Box<Declared>),
+}
+
+impl Reading {
+    /// Returns what precedes the names of fields in errors: the one call has them as arguments, the other in a record.
+    fn place(&self) -> &'static str {
+        match self {
+            Self::Plugin(_) => "",
+            Self::Host(_) => "command.",
+        }
+    }
+
+    /// Returns the other names that the author chose.
+    fn aliases(&self) -> &[CommandName] {
+        match self {
+            Self::Plugin(_) => &[],
+            Self::Host(declared) => &declared.aliases,
+        }
+    }
+
+    /// Returns the usage.
+    fn usage(&self) -> String {
+        match self {
+            Self::Plugin(usage) => usage.clone(),
+            Self::Host(declared) => usage::usage(&declared.parameters),
+        }
+    }
+
+    /// Returns the people whom the author allows to give it. Empty: everybody.
+    fn allow(&self) -> &[People] {
+        match self {
+            Self::Plugin(_) => &[],
+            Self::Host(declared) => &declared.allow,
+        }
+    }
+
+    /// Returns the cooldowns by the author's choice, and the owner's in place of it.
+    fn lengths(&self, rules: &CommandRules) -> Lengths {
+        let (person, room) = match self {
+            Self::Plugin(_) => (Duration::ZERO, Duration::ZERO),
+            Self::Host(declared) => (declared.person_cooldown, declared.room_cooldown),
+        };
+        Lengths { person: rules.person_cooldown.unwrap_or(person), room: rules.room_cooldown.unwrap_or(room) }
+    }
+}
+
+/// A command that a plugin adds.
+pub(super) struct New {
+    pub(super) mailbox: Arc<Mailbox>,
+    /// The owner's names and rules for the plugin's commands.
+    pub(super) names: Arc<ChosenNames>,
+    pub(super) plugin: PluginId,
+    /// Maximum number of commands that the plugin may have.
+    pub(super) most: usize,
+    /// The name, with or without the plugin's id before it.
     pub(super) name: String,
-    /// The rest of the line.
-    rest: String,
+    pub(super) help: String,
+    pub(super) reading: Reading,
 }
 
 #[derive(Debug)]
@@ -65,13 +130,22 @@ struct Registered {
     /// The mailbox of its instance, which has the plugin's grants.
     mailbox: Arc<Mailbox>,
     help: String,
-    usage: String,
+    reading: Reading,
+    /// Its other names.
+    aliases: Vec<CommandName>,
     /// Whether it can also be given by its name alone, unless the owner chose another name.
     is_short: bool,
-    /// The owner's names for its plugin's commands.
+    /// The owner's names and rules for its plugin's commands.
     names: Arc<ChosenNames>,
     /// Whether its plugin is parked, or has not added it again since.
     is_kept: bool,
+}
+
+impl Registered {
+    /// Returns whether this is one of its other names. They do not count while the owner chose one.
+    fn has_alias(&self, name: &str, word: &str) -> bool {
+        self.aliases.iter().any(|alias| alias.as_str() == word) && self.names.of(name).is_none()
+    }
 }
 
 /// The commands of an account, and the number of answers that the host may give.
@@ -83,6 +157,7 @@ pub(super) struct Commands {
     since: Duration,
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
+    cooldowns: Cooldowns,
 }
 
 #[derive(Debug)]
@@ -95,20 +170,36 @@ struct Displaced {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), answers: ANSWERS, since: Duration::ZERO, displaced: Vec::new() }
+        Self {
+            all: BTreeMap::new(),
+            answers: ANSWERS,
+            since: Duration::ZERO,
+            displaced: Vec::new(),
+            cooldowns: Cooldowns::default(),
+        }
     }
 }
 
 impl Commands {
-    fn find(&self, name: &str) -> Option<(&PluginId, &str, &Registered)> {
-        let (plugin, (name, found)) = match name.split_once('.') {
-            Some((plugin, name)) => {
+    /// Returns the command that people mean by this word. A name of the owner's choice comes before a plugin's name, and
+    /// that before other names.
+    fn find(&self, word: &str) -> Option<(&PluginId, &str, &Registered)> {
+        let (plugin, (name, found)) = match word.split_once('.') {
+            Some((plugin, word)) => {
                 let (plugin, own) = self.all.get_key_value(plugin)?;
-                (plugin, own.get_key_value(name)?)
+                let found = own.get_key_value(word);
+                (plugin, found.or_else(|| own.iter().find(|(name, found)| found.has_alias(name, word)))?)
             }
-            None => self.chosen(name).or_else(|| self.short(name))?,
+            None => self.chosen(word).or_else(|| self.short(word)).or_else(|| self.by_alias(word))?,
         };
         Some((plugin, name, found))
+    }
+
+    fn by_alias(&self, word: &str) -> Option<(&PluginId, (&String, &Registered))> {
+        self.all.iter().find_map(|(plugin, own)| {
+            let found = own.iter().find(|(name, found)| found.has_alias(name, word))?;
+            Some((plugin, found))
+        })
     }
 
     /// Returns the command that the owner has given this name, whichever other command has it.
@@ -182,24 +273,19 @@ impl Commands {
         self.all.values().map(BTreeMap::len).sum()
     }
 
-    /// Registers a command, unless the plugin has too many. Returns its name, and whether it can be given by that name
-    /// alone.
-    pub(super) fn add_command(
-        &mut self,
-        mailbox: Arc<Mailbox>,
-        names: Arc<ChosenNames>,
-        plugin: PluginId,
-        spoken: Spoken,
-        most: usize,
-        turn: &mut Turn<'_>,
-    ) -> Result<(String, bool), CallError> {
-        let by = mailbox.instance();
-        let (name, mut is_short) = parse_name(&plugin, &spoken.name)?;
-        check_line("help", &spoken.help)?;
-        check_line("usage", &spoken.usage)?;
+    /// Registers a command, unless the plugin has too many.
+    pub(super) fn add_command(&mut self, new: New, turn: &mut Turn<'_>) -> Result<Added, CallError> {
+        let New { mailbox, names, plugin, most, name, help, reading } = new;
+        let (by, place) = (mailbox.instance(), reading.place());
+        let field = format!("{place}name");
+        let (name, mut is_short) = parse_name(&field, &plugin, &name)?;
+        check_line(&format!("{place}help"), &help)?;
+        if let Reading::Plugin(usage) = &reading {
+            check_line("usage", usage)?;
+        }
         if is_short && name == HELP {
             let reason = format!("the command {HELP} is the host's; choose another name, or {plugin}.{HELP}");
-            return Err(CallError::invalid("name", reason));
+            return Err(CallError::invalid(field, reason));
         }
         if is_short
             && let Some((owner, ..)) = self.find(&name)
@@ -211,6 +297,10 @@ impl Commands {
                 return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
             }
         }
+        let is_taken = |alias: &CommandName| {
+            alias.as_str() == HELP || self.find(alias.as_str()).is_some_and(|(owner, ..)| *owner != plugin)
+        };
+        let (left_out, aliases): (Vec<_>, Vec<_>) = reading.aliases().iter().cloned().partition(is_taken);
         let is_successor = turn.promises.is_successor(by);
         let own = self.all.entry(plugin.clone()).or_default();
         // One that was kept counts as new: otherwise a plugin would have more with each waking.
@@ -218,8 +308,7 @@ impl Commands {
         if !has_it && own.values().filter(|one| !one.is_kept).count() >= most {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new =
-            Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names, is_kept: false };
+        let new = Registered { owner: by, mailbox, help, reading, aliases, is_short, names, is_kept: false };
         let was = own.insert(name.clone(), new);
         if let Some(was) = was
             && is_successor
@@ -227,24 +316,8 @@ impl Commands {
         {
             self.displaced.push(Displaced { by, plugin, name: name.clone(), was });
         }
-        Ok((name, is_short))
-    }
-
-    /// Returns the command in a message, if it contains a registered one.
-    pub(super) fn command_in(&self, message: &Message, turn: &mut Turn<'_>) -> Option<CommandLine> {
-        let prefix = turn.settings.command_prefix.as_str();
-        if self.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
-            return None;
-        }
-        let said = message.said();
-        let line = said.strip_prefix(prefix)?;
-        let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
-        if word.len() > LONGEST_WORD {
-            return None;
-        }
-        let name = word.to_lowercase();
-        let name = if name == HELP { name } else { self.find(&name)?.1.to_owned() };
-        Some(CommandLine { word: word.to_lowercase(), name, rest: rest.to_owned() })
+        let left_out = left_out.iter().map(ToString::to_string).collect();
+        Ok(Added { name, is_short, left_out })
     }
 
     /// Removes a command and returns its name.
@@ -255,7 +328,7 @@ impl Commands {
         name: &str,
         turn: &mut Turn<'_>,
     ) -> Result<String, CallError> {
-        let (name, _) = parse_name(plugin, name)?;
+        let (name, _) = parse_name("name", plugin, name)?;
         let is_successor = turn.promises.is_successor(by);
         let found = self.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.all.retain(|_, own| !own.is_empty());
@@ -269,8 +342,9 @@ impl Commands {
 }
 
 /// Returns the name as it is registered, and whether it was given without the plugin's id.
-fn parse_name(plugin: &PluginId, name: &str) -> Result<(String, bool), CallError> {
-    let invalid = |reason: String| Err(CallError::invalid("name", reason));
+/// The error names this field.
+fn parse_name(field: &str, plugin: &PluginId, name: &str) -> Result<(String, bool), CallError> {
+    let invalid = |reason: String| Err(CallError::invalid(field, reason));
     if name.len() > LONGEST_WORD {
         return invalid(NoCommandName.to_string());
     }
@@ -292,132 +366,4 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
         Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, and is to be one line"))),
         None => Ok(()),
     }
-}
-
-impl Commands {
-    /// Carries out a command that someone gives.
-    pub(super) fn obey(
-        &mut self,
-        message: &Arc<Message>,
-        line: &CommandLine,
-        rooms: &Rooms,
-        roster: &Roster,
-        turn: &mut Turn<'_>,
-    ) {
-        if line.word == HELP {
-            let wanted = words::split(&line.rest, 1).pop();
-            return self.help(message, wanted.as_deref(), rooms, roster, turn);
-        }
-        let Some((_, name, found)) = self.find(&line.word) else { return };
-        let args = words::split(&line.rest, MAX_ARGS);
-        let payload = Payload::Command { name: name.into(), args, message: Arc::clone(message) };
-        let event = Event { name: turn.names.get("command"), at: turn.now, payload };
-        turn.out.push(Effect::FireFor(found.owner, event));
-    }
-
-    /// Lists the commands, or explains one, in the conversation in which `help` was given. In a room, an unknown name
-    /// is not answered, since it may be meant for another bot.
-    ///
-    /// A plugin's texts are sent only where the plugin may speak itself: otherwise help would be its way to send
-    /// strangers what it hears.
-    fn help(&mut self, message: &Message, wanted: Option<&str>, rooms: &Rooms, roster: &Roster, turn: &mut Turn<'_>) {
-        let in_room = message.kind == MessageKind::Groupchat;
-        let prefix = &turn.settings.command_prefix;
-        let text = match wanted {
-            None => self.list(message, roster, turn),
-            Some(wanted) => {
-                let name = wanted.strip_prefix(prefix).unwrap_or(wanted).to_lowercase();
-                match self.find(&name).filter(|(_, _, found)| may_speak(found, message, roster)) {
-                    Some((_, _, found)) => {
-                        let space = if found.usage.is_empty() { "" } else { " " };
-                        format!("Usage: {prefix}{name}{space}{}\n{}", found.usage, found.help)
-                    }
-                    None if in_room => return,
-                    None => "There is no command of that name.".to_owned(),
-                }
-            }
-        };
-        // It fails only if sending is impossible, and the request came a moment ago.
-        let _ = self.answer(message, text.trim_end(), rooms, turn);
-    }
-
-    /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
-    /// answered many.
-    pub(super) fn answer(
-        &mut self,
-        message: &Message,
-        text: &str,
-        rooms: &Rooms,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        let (to, kind) = if message.kind == MessageKind::Groupchat {
-            (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
-        } else {
-            (message.from.clone(), MessageKind::Chat)
-        };
-        let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        may_send(rooms, &to, kind, &draft, turn)?;
-        if self.may_answer(turn.deadlines.elapsed()) {
-            turn.send(outgoing(rooms, to, kind, random_id(), draft));
-        } else {
-            turn.ignored += 1;
-        }
-        Ok(())
-    }
-
-    /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
-    /// would take it for a command.
-    fn list(&self, asked: &Message, roster: &Roster, turn: &mut Turn<'_>) -> String {
-        let prefix = &turn.settings.command_prefix;
-        let mut lines: Vec<String> = Vec::new();
-        for (plugin, own) in &self.all {
-            lines.extend(own.iter().filter(|(_, one)| may_speak(one, asked, roster)).map(|(name, one)| {
-                let dash = if one.help.is_empty() { "" } else { " – " };
-                format!("{prefix}{}{dash}{}", self.called(plugin, name, one), one.help)
-            }));
-        }
-        if lines.is_empty() {
-            return "There are no commands here.".to_owned();
-        }
-        lines.sort();
-        let mut text = "Commands:".to_owned();
-        for (index, line) in lines.iter().enumerate() {
-            if text.len() + line.len() > MAX_ANSWER {
-                // Writing into a String cannot fail.
-                let _ = write!(text, "\n… and {} more", lines.len() - index);
-                break;
-            }
-            text.push('\n');
-            text.push_str(line);
-        }
-        text
-    }
-}
-
-/// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of
-/// commands that may already be done do not count.
-fn is_spoken(message: &Message) -> bool {
-    let is_said = match message.kind {
-        MessageKind::Chat | MessageKind::Normal => true,
-        // Messages of the room itself are no commands.
-        MessageKind::Groupchat => message.nick.is_some(),
-        MessageKind::Headline | MessageKind::Error => false,
-    };
-    let changes_another = message
-        .extensions
-        .as_ref()
-        .is_some_and(|extensions| extensions.replace.is_some() || extensions.retract.is_some());
-    is_said && !message.own && !message.delayed && message.carbon.is_none() && !changes_another
-}
-
-/// Returns whether the plugin of a command may speak in the conversation of this message.
-fn may_speak(command: &Registered, asked: &Message, roster: &Roster) -> bool {
-    let where_to = asked.from.to_bare();
-    let (permission, target) = if asked.kind == MessageKind::Groupchat {
-        (Permission::RoomsSend, Target::Room(&where_to))
-    } else {
-        (Permission::MessagesSend, Target::Jid(&where_to))
-    };
-    let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| roster.has(jid)));
-    decision.is_some_and(Decision::allows)
 }

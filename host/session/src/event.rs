@@ -8,6 +8,7 @@ use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Invite, Message};
 
 use crate::records::chat::Chat;
+use crate::records::command_value::CommandValue;
 use crate::records::contact::{Contact, ContactResource};
 use crate::records::due_time::DueTime;
 use crate::records::occupant::Occupant;
@@ -55,7 +56,7 @@ pub enum Payload {
     Occupant(Arc<Occupant>),
     Feature { var: String, entity: Jid },
     Invite(Arc<Invite>),
-    Command { name: Arc<str>, args: Vec<String>, message: Arc<Message> },
+    Command { name: Arc<str>, args: Vec<String>, message: Arc<Message>, values: Vec<(String, CommandValue)> },
     Webhook(Arc<Webhook>),
     Schedule(Arc<DueTime>),
     Json(Arc<str>),
@@ -72,7 +73,10 @@ impl Payload {
             Self::Text(text) | Self::Stanza(text) => text.len(),
             Self::Json(json) => json.len(),
             Self::Message(message) => message.raw.weight(),
-            Self::Command { args, message, .. } => message.raw.weight() + args.iter().map(String::len).sum::<usize>(),
+            Self::Command { args, message, values, .. } => {
+                let values = values.iter().map(|(name, value)| name.len() + value.bytes());
+                message.raw.weight() + args.iter().map(String::len).chain(values).sum::<usize>()
+            }
             Self::Contact(contact) => {
                 let (clients, groups) = (contact.resources.len(), contact.groups.len());
                 contact.texts() + clients * size_of::<ContactResource>() + groups * size_of::<String>()

@@ -42,6 +42,11 @@ impl Owners {
         self.0 = owners;
     }
 
+    /// Returns whether this is the address of one of them.
+    pub(super) fn has(&self, jid: &BareJid) -> bool {
+        self.0.contains(jid)
+    }
+
     /// Returns whether this is a command, for a sender who may give it.
     pub(super) fn may_give(&self, from: Option<&Jid>, node: &str, turn: &mut Turn<'_>) -> bool {
         self.find(from, turn).is_some() && command_node(node).is_some()

@@ -2,6 +2,7 @@
 
 pub(super) mod card;
 pub(super) mod chat;
+pub(super) mod command_value;
 pub(super) mod contact;
 pub(super) mod due_time;
 pub(super) mod occupant;

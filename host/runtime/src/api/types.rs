@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use parlor_session::event::Payload;
-use parlor_session::{Chat, Contact, DueTime, KnownCard, Occupant, Room, Status, Webhook};
+use parlor_session::{Chat, CommandValue, Contact, DueTime, KnownCard, Occupant, Room, Status, Webhook};
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
@@ -358,14 +358,27 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             wit::Payload::Feature(wit::Feature { var: var.clone(), entity: entity.to_string() })
         }
         Payload::Invite(invite) => wit::Payload::Invite((&**invite).into()),
-        Payload::Command { name, args, message: carried } => wit::Payload::Command(wit::Command {
+        Payload::Command { name, args, message: carried, values } => wit::Payload::Command(wit::Command {
             name: name.to_string(),
             args: args.clone(),
             message: message(carried, xml),
+            values: values.iter().map(|(name, one)| (name.clone(), value(one))).collect(),
         }),
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
+    }
+}
+
+/// Converts the value of an argument of a command.
+fn value(value: &CommandValue) -> wit::Value {
+    match value {
+        CommandValue::Text(text) => wit::Value::Text(text.clone()),
+        CommandValue::Integer(number) => wit::Value::Integer(*number),
+        CommandValue::Number(number) => wit::Value::Number(*number),
+        CommandValue::Duration(milliseconds) => wit::Value::Duration(*milliseconds),
+        CommandValue::Jid(jid) => wit::Value::Jid(jid.to_string()),
+        CommandValue::Flag(flag) => wit::Value::Flag(*flag),
     }
 }
 

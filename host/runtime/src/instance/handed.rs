@@ -98,7 +98,12 @@ mod tests {
     async fn a_reason_names_the_events_that_were_being_handled_and_not_what_was_said() {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
         let name: Arc<str> = "roll".into();
-        let roll = Payload::Command { name: Arc::clone(&name), args: vec!["6".to_owned()], message: message("chat") };
+        let roll = Payload::Command {
+            name: Arc::clone(&name),
+            args: vec!["6".to_owned()],
+            message: message("chat"),
+            values: Vec::new(),
+        };
         instance.only_handles.store(true, Relaxed);
         let mut returned = instance.handling(&event("timer", Payload::None));
         returned.has_returned();

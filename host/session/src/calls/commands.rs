@@ -8,17 +8,18 @@ use parlor_stanza::types::Message;
 use super::Command;
 use crate::answer::Answer;
 use crate::command_names::ChosenNames;
-use crate::commands::Spoken;
+use crate::commands::declaration::Declared;
+use crate::commands::{Added, New, Reading, Spoken};
 use crate::features::Features;
 use crate::router::Mailbox;
 use crate::turn::Turn;
 
-/// Register a command that people can give to the plugin. Answered with the name, and whether the command can be given by that name alone.
+/// Register a command that people can give to the plugin, which reads its arguments.
 #[derive(Debug)]
 pub struct AddCommand {
     /// The calling instance's mailbox, with its grants.
     pub mailbox: Arc<Mailbox>,
-    /// The owner's names for the plugin's commands.
+    /// The owner's names and rules for the plugin's commands.
     pub names: Arc<ChosenNames>,
     /// The plugin of the instance.
     pub plugin: PluginId,
@@ -29,12 +30,47 @@ pub struct AddCommand {
 }
 
 impl Command for AddCommand {
-    type Answer = (String, bool);
+    type Answer = Added;
 
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.commands.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
+        let Self { mailbox, names, plugin, spoken: Spoken { name, help, usage }, most } = self;
+        let new = New { mailbox, names, plugin, most, name, help, reading: Reading::Plugin(usage) };
+        let result = features.commands.add_command(new, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Register a command whose arguments the host reads.
+#[derive(Debug)]
+pub struct DeclareCommand {
+    /// The calling instance's mailbox, with its grants.
+    pub mailbox: Arc<Mailbox>,
+    /// The owner's names and rules for the plugin's commands.
+    pub names: Arc<ChosenNames>,
+    /// The plugin of the instance.
+    pub plugin: PluginId,
+    /// The command, which was checked.
+    pub declared: Declared,
+    /// Maximum number of commands that the plugin may have.
+    pub most: usize,
+}
+
+impl Command for DeclareCommand {
+    type Answer = Added;
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.declared.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { mailbox, names, plugin, declared, most } = self;
+        let (name, help) = (declared.name.clone(), declared.help.clone());
+        let reading = Reading::Host(Box::new(declared));
+        let result = features.commands.add_command(New { mailbox, names, plugin, most, name, help, reading }, turn);
         turn.answer(answer, result);
     }
 }

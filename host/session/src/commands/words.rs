@@ -1,6 +1,21 @@
 //! Splitting a line into words. People mostly type text, and use the quoting of a shell only on purpose. Every line can
 //! be split.
 
+/// The characters that are read as quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quotes {
+    single: fn(char) -> bool,
+    double: fn(char) -> bool,
+}
+
+/// The quotes of a keyboard.
+const PLAIN: Quotes = Quotes { single: |c| c == '\'', double: |c| c == '"' };
+/// These, and those that phones write in their place.
+pub(super) const SMART: Quotes = Quotes {
+    single: |c| matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}'),
+    double: |c| matches!(c, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}'),
+};
+
 /// Splits a line into words. A quote at the beginning of a word groups words. `"` ends at the next one. `'` ends at one
 /// that ends a word, since inside a word it is an apostrophe. A backslash makes the next character literal; between `"`
 /// it applies only to `"` and the backslash, between `'` to nothing. An unpaired quote and a backslash at the end are
@@ -13,7 +28,7 @@ pub(super) fn split(line: &str, most: usize) -> Vec<String> {
     // A quote without a partner here has none later in the line, either.
     let mut may_pair = true;
     while !rest.is_empty() {
-        let (word, after) = word(rest, &mut may_pair);
+        let (word, after) = first(rest, PLAIN, &mut may_pair);
         if words.len() + 1 == most && after.trim_start() != "" {
             words.push(rest.to_owned());
             return words;
@@ -24,16 +39,16 @@ pub(super) fn split(line: &str, most: usize) -> Vec<String> {
     words
 }
 
-/// Returns the first word, and the text after it.
-fn word<'l>(line: &'l str, may_pair: &mut bool) -> (String, &'l str) {
-    let opened = match line.strip_prefix('\'') {
+/// Returns the first word, and the text after it. `may_pair` is false if no single quote from here on has a partner.
+pub(super) fn first<'l>(line: &'l str, quotes: Quotes, may_pair: &mut bool) -> (String, &'l str) {
+    let opened = match line.strip_prefix(quotes.single) {
         Some(inside) if *may_pair => {
-            let found = apostrophised(inside);
+            let found = apostrophised(inside, quotes);
             *may_pair = found.is_some();
             found
         }
         Some(_) => None,
-        None => line.strip_prefix('"').and_then(quoted),
+        None => line.strip_prefix(quotes.double).and_then(|inside| quoted(inside, quotes)),
     };
     let (mut found, mut rest) = opened.unwrap_or((String::new(), line));
     while let Some(c) = rest.chars().next() {
@@ -54,20 +69,22 @@ fn word<'l>(line: &'l str, may_pair: &mut bool) -> (String, &'l str) {
 }
 
 /// Returns the text before the next `'` that ends a word, and the text after it.
-fn apostrophised(text: &str) -> Option<(String, &str)> {
+fn apostrophised(text: &str, quotes: Quotes) -> Option<(String, &str)> {
     let ends = |after: &str| after.chars().next().is_none_or(char::is_whitespace);
-    let mut parts = text.match_indices('\'').map(|(at, sign)| (&text[..at], &text[at + sign.len()..]));
+    let mut parts = text.match_indices(quotes.single).map(|(at, sign)| (&text[..at], &text[at + sign.len()..]));
     parts.find(|(_, after)| ends(after)).map(|(before, after)| (before.to_owned(), after))
 }
 
 /// Returns the text before the next `"`, and the text after it.
-fn quoted(text: &str) -> Option<(String, &str)> {
+fn quoted(text: &str, quotes: Quotes) -> Option<(String, &str)> {
     let mut found = String::new();
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         match c {
-            '"' => return Some((found, &text[at + 1..])),
-            '\\' if let Some((_, next @ ('"' | '\\'))) = chars.peek().copied() => {
+            c if (quotes.double)(c) => return Some((found, &text[at + c.len_utf8()..])),
+            '\\' if let Some((_, next)) =
+                chars.peek().copied().filter(|(_, next)| *next == '\\' || (quotes.double)(*next)) =>
+            {
                 found.push(next);
                 chars.next();
             }

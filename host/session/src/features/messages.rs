@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parlor_stanza::types::{Message, MessageKind};
 
 use super::Features;
+use crate::commands::people::Around;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
 use crate::records::view::View;
@@ -143,7 +144,7 @@ impl Features {
 
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
-        let line = self.commands.command_in(&message, turn);
+        let line = self.commands.command_in(&message, &self.rooms, turn);
         message.command = line.as_ref().map(|line| line.name.clone());
         let message = Arc::from(message);
         turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
@@ -154,7 +155,8 @@ impl Features {
             turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
         if let Some(line) = line {
-            self.commands.obey(&message, &line, &self.rooms, &self.roster, turn);
+            let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };
+            self.commands.obey(&message, &line, around, turn);
         }
     }
 

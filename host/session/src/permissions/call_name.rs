@@ -55,6 +55,8 @@ pub enum CallName {
     ChatviewsGet,
     /// `chatviews.get-many`
     ChatviewsGetMany,
+    /// `commands.declare`
+    CommandsDeclare,
     /// `commands.add`
     CommandsAdd,
     /// `commands.remove`
@@ -305,6 +307,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("chats", "send", "chats.send"),
     ("chatviews", "get", "chatviews.get"),
     ("chatviews", "get-many", "chatviews.get-many"),
+    ("commands", "declare", "commands.declare"),
     ("commands", "add", "commands.add"),
     ("commands", "remove", "commands.remove"),
     ("connection", "connected", "connection.connected"),
@@ -419,7 +422,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 136;
+    pub const COUNT: usize = 137;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

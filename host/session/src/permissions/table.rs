@@ -112,6 +112,7 @@ pub const CALLS: &[Call] = {
         needs(MessagesSend, CallName::ChatsSend).online(Person),
         needs(ChatsRead, CallName::ChatviewsGet).local(Nothing),
         needs(ChatsRead, CallName::ChatviewsGetMany).local(Nothing),
+        free(CallName::CommandsDeclare).local(Nothing),
         free(CallName::CommandsAdd).local(Nothing),
         free(CallName::CommandsRemove).local(Nothing),
         free(CallName::ConnectionConnected).local(Nothing),
@@ -251,7 +252,9 @@ pub const BESIDES: &[Call] = &[
     // The stanzas themselves, with `xml`.
     needs(StanzaRead, CallName::ArchiveQuery).besides(),
     needs(StanzaRead, CallName::ArchiveQueryAll).besides(),
-    // The help lists a command only in chats and rooms where its plugin may send.
+    // The host lists a command and answers wrong ones only in chats and rooms where its plugin may send.
+    needs(MessagesSend, CallName::CommandsDeclare).besides(),
+    needs(RoomsSend, CallName::CommandsDeclare).besides(),
     needs(MessagesSend, CallName::CommandsAdd).besides(),
     needs(RoomsSend, CallName::CommandsAdd).besides(),
     // Messages with their stanzas, with `xml`.

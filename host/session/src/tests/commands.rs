@@ -97,7 +97,7 @@ fn a_command_goes_to_its_plugin_alone_with_its_arguments_and_its_message() {
         test.say(said);
         let told = format!("command for {}", echo.instance);
         assert_eq!(test.lines(), ["message", "messageAdded", "messageNotification", &*told]);
-        let Payload::Command { name, args, message } = test.last("command") else { panic!() };
+        let Payload::Command { name, args, message, .. } = test.last("command") else { panic!() };
         assert_eq!((&name[..], args.as_slice()), ("say", &["one two".to_owned(), "three".to_owned()][..]));
         assert_eq!(message.body.as_deref(), Some(said));
     }

@@ -1,0 +1,234 @@
+//! What people write to give a command: whether it is one, whether they may give it, and what the host answers itself.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use parlor_base::id::InstanceId;
+use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, Message, MessageKind};
+
+use super::arguments::{self, Values};
+use super::cooldowns::{Lengths, Tries, Wait};
+use super::kinds::show_duration;
+use super::people::{Around, Person};
+use super::{Commands, LONGEST_WORD, Reading, Registered, words};
+use crate::command_names::HELP;
+use crate::effect::Effect;
+use crate::event::{Event, Payload};
+use crate::iq::random_id;
+use crate::messages::{may_send, outgoing};
+use crate::permissions::{Decision, Target, Use};
+use crate::rooms::Rooms;
+use crate::roster::Roster;
+use crate::turn::Turn;
+
+/// Maximum number of words of a command; the last one holds the rest of the line.
+const MAX_ARGS: usize = 256;
+
+/// A command as someone gives it.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    /// The word that was used, with or without the plugin's id.
+    word: String,
+    /// The name under which the command is registered.
+    pub(crate) name: String,
+    /// The rest of the line.
+    rest: String,
+}
+
+/// What is known of a command that someone gives, before its cooldowns are asked.
+struct Attempt {
+    owner: InstanceId,
+    name: Arc<str>,
+    /// What people write to give it.
+    spelled: String,
+    /// Whether its plugin may speak where it is given, and so the host on behalf of it.
+    may_answer: bool,
+    is_allowed: bool,
+    tries: Tries,
+    lengths: Lengths,
+    /// The values of its arguments, or the answer that says what is wrong with them.
+    values: Result<Values, String>,
+}
+
+impl Commands {
+    /// Returns the command in a message, if it contains a registered one: after the prefix, or in a room after our
+    /// nickname there.
+    pub(crate) fn command_in(&self, message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> Option<CommandLine> {
+        if self.all.is_empty() || !is_spoken(message) {
+            return None;
+        }
+        let prefix = turn.settings.command_prefix.as_str();
+        let said = message.said();
+        let prefixed = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
+        prefixed.and_then(|line| self.line(line)).or_else(|| {
+            let line = addressed(&said, message, rooms)?;
+            // Some write the prefix as well.
+            self.line(line.strip_prefix(prefix).unwrap_or(line))
+        })
+    }
+
+    fn line(&self, text: &str) -> Option<CommandLine> {
+        let (word, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
+        if word.len() > LONGEST_WORD {
+            return None;
+        }
+        let word = word.to_lowercase();
+        let name = if word == HELP {
+            word.clone()
+        } else {
+            let (_, name, found) = self.find(&word)?;
+            if found.names.is_off(name) {
+                return None;
+            }
+            name.to_owned()
+        };
+        Some(CommandLine { word, name, rest: rest.to_owned() })
+    }
+
+    /// Carries out a command that someone gives, or answers why not. Nothing but a command that its plugin gets begins a
+    /// cooldown.
+    pub(crate) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, around: Around<'_>, turn: &mut Turn<'_>) {
+        if line.word == HELP {
+            let wanted = words::split(&line.rest, 1).pop();
+            return self.help(message, wanted.as_deref(), around, turn);
+        }
+        let Some(attempt) = self.attempt(message, line, around, turn) else { return };
+        let Attempt { owner, name, spelled, may_answer, is_allowed, tries, lengths, values } = attempt;
+        let now = turn.deadlines.elapsed();
+        let wait = if is_allowed { self.cooldowns.wait(tries, lengths, now) } else { None };
+        let answer = match (wait, values) {
+            _ if !is_allowed => format!("You may not give {spelled} here."),
+            (Some(wait), _) if wait.is_told => return,
+            (Some(wait), _) => waits(&spelled, wait),
+            (None, Err(wrong)) => wrong,
+            (None, Ok(values)) => {
+                self.cooldowns.begin(tries, lengths, now);
+                let args = words::split(&line.rest, MAX_ARGS);
+                let payload = Payload::Command { name, args, message: Arc::clone(message), values };
+                let event = Event { name: turn.names.get("command"), at: turn.now, payload };
+                turn.out.push(Effect::FireFor(owner, event));
+                return;
+            }
+        };
+        if may_answer {
+            // It fails only if sending is impossible, and the command came a moment ago.
+            let _ = self.answer(message, &answer, around.rooms, turn);
+        }
+    }
+
+    fn attempt(&self, message: &Message, line: &CommandLine, around: Around<'_>, turn: &Turn<'_>) -> Option<Attempt> {
+        let (plugin, name, found) = self.find(&line.word)?;
+        let person = Person::of(message, around);
+        let rules = found.names.rules(name);
+        let is_allowed = person.is_among(rules.allow.as_deref().unwrap_or_else(|| found.reading.allow()));
+        let spelled = format!("{}{}", shown_prefix(message, around.rooms, turn), line.word);
+        let values = match &found.reading {
+            Reading::Host(declared) if is_allowed => {
+                arguments::read(&declared.parameters, &line.rest, &|nick| person.named(nick))
+                    .map_err(|misfit| format!("{misfit}\n{}", usage_of(&spelled, &found.reading)))
+            }
+            Reading::Host(_) | Reading::Plugin(_) => Ok(Values::new()),
+        };
+        let room = (message.kind == MessageKind::Groupchat).then(|| message.from.to_bare());
+        Some(Attempt {
+            owner: found.owner,
+            name: name.into(),
+            may_answer: may_speak(found, message, around.roster),
+            is_allowed,
+            tries: self.cooldowns.tries(plugin, name, person.who(), room.as_ref()),
+            lengths: found.reading.lengths(&rules),
+            values,
+            spelled,
+        })
+    }
+
+    /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
+    /// answered many.
+    pub(crate) fn answer(
+        &mut self,
+        message: &Message,
+        text: &str,
+        rooms: &Rooms,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let (to, kind) = if message.kind == MessageKind::Groupchat {
+            (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
+        } else {
+            (message.from.clone(), MessageKind::Chat)
+        };
+        let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
+        may_send(rooms, &to, kind, &draft, turn)?;
+        if self.may_answer(turn.deadlines.elapsed()) {
+            turn.send(outgoing(rooms, to, kind, random_id(), draft));
+        } else {
+            turn.ignored += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of commands that
+/// may already be done do not count.
+fn is_spoken(message: &Message) -> bool {
+    let is_said = match message.kind {
+        MessageKind::Chat | MessageKind::Normal => true,
+        // Messages of the room itself are no commands.
+        MessageKind::Groupchat => message.nick.is_some(),
+        MessageKind::Headline | MessageKind::Error => false,
+    };
+    let changes_another = message
+        .extensions
+        .as_ref()
+        .is_some_and(|extensions| extensions.replace.is_some() || extensions.retract.is_some());
+    is_said && !message.own && !message.delayed && message.carbon.is_none() && !changes_another
+}
+
+/// Returns what follows our nickname and `:` or `,` in a message to a room.
+fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
+    if message.kind != MessageKind::Groupchat {
+        return None;
+    }
+    let room = rooms.shown.get(&message.chat)?;
+    let mut rest = said.chars();
+    for wanted in room.nick.chars() {
+        // Capitals do not count, since phones write them at the beginning.
+        if !rest.next()?.to_lowercase().eq(wanted.to_lowercase()) {
+            return None;
+        }
+    }
+    rest.as_str().strip_prefix([':', ',']).map(str::trim_start)
+}
+
+/// Returns what people write before the name of a command.
+pub(super) fn shown_prefix(message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> String {
+    let prefix = &turn.settings.command_prefix;
+    if prefix.is_empty() {
+        return rooms.shown.get(&message.chat).map(|room| format!("{}: ", room.nick)).unwrap_or_default();
+    }
+    prefix.clone()
+}
+
+/// Returns the usage of a command that people give by these words.
+pub(super) fn usage_of(spelled: &str, reading: &Reading) -> String {
+    format!("Usage: {spelled} {}", reading.usage()).trim_end().to_owned()
+}
+
+fn waits(spelled: &str, wait: Wait) -> String {
+    let left = show_duration(u64::try_from(wait.left.as_millis()).unwrap_or(u64::MAX));
+    let whose = if wait.is_rooms { "In this room, you" } else { "You" };
+    format!("{whose} can give {spelled} again in {left}.")
+}
+
+/// Returns whether the plugin of a command may speak in the conversation of this message.
+pub(super) fn may_speak(command: &Registered, asked: &Message, roster: &Roster) -> bool {
+    let where_to = asked.from.to_bare();
+    let (permission, target) = if asked.kind == MessageKind::Groupchat {
+        (Permission::RoomsSend, Target::Room(&where_to))
+    } else {
+        (Permission::MessagesSend, Target::Jid(&where_to))
+    };
+    let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| roster.has(jid)));
+    decision.is_some_and(Decision::allows)
+}

@@ -1,0 +1,93 @@
+//! `help`, the host's own command.
+
+use std::fmt::Write as _;
+
+use parlor_stanza::types::{Message, MessageKind};
+
+use super::giving::{may_speak, shown_prefix, usage_of};
+use super::people::{Around, Person};
+use super::{Commands, Reading, Registered, usage};
+use crate::turn::Turn;
+
+/// Maximum length of an answer of the host, in bytes.
+const MAX_ANSWER: usize = 8 << 10;
+
+impl Commands {
+    /// Lists the commands, or explains one, in the conversation in which `help` was given. In a room, an unknown name
+    /// is not answered, since it may be meant for another bot.
+    ///
+    /// A plugin's texts are sent only where the plugin may speak itself: otherwise help would be its way to send
+    /// strangers what it hears. People see no commands that they may not give.
+    pub(super) fn help(&mut self, message: &Message, wanted: Option<&str>, around: Around<'_>, turn: &mut Turn<'_>) {
+        let in_room = message.kind == MessageKind::Groupchat;
+        let prefix = shown_prefix(message, around.rooms, turn);
+        let text = match wanted {
+            None => self.list(message, &prefix, around),
+            Some(wanted) => {
+                let name = wanted.strip_prefix(&prefix).unwrap_or(wanted).to_lowercase();
+                let person = Person::of(message, around);
+                let found = self.find(&name).filter(|(_, name, found)| is_shown(name, found, &person, message, around));
+                match found {
+                    Some((_, registered, found)) => explained(registered, found, &name, &prefix),
+                    None if in_room => return,
+                    None => "There is no command of that name.".to_owned(),
+                }
+            }
+        };
+        // It fails only if sending is impossible, and the request came a moment ago.
+        let _ = self.answer(message, text.trim_end(), around.rooms, turn);
+    }
+
+    /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
+    /// would take it for a command.
+    fn list(&self, asked: &Message, prefix: &str, around: Around<'_>) -> String {
+        let person = Person::of(asked, around);
+        let mut lines: Vec<String> = Vec::new();
+        for (plugin, own) in &self.all {
+            let shown = own.iter().filter(|(name, one)| is_shown(name, one, &person, asked, around));
+            lines.extend(shown.map(|(name, one)| {
+                let dash = if one.help.is_empty() { "" } else { " – " };
+                format!("{prefix}{}{dash}{}", self.called(plugin, name, one), one.help)
+            }));
+        }
+        if lines.is_empty() {
+            return "There are no commands here.".to_owned();
+        }
+        lines.sort();
+        let mut text = "Commands:".to_owned();
+        for (index, line) in lines.iter().enumerate() {
+            if text.len() + line.len() > MAX_ANSWER {
+                // Writing into a String cannot fail.
+                let _ = write!(text, "\n… and {} more", lines.len() - index);
+                break;
+            }
+            text.push('\n');
+            text.push_str(line);
+        }
+        text
+    }
+}
+
+/// Returns whether this person sees the command in this conversation.
+fn is_shown(name: &str, one: &Registered, person: &Person<'_>, asked: &Message, around: Around<'_>) -> bool {
+    let rules = one.names.rules(name);
+    let allow = rules.allow.as_deref().unwrap_or_else(|| one.reading.allow());
+    !rules.off && may_speak(one, asked, around.roster) && person.is_among(allow)
+}
+
+/// Explains a command that people give by this word.
+fn explained(name: &str, one: &Registered, word: &str, prefix: &str) -> String {
+    let mut lines = vec![usage_of(&format!("{prefix}{word}"), &one.reading), one.help.clone()];
+    if let Reading::Host(declared) = &one.reading {
+        lines.retain(|line| !line.is_empty());
+        lines.extend(usage::lines(&declared.parameters));
+    }
+    let aliases: Vec<_> = one.aliases.iter().filter(|alias| alias.as_str() != word).collect();
+    if !aliases.is_empty() && one.names.of(name).is_none() {
+        let aliases: Vec<_> = aliases.into_iter().map(|alias| format!("{prefix}{alias}")).collect();
+        lines.push(format!("Also: {}", aliases.join(", ")));
+    }
+    let mut text = lines.join("\n");
+    text.truncate(text.floor_char_boundary(MAX_ANSWER));
+    text
+}

@@ -1,0 +1,116 @@
+//! The person who gives a command: who that is, as far as the server or the room vouches for it, and to which groups of
+//! people they belong.
+
+use jid::{BareJid, Jid};
+use parlor_stanza::types::{Message, MessageKind};
+
+use super::kinds::Named;
+use crate::command_rules::People;
+use crate::owners::Owners;
+use crate::records::occupant::Occupant;
+use crate::records::room::Room;
+use crate::rooms::Rooms;
+use crate::roster::Roster;
+
+/// The features that know people.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) rooms: &'a Rooms,
+    pub(crate) roster: &'a Roster,
+    pub(crate) owners: &'a Owners,
+}
+
+/// A person, for whom a cooldown runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    /// Someone at this address.
+    Jid(BareJid),
+    /// An occupant of this room, by the id that the room gives the person.
+    Id(BareJid, String),
+    /// An occupant of this room, by the nickname.
+    Nick(BareJid, String),
+}
+
+/// The person who gives a command.
+pub(super) struct Person<'a> {
+    who: Who,
+    /// The address. None: the room does not show it.
+    jid: Option<BareJid>,
+    /// The room in which, or over which, the person writes.
+    room: Option<&'a Room>,
+    occupant: Option<&'a Occupant>,
+    around: Around<'a>,
+}
+
+impl<'a> Person<'a> {
+    /// Returns the sender of a message.
+    ///
+    /// An occupant may also write over a room that is not open here: then nobody says who that is. The address of an
+    /// occupant begins with that of the room, which is no person's.
+    pub(super) fn of(message: &Message, around: Around<'a>) -> Self {
+        let bare = message.from.to_bare();
+        let is_occupant = message.kind == MessageKind::Groupchat
+            || message.of_occupant
+            || message.chat.is_full()
+            || around.rooms.has(&bare);
+        if !is_occupant {
+            let who = Who::Jid(bare.clone());
+            return Self { who, jid: Some(bare), room: None, occupant: None, around };
+        }
+        let nick = message.from.resource().map(ToString::to_string).unwrap_or_default();
+        let room = around.rooms.shown.get(&bare).map(|room| &**room);
+        let occupant = room.and_then(|room| room.occupants.get(nick.as_str())).map(|occupant| &**occupant);
+        let jid = occupant.and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare);
+        let id =
+            room.filter(|room| room.has_occupant_ids()).and(occupant).and_then(|occupant| occupant.occupant_id.clone());
+        let who = match (&jid, id) {
+            (Some(jid), _) => Who::Jid(jid.clone()),
+            (None, Some(id)) => Who::Id(bare, id),
+            // The message alone says that it came over a room. Anybody could write that to evade a cooldown.
+            (None, None) if room.is_none() => Who::Jid(bare),
+            (None, None) => Who::Nick(bare, nick),
+        };
+        Self { who, jid, room, occupant, around }
+    }
+
+    /// Returns who it is, for cooldowns.
+    pub(super) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Returns whether the person is in one of these groups. None of them means everybody.
+    pub(super) fn is_among(&self, groups: &[People]) -> bool {
+        groups.is_empty() || groups.iter().any(|people| self.is_one_of(people))
+    }
+
+    fn is_one_of(&self, people: &People) -> bool {
+        let entry = || self.around.roster.entry(self.jid.as_ref()?);
+        match people {
+            People::Contacts => entry().is_some_and(|contact| contact.is_seen()),
+            People::Group(name) => entry().is_some_and(|contact| contact.groups.contains(name)),
+            People::Jid(wanted) => self.jid.as_ref().is_some_and(|jid| {
+                if wanted.node().is_some() { jid == wanted } else { jid.domain() == wanted.domain() }
+            }),
+            People::Role(least) => self.occupant.is_some_and(|one| least.is_reached_by(&one.role)),
+            People::Affiliation(least) => self.occupant.is_some_and(|one| least.is_reached_by(&one.affiliation)),
+            // Only the servers vouch for an owner, never a room: anybody can run one that makes up its occupants.
+            People::Owners => matches!(&self.who, Who::Jid(jid) if self.is_direct() && self.around.owners.has(jid)),
+        }
+    }
+
+    /// Returns whether the person writes from their own address.
+    fn is_direct(&self) -> bool {
+        self.room.is_none() && self.occupant.is_none() && self.jid.is_some()
+    }
+
+    /// Returns whom a nickname means, in the room of the person.
+    pub(super) fn named(&self, nick: &str) -> Named {
+        match self.room.and_then(|room| room.occupants.get(nick)) {
+            None => Named::Nobody,
+            Some(occupant) => match &occupant.jid {
+                Some(jid) => Named::At(Jid::from(jid.to_bare())),
+                None => Named::Hidden,
+            },
+        }
+    }
+}
