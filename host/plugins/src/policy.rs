@@ -2,6 +2,7 @@
 //!
 //! This module only parses what the owner wrote. `admission` compares it with the plugin's file.
 
+mod commands;
 pub mod edit;
 pub mod file;
 pub mod keys;
@@ -17,7 +18,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
-use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
+use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::Grants;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ use crate::limits::Limits;
 use crate::secret::SecretSource;
 use crate::signature::{self, KeyName, Keys, TrustedKey};
 use crate::source::Source;
+use commands::commands;
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -65,7 +67,7 @@ pub struct Entry {
     pub enabled: bool,
     /// The minimum level of its log lines; `None` = the same as for everything else.
     pub log: Option<LogLevel>,
-    /// The owner's names for its commands, in place of the author's.
+    /// The owner's names and rules for its commands, in place of the author's.
     pub commands: CommandNames,
     /// The permissions that it is granted.
     pub grants: Grants,
@@ -237,19 +239,6 @@ fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentE
         return Err(node.error("`accounts` is empty; leave it out for every account, or write `enabled = false`"));
     }
     Ok(Some(accounts))
-}
-
-fn commands(section: &Section<'_>) -> Result<CommandNames, DocumentError> {
-    let mut names = CommandNames::default();
-    let Some(written) = section.section("commands")? else { return Ok(names) };
-    for node in written.entries() {
-        let unfit = |text: &str, error: NoCommandName| node.error(format!("{text:?} cannot be a command: it {error}"));
-        let command: CommandName = node.key().parse().map_err(|error| unfit(node.key(), error))?;
-        let name: CommandName =
-            node.string()?.parse().map_err(|error| unfit(node.string().unwrap_or_default(), error))?;
-        names.choose(command, name).map_err(|error| node.error(error))?;
-    }
-    Ok(names)
 }
 
 fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_plugins::limits::{Limits, Row};
-use parlor_plugins::policy::keys::{EXAMPLE, KEY, Key, PLUGIN, TOP};
+use parlor_plugins::policy::keys::{COMMAND, EXAMPLE, KEY, Key, PLUGIN, TOP};
 
 use super::default;
 
@@ -39,8 +39,13 @@ pub(super) fn page() -> String {
     }
     page += "\n## `[plugin.ID.commands]`\n\n\
              Each key is a chat command of the plugin, and its value the name that people type instead: `tea = \"brew\"`. A name is of \
-             letters, digits, `-` and `_`.\n\n\
-             ## `[plugin.ID.grants]`\n\n\
+             letters, digits, `-` and `_`. With rules for the command, the value is a table with the keys of \
+             `[plugin.ID.commands.NAME]`, where NAME is the plugin's own name for it.\n\n\
+             ## `[plugin.ID.commands.NAME]`\n\n| key | value | default | what it does |\n|---|---|---|---|\n";
+    for Key { name, shape, default: value, about } in COMMAND {
+        let _ = writeln!(page, "| `{name}` | {shape} | {} | {about} |", default(*value));
+    }
+    page += "\n## `[plugin.ID.grants]`\n\n\
              Each key is a permission. Write it in quotation marks if it has a dot. `false` is the same as no entry. \
              [Permissions](permissions.md) lists the calls and events of each, and what its list may contain.\n\n\
              | key | value | default | what the plugin does with it |\n|---|---|---|---|\n";

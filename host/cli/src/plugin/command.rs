@@ -18,7 +18,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin command`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. A command that you gave a name does not go by its author's name any more, which another plugin may take when it starts; PLUGIN.COMMAND always works. A name counts at once, on the running plugin. Which commands there are is known while the plugin runs.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
+    after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. A command that you gave a name does not go by its author's name any more, which another plugin may take when it starts; PLUGIN.COMMAND always works. A name counts at once, on the running plugin. Which commands there are is known while the plugin runs. Who may give a command, and how often, stands in plugins.toml: `[plugin.dice.commands.roll]` with `allow`, `person_cooldown`, `room_cooldown` or `off`.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
 )]
 pub struct CommandArgs {
     /// The plugin.
@@ -65,7 +65,7 @@ impl CommandArgs {
                 let config = self.target.load()?;
                 let chosen = target::admin(&config).entry(id)?.commands;
                 let commands = all(&chosen, &running(&config)?, id);
-                if self.json { print_json(&commands) } else { print(&screen(id, &commands)) }
+                if self.json { print_json(&commands) } else { print(&screen(id, &commands, &chosen)) }
             }
         }
     }
@@ -79,17 +79,28 @@ fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
 
 /// Returns the commands of a plugin, each with its current name: from the running plugin, else from the policy.
 fn all(chosen: &CommandNames, running: &[Plugin], id: &PluginId) -> BTreeMap<String, String> {
+    // Without a name of the owner's choice, a command that has rules goes by its own, or by a longer one.
+    let ruled = chosen.all_rules().map(|(command, _)| (command.to_string(), command.to_string()));
     let chosen = chosen.iter().map(|(command, name)| (command.to_string(), name.to_string()));
     let on = running.iter().filter(|one| one.id == id.as_str());
-    chosen.chain(on.flat_map(|one| one.commands.clone())).collect()
+    ruled.chain(chosen).chain(on.flat_map(|one| one.commands.clone())).collect()
 }
 
-fn screen(id: &PluginId, commands: &BTreeMap<String, String>) -> String {
+fn screen(id: &PluginId, commands: &BTreeMap<String, String>, chosen: &CommandNames) -> String {
     if commands.is_empty() {
         return format!("{id} has no commands, or does not run\n");
     }
-    let cells: Vec<_> = commands.iter().map(|(command, called)| vec![command.clone(), called.clone()]).collect();
-    table(&["COMMAND", "PEOPLE SAY"], &cells)
+    let rules = |command: &str| chosen.rules(command).map(ToString::to_string).filter(|rules| !rules.is_empty());
+    let has_rules = commands.keys().any(|command| rules(command).is_some());
+    let cells: Vec<_> = commands
+        .iter()
+        .map(|(command, called)| {
+            let rules = rules(command).unwrap_or_else(|| "-".to_owned());
+            [command.clone(), called.clone(), rules].into_iter().take(2 + usize::from(has_rules)).collect::<Vec<_>>()
+        })
+        .collect();
+    let head = ["COMMAND", "PEOPLE SAY", "YOUR RULES"];
+    table(&head[..2 + usize::from(has_rules)], &cells)
 }
 
 /// Checks that a command can have this name, as far as the running host knows.
@@ -123,6 +134,8 @@ fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, runni
 
 #[cfg(test)]
 mod tests {
+    use parlor_session::command_rules::CommandRules;
+
     use super::*;
 
     fn plugin(id: &str, account: &str, commands: &[(&str, &str)]) -> Plugin {
@@ -176,8 +189,17 @@ mod tests {
         chosen.choose("old".parse().unwrap(), "ancient".parse().unwrap()).unwrap();
         let running = [plugin("dice", "main", &[("roll", "throw")])];
         let id: PluginId = "dice".parse().unwrap();
-        let text = screen(&id, &all(&chosen, &running, &id));
+        let text = screen(&id, &all(&chosen, &running, &id), &chosen);
         assert_eq!(text, "COMMAND  PEOPLE SAY\nold      ancient\nroll     throw\n");
-        assert_eq!(screen(&id, &BTreeMap::new()), "dice has no commands, or does not run\n");
+        chosen.rule("kick".parse().unwrap(), CommandRules { off: true, ..CommandRules::default() });
+        let text = screen(&id, &all(&chosen, &running, &id), &chosen);
+        let lines = [
+            "COMMAND  PEOPLE SAY  YOUR RULES",
+            "kick     kick        off",
+            "old      ancient     -",
+            "roll     throw       -",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+        assert_eq!(screen(&id, &BTreeMap::new(), &chosen), "dice has no commands, or does not run\n");
     }
 }

@@ -30,7 +30,11 @@ impl PluginAdmin<'_> {
                 return Err(AdminError::NameTaken { name: name.clone(), other, command: taken });
             }
         }
-        let key = vec!["commands".to_owned(), command.to_string()];
+        let mut key = vec!["commands".to_owned(), command.to_string()];
+        // With rules for the command, its name is one of them.
+        if entry.commands.rules(command.as_str()).is_some() {
+            key.push("name".to_owned());
+        }
         let change = name.map_or(Change::Unset(key.clone()), |name| Change::Set(key, name.as_str().into()));
         file.change(id, &[change])?;
         Ok(true)

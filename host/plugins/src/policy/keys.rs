@@ -54,10 +54,34 @@ pub const PLUGIN: &[Key] = &[
         NONE,
         "The lowest level of its messages that are logged. Without this key it is the same as for everything else.",
     ),
-    key("commands", "a table", NONE, "Other names for its chat commands."),
+    key("commands", "a table", NONE, "Other names for its chat commands, and who may give them how often."),
     key("grants", "a table", NONE, "What it is allowed to do. Without an entry a permission is refused."),
     key("limits", "a table", NONE, "The resources that it may use."),
     key("settings", "a table", NONE, "Values of the settings that its manifest declares."),
+];
+
+/// The keys under `[plugin.ID.commands.NAME]`.
+pub const COMMAND: &[Key] = &[
+    key("name", "text", NONE, "The name that people type instead."),
+    key(
+        "allow",
+        "list of texts",
+        NONE,
+        "Who may give it, in place of what the plugin says: anybody in one of these groups. `\"contacts\"` are those whose presence the bot sees, `\"group:NAME\"` those in a group of its roster, `\"juliet@example.org\"` is one person, and `\"domain:example.org\"` everybody there; in a room, all of these count only if it shows their addresses. `\"role:moderator\"` and `\"role:participant\"`, `\"affiliation:owner\"`, `\"affiliation:admin\"` and `\"affiliation:member\"` are those in the room with this rank or a higher one. `\"owners\"` are the `owners` of the account, outside of rooms. `[\"everybody\"]` is everybody.",
+    ),
+    key(
+        "person_cooldown",
+        "a duration, such as `\"30 s\"`",
+        NONE,
+        "How long after it the same person has to wait, at most a day, in place of what the plugin says.",
+    ),
+    key(
+        "room_cooldown",
+        "a duration, such as `\"30 s\"`",
+        NONE,
+        "How long after it everybody in the same room has to wait, at most a day, in place of what the plugin says.",
+    ),
+    key("off", "true or false", Some("false"), "Whether nobody can give it. `help` does not show it, either."),
 ];
 
 /// The names of the keys in [`TOP`].
@@ -66,6 +90,8 @@ pub(crate) static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 pub(crate) static KEY_NAMES: [&str; KEY.len()] = names(KEY);
 /// The names of the keys in [`PLUGIN`].
 pub(crate) static PLUGIN_NAMES: [&str; PLUGIN.len()] = names(PLUGIN);
+/// The names of the keys in [`COMMAND`].
+pub(crate) static COMMAND_NAMES: [&str; COMMAND.len()] = names(COMMAND);
 
 #[cfg(test)]
 mod tests {
@@ -84,7 +110,9 @@ mod tests {
         let tea = &policy.plugins["tea"];
         assert!(policy.lets_through(tea.signer.as_ref()) && tea.enabled && tea.version.is_some() && tea.log.is_some());
         let document: toml::Table = EXAMPLE.parse().unwrap();
-        for (place, keys) in [(&document, TOP), (inner(&document, "key"), KEY), (inner(&document, "plugin"), PLUGIN)] {
+        let plugin = inner(&document, "plugin");
+        let pour = plugin["commands"]["pour"].as_table().unwrap();
+        for (place, keys) in [(&document, TOP), (inner(&document, "key"), KEY), (plugin, PLUGIN), (pour, COMMAND)] {
             let missing: Vec<_> = keys.iter().map(|key| key.name).filter(|name| !place.contains_key(*name)).collect();
             assert_eq!(missing, [""; 0]);
         }
