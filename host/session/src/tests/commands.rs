@@ -10,23 +10,23 @@ use crate::permissions::Grants;
 use crate::router::Mailbox;
 
 /// Maximum number of commands of each plugin.
-const MOST: usize = 64;
-const ROMEO_HOME: &str = "romeo@example.org/home";
+pub(super) const MOST: usize = 64;
+pub(super) const ROMEO_HOME: &str = "romeo@example.org/home";
 
 /// A plugin that can have commands.
 #[derive(Clone)]
-struct Plugin {
-    id: PluginId,
-    instance: InstanceId,
-    mailbox: Arc<Mailbox>,
-    names: Arc<ChosenNames>,
+pub(super) struct Plugin {
+    pub(super) id: PluginId,
+    pub(super) instance: InstanceId,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) names: Arc<ChosenNames>,
 }
 
-fn plugin(id: &str) -> Plugin {
+pub(super) fn plugin(id: &str) -> Plugin {
     granted(id, "\"messages.send\" = [\"*\"]\n\"rooms.send\" = [\"*\"]")
 }
 
-fn granted(id: &str, grants: &str) -> Plugin {
+pub(super) fn granted(id: &str, grants: &str) -> Plugin {
     let grants = Grants::from_table(&grants.parse().unwrap()).unwrap();
     let instance = InstanceId::next();
     let (mailbox, _) = Mailbox::new(instance, 1, Arc::new(grants));
@@ -34,7 +34,7 @@ fn granted(id: &str, grants: &str) -> Plugin {
 }
 
 impl TestSession {
-    fn add(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
+    pub(super) fn add(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
         self.add_with(plugin, name, "Says it", "[WHAT]")
     }
 
@@ -68,12 +68,12 @@ impl TestSession {
         got(&mut receiver).unwrap()
     }
 
-    fn say(&mut self, body: &str) {
+    pub(super) fn say(&mut self, body: &str) {
         self.message(message(ROMEO_HOME, MessageKind::Chat, body));
     }
 
     /// Returns the host's answers since the last call, with their recipients.
-    fn answers(&mut self) -> Vec<(String, String)> {
+    pub(super) fn answers(&mut self) -> Vec<(String, String)> {
         let sent = std::mem::take(&mut self.sent);
         let answers = sent.into_iter().filter_map(|stanza| match stanza {
             Outgoing::Message { to, kind, draft, .. } => Some((format!("{kind} {to}"), draft.body.unwrap())),

@@ -8,6 +8,7 @@ mod chats;
 mod commands;
 mod connect;
 mod contacts;
+mod declared;
 mod disco;
 mod iq;
 mod limits;

@@ -1,0 +1,395 @@
+//! Commands with typed arguments: who may give them, how often, and what the host answers itself.
+
+use super::commands::{MOST, Plugin, ROMEO_HOME, granted, plugin};
+use super::*;
+use crate::command_names::CommandNames;
+use crate::command_rules::{CommandRules, People, RoomAffiliation, RoomRole};
+use crate::commands::ANSWERS;
+
+const JULIET_HOME: &str = "juliet@example.org/home";
+
+fn argument(name: &str, kind: Kind) -> Argument {
+    Argument { name: name.to_owned(), kind, optional: false, default: None, named: false, help: String::new() }
+}
+
+fn declaration(name: &str) -> Declaration {
+    Declaration {
+        name: name.to_owned(),
+        help: "Does it".to_owned(),
+        aliases: Vec::new(),
+        arguments: Vec::new(),
+        allow: Vec::new(),
+        person_cooldown: Duration::ZERO,
+        room_cooldown: Duration::ZERO,
+    }
+}
+
+/// A command that is only for these people.
+fn only(name: &str, people: People) -> Declaration {
+    Declaration { allow: vec![people], ..declaration(name) }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl TestSession {
+    fn declare(&mut self, plugin: &Plugin, declaration: Declaration) -> Result<Added, CallError> {
+        let (mailbox, names) = (Arc::clone(&plugin.mailbox), Arc::clone(&plugin.names));
+        let (plugin, declared) = (plugin.id.clone(), Declared::check(declaration)?);
+        let mut receiver = self.ask(DeclareCommand { mailbox, names, plugin, declared, most: MOST });
+        got(&mut receiver).unwrap()
+    }
+
+    fn say_from(&mut self, from: &str, body: &str) {
+        self.message(message(from, MessageKind::Chat, body));
+    }
+
+    fn say_in_room(&mut self, nick: &str, body: &str) {
+        self.message(message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, body));
+    }
+
+    /// Returns the texts of the host's answers since the last call.
+    fn texts(&mut self) -> Vec<String> {
+        self.answers().into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// Lets someone enter the room with this role and affiliation, and with this address if the room shows it.
+    fn enters(&mut self, nick: &str, role: &str, affiliation: &str, jid: Option<&str>) {
+        let muc = MucUser {
+            affiliation: affiliation.to_owned(),
+            role: role.to_owned(),
+            jid: jid.map(|text| text.parse().unwrap()),
+            ..MucUser::default()
+        };
+        let from = format!("{ROOM}/{nick}");
+        self.presence(Presence { muc: Some(Box::new(muc)), ..presence(&from, PresenceKind::Available) });
+        self.forget();
+    }
+}
+
+/// Row 150.
+#[test]
+fn the_plugin_gets_the_values_and_only_for_right_arguments() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    let sides = Argument { default: Some("6".to_owned()), ..argument("sides", Kind::Integer(2, 20)) };
+    let arguments = vec![argument("count", Kind::Integer(1, 100)), sides, argument("secret", Kind::Flag)];
+    test.declare(&dice, Declaration { arguments, ..declaration("roll") }).unwrap();
+    test.say("!roll 3 --secret");
+    let Payload::Command { name, args, values, .. } = test.last("command") else { panic!() };
+    assert_eq!((&name[..], args.as_slice()), ("roll", &["3".to_owned(), "--secret".to_owned()][..]));
+    let expected = [
+        ("count".to_owned(), CommandValue::Integer(3)),
+        ("sides".to_owned(), CommandValue::Integer(6)),
+        ("secret".to_owned(), CommandValue::Flag(true)),
+    ];
+    assert_eq!(*values, expected);
+    test.forget();
+    test.say("!roll many");
+    let usage = "Usage: !roll COUNT [SIDES] [--secret]";
+    let wrong = format!("COUNT: `many` is not a whole number from 1 to 100.\n{usage}");
+    assert_eq!(test.answers(), [(format!("chat {ROMEO_HOME}"), wrong)]);
+    test.in_room();
+    test.say_in_room("juliet", "!ROLL 1 2 3");
+    let many = format!("`3` is one argument too many.\n{usage}");
+    assert_eq!(test.answers(), [(format!("groupchat {ROOM}"), many)]);
+    assert_eq!(test.count("command"), 0, "the plugin is not told");
+    // One that was added without arguments has no values.
+    test.add(&dice, "roll").unwrap();
+    test.say("!roll many");
+    assert!(matches!(test.last("command"), Payload::Command { values, .. } if values.is_empty()));
+}
+
+/// Row 150.
+#[test]
+fn in_a_room_a_nickname_stands_for_an_address_that_the_room_shows() {
+    let mut test = TestSession::connected(Settings::default());
+    let arguments = vec![argument("whom", Kind::Jid)];
+    test.declare(&plugin("mod"), Declaration { arguments, ..declaration("greet") }).unwrap();
+    test.in_room();
+    test.enters("Nurse", "participant", "none", Some("nurse@example.org/ward"));
+    test.say_in_room("juliet", "!greet Nurse");
+    let nurse = || CommandValue::Jid(jid("nurse@example.org"));
+    assert!(matches!(test.last("command"), Payload::Command { values, .. } if values[0].1 == nurse()));
+    test.forget();
+    test.say_in_room("juliet", "!greet juliet");
+    assert!(test.texts()[0].starts_with("WHOM: this room does not show the address of `juliet`.\nUsage: "));
+    // Elsewhere it is the address of a domain.
+    test.say("!greet Nurse");
+    let domain = CommandValue::Jid(jid("nurse"));
+    assert!(matches!(test.last("command"), Payload::Command { values, .. } if values[0].1 == domain));
+}
+
+/// Row 150.
+#[test]
+fn in_a_room_a_command_may_follow_our_nickname_in_place_of_the_prefix() {
+    let mut test = TestSession::connected(Settings::default());
+    test.declare(&plugin("dice"), declaration("roll")).unwrap();
+    test.in_room();
+    for (number, said) in (1..).zip(["bot: roll", "BOT, roll", "Bot:roll", "bot: !roll", "bot:   dice.ROLL"]) {
+        test.say_in_room("juliet", said);
+        assert_eq!(test.count("command"), number, "{said}");
+        assert!(matches!(test.last("message"), Payload::Message(one) if one.command.as_deref() == Some("roll")));
+    }
+    test.forget();
+    for said in ["bot roll", "bots: roll", "robot: roll", "bot: hello", "bot:", "bot: ", "roll", "juliet: roll"] {
+        test.say_in_room("juliet", said);
+        assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "{said}");
+    }
+    // In a chat there is nobody else who could be meant.
+    test.say("bot: roll");
+    assert_eq!(test.count("command"), 0);
+    test.say_in_room("juliet", "bot: help roll");
+    assert_eq!(test.texts(), ["Usage: !roll\nDoes it"]);
+    test.set(&[("command_prefix", "".into())]).unwrap();
+    test.say_in_room("juliet", "bot: help roll");
+    assert_eq!(test.texts(), ["Usage: bot: roll\nDoes it"]);
+    test.say_in_room("bot", "bot: roll");
+    test.say("roll");
+    assert_eq!(test.count("command"), 0);
+}
+
+/// Row 151.
+#[test]
+fn a_command_for_some_people_is_refused_to_others_by_every_name() {
+    let mut test = TestSession::connected(Settings::default());
+    let wipe =
+        Declaration { aliases: vec!["erase".to_owned()], ..only("wipe", People::Jid(bare("juliet@example.org"))) };
+    test.declare(&plugin("mod"), wipe).unwrap();
+    for said in ["!wipe", "!WIPE x", "!erase", "!mod.wipe", "!mod.erase"] {
+        test.say(said);
+        let word = said.split(' ').next().unwrap().to_lowercase();
+        assert_eq!(test.texts(), [format!("You may not give {word} here.")]);
+        test.wait(2);
+    }
+    test.say_from("juliet@evil.example/juliet@example.org", "!wipe");
+    test.say_from("example.org/juliet", "!wipe");
+    assert_eq!(test.count("command"), 0);
+    test.say_from(JULIET_HOME, "!erase");
+    assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "wipe"));
+}
+
+/// Row 151.
+#[test]
+fn people_are_those_whom_the_server_or_the_room_vouches_for() {
+    let mut test = TestSession::new(Settings::default());
+    test.session.set_owners(vec![bare("juliet@example.org")]);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    let staff = RosterItem { groups: vec!["staff".to_owned()], ..item("nurse@example.org", "from") };
+    test.roster(vec![item(ROMEO, "both"), item("paris@example.org", "from"), staff]);
+    test.in_room();
+    let one = plugin("mod");
+    for (name, people) in [
+        ("contacts", People::Contacts),
+        ("staff", People::Group("staff".to_owned())),
+        ("romeo", People::Jid(bare(ROMEO))),
+        ("local", People::Jid(bare("example.org"))),
+        ("owners", People::Owners),
+        ("moderators", People::Role(RoomRole::Moderator)),
+        ("admins", People::Affiliation(RoomAffiliation::Admin)),
+        ("room", People::Jid(bare(ROOM))),
+        ("service", People::Jid(bare("muc.example.org"))),
+    ] {
+        test.declare(&one, only(name, people)).unwrap();
+    }
+    test.enters("boss", "moderator", "owner", None);
+    test.enters("Romeo", "participant", "none", Some("romeo@example.org/phone"));
+    test.enters("fake", "participant", "none", Some(JULIET_HOME));
+    let names = ["contacts", "staff", "romeo", "local", "owners", "moderators", "admins", "room", "service"];
+    let may = |test: &mut TestSession, from: &str, kind: MessageKind| -> Vec<&'static str> {
+        let gives = |name: &&str| {
+            test.forget();
+            test.message(message(from, kind, &format!("!{name}")));
+            test.count("command") == 1
+        };
+        names.into_iter().filter(gives).collect()
+    };
+    let direct = MessageKind::Chat;
+    assert_eq!(may(&mut test, ROMEO_HOME, direct), ["contacts", "romeo", "local"]);
+    assert_eq!(may(&mut test, "paris@example.org/home", direct), ["local"], "its presence is not seen");
+    assert_eq!(may(&mut test, "nurse@example.org/home", direct), ["staff", "local"]);
+    assert_eq!(may(&mut test, JULIET_HOME, direct), ["local", "owners"]);
+    assert_eq!(may(&mut test, "tybalt@example.com/home", direct), [""; 0]);
+    for kind in [MessageKind::Groupchat, direct] {
+        let occupant = |nick: &str| format!("{ROOM}/{nick}");
+        assert_eq!(may(&mut test, &occupant("juliet"), kind), [""; 0], "the room hides the address");
+        assert_eq!(may(&mut test, &occupant("boss"), kind), ["moderators", "admins"]);
+        assert_eq!(may(&mut test, &occupant("Romeo"), kind), ["contacts", "romeo", "local"]);
+        assert_eq!(may(&mut test, &occupant("fake"), kind), ["local"], "no room vouches for an owner");
+    }
+}
+
+/// Row 151.
+#[test]
+fn a_cooldown_begins_with_what_the_plugin_gets_and_is_told_once() {
+    let mut test = TestSession::connected(Settings::default());
+    let arguments = vec![argument("count", Kind::Integer(1, 6))];
+    let roll = Declaration { arguments, person_cooldown: seconds(60), ..declaration("roll") };
+    test.declare(&plugin("dice"), roll).unwrap();
+    // A wrong one begins none.
+    test.say("!roll x");
+    assert!(test.texts()[0].contains("Usage"));
+    test.say("!roll 1");
+    assert_eq!(test.count("command"), 1);
+    test.wait(20);
+    test.say("!roll 2");
+    test.say("!roll 3");
+    assert_eq!(test.texts(), ["You can give !roll again in 40s."]);
+    test.say_from(JULIET_HOME, "!roll 4");
+    assert_eq!(test.count("command"), 2, "it is Romeo's alone");
+    // Of the same person, whichever client it is.
+    test.say_from("romeo@example.org/phone", "!roll 5");
+    assert_eq!(test.count("command"), 2);
+    test.wait(40);
+    test.say("!roll 6");
+    assert_eq!(test.count("command"), 3);
+}
+
+/// Row 151.
+#[test]
+fn the_cooldown_of_a_room_is_everybodys_there_and_nobodys_elsewhere() {
+    let mut test = TestSession::connected(Settings::default());
+    let roll = Declaration { room_cooldown: seconds(60), ..declaration("roll") };
+    test.declare(&plugin("dice"), roll).unwrap();
+    test.in_room();
+    test.enters("Romeo", "participant", "none", None);
+    test.say_in_room("juliet", "!roll");
+    for _ in 0..2 {
+        test.say_in_room("Romeo", "!roll");
+    }
+    assert_eq!(test.texts(), ["In this room, you can give !roll again in 1m."]);
+    test.say_from(&format!("{ROOM}/Romeo"), "!roll");
+    test.say("!roll");
+    assert_eq!(test.count("command"), 3);
+}
+
+/// Row 151.
+#[test]
+fn the_owner_has_the_last_word_while_the_plugin_runs() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("mod");
+    let kick = Declaration { person_cooldown: seconds(60), ..only("kick", People::Jid(bare("juliet@example.org"))) };
+    test.declare(&one, kick).unwrap();
+    test.add(&one, "ban").unwrap();
+    let rule = |command: &str, rules: CommandRules| {
+        let mut names = CommandNames::default();
+        names.rule(command.parse().unwrap(), rules);
+        one.names.set(names);
+    };
+    let gets = |test: &mut TestSession, from: &str, said: &str| {
+        test.forget();
+        test.say_from(from, said);
+        test.count("command") == 1
+    };
+    let romeo_alone = || CommandRules { allow: Some(vec![People::Jid(bare(ROMEO))]), ..CommandRules::default() };
+    rule("kick", CommandRules { person_cooldown: Some(Duration::ZERO), ..romeo_alone() });
+    assert!(!gets(&mut test, JULIET_HOME, "!kick"));
+    assert!(gets(&mut test, ROMEO_HOME, "!kick") && gets(&mut test, ROMEO_HOME, "!kick"), "without a cooldown");
+    rule("kick", CommandRules { allow: Some(Vec::new()), ..CommandRules::default() });
+    assert!(gets(&mut test, JULIET_HOME, "!kick") && !gets(&mut test, JULIET_HOME, "!kick"), "with the plugin's");
+    // Also of one that was added without arguments.
+    rule("ban", romeo_alone());
+    assert!(!gets(&mut test, JULIET_HOME, "!ban") && gets(&mut test, ROMEO_HOME, "!ban"));
+    rule("ban", CommandRules { off: true, ..romeo_alone() });
+    test.answers();
+    assert!(!gets(&mut test, ROMEO_HOME, "!ban") && !gets(&mut test, ROMEO_HOME, "!mod.ban"));
+    assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()));
+    assert!(test.answers().is_empty(), "it is an ordinary message");
+    test.wait(10);
+    test.say_from(JULIET_HOME, "!help");
+    assert_eq!(test.texts(), ["Commands:\n!kick – Does it"]);
+}
+
+/// Row 151.
+#[test]
+fn help_shows_a_command_to_those_who_may_give_it() {
+    let mut test = TestSession::connected(Settings::default());
+    let whom = Argument { help: "Who goes".to_owned(), ..argument("whom", Kind::Jid) };
+    let colour = Argument {
+        default: Some("red".to_owned()),
+        named: true,
+        ..argument("colour", Kind::Choice(vec!["red".to_owned(), "green".to_owned()]))
+    };
+    let kick = Declaration {
+        aliases: vec!["out".to_owned(), "k".to_owned()],
+        arguments: vec![whom, colour],
+        ..only("kick", People::Jid(bare("juliet@example.org")))
+    };
+    test.declare(&plugin("mod"), kick).unwrap();
+    test.say("!help");
+    test.say("!help kick");
+    assert_eq!(test.texts(), ["There are no commands here.", "There is no command of that name."]);
+    test.say_from(JULIET_HOME, "!help");
+    test.say_from(JULIET_HOME, "!help kick");
+    let explained = "Usage: !kick WHOM [--colour red|green]\nDoes it\n\
+                     WHOM – Who goes (an address such as juliet@example.org)\n\
+                     --colour – one of red, green; red if left out\nAlso: !out, !k";
+    assert_eq!(test.texts(), ["Commands:\n!kick – Does it", explained]);
+    test.wait(10);
+    test.say_from(JULIET_HOME, "!help out");
+    assert!(test.texts()[0].starts_with("Usage: !out WHOM"));
+}
+
+/// Row 150. Otherwise a plugin could use the host to send strangers what it has heard, or anybody flood a room.
+#[test]
+fn the_host_answers_only_where_the_plugin_may_and_not_without_end() {
+    let mut test = TestSession::connected(Settings::default());
+    let arguments = || vec![argument("canary", Kind::Integer(1, 2))];
+    let spy = granted("spy", "\"messages.send\" = [\"nurse@example.org\"]");
+    test.declare(&spy, Declaration { arguments: arguments(), ..declaration("spy") }).unwrap();
+    test.declare(&spy, only("closed", People::Owners)).unwrap();
+    test.declare(&plugin("dice"), Declaration { arguments: arguments(), ..declaration("roll") }).unwrap();
+    for said in ["!spy x", "!spy", "!closed"] {
+        test.say(said);
+    }
+    assert!(test.answers().is_empty());
+    for _ in 0..20 {
+        test.say("!roll x");
+        test.say("!help");
+    }
+    assert_eq!(test.answers().len(), ANSWERS as usize);
+    test.say("!roll 1");
+    assert_eq!(test.count("command"), 1, "a right one needs no answer of the host");
+}
+
+/// Row 150.
+#[test]
+fn other_names_that_are_taken_are_left_out() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    test.add(&one, "say").unwrap();
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let shout = Declaration { aliases: names(&["SAY", "help", "cry", "Cry"]), ..declaration("shout") };
+    let added = test.declare(&two, shout).unwrap();
+    assert_eq!((added.is_short, added.left_out), (true, vec!["say".to_owned(), "help".to_owned()]));
+    // It is a name like others.
+    assert!(matches!(test.add(&one, "cry"), Err(CallError::NotOwner(_))));
+    test.say("!cry");
+    assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "shout"));
+    test.say("!two.cry");
+    assert_eq!(test.count("command"), 2);
+    // The owner's name takes the place of all that its author chose.
+    let mut chosen = CommandNames::default();
+    chosen.choose("shout".parse().unwrap(), "yell".parse().unwrap()).unwrap();
+    two.names.set(chosen);
+    test.forget();
+    test.say("!cry");
+    test.say("!two.cry");
+    assert_eq!(test.count("command"), 0);
+    test.add(&one, "cry").unwrap();
+}
+
+#[test]
+fn the_errors_of_a_declaration_name_its_fields() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("one");
+    let mut field = |declaration: Declaration| match test.declare(&one, declaration) {
+        Err(CallError::Invalid { argument, .. }) => argument,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(declaration("a b")), "command.name");
+    assert_eq!(field(declaration("help")), "command.name");
+    assert_eq!(field(Declaration { help: "x".repeat(257), ..declaration("a") }), "command.help");
+}
