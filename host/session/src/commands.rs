@@ -1,11 +1,13 @@
 //! Commands that people give to plugins by name, and `help`.
 //!
 //! This file has the commands that are there, and who may add which. `commands/declaration.rs` checks those with typed
-//! arguments, `commands/giving.rs` decides about what people write, and `commands/help.rs` shows what they may give.
+//! arguments, `commands/giving.rs` decides about what people write, `commands/help.rs` shows what they may give, and
+//! `commands/forms.rs` offers that as forms.
 
 mod arguments;
 mod cooldowns;
 pub(super) mod declaration;
+pub(super) mod forms;
 mod giving;
 mod help;
 pub(super) mod kinds;
@@ -27,6 +29,7 @@ use crate::router::Mailbox;
 use crate::turn::Turn;
 use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
+use forms::Forms;
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
@@ -158,6 +161,7 @@ pub(super) struct Commands {
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
     cooldowns: Cooldowns,
+    forms: Forms,
 }
 
 #[derive(Debug)]
@@ -176,6 +180,7 @@ impl Default for Commands {
             since: Duration::ZERO,
             displaced: Vec::new(),
             cooldowns: Cooldowns::default(),
+            forms: Forms::default(),
         }
     }
 }
@@ -266,6 +271,11 @@ impl Commands {
         let may = self.answers > 0;
         self.answers = self.answers.saturating_sub(1);
         may
+    }
+
+    /// Returns whether the host reads the arguments of any of them.
+    pub(super) fn has_declared(&self) -> bool {
+        self.all.values().flat_map(BTreeMap::values).any(|one| matches!(one.reading, Reading::Host(_)))
     }
 
     #[cfg(test)]

@@ -208,6 +208,7 @@ impl Features {
         self.disco.forget_abandoned();
         common.forget_own(instance);
         self.commands.instance_gone(instance);
+        self.announce_commands(common);
     }
 
     /// Returns the snapshot for readers.

@@ -4,7 +4,7 @@
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::types::{COMMANDS, Disco, Identity};
 
-use crate::turn::{Common, Turn};
+use crate::turn::Turn;
 
 /// The commands by node, with the name that a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [
@@ -35,11 +35,13 @@ pub(super) struct Owners(Vec<BareJid>);
 
 impl Owners {
     /// Sets the people who may give commands to the host itself.
-    pub(super) fn set(&mut self, owners: Vec<BareJid>, common: &mut Common) {
-        if owners.is_empty() != self.0.is_empty() {
-            common.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] });
-        }
+    pub(super) fn set(&mut self, owners: Vec<BareJid>) {
         self.0 = owners;
+    }
+
+    /// Returns whether there are any.
+    pub(super) fn are_any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Returns whether this is the address of one of them.

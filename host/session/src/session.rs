@@ -161,7 +161,8 @@ impl Session {
 
     /// Sets the people who may give commands to the host itself.
     pub fn set_owners(&mut self, owners: Vec<BareJid>) {
-        self.features.owners.set(owners, &mut self.common);
+        self.features.owners.set(owners);
+        self.features.announce_commands(&mut self.common);
     }
 
     /// Returns the present settings.
@@ -193,7 +194,9 @@ impl Session {
     pub fn instance_woken(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) -> Woken {
         let promises = self.common.promises.instance_woken(instance, effects);
         self.common.own_woken(instance);
-        Woken { removed_commands: self.features.commands.instance_woken(instance), promises }
+        let removed_commands = self.features.commands.instance_woken(instance);
+        self.features.announce_commands(&mut self.common);
+        Woken { removed_commands, promises }
     }
 
     /// Lets an instance register the same as another one, which it is to replace.

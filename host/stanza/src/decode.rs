@@ -28,11 +28,13 @@ use crate::xml::Xml;
 mod archive;
 mod bookmarks;
 mod extensions;
+mod filled;
 mod iq;
 mod muc;
 mod plain;
 mod retraction;
 
+pub use self::filled::filled_in;
 pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call

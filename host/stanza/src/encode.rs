@@ -289,7 +289,7 @@ fn answer(to: Option<Jid>, id: String, reply: Reply) -> Iq {
         Reply::NoItems { node } => {
             Some(Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), node.map(clean)).build())
         }
-        Reply::Commands { of, items } => Some(adhoc::list(of.as_str(), items)),
+        Reply::Commands { of, items } => Some(adhoc::list(of.as_str(), &items)),
         Reply::AdHoc(answer) => Some(adhoc::answer(*answer)),
         Reply::Version => Some(
             Element::builder("query", ns::VERSION)

@@ -38,6 +38,7 @@ impl Command for AddCommand {
         let Self { mailbox, names, plugin, spoken: Spoken { name, help, usage }, most } = self;
         let new = New { mailbox, names, plugin, most, name, help, reading: Reading::Plugin(usage) };
         let result = features.commands.add_command(new, turn);
+        features.announce_commands(turn);
         turn.answer(answer, result);
     }
 }
@@ -71,6 +72,7 @@ impl Command for DeclareCommand {
         let (name, help) = (declared.name.clone(), declared.help.clone());
         let reading = Reading::Host(Box::new(declared));
         let result = features.commands.add_command(New { mailbox, names, plugin, most, name, help, reading }, turn);
+        features.announce_commands(turn);
         turn.answer(answer, result);
     }
 }
@@ -93,6 +95,7 @@ impl Command for RemoveCommand {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
+        features.announce_commands(turn);
         turn.answer(answer, result);
     }
 }

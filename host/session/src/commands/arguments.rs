@@ -1,5 +1,7 @@
 //! Reading the arguments of a command as people write them.
 
+use std::collections::BTreeMap;
+
 use parlor_base::nearest::nearest;
 
 use super::declaration::Parameter;
@@ -99,6 +101,24 @@ pub(super) fn read(parameters: &[Parameter], line: &str, occupant: &dyn Fn(&str)
                 reader.found[place] = Some(reader.value(parameter, &word)?);
             }
         }
+    }
+    reader.finish()
+}
+
+/// Reads the arguments from the fields of a form that was filled in. An empty field is left out.
+pub(super) fn read_fields(parameters: &[Parameter], fields: &BTreeMap<String, String>) -> Result<Values, Misfit> {
+    let nobody = |_: &str| Named::Nobody;
+    let found = vec![None; parameters.len()];
+    let mut reader = Reader { parameters, occupant: &nobody, rest: "", may_pair: true, found };
+    for (place, parameter) in parameters.iter().enumerate() {
+        let Some(text) = fields.get(&parameter.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        reader.found[place] = Some(match parameter.kind {
+            // XEP-0004, section 3.3.
+            Kind::Flag => CommandValue::Flag(matches!(text, "1" | "true")),
+            _ => reader.value(parameter, text)?,
+        });
     }
     reader.finish()
 }

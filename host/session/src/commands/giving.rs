@@ -215,7 +215,7 @@ pub(super) fn usage_of(spelled: &str, reading: &Reading) -> String {
     format!("Usage: {spelled} {}", reading.usage()).trim_end().to_owned()
 }
 
-fn waits(spelled: &str, wait: Wait) -> String {
+pub(super) fn waits(spelled: &str, wait: Wait) -> String {
     let left = show_duration(u64::try_from(wait.left.as_millis()).unwrap_or(u64::MAX));
     let whose = if wait.is_rooms { "In this room, you" } else { "You" };
     format!("{whose} can give {spelled} again in {left}.")
@@ -229,6 +229,11 @@ pub(super) fn may_speak(command: &Registered, asked: &Message, roster: &Roster) 
     } else {
         (Permission::MessagesSend, Target::Jid(&where_to))
     };
+    may_send_to(command, permission, target, roster)
+}
+
+/// Returns whether the plugin of a command may send something there by this permission.
+pub(super) fn may_send_to(command: &Registered, permission: Permission, target: Target<'_>, roster: &Roster) -> bool {
     let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| roster.has(jid)));
     decision.is_some_and(Decision::allows)
 }

@@ -73,6 +73,11 @@ impl<'a> Person<'a> {
         Self { who, jid, room, occupant, around }
     }
 
+    /// Returns someone at this address, for whom the servers vouch.
+    pub(super) fn at(jid: BareJid, around: Around<'a>) -> Self {
+        Self { who: Who::Jid(jid.clone()), jid: Some(jid), room: None, occupant: None, around }
+    }
+
     /// Returns who it is, for cooldowns.
     pub(super) fn who(&self) -> &Who {
         &self.who

@@ -8,11 +8,11 @@ use crate::commands::ANSWERS;
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
-fn argument(name: &str, kind: Kind) -> Argument {
+pub(super) fn argument(name: &str, kind: Kind) -> Argument {
     Argument { name: name.to_owned(), kind, optional: false, default: None, named: false, help: String::new() }
 }
 
-fn declaration(name: &str) -> Declaration {
+pub(super) fn declaration(name: &str) -> Declaration {
     Declaration {
         name: name.to_owned(),
         help: "Does it".to_owned(),
@@ -25,7 +25,7 @@ fn declaration(name: &str) -> Declaration {
 }
 
 /// A command that is only for these people.
-fn only(name: &str, people: People) -> Declaration {
+pub(super) fn only(name: &str, people: People) -> Declaration {
     Declaration { allow: vec![people], ..declaration(name) }
 }
 
@@ -34,7 +34,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 impl TestSession {
-    fn declare(&mut self, plugin: &Plugin, declaration: Declaration) -> Result<Added, CallError> {
+    pub(super) fn declare(&mut self, plugin: &Plugin, declaration: Declaration) -> Result<Added, CallError> {
         let (mailbox, names) = (Arc::clone(&plugin.mailbox), Arc::clone(&plugin.names));
         let (plugin, declared) = (plugin.id.clone(), Declared::check(declaration)?);
         let mut receiver = self.ask(DeclareCommand { mailbox, names, plugin, declared, most: MOST });
@@ -50,7 +50,7 @@ impl TestSession {
     }
 
     /// Returns the texts of the host's answers since the last call.
-    fn texts(&mut self) -> Vec<String> {
+    pub(super) fn texts(&mut self) -> Vec<String> {
         self.answers().into_iter().map(|(_, text)| text).collect()
     }
 

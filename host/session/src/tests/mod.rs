@@ -10,6 +10,7 @@ mod connect;
 mod contacts;
 mod declared;
 mod disco;
+mod forms;
 mod iq;
 mod limits;
 mod messages;

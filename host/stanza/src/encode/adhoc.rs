@@ -6,7 +6,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 
 use super::{clean, name, refusal, text};
-use crate::types::{AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS};
+use crate::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS};
 
 /// Returns the answer to a command.
 pub(super) fn answer(answer: AdHocAnswer) -> Element {
@@ -38,11 +38,18 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
                 .append(text("title", ns::DATA_FORMS, title))
                 .append(field)
                 .build();
-            let actions = Element::builder("actions", COMMANDS)
-                .attr(name("execute"), "complete")
-                .append(Element::bare("complete", COMMANDS))
+            command("executing").append(actions()).append(form).build()
+        }
+        AdHocStage::Fill { title, fields, wrong } => {
+            let form = Element::builder("x", ns::DATA_FORMS)
+                .attr(name("type"), "form")
+                .append(text("title", ns::DATA_FORMS, title))
+                .append_all(fields.into_iter().map(field))
                 .build();
-            command("executing").append(actions).append(form).build()
+            let note = wrong.map(|wrong| {
+                Element::builder("note", COMMANDS).attr(name("type"), "error").append(clean(wrong)).build()
+            });
+            command("executing").append(actions()).append(form).append_all(note).build()
         }
         AdHocStage::Done { lines, failed } => {
             let kind = if failed { "error" } else { "info" };
@@ -52,13 +59,41 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
     }
 }
 
+/// Returns what can be done with a form: it completes the command.
+fn actions() -> Element {
+    Element::builder("actions", COMMANDS)
+        .attr(name("execute"), "complete")
+        .append(Element::bare("complete", COMMANDS))
+        .build()
+}
+
+fn field(field: AdHocField) -> Element {
+    let AdHocField { var, kind, label, about, required, value, options } = field;
+    let about = Some(about).filter(|about| !about.is_empty()).map(|about| text("desc", ns::DATA_FORMS, about));
+    let options = options.into_iter().map(|one| {
+        Element::builder("option", ns::DATA_FORMS)
+            .attr(name("label"), clean(one.clone()))
+            .append(text("value", ns::DATA_FORMS, one))
+            .build()
+    });
+    Element::builder("field", ns::DATA_FORMS)
+        .attr(name("var"), clean(var))
+        .attr(name("type"), kind)
+        .attr(name("label"), clean(label))
+        .append_all(about)
+        .append_all(required.then(|| Element::bare("required", ns::DATA_FORMS)))
+        .append_all(value.map(|value| text("value", ns::DATA_FORMS, value)))
+        .append_all(options)
+        .build()
+}
+
 /// Returns the list of commands for `disco#items`.
-pub(super) fn list(owner: &str, items: &[(&'static str, &'static str)]) -> Element {
-    let item = |(node, label): &(&str, &str)| {
+pub(super) fn list(owner: &str, items: &[(String, String)]) -> Element {
+    let item = |(node, label): &(String, String)| {
         Element::builder("item", ns::DISCO_ITEMS)
             .attr(name("jid"), owner)
-            .attr(name("node"), *node)
-            .attr(name("name"), *label)
+            .attr(name("node"), clean(node.clone()))
+            .attr(name("name"), clean(label.clone()))
             .build()
     };
     Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), COMMANDS).append_all(items.iter().map(item)).build()

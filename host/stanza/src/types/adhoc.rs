@@ -1,4 +1,4 @@
-//! Ad-hoc commands (XEP-0050), as an account offers them: one step, or one choice and one step.
+//! Ad-hoc commands (XEP-0050), as an account offers them: one step, or one form and one step.
 
 use std::collections::BTreeMap;
 
@@ -67,6 +67,15 @@ pub enum AdHocStage {
         /// The choices.
         options: Vec<String>,
     },
+    /// A form has to be filled in first.
+    Fill {
+        /// The title of the form.
+        title: String,
+        /// The fields of the form.
+        fields: Vec<AdHocField>,
+        /// What is wrong with the form that was sent, if one was.
+        wrong: Option<String>,
+    },
     /// It is completed, or failed.
     Done {
         /// The result, line by line.
@@ -76,6 +85,25 @@ pub enum AdHocStage {
     },
     /// It was cancelled.
     Cancelled,
+}
+
+/// A field of a form (XEP-0004, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdHocField {
+    /// Its name.
+    pub var: String,
+    /// Its type, such as `text-single`.
+    pub kind: &'static str,
+    /// Its label.
+    pub label: String,
+    /// What it is about.
+    pub about: String,
+    /// Whether it has to be filled in.
+    pub required: bool,
+    /// The value that it has to begin with.
+    pub value: Option<String>,
+    /// What can be chosen.
+    pub options: Vec<String>,
 }
 
 /// The reason for refusing a command (XEP-0050, section 4.4).

@@ -230,7 +230,7 @@ pub enum Reply {
         /// The address that offers the commands.
         of: Jid,
         /// The commands.
-        items: &'static [(&'static str, &'static str)],
+        items: Vec<(String, String)>,
     },
     /// The answer to a command.
     AdHoc(Box<AdHocAnswer>),
