@@ -1,7 +1,9 @@
 //! A plugin's own settings on one account, in layers. They outlive its instances.
 
+mod hidden;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use parlor_base::nearest::nearest;
@@ -11,6 +13,8 @@ use parlor_plugins::setting::SettingKind;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
+
+pub(crate) use self::hidden::{Hidden, Mask};
 
 /// The maximum number of settings that a plugin may add beyond its schema.
 const MAX_ADDED: usize = 64;
@@ -42,8 +46,22 @@ pub struct OwnSettings {
 #[derive(Debug, Clone, Default)]
 struct Layers {
     set: Values,
-    owner: Values,
+    owner: Arc<Owner>,
     offered: Values,
+}
+
+/// The owner's values.
+#[derive(Debug, Default)]
+struct Owner {
+    values: Values,
+    /// What no answer may show, by the credentials among them. Most plugins have none, or make no requests.
+    hidden: OnceLock<Arc<Hidden>>,
+}
+
+impl Owner {
+    fn of(values: Values) -> Arc<Self> {
+        Arc::new(Self { values, hidden: OnceLock::new() })
+    }
 }
 
 /// The layer that a plugin writes a value to.
@@ -61,7 +79,8 @@ impl OwnSettings {
         /// Most plugins have no values.
         static EMPTY: LazyLock<Arc<Layers>> = LazyLock::new(Arc::default);
         let is_empty = owner.is_empty();
-        let layers = if is_empty { Arc::clone(&EMPTY) } else { Arc::new(Layers { owner, ..Layers::default() }) };
+        let given = |owner| Arc::new(Layers { owner: Owner::of(owner), ..Layers::default() });
+        let layers = if is_empty { Arc::clone(&EMPTY) } else { given(owner) };
         let layers = ArcSwap::new(layers);
         Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
     }
@@ -76,7 +95,7 @@ impl OwnSettings {
         let setting = self.manifest.settings.get(key);
         let fits = |value: &Value| setting.is_none_or(|setting| setting.check(value).is_ok());
         let written = || if self.claims_in(layers, key) { written().filter(fits) } else { None };
-        let given = layers.set.get(key).or_else(|| layers.owner.get(key)).cloned();
+        let given = layers.set.get(key).or_else(|| layers.owner.values.get(key)).cloned();
         let value = given
             .or_else(written)
             .or_else(|| layers.offered.get(key).cloned())
@@ -124,22 +143,27 @@ impl OwnSettings {
         self.manifest.settings.get(key).map(|setting| &setting.kind)
     }
 
-    /// Returns the credential that the owner gave, for requests of the host alone.
-    pub fn credential(&self, key: &str) -> Option<String> {
-        self.kind(key).filter(|kind| matches!(kind, SettingKind::Credential(_)))?;
-        self.layers.load().owner.get(key)?.as_str().map(str::to_owned)
+    /// Returns the credentials of these names that the owner gave, for requests of the host alone, and what the answers
+    /// must not show: every credential that the owner gave. Both are as they were at one moment.
+    pub(crate) fn credentials(&self, keys: &[String]) -> (Vec<Option<String>>, Arc<Hidden>) {
+        let layers = self.layers.load();
+        let owner = &layers.owner;
+        let credential = |key: &str| {
+            self.kind(key).filter(|kind| matches!(kind, SettingKind::Credential(_)))?;
+            owner.values.get(key)?.as_str()
+        };
+        let hidden = owner.hidden.get_or_init(|| {
+            let all = self.manifest.settings.keys().filter_map(|key| credential(key));
+            Arc::new(Hidden::of(all))
+        });
+        (keys.iter().map(|key| credential(key).map(str::to_owned)).collect(), Arc::clone(hidden))
     }
 
     /// Returns the text that the owner gave for a setting, or else the author: never one that the plugin set.
     pub fn given(&self, key: &str) -> Option<String> {
         let setting = self.manifest.settings.get(key)?;
         let layers = self.layers.load();
-        layers.owner.get(key).or(setting.default.as_ref())?.as_str().map(str::to_owned)
-    }
-
-    /// Returns all credentials that the owner gave.
-    pub fn credentials(&self) -> Vec<String> {
-        self.manifest.settings.keys().filter_map(|key| self.credential(key)).collect()
+        layers.owner.values.get(key).or(setting.default.as_ref())?.as_str().map(str::to_owned)
     }
 
     /// Returns the settings that no other plugin may read.
@@ -190,8 +214,8 @@ impl OwnSettings {
     ) -> BTreeMap<String, Option<Value>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
-        let keys: BTreeSet<String> = before.owner.keys().chain(owner.keys()).cloned().collect();
-        let after = Layers { owner, ..Layers::clone(&before) };
+        let keys: BTreeSet<String> = before.owner.values.keys().chain(owner.keys()).cloned().collect();
+        let after = Layers { owner: Owner::of(owner), ..Layers::clone(&before) };
         self.replace(&before, after, keys, written)
     }
 
@@ -432,6 +456,29 @@ mod tests {
         one.change(Layer::Offered, values(&[("b", json!(2))]), &nothing).unwrap();
         one.restart();
         assert_eq!((one.get("a", || None), one.get("b", || None)), (Some(json!(1)), None));
+    }
+
+    /// What a credential is hidden by is built once, and no credential of before or after a change is missed.
+    #[test]
+    fn what_is_hidden_follows_the_credentials_of_the_owner() {
+        let manifest = format!(
+            "{MANIFEST}[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\n\
+             description = \"X\"\n"
+        );
+        let owner = |pass: &str| values(&[("pass", json!(pass)), ("token", json!("no-credential"))]);
+        let one = OwnSettings::new(Arc::new(Manifest::parse(&manifest).unwrap()), owner("first-one"));
+        let keys = ["pass", "token", "unknown"].map(str::to_owned);
+        let (given, hidden) = one.credentials(&keys);
+        assert_eq!(given, [Some("first-one".to_owned()), None, None]);
+        assert!(hidden.are_in("a first-one") && !hidden.are_in("no-credential"));
+        one.change(Layer::Set, values(&[("added", json!(1))]), &nothing).unwrap();
+        assert!(Arc::ptr_eq(&hidden, &one.credentials(&[]).1), "the plugin changed another value");
+        one.owner_changed(owner("second-one"), &nothing);
+        let (given, hidden) = one.credentials(&keys[..1]);
+        assert_eq!(given, [Some("second-one".to_owned())]);
+        assert!(hidden.are_in("a second-one") && !hidden.are_in("a first-one"));
+        one.owner_changed(Values::new(), &nothing);
+        assert!(one.credentials(&keys).1.is_empty());
     }
 
     #[test]

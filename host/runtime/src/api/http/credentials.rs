@@ -1,10 +1,9 @@
 //! Credentials in requests: the host writes them where the plugin wrote their names, and takes them out of answers.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use memchr::memchr_iter;
-use memchr::memmem::find;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
 use parlor_plugins::setting::SettingKind;
@@ -13,6 +12,7 @@ use parlor_stanza::error::CallError;
 use parlor_web::Method;
 
 use crate::instance::Instance;
+use crate::settings::{Hidden, Mask};
 
 /// The maximum number of credentials in one request.
 const MOST: usize = 8;
@@ -22,9 +22,8 @@ const MOST_ADDED: usize = 64 << 10;
 /// The credentials that a request uses, and all that its answer must not show.
 pub(crate) struct Credentials {
     pub(super) used: Vec<Credential>,
-    /// Each in the forms that servers repeat it in. Also of those that this request does not use: what one request
-    /// stored somewhere, another one may fetch.
-    pub(super) hidden: Vec<String>,
+    /// Also those that this request does not use: what one request stored somewhere, another one may fetch.
+    pub(super) hidden: Arc<Hidden>,
 }
 
 pub(super) struct Credential {
@@ -72,15 +71,15 @@ impl Credentials {
         if names.len() > MOST {
             return Err(invalid(format!("at most {MOST} of them")));
         }
-        let find = |name: String| {
+        let (values, hidden) = instance.settings.credentials(&names);
+        let find = |(name, value): (String, Option<String>)| {
             let Some(SettingKind::Credential(Some(servers))) = instance.settings.kind(&name) else {
                 return Err(invalid("each is the name of a setting of the type credential with `hosts`".to_owned()));
             };
-            let value = instance.settings.credential(&name).ok_or_else(|| CallError::NotFound(name.clone()))?;
+            let value = value.ok_or_else(|| CallError::NotFound(name.clone()))?;
             Ok(Credential::new(name, value, servers.clone()))
         };
-        let hidden = instance.settings.credentials().iter().flat_map(|value| forms(value)).collect();
-        Ok(Self { used: names.into_iter().map(find).collect::<Result<_, _>>()?, hidden })
+        Ok(Self { used: names.into_iter().zip(values).map(find).collect::<Result<_, _>>()?, hidden })
     }
 
     /// Checks that each is bound to the server, and that the request goes over TLS.
@@ -141,80 +140,26 @@ impl Credentials {
 
     /// Puts asterisks in the place of each that a server repeats.
     pub(crate) fn hide(&self, text: &mut [u8]) {
-        hide(&self.hidden, text);
+        self.hidden.hide(text);
     }
 
     /// Returns what takes them out of an answer that comes in parts.
     pub(crate) fn mask(&self) -> Mask {
-        let longest = self.hidden.iter().map(String::len).max().unwrap_or(0);
-        Mask { hidden: self.hidden.clone(), kept: longest.saturating_sub(1), held: Vec::new() }
+        Mask::new(Arc::clone(&self.hidden))
     }
 
     /// Returns whether a text repeats one.
     pub(super) fn are_shown_by(&self, text: &str) -> bool {
-        self.hidden.iter().any(|form| find(text.as_bytes(), form.as_bytes()).is_some())
+        self.hidden.are_in(text)
     }
 
     /// Returns whether a name of a server or of a header has one. Such names come in small letters, and most are too short.
     pub(super) fn are_named_by(&self, name: &str) -> bool {
-        let mut forms = self.hidden.iter().filter(|form| form.len() <= name.len());
-        forms.any(|form| find(name.as_bytes(), form.to_ascii_lowercase().as_bytes()).is_some())
+        self.hidden.are_in_name(name)
     }
 
     /// Returns whether the plugin has any.
     pub(super) fn are_there(&self) -> bool {
         !self.hidden.is_empty()
     }
-}
-
-fn hide(hidden: &[String], text: &mut [u8]) {
-    for form in hidden {
-        let mut from = 0;
-        while let Some(at) = find(&text[from..], form.as_bytes()) {
-            text[from + at..][..form.len()].fill(b'*');
-            from += at + form.len();
-        }
-    }
-}
-
-/// Takes credentials out of an answer that comes in parts. It keeps the end of each part back: a credential may begin there.
-pub(crate) struct Mask {
-    hidden: Vec<String>,
-    /// How many bytes are kept back.
-    kept: usize,
-    held: Vec<u8>,
-}
-
-impl Mask {
-    /// Takes the next part, and returns what can be shown by now.
-    pub(crate) fn part(&mut self, part: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(part);
-        hide(&self.hidden, &mut self.held);
-        let end = self.held.len().saturating_sub(self.kept);
-        self.held.drain(..end).collect()
-    }
-
-    /// Returns the end.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
-    }
-}
-
-/// Returns a credential as servers repeat it: as it is, as queries have it, and as JSON has it.
-pub(super) fn forms(value: &str) -> BTreeSet<String> {
-    let query = encoded(value);
-    let spaces = query.replace('+', "%20");
-    let json = serde_json::Value::from(value).to_string();
-    let json = json[1..json.len() - 1].to_owned();
-    let small = |text: &str| {
-        // Only the two signs behind a percent sign are another spelling.
-        let mut parts = text.split('%');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |text, part| {
-            let (sign, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-            format!("{text}%{}{rest}", sign.to_ascii_lowercase())
-        })
-    };
-    let forms = [value.to_owned(), small(&query), small(&spaces), query, spaces, json.replace('/', "\\/"), json];
-    forms.into()
 }

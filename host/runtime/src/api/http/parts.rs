@@ -9,9 +9,9 @@ use parlor_web::{Answer, Client, Request, Sender, WebError};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::credentials::Mask;
 use super::wait_for;
 use crate::instance::Instance;
+use crate::settings::Mask;
 
 /// Maximum length of a part that a plugin sends, in bytes.
 const LONGEST_PART: usize = 1 << 20;
@@ -141,7 +141,7 @@ impl Incoming {
             let Some(part) = self.part(instance).await? else {
                 return Ok(Some(self.mask.rest()).filter(|rest| !rest.is_empty()));
             };
-            let shown = self.mask.part(&part);
+            let shown = self.mask.part(part);
             if !shown.is_empty() {
                 return Ok(Some(shown));
             }

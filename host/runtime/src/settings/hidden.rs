@@ -1,0 +1,196 @@
+//! The texts that nothing may show to a plugin: its credentials, in the forms in which servers repeat them.
+//!
+//! What searches for them is built once, when a plugin makes its first request after the owner gave or changed a
+//! credential. Nearly every credential has one form alone, since it has letters and digits only.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use parlor_base::web_address::encoded;
+
+/// The credentials of a plugin, in each form that must not be shown.
+#[derive(Default)]
+pub(crate) struct Hidden(Vec<Form>);
+
+/// One form of a credential, as what searches for it.
+struct Form {
+    text: Finder<'static>,
+    /// The same in small letters, if it has capital ones.
+    small: Option<Finder<'static>>,
+}
+
+impl Form {
+    fn new(text: &str) -> Self {
+        let finder = |text: &str| Finder::new(text).into_owned();
+        let small = text.to_ascii_lowercase();
+        Self { text: finder(text), small: (small != text).then(|| finder(&small)) }
+    }
+}
+
+impl Hidden {
+    /// Finds the forms of these credentials.
+    pub(crate) fn of<'a>(credentials: impl IntoIterator<Item = &'a str>) -> Self {
+        let forms = credentials.into_iter().flat_map(forms);
+        Self(forms.map(|form| Form::new(&form)).collect())
+    }
+
+    /// Returns whether there is nothing to hide.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts asterisks in the place of each credential in a text.
+    pub(crate) fn hide(&self, text: &mut [u8]) {
+        for Form { text: form, .. } in &self.0 {
+            let (mut from, length) = (0, form.needle().len());
+            while let Some(at) = form.find(&text[from..]) {
+                text[from + at..][..length].fill(b'*');
+                from += at + length;
+            }
+        }
+    }
+
+    /// Returns whether a text has one.
+    pub(crate) fn are_in(&self, text: &str) -> bool {
+        self.0.iter().any(|form| form.text.find(text.as_bytes()).is_some())
+    }
+
+    /// Returns whether a name of a server or of a header has one. Such names come in small letters.
+    pub(crate) fn are_in_name(&self, name: &str) -> bool {
+        let mut small = self.0.iter().map(|form| form.small.as_ref().unwrap_or(&form.text));
+        small.any(|form| form.find(name.as_bytes()).is_some())
+    }
+
+    fn longest(&self) -> usize {
+        self.0.iter().map(|form| form.text.needle().len()).max().unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hidden").field(&self.0.len()).finish()
+    }
+}
+
+/// Takes credentials out of an answer that comes in parts. It keeps the end of each part back: a credential may begin there.
+pub(crate) struct Mask {
+    hidden: Arc<Hidden>,
+    /// How many bytes are kept back.
+    kept: usize,
+    held: Vec<u8>,
+}
+
+impl Mask {
+    /// Creates one for an answer that has not begun.
+    pub(crate) fn new(hidden: Arc<Hidden>) -> Self {
+        Self { kept: hidden.longest().saturating_sub(1), hidden, held: Vec::new() }
+    }
+
+    /// Takes the next part, and returns what can be shown by now.
+    pub(crate) fn part(&mut self, part: Bytes) -> Vec<u8> {
+        if self.hidden.is_empty() {
+            return part.into();
+        }
+        self.held.extend_from_slice(&part);
+        self.hidden.hide(&mut self.held);
+        let end = self.held.len().saturating_sub(self.kept);
+        self.held.drain(..end).collect()
+    }
+
+    /// Returns the end.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Returns a credential as servers repeat it: as it is, as queries have it, and as JSON has it.
+fn forms(value: &str) -> BTreeSet<String> {
+    let query = encoded(value);
+    let spaces = query.replace('+', "%20");
+    let json = serde_json::Value::from(value).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let small = |text: &str| {
+        // Only the two signs behind a percent sign are another spelling.
+        let mut parts = text.split('%');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            let (sign, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+            format!("{text}%{}{rest}", sign.to_ascii_lowercase())
+        })
+    };
+    let forms = [value.to_owned(), small(&query), small(&spaces), query, spaces, json.replace('/', "\\/"), json];
+    forms.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TOKEN: &str = "s3cr3t/+Token";
+
+    fn any_text() -> impl Strategy<Value = String> {
+        let written = |text: &str| Just(text.to_owned());
+        prop_oneof![written(TOKEN), written("s3cr3t%2f%2bToken"), written("s3cr3t\\/+Token"), ".{0,9}"]
+    }
+
+    #[test]
+    fn a_credential_of_letters_and_digits_has_one_form() {
+        assert_eq!(forms("abcDEF123"), BTreeSet::from(["abcDEF123".to_owned()]));
+        assert_eq!(forms(TOKEN).len(), 4);
+    }
+
+    #[test]
+    fn without_credentials_nothing_is_hidden_or_held_back() {
+        let none = Arc::new(Hidden::default());
+        let mut text = *b"s3cr3t";
+        none.hide(&mut text);
+        assert_eq!(&text, b"s3cr3t");
+        assert!(!none.are_in("s3cr3t") && !none.are_in_name("s3cr3t"));
+        let mut mask = Mask::new(none);
+        assert_eq!(mask.part(Bytes::from_static(b"part")), b"part");
+        assert_eq!(mask.rest(), b"");
+    }
+
+    #[test]
+    fn a_name_shows_a_credential_in_small_letters_and_a_text_as_it_is() {
+        let hidden = Hidden::of([TOKEN, "SECOND99"]);
+        assert!(hidden.are_in_name("x-s3cr3t/+token") && hidden.are_in_name("second99.example"));
+        assert!(!hidden.are_in_name("second9") && !hidden.are_in("second99"));
+        assert!(hidden.are_in("https://example.org/?a=s3cr3t%2F%2BToken"));
+        assert!(!format!("{hidden:?}").contains("SECOND99"));
+    }
+
+    proptest! {
+        /// With any text around it, and repeated any number of times.
+        #[test]
+        fn nothing_of_a_credential_is_left_in_an_answer(parts in prop::collection::vec(any_text(), 0..9)) {
+            let text = parts.concat();
+            let mut hidden = text.clone().into_bytes();
+            Hidden::of([TOKEN]).hide(&mut hidden);
+            prop_assert_eq!(hidden.len(), text.len());
+            let hidden = String::from_utf8(hidden).unwrap();
+            prop_assert!(forms(TOKEN).iter().all(|form| !hidden.contains(form)), "{}", hidden);
+        }
+
+        /// However the network cuts it.
+        #[test]
+        fn an_answer_in_parts_shows_what_a_whole_one_shows(
+            parts in prop::collection::vec(any_text(), 0..9),
+            size in 1_usize..40,
+        ) {
+            let hidden = Arc::new(Hidden::of([TOKEN]));
+            let mut whole = parts.concat().into_bytes();
+            let mut mask = Mask::new(Arc::clone(&hidden));
+            let mut shown: Vec<u8> =
+                whole.chunks(size).flat_map(|part| mask.part(Bytes::copy_from_slice(part))).collect();
+            shown.extend(mask.rest());
+            hidden.hide(&mut whole);
+            prop_assert_eq!(shown, whole);
+        }
+    }
+}
