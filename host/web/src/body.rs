@@ -11,8 +11,7 @@ use std::time::Duration;
 use async_compression::tokio::bufread::GzipDecoder;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
+use http_body_util::{BodyExt as _, BodyStream};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -30,29 +29,63 @@ const PARTS: usize = 2;
 const PART: usize = 64 << 10;
 
 /// The body of a request.
-pub struct Outgoing(pub(crate) UnsyncBoxBody<Bytes, WebError>);
+pub struct Outgoing(Content);
+
+/// Where the bytes of a body come from. Most bodies are there as a whole, and take no memory beside their bytes.
+enum Content {
+    /// What is still to be sent of it: all, or nothing.
+    Whole(Option<Bytes>),
+    Stream(Parts),
+    SizedStream(Sized),
+}
 
 impl Outgoing {
     /// Returns no body.
     pub fn empty() -> Self {
-        Self(Empty::new().map_err(|never| match never {}).boxed_unsync())
+        Self(Content::Whole(None))
     }
 
     /// Returns a body of these bytes.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync())
+        let bytes: Bytes = bytes.into();
+        Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
     /// Returns a body that is sent while it is written. Its length is not told.
     pub fn stream() -> (Sender, Self) {
         let (sender, body) = Parts::new();
-        (sender, Self(body.boxed_unsync()))
+        (sender, Self(Content::Stream(body)))
     }
 
     /// Returns a body of this many bytes that is sent while it is written.
     pub fn sized_stream(length: u64) -> (Sender, Self) {
         let (sender, body) = Parts::new();
-        (sender, Self(Sized { body, left: length }.boxed_unsync()))
+        (sender, Self(Content::SizedStream(Sized { body, left: length })))
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = WebError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WebError>>> {
+        match &mut self.get_mut().0 {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Stream(body) => Pin::new(body).poll_frame(context),
+            Content::SizedStream(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, Content::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Stream(body) => body.size_hint(),
+            Content::SizedStream(body) => body.size_hint(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
     LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
@@ -64,7 +63,7 @@ const OWN: [HeaderName; 18] = [
 
 /// A client with connections of its own.
 #[derive(Clone)]
-pub struct Client(Pooled<Connector, UnsyncBoxBody<Bytes, WebError>>);
+pub struct Client(Arc<Pooled<Connector, Outgoing>>);
 
 /// A request.
 pub struct Request {
@@ -137,7 +136,7 @@ impl Client {
             .http2_max_header_list_size(LONGEST_HEADER_LIST)
             .http2_initial_stream_window_size(WINDOW)
             .http2_initial_connection_window_size(UNREAD * WINDOW);
-        Self(builder.build(connector))
+        Self(Arc::new(builder.build(connector)))
     }
 
     /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
@@ -167,14 +166,10 @@ impl Client {
         let deadline = tokio::time::Instant::now() + patience;
         let (mut to, mut body, mut redirects) = (first.clone(), body, 0);
         loop {
-            let request = Request {
-                method: method.clone(),
-                to: to.clone(),
-                headers: headers.clone(),
-                body,
-                patience,
-                most: largest,
-            };
+            // Behind the last redirect that may be followed they are not sent again.
+            let sent = if redirects == most { std::mem::take(&mut headers) } else { headers.clone() };
+            let request =
+                Request { method: method.clone(), to: to.clone(), headers: sent, body, patience, most: largest };
             let answered = timeout_at(deadline, self.send_once(request)).await;
             let answer = answered.map_err(|_| WebError::TimedOut(Late::Answer))??;
             let Some(reference) = redirect(&answer).filter(|_| most > 0) else { return Ok(answer) };
@@ -213,7 +208,7 @@ impl Client {
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
         }
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
-        let mut sent = hyper::Request::new(body.0);
+        let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
         let answer = self.0.request(sent).await.map_err(|error| WebError::of(&error))?;
         Ok(Answer::new(answer, to, patience, most))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, COOKIE};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -306,6 +306,21 @@ fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
         request.header(&format!("x-{number}"), b"y").unwrap();
     }
     assert!(request.header("one-more", b"y").is_err());
+}
+
+/// RFC 9110, section 8.6: the length says where the next request begins.
+#[tokio::test]
+async fn a_body_that_is_there_says_how_long_it_is_and_ends_after_its_bytes() {
+    for (mut body, bytes) in [(Outgoing::empty(), ""), (Outgoing::whole(""), ""), (Outgoing::whole("abc"), "abc")] {
+        assert_eq!((body.is_end_stream(), body.size_hint().exact()), (bytes.is_empty(), Some(bytes.len() as u64)));
+        let sent = body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
+        assert_eq!(sent.unwrap_or_default(), bytes);
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+    }
+    let (_writer, stream) = Outgoing::stream();
+    assert_eq!((stream.is_end_stream(), stream.size_hint().exact()), (false, None));
+    let (_writer, sized) = Outgoing::sized_stream(5);
+    assert_eq!((sized.is_end_stream(), sized.size_hint().exact()), (false, Some(5)));
 }
 
 #[tokio::test]

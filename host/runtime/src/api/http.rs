@@ -86,12 +86,13 @@ async fn fetch(instance: &Arc<Instance>, call: &OpenCall, mut request: Request) 
         let asked = WebRequest { method: &request.method, url: &request.url, body };
         return scripted(asked, answer(asked));
     }
-    let with_body = match body.as_deref().map(|body| credentials.fill("request.body", body)).transpose()? {
-        Some(Cow::Owned(filled)) => Some(filled),
-        Some(Cow::Borrowed(_)) | None => None,
+    let (whole, is_in_body) = match body {
+        None => (None, false),
+        Some(body) => {
+            let (filled, is_filled) = filled_body(&credentials, body)?;
+            (Some(filled), is_filled)
+        }
     };
-    let is_in_body = with_body.is_some();
-    let whole = with_body.or(body);
     pace_bytes(instance, whole.as_ref().map_or(0, Vec::len)).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
@@ -191,6 +192,15 @@ fn headers(
     Ok(filled)
 }
 
+/// Returns a body with its credentials, and whether it has any. One without is not copied.
+fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, bool), CallError> {
+    let filled = match credentials.fill("request.body", &body)? {
+        Cow::Owned(filled) => Some(filled),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(filled.map_or((body, false), |filled| (filled, true)))
+}
+
 /// Waits until the plugin may send so many bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
@@ -218,7 +228,7 @@ async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer
 pub(super) fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
     let mut bytes = bytes.to_vec();
     credentials.hide(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Returns the headers without credentials. One that is named like a credential is left out.
@@ -284,12 +294,14 @@ fn size(request: &Request) -> usize {
 /// Logs a request without what may be a secret: path, query, headers and body. `ended` has the status and the size of its
 /// answer.
 fn log(instance: &Instance, method: &Method, to: &WebAddress, ended: Result<(u16, usize), &CallError>) {
-    let (plugin, account, server) = (&instance.plugin, &instance.account.name, to.origin());
+    let (plugin, account) = (&instance.plugin, &instance.account.name);
     match ended {
         Ok((status, bytes)) => {
-            tracing::debug!(%plugin, %account, %method, server, status, bytes, "plugin made a request");
+            tracing::debug!(%plugin, %account, %method, server = to.origin(), status, bytes, "plugin made a request");
         }
-        Err(error) => tracing::debug!(%plugin, %account, %method, server, %error, "request of a plugin failed"),
+        Err(error) => {
+            tracing::debug!(%plugin, %account, %method, server = to.origin(), %error, "request of a plugin failed");
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::{Kept, Prepared, caller, failed, log, pace_bytes, prepare, scripted_headers, shown_headers, size};
+use super::{
+    Kept, Prepared, caller, failed, filled_body, log, pace_bytes, prepare, scripted_headers, shown_headers, size,
+};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
 use crate::instance::{Grouping, Instance, WebClient};
@@ -60,8 +62,7 @@ pub(super) async fn open<T: Send + 'static>(
     let state = if instance.account.web_script.get().is_some() {
         State::Scripted { method: request.method, url: request.url, body: body.unwrap_or_default() }
     } else {
-        let body = body.map(|body| credentials.fill("request.body", &body).map(std::borrow::Cow::into_owned));
-        let body = body.transpose()?;
+        let body = body.map(|body| filled_body(&credentials, body)).transpose()?.map(|(body, _)| body);
         pace_bytes(&instance, body.as_ref().map_or(0, Vec::len)).await?;
         // The grant may have changed while this waited.
         call.granted(Target::Web { method: method.as_str(), address: &to })?;
