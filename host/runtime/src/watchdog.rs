@@ -35,11 +35,15 @@ const SLICE: Duration = Duration::from_millis(1);
 const POLL_COST: Duration = Duration::from_nanos(500);
 /// How often an instance that woke itself is polled again at once, before others on its runtime have a turn.
 const TURNS: u32 = 8;
-/// A poll that uses this much CPU time computes, although no tick interrupted it: others on its thread would notice.
+/// A poll that uses this much CPU time is long, although no tick interrupted it: others on its thread would notice.
 const LONG: Duration = Duration::from_micros(500);
 /// The number of short polls in a row after which a guest no longer counts as computing. A move costs as much as a
 /// message.
 const SHORT_POLLS: u32 = 16;
+/// The number of short polls after which a long one says nothing about the next, such as the first poll of an instance. The
+/// guest moves only if another long one follows. This is so many that no guest gains by it: in the time of these polls, it
+/// could leave and come back several times, with a long poll each time.
+const ALONE: u32 = 4 * SHORT_POLLS;
 
 /// The runtime that polls an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,8 +191,10 @@ pub(super) struct Metered<R> {
     settled_at: Instant,
     /// The timer that holds polls back while the account is overdrawn.
     gate: Option<Pin<Box<Sleep>>>,
-    /// The number of polls since one was long.
+    /// The number of polls since one showed that the guest computes.
     short_polls: u32,
+    /// The number of polls since one was long.
+    since_long: u32,
     wakes: Arc<Wakes>,
     /// `wakes` as a [`Waker`].
     waker: Waker,
@@ -224,6 +230,7 @@ impl<R> Metered<R> {
             settled_at: Instant::now(),
             gate: None,
             short_polls: SHORT_POLLS,
+            since_long: ALONE,
         };
         if metered.balance < 0 {
             metered.gate = Some(Box::pin(tokio::time::sleep(metered.debt())));
@@ -268,6 +275,15 @@ impl<R> Metered<R> {
         let spent = signed(self.allowance.burst).saturating_sub(self.balance);
         let spent = Duration::from_nanos(u64::try_from(spent).unwrap_or(0));
         *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
+    }
+
+    /// Counts a poll that used this much CPU time, in nanoseconds. If a tick interrupted it, the guest computes. If it was
+    /// only long, it does if another one was before.
+    fn count(&mut self, is_interrupted: bool, used: u64) {
+        let is_long = is_interrupted || used > nanos(LONG);
+        let computes = is_interrupted || (is_long && self.since_long < ALONE);
+        self.short_polls = if computes { 0 } else { self.short_polls.saturating_add(1) };
+        self.since_long = if is_long { 0 } else { self.since_long.saturating_add(1) };
     }
 
     /// Returns which runtime should poll it next. A guest in the background stays there until it has waited for half of
@@ -330,8 +346,7 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        let is_long = computes || own > nanos(LONG);
-        this.short_polls = if is_long { 0 } else { this.short_polls.saturating_add(1) };
+        this.count(computes, own);
         let next = this.next(runs, computes);
         if next != runs {
             this.account.set_runs(next);

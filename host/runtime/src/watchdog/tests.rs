@@ -109,14 +109,16 @@ async fn a_guest_whose_like_failed_begins_in_the_background_and_leaves_it_when_i
     ticker.stop();
 }
 
+const RICH: Allowance =
+    Allowance { share: 1.0, burst: Duration::from_secs(10), slice: Duration::from_secs(10), leaves: true };
+
 #[tokio::test]
 async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_waited_for_long() {
-    const RICH: Allowance =
-        Allowance { share: 1.0, burst: Duration::from_secs(10), slice: Duration::from_secs(10), leaves: true };
     let ticker = ticker();
     let interrupts = |account: &Account| account.interrupted.store(true, Relaxed);
     let burns = |_: &Account| burn(LONG + LONG / 2);
-    for computes in [interrupts as fn(&Account), burns] {
+    let kinds: [(fn(&Account), bool); 2] = [(interrupts, true), (burns, false)];
+    for (computes, is_noticed_at_once) in kinds {
         let (account, is_busy) = (Arc::new(Account::default()), Arc::new(AtomicBool::new(false)));
         let (own, busy) = (Arc::clone(&account), Arc::clone(&is_busy));
         let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
@@ -128,6 +130,9 @@ async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_wai
         let mut metered = Metered::new(guest, Arc::clone(&account), RICH, ticker.clone());
         assert!(!moves(&mut metered));
         is_busy.store(true, Relaxed);
+        if !is_noticed_at_once {
+            assert!(!moves(&mut metered), "one long poll alone");
+        }
         assert!(moves(&mut metered));
         assert_eq!(account.runs(), Runs::Computing);
         assert!(!moves(&mut metered), "it goes on there");
@@ -142,6 +147,45 @@ async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_wai
         metered.allowance.leaves = false;
         assert!(!moves(&mut metered));
         assert_eq!(account.runs(), Runs::WithAccount);
+    }
+    ticker.stop();
+}
+
+/// The first poll of an instance is one of those.
+#[test]
+fn a_long_poll_alone_leaves_a_guest_with_its_account_and_a_second_one_does_not() {
+    let (ticker, long) = (ticker(), nanos(LONG) + 1);
+    for (short_polls, stays) in [(0, false), (SHORT_POLLS, false), (ALONE - 1, false), (ALONE, true)] {
+        let guest: Guest = Box::pin(std::future::pending());
+        let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
+        metered.count(false, long);
+        assert_eq!(metered.next(Runs::WithAccount, false), Runs::WithAccount);
+        for _ in 0..short_polls {
+            metered.count(false, nanos(LONG));
+            assert_eq!(metered.next(Runs::WithAccount, false), Runs::WithAccount);
+        }
+        metered.count(false, long);
+        assert_eq!(metered.next(Runs::WithAccount, false) == Runs::WithAccount, stays, "after {short_polls}");
+    }
+    ticker.stop();
+}
+
+/// As many as if each long poll moved the guest, and one more.
+#[test]
+fn however_a_guest_spaces_its_long_polls_few_of_them_run_beside_its_account() {
+    const POLLS: u32 = 2_000;
+    let ticker = ticker();
+    for (in_a_row, pause) in (1..=3).flat_map(|in_a_row| (0..=2 * ALONE).map(move |pause| (in_a_row, pause))) {
+        let guest: Guest = Box::pin(std::future::pending());
+        let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
+        let (mut runs, mut beside) = (Runs::WithAccount, 0);
+        for poll in 0..POLLS {
+            let is_long = poll % (in_a_row + pause) < in_a_row;
+            beside += u32::from(is_long && runs == Runs::WithAccount);
+            metered.count(false, if is_long { nanos(LONG) + 1 } else { 0 });
+            runs = metered.next(runs, false);
+        }
+        assert!(beside <= POLLS / (SHORT_POLLS + 1) + 2, "{beside}: {in_a_row} in a row, then {pause} short ones");
     }
     ticker.stop();
 }
