@@ -1,14 +1,14 @@
 //! What a sender of requests to webhooks needs: their paths, signatures, and a connection.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ring::hmac;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// The timeout of an answer.
@@ -54,4 +54,32 @@ pub async fn post(at: SocketAddr, path: &str, secret: &str, body: &str) -> Resul
     let mut answer = Vec::new();
     timeout(SOON, stream.read_to_end(&mut answer)).await.context("a webhook is not answered")??;
     Ok(status(&String::from_utf8_lossy(&answer)))
+}
+
+/// A connection that is kept for several requests, each sent after the answer to the one before.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects from this address.
+    pub async fn open(from: Ipv4Addr, at: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect(at).await.context("nobody listens for webhooks")?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, answer: Vec::new() })
+    }
+
+    /// Sends a request. Returns the status of its answer, which has no body.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<u16> {
+        self.stream.write_all(request).await?;
+        self.answer.clear();
+        while !self.answer.ends_with(b"\r\n\r\n") {
+            ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the host hung up");
+        }
+        Ok(status(std::str::from_utf8(&self.answer).context("an answer in ASCII")?))
+    }
 }

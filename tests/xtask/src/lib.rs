@@ -133,7 +133,9 @@ A line for each step, and last `operated N/N`. Ends with 0 only when every step 
 A line for each case: how it ended, how long 99 of 100 of a good neighbour's answers took before, during and after, and
 the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
 Ends with 0 only when no case escaped. With --neighbours it ends with 1 if a good plugin's p50 is more than 1.5 times, its p99
-more than 3 times what it is beside idle ones, or if the host holds more memory than the limits allow. Nothing is left behind, not even after Ctrl-C. SECURITY.md has the table.")]
+more than 3 times what it is beside idle ones, if the host holds more memory than the limits allow, or if its p99 is more than
+twice as long beside requests to webhooks that the host refuses, 10,000 a second if the machine can send as many. Nothing is left
+behind, not even after Ctrl-C. SECURITY.md has the table.")]
     Attack(Attack),
     /// Break the promises of SECURITY.md one by one, and check that a test or an attack notices each
     #[command(after_help = "Examples:

@@ -75,6 +75,7 @@ async fn run(arguments: &Attack) -> Result<bool> {
         for (kind, crowd) in neighbours::all() {
             is_well &= report.neighbour(&interrupt.or(neighbours::measure(kind, crowd)).await?);
         }
+        is_well &= report.flooded(&interrupt.or(webhooks::flood::measure()).await?);
         return Ok(is_well);
     }
     for case in &cases {

@@ -1,7 +1,8 @@
 //! `attack --neighbours`: measures how two, four and eight hostile plugins of each kind affect a good one, compared
 //! with as many idle ones.
 //!
-//! Both hosts run at the same time and are asked in turn, so that other load on the machine affects both.
+//! Both hosts run at the same time and are asked in turn, so that other load on the machine affects both. What requests to
+//! webhooks do, which are refused, is measured in `webhooks/flood.rs` on one host, with and without them in turn.
 
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const ROUNDS: usize = 200;
 const P50: f64 = 1.5;
 /// How many times longer the 99th percentile may take.
 const P99: f64 = 3.0;
+/// How many times longer the 99th percentile may take beside requests that the host refuses.
+const FLOODED_P99: f64 = 2.0;
 /// The memory that the host may hold for each plugin by default, in KiB: the plugin's memory, calls, mail, promises and
 /// archive pages.
 const BUDGET_KIB: u64 = (64 + 16 + 32 + 16 + 32) << 10;
@@ -54,7 +57,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    fn of(mut trips: Vec<Duration>) -> Self {
+    pub(crate) fn of(mut trips: Vec<Duration>) -> Self {
         trips.sort_unstable();
         Self { p50: share(&trips, 50), p99: share(&trips, 99) }
     }
@@ -87,6 +90,35 @@ impl Felt {
     /// Returns whether the neighbour's times and the host's memory stayed within their bounds.
     pub(crate) fn is_well(&self) -> bool {
         self.p50() <= P50 && self.p99() <= P99 && self.grown_kib <= BUDGET_KIB * self.crowd as u64
+    }
+}
+
+/// The effect of requests to webhooks that the host refuses on a plugin that has no webhook.
+#[derive(Debug)]
+pub(crate) struct Flooded {
+    /// The neighbour's answer times while there are no requests.
+    pub(crate) rest: Times,
+    /// Its answer times beside them.
+    pub(crate) beside: Times,
+    /// The number of requests in a second that were to be sent, and of those that were answered.
+    pub(crate) wanted: f64,
+    pub(crate) reached: f64,
+}
+
+impl Flooded {
+    /// Returns the p50 beside the requests as a multiple of that without.
+    pub(crate) fn p50(&self) -> f64 {
+        self.beside.p50.as_secs_f64() / self.rest.p50.as_secs_f64()
+    }
+
+    /// Returns the p99 beside the requests as a multiple of that without.
+    pub(crate) fn p99(&self) -> f64 {
+        self.beside.p99.as_secs_f64() / self.rest.p99.as_secs_f64()
+    }
+
+    /// Returns whether the neighbour's times stayed within their bound.
+    pub(crate) fn is_well(&self) -> bool {
+        self.p99() <= FLOODED_P99
     }
 }
 
@@ -135,5 +167,7 @@ mod tests {
         };
         assert!(is_well(15, 300, 2 * BUDGET_KIB));
         assert!(!is_well(16, 300, 0) && !is_well(15, 301, 0) && !is_well(15, 300, 2 * BUDGET_KIB + 1));
+        let flooded = |p99| Flooded { rest: times(10, 100), beside: times(50, p99), wanted: 1.0, reached: 1.0 };
+        assert!(flooded(200).is_well() && !flooded(201).is_well());
     }
 }

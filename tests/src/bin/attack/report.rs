@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::{Case, TOTAL};
-use crate::neighbours::Felt;
+use crate::neighbours::{Felt, Flooded};
 use crate::soak::Soaked;
 use crate::trial::{Outcome, Verdict};
 
@@ -120,6 +120,32 @@ impl Report {
             );
         }
         felt.is_well()
+    }
+
+    /// Prints how refused requests affected a neighbour. Returns whether the effect is within bounds.
+    pub(crate) fn flooded(&self, flooded: &Flooded) -> bool {
+        let Flooded { rest, beside, wanted, reached } = flooded;
+        let [rest_p50, beside_p50, rest_p99, beside_p99] =
+            [rest.p50, beside.p50, rest.p99, beside.p99].map(|time| time.as_secs_f64() * 1e3);
+        if self.json {
+            let line = json!({
+                "kind": "refused requests", "requests_per_second": { "wanted": wanted, "reached": reached.round() },
+                "well": flooded.is_well(),
+                "p50_ms": { "rest": rest_p50, "beside": beside_p50, "ratio": flooded.p50() },
+                "p99_ms": { "rest": rest_p99, "beside": beside_p99, "ratio": flooded.p99() },
+            });
+            println!("{line}");
+        } else {
+            let sent = format!("{reached:.0} of {wanted:.0} refused requests/s");
+            println!(
+                "{} {sent:<36} p50 {rest_p50:>6.2} → {beside_p50:>6.2} ms ({:.2}×)  p99 {rest_p99:>6.2} → {beside_p99:>7.2} ms \
+                 ({:.2}×)",
+                if flooded.is_well() { "✓" } else { "✗" },
+                flooded.p50(),
+                flooded.p99(),
+            );
+        }
+        flooded.is_well()
     }
 
     /// Prints the last line. Returns whether all cases are contained.

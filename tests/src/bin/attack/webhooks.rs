@@ -1,6 +1,7 @@
 //! Attacks on webhooks: requests that strangers send to the host.
 
 mod deliveries;
+pub(crate) mod flood;
 mod hooks;
 mod load;
 

@@ -1,13 +1,11 @@
 //! Requests to a webhook: signed, sent over connections that are kept alive, each stored before it is answered.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
-use parlor_tests::webhooks::github;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use parlor_tests::webhooks::{Connection, github};
 use xtask::Part;
 
 use super::Stage;
@@ -46,20 +44,14 @@ pub(super) async fn rows(stage: &mut Stage) -> Result<Vec<Row>> {
 
 /// Sends requests over one connection, each after the answer to the one before.
 async fn send(at: SocketAddr, path: &str, secret: &str, number: u32) -> Result<()> {
-    let mut stream = TcpStream::connect(at).await?;
-    stream.set_nodelay(true)?;
-    let mut answer = Vec::new();
+    let mut connection = Connection::open(Ipv4Addr::LOCALHOST, at).await?;
     for at in 0..EACH {
         let body = format!("{{\"connection\":{number},\"request\":{at},\"text\":\"{:512}\"}}", "pushed");
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{}", github(secret, &body));
         let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(request.as_bytes()).await?;
-        answer.clear();
-        while !answer.ends_with(b"\r\n\r\n") {
-            ensure!(stream.read_buf(&mut answer).await? > 0, "it hung up after {at} requests");
-        }
-        let head = std::str::from_utf8(&answer).context("an answer in ASCII")?;
-        ensure!(head.starts_with("HTTP/1.1 202 "), "not stored: {head}");
+        let answered = connection.ask(request.as_bytes()).await;
+        let status = answered.with_context(|| format!("after {at} requests"))?;
+        ensure!(status == 202, "not stored, but answered with {status}");
     }
     Ok(())
 }
