@@ -157,7 +157,7 @@ fn plugins(frame: &mut Frame<'_>, area: Rect, top: &mut Top) {
     let mut state = TableState::new().with_selected(top.selected_at());
     frame.render_stateful_widget(table, table_area, &mut state);
     let text = match (top.selected(), top.status.plugins.is_empty()) {
-        (Some(plugin), _) => about(plugin),
+        (Some(plugin), _) => about(plugin, top.requests_waiting(plugin)),
         (None, true) => Text::from("no plugins; `parlor plugin add FILE` adds one"),
         (None, false) => Text::from("no plugin is like that; Esc shows all"),
     };
@@ -210,8 +210,8 @@ fn state(plugin: &Plugin) -> Cell<'static> {
     Cell::from(Span::styled(text, colour))
 }
 
-/// Returns the details that the columns have no room for.
-fn about(plugin: &Plugin) -> Text<'static> {
+/// Returns the details that the columns have no room for, with the number of requests to its webhooks that wait.
+fn about(plugin: &Plugin, waiting: Option<u64>) -> Text<'static> {
     let on = plugin.account.as_ref().map(|account| format!(" on {}", safe(account))).unwrap_or_default();
     let version = plugin.version.as_ref().map(|version| format!(" {}", safe(version))).unwrap_or_default();
     let mut line = format!("{}{version}{on}: {}", safe(&plugin.id), safe(&plugin.state));
@@ -227,6 +227,11 @@ fn about(plugin: &Plugin) -> Text<'static> {
     if plugin.restarts > 0 {
         line = format!("{line}, restarts {}", plugin.restarts);
     }
+    line = match waiting {
+        None | Some(0) => line,
+        Some(1) => format!("{line}, 1 request waits"),
+        Some(count) => format!("{line}, {count} requests wait"),
+    };
     let second = match &plugin.reason {
         Some(reason) => Line::from(safe(reason)).yellow(),
         None => Line::from(format!("from {}", safe(&plugin.source))).dim(),

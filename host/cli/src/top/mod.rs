@@ -54,6 +54,7 @@ impl TopArgs {
         let mut screen = Screen::open().context("the terminal cannot be drawn on")?;
         loop {
             screen.draw(|frame| draw::draw(frame, &mut top, Instant::now())).context("the terminal")?;
+            sources.select(top.selected_id());
             let request = match sources.next(AGAIN) {
                 Ok(News::Key(key)) => top.key(key),
                 Ok(News::Looked(look)) => top.look(look, Instant::now()),

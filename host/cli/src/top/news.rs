@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -46,6 +47,21 @@ pub(super) struct Sources {
     news: Receiver<News>,
     teller: Teller,
     logs: Sender<Option<PluginId>>,
+    selected: Selected,
+}
+
+/// The plugin that is selected on the screen.
+#[derive(Debug, Clone, Default)]
+struct Selected(Arc<Mutex<Option<PluginId>>>);
+
+impl Selected {
+    fn set(&self, plugin: Option<PluginId>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = plugin;
+    }
+
+    fn get(&self) -> Option<PluginId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The sender of one thread, which also reports a panic.
@@ -82,11 +98,12 @@ impl Sources {
             });
             let _ = own.0.send(News::Stop);
         });
-        let own = teller.clone();
-        thread::spawn(move || look(&config, &wanted, &own));
+        let selected = Selected::default();
+        let (own, shown) = (teller.clone(), selected.clone());
+        thread::spawn(move || look(&config, &wanted, &shown, &own));
         let own = teller.clone();
         thread::spawn(move || read(&own));
-        Ok(Self { target, news, teller, logs })
+        Ok(Self { target, news, teller, logs, selected })
     }
 
     /// Waits for the next event, up to this time.
@@ -98,6 +115,11 @@ impl Sources {
     pub(super) fn show_logs(&self, plugin: Option<PluginId>) {
         // The thread ends only by a panic, which is reported.
         let _ = self.logs.send(plugin);
+    }
+
+    /// Fetches the webhooks of this plugin, too, from the next query on.
+    pub(super) fn select(&self, plugin: Option<PluginId>) {
+        self.selected.set(plugin);
     }
 
     /// Executes a command in a thread, and reports the result.
@@ -127,10 +149,10 @@ fn read(teller: &Teller) {
 }
 
 /// Queries the host periodically.
-fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
+fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, selected: &Selected, teller: &Teller) {
     let mut logs = None;
     loop {
-        let look = ask(config, logs.as_ref()).map(Box::new).map_err(|error| format!("{error:#}"));
+        let look = ask(config, logs.as_ref(), selected.get()).map(Box::new).map_err(|error| format!("{error:#}"));
         if teller.0.send(News::Looked(look)).is_err() {
             return;
         }
@@ -143,7 +165,7 @@ fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
     }
 }
 
-fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
+fn ask(config: &Config, logs: Option<&PluginId>, selected: Option<PluginId>) -> anyhow::Result<Look> {
     let host = target::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
     let status = host.get("/v1/status")?;
     let logs = match logs {
@@ -153,7 +175,9 @@ fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
             Some((id.clone(), host.lines(&target)?.collect::<Result<_, _>>()?))
         }
     };
-    Ok(Look { status, logs })
+    // The plugin may be gone by now, or the host of a version without webhooks.
+    let webhooks = selected.and_then(|id| Some((host.get(&format!("/v1/plugins/{id}/webhooks")).ok()?, id)));
+    Ok(Look { status, logs, webhooks: webhooks.map(|(webhooks, id)| (id, webhooks)) })
 }
 
 fn carry_out(target: &Target, order: &Order) -> anyhow::Result<String> {

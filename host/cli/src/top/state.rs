@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parlor::control::views::{Line, Plugin, Status};
+use parlor::control::views::{Line, Plugin, Status, Webhooks};
 use parlor_base::id::PluginId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -22,6 +22,8 @@ pub(super) struct Look {
     pub(super) status: Status,
     /// The log of the requested plugin.
     pub(super) logs: Option<(PluginId, Vec<Line>)>,
+    /// The webhooks of the selected plugin on each of its accounts.
+    pub(super) webhooks: Option<(PluginId, Vec<Webhooks>)>,
 }
 
 /// A command of the owner.
@@ -153,6 +155,8 @@ pub(super) struct Top {
     pub(super) descending: bool,
     pub(super) filter: String,
     pub(super) selected: Option<RowId>,
+    /// The webhooks of the plugin that was selected at the last response.
+    webhooks: Option<(PluginId, Vec<Webhooks>)>,
     /// The command that is being executed.
     pub(super) doing: Option<Order>,
     /// The result of the last command.
@@ -179,17 +183,18 @@ impl Top {
             descending: false,
             filter: String::new(),
             selected: None,
+            webhooks: None,
             doing: None,
             said: None,
             shown: vec![Column::Plugin],
         };
-        top.look(Ok(Box::new(Look { status, logs: None })), now);
+        top.look(Ok(Box::new(Look { status, logs: None, webhooks: None })), now);
         top
     }
 
     /// Applies a response of the host.
     pub(super) fn look(&mut self, look: Result<Box<Look>, String>, now: Instant) -> Request {
-        let Look { status, logs } = match look {
+        let Look { status, logs, webhooks } = match look {
             Ok(look) => *look,
             Err(trouble) => {
                 self.trouble = Some(trouble);
@@ -211,6 +216,7 @@ impl Top {
             counted.insert(id, new);
         }
         (self.status, self.counted, self.looked, self.trouble) = (status, counted, now, None);
+        self.webhooks = webhooks;
         if let (View::Logs(log), Some((plugin, lines))) = (&mut self.view, logs)
             && log.plugin == plugin
             && log.back == 0
@@ -285,6 +291,18 @@ impl Top {
         self.rows().into_iter().nth(self.selected_at()?)
     }
 
+    /// Returns the id of the selected plugin.
+    pub(super) fn selected_id(&self) -> Option<PluginId> {
+        self.selected()?.id.parse().ok()
+    }
+
+    /// Returns how many requests to the webhooks of a row wait until the plugin is told; `None` if it has no webhooks, or
+    /// the host has not said yet.
+    pub(super) fn requests_waiting(&self, plugin: &Plugin) -> Option<u64> {
+        let (_, all) = self.webhooks.as_ref().filter(|(id, _)| id.as_str() == plugin.id)?;
+        all.iter().find(|one| Some(&one.account) == plugin.account.as_ref()).map(|one| one.waiting)
+    }
+
     /// Selects the first row if no row is selected.
     fn keep_selected(&mut self) {
         if self.selected_at().is_none() {
@@ -322,7 +340,7 @@ impl Top {
     }
 
     fn key_in_plugins(&mut self, key: KeyCode) -> Request {
-        let plugin = self.selected().and_then(|plugin| plugin.id.parse::<PluginId>().ok());
+        let plugin = self.selected_id();
         match key {
             KeyCode::Char('q') => return Request::Quit,
             KeyCode::Esc if self.filter.is_empty() => return Request::Quit,

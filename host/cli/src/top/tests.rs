@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parlor::control::views::{Account, Line, Plugin, Process, Status, Usage};
+use parlor::control::views::{Account, Line, Plugin, Process, Status, Usage, Webhooks};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -89,7 +89,7 @@ fn three(handled: u64, cpu_ms: u64) -> Status {
 fn screen() -> (Top, Instant) {
     let (begin, second) = (Instant::now(), Duration::from_secs(1));
     let mut top = Top::new(three(100, 1_000), begin);
-    top.look(Ok(Box::new(Look { status: three(600, 1_500), logs: None })), begin + second);
+    top.look(Ok(Box::new(Look { status: three(600, 1_500), logs: None, webhooks: None })), begin + second);
     (top, begin + second)
 }
 
@@ -200,7 +200,7 @@ fn rates_are_of_the_last_look_and_of_one_instance() {
     for usage in status.plugins.iter_mut().filter_map(|plugin| plugin.usage.as_mut()) {
         usage.since = "2025-01-02T00:00:00Z".into();
     }
-    top.look(Ok(Box::new(Look { status, logs: None })), now + Duration::from_secs(1));
+    top.look(Ok(Box::new(Look { status, logs: None, webhooks: None })), now + Duration::from_secs(1));
     assert!(top.rates.is_empty(), "{:?}", top.rates);
 }
 
@@ -241,6 +241,28 @@ fn a_filter_shows_what_it_matches_alone() {
 }
 
 #[test]
+fn requests_to_webhooks_that_wait_are_counted_for_the_selected_plugin() {
+    let (mut top, now) = screen();
+    let of = |id: &str, account: &str, waiting: u64| {
+        let on = Webhooks { account: account.into(), webhooks: Vec::new(), waiting, requests: Vec::new() };
+        Look { status: three(1, 1), logs: None, webhooks: Some((id.parse().unwrap(), vec![on])) }
+    };
+    assert_eq!(top.selected_id().unwrap().as_str(), "broken");
+    for (id, account, waiting, said) in [
+        ("broken", "main", 3, Some("restarts 4, 3 requests wait")),
+        ("broken", "main", 1, Some("restarts 4, 1 request waits")),
+        ("broken", "main", 0, None),
+        ("broken", "second", 3, None),
+        ("echo", "main", 3, None),
+    ] {
+        top.look(Ok(Box::new(of(id, account, waiting))), now);
+        let picture = drawn(&mut top, 80, 24, now);
+        assert_eq!(picture.contains(" wait"), said.is_some(), "{picture}");
+        assert!(said.is_none_or(|said| picture.contains(said)), "{picture}");
+    }
+}
+
+#[test]
 fn the_log_follows_unless_it_is_held() {
     let (mut top, now) = screen();
     let line = |number: u64| Line {
@@ -252,8 +274,9 @@ fn the_log_follows_unless_it_is_held() {
         fields: [("plugin".to_owned(), "broken".to_owned()), ("account".to_owned(), "main".to_owned())].into(),
     };
     let id = || "broken".parse().unwrap();
-    let look =
-        |lines: u64| Ok(Box::new(Look { status: three(1, 1), logs: Some((id(), (1..=lines).map(line).collect())) }));
+    let look = |lines: u64| {
+        Ok(Box::new(Look { status: three(1, 1), logs: Some((id(), (1..=lines).map(line).collect())), webhooks: None }))
+    };
     assert_eq!(press(&mut top, "l"), [Request::Logs(Some(id()))]);
     top.look(look(40), now);
     insta::assert_snapshot!("log", drawn(&mut top, 80, 12, now));
@@ -275,7 +298,7 @@ fn a_host_that_has_gone_is_said_to_have() {
     top.look(Err("no host runs".into()), now);
     let gone = drawn(&mut top, 80, 24, now);
     assert!(gone.contains("no host runs") && gone.contains("as of 0 s ago") && gone.contains("echo"), "{gone}");
-    top.look(Ok(Box::new(Look { status: three(1, 1), logs: None })), now);
+    top.look(Ok(Box::new(Look { status: three(1, 1), logs: None, webhooks: None })), now);
     let back = drawn(&mut top, 80, 24, now);
     assert!(!back.contains("no host runs") && !back.contains("as of"), "{back}");
 }
