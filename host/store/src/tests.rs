@@ -297,12 +297,12 @@ async fn what_was_written_last_goes_aside_with_its_file() {
 /// Damages the first page of each table. The header and the schema stay valid, however many pages the schema has.
 fn break_rows(path: &Path) {
     let file = Connection::open(path).unwrap();
-    let size: usize = file.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    let size: u16 = file.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    let size = usize::from(size);
     let mut roots = file.prepare("SELECT rootpage FROM sqlite_schema WHERE rootpage > 1").unwrap();
-    let roots: Vec<usize> = roots.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    drop(file);
+    let roots: Vec<u16> = roots.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let mut bytes = std::fs::read(path).unwrap();
-    for root in roots {
+    for root in roots.into_iter().map(usize::from) {
         bytes[(root - 1) * size..root * size].fill(0xaa);
     }
     std::fs::write(path, bytes).unwrap();

@@ -115,22 +115,19 @@ const RICH: Allowance =
 #[tokio::test]
 async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_waited_for_long() {
     let ticker = ticker();
-    let interrupts = |account: &Account| account.interrupted.store(true, Relaxed);
-    let burns = |_: &Account| burn(LONG + LONG / 2);
-    let kinds: [(fn(&Account), bool); 2] = [(interrupts, true), (burns, false)];
-    for (computes, is_noticed_at_once) in kinds {
+    for is_interrupted in [true, false] {
         let (account, is_busy) = (Arc::new(Account::default()), Arc::new(AtomicBool::new(false)));
         let (own, busy) = (Arc::clone(&account), Arc::clone(&is_busy));
         let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
             if busy.load(Relaxed) {
-                computes(&own);
+                if is_interrupted { own.interrupted.store(true, Relaxed) } else { burn(LONG + LONG / 2) }
             }
             Poll::Pending
         }));
         let mut metered = Metered::new(guest, Arc::clone(&account), RICH, ticker.clone());
         assert!(!moves(&mut metered));
         is_busy.store(true, Relaxed);
-        if !is_noticed_at_once {
+        if !is_interrupted {
             assert!(!moves(&mut metered), "one long poll alone");
         }
         assert!(moves(&mut metered));

@@ -162,7 +162,7 @@ fn a_form_of_another_client_is_refused_and_one_may_be_cancelled() {
 #[test]
 fn one_without_arguments_needs_no_form_and_its_cooldown_counts() {
     let mut test = TestSession::connected(Settings::default());
-    let stop = Declaration { person_cooldown: Duration::from_secs(60), ..declaration("stop") };
+    let stop = Declaration { person_cooldown: Duration::from_mins(1), ..declaration("stop") };
     test.declare(&plugin("dice"), stop).unwrap();
     test.sent.clear();
     let done = stage(test.step(ROMEO_HOME, "dice.stop", "", &[]));

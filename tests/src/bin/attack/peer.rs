@@ -20,7 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(64, "look-alike nicks and JIDs", look_alikes),
         case!(65, "XML bombs and stanzas the parser refuses", bombs),
         case!(66, "a flood of stanzas to one plugin's filter", flood),
-        case!(125, "retractions in the name of a room", moderation),
+        case!(121, "retractions in the name of a room", moderation),
     ]
 }
 

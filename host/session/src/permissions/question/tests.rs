@@ -288,7 +288,7 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
 /// The calls that are a yes about a stranger with all grants, whatever the settings and however new the connection.
 const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
-    chatviews.get chatviews.get-many commands.add commands.remove connection.connected connection.disconnect
+    chatviews.get chatviews.get-many commands.add commands.declare commands.remove connection.connected connection.disconnect
     contacts.block contacts.blocked contacts.unblock disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
     disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
     files.upload files.write http.answer http.close http.fetch http.open http.read http.write listen.not log.write promises.add

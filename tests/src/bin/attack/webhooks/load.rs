@@ -32,7 +32,8 @@ const KEPT: usize = 64;
 const SPARE_FILES: usize = 16;
 
 /// The beginning of a request whose body does not come: six bytes of it are missing.
-pub(super) const HALF: &str = "POST /hooks/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\nhalf";
+pub(super) const HALF: &str =
+    "POST /hooks/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\nhalf";
 
 async fn bodies_and_crowds(trial: &mut Trial) -> Result<String> {
     let (stage, hooks) = open(trial, |entry| entry.limit("webhook_body", "1 KiB")).await?;
