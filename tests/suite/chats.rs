@@ -250,7 +250,7 @@ async fn a_retraction_has_a_text_for_clients_that_know_none() {
     for part in [
         "urn:xmpp:message-retract:1",
         id.as_str().unwrap(),
-        "<body>",
+        "A message was retracted here.",
         "urn:xmpp:fallback:0",
         "urn:xmpp:hints",
         "<store",

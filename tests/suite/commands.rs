@@ -1,10 +1,12 @@
-//! `commands`: what people say to a plugin by name (rows 127, 150 and 151 of `tests/conformance.toml`).
+//! `commands`: what people say to a plugin by name (rows 127 and 150 to 152 of `tests/conformance.toml`).
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
+use tokio_xmpp::minidom::Element;
+use xmpp_parsers::iq::Iq;
 
 use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, friend, granted, id, prosody, running};
 
@@ -381,5 +383,77 @@ async fn the_cooldown_of_a_room_is_everybodys_there() {
     // In a chat there is no room whose cooldown could run.
     other.chat(host.account().jid.clone(), "!roll").await.unwrap();
     assert_eq!(host.heard(FULL, n).await["payload"]["command"]["message"]["kind"], "chat");
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+}
+
+const AD_HOC: &str = "http://jabber.org/protocol/commands";
+const FORMS: &str = "jabber:x:data";
+
+/// Builds a step of an ad-hoc command, with these fields filled in.
+fn step(to: &Jid, attributes: &str, fields: &[(&str, &str)]) -> Iq {
+    let fields = fields.iter().map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"));
+    let form = format!("<x xmlns='{FORMS}' type='submit'>{}</x>", fields.collect::<String>());
+    let payload = format!("<command xmlns='{AD_HOC}' node='full.roll' {attributes}>{form}</command>");
+    Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload: payload.parse().unwrap() }
+}
+
+async fn take(client: &mut Client, request: Iq) -> Result<Element, String> {
+    client.ask(request, SOON).await.map(Option::unwrap).map_err(|error| format!("{error:?}"))
+}
+
+/// Row 152.
+/// An ordinary client shows the command as a form, which is worth as much as what is written in a chat.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_a_form_for_who_may_give_it() {
+    let (mut friend, mut stranger) = (friend("juliet").await, friend("romeo").await);
+    let host = Plan::new().await.three().start().await;
+    let bot: Jid = host.call(FULL, "user.jid", json!({})).await.ok().as_str().unwrap().parse().unwrap();
+    let mut declaration = roll();
+    declaration["allow"] = json!([{ "jid": friend.jid().to_bare().to_string() }]);
+    let n = declare(&host, FULL, declaration).await;
+    let items = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{AD_HOC}'/>").parse().unwrap();
+    let items = Iq::Get { from: None, to: Some(bot.clone()), id: String::new(), payload: items };
+    let offered = take(&mut friend, items.clone()).await.unwrap();
+    let nodes: Vec<_> = offered.children().filter_map(|item| item.attr("node")).collect();
+    assert_eq!(nodes, ["full.roll"], "{offered:?}");
+    assert!(take(&mut stranger, items).await.is_ok_and(|offered| offered.children().next().is_none()));
+    take(&mut stranger, step(&bot, "action='execute'", &[])).await.unwrap_err();
+
+    let begun = take(&mut friend, step(&bot, "action='execute'", &[])).await.unwrap();
+    assert_eq!(begun.attr("status"), Some("executing"));
+    let session = begun.attr("sessionid").unwrap();
+    let form = begun.get_child("x", FORMS).unwrap();
+    let kinds: Vec<_> = form.children().filter_map(|field| Some((field.attr("var")?, field.attr("type")?))).collect();
+    for kind in [("count", "text-single"), ("colour", "list-single"), ("whom", "jid-single"), ("secret", "boolean")] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    // Nobody else goes on with it, and a wrong value leaves it open.
+    let go_on = format!("action='complete' sessionid='{session}'");
+    take(&mut stranger, step(&bot, &go_on, &[("count", "3")])).await.unwrap_err();
+    let wrong = take(&mut friend, step(&bot, &go_on, &[("count", "many")])).await.unwrap();
+    let note = wrong.get_child("note", AD_HOC).unwrap();
+    assert_eq!((wrong.attr("status"), note.attr("type")), (Some("executing"), Some("error")), "{wrong:?}");
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+
+    let fields = [("count", "3"), ("colour", "red"), ("secret", "true"), ("why", "what  is left")];
+    let done = take(&mut friend, step(&bot, &go_on, &fields)).await.unwrap();
+    assert_eq!(done.attr("status"), Some("completed"), "{done:?}");
+    let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+    assert_eq!(heard["message"]["from"], json!(friend.jid().to_string()));
+    for value in [
+        json!(["count", { "integer": 3 }]),
+        json!(["colour", { "text": "red" }]),
+        json!(["secret", { "flag": true }]),
+        json!(["why", { "text": "what  is left" }]),
+    ] {
+        assert!(heard["values"].as_array().unwrap().contains(&value), "{value}: {heard}");
+    }
+    // The same form counts once.
+    take(&mut friend, step(&bot, &go_on, &fields)).await.unwrap_err();
+    let begun = take(&mut friend, step(&bot, "action='execute'", &[])).await.unwrap();
+    let cancel = format!("action='cancel' sessionid='{}'", begun.attr("sessionid").unwrap());
+    let cancelled = take(&mut friend, step(&bot, &cancel, &[])).await.unwrap();
+    assert_eq!(cancelled.attr("status"), Some("canceled"));
+    take(&mut friend, step(&bot, &cancel, &[])).await.unwrap_err();
     assert!(host.heard_so_far(FULL, n).await.is_empty());
 }

@@ -30,7 +30,7 @@ const PLUGINS: u64 = 100;
 const HEAP: u64 = 37 << 10;
 
 /// The most bytes of the heap for each plugin that is parked, with its entry in the policy.
-const PARKED: u64 = 7 << 10;
+const PARKED: u64 = 8 << 10;
 
 /// A host with plugins on a scripted peer.
 struct Stage {

@@ -183,12 +183,13 @@ pub(super) fn show_duration(milliseconds: u64) -> String {
 }
 
 /// Reads an address, or a nickname. A word with `@` is never a nickname: anybody could take one that looks like the
-/// address of somebody else.
+/// address of somebody else. A word with neither `@` nor `.` is never a domain: it is a nickname that was written wrong.
 fn jid(text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Jid, Unfit> {
     let named = if text.contains('@') { Named::Nobody } else { occupant(text) };
     match named {
         Named::At(jid) => Ok(jid),
         Named::Hidden => Err(Unfit::Hidden),
+        Named::Nobody if !text.contains(['@', '.']) => Err(Unfit::Other),
         Named::Nobody => address(text).map_err(|_| Unfit::Other),
     }
 }
@@ -266,7 +267,8 @@ mod tests {
         assert_eq!(read("romeo@example.org"), Ok(CommandValue::Jid(Jid::new("romeo@example.org").unwrap())));
         assert_eq!(read("a@b/c"), Ok(CommandValue::Jid(Jid::new("a@b/c").unwrap())));
         assert_eq!(read("Ghost"), Err(Unfit::Hidden));
-        for text in ["@@", "", "a@", &"x".repeat(10_000)] {
+        assert_eq!(read("example.org"), Ok(CommandValue::Jid(Jid::new("example.org").unwrap())));
+        for text in ["@@", "", "a@", "Juliette", &"x".repeat(10_000)] {
             assert_eq!(read(text), Err(Unfit::Other), "{text:.20}");
         }
     }
