@@ -320,6 +320,10 @@ impl Host {
                 runs.is_some_and(|runs| runs.admitted().manifest.provides().any(|provided| provided == name))
             });
             account.records.keep_only(|id| plugins.contains_key(id));
+            let runs = |id: &PluginId| plugins.get(id).is_some_and(|plugin| plugin.on(&account.name).is_some());
+            if account.forget_answerers(runs) {
+                account.announce_answered().await;
+            }
             account.forget_secrets(|id, key| {
                 match plugins.get(id).map(|plugin| (&plugin.standing, &plugin.not_replaced)) {
                     Some((Standing::Admitted { admitted, .. }, None)) => {

@@ -1912,6 +1912,18 @@ parlor_error parlor_schedules_parse(const char *text, const char *zone, const ch
   return told(done, meant, &error, moment);
 }
 
+parlor_error parlor_iq_answer(const char *id, const char *xml) {
+  plugin_string_t request = parlor_text(id), payload = parlor_text(xml ? xml : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_iq_answer(&request, xml ? &payload : NULL, &error), &error);
+}
+
+parlor_error parlor_iq_refuse(const char *id, const char *condition, const char *text) {
+  plugin_string_t request = parlor_text(id), which = parlor_text(condition), why = parlor_text(text ? text : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_iq_refuse(&request, &which, text ? &why : NULL, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2316,9 +2328,18 @@ static const parlor_due_time *shown_due_time(const parlor_plugin_types_due_time_
   return shown;
 }
 
-/* The name of an event for the log. For a command, a webhook or a schedule, it names which one. */
+static const parlor_iq *shown_iq(const parlor_plugin_types_iq_request_t *all) {
+  parlor_iq *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_iq){
+      .id = some(all->id), .from = some(all->from), .kind = some(all->kind), .ns = some(all->namespace_), .name = some(all->name),
+      .xml = some(all->xml)};
+  return shown;
+}
+
+/* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
   const char *which = event->command ? event->command->name : event->webhook ? event->webhook->name : event->due ? event->due->name : NULL;
+  if (event->iq) which = event->iq->name;
   return which ? parlor_format("%s %s", event->name, which) : event->name;
 }
 
@@ -2348,6 +2369,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_ROOM) event.room = shown_room(&all->payload.val.room);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_CONTACT) event.contact = shown_contact(&all->payload.val.contact);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

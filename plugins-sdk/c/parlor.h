@@ -225,6 +225,15 @@ typedef struct parlor_due_time {
   uint32_t attempt; /* 1 when the plugin is told for the first time, then 2 and so on */
 } parlor_due_time;
 
+/* A request (IQ) of somebody in a namespace that this plugin answers. */
+typedef struct parlor_iq {
+  const char *id;        /* by which it is answered */
+  const char *from;      /* who asks; in a room, the occupant */
+  const char *kind;      /* get or set */
+  const char *ns, *name; /* of the payload's element */
+  const char *xml;       /* the payload */
+} parlor_iq;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -236,6 +245,7 @@ typedef struct parlor_event {
   const parlor_invite *invite;   /* of the event roomInviteReceived and its like, else NULL */
   const parlor_webhook *webhook; /* of the event webhook, else NULL */
   const parlor_due_time *due;    /* of the event schedule, else NULL */
+  const parlor_iq *iq;           /* of the event iq, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -947,6 +957,18 @@ parlor_error parlor_schedules_format(const char *moment, const char *zone, const
  * 2 hours 30 minutes. PARLOR_INVALID: it cannot be read. Free. */
 parlor_error parlor_schedules_parse(const char *text, const char *zone, const char **moment);
 
+/* Answers the request with this id: with an element in a namespace of its own, or with nothing where `xml` is NULL. Without it the answer is
+ * service-unavailable when the handler returns, and internal-server-error when it fails. PARLOR_NOT_FOUND: nobody waits for it: it was
+ * answered, or its time is over. Needs iq.answer.
+ *
+ *     parlor_iq_answer(event->iq->id, "<temperature xmlns='urn:example:weather'>7</temperature>");
+ */
+parlor_error parlor_iq_answer(const char *id, const char *xml);
+
+/* Refuses the request with this id by a condition of RFC 6120, section 8.3.3, such as item-not-found. The text is for people, and may be
+ * NULL. PARLOR_INVALID: there is no such condition. PARLOR_NOT_FOUND: as with parlor_iq_answer. Needs iq.answer. */
+parlor_error parlor_iq_refuse(const char *id, const char *condition, const char *text);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -1122,6 +1144,8 @@ extern struct parlor_call {
 #define parlor_files_open(...) (PARLOR_CALL("parlor_files_open"), parlor_files_open(__VA_ARGS__))
 #define parlor_files_read(...) (PARLOR_CALL("parlor_files_read"), parlor_files_read(__VA_ARGS__))
 #define parlor_webhooks_answer(...) (PARLOR_CALL("parlor_webhooks_answer"), parlor_webhooks_answer(__VA_ARGS__))
+#define parlor_iq_answer(...) (PARLOR_CALL("parlor_iq_answer"), parlor_iq_answer(__VA_ARGS__))
+#define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))
 #define parlor_schedules_at(...) (PARLOR_CALL("parlor_schedules_at"), parlor_schedules_at(__VA_ARGS__))

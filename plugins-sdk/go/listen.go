@@ -45,6 +45,7 @@ type Event struct {
 	Status   *Status
 	Webhook  *Webhook
 	Due      *DueTime
+	IQ       *IQRequest
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -55,7 +56,7 @@ type Event struct {
 	isEmpty bool
 }
 
-// Returns the event's name for the log. For a command, a webhook or a schedule, it names which one.
+// Returns the event's name for the log. For a command, a webhook, a schedule or a request, it names which one.
 func (event *Event) what() string {
 	switch {
 	case event.Command != nil:
@@ -64,6 +65,8 @@ func (event *Event) what() string {
 		return event.Name + " " + event.Webhook.Name
 	case event.Due != nil:
 		return event.Name + " " + event.Due.Name
+	case event.IQ != nil:
+		return event.Name + " " + event.IQ.Name
 	default:
 		return event.Name
 	}
@@ -372,6 +375,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Feature = pointer(payload.Feature())
 	case types.PayloadInvite:
 		event.Invite = pointer(payload.Invite())
+	case types.PayloadIqRequest:
+		event.IQ = pointer(payload.IqRequest())
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadSchedule:

@@ -10,6 +10,7 @@ import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
 import * as filesCalls from "parlor:plugin/files@0.1.0";
 import * as httpCalls from "parlor:plugin/http@0.1.0";
+import * as iqCalls from "parlor:plugin/iq@0.1.0";
 import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
@@ -563,6 +564,7 @@ export const contacts = grouping("contacts", contactsCalls, {
   add: (add) => (...values) => add(...values).then(attributed),
 });
 export const disco = grouping("disco", discoCalls);
+export const iq = grouping("iq", iqCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
 export const rooms = grouping("rooms", roomsCalls, { ...valued, send: identified });
@@ -819,7 +821,7 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      const isNamed = ["command", "webhook", "schedule"].includes(event.payload.tag);
+      const isNamed = ["command", "iq-request", "webhook", "schedule"].includes(event.payload.tag);
       const name = isNamed ? `${event.name} ${carried.name}` : event.name;
       log.error(`a handler of ${name} failed:`, advised(error));
       isDone = false;

@@ -62,6 +62,7 @@ pub mod export;
 mod failure;
 pub mod files;
 pub mod http;
+pub mod iq;
 pub mod listen;
 pub mod log;
 mod places;

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{
-    Chat, Command, Contact, DueTime, Feature, Invite, Message, Occupant, Payload, Room, Status, Webhook, owned,
+    Chat, Command, Contact, DueTime, Feature, Invite, IqRequest, Message, Occupant, Payload, Room, Status, Webhook, owned,
 };
 
 pub use crate::bindings::parlor::plugin::listen::Event;
@@ -349,6 +349,7 @@ from_payload!(
     Command => Command,
     Webhook => Webhook,
     Schedule => DueTime,
+    IqRequest => IqRequest,
 );
 
 #[cfg(test)]

@@ -138,12 +138,13 @@ fn begin(subscription: u64, event: &Event) -> Option<Work> {
     })
 }
 
-/// Returns the name of an event for the log. For a command, a webhook or a schedule, it names which one.
+/// Returns the name of an event for the log. For a command, a webhook, a schedule or a request, it names which one.
 fn named(event: &Event) -> String {
     match &event.payload {
         Payload::Command(command) => format!("{} {}", event.name, command.name),
         Payload::Webhook(hook) => format!("{} {}", event.name, hook.name),
         Payload::Schedule(due) => format!("{} {}", event.name, due.name),
+        Payload::IqRequest(request) => format!("{} {}", event.name, request.name),
         _ => event.name.clone(),
     }
 }

@@ -13,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Invite, Message, Moderated,
-    Occupant, Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
+    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Invite, IqRequest, Message,
+    Moderated, Occupant, Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -464,6 +464,7 @@ impl Payload {
             Self::Command(_) => "a command",
             Self::Webhook(_) => "a request to a webhook",
             Self::Schedule(_) => "a due time",
+            Self::IqRequest(_) => "a request",
             Self::Json(_) => "JSON",
         }
     }

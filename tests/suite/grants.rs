@@ -46,10 +46,11 @@ struct Trial {
 
 impl Trial {
     fn draw(number: usize, random: &mut StdRng) -> Self {
-        // Requests over the web and files are no stanzas, and are tried in `http` and `files`.
+        // Requests over the web and files are no stanzas, and are tried in `http` and `files`. Answers need a request, and are
+        // tried in `iq`.
         let call = loop {
             let call = CALLS.choose(random).unwrap();
-            if !["http", "files"].contains(&call.grouping) {
+            if !["http", "files", "iq"].contains(&call.grouping) {
                 break call;
             }
         };
@@ -90,7 +91,7 @@ impl Trial {
             ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
             ScopeKind::Jids => covers(entry, &self.person),
             ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
-            ScopeKind::Servers | ScopeKind::Files => unreachable!("no call over the web is drawn"),
+            ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces => unreachable!("no such call is drawn"),
             ScopeKind::Stanzas => {
                 let (kind, to) = entry.split_once(':').unwrap_or((entry, "*"));
                 kind == self.stanza && covers(to, &self.person)
@@ -130,6 +131,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         ScopeKind::Jids => address(person, DOMAINS, random),
         ScopeKind::Rooms => address(room, ROOMS, random),
         ScopeKind::Servers => "nobody.invalid".to_owned(),
+        ScopeKind::Namespaces => "urn:example:nobody".to_owned(),
         ScopeKind::Stanzas => {
             let stanza = ["message", "presence", "iq"].choose(random).unwrap();
             match address(person, DOMAINS, random).as_str() {
@@ -142,7 +144,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
     };
     match kind {
         ScopeKind::None => Vec::new(),
-        ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files => vec![entry(random)],
+        ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces => vec![entry(random)],
         ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
             (0..random.random_range(1..4)).map(|_| entry(random)).collect()
         }

@@ -20,6 +20,7 @@ mod contacts;
 mod counts;
 mod disco;
 mod http;
+mod iq;
 mod listen;
 mod log;
 mod promises;

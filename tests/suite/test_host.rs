@@ -99,6 +99,8 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Servers | ScopeKind::Files, "*") => entry.grant(name, &["*"]),
             (ScopeKind::Servers, _) => entry.grant(name, &["nobody.invalid"]),
             (ScopeKind::Files, _) => entry.grant(name, &["font/otf 1 B"]),
+            // One that the manifest does not list: else each test would see the account announce it.
+            (ScopeKind::Namespaces, _) => entry.grant(name, &["urn:example:nobody"]),
             (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
         }
     })

@@ -44,6 +44,8 @@ pub enum ScopeKind {
     Servers,
     /// Files, by media type and size.
     Files,
+    /// XML namespaces.
+    Namespaces,
 }
 
 /// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
@@ -93,6 +95,7 @@ permissions! {
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
     FilesSend = "files.send", Medium, Files, "Uploads files of these kinds and sizes to the account's server, for everybody who is given their address.";
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
+    IqAnswer = "iq.answer", Medium, Namespaces, "Answers what others ask this account in these XML namespaces, in its name, and lets everybody know that it does.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";

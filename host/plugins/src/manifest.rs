@@ -296,7 +296,23 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
         Some(scope) => scope.error(format!("in `scope`, {error}")),
         None => node.error(format!("no `scope`, and {error}")),
     })?;
+    if permission == Permission::IqAnswer {
+        listed(&section, &scope)?;
+    }
     Ok(Request { scope, reason, optional: section.get("optional").map_or(Ok(false), |node| node.boolean())? })
+}
+
+/// Checks that the namespaces whose requests the plugin answers are listed one by one: they are announced.
+fn listed(section: &Section<'_>, scope: &toml::Value) -> Result<(), DocumentError> {
+    let entries = scope.as_array().map_or(&[][..], Vec::as_slice);
+    let is_all = entries.iter().any(|entry| entry.as_str() == Some("*"));
+    match section.get("scope") {
+        Some(node) if is_all => {
+            Err(node.error("list each namespace by its name; `*` is for the owner, who grants what is listed"))
+        }
+        Some(node) if entries.len() > MAX_ENTRIES => Err(node.error(format!("has more than {MAX_ENTRIES} namespaces"))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {

@@ -4,10 +4,12 @@
 //! commands.
 
 mod alarm;
+pub(crate) mod answerers;
 mod arrived;
 mod bound;
 mod connecting;
 mod connection;
+mod foreign;
 mod inputs;
 mod keepers;
 mod leaving;
@@ -101,6 +103,7 @@ impl Account {
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings.clone()),
             names: Names::default(),
+            answerers: answerers::Answerers::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),

@@ -15,9 +15,9 @@ pub(crate) mod parking;
 mod registered;
 mod seen_files;
 mod settings;
+mod unanswered;
 mod usage;
 mod web;
-mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -57,10 +57,10 @@ pub(crate) use self::open::{OpenFile, OpenWebRequest};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
 pub(crate) use self::seen_files::SeenFiles;
+pub use self::unanswered::WebhookAnswer;
+pub(crate) use self::unanswered::{Unanswered, UnansweredRequest};
 pub use self::usage::{LimitUse, Usage};
 pub(crate) use self::web::WebClient;
-pub use self::webhooks::WebhookAnswer;
-pub(crate) use self::webhooks::{Unanswered, UnansweredRequest};
 
 /// The maximum length of a guest's own text in a status, in bytes.
 pub(crate) const LONGEST_REASON: usize = 300;
@@ -115,7 +115,7 @@ pub struct Instance {
     pub(crate) webhooks: Option<Tokens>,
     /// Its schedules.
     pub(crate) schedules: Arc<Schedules>,
-    /// The requests to its webhooks that wait for its answer.
+    /// The requests that wait for its answer.
     pub(crate) unanswered: Unanswered,
     /// Its rooms, commands, timers and promises.
     pub(crate) registered: Registrations,
@@ -142,7 +142,7 @@ impl Instance {
     ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
         let limits = Arc::clone(&admitted.limits);
-        let Lasting { record, rooms, failed, webhooks, schedules, budgets } = lasting;
+        let Lasting { record, rooms, failed, webhooks, schedules, unanswered, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
         let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -178,7 +178,7 @@ impl Instance {
             seen_files: SeenFiles::default(),
             webhooks,
             schedules,
-            unanswered: Unanswered::default(),
+            unanswered,
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),

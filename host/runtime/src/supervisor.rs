@@ -3,8 +3,10 @@
 //! The supervisor owns the instance's task and is the only one to end it. It also removes everything that was
 //! registered under an instance after the instance is gone.
 
+mod asking;
 mod dependency;
 mod grant_handle;
+mod iqs;
 mod life;
 mod parking;
 mod replacement;
@@ -28,6 +30,7 @@ use parlor_session::permissions::Grants;
 use parlor_store::Owner;
 use tokio::sync::oneshot;
 
+use self::iqs::Iqs;
 use self::parking::Parking;
 use self::replacement::Replacement;
 use self::runs::supervise;
@@ -164,6 +167,8 @@ pub(crate) struct Shared {
     progress: CatchUpProgress,
     /// Its webhooks, if it has any.
     pub(crate) webhooks: Option<Arc<Webhooks>>,
+    /// The requests (IQs) of others that it answers, if it may answer any.
+    iqs: Option<Iqs>,
     /// The grants in force: those at admission, or later ones of the owner.
     pub(crate) grants: ArcSwap<Grants>,
     /// Set for a plugin that is to replace another one.
@@ -204,6 +209,7 @@ impl Supervised {
             );
         }
         let webhooks = Webhooks::of(&admitted, &settings, &account, engine.webhooks());
+        let (iqs, requests) = Iqs::of(&admitted, &account).unzip();
         let tokens = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.tokens));
         let lasting = match &beside {
             Some(beside) => beside.before.passed_on(&admitted.limits),
@@ -225,11 +231,13 @@ impl Supervised {
             lasting,
             progress,
             webhooks,
+            iqs,
             grants: ArcSwap::new(grants),
             beside: Mutex::new(beside.map(Box::new)),
             rest: Mutex::default(),
         });
         webhooks::begin(&shared);
+        iqs::begin(&shared, requests);
         parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
         Self { shared }
     }

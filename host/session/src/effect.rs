@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{AdHocRequest, Outgoing};
+use parlor_stanza::types::{AdHocRequest, ForeignRequest, Outgoing};
 
 use crate::answer::Answer;
 use crate::event::Event;
@@ -32,6 +32,8 @@ pub enum Effect {
     Keep(KeepRoster),
     /// Pass an owner's command to the task that carries it out and answers.
     Command(AdHocRequest),
+    /// Pass a request to the plugin that answers its namespace, or refuse it if there is none.
+    Ask(ForeignRequest),
 }
 
 impl Effect {

@@ -11,6 +11,7 @@ use crate::records::chat::Chat;
 use crate::records::command_value::CommandValue;
 use crate::records::contact::{Contact, ContactResource};
 use crate::records::due_time::DueTime;
+use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
 use crate::records::status::Status;
@@ -59,6 +60,7 @@ pub enum Payload {
     Command { name: Arc<str>, args: Vec<String>, message: Arc<Message>, values: Vec<(String, CommandValue)> },
     Webhook(Arc<Webhook>),
     Schedule(Arc<DueTime>),
+    IqRequest(Arc<IqRequest>),
     Json(Arc<str>),
 }
 
@@ -89,6 +91,7 @@ impl Payload {
             Self::Chat(chat) => chat.fullname.len(),
             Self::Webhook(webhook) => webhook.bytes(),
             Self::Schedule(due) => due.name.len(),
+            Self::IqRequest(request) => request.bytes(),
         };
         RECORD + of_what_is_in_it
     }

@@ -93,6 +93,7 @@ pub use records::chat::Chat;
 pub use records::command_value::CommandValue;
 pub use records::contact::{Contact, ContactResource, Contacts};
 pub use records::due_time::DueTime;
+pub use records::iq_request::IqRequest;
 pub use records::occupant::Occupant;
 pub use records::room::Room;
 pub use records::status::{Status, StatusValue};

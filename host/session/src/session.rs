@@ -165,6 +165,12 @@ impl Session {
         self.features.announce_commands(&mut self.common);
     }
 
+    /// Sets the namespaces whose requests plugins answer, which the account announces. Returns how many of them it does not
+    /// announce, for lack of room.
+    pub fn set_answered(&mut self, namespaces: Vec<String>) -> usize {
+        self.common.set_answered(namespaces)
+    }
+
     /// Returns the present settings.
     pub fn settings(&self) -> &Settings {
         &self.common.settings

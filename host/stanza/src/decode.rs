@@ -50,7 +50,7 @@ pub fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
     match stanza {
         Stanza::Message(message) => decode_message(message, own, now),
         Stanza::Presence(presence) => Incoming::Presence(Box::new(decode_presence(presence, own))),
-        Stanza::Iq(Iq::Get { from, id, payload, .. }) => iq::request(from, id, &payload),
+        Stanza::Iq(Iq::Get { from, id, payload, .. }) => iq::request(from, id, payload),
         Stanza::Iq(Iq::Set { from, to, id, payload }) => iq::order(from, to, id, payload, own),
         Stanza::Iq(answer) => iq::answer(answer),
     }

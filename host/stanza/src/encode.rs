@@ -282,7 +282,9 @@ fn roster_item(item: RosterItem) -> Element {
 
 fn answer(to: Option<Jid>, id: String, reply: Reply) -> Iq {
     let payload = match reply {
-        Reply::Refuse { kind, condition } => return refusal(to, id, kind, condition),
+        Reply::Refuse { kind, condition } => return refusal(to, id, kind, condition, None),
+        Reply::RefuseWithText { kind, condition, text } => return refusal(to, id, kind, condition, Some(text)),
+        Reply::Payload(payload) => Some(payload.into_element()),
         Reply::RefuseAdHoc(why) => return adhoc::refused(to, id, why),
         Reply::Done => None,
         Reply::Disco { node, disco } => Some(disco_element(node, disco)),
@@ -339,11 +341,12 @@ fn result_form(form: Form) -> Element {
     Element::builder("x", ns::DATA_FORMS).attr(name("type"), "result").append_all(fields).build()
 }
 
-fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static str) -> Iq {
+fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static str, words: Option<String>) -> Iq {
     use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
     let error = Element::builder("error", ns::DEFAULT_NS)
         .attr(name("type"), kind)
         .append(Element::bare(condition, ns::XMPP_STANZAS))
+        .append_all(words.map(|words| text("text", ns::XMPP_STANZAS, words)))
         .build();
     // The caller names a defined condition; if it did not, the requester would still be owed an answer.
     let error = StanzaError::try_from(error).unwrap_or_else(|_| StanzaError {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod files;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+pub mod iq_payload;
 pub mod plain;
 pub mod raw;
 pub mod sieve;

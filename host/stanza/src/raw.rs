@@ -413,7 +413,7 @@ fn read(xml: &str) -> Result<Element, CallError> {
 }
 
 /// Reads the document without building a tree.
-fn check_shape(xml: &str) -> Result<(), CallError> {
+pub(crate) fn check_shape(xml: &str) -> Result<(), CallError> {
     let mut depth = 0_usize;
     let mut elements = 0_usize;
     let mut reader = rxml::Reader::new(xml.as_bytes());

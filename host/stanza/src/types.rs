@@ -21,7 +21,7 @@ pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHoc
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
-pub use incoming::{Answer, Body, Incoming, Query, Request};
+pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
     Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions, ReplyTo,
     SharedFile,

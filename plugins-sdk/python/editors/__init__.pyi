@@ -17,6 +17,7 @@ from ._contract import commands as commands
 from ._contract import connection as connection
 from ._contract import contacts as contacts
 from ._contract import disco as disco
+from ._contract import iq as iq
 from ._contract import rooms as rooms
 from ._contract import tokens as tokens
 from ._contract import types as types
@@ -25,6 +26,7 @@ from ._contract import vcard as vcard
 from ._contract.types import Command as Command
 from ._contract.types import Contact as Contact
 from ._contract.types import DueTime as DueTime
+from ._contract.types import IqRequest as IqRequest
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import Room as Room

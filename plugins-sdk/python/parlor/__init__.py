@@ -51,6 +51,7 @@ commands = Grouping("commands")
 connection = Grouping("connection")
 contacts = Grouping("contacts")
 disco = Grouping("disco")
+iq = Grouping("iq")
 rooms = Grouping("rooms", **_of_values)
 tokens = Grouping("tokens")
 user = Grouping("user")
@@ -63,11 +64,12 @@ Room = types.Room
 Occupant = types.Occupant
 Webhook = types.Webhook
 DueTime = types.DueTime
+IqRequest = types.IqRequest
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
-    "every", "files", "http", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
+    "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
     "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

@@ -523,12 +523,23 @@ static parlor_error plan(void) {
 }
 // ==
 
+// == iq
+static parlor_error answer_weather(const parlor_event *event, void *context) {
+  (void)context;
+  if (strcmp(event->iq->kind, "get") != 0) return parlor_iq_refuse(event->iq->id, "not-allowed", "it can only be read");
+  return parlor_iq_answer(event->iq->id, "<temperature xmlns='urn:example:weather'>7</temperature>");
+}
+
+static parlor_error answer_requests(void) { return parlor_on("iq", NULL, answer_weather, NULL); }
+// ==
+
 parlor_error parlor_start(void) {
   parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   if (!error) error = hear_requests();
   if (!error) error = plan();
+  if (!error) error = answer_requests();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

@@ -31,7 +31,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), answers(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -457,6 +457,18 @@ func wakes(ctx context.Context) error {
 			err = errors.Join(err, failed)
 		}
 	}
+	// ==
+	return err
+}
+
+func answers() error {
+	// == iq
+	_, err := parlor.OnIQ(func(ctx context.Context, request *parlor.IQRequest) error {
+		if request.Kind != "get" {
+			return parlor.IQRefuse(ctx, request, "not-allowed", "it can only be read")
+		}
+		return parlor.IQAnswer(ctx, request, parlor.NewElement("temperature").NS("urn:example:weather").Text("7"))
+	})
 	// ==
 	return err
 }

@@ -1,7 +1,7 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, log, ns, on, once,
+  api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
   onReady, onStart, promises, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
@@ -324,5 +324,13 @@ onStart(async () => {
   for (const { name } of await schedules.list()) {
     if (name.startsWith("old-")) await schedules.cancel(name);
   }
+});
+// ==
+
+// == iq
+on("iq", async (request) => {
+  if (request.kind !== "get") return iq.refuse(request.id, "not-allowed", "it can only be read");
+  const degrees = new Element("temperature").ns("urn:example:weather").text("7");
+  await iq.answer(request.id, String(degrees));
 });
 // ==

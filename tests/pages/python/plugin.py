@@ -4,8 +4,8 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, Message, People, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, every, files, http, ns, on, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, schedules, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, IqRequest, Message, People, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
+    after, disco, emit, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -348,4 +348,14 @@ async def plan() -> None:
     for schedule in await schedules.list():
         if schedule.name.startswith("old-"):
             await schedules.cancel(schedule.name)
+# ==
+
+
+# == iq
+@on("iq")
+async def weather(request: IqRequest) -> None:
+    if request.kind != "get":
+        await iq.refuse(request.id, "not-allowed", "it can only be read")
+    else:
+        await iq.answer(request.id, Element("temperature", "urn:example:weather", text="7"))
 # ==

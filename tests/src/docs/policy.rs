@@ -52,9 +52,12 @@ pub(super) fn page() -> String {
     for permission in Permission::ALL {
         let value = match permission.scope_kind() {
             ScopeKind::None => "`true`",
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers | ScopeKind::Files => {
-                "list of texts"
-            }
+            ScopeKind::Jids
+            | ScopeKind::Rooms
+            | ScopeKind::Stanzas
+            | ScopeKind::Servers
+            | ScopeKind::Files
+            | ScopeKind::Namespaces => "list of texts",
             ScopeKind::Quota => "`true`, or a list of one size, such as `[\"1 MiB\"]`",
         };
         let _ = writeln!(page, "| `{permission}` | {value} | not granted | {} |", permission.describe());

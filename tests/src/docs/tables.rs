@@ -110,6 +110,10 @@ pub(super) fn permissions() -> String {
             ScopeKind::Files => {
                 "Scope: media types, sizes or both, such as `image/*`, `10 MiB` or `image/png 5 MiB`; `*` is every file."
             }
+            ScopeKind::Namespaces => {
+                "Scope: XML namespaces that the manifest lists, such as `urn:example:weather`; `*` is each of them. The host keeps those \
+                 for itself that it answers, and those that are about the account."
+            }
         };
         let calls = CALLS.iter().filter(|call| call.permission == Some(permission));
         let calls: Vec<_> = calls.map(|call| format!("`{}.{}`", call.grouping, call.function)).collect();

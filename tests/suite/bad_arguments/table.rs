@@ -229,6 +229,9 @@ fn web() -> Vec<Case> {
     let names = ["", "a/b", "a\\b", "a\nb"].map(Value::from);
     let types = ["", "x", "a b/c", "*/*", "a/b; c"].map(Value::from);
     let urls = ["", "x", "ftp://h/", "https://u@h/"].map(Value::from);
+    let elements =
+        ["", "x", "<x/>", "<x xmlns='a'/><x xmlns='a'/>", "<x xmlns='a'>\u{1}</x>", "<message xmlns='jabber:client'/>"];
+    let elements = elements.map(Value::from);
     vec![
         ("http.fetch", url.clone(), request(These(vec![json!(11), json!(255)]))),
         ("http.open", url, request(These(vec![json!(1), json!(255)]))),
@@ -246,6 +249,16 @@ fn web() -> Vec<Case> {
         ("files.open", json!({}), vec![("url", These(urls.into()))]),
         ("files.read", json!({}), vec![("transfer", none())]),
         ("files.close", json!({}), vec![("transfer", none())]),
+        (
+            "iq.answer",
+            json!({ "id": "1" }),
+            vec![("id", Unknown(json!("nosuch"))), ("xml", These(elements.into_iter().chain([long()]).collect()))],
+        ),
+        (
+            "iq.refuse",
+            json!({ "id": "1", "condition": "forbidden" }),
+            vec![("id", Unknown(json!("nosuch"))), ("condition", Word), ("text", Text)],
+        ),
         ("webhooks.address", json!({}), vec![("name", Unknown(json!("nosuch")))]),
         (
             "webhooks.answer",

@@ -37,6 +37,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "files",
     "guest",
     "http",
+    "iq",
     "listen",
     "log",
     "promises",
@@ -174,6 +175,7 @@ mod tests {
                 parlor_base::permission::ScopeKind::None => "true",
                 parlor_base::permission::ScopeKind::Quota => "[\"1 MiB\"]",
                 parlor_base::permission::ScopeKind::Stanzas => "[\"message\"]",
+                parlor_base::permission::ScopeKind::Namespaces => "[\"urn:example:weather\"]",
                 _ => "[\"*\"]",
             };
             let wit = of(&manifest(&format!("\"{permission}\" = {{ scope = {scope}, reason = \"r\" }}\n"))).unwrap();

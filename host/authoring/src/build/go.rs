@@ -57,6 +57,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "internal/abi/outside.go",
     "internal/abi/text.go",
     "internal/abi/wait.go",
+    "iq.go",
     "listen.go",
     "log.go",
     "messages.go",

@@ -75,7 +75,12 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
         ScopeKind::Stanzas => {
             entry.split_once(':').and_then(|(stanza, to)| somebody(to).map(|to| format!("{stanza}:{to}")))
         }
-        ScopeKind::None | ScopeKind::Rooms | ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files => None,
+        ScopeKind::None
+        | ScopeKind::Rooms
+        | ScopeKind::Quota
+        | ScopeKind::Servers
+        | ScopeKind::Files
+        | ScopeKind::Namespaces => None,
     };
     let address = |entry: toml::Value| match entry.as_str().and_then(long) {
         Some(address) => toml::Value::String(address),

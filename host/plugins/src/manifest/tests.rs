@@ -273,6 +273,28 @@ proptest! {
     }
 }
 
+/// They are announced, and the host answers its own.
+#[test]
+fn the_namespaces_that_a_plugin_answers_are_listed_and_none_is_the_hosts() {
+    let with = |scope: &str| {
+        but("[dependencies]", &format!("\"iq.answer\" = {{ scope = {scope}, reason = \"r\" }}\n[dependencies]"))
+    };
+    let manifest = Manifest::parse(&with("[\"urn:example:weather\", \"urn:example:tides\"]")).unwrap();
+    let listed = manifest.permissions[&Permission::IqAnswer].entries(Permission::IqAnswer);
+    assert_eq!(listed, ["urn:example:weather", "urn:example:tides"]);
+    let many: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("\"urn:example:{number}\"")).collect();
+    for (scope, said) in [
+        ("[\"urn:xmpp:ping\"]", "the host answers its requests itself; no plugin may have it"),
+        ("[\"urn:example:weather\", \"jabber:iq:roster\"]", "jabber:iq:roster"),
+        ("[\"*\"]", "list each namespace by its name"),
+        ("true", "write a list of XML namespaces"),
+        (&format!("[{}]", many.join(", ")), "more than 64 namespaces"),
+    ] {
+        let error = refusal(&with(scope));
+        assert!(error.contains(said), "{scope:.60}: {error}");
+    }
+}
+
 /// The suggested line is valid in a manifest, for every permission.
 #[test]
 fn a_denial_of_what_is_not_asked_for_says_how_to_ask() {

@@ -87,7 +87,12 @@ impl Worker {
                 }
                 let _ = done.send(());
             }
-            Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
+            Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to, id, reply }, None),
+            Order::Answered { done } => {
+                self.announce_answered();
+                self.apply();
+                let _ = done.send(());
+            }
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();

@@ -35,6 +35,6 @@ impl Shared {
     /// Answers a command of an owner.
     pub async fn reply(&self, to: Jid, id: String, reply: Reply) {
         // An account that has stopped answers nobody.
-        let _ = self.orders.send(Order::Reply { to, id, reply }).await;
+        let _ = self.orders.send(Order::Reply { to: Some(to), id, reply }).await;
     }
 }

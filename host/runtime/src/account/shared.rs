@@ -23,6 +23,7 @@ use parlor_xmpp::Tokens;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
+use super::answerers::Answerers;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
 use super::web::WebScript;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub web_script: WebScript,
     /// The names of events that plugins declare and listen to.
     pub names: Names,
+    /// The plugins that answer requests (IQs) of others.
+    pub(crate) answerers: Answerers,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.

@@ -231,6 +231,7 @@ impl Worker {
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),
+                Effect::Ask(request) => self.ask_plugin(request),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),
                 Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
             }

@@ -14,6 +14,7 @@ mod contacts;
 mod disco;
 pub(crate) mod files;
 pub(crate) mod http;
+mod iq;
 pub mod listen;
 pub mod log;
 mod promises;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use parlor_session::event::Payload;
-use parlor_session::{Chat, CommandValue, Contact, DueTime, KnownCard, Occupant, Room, Status, Webhook};
+use parlor_session::{
+    Chat, CommandValue, Contact, DueTime, IqRequest, KnownCard, Occupant, Room, Status, Webhook,
+};
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
@@ -257,6 +259,19 @@ impl From<&DueTime> for wit::DueTime {
     }
 }
 
+impl From<&IqRequest> for wit::IqRequest {
+    fn from(request: &IqRequest) -> Self {
+        Self {
+            id: request.id.clone(),
+            from: request.from.to_string(),
+            kind: if request.is_set { "set" } else { "get" }.to_owned(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            xml: request.xml.clone(),
+        }
+    }
+}
+
 impl From<&Status> for wit::Status {
     fn from(status: &Status) -> Self {
         Self { value: status.value.as_str().to_owned(), message: status.message.clone() }
@@ -366,6 +381,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         }),
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
+        Payload::IqRequest(request) => wit::Payload::IqRequest((&**request).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

@@ -60,7 +60,11 @@ fn answer_request<T: Send + 'static>(
         return Err(CallError::invalid("answer.body", format!("longer than {LONGEST_BODY} bytes")));
     }
     let answer = WebhookAnswer { status, headers: checked(headers)?, body };
-    if instance.unanswered.answer(id, answer) { Ok(()) } else { Err(CallError::NotFound(format!("request {id}"))) }
+    if instance.unanswered.webhooks.answer(id, answer) {
+        Ok(())
+    } else {
+        Err(CallError::NotFound(format!("request {id}")))
+    }
 }
 
 /// Checks the headers of an answer (RFC 9110, section 5.5). Whatever is no control character is sent as it is, in

@@ -64,6 +64,7 @@ fn named(target: Target<'_>) -> Option<String> {
         // The path may contain a secret.
         Target::Web { method, address } => Some(format!("{method} {}", address.origin())),
         Target::File { media_type, bytes } => Some(format!("{media_type} {bytes} B")),
+        Target::Namespace(namespace) => Some(namespace.to_owned()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use parlor_plugins::limits::Limits;
 
-use super::{Budgets, Rooms};
+use super::{Budgets, Rooms, Unanswered};
 use crate::record::Record;
 use crate::schedules::Schedules;
 use crate::webhooks::listening::Tokens;
@@ -23,6 +23,8 @@ pub(crate) struct Lasting {
     pub webhooks: Option<Tokens>,
     /// Its schedules.
     pub(crate) schedules: Arc<Schedules>,
+    /// The requests that wait for its answer.
+    pub(crate) unanswered: Unanswered,
     /// The rate limits.
     pub(crate) budgets: Budgets,
 }
@@ -36,6 +38,7 @@ impl Lasting {
             failed: Arc::default(),
             webhooks: None,
             schedules: Arc::default(),
+            unanswered: Unanswered::default(),
             budgets: Budgets::new(limits),
         }
     }
@@ -49,6 +52,7 @@ impl Lasting {
             failed: Arc::default(),
             webhooks: None,
             schedules: Arc::new(self.schedules.passed_on()),
+            unanswered: self.unanswered.clone(),
             budgets: self.budgets.passed_on(limits),
         }
     }

@@ -176,6 +176,7 @@ mod tests {
             "webhook_bytes",
             "webhook_time",
             "schedules",
+            "iq_time",
             "initialize",
             "idle",
             "stop",

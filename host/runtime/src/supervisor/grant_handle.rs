@@ -16,6 +16,10 @@ impl GrantHandle {
         if let Some(webhooks) = &self.0.webhooks {
             webhooks.granted(&grants);
         }
+        // One that is to replace another one claims them when it does.
+        if let Some(iqs) = self.0.iqs.as_ref().filter(|_| !self.0.standing.is_beside()) {
+            iqs.claim(&grants);
+        }
         let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);

@@ -57,6 +57,8 @@ pub(crate) struct Own {
     host: Vec<&'static str>,
     /// Announced features of the host that only some people can use.
     offered: Vec<&'static str>,
+    /// The namespaces whose requests plugins answer.
+    answered: Vec<String>,
     /// The registered information. Without any identity, others get a default one.
     pub(crate) listed: Arc<Disco>,
     shown: Statement,
@@ -90,6 +92,7 @@ impl Own {
             kept: BTreeMap::new(),
             host: Vec::new(),
             offered: Vec::new(),
+            answered: Vec::new(),
             listed: Arc::clone(&nothing),
             shown: Statement::new(nothing),
             told: None,
@@ -111,6 +114,7 @@ impl Own {
     fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
         features.extend(self.all_added().flat_map(|added| added.features.iter().map(String::as_str)));
+        features.extend(self.answered.iter().map(String::as_str));
         let default = (!self.all_added().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
         let mut identities: Vec<Identity> = default.into_iter().collect();
         for identity in self.all_added().flat_map(|added| &added.identities) {
@@ -173,7 +177,8 @@ impl Own {
             let features = added.features.iter().map(|name| feature_len(name)).sum::<usize>();
             features + added.identities.iter().map(identity_len).sum::<usize>()
         };
-        if self.all_added().map(added).sum::<usize>() + more > MAX_ADDED {
+        let answered = self.answered.iter().map(|name| feature_len(name)).sum::<usize>();
+        if self.all_added().map(added).sum::<usize>() + answered + more > MAX_ADDED {
             return Err(CallError::OverLimit(format!("{MAX_ADDED} bytes of features and identities of all plugins")));
         }
         Ok(())
@@ -187,6 +192,7 @@ impl Own {
     fn has_feature(&self, name: &str) -> bool {
         self.host.iter().chain(&self.offered).any(|feature| *feature == name)
             || self.all_added().any(|added| added.features.contains(name))
+            || self.answered.iter().any(|answered| answered == name)
     }
 
     /// Takes a feature that a plugin had before it was parked, which it now adds again.

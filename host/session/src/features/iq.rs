@@ -2,7 +2,7 @@
 
 use jid::{FullJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{self, AdHoc, AdHocRequest, Body, Disco, Outgoing, Query, Reply, Request};
+use parlor_stanza::types::{self, AdHoc, AdHocRequest, Body, Disco, ForeignRequest, Outgoing, Query, Reply, Request};
 
 use super::Features;
 use crate::archive::archive_preferences_came;
@@ -12,6 +12,7 @@ use crate::commands::people::Around;
 use crate::effect::Effect;
 use crate::iq::Waiting;
 use crate::owners::{OWNER_COMMANDS, command_node};
+use crate::permissions::namespaces::reserved;
 use crate::turn::{Common, Turn};
 
 /// The node that lists the rooms in which someone is.
@@ -128,8 +129,12 @@ impl Features {
                 roster.pushed(version, item, xml, &mut views, turn);
                 Reply::Done
             }
+            Query::Foreign { is_set, payload } if reserved(&payload.namespace()).is_none() => {
+                let asked = ForeignRequest { from: request.from, id: request.id, is_set, payload };
+                return turn.out.push(Effect::Ask(asked));
+            }
             Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },
-            Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
+            Query::Foreign { .. } | Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });
     }

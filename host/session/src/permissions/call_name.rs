@@ -127,6 +127,10 @@ pub enum CallName {
     HttpRead,
     /// `http.close`
     HttpClose,
+    /// `iq.answer`
+    IqAnswer,
+    /// `iq.refuse`
+    IqRefuse,
     /// `listen.on`
     ListenOn,
     /// `listen.once`
@@ -343,6 +347,8 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("http", "answer", "http.answer"),
     ("http", "read", "http.read"),
     ("http", "close", "http.close"),
+    ("iq", "answer", "iq.answer"),
+    ("iq", "refuse", "iq.refuse"),
     ("listen", "on", "listen.on"),
     ("listen", "once", "listen.once"),
     ("listen", "not", "listen.not"),
@@ -422,7 +428,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 137;
+    pub const COUNT: usize = 139;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

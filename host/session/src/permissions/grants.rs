@@ -157,9 +157,12 @@ impl Grants {
                     kind @ (ScopeKind::None | ScopeKind::Quota) => {
                         grants.0.insert(permission, Scope::whole(kind));
                     }
-                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers | ScopeKind::Files => {
-                        return Err(GrantError::NeedsScope { permission });
-                    }
+                    ScopeKind::Jids
+                    | ScopeKind::Rooms
+                    | ScopeKind::Stanzas
+                    | ScopeKind::Servers
+                    | ScopeKind::Files
+                    | ScopeKind::Namespaces => return Err(GrantError::NeedsScope { permission }),
                 },
                 Value::Array(entries) => {
                     let entries = entries
@@ -207,9 +210,12 @@ impl Grants {
     pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let mut all = match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => Vec::new(),
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Servers | ScopeKind::Files => {
-                self.get(permission).map(Scope::entries).unwrap_or_default()
-            }
+            ScopeKind::Jids
+            | ScopeKind::Rooms
+            | ScopeKind::Stanzas
+            | ScopeKind::Servers
+            | ScopeKind::Files
+            | ScopeKind::Namespaces => self.get(permission).map(Scope::entries).unwrap_or_default(),
         };
         all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
         self.grant(permission, &all)
@@ -340,6 +346,7 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Quota => "[\"16 MiB\"]",
         ScopeKind::Servers => "[\"api.example.org\"]",
         ScopeKind::Files => "[\"10 MiB\"]",
+        ScopeKind::Namespaces => "[\"urn:example:weather\"]",
     }
 }
 
@@ -351,7 +358,8 @@ fn scope_value(scope: &Scope) -> Value {
         | ScopeKind::Stanzas
         | ScopeKind::Quota
         | ScopeKind::Servers
-        | ScopeKind::Files => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
+        | ScopeKind::Files
+        | ScopeKind::Namespaces => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
     }
 }
 

@@ -7,6 +7,7 @@
 mod call_name;
 mod granted;
 mod grants;
+pub mod namespaces;
 pub mod question;
 mod scope;
 pub mod table;

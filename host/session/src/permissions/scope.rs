@@ -5,6 +5,7 @@
 mod error;
 mod file;
 mod key;
+mod names;
 mod pattern;
 mod size;
 mod stanza;
@@ -17,6 +18,7 @@ use parlor_base::permission::ScopeKind;
 
 use super::target::Target;
 use file::FilePattern;
+use names::NamePattern;
 use pattern::{Pattern, covered};
 use size::{MIB, parse_size, size};
 use stanza::{StanzaKind, StanzaPattern};
@@ -52,6 +54,8 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 ///
 /// Files (`files.send`): `*` is every file; `image/*` and `image/png` those of that kind; `10 MiB` those up to that size;
 /// `image/png 5 MiB` both.
+///
+/// XML namespaces (`iq.answer`): `urn:example:weather`; `*` is each that the manifest lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -64,6 +68,7 @@ enum Inner {
     Quota(u64),
     Servers(Box<[WebPattern]>),
     Files(Box<[FilePattern]>),
+    Namespaces(Box<[NamePattern]>),
 }
 
 impl Scope {
@@ -81,6 +86,7 @@ impl Scope {
             ScopeKind::Quota => Inner::Quota(DEFAULT_QUOTA),
             ScopeKind::Servers => Inner::Servers([WebPattern::all()].into()),
             ScopeKind::Files => Inner::Files([FilePattern::all()].into()),
+            ScopeKind::Namespaces => Inner::Namespaces([NamePattern::All].into()),
         })
     }
 
@@ -104,6 +110,7 @@ impl Scope {
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
             ScopeKind::Servers => Inner::Servers(once(entries.map(WebPattern::parse))?),
             ScopeKind::Files => Inner::Files(once(entries.map(FilePattern::parse))?),
+            ScopeKind::Namespaces => Inner::Namespaces(once(entries.map(NamePattern::parse_namespace))?),
         }))
     }
 
@@ -116,6 +123,7 @@ impl Scope {
             Inner::Quota(bytes) => vec![size(*bytes)],
             Inner::Servers(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Files(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Namespaces(patterns) => patterns.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -129,6 +137,7 @@ impl Scope {
             Inner::Quota(_) => ScopeKind::Quota,
             Inner::Servers(_) => ScopeKind::Servers,
             Inner::Files(_) => ScopeKind::Files,
+            Inner::Namespaces(_) => ScopeKind::Namespaces,
         }
     }
 
@@ -147,6 +156,9 @@ impl Scope {
             }
             (Inner::Servers(one), Inner::Servers(other)) => Inner::Servers(common(one, other, WebPattern::includes)?),
             (Inner::Files(one), Inner::Files(other)) => Inner::Files(common(one, other, FilePattern::includes)?),
+            (Inner::Namespaces(one), Inner::Namespaces(other)) => {
+                Inner::Namespaces(common(one, other, NamePattern::includes)?)
+            }
             _ => return None,
         }))
     }
@@ -181,7 +193,7 @@ impl Scope {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
-            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) => Vec::new(),
+            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) | Inner::Namespaces(_) => Vec::new(),
         }
     }
 
@@ -189,7 +201,12 @@ impl Scope {
     pub(super) fn keys(&self) -> Option<Vec<AddressKey>> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(Pattern::key).collect(),
-            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) => None,
+            Inner::Whole
+            | Inner::Stanzas(_)
+            | Inner::Quota(_)
+            | Inner::Servers(_)
+            | Inner::Files(_)
+            | Inner::Namespaces(_) => None,
         }
     }
 
@@ -211,9 +228,8 @@ impl Scope {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
-            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_), _) => {
-                true
-            }
+            (Inner::Stanzas(_), None)
+            | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) | Inner::Namespaces(_), _) => true,
         }
     }
 
@@ -247,8 +263,8 @@ impl Scope {
     /// It does not allocate, except to look up the contact of a full JID, after no other entry covered it.
     pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         match (&self.0, target) {
-            // A file that was begun is written to its end.
-            (Inner::Whole | Inner::Quota(_), _) | (Inner::Files(_), Target::None) => true,
+            // A file that was begun is written to its end, and a request that came is answered.
+            (Inner::Whole | Inner::Quota(_), _) | (Inner::Files(_) | Inner::Namespaces(_), Target::None) => true,
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
@@ -259,13 +275,9 @@ impl Scope {
             (Inner::Files(patterns), Target::File { media_type, bytes }) => {
                 patterns.iter().any(|pattern| pattern.covers(media_type, bytes))
             }
-            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. } | Target::Web { .. } | Target::File { .. })
-            | (
-                Inner::Stanzas(_),
-                Target::None | Target::Jid(_) | Target::Room(_) | Target::Web { .. } | Target::File { .. },
-            )
-            | (Inner::Servers(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. } | Target::File { .. })
-            | (Inner::Files(_), Target::Jid(_) | Target::Room(_) | Target::Stanza { .. } | Target::Web { .. }) => false,
+            (Inner::Namespaces(patterns), Target::Namespace(namespace)) => {
+                patterns.iter().any(|pattern| pattern.covers(namespace))
+            }
             (Inner::Stanzas(patterns), Target::Stanza { kind, to }) => {
                 let Some(kind) = StanzaKind::parse(kind) else { return false };
                 let mut of_kind = patterns.iter().filter(|pattern| pattern.kind == kind);
@@ -274,6 +286,16 @@ impl Scope {
                     Some(jid) => of_kind.any(|pattern| pattern.to.covers(jid, is_contact)),
                 }
             }
+            // A target of another kind.
+            (
+                Inner::Jids(_)
+                | Inner::Rooms(_)
+                | Inner::Stanzas(_)
+                | Inner::Servers(_)
+                | Inner::Files(_)
+                | Inner::Namespaces(_),
+                _,
+            ) => false,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HttpFetch, MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl,
+    HttpFetch, IqAnswer, MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl,
     SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead,
     VcardWrite, WebhooksReceive,
 };
@@ -148,6 +148,8 @@ pub const CALLS: &[Call] = {
         needs(HttpFetch, CallName::HttpAnswer).local(Nothing),
         needs(HttpFetch, CallName::HttpRead).local(Nothing),
         free(CallName::HttpClose).local(Nothing),
+        needs(IqAnswer, CallName::IqAnswer).online(Nothing),
+        needs(IqAnswer, CallName::IqRefuse).online(Nothing),
         // Subscribing is free; an event that needs a grant has its own row below.
         free(CallName::ListenOn).local(Event),
         free(CallName::ListenOnce).local(Event),

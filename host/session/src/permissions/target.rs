@@ -36,6 +36,8 @@ pub enum Target<'a> {
         /// Its size in bytes.
         bytes: u64,
     },
+    /// An XML namespace.
+    Namespace(&'a str),
 }
 
 /// The target of an event, as far as a scope can tell.
@@ -58,6 +60,7 @@ impl<'a> About<'a> {
             Payload::Invite(invite) => Target::Room(&invite.room),
             Payload::Contact(contact) => Target::Jid(&contact.jid),
             Payload::Chat(chat) => Target::Jid(&chat.jid),
+            Payload::IqRequest(request) => Target::Namespace(&request.namespace),
             Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
             // These payloads have no known target, so only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,

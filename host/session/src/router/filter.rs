@@ -109,6 +109,11 @@ impl Filter {
                     && self.from.as_ref().is_none_or(|from| covers(from, &invite.from))
             }
             Payload::Contact(contact) => self.matches_person(&contact.jid),
+            Payload::IqRequest(request) => {
+                self.is_free_of_message_fields()
+                    && self.room.is_none()
+                    && self.from.as_ref().is_none_or(|from| covers(from, &request.from))
+            }
             Payload::Chat(chat) => self.matches_person(&chat.jid),
             Payload::None
             | Payload::Text(_)
@@ -281,7 +286,7 @@ impl Filter {
                 || self.room.as_ref().is_some_and(is_other_room);
         let never = match rule.payload {
             "message" | "command" => return self.reach_of_messages(rule, whom),
-            "contact" | "chat" => self.room.is_some() || !self.is_free_of_message_fields(),
+            "contact" | "chat" | "iq-request" => self.room.is_some() || !self.is_free_of_message_fields(),
             "room" => self.from.is_some() || !self.is_free_of_message_fields(),
             "occupant" | "invite" => !self.is_free_of_message_fields(),
             _ => self.from.is_some() || self.room.is_some() || !self.is_free_of_message_fields(),

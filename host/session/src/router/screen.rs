@@ -91,7 +91,9 @@ impl<'e> Seen<'e> {
         let jid: &Jid = match target {
             Target::Jid(jid) => jid,
             Target::Room(room) => room,
-            Target::None | Target::Stanza { .. } | Target::Web { .. } | Target::File { .. } => return None,
+            Target::None | Target::Stanza { .. } | Target::Web { .. } | Target::File { .. } | Target::Namespace(_) => {
+                return None;
+            }
         };
         let keys = [AddressKey::of_account(jid), AddressKey::of_domain(jid.domain())];
         Some(Self { keys, class: Classes::of(&event.payload), jid, is_contact, known: OnceCell::new() })

@@ -156,3 +156,39 @@ fn every_request_is_answered() {
         }
     }
 }
+
+/// A namespace of the host's own reaches no plugin, also where the host itself has no answer.
+#[test]
+fn requests_of_other_namespaces_are_left_to_plugins_and_those_of_the_hosts_are_not() {
+    let mut test = TestSession::connected(Settings::default());
+    let refused = "> reply Refuse { kind: \"cancel\", condition: \"service-unavailable\" }";
+    for (kind, payload, expected) in [
+        ("get", "<x xmlns='urn:example:weather'/>", "ask urn:example:weather"),
+        ("set", "<x xmlns='urn:example:weather'/>", "ask urn:example:weather"),
+        ("get", "<query xmlns='jabber:iq:roster'/>", refused),
+        ("set", "<query xmlns='jabber:iq:roster'/>", refused),
+        ("set", "<query xmlns='http://jabber.org/protocol/disco#info'/>", refused),
+        ("set", "<ping xmlns='urn:xmpp:ping'/>", refused),
+        ("get", "<vCard xmlns='vcard-temp'/>", refused),
+        ("get", "<query xmlns='jabber:iq:register'/>", refused),
+        ("get", "<message xmlns='jabber:client'/>", refused),
+    ] {
+        test.hear_xml(&format!("<iq from='a@b/c' id='7' type='{kind}'>{payload}</iq>"));
+        assert_eq!(test.lines().first().map(String::as_str), Some(expected), "{kind} {payload}");
+    }
+}
+
+/// The features of the account name what its plugins answer, for as long as they do.
+#[test]
+fn what_plugins_answer_is_announced() {
+    let mut test = TestSession::connected(Settings::default());
+    let has = |test: &TestSession| test.session.snapshot().own.features.contains(&"urn:example:weather".to_owned());
+    assert_eq!(test.session.set_answered(vec!["urn:example:weather".to_owned(), "urn:xmpp:ping".to_owned()]), 0);
+    assert!(has(&test));
+    let features = test.session.snapshot().own.features.clone();
+    assert_eq!(features.iter().filter(|one| *one == "urn:xmpp:ping").count(), 1);
+    assert_eq!(test.session.set_answered(Vec::new()), 0);
+    assert!(!has(&test));
+    let many = (0..400).map(|number| format!("urn:{number:0>250}")).collect();
+    assert!(test.session.set_answered(many) > 0, "one answer has to hold them all");
+}

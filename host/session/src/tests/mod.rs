@@ -154,6 +154,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Command { .. } => "command",
         Payload::Webhook(_) => "webhook",
         Payload::Schedule(_) => "schedule",
+        Payload::IqRequest(_) => "iq-request",
         Payload::Json(_) => "json",
     }
 }
@@ -200,6 +201,7 @@ impl TestSession {
         for effect in effects {
             match effect {
                 Effect::Command(request) => self.lines.push(format!("command {}", request.command.node)),
+                Effect::Ask(request) => self.lines.push(format!("ask {}", request.payload.namespace())),
                 Effect::Send(stanza) => {
                     self.lines.push(line(&stanza));
                     self.sent.push(stanza);

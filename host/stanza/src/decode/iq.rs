@@ -8,6 +8,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
+use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
 use crate::types::{
@@ -21,19 +22,22 @@ const MAX_GROUPS: usize = 64;
 /// The maximum number of fields read from a command, and the maximum length of a name or value, in bytes.
 const MAX_FIELDS: usize = 16;
 const MAX_FIELD: usize = 1_024;
+/// The maximum length of the id of a request that a plugin may answer, in bytes.
+const MAX_ID: usize = 1_024;
 
 /// Reads an IQ of type get.
-pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
+pub(super) fn request(from: Option<Jid>, id: String, payload: Element) -> Incoming {
     let node = || payload.attr("node").map(str::to_owned);
-    let query = match payload.name() {
-        _ if payload.has_ns(MALFORMED) => Query::Malformed,
-        "ping" if payload.has_ns(ns::PING) => Query::Ping,
-        "query" if payload.has_ns(ns::DISCO_INFO) => Query::DiscoInfo { node: node() },
-        "query" if payload.has_ns(ns::DISCO_ITEMS) => Query::DiscoItems { node: node() },
-        "query" if payload.has_ns(ns::VERSION) => Query::Version,
-        "time" if payload.has_ns(ns::TIME) => Query::Time,
-        _ => Query::Other,
+    let known = match payload.name() {
+        _ if payload.has_ns(MALFORMED) => Some(Query::Malformed),
+        "ping" if payload.has_ns(ns::PING) => Some(Query::Ping),
+        "query" if payload.has_ns(ns::DISCO_INFO) => Some(Query::DiscoInfo { node: node() }),
+        "query" if payload.has_ns(ns::DISCO_ITEMS) => Some(Query::DiscoItems { node: node() }),
+        "query" if payload.has_ns(ns::VERSION) => Some(Query::Version),
+        "time" if payload.has_ns(ns::TIME) => Some(Query::Time),
+        _ => None,
     };
+    let query = known.unwrap_or_else(|| foreign(&id, false, payload));
     Incoming::Request(Request { from, id, query })
 }
 
@@ -51,7 +55,8 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
         return Incoming::Request(Request { from, id, query: Query::BlockingPush });
     }
     if !payload.is("query", ns::ROSTER) {
-        return Incoming::Request(Request { from, id, query: Query::Other });
+        let query = foreign(&id, true, payload);
+        return Incoming::Request(Request { from, id, query });
     }
     // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored. It is still a request, and
     // is answered like any unknown one (RFC 6120, section 8.2.3).
@@ -71,6 +76,12 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
     let query = Query::RosterPush { version, item, xml: RawStanza::from(stanza).to_xml() };
     Incoming::Request(Request { from, id, query })
+}
+
+/// Reads a request that the host does not know. One with an id that is too long to be repeated beside a plugin's answer is
+/// answered by the host.
+fn foreign(id: &str, is_set: bool, payload: Element) -> Query {
+    if id.len() > MAX_ID { Query::Other } else { Query::Foreign { is_set, payload: IqPayload::of(payload) } }
 }
 
 /// Reads a command request; `None` if it names no command.

@@ -903,9 +903,20 @@ fn every_request_is_owed_an_answer() {
     );
     assert_eq!(query("type='get'", "<query xmlns='jabber:iq:version'/>"), Query::Version);
     assert_eq!(query("type='get'", "<time xmlns='urn:xmpp:time'/>"), Query::Time);
-    assert_eq!(query("type='get'", "<query xmlns='jabber:iq:roster'/>"), Query::Other);
-    assert_eq!(query("type='set'", "<ping xmlns='urn:xmpp:ping'/>"), Query::Other);
-    assert_eq!(query("type='get'", "<x xmlns='urn:x'/>"), Query::Other);
+    for (attributes, content, namespace, name) in [
+        ("type='get'", "<query xmlns='jabber:iq:roster'/>", "jabber:iq:roster", "query"),
+        ("type='set'", "<ping xmlns='urn:xmpp:ping'/>", "urn:xmpp:ping", "ping"),
+        ("type='get'", "<x xmlns='urn:x'><y/></x>", "urn:x", "x"),
+    ] {
+        let Query::Foreign { is_set, payload } = query(attributes, content) else { panic!("{content}") };
+        assert_eq!(
+            (is_set, payload.namespace().as_str(), payload.name()),
+            (attributes.contains("set"), namespace, name)
+        );
+    }
+    // A plugin's answer has to fit beside it.
+    let long = format!("<iq xmlns='jabber:client' id='{}' type='get'><x xmlns='urn:x'/></iq>", "x".repeat(1_025));
+    assert!(matches!(read(&long), Incoming::Request(Request { query: Query::Other, .. })));
 }
 
 /// Rules roster-push.

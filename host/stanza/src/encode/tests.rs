@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decode::decode;
 use crate::error::CallError;
+use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::testing::jid;
 use crate::text::is_forbidden;
@@ -228,6 +229,16 @@ fn answers() {
          xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
     );
     assert!(replied(Reply::Refuse { kind: "odd", condition: "odd" }).contains("service-unavailable"));
+    let payload = IqPayload::parse("<temperature xmlns='urn:example:weather'>7</temperature>").unwrap();
+    same(
+        &replied(Reply::Payload(payload)),
+        "<iq xmlns='jabber:client' to='a@b/c' id='1' type='result'><temperature \
+         xmlns='urn:example:weather'>7</temperature></iq>",
+    );
+    let text = "not for <you>".to_owned();
+    let refused = replied(Reply::RefuseWithText { kind: "auth", condition: "forbidden", text });
+    assert!(refused.contains("type='auth'") && refused.contains("<forbidden"), "{refused}");
+    assert!(refused.contains(">not for &lt;you&gt;</text>"), "{refused}");
 }
 
 #[test]

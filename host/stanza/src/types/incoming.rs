@@ -8,6 +8,7 @@ use super::{
 };
 use crate::card::Card;
 use crate::error::StanzaError;
+use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::whole_card::WholeCard;
 
@@ -108,8 +109,28 @@ pub enum Query {
     Malformed,
     /// An ad-hoc command (XEP-0050).
     AdHoc(Box<AdHoc>),
+    /// A request in another namespace, which a plugin may answer.
+    Foreign {
+        /// Whether its type is set, not get.
+        is_set: bool,
+        /// Its one element.
+        payload: IqPayload,
+    },
     /// Any other request.
     Other,
+}
+
+/// A request in a namespace that the host does not answer itself, on its way to the plugin that does.
+#[derive(Debug)]
+pub struct ForeignRequest {
+    /// The sender. None: the own server or account.
+    pub from: Option<Jid>,
+    /// The id to answer with.
+    pub id: String,
+    /// Whether its type is set, not get.
+    pub is_set: bool,
+    /// Its one element.
+    pub payload: IqPayload,
 }
 
 /// An answer to a request of this account.

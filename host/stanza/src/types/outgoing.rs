@@ -9,6 +9,7 @@ use super::{
     MessageKind, PresenceOut, PresenceOutKind, Report, RosterItem,
 };
 use crate::card::CardChange;
+use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::whole_card::WholeCard;
 
@@ -240,6 +241,17 @@ pub enum Reply {
     Version,
     /// The time (XEP-0202).
     Time(Timestamp),
+    /// The element that a plugin answers with.
+    Payload(IqPayload),
+    /// The error that a plugin answers with (RFC 6120, section 8.3.3).
+    RefuseWithText {
+        /// `auth`, `cancel`, `modify` or `wait`.
+        kind: &'static str,
+        /// The defined condition.
+        condition: &'static str,
+        /// What it says about the reason.
+        text: String,
+    },
     /// An error (RFC 6120, section 8.3.3).
     Refuse {
         /// `auth`, `cancel`, `modify` or `wait`.

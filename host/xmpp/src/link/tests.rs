@@ -271,7 +271,8 @@ async fn a_request_of_unknown_kind_is_handed_up() {
     let (mut link, mut session) = pair(&peer).await;
     session.say("<iq xmlns='jabber:client' from='a@b/c' type='get' id='q1'><what xmlns='urn:example'/></iq>").await;
     let Incoming::Request(request) = incoming(&mut link).await else { panic!("a request was sent") };
-    assert_eq!((request.id.as_str(), request.query), ("q1", Query::Other));
+    let Query::Foreign { is_set: false, payload } = request.query else { panic!("{:?}", request.query) };
+    assert_eq!((request.id.as_str(), payload.namespace().as_str(), payload.name()), ("q1", "urn:example", "what"));
 }
 
 #[tokio::test]

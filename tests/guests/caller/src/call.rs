@@ -8,6 +8,7 @@ mod contacts;
 mod disco;
 mod files;
 mod http;
+mod iq;
 mod parts;
 mod rooms;
 mod schedules;
@@ -46,6 +47,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "disco" => disco::call(function, args).await,
         "files" => files::call(function, args).await,
         "http" => http::call(function, args).await,
+        "iq" => iq::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,

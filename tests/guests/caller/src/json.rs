@@ -96,6 +96,11 @@ pub(crate) fn payload(payload: &Payload) -> Value {
                 "name": one.name, "due": one.due, "late": one.late, "missed": one.missed, "attempt": one.attempt,
             } })
         }
+        Payload::IqRequest(one) => {
+            json!({ "iq-request": {
+                "id": one.id, "from": one.from, "kind": one.kind, "namespace": one.namespace, "name": one.name, "xml": one.xml,
+            } })
+        }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
 }

@@ -18,6 +18,7 @@ async fn start() -> Result<()> {
     listens()?;
     hears_requests()?;
     wakes().await?;
+    answers()?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -396,6 +397,19 @@ async fn wakes() -> Result<()> {
     for schedule in schedules::list().await?.iter().filter(|one| one.name.starts_with("old-")) {
         schedules::cancel(&schedule.name).await?;
     }
+    // ==
+    Ok(())
+}
+
+fn answers() -> Result<()> {
+    // == iq
+    on("iq").run(|request: IqRequest| async move {
+        if request.kind != "get" {
+            return iq::refuse(&request, "not-allowed", Some("it can only be read")).await;
+        }
+        let degrees = Element::new("temperature").ns("urn:example:weather").text("7");
+        iq::answer(&request, Some(degrees)).await
+    })?;
     // ==
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Stub<'_> {
         if name != "types" {
             out.push_str("\nfrom . import types\n");
         }
-        if name == "api" {
+        if ["api", "iq"].contains(&name) {
             out.push_str("from ..stanza import Element\n");
         }
         for id in self.interface.types.values() {
@@ -248,6 +248,7 @@ impl Stub<'_> {
                 // The SDK writes and reads JSON.
                 ("value", ..) if contract::TAKES_VALUES.contains(&function.name.as_str()) => "Any".to_owned(),
                 _ if sends => "Union[str, Element]".to_owned(),
+                ("xml", ..) if grouping == "iq" => "Union[str, Element, None]".to_owned(),
                 ("jids", ..) => format!("Sequence[{}]", entity()),
                 (_, _, of) if addressed.is_some() => of.replace("str", &entity()),
                 // A text is a nickname.

@@ -39,6 +39,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "failure.rs",
     "files.rs",
     "http.rs",
+    "iq.rs",
     "lib.rs",
     "listen.rs",
     "log.rs",

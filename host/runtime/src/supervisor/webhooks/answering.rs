@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use parlor_session::router::Handled;
 use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
 
 use super::super::Shared;
 use super::super::staying::running_now;
+use super::super::asking::{Outcome, ask};
 use super::reply::{Reply, refused};
 use super::telling;
 use crate::instance::{Instance, UnansweredRequest, WebhookAnswer};
@@ -58,28 +58,18 @@ fn takes(instance: &Instance) -> bool {
     instance.account.router.listens(instance.id, "webhook")
         // An event that is not on disk needs the rest of the room more.
         && instance.mailbox.has_room_for_the_past()
-        && instance.unanswered.has_room(instance.limits.webhook_queue)
+        && instance.unanswered.webhooks.has_room(instance.limits.webhook_queue)
 }
 
 async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Reply {
-    let Some(mut unanswered) = UnansweredRequest::begin(instance, id.to_string()) else { return Reply::Busy };
+    let (webhooks, most) = (&instance.unanswered.webhooks, instance.limits.webhook_queue);
+    let Some(unanswered) = UnansweredRequest::begin(webhooks, id.to_string(), most) else { return Reply::Busy };
     let Some(mail) = telling::mail(instance, id, 1, request) else { return Reply::Busy };
-    let (mail, handled) = mail.with_receipt();
-    if !instance.mailbox.deliver(mail) {
-        return Reply::Busy;
+    match ask(instance, mail, unanswered, instance.limits.webhook_time).await {
+        Outcome::Answered(answer) => Reply::Answer(answer),
+        Outcome::Returned => Reply::NoAnswer(NO_CONTENT),
+        Outcome::Failed => Reply::NoAnswer(FAILED),
+        Outcome::Late => Reply::NoAnswer(LATE),
+        Outcome::NotTold => Reply::Busy,
     }
-    let status = tokio::select! {
-        biased;
-        answer = &mut unanswered.answer => match answer {
-            Ok(answer) => return Reply::Answer(answer),
-            Err(_) => FAILED,
-        },
-        handled = handled => match handled {
-            Ok(Handled::Well) => NO_CONTENT,
-            Ok(Handled::Failed | Handled::CutOff) | Err(_) => FAILED,
-        },
-        () = tokio::time::sleep(instance.limits.webhook_time) => LATE,
-    };
-    // It may have answered at the same time.
-    unanswered.answer.try_recv().map_or(Reply::NoAnswer(status), Reply::Answer)
 }

@@ -54,6 +54,23 @@ impl Common {
         self.own_changed();
     }
 
+    /// Sets the namespaces whose requests plugins answer. Returns how many are not announced, since one answer has no room
+    /// for them.
+    pub(crate) fn set_answered(&mut self, namespaces: Vec<String>) -> usize {
+        let own = &mut self.own_disco;
+        own.answered = Vec::new();
+        let mut left_out = 0;
+        for namespace in namespaces {
+            if own.has_room(feature_len(&namespace)).is_ok() {
+                own.answered.push(namespace);
+            } else {
+                left_out += 1;
+            }
+        }
+        self.own_changed();
+        left_out
+    }
+
     pub(crate) fn add_feature(&mut self, by: InstanceId, name: String) -> Result<bool, CallError> {
         check_name("name", &name, false, &['<'])?;
         let own = &mut self.own_disco;

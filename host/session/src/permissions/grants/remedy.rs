@@ -48,7 +48,10 @@ impl GrantChange {
             // The command grants it as the manifest requests it.
             (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
             (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
-            (ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Servers | ScopeKind::Files, Self::Whole) => vec!["*"],
+            (
+                ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces,
+                Self::Whole,
+            ) => vec!["*"],
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
         };
         // The command splits entries at commas and trims spaces; a resource may contain both. A resource may also

@@ -249,7 +249,12 @@ impl Question {
         let Some(about) = about else {
             let more = match kind {
                 ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
-                ScopeKind::None | ScopeKind::Stanzas | ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files => "",
+                ScopeKind::None
+                | ScopeKind::Stanzas
+                | ScopeKind::Quota
+                | ScopeKind::Servers
+                | ScopeKind::Files
+                | ScopeKind::Namespaces => "",
             };
             return with(
                 Outcome::Partly,

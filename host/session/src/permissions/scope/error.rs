@@ -86,6 +86,14 @@ pub enum BadScope {
         /// Why it is none.
         reason: String,
     },
+    /// An entry is no namespace that a plugin may answer.
+    #[error("{entry:?} cannot be answered by a plugin ({reason}): write {NAMESPACE_ENTRIES}")]
+    NoNamespace {
+        /// The entry, as the owner wrote it.
+        entry: String,
+        /// Why it is refused.
+        reason: String,
+    },
     /// An entry is no server of the web.
     #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
     NoServer {
@@ -104,6 +112,8 @@ pub(super) const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" o
 pub(super) const SERVER_ENTRIES: &str =
     "\"api.example.org\", \"*.example.org\", \"GET https://api.example.org/repos/\" or \"*\"";
 
+pub(super) const NAMESPACE_ENTRIES: &str = "XML namespaces such as \"urn:example:weather\"";
+
 pub(super) const FILE_ENTRIES: &str = "\"*\", \"image/*\", \"10 MiB\" or \"image/png 5 MiB\"";
 
 /// Returns the entries that a list of this kind can hold, for messages.
@@ -116,5 +126,6 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Quota => "one size",
         ScopeKind::Servers => SERVER_ENTRIES,
         ScopeKind::Files => FILE_ENTRIES,
+        ScopeKind::Namespaces => NAMESPACE_ENTRIES,
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, MessagesRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, RoomsRead, StanzaRead, StatusRead,
+    WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -142,6 +143,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(DiscoRead, "serviceDiscovered", "feature"),
     shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
     shown(StanzaRead, "send", "stanza"),
+    // Delivered only to the plugin that answers the namespace.
+    shown(IqAnswer, "iq", "iq-request"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),
 ];

@@ -1,0 +1,50 @@
+//! Requests (IQs) of others on their way from the session to the plugin that answers them, and back.
+
+use jid::Jid;
+use parlor_base::id::PluginId;
+use parlor_stanza::types::{ForeignRequest, Outgoing, Reply};
+
+use super::answerers::NotPassed;
+use super::order::Order;
+use super::shared::Shared;
+use super::worker::Worker;
+
+impl Worker {
+    /// Passes a request to the plugin that answers its namespace, or refuses it.
+    pub(super) fn ask_plugin(&mut self, request: ForeignRequest) {
+        if let Err(not_passed) = self.shared.answerers.pass(request) {
+            let NotPassed { request, reply } = *not_passed;
+            self.put_out(Outgoing::Reply { to: request.from, id: request.id, reply }, None);
+        }
+    }
+
+    /// Announces the namespaces that plugins answer now.
+    pub(super) fn announce_answered(&mut self) {
+        let left_out = self.session.set_answered(self.shared.answerers.answered());
+        if left_out > 0 {
+            tracing::warn!(
+                account = %self.shared.name, left_out,
+                "plugins answer requests of more namespaces than the account can announce; revoke iq.answer for some"
+            );
+        }
+    }
+}
+
+impl Shared {
+    /// Announces the namespaces that plugins answer now.
+    pub async fn announce_answered(&self) {
+        self.tell(|done| Order::Answered { done }).await;
+    }
+
+    /// Answers a request of somebody. Without an address, of the own server or account.
+    pub(crate) async fn answer(&self, to: Option<Jid>, id: String, reply: Reply) {
+        // An account that has stopped answers nobody.
+        let _ = self.order(Order::Reply { to, id, reply }).await;
+    }
+
+    /// Forgets the claims of plugins that are gone to answer requests. Returns whether there were any: others may answer
+    /// them now, which has to be [announced](Self::announce_answered).
+    pub fn forget_answerers(&self, is_there: impl Fn(&PluginId) -> bool) -> bool {
+        self.answerers.forget(is_there)
+    }
+}

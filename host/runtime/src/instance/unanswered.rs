@@ -1,0 +1,115 @@
+//! The requests to a plugin that wait for its answer: those to its webhooks, and those of others (IQs).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parlor_stanza::types::Reply;
+use tokio::sync::oneshot;
+
+/// An answer of a plugin to a request to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookAnswer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, with their names in small letters.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// The requests that wait, of each kind. Clones share them: the instance that replaces another one answers what that one
+/// was told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unanswered {
+    /// Those to webhooks.
+    pub(crate) webhooks: Arc<Waiting<WebhookAnswer>>,
+    /// Those of others (IQs).
+    pub(crate) iqs: Arc<Waiting<Reply>>,
+}
+
+/// Those who wait for an answer, by the id of the request.
+type Senders<A> = HashMap<String, oneshot::Sender<A>>;
+
+/// The requests of one kind that wait. They take no memory while there are none.
+#[derive(Debug)]
+pub(crate) struct Waiting<A>(Mutex<Option<Box<Senders<A>>>>);
+
+impl<A> Default for Waiting<A> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<A> Waiting<A> {
+    /// Answers a request. Returns false if nobody waits for that.
+    pub(crate) fn answer(&self, id: &str, answer: A) -> bool {
+        let waits = self.senders().as_mut().and_then(|senders| senders.remove(id));
+        waits.is_some_and(|waits| waits.send(answer).is_ok())
+    }
+
+    /// Returns whether somebody waits for the answer to this request.
+    pub(crate) fn waits(&self, id: &str) -> bool {
+        self.senders().as_ref().is_some_and(|senders| senders.contains_key(id))
+    }
+
+    /// Returns whether one more may wait, of so many at most.
+    pub(crate) fn has_room(&self, most: u32) -> bool {
+        self.senders().as_ref().map_or(0, |senders| senders.len()) < most as usize
+    }
+
+    fn senders(&self) -> MutexGuard<'_, Option<Box<Senders<A>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that waits for an answer, until this is dropped.
+pub(crate) struct UnansweredRequest<A> {
+    among: Arc<Waiting<A>>,
+    id: String,
+    pub(crate) answer: oneshot::Receiver<A>,
+}
+
+impl<A> UnansweredRequest<A> {
+    /// Lets a request wait for an answer; `None` if as many wait as may.
+    pub(crate) fn begin(among: &Arc<Waiting<A>>, id: String, most: u32) -> Option<Self> {
+        let mut senders = among.senders();
+        let all = senders.get_or_insert_default();
+        if all.len() >= most as usize {
+            return None;
+        }
+        let (sender, answer) = oneshot::channel();
+        all.insert(id.clone(), sender);
+        drop(senders);
+        Some(Self { among: Arc::clone(among), id, answer })
+    }
+}
+
+impl<A> Drop for UnansweredRequest<A> {
+    fn drop(&mut self) {
+        let mut senders = self.among.senders();
+        if let Some(all) = senders.as_mut() {
+            all.remove(&self.id);
+            if all.is_empty() {
+                *senders = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_once_by_its_id_while_somebody_waits() {
+        let waiting = Arc::<Waiting<u8>>::default();
+        let begin = |id: &str| UnansweredRequest::begin(&waiting, id.to_owned(), 2);
+        let (mut one, two) = (begin("one").unwrap(), begin("two").unwrap());
+        assert!(begin("three").is_none() && !waiting.has_room(2) && waiting.has_room(3));
+        assert!(!waiting.answer("three", 0), "nobody asked that");
+        assert!(waiting.waits("one") && waiting.answer("one", 1) && !waiting.answer("one", 2));
+        assert_eq!(one.answer.try_recv(), Ok(1));
+        drop(two);
+        assert!(!waiting.waits("two") && !waiting.answer("two", 2), "its time is over");
+    }
+}

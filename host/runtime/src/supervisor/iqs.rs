@@ -1,0 +1,246 @@
+//! The requests (IQs) of others that a plugin answers. A task for each plugin that may answer some passes them on, and
+//! answers in its place if it does not.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jid::{BareJid, Jid};
+use parlor_base::permission::Permission;
+use parlor_plugins::admission::Admitted;
+use parlor_session::IqRequest;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::permissions::{Grants, Target};
+use parlor_session::router::Mail;
+use parlor_stanza::types::{ForeignRequest, Reply};
+use rand::RngExt as _;
+use tokio::sync::{Notify, mpsc};
+
+use super::asking::{Outcome, ask};
+use super::staying::{is_alone, stays_until};
+use super::{Shared, Standing, State};
+use crate::account;
+use crate::account::answerers::Requests;
+use crate::instance::{Instance, UnansweredRequest};
+
+/// Maximum number of requests that may wait for the answers of one plugin.
+const MOST: u32 = 64;
+/// Maximum number of those of one sender among them, so that one stranger does not take the places of everybody.
+const MOST_OF_ONE: usize = 16;
+/// Bytes of an event beside the XML of the request.
+const BESIDE: usize = 8 << 10;
+
+/// The namespaces whose requests a plugin answers, and the way of the requests to it.
+pub(crate) struct Iqs {
+    admitted: Arc<Admitted>,
+    account: Arc<account::Shared>,
+    declared: BTreeSet<String>,
+    requests: Requests,
+    /// Notified when it may answer others than before.
+    changed: Notify,
+}
+
+impl Iqs {
+    /// Creates them, and the end where requests arrive; `None` if the manifest does not ask for `iq.answer`.
+    pub(super) fn of(
+        admitted: &Arc<Admitted>,
+        account: &Arc<account::Shared>,
+    ) -> Option<(Self, mpsc::Receiver<ForeignRequest>)> {
+        let asked = admitted.manifest.permissions.get(&Permission::IqAnswer)?;
+        let (requests, arrive) = mpsc::channel(MOST as usize);
+        let iqs = Self {
+            admitted: Arc::clone(admitted),
+            account: Arc::clone(account),
+            declared: asked.entries(Permission::IqAnswer).into_iter().collect(),
+            requests,
+            changed: Notify::new(),
+        };
+        Some((iqs, arrive))
+    }
+
+    /// Claims the namespaces that the manifest declares and the grants cover.
+    pub(super) fn claim(&self, grants: &Grants) {
+        let may = |namespace: &str| grants.may_do(Permission::IqAnswer, Target::Namespace(namespace), &|_| false);
+        let granted = self.declared.iter().filter(|namespace| may(namespace)).cloned().collect();
+        for (namespace, other) in self.account.answerers.claim(&self.admitted.id, &granted) {
+            tracing::warn!(
+                plugin = %self.admitted.id, account = %self.account.name, namespace, %other,
+                "another plugin answers the requests of this namespace, so this one is not asked; revoke iq.answer for it from one of them"
+            );
+        }
+        self.changed.notify_one();
+    }
+}
+
+/// Claims its namespaces, unless it is to replace another plugin, and begins to pass requests to it.
+pub(super) fn begin(shared: &Arc<Shared>, arrive: Option<mpsc::Receiver<ForeignRequest>>) {
+    let (Some(iqs), Some(arrive)) = (&shared.iqs, arrive) else { return };
+    if !shared.standing.is_beside() {
+        // Here, in the order in which plugins start, which is always the same.
+        iqs.claim(&shared.grants.load());
+    }
+    shared.account.place.runtime.spawn(serve(Arc::clone(shared), arrive));
+}
+
+/// Passes requests to the plugin while it runs, until it is to end.
+async fn serve(shared: Arc<Shared>, mut arrive: mpsc::Receiver<ForeignRequest>) {
+    let Some(iqs) = &shared.iqs else { return };
+    // The one that it replaces is asked until then.
+    if !stays_until(&shared, is_alone(&shared)).await {
+        return;
+    }
+    iqs.claim(&shared.grants.load());
+    let (mut is_open, mut asked, mut senders) = (false, FuturesUnordered::new(), Senders::default());
+    loop {
+        let was_open = is_open;
+        tokio::select! {
+            biased;
+            () = shared.standing.is_to_end() => break,
+            now = shared.standing.pick(move |standing| opens(standing).filter(|now| *now != was_open)) => {
+                is_open = now;
+                if is_open {
+                    shared.account.answerers.open(&shared.admitted.id, &iqs.requests);
+                } else {
+                    shared.account.answerers.close(&iqs.requests);
+                }
+                shared.account.announce_answered().await;
+            }
+            () = iqs.changed.notified() => shared.account.announce_answered().await,
+            Some(sender) = asked.next(), if !asked.is_empty() => senders.ended(sender),
+            Some(request) = arrive.recv() => {
+                if asked.len() < MOST as usize && senders.begins(request.from.as_ref()) {
+                    asked.push(answer(Arc::clone(&shared), request));
+                } else {
+                    shared.account.answer(request.from, request.id, busy()).await;
+                }
+            }
+        }
+    }
+    shared.account.answerers.close(&iqs.requests);
+    if is_open {
+        shared.account.announce_answered().await;
+    }
+    arrive.close();
+    while let Some(request) = arrive.recv().await {
+        shared.account.answer(request.from, request.id, unavailable()).await;
+    }
+    // Those that it was told of end with its handlers.
+    while asked.next().await.is_some() {}
+}
+
+/// Returns whether a plugin in this state is asked; `None`: as before, since one that wakes was asked while it was parked.
+fn opens(standing: &Standing) -> Option<bool> {
+    match standing.state {
+        State::Running | State::Parked => Some(true),
+        State::Starting => None,
+        _ => Some(false),
+    }
+}
+
+/// The number of requests of each sender that wait. Those of the own server have no address, and are not counted.
+#[derive(Debug, Default)]
+struct Senders(HashMap<BareJid, usize>);
+
+impl Senders {
+    /// Counts another request of this sender. Returns false if as many wait as may.
+    fn begins(&mut self, sender: Option<&Jid>) -> bool {
+        let Some(sender) = sender else { return true };
+        let count = self.0.entry(sender.to_bare()).or_default();
+        let may = *count < MOST_OF_ONE;
+        *count += usize::from(may);
+        may
+    }
+
+    /// Notes that one of them has ended.
+    fn ended(&mut self, sender: Option<BareJid>) {
+        let Some(sender) = sender else { return };
+        let left = self.0.get_mut(&sender).map(|count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == Some(0) {
+            self.0.remove(&sender);
+        }
+    }
+}
+
+/// Has a request answered. Returns the sender.
+async fn answer(shared: Arc<Shared>, request: ForeignRequest) -> Option<BareJid> {
+    let reply = reply(&shared, &request).await;
+    let sender = request.from.as_ref().map(Jid::to_bare);
+    shared.account.answer(request.from, request.id, reply).await;
+    sender
+}
+
+/// Returns the plugin's answer, or the host's if there is none.
+async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
+    let Some(instance) = shared.standing.with(|standing| standing.instance.clone()) else { return unavailable() };
+    // Half of the mailbox is kept for what nobody repeats.
+    if !instance.mailbox.has_room_for_the_past() {
+        return busy();
+    }
+    let xml = request.payload.to_xml();
+    if xml.len() + BESIDE > instance.limits.hostcall_bytes.as_usize() {
+        return Reply::Refuse { kind: "modify", condition: "policy-violation" };
+    }
+    let id = hex::encode(shared.account.rng.generator().random::<[u8; 16]>());
+    let Some(unanswered) = UnansweredRequest::begin(&instance.unanswered.iqs, id.clone(), MOST) else { return busy() };
+    let Some(mail) = mail(&instance, id, request, xml) else { return unavailable() };
+    match ask(&instance, mail, unanswered, instance.limits.iq_time).await {
+        Outcome::Answered(reply) => reply,
+        Outcome::Returned => unavailable(),
+        Outcome::Failed => Reply::Refuse { kind: "cancel", condition: "internal-server-error" },
+        Outcome::Late => Reply::Refuse { kind: "wait", condition: "remote-server-timeout" },
+        Outcome::NotTold => busy(),
+    }
+}
+
+/// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it any more.
+fn mail(instance: &Instance, id: String, request: &ForeignRequest, xml: String) -> Option<Mail> {
+    let told = IqRequest {
+        id,
+        from: request.from.clone().unwrap_or_else(|| instance.account.own.clone().into()),
+        is_set: request.is_set,
+        namespace: request.payload.namespace(),
+        name: request.payload.name().to_owned(),
+        xml,
+    };
+    let payload = Payload::IqRequest(Arc::new(told));
+    let event = Event { name: EventName::from("iq"), at: instance.account.clock.now(), payload };
+    instance.account.router.mail_for(instance.id, event)
+}
+
+/// The answer if nobody answers (RFC 6120, section 8.3.3.19).
+fn unavailable() -> Reply {
+    Reply::Refuse { kind: "cancel", condition: "service-unavailable" }
+}
+
+/// The answer if too many wait (RFC 6120, section 8.3.3.18).
+fn busy() -> Reply {
+    Reply::Refuse { kind: "wait", condition: "resource-constraint" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise one stranger would keep everybody else from being answered.
+    #[test]
+    fn one_sender_takes_a_part_of_the_places() {
+        let mut senders = Senders::default();
+        let jid = |text: &str| text.parse::<Jid>().unwrap();
+        for number in 0..MOST_OF_ONE {
+            assert!(senders.begins(Some(&jid(&format!("a@b/{number}")))));
+        }
+        assert!(!senders.begins(Some(&jid("a@b/other"))), "its resource does not matter");
+        assert!(senders.begins(Some(&jid("c@b"))) && senders.begins(None));
+        senders.ended(Some(jid("a@b").to_bare()));
+        assert!(senders.begins(Some(&jid("a@b/other"))) && !senders.begins(Some(&jid("a@b"))));
+        for _ in 0..MOST_OF_ONE {
+            senders.ended(Some(jid("a@b").to_bare()));
+        }
+        senders.ended(Some(jid("c@b").to_bare()));
+        assert!(senders.0.is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! The XML namespaces whose requests (IQs) a plugin may answer, and those that the host keeps for itself.
+
+/// Maximum length of a namespace, in bytes. It is announced to everybody who sees the account.
+pub const LONGEST_NAMESPACE: usize = 256;
+
+/// The reasons why a namespace is reserved.
+const ANSWERED: &str = "the host answers its requests itself";
+const ACCOUNT: &str = "its requests are about the account itself, which the host and the server manage";
+const STREAM: &str = "it belongs to the stream, not to requests";
+
+/// The namespaces that the host keeps for itself, each with the reason. One that ends in `*` stands for all that begin so.
+const RESERVED: &[(&str, &str)] = &[
+    ("http://jabber.org/protocol/caps", ANSWERED),
+    ("http://jabber.org/protocol/commands", ANSWERED),
+    ("http://jabber.org/protocol/disco#*", ANSWERED),
+    ("jabber:iq:roster", ANSWERED),
+    ("jabber:iq:version", ANSWERED),
+    ("urn:xmpp:ping", ANSWERED),
+    ("urn:xmpp:time", ANSWERED),
+    ("http://jabber.org/protocol/muc", ACCOUNT),
+    ("http://jabber.org/protocol/muc#*", ACCOUNT),
+    ("http://jabber.org/protocol/pubsub", ACCOUNT),
+    ("http://jabber.org/protocol/pubsub#*", ACCOUNT),
+    ("jabber:iq:auth", ACCOUNT),
+    ("jabber:iq:privacy", ACCOUNT),
+    ("jabber:iq:private", ACCOUNT),
+    ("jabber:iq:register", ACCOUNT),
+    ("jabber:x:conference", ACCOUNT),
+    ("urn:ietf:params:xml:ns:vcard-4.0", ACCOUNT),
+    ("urn:xmpp:blocking", ACCOUNT),
+    ("urn:xmpp:bookmarks:*", ACCOUNT),
+    ("urn:xmpp:carbons:*", ACCOUNT),
+    ("urn:xmpp:csi:*", ACCOUNT),
+    ("urn:xmpp:mam:*", ACCOUNT),
+    ("urn:xmpp:push:*", ACCOUNT),
+    ("vcard-temp", ACCOUNT),
+    ("vcard-temp:*", ACCOUNT),
+    ("http://etherx.jabber.org/streams", STREAM),
+    ("http://jabber.org/features/*", STREAM),
+    ("http://www.w3.org/*", STREAM),
+    ("jabber:client", STREAM),
+    ("jabber:component:*", STREAM),
+    ("jabber:server", STREAM),
+    ("jabber:server:*", STREAM),
+    ("urn:ietf:params:xml:ns:xmpp-*", STREAM),
+    ("urn:parlor:*", STREAM),
+    ("urn:xmpp:bind:*", STREAM),
+    ("urn:xmpp:sasl:*", STREAM),
+    ("urn:xmpp:sm:*", STREAM),
+];
+
+/// Returns why the host keeps this namespace for itself; `None` if a plugin may answer its requests.
+pub fn reserved(namespace: &str) -> Option<&'static str> {
+    let is_meant = |one: &str| match one.strip_suffix('*') {
+        Some(begin) => namespace.starts_with(begin),
+        None => namespace == one,
+    };
+    RESERVED.iter().find(|(one, _)| is_meant(one)).map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_answers_is_its_own() {
+        for namespace in [
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/commands",
+            "jabber:iq:roster",
+            "jabber:iq:version",
+            "urn:xmpp:ping",
+            "urn:xmpp:time",
+            "urn:xmpp:carbons:2",
+            "vcard-temp",
+            "urn:ietf:params:xml:ns:xmpp-bind",
+            "jabber:client",
+        ] {
+            assert!(reserved(namespace).is_some(), "{namespace}");
+        }
+        for namespace in ["urn:example:weather", "jabber:iq:rpc", "urn:xmpp:pings", "urn:xmpp:jingle:1", ""] {
+            assert_eq!(reserved(namespace), None, "{namespace}");
+        }
+    }
+}

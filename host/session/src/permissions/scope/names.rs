@@ -1,0 +1,77 @@
+//! The namespaces that one entry of a scope covers: one, or all that the manifest lists.
+
+use std::fmt;
+
+use parlor_stanza::raw::is_one_line;
+
+use super::error::BadScope;
+use crate::permissions::namespaces::{LONGEST_NAMESPACE, reserved};
+
+/// One entry of a scope of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NamePattern {
+    /// Every name.
+    All,
+    /// This one.
+    One(Box<str>),
+}
+
+impl NamePattern {
+    /// Parses an XML namespace. One that the host keeps for itself is refused.
+    pub(super) fn parse_namespace(entry: &str) -> Result<Self, BadScope> {
+        let bad = |reason: String| BadScope::NoNamespace { entry: entry.chars().take(128).collect(), reason };
+        if entry == "*" {
+            return Ok(Self::All);
+        }
+        if entry.is_empty() || entry.len() > LONGEST_NAMESPACE {
+            return Err(bad(format!("it has 1 to {LONGEST_NAMESPACE} bytes")));
+        }
+        if !is_one_line(entry) || entry.contains([' ', '<', '*']) {
+            return Err(bad("it has no spaces, stars, < or control characters".to_owned()));
+        }
+        match reserved(entry) {
+            Some(why) => Err(bad(format!("{why}; no plugin may have it"))),
+            None => Ok(Self::One(entry.into())),
+        }
+    }
+
+    /// Returns whether it covers this name.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(one) => **one == *name,
+        }
+    }
+
+    /// Returns whether it covers everything that the other one covers.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        *self == Self::All || self == other
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "*",
+            Self::One(one) => one,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_a_namespace_that_the_host_does_not_keep_for_itself() {
+        let weather = NamePattern::parse_namespace("urn:example:weather").unwrap();
+        assert!(weather.covers("urn:example:weather") && !weather.covers("urn:example:weather2"));
+        let all = NamePattern::parse_namespace("*").unwrap();
+        assert!(all.includes(&weather) && !weather.includes(&all) && all.covers("urn:x"));
+        let error = NamePattern::parse_namespace("urn:xmpp:ping").unwrap_err().to_string();
+        assert!(error.contains("urn:xmpp:ping") && error.contains("the host answers its requests itself"), "{error}");
+        for entry in ["", "a b", "urn:*", "urn:x\n", &"x".repeat(257), "jabber:iq:roster"] {
+            assert!(NamePattern::parse_namespace(entry).is_err(), "{entry:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Attacks by requests: those of strangers (IQs) that a plugin answers.
+
+use anyhow::{Context as _, Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+
+use crate::between::order;
+use crate::case::{Case, case};
+use crate::cpu::remove;
+use crate::stage::{MALLORY, Plan, Stage};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(126, "IQs of namespaces that the host keeps for itself", reserved),
+        case!(127, "a flood of IQs from strangers", flood),
+        case!(128, "an answer to a request to another plugin", foreign_request),
+    ]
+}
+
+const WEATHER: &str = "urn:example:weather";
+
+/// Writes a request as if a client of this person had sent it.
+fn iq(from: &str, id: &str, namespace: &str) -> String {
+    format!(
+        "<iq xmlns='jabber:client' type='set' id='{id}' from='{from}/lair' to='bot@localhost/parlor'>\
+         <query xmlns='{namespace}'/></iq>"
+    )
+}
+
+/// Returns the next event that the plugin of mallory has heard.
+async fn heard(stage: &mut Stage) -> Result<Value> {
+    loop {
+        if let Some(heard) = stage.answer().await?.strip_prefix("heard ") {
+            return Ok(serde_json::from_str(heard)?);
+        }
+    }
+}
+
+/// Returns how often the host has sent this text.
+fn sent(stage: &Stage, text: &str) -> usize {
+    stage.wire().matches(text).count()
+}
+
+async fn reserved(trial: &mut Trial) -> Result<String> {
+    const RESERVED: [&str; 9] = [
+        "jabber:iq:roster",
+        "jabber:iq:version",
+        "jabber:iq:register",
+        "vcard-temp",
+        "urn:xmpp:ping",
+        "urn:xmpp:carbons:2",
+        "http://jabber.org/protocol/disco#info",
+        "http://jabber.org/protocol/pubsub",
+        "urn:ietf:params:xml:ns:xmpp-bind",
+    ];
+    let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("iq.answer", &["*"]))?).await?;
+    stage.call("listen.on", &json!({ "name": "iq" })).await?;
+    for (number, namespace) in RESERVED.iter().enumerate() {
+        stage.raw(iq(MALLORY, &format!("reserved-{number}"), namespace)).await?;
+        let grant = format!("iq.answer={namespace}");
+        let granted = stage.home.run(&["plugin", "grant", "caller", &grant]).await?;
+        ensure!(granted.code != Some(0), "{namespace} can be granted");
+    }
+    stage.during().await?;
+    let answered = sent(stage, "reserved-");
+    ensure!(answered == RESERVED.len(), "{answered} of {} are answered", RESERVED.len());
+    // One that the manifest lists is heard, which proves that the others could have been.
+    stage.raw(iq(MALLORY, "open", WEATHER)).await?;
+    let first = heard(stage).await?;
+    ensure!(first["event"]["payload"]["iq-request"]["namespace"] == WEATHER, "it heard of another one: {first}");
+    stage.during().await?;
+    Ok(format!("{} of them: the host answers, and no owner can grant them", RESERVED.len()))
+}
+
+async fn flood(trial: &mut Trial) -> Result<String> {
+    let entry = |entry: Entry| entry.grant("iq.answer", &[WEATHER]).limit("iq_time", "1 s");
+    let stage = trial.start(Plan::new()?.caller(entry)?).await?;
+    stage.call("promises.add", &json!({ "name": "later" })).await?;
+    stage.call("listen.on-and-wait", &json!({ "name": "iq", "promise": "later" })).await?;
+    for round in 0..40 {
+        let many = (0..100).map(|number| iq(&format!("{round}-{number}@localhost"), "flood", WEATHER));
+        stage.raw(many.collect::<String>()).await?;
+    }
+    stage.during().await?;
+    let busy = sent(stage, "<resource-constraint");
+    ensure!(busy > 0, "nobody was refused");
+    let status = stage.status("caller").await?;
+    ensure!(status["state"] == "running", "{status}");
+    remove(stage).await?;
+    Ok(format!("64 wait at most: {busy} of 4000 were refused at once"))
+}
+
+/// A second plugin of the same kind, which answers requests and receives its orders as events.
+fn victim(plan: Plan) -> Result<Plan> {
+    let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    Ok(plan.with("victim", entry.set("name", "victim").grant("iq.answer", &[WEATHER])))
+}
+
+async fn foreign_request(trial: &mut Trial) -> Result<String> {
+    let plan = victim(Plan::new()?.caller(|entry| entry.grant("iq.answer", &["urn:example:other"]))?)?;
+    let stage = trial.start(plan).await?;
+    stage.logged("plugin running", "victim").await?;
+    stage.call("promises.add", &json!({ "name": "later" })).await?;
+    for name in ["victim.done", "victim.heard"] {
+        stage.call("listen.on", &json!({ "name": name })).await?;
+    }
+    let listens = order(7, "listen.on-and-wait", &json!({ "name": "iq", "promise": "later" }));
+    stage.call("api.emit", &listens).await?;
+    while heard(stage).await?["event"]["payload"]["json"]["n"] != 7 {}
+    stage.raw(iq(MALLORY, "theirs", WEATHER)).await?;
+    let id = loop {
+        let event = heard(stage).await?;
+        let request = &event["event"]["payload"]["json"]["event"]["payload"]["iq-request"];
+        if let Some(id) = request["id"].as_str() {
+            break id.to_owned();
+        }
+    };
+    let xml = |word: &str| format!("<said xmlns='{WEATHER}'>{word}</said>");
+    stage.refused("iq.answer", &json!({ "id": id, "xml": xml("forged") }), "not-found").await?;
+    stage.refused("iq.refuse", &json!({ "id": id, "condition": "forbidden" }), "not-found").await?;
+    // Nor by the id of the stanza, or one that may come next.
+    for guess in ["theirs", "1", "2", ""] {
+        stage.refused("iq.answer", &json!({ "id": guess, "xml": xml("forged") }), "not-found").await?;
+    }
+    let answers = order(8, "iq.answer", &json!({ "id": id, "xml": xml("genuine") }));
+    stage.call("api.emit", &answers).await?;
+    while heard(stage).await?["event"]["payload"]["json"]["n"] != 8 {}
+    stage.during().await?;
+    let wire = stage.wire();
+    let answer = wire.split("theirs").nth(1).context("the request is not answered")?;
+    ensure!(answer.contains("genuine") && !wire.contains("<said xmlns='urn:example:weather'>forged"), "{answer:.200}");
+    Ok("not-found, and the plugin that was asked answers".to_owned())
+}
