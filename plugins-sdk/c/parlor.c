@@ -1924,6 +1924,26 @@ parlor_error parlor_iq_refuse(const char *id, const char *condition, const char 
   return parlor_done(parlor_plugin_iq_refuse(&request, &which, text ? &why : NULL, &error), &error);
 }
 
+parlor_error parlor_plugins_call(const char *plugin, const char *name, const char *json, const char **answer) {
+  plugin_string_t asked = parlor_text(plugin), which = parlor_text(name), value = parlor_text(json ? json : "null"), given;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_plugins_call(&asked, &which, &value, &given, &error);
+  *answer = done ? some(given) : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_plugins_answer(const char *id, const char *json) {
+  plugin_string_t request = parlor_text(id), value = parlor_text(json ? json : "null");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_plugins_answer(&request, &value, &error), &error);
+}
+
+parlor_error parlor_plugins_refuse(const char *id, const char *text) {
+  plugin_string_t request = parlor_text(id), why = parlor_text(text);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_plugins_refuse(&request, &why, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2336,10 +2356,20 @@ static const parlor_iq *shown_iq(const parlor_plugin_types_iq_request_t *all) {
   return shown;
 }
 
+static const parlor_request *shown_request(const parlor_plugin_types_plugin_request_t *all) {
+  parlor_request *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_request){.id = some(all->id), .plugin = some(all->plugin), .name = some(all->name), .json = some(all->value)};
+  return shown;
+}
+
 /* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
-  const char *which = event->command ? event->command->name : event->webhook ? event->webhook->name : event->due ? event->due->name : NULL;
-  if (event->iq) which = event->iq->name;
+  const char *which = event->command   ? event->command->name
+                      : event->webhook ? event->webhook->name
+                      : event->due     ? event->due->name
+                      : event->iq      ? event->iq->name
+                      : event->request ? event->request->name
+                                       : NULL;
   return which ? parlor_format("%s %s", event->name, which) : event->name;
 }
 
@@ -2370,6 +2400,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_CONTACT) event.contact = shown_contact(&all->payload.val.contact);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

@@ -234,6 +234,14 @@ typedef struct parlor_iq {
   const char *xml;       /* the payload */
 } parlor_iq;
 
+/* A request of another plugin, by a name that the manifest lists under [requests]. */
+typedef struct parlor_request {
+  const char *id;     /* by which it is answered */
+  const char *plugin; /* who asks, by the owner's id */
+  const char *name;   /* of the request */
+  const char *json;   /* the value */
+} parlor_request;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -246,6 +254,7 @@ typedef struct parlor_event {
   const parlor_webhook *webhook; /* of the event webhook, else NULL */
   const parlor_due_time *due;    /* of the event schedule, else NULL */
   const parlor_iq *iq;           /* of the event iq, else NULL */
+  const parlor_request *request; /* of the event request, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -969,6 +978,23 @@ parlor_error parlor_iq_answer(const char *id, const char *xml);
  * NULL. PARLOR_INVALID: there is no such condition. PARLOR_NOT_FOUND: as with parlor_iq_answer. Needs iq.answer. */
 parlor_error parlor_iq_refuse(const char *id, const char *condition, const char *text);
 
+/* Asks another plugin, by the id that the owner gave it, and puts its answer into `answer`. The value and the answer are JSON; NULL is null.
+ * PARLOR_NOT_FOUND: there is no such plugin or request, or it may not answer this plugin. PARLOR_REJECTED: it refused. PARLOR_TIMED_OUT: it
+ * did not answer in time. Needs plugins.call.
+ *
+ *     const char *rate;
+ *     parlor_error error = parlor_plugins_call("money", "rate", "\"EUR\"", &rate);
+ */
+parlor_error parlor_plugins_call(const char *plugin, const char *name, const char *json, const char **answer);
+
+/* Answers the request with this id, before the handler returns. PARLOR_NOT_FOUND: nobody waits for it: it was answered, or its time is over.
+ * Needs plugins.answer. */
+parlor_error parlor_plugins_answer(const char *id, const char *json);
+
+/* Refuses the request with this id: the other plugin gets PARLOR_REJECTED with this reason. PARLOR_NOT_FOUND: as with
+ * parlor_plugins_answer. Needs plugins.answer. */
+parlor_error parlor_plugins_refuse(const char *id, const char *text);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -1145,6 +1171,9 @@ extern struct parlor_call {
 #define parlor_files_read(...) (PARLOR_CALL("parlor_files_read"), parlor_files_read(__VA_ARGS__))
 #define parlor_webhooks_answer(...) (PARLOR_CALL("parlor_webhooks_answer"), parlor_webhooks_answer(__VA_ARGS__))
 #define parlor_iq_answer(...) (PARLOR_CALL("parlor_iq_answer"), parlor_iq_answer(__VA_ARGS__))
+#define parlor_plugins_call(...) (PARLOR_CALL("parlor_plugins_call"), parlor_plugins_call(__VA_ARGS__))
+#define parlor_plugins_answer(...) (PARLOR_CALL("parlor_plugins_answer"), parlor_plugins_answer(__VA_ARGS__))
+#define parlor_plugins_refuse(...) (PARLOR_CALL("parlor_plugins_refuse"), parlor_plugins_refuse(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))

@@ -46,6 +46,7 @@ type Event struct {
 	Webhook  *Webhook
 	Due      *DueTime
 	IQ       *IQRequest
+	Request  *PluginRequest
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -67,6 +68,8 @@ func (event *Event) what() string {
 		return event.Name + " " + event.Due.Name
 	case event.IQ != nil:
 		return event.Name + " " + event.IQ.Name
+	case event.Request != nil:
+		return event.Name + " " + event.Request.Name
 	default:
 		return event.Name
 	}
@@ -377,6 +380,9 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Invite = pointer(payload.Invite())
 	case types.PayloadIqRequest:
 		event.IQ = pointer(payload.IqRequest())
+	case types.PayloadPluginRequest:
+		raw := payload.PluginRequest()
+		event.Request = &PluginRequest{ID: raw.Id, Plugin: raw.Plugin, Name: raw.Name, Value: json.RawMessage(raw.Value)}
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadSchedule:

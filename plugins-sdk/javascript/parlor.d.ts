@@ -42,6 +42,7 @@ export type Events = {
     : contract.Events[Name] extends contract.Command ? Command
     : contract.Events[Name] extends contract.Webhook ? Webhook
     : contract.Events[Name] extends contract.DueTime ? DueTime
+    : contract.Events[Name] extends contract.PluginRequest ? PluginRequest
     : contract.Events[Name];
 };
 
@@ -680,6 +681,34 @@ export const schedules: {
    * `friday 9:00`, `in 2 hours 30 minutes`. `Invalid`: it cannot be read.
    */
   parse(text: string, zone: string): Date;
+};
+
+/** A request of another plugin on the account, by a name that the manifest lists under `[requests]`. Needs `plugins.answer`. */
+export interface PluginRequest extends Omit<contract.PluginRequest, "value"> {
+  readonly value: any;
+}
+
+/**
+ * Requests of plugins on one account to one another. Values are what JSON has.
+ *
+ *     on("request", (request) =>
+ *       request.value === "EUR" ? plugins.answer(request, 1.08) : plugins.refuse(request, "not a currency"));
+ *     // In another plugin:
+ *     const rate = await plugins.call("money", "rate", "EUR");
+ */
+export const plugins: {
+  /**
+   * Asks another plugin, by the id that the owner gave it, and gives its answer. `NotFound`: there is no such plugin or request, or it
+   * may not answer this plugin. `Rejected`: it refused. `TimedOut`: it did not answer in time. Permission: `plugins.call`.
+   */
+  call<T = any>(plugin: string, name: string, value?: unknown): Promise<T>;
+  /**
+   * Answers a request, before the handler returns. `NotFound`: nobody waits for it: it was answered, or its time is over.
+   * Permission: `plugins.answer`.
+   */
+  answer(request: PluginRequest, value?: unknown): Promise<void>;
+  /** Refuses a request: the other plugin gets `Rejected` with this reason. `NotFound`: as with `answer`. Permission: `plugins.answer`. */
+  refuse(request: PluginRequest, text: string): Promise<void>;
 };
 
 /** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */

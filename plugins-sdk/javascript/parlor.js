@@ -13,6 +13,7 @@ import * as httpCalls from "parlor:plugin/http@0.1.0";
 import * as iqCalls from "parlor:plugin/iq@0.1.0";
 import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
+import * as pluginsCalls from "parlor:plugin/plugins@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
 import * as roomsCalls from "parlor:plugin/rooms@0.1.0";
 import * as schedulesCalls from "parlor:plugin/schedules@0.1.0";
@@ -765,6 +766,7 @@ function value(payload) {
   if (payload.tag === "contact") return attributed(payload.val);
   if (payload.tag === "webhook") return new Webhook(payload.val);
   if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) / 1000 };
+  if (payload.tag === "plugin-request") return { ...payload.val, value: JSON.parse(payload.val.value) };
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message), values: valuesOf(payload.val) };
   }
@@ -821,7 +823,7 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      const isNamed = ["command", "iq-request", "webhook", "schedule"].includes(event.payload.tag);
+      const isNamed = ["command", "iq-request", "plugin-request", "webhook", "schedule"].includes(event.payload.tag);
       const name = isNamed ? `${event.name} ${carried.name}` : event.name;
       log.error(`a handler of ${name} failed:`, advised(error));
       isDone = false;
@@ -1368,6 +1370,7 @@ function asText(bytes) {
 const web = grouping("http", httpCalls);
 const hooks = grouping("webhooks", webhooksCalls);
 const transfers = grouping("files", filesCalls);
+const others = grouping("plugins", pluginsCalls);
 
 // Headers by their names. Of several with one name, the values are joined by a comma.
 function byName(headers) {
@@ -1629,6 +1632,19 @@ export const schedules = {
   toLocal: (moment, zone) => scheduling.toLocal(moment, zone),
   format: (moment, zone, pattern) => scheduling.format(moment, zone, pattern),
   parse: (text, zone) => new Date(scheduling.parse(text, zone)),
+};
+
+// A value as another plugin gets it.
+function asJson(call, value) {
+  const text = JSON.stringify(value ?? null);
+  if (text === undefined) misfit(`${call}: value`, "a value of JSON", value);
+  return text;
+}
+
+export const plugins = {
+  call: noticing("plugins.call", async (plugin, name, value) => JSON.parse(await others.call(plugin, name, asJson("plugins.call", value)))),
+  answer: noticing("plugins.answer", async (request, value) => others.answer(request.id, asJson("plugins.answer", value))),
+  refuse: noticing("plugins.refuse", async (request, text) => others.refuse(request.id, text)),
 };
 
 // How long a value is kept.

@@ -66,6 +66,7 @@ pub mod iq;
 pub mod listen;
 pub mod log;
 mod places;
+pub mod plugins;
 pub mod prelude;
 pub mod promises;
 pub mod rooms;

@@ -29,7 +29,8 @@ use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{
-    Chat, Command, Contact, DueTime, Feature, Invite, IqRequest, Message, Occupant, Payload, Room, Status, Webhook, owned,
+    Chat, Command, Contact, DueTime, Feature, Invite, IqRequest, Message, Occupant, Payload, PluginRequest, Room, Status,
+    Webhook, owned,
 };
 
 pub use crate::bindings::parlor::plugin::listen::Event;
@@ -350,6 +351,7 @@ from_payload!(
     Webhook => Webhook,
     Schedule => DueTime,
     IqRequest => IqRequest,
+    PluginRequest => PluginRequest,
 );
 
 #[cfg(test)]

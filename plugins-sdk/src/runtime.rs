@@ -145,6 +145,7 @@ fn named(event: &Event) -> String {
         Payload::Webhook(hook) => format!("{} {}", event.name, hook.name),
         Payload::Schedule(due) => format!("{} {}", event.name, due.name),
         Payload::IqRequest(request) => format!("{} {}", event.name, request.name),
+        Payload::PluginRequest(request) => format!("{} {}", event.name, request.name),
         _ => event.name.clone(),
     }
 }

@@ -14,7 +14,8 @@ use crate::stanza::ns;
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Invite, IqRequest, Message,
-    Moderated, Occupant, Outgoing, Payload, Reactions, Reply, Resource, Room, StanzaError, Status, View, Webhook,
+    Moderated, Occupant, Outgoing, Payload, PluginRequest, Reactions, Reply, Resource, Room, StanzaError, Status, View,
+    Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -158,6 +159,16 @@ impl DueTime {
     #[track_caller]
     pub fn time(&self) -> Result<Timestamp> {
         placed(self.due.parse().map_err(|error| Error::invalid("due", error)))
+    }
+}
+
+impl PluginRequest {
+    /// Reads its value.
+    ///
+    /// [`Error::Other`]: it is not of this type.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_str(&self.value)?)
     }
 }
 
@@ -465,6 +476,7 @@ impl Payload {
             Self::Webhook(_) => "a request to a webhook",
             Self::Schedule(_) => "a due time",
             Self::IqRequest(_) => "a request",
+            Self::PluginRequest(_) => "a request of a plugin",
             Self::Json(_) => "JSON",
         }
     }

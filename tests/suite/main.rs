@@ -24,6 +24,7 @@ mod iq;
 mod listen;
 mod log;
 mod promises;
+mod requests;
 mod rooms;
 mod schedules;
 mod settings;

@@ -34,10 +34,20 @@ const PLAIN: [&str; 13] = [
 /// Calls that return only what the scope covers, which may be nothing.
 const FILTERED: [&str; 2] = ["rooms.bookmarks", "rooms.get-all"];
 
-/// Calls that go on with what a granted call or an event has begun, and that find nothing here. `http`, `files` and `iq` try
-/// them.
-const GOING_ON: [&str; 8] =
-    ["http.write", "http.answer", "http.read", "files.write", "files.finish", "files.read", "iq.answer", "iq.refuse"];
+/// Calls that go on with what a granted call or an event has begun, and that find nothing here. `http`, `files`, `iq` and
+/// `requests` try them.
+const GOING_ON: [&str; 10] = [
+    "http.write",
+    "http.answer",
+    "http.read",
+    "files.write",
+    "files.finish",
+    "files.read",
+    "iq.answer",
+    "iq.refuse",
+    "plugins.answer",
+    "plugins.refuse",
+];
 
 /// Returns every call that needs a grant, with valid arguments.
 fn guarded() -> Vec<(&'static str, Value, Permission)> {

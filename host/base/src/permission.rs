@@ -46,6 +46,8 @@ pub enum ScopeKind {
     Files,
     /// XML namespaces.
     Namespaces,
+    /// Other plugins, by their ids.
+    Plugins,
 }
 
 /// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
@@ -98,6 +100,8 @@ permissions! {
     IqAnswer = "iq.answer", Medium, Namespaces, "Answers what others ask this account in these XML namespaces, in its name, and lets everybody know that it does.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
+    PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
+    PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
     RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms.";
     RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";

@@ -292,16 +292,23 @@ fn is_granted(denied: &Denied, grants: &Grants) -> bool {
         // Changes of the operator's settings are denied by name, and no grant helps.
         (ScopeKind::None | ScopeKind::Quota, scope) => scope.is_none(),
         (ScopeKind::Stanzas, None) => true,
-        (ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces, None) => {
-            granted.covering(&Scope::whole(kind)).is_some()
-        }
+        (
+            ScopeKind::Jids
+            | ScopeKind::Rooms
+            | ScopeKind::Servers
+            | ScopeKind::Files
+            | ScopeKind::Namespaces
+            | ScopeKind::Plugins,
+            None,
+        ) => granted.covering(&Scope::whole(kind)).is_some(),
         (
             ScopeKind::Jids
             | ScopeKind::Rooms
             | ScopeKind::Stanzas
             | ScopeKind::Servers
             | ScopeKind::Files
-            | ScopeKind::Namespaces,
+            | ScopeKind::Namespaces
+            | ScopeKind::Plugins,
             Some(scope),
         ) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some()),
     }

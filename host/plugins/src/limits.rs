@@ -309,6 +309,8 @@ limits! {
     /// Time in which the plugin has to answer a request (IQ) of somebody. At most 64 may wait for its answers, and 16 of one
     /// sender; further ones are refused.
     iq_time: Duration = Duration::from_secs(10), Duration::from_secs(1) => Duration::from_mins(1);
+    /// Time in which the plugin has to answer a request of another plugin. At most 64 may wait for its answers.
+    request_time: Duration = Duration::from_secs(5), Duration::from_millis(100) => Duration::from_mins(1);
     /// Time that `initialize` may take, not counting time that it waits for others.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, including waiting; `none` = unlimited.

@@ -67,6 +67,8 @@ pub struct Manifest {
     pub events: Vec<String>,
     /// The promises that the plugin adds.
     pub promises: Vec<String>,
+    /// The requests of other plugins that the plugin answers, by name.
+    pub requests: Vec<String>,
 }
 
 /// A permission that a plugin requests.
@@ -157,7 +159,7 @@ impl Manifest {
 
     fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
         root.entries().try_for_each(|node| misplaced(&node))?;
-        root.allow(&["plugin", "permissions", "dependencies", "settings", "webhook", "provides"])?;
+        root.allow(&["plugin", "permissions", "dependencies", "settings", "webhook", "requests", "provides"])?;
         let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
         plugin.allow(&keys::of("plugin"))?;
         let authors = match plugin.get("authors") {
@@ -174,6 +176,7 @@ impl Manifest {
             let permission = permission(node)?;
             Ok((permission, request(node, permission)?))
         })?;
+        let requests = requests(root, &permissions)?;
         let settings = each(root, "settings", |node| Ok((setting_name(node)?, setting(node)?)))?;
         Ok(Self {
             webhooks: webhooks(root, &permissions, &settings)?,
@@ -193,6 +196,7 @@ impl Manifest {
             settings,
             events: names("events")?,
             promises: names("promises")?,
+            requests,
         })
     }
 }
@@ -411,13 +415,31 @@ fn setting_name(node: &Node<'_>) -> Result<String, DocumentError> {
     Ok(name.to_owned())
 }
 
+/// Parses the names of the requests of other plugins that the plugin answers.
+fn requests(root: &Section<'_>, asked: &BTreeMap<Permission, Request>) -> Result<Vec<String>, DocumentError> {
+    let Some(section) = root.section("requests")? else { return Ok(Vec::new()) };
+    section.allow(&keys::of("requests"))?;
+    let node = section.require("names", "list the names of the requests that the plugin answers")?;
+    if !asked.contains_key(&Permission::PluginsAnswer) {
+        return Err(node.error("requests of other plugins need a permission: ask for \"plugins.answer\" as well"));
+    }
+    listed_once(&node)
+}
+
+/// Parses the names of events or promises of the plugin's own.
 fn names(node: &Node<'_>) -> Result<Vec<String>, DocumentError> {
+    let names = listed_once(node)?;
+    match names.iter().find(|name| table::event(name).is_some()) {
+        Some(name) => Err(node.error(format!("`{name}` is the host's own name; choose another"))),
+        None => Ok(names),
+    }
+}
+
+/// Parses a list of names, none of which is in it twice.
+fn listed_once(node: &Node<'_>) -> Result<Vec<String>, DocumentError> {
     let names: Vec<String> = node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect();
     for (index, name) in names.iter().enumerate() {
         event::check_name(name).map_err(|reason| node.error(format!("in `{}`, {reason}", node.key())))?;
-        if table::event(name).is_some() {
-            return Err(node.error(format!("`{name}` is the host's own name; choose another")));
-        }
         if names[..index].contains(name) {
             return Err(node.error(format!("`{}` is in the list twice", name.escape_debug())));
         }

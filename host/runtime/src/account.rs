@@ -7,6 +7,7 @@ mod alarm;
 pub(crate) mod answerers;
 mod arrived;
 mod bound;
+pub(crate) mod callees;
 mod connecting;
 mod connection;
 mod foreign;
@@ -104,6 +105,7 @@ impl Account {
             settings: ArcSwap::from_pointee(config.settings.clone()),
             names: Names::default(),
             answerers: answerers::Answerers::default(),
+            callees: Arc::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),

@@ -3,6 +3,7 @@
 //! [`Instance`] is the part that the host's calls use. [`Context`] is the data inside of its Store. Nothing here calls the
 //! guest: `run` does, above the calls of `api`.
 
+mod answering;
 mod asking;
 mod budgets;
 mod context;
@@ -15,7 +16,6 @@ pub(crate) mod parking;
 mod registered;
 mod seen_files;
 mod settings;
-mod unanswered;
 mod usage;
 mod web;
 
@@ -43,6 +43,7 @@ use crate::progress::CatchUpProgress;
 use crate::record::Record;
 use crate::schedules::Schedules;
 use crate::settings::OwnSettings;
+use crate::unanswered::Unanswered;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
 use crate::webhooks::listening::Tokens;
@@ -57,10 +58,9 @@ pub(crate) use self::open::{OpenFile, OpenWebRequest};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
 pub(crate) use self::seen_files::SeenFiles;
-pub use self::unanswered::WebhookAnswer;
-pub(crate) use self::unanswered::{Unanswered, UnansweredRequest};
 pub use self::usage::{LimitUse, Usage};
 pub(crate) use self::web::WebClient;
+pub use crate::unanswered::WebhookAnswer;
 
 /// The maximum length of a guest's own text in a status, in bytes.
 pub(crate) const LONGEST_REASON: usize = 300;
@@ -187,6 +187,7 @@ impl Instance {
             progress,
             limits,
         };
+        instance.answers_others();
         (Arc::new(instance), receiver)
     }
 

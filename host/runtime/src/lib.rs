@@ -33,6 +33,7 @@ pub mod supervisor;
 pub mod threads;
 mod timers;
 pub mod traces;
+mod unanswered;
 mod watchdog;
 mod watched;
 pub mod webhooks;

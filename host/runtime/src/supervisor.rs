@@ -3,7 +3,6 @@
 //! The supervisor owns the instance's task and is the only one to end it. It also removes everything that was
 //! registered under an instance after the instance is gone.
 
-mod asking;
 mod dependency;
 mod grant_handle;
 mod iqs;

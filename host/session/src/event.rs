@@ -13,6 +13,7 @@ use crate::records::contact::{Contact, ContactResource};
 use crate::records::due_time::DueTime;
 use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
+use crate::records::plugin_request::PluginRequest;
 use crate::records::room::Room;
 use crate::records::status::Status;
 use crate::records::webhook::Webhook;
@@ -61,6 +62,7 @@ pub enum Payload {
     Webhook(Arc<Webhook>),
     Schedule(Arc<DueTime>),
     IqRequest(Arc<IqRequest>),
+    PluginRequest(Arc<PluginRequest>),
     Json(Arc<str>),
 }
 
@@ -92,6 +94,7 @@ impl Payload {
             Self::Webhook(webhook) => webhook.bytes(),
             Self::Schedule(due) => due.name.len(),
             Self::IqRequest(request) => request.bytes(),
+            Self::PluginRequest(request) => request.bytes(),
         };
         RECORD + of_what_is_in_it
     }

@@ -95,6 +95,7 @@ pub use records::contact::{Contact, ContactResource, Contacts};
 pub use records::due_time::DueTime;
 pub use records::iq_request::IqRequest;
 pub use records::occupant::Occupant;
+pub use records::plugin_request::PluginRequest;
 pub use records::room::Room;
 pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};

@@ -7,6 +7,7 @@ pub(super) mod contact;
 pub(super) mod due_time;
 pub(super) mod iq_request;
 pub(super) mod occupant;
+pub(super) mod plugin_request;
 pub(super) mod room;
 pub(super) mod status;
 pub(super) mod view;

@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr as quoteattr
 from . import errors as errors
 from . import files as files
 from . import http as http
+from . import plugins as plugins
 from . import schedules as schedules
 from . import timers as timers
 from . import webhooks as webhooks
@@ -29,6 +30,7 @@ from ._contract.types import DueTime as DueTime
 from ._contract.types import IqRequest as IqRequest
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
+from ._contract.types import PluginRequest as PluginRequest
 from ._contract.types import Room as Room
 from ._contract.types import Webhook as Webhook
 from .arguments import Jid as Jid

@@ -248,7 +248,7 @@ async def _call(number: int, subscription: Subscription, event: Any, value: Any)
     try:
         await subscription._handle(number, event, value)
     except (Exception, asyncio.CancelledError):
-        is_named = type(event.payload).__name__ in ("Payload_Command", "Payload_IqRequest", "Payload_Webhook", "Payload_Schedule")
+        is_named = type(event.payload).__name__ in ("Payload_Command", "Payload_IqRequest", "Payload_PluginRequest", "Payload_Webhook", "Payload_Schedule")
         name = f"{event.name} {event.payload.value.name}" if is_named else event.name
         _log.exception("a handler of %s failed", name)
         return False

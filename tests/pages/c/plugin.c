@@ -533,6 +533,19 @@ static parlor_error answer_weather(const parlor_event *event, void *context) {
 static parlor_error answer_requests(void) { return parlor_on("iq", NULL, answer_weather, NULL); }
 // ==
 
+// == plugins
+static parlor_error answer_rate(const parlor_event *event, void *context) {
+  (void)context;
+  const char *price;
+  parlor_error error = parlor_plugins_call("bank", "price", event->request->json, &price);
+  if (error == PARLOR_REJECTED) return parlor_plugins_refuse(event->request->id, "no currency");
+  if (error) return error;
+  return parlor_plugins_answer(event->request->id, parlor_format("{\"rate\": %s}", price));
+}
+
+static parlor_error answer_plugins(void) { return parlor_on("request", NULL, answer_rate, NULL); }
+// ==
+
 parlor_error parlor_start(void) {
   parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
@@ -540,6 +553,7 @@ parlor_error parlor_start(void) {
   if (!error) error = hear_requests();
   if (!error) error = plan();
   if (!error) error = answer_requests();
+  if (!error) error = answer_plugins();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

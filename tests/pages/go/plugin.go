@@ -31,7 +31,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), answers(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -468,6 +468,26 @@ func answers() error {
 			return parlor.IQRefuse(ctx, request, "not-allowed", "it can only be read")
 		}
 		return parlor.IQAnswer(ctx, request, parlor.NewElement("temperature").NS("urn:example:weather").Text("7"))
+	})
+	// ==
+	return err
+}
+
+func answersPlugins() error {
+	// == plugins
+	_, err := parlor.OnRequest(func(ctx context.Context, request *parlor.PluginRequest) error {
+		var currency string
+		if err := request.Decode(&currency); err != nil {
+			return err
+		}
+		price, err := parlor.PluginsCall[float64](ctx, "bank", "price", currency)
+		if rejected := (*parlor.Rejected)(nil); errors.As(err, &rejected) {
+			return parlor.PluginsRefuse(ctx, request, currency+" is no currency")
+		}
+		if err != nil {
+			return err
+		}
+		return parlor.PluginsAnswer(ctx, request, map[string]float64{"rate": price * 1.02})
 	})
 	// ==
 	return err

@@ -2,7 +2,7 @@
 
 import {
   api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
-  onReady, onStart, promises, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
+  onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 
@@ -332,5 +332,17 @@ on("iq", async (request) => {
   if (request.kind !== "get") return iq.refuse(request.id, "not-allowed", "it can only be read");
   const degrees = new Element("temperature").ns("urn:example:weather").text("7");
   await iq.answer(request.id, String(degrees));
+});
+// ==
+
+// == plugins
+on("request", async (request) => {
+  try {
+    const price = await plugins.call("bank", "price", request.value);
+    await plugins.answer(request, { rate: price * 1.02 });
+  } catch (error) {
+    if (!(error instanceof Rejected)) throw error;
+    await plugins.refuse(request, `${request.value} is no currency`);
+  }
 });
 // ==

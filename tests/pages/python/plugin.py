@@ -4,8 +4,8 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, IqRequest, Message, People, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, schedules, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
+    after, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -358,4 +358,16 @@ async def weather(request: IqRequest) -> None:
         await iq.refuse(request.id, "not-allowed", "it can only be read")
     else:
         await iq.answer(request.id, Element("temperature", "urn:example:weather", text="7"))
+# ==
+
+
+# == plugins
+@on("request")
+async def rate(request: PluginRequest) -> None:
+    try:
+        price = await plugins.call("bank", "price", request.value)
+    except errors.Rejected:
+        await plugins.refuse(request, f"{request.value} is no currency")
+    else:
+        await plugins.answer(request, {"rate": price * 1.02})
 # ==

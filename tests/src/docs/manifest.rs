@@ -8,7 +8,7 @@ use parlor_plugins::{setting, webhook};
 use super::default;
 
 /// The tables of a manifest, with what is said above their keys.
-const TABLES: [(&str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str); 7] = [
     ("plugin", "[plugin]", "The plugin's identity. The one table that has to be there."),
     (
         "permissions",
@@ -35,6 +35,11 @@ const TABLES: [(&str, &str, &str); 6] = [
         "[webhook.NAME]",
         "Webhooks, one table each, at which others send it requests: see [Webhooks](../author/webhooks.md). They need the permission \
          `webhooks.receive`.",
+    ),
+    (
+        "requests",
+        "[requests]",
+        "Requests of other plugins that it answers: see [Plugins that ask one another](../author/requests.md).",
     ),
     ("provides", "[provides]", "Names that are its own, for other plugins to rely on."),
 ];

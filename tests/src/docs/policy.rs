@@ -57,7 +57,8 @@ pub(super) fn page() -> String {
             | ScopeKind::Stanzas
             | ScopeKind::Servers
             | ScopeKind::Files
-            | ScopeKind::Namespaces => "list of texts",
+            | ScopeKind::Namespaces
+            | ScopeKind::Plugins => "list of texts",
             ScopeKind::Quota => "`true`, or a list of one size, such as `[\"1 MiB\"]`",
         };
         let _ = writeln!(page, "| `{permission}` | {value} | not granted | {} |", permission.describe());

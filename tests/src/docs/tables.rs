@@ -114,6 +114,9 @@ pub(super) fn permissions() -> String {
                 "Scope: XML namespaces that the manifest lists, such as `urn:example:weather`; `*` is each of them. The host keeps those \
                  for itself that it answers, and those that are about the account."
             }
+            ScopeKind::Plugins => {
+                "Scope: plugins, by the ids that the owner gave them, such as `dice`; `*` is every plugin on the account."
+            }
         };
         let calls = CALLS.iter().filter(|call| call.permission == Some(permission));
         let calls: Vec<_> = calls.map(|call| format!("`{}.{}`", call.grouping, call.function)).collect();

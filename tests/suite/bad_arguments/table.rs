@@ -259,6 +259,20 @@ fn web() -> Vec<Case> {
             json!({ "id": "1", "condition": "forbidden" }),
             vec![("id", Unknown(json!("nosuch"))), ("condition", Word), ("text", Text)],
         ),
+        (
+            "plugins.call",
+            json!({ "plugin": "nosuch", "name": "mine", "value": 1 }),
+            vec![
+                (
+                    "plugin",
+                    These(["", "A", "a b", "-a", "../a"].map(Value::from).into_iter().chain([long()]).collect()),
+                ),
+                ("name", Name),
+                ("value", Json),
+            ],
+        ),
+        ("plugins.answer", json!({ "id": "1", "value": 1 }), vec![("id", Unknown(json!("nosuch"))), ("value", Json)]),
+        ("plugins.refuse", json!({ "id": "1", "text": "no" }), vec![("id", Unknown(json!("nosuch"))), ("text", Text)]),
         ("webhooks.address", json!({}), vec![("name", Unknown(json!("nosuch")))]),
         (
             "webhooks.answer",

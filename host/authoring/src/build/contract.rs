@@ -40,6 +40,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "iq",
     "listen",
     "log",
+    "plugins",
     "promises",
     "rooms",
     "schedules",

@@ -61,6 +61,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "listen.go",
     "log.go",
     "messages.go",
+    "plugins.go",
     "outside.go",
     "plugin.go",
     "schedules.go",

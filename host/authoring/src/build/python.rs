@@ -78,6 +78,7 @@ const SDK: &[(&str, &str)] = sdk![
     "logs.py",
     "loop.py",
     "messages.py",
+    "plugins.py",
     "records.py",
     "said.py",
     "schedules.py",

@@ -80,7 +80,8 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
         | ScopeKind::Quota
         | ScopeKind::Servers
         | ScopeKind::Files
-        | ScopeKind::Namespaces => None,
+        | ScopeKind::Namespaces
+        | ScopeKind::Plugins => None,
     };
     let address = |entry: toml::Value| match entry.as_str().and_then(long) {
         Some(address) => toml::Value::String(address),

@@ -46,8 +46,9 @@ pub fn of(table: &str) -> Vec<&'static str> {
 /// Returns all keys, table by table.
 pub fn all() -> &'static [Key] {
     // They are kept, since parsing a manifest asks for them once for each entry.
-    static ALL: LazyLock<Vec<Key>> =
-        LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), webhook(), provides()].concat());
+    static ALL: LazyLock<Vec<Key>> = LazyLock::new(|| {
+        [plugin(), permissions(), dependencies(), settings(), webhook(), requests(), provides()].concat()
+    });
     &ALL
 }
 
@@ -171,6 +172,13 @@ fn webhook() -> Vec<Key> {
         key("encoding", "text", "How the signature is written, `hex` or `base64`; with `hmac-sha256` and `hmac-sha1`.", "encoding = \"base64\"")
             .or("\"hex\""),
     ]
+}
+
+fn requests() -> Vec<Key> {
+    let about =
+        "The names of the requests that it answers. It needs `plugins.answer`, whose scope says which plugins may ask.";
+    let limit = format!("at most {MAX_ENTRIES}, each of 1 to {LONGEST_NAME} bytes");
+    vec![key("requests", "names", "list of texts", about, "names = [\"brew\"]").within(limit)]
 }
 
 fn provides() -> Vec<Key> {

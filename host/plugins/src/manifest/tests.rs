@@ -244,7 +244,10 @@ fn the_example_for_authors_is_a_manifest_with_every_key_and_every_type() {
         );
     }
     for key in keys::all().iter().filter(|key| key.default.is_none()) {
-        assert!(["plugin", "permissions", "dependencies", "settings", "webhook"].contains(&key.table), "{key:?}");
+        assert!(
+            ["plugin", "permissions", "dependencies", "settings", "webhook", "requests"].contains(&key.table),
+            "{key:?}"
+        );
     }
 }
 
@@ -283,12 +286,13 @@ fn the_namespaces_that_a_plugin_answers_are_listed_and_none_is_the_hosts() {
     let listed = manifest.permissions[&Permission::IqAnswer].entries(Permission::IqAnswer);
     assert_eq!(listed, ["urn:example:weather", "urn:example:tides"]);
     let many: Vec<_> = (0..=MAX_ENTRIES).map(|number| format!("\"urn:example:{number}\"")).collect();
+    let many = format!("[{}]", many.join(", "));
     for (scope, said) in [
         ("[\"urn:xmpp:ping\"]", "the host answers its requests itself; no plugin may have it"),
         ("[\"urn:example:weather\", \"jabber:iq:roster\"]", "jabber:iq:roster"),
         ("[\"*\"]", "list each namespace by its name"),
         ("true", "write a list of XML namespaces"),
-        (&format!("[{}]", many.join(", ")), "more than 64 namespaces"),
+        (many.as_str(), "more than 64 namespaces"),
     ] {
         let error = refusal(&with(scope));
         assert!(error.contains(said), "{scope:.60}: {error}");
@@ -308,5 +312,26 @@ fn a_denial_of_what_is_not_asked_for_says_how_to_ask() {
         );
         let manifest = Manifest::parse(&manifest).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert!(manifest.permissions.contains_key(&permission), "{line}");
+    }
+}
+
+#[test]
+fn requests_of_other_plugins_have_names_and_need_a_permission() {
+    let with = |permission: &str, names: &str| {
+        but("[dependencies]", &format!("{permission}\n[requests]\n{names}\n[dependencies]"))
+    };
+    let may = "\"plugins.answer\" = { scope = [\"*\"], reason = \"r\" }";
+    let manifest = Manifest::parse(&with(may, "names = [\"rate\", \"message\"]")).unwrap();
+    assert_eq!(manifest.requests, ["rate", "message"], "an event of the host's may have the same name");
+    assert!(Manifest::parse(WHOLE).unwrap().requests.is_empty());
+    for (permission, names, said) in [
+        ("", "names = [\"rate\"]", "ask for \"plugins.answer\" as well"),
+        (may, "names = [\"rate\", \"rate\"]", "is in the list twice"),
+        (may, "names = [\"\"]", "1 to 128 bytes"),
+        (may, "", "list the names of the requests"),
+        (may, "names = []\nother = 1", "known are names"),
+    ] {
+        let error = refusal(&with(permission, names));
+        assert!(error.contains(said), "{names}: {error}");
     }
 }

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
 use super::answerers::Answerers;
+use super::callees::Callees;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
 use super::web::WebScript;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub names: Names,
     /// The plugins that answer requests (IQs) of others.
     pub(crate) answerers: Answerers,
+    /// The plugins that answer requests of other plugins.
+    pub(crate) callees: Arc<Callees>,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.
@@ -244,6 +247,7 @@ impl Shared {
     /// Removes everything that was registered for an instance.
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
+        self.callees.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
 

@@ -103,6 +103,13 @@ pub(super) fn name(argument: &str, text: &str) -> Result<EventName, CallError> {
     Ok(EventName::from(text))
 }
 
+/// Checks a text that is to be JSON for other plugins.
+pub(super) fn json(argument: &str, text: &str) -> Result<(), CallError> {
+    super::text(argument, text, MAX_JSON)?;
+    let read = serde_json::from_str::<Readable>(text);
+    read.map(drop).map_err(|error| CallError::invalid(argument, format!("not JSON: {error}")))
+}
+
 async fn emit<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     event: &str,
@@ -112,11 +119,9 @@ async fn emit<T: Send + 'static>(
     let name = name("name", event)?;
     let payload = match payload {
         None => Payload::None,
-        Some(json) => {
-            super::text("payload", &json, MAX_JSON)?;
-            serde_json::from_str::<Readable>(&json)
-                .map_err(|error| CallError::invalid("payload", format!("not JSON: {error}")))?;
-            Payload::Json(json.into())
+        Some(text) => {
+            json("payload", &text)?;
+            Payload::Json(text.into())
         }
     };
     may_fire(&instance, &name)?;

@@ -17,6 +17,7 @@ pub(crate) mod http;
 mod iq;
 pub mod listen;
 pub mod log;
+mod plugins;
 mod promises;
 mod rooms;
 mod schedules;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use parlor_session::event::Payload;
 use parlor_session::{
-    Chat, CommandValue, Contact, DueTime, IqRequest, KnownCard, Occupant, Room, Status, Webhook,
+    Chat, CommandValue, Contact, DueTime, IqRequest, KnownCard, Occupant, PluginRequest, Room, Status, Webhook,
 };
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -272,6 +272,12 @@ impl From<&IqRequest> for wit::IqRequest {
     }
 }
 
+impl From<&PluginRequest> for wit::PluginRequest {
+    fn from(PluginRequest { id, plugin, name, value }: &PluginRequest) -> Self {
+        Self { id: id.clone(), plugin: plugin.to_string(), name: name.clone(), value: value.clone() }
+    }
+}
+
 impl From<&Status> for wit::Status {
     fn from(status: &Status) -> Self {
         Self { value: status.value.as_str().to_owned(), message: status.message.clone() }
@@ -382,6 +388,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::IqRequest(request) => wit::Payload::IqRequest((&**request).into()),
+        Payload::PluginRequest(request) => wit::Payload::PluginRequest((&**request).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

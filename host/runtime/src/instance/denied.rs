@@ -65,6 +65,7 @@ fn named(target: Target<'_>) -> Option<String> {
         Target::Web { method, address } => Some(format!("{method} {}", address.origin())),
         Target::File { media_type, bytes } => Some(format!("{media_type} {bytes} B")),
         Target::Namespace(namespace) => Some(namespace.to_owned()),
+        Target::Plugin(plugin) => Some(plugin.to_string()),
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use parlor_plugins::limits::Limits;
 
-use super::{Budgets, Rooms, Unanswered};
+use super::{Budgets, Rooms};
 use crate::record::Record;
 use crate::schedules::Schedules;
+use crate::unanswered::Unanswered;
 use crate::webhooks::listening::Tokens;
 
 /// The state that one instance leaves to the next one. Clones share it.

@@ -177,6 +177,7 @@ mod tests {
             "webhook_time",
             "schedules",
             "iq_time",
+            "request_time",
             "initialize",
             "idle",
             "stop",

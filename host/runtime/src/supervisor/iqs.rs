@@ -17,12 +17,12 @@ use parlor_stanza::types::{ForeignRequest, Reply};
 use rand::RngExt as _;
 use tokio::sync::{Notify, mpsc};
 
-use super::asking::{Outcome, ask};
 use super::staying::{is_alone, stays_until};
 use super::{Shared, Standing, State};
 use crate::account;
 use crate::account::answerers::Requests;
-use crate::instance::{Instance, UnansweredRequest};
+use crate::instance::Instance;
+use crate::unanswered::{Outcome, UnansweredRequest};
 
 /// Maximum number of requests that may wait for the answers of one plugin.
 const MOST: u32 = 64;
@@ -187,7 +187,7 @@ async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
     let id = hex::encode(shared.account.rng.generator().random::<[u8; 16]>());
     let Some(unanswered) = UnansweredRequest::begin(&instance.unanswered.iqs, id.clone(), MOST) else { return busy() };
     let Some(mail) = mail(&instance, id, request, xml) else { return unavailable() };
-    match ask(&instance, mail, unanswered, instance.limits.iq_time).await {
+    match unanswered.ask(&instance.mailbox, mail, instance.limits.iq_time).await {
         Outcome::Answered(reply) => reply,
         Outcome::Returned => unavailable(),
         Outcome::Failed => Reply::Refuse { kind: "cancel", condition: "internal-server-error" },

@@ -139,6 +139,12 @@ pub enum CallName {
     ListenNot,
     /// `log.write`
     LogWrite,
+    /// `plugins.call`
+    PluginsCall,
+    /// `plugins.answer`
+    PluginsAnswer,
+    /// `plugins.refuse`
+    PluginsRefuse,
     /// `promises.add`
     PromisesAdd,
     /// `promises.add-all`
@@ -353,6 +359,9 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("listen", "once", "listen.once"),
     ("listen", "not", "listen.not"),
     ("log", "write", "log.write"),
+    ("plugins", "call", "plugins.call"),
+    ("plugins", "answer", "plugins.answer"),
+    ("plugins", "refuse", "plugins.refuse"),
     ("promises", "add", "promises.add"),
     ("promises", "add-all", "promises.add-all"),
     ("promises", "reject", "promises.reject"),
@@ -428,7 +437,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 139;
+    pub const COUNT: usize = 142;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

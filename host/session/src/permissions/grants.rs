@@ -162,7 +162,8 @@ impl Grants {
                     | ScopeKind::Stanzas
                     | ScopeKind::Servers
                     | ScopeKind::Files
-                    | ScopeKind::Namespaces => return Err(GrantError::NeedsScope { permission }),
+                    | ScopeKind::Namespaces
+                    | ScopeKind::Plugins => return Err(GrantError::NeedsScope { permission }),
                 },
                 Value::Array(entries) => {
                     let entries = entries
@@ -215,7 +216,8 @@ impl Grants {
             | ScopeKind::Stanzas
             | ScopeKind::Servers
             | ScopeKind::Files
-            | ScopeKind::Namespaces => self.get(permission).map(Scope::entries).unwrap_or_default(),
+            | ScopeKind::Namespaces
+            | ScopeKind::Plugins => self.get(permission).map(Scope::entries).unwrap_or_default(),
         };
         all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
         self.grant(permission, &all)
@@ -347,6 +349,7 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Servers => "[\"api.example.org\"]",
         ScopeKind::Files => "[\"10 MiB\"]",
         ScopeKind::Namespaces => "[\"urn:example:weather\"]",
+        ScopeKind::Plugins => "[\"dice\"]",
     }
 }
 
@@ -359,7 +362,8 @@ fn scope_value(scope: &Scope) -> Value {
         | ScopeKind::Quota
         | ScopeKind::Servers
         | ScopeKind::Files
-        | ScopeKind::Namespaces => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
+        | ScopeKind::Namespaces
+        | ScopeKind::Plugins => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
     }
 }
 

@@ -56,6 +56,8 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 /// `image/png 5 MiB` both.
 ///
 /// XML namespaces (`iq.answer`): `urn:example:weather`; `*` is each that the manifest lists.
+///
+/// Plugins (`plugins.call`, `plugins.answer`): `dice`, by the owner's id; `*` is every plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -69,6 +71,7 @@ enum Inner {
     Servers(Box<[WebPattern]>),
     Files(Box<[FilePattern]>),
     Namespaces(Box<[NamePattern]>),
+    Plugins(Box<[NamePattern]>),
 }
 
 impl Scope {
@@ -87,6 +90,7 @@ impl Scope {
             ScopeKind::Servers => Inner::Servers([WebPattern::all()].into()),
             ScopeKind::Files => Inner::Files([FilePattern::all()].into()),
             ScopeKind::Namespaces => Inner::Namespaces([NamePattern::All].into()),
+            ScopeKind::Plugins => Inner::Plugins([NamePattern::All].into()),
         })
     }
 
@@ -111,6 +115,7 @@ impl Scope {
             ScopeKind::Servers => Inner::Servers(once(entries.map(WebPattern::parse))?),
             ScopeKind::Files => Inner::Files(once(entries.map(FilePattern::parse))?),
             ScopeKind::Namespaces => Inner::Namespaces(once(entries.map(NamePattern::parse_namespace))?),
+            ScopeKind::Plugins => Inner::Plugins(once(entries.map(NamePattern::parse_plugin))?),
         }))
     }
 
@@ -123,7 +128,9 @@ impl Scope {
             Inner::Quota(bytes) => vec![size(*bytes)],
             Inner::Servers(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Files(patterns) => patterns.iter().map(ToString::to_string).collect(),
-            Inner::Namespaces(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Namespaces(patterns) | Inner::Plugins(patterns) => {
+                patterns.iter().map(ToString::to_string).collect()
+            }
         }
     }
 
@@ -138,6 +145,7 @@ impl Scope {
             Inner::Servers(_) => ScopeKind::Servers,
             Inner::Files(_) => ScopeKind::Files,
             Inner::Namespaces(_) => ScopeKind::Namespaces,
+            Inner::Plugins(_) => ScopeKind::Plugins,
         }
     }
 
@@ -159,6 +167,7 @@ impl Scope {
             (Inner::Namespaces(one), Inner::Namespaces(other)) => {
                 Inner::Namespaces(common(one, other, NamePattern::includes)?)
             }
+            (Inner::Plugins(one), Inner::Plugins(other)) => Inner::Plugins(common(one, other, NamePattern::includes)?),
             _ => return None,
         }))
     }
@@ -193,7 +202,12 @@ impl Scope {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
-            Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) | Inner::Namespaces(_) => Vec::new(),
+            Inner::Whole
+            | Inner::Quota(_)
+            | Inner::Servers(_)
+            | Inner::Files(_)
+            | Inner::Namespaces(_)
+            | Inner::Plugins(_) => Vec::new(),
         }
     }
 
@@ -206,7 +220,8 @@ impl Scope {
             | Inner::Quota(_)
             | Inner::Servers(_)
             | Inner::Files(_)
-            | Inner::Namespaces(_) => None,
+            | Inner::Namespaces(_)
+            | Inner::Plugins(_) => None,
         }
     }
 
@@ -229,7 +244,15 @@ impl Scope {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
             (Inner::Stanzas(_), None)
-            | (Inner::Whole | Inner::Quota(_) | Inner::Servers(_) | Inner::Files(_) | Inner::Namespaces(_), _) => true,
+            | (
+                Inner::Whole
+                | Inner::Quota(_)
+                | Inner::Servers(_)
+                | Inner::Files(_)
+                | Inner::Namespaces(_)
+                | Inner::Plugins(_),
+                _,
+            ) => true,
         }
     }
 
@@ -264,7 +287,8 @@ impl Scope {
     pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         match (&self.0, target) {
             // A file that was begun is written to its end, and a request that came is answered.
-            (Inner::Whole | Inner::Quota(_), _) | (Inner::Files(_) | Inner::Namespaces(_), Target::None) => true,
+            (Inner::Whole | Inner::Quota(_), _)
+            | (Inner::Files(_) | Inner::Namespaces(_) | Inner::Plugins(_), Target::None) => true,
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
@@ -277,6 +301,9 @@ impl Scope {
             }
             (Inner::Namespaces(patterns), Target::Namespace(namespace)) => {
                 patterns.iter().any(|pattern| pattern.covers(namespace))
+            }
+            (Inner::Plugins(patterns), Target::Plugin(plugin)) => {
+                patterns.iter().any(|pattern| pattern.covers(plugin.as_str()))
             }
             (Inner::Stanzas(patterns), Target::Stanza { kind, to }) => {
                 let Some(kind) = StanzaKind::parse(kind) else { return false };
@@ -293,7 +320,8 @@ impl Scope {
                 | Inner::Stanzas(_)
                 | Inner::Servers(_)
                 | Inner::Files(_)
-                | Inner::Namespaces(_),
+                | Inner::Namespaces(_)
+                | Inner::Plugins(_),
                 _,
             ) => false,
         }

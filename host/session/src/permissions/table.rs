@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HttpFetch, IqAnswer, MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl,
-    SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead,
-    VcardWrite, WebhooksReceive,
+    HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead,
+    RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage,
+    TokensRead, VcardRead, VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -155,6 +155,9 @@ pub const CALLS: &[Call] = {
         free(CallName::ListenOnce).local(Event),
         free(CallName::ListenNot).local(Nothing),
         free(CallName::LogWrite).local(Nothing),
+        needs(PluginsCall, CallName::PluginsCall).local(Nothing),
+        needs(PluginsAnswer, CallName::PluginsAnswer).local(Nothing),
+        needs(PluginsAnswer, CallName::PluginsRefuse).local(Nothing),
         free(CallName::PromisesAdd).local(Nothing),
         free(CallName::PromisesAddAll).local(Nothing),
         free(CallName::PromisesReject).local(Nothing),

@@ -1,6 +1,7 @@
 //! The target of a call or an event, which a scope is compared with, and the uses of grants that are decided on.
 
 use jid::{BareJid, Jid};
+use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::WebAddress;
 
@@ -38,6 +39,8 @@ pub enum Target<'a> {
     },
     /// An XML namespace.
     Namespace(&'a str),
+    /// Another plugin.
+    Plugin(&'a PluginId),
 }
 
 /// The target of an event, as far as a scope can tell.
@@ -61,6 +64,7 @@ impl<'a> About<'a> {
             Payload::Contact(contact) => Target::Jid(&contact.jid),
             Payload::Chat(chat) => Target::Jid(&chat.jid),
             Payload::IqRequest(request) => Target::Namespace(&request.namespace),
+            Payload::PluginRequest(request) => Target::Plugin(&request.plugin),
             Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
             // These payloads have no known target, so only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,

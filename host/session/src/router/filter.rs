@@ -122,6 +122,7 @@ impl Filter {
             | Payload::Feature { .. }
             | Payload::Webhook(_)
             | Payload::Schedule(_)
+            | Payload::PluginRequest(_)
             | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
         }
     }

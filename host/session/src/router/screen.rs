@@ -91,7 +91,12 @@ impl<'e> Seen<'e> {
         let jid: &Jid = match target {
             Target::Jid(jid) => jid,
             Target::Room(room) => room,
-            Target::None | Target::Stanza { .. } | Target::Web { .. } | Target::File { .. } | Target::Namespace(_) => {
+            Target::None
+            | Target::Stanza { .. }
+            | Target::Web { .. }
+            | Target::File { .. }
+            | Target::Namespace(_)
+            | Target::Plugin(_) => {
                 return None;
             }
         };

@@ -155,6 +155,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Webhook(_) => "webhook",
         Payload::Schedule(_) => "schedule",
         Payload::IqRequest(_) => "iq-request",
+        Payload::PluginRequest(_) => "plugin-request",
         Payload::Json(_) => "json",
     }
 }

@@ -10,6 +10,7 @@ mod files;
 mod http;
 mod iq;
 mod parts;
+mod plugins;
 mod rooms;
 mod schedules;
 mod storage;
@@ -50,6 +51,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "iq" => iq::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
+        "plugins" => plugins::call(function, args).await,
         "promises" => call_promises(function, args).await,
         "rooms" => rooms::call(function, args).await,
         "schedules" => schedules::call(function, args).await,

@@ -101,6 +101,11 @@ pub(crate) fn payload(payload: &Payload) -> Value {
                 "id": one.id, "from": one.from, "kind": one.kind, "namespace": one.namespace, "name": one.name, "xml": one.xml,
             } })
         }
+        Payload::PluginRequest(one) => {
+            json!({ "plugin-request": {
+                "id": one.id, "plugin": one.plugin, "name": one.name, "value": one.json::<Value>().unwrap_or_default(),
+            } })
+        }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
 }

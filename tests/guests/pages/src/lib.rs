@@ -19,6 +19,7 @@ async fn start() -> Result<()> {
     hears_requests()?;
     wakes().await?;
     answers()?;
+    answers_plugins()?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -409,6 +410,20 @@ fn answers() -> Result<()> {
         }
         let degrees = Element::new("temperature").ns("urn:example:weather").text("7");
         iq::answer(&request, Some(degrees)).await
+    })?;
+    // ==
+    Ok(())
+}
+
+fn answers_plugins() -> Result<()> {
+    // == plugins
+    on("request").run(|request: PluginRequest| async move {
+        let currency: String = request.json()?;
+        match plugins::call::<f64>("bank", "price", &currency).await {
+            Ok(price) => plugins::answer(&request, json!({ "rate": price * 1.02 })).await,
+            Err(Error::Rejected(_)) => plugins::refuse(&request, format!("{currency} is no currency")).await,
+            Err(error) => Err(error),
+        }
     })?;
     // ==
     Ok(())

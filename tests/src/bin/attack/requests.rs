@@ -1,4 +1,4 @@
-//! Attacks by requests: those of strangers (IQs) that a plugin answers.
+//! Attacks by requests: those of strangers (IQs) that a plugin answers, and those of plugins to one another.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::policy::Entry;
@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(126, "IQs of namespaces that the host keeps for itself", reserved),
         case!(127, "a flood of IQs from strangers", flood),
         case!(128, "an answer to a request to another plugin", foreign_request),
+        case!(129, "a cycle of requests of plugins to one another", cycle),
     ]
 }
 
@@ -131,4 +132,38 @@ async fn foreign_request(trial: &mut Trial) -> Result<String> {
     let answer = wire.split("theirs").nth(1).context("the request is not answered")?;
     ensure!(answer.contains("genuine") && !wire.contains("<said xmlns='urn:example:weather'>forged"), "{answer:.200}");
     Ok("not-found, and the plugin that was asked answers".to_owned())
+}
+
+/// Asks another plugin, which has to be refused since it would wait for itself.
+async fn refused_as_cycle(stage: &mut Stage, ask: &Value) -> Result<()> {
+    let answer = stage.call("plugins.call", ask).await?;
+    let what = answer["err"]["what"].as_str().unwrap_or_default();
+    ensure!(answer["err"]["case"] == "other" && what.contains("cycle"), "{ask} gave {answer}");
+    Ok(())
+}
+
+async fn cycle(trial: &mut Trial) -> Result<String> {
+    let entry = |entry: Entry| entry.grant("plugins.call", &["*"]).grant("plugins.answer", &["*"]);
+    let plan = Plan::new()?.caller(entry)?;
+    let other = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    let plan = plan.with("victim", entry(other.set("name", "victim")));
+    let stage = trial.start(plan).await?;
+    stage.logged("plugin running", "victim").await?;
+    for name in ["victim.done", "victim.heard"] {
+        stage.call("listen.on", &json!({ "name": name })).await?;
+    }
+    stage.call("promises.add", &json!({ "name": "later" })).await?;
+    stage.call("listen.on-and-wait", &json!({ "name": "request", "promise": "later" })).await?;
+    let ask = |plugin: &str| json!({ "plugin": plugin, "name": "rate", "value": 1 });
+    refused_as_cycle(stage, &ask("caller")).await?;
+    // The other one waits for this one, which asks back.
+    stage.call("api.emit", &order(7, "plugins.call", &ask("caller"))).await?;
+    while heard(stage).await?["event"]["payload"]["plugin-request"]["plugin"] != "victim" {}
+    refused_as_cycle(stage, &ask("victim")).await?;
+    // It does not answer, and who asked goes on all the same.
+    while heard(stage).await?["event"]["payload"]["json"]["n"] != 7 {}
+    stage.during().await?;
+    let status = stage.status("victim").await?;
+    ensure!(status["state"] == "running", "{status}");
+    Ok("refused at once, and the request that is not answered ends by itself".to_owned())
 }

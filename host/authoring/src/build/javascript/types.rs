@@ -39,10 +39,10 @@ pub(super) fn of_contract() -> String {
     let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
     groupings.sort_by_key(|interface| interface.name.clone());
     let file = File { contract: &contract, given: Given::of(&contract) };
-    // The SDK declares the first seven itself, and the last one is called by the host.
+    // The SDK declares all but the last itself, which the host calls.
     groupings.retain(|interface| {
         let name = interface.name.as_deref().unwrap_or_default();
-        !["files", "http", "log", "schedules", "storage", "timers", "webhooks", "guest"].contains(&name)
+        !["files", "http", "log", "plugins", "schedules", "storage", "timers", "webhooks", "guest"].contains(&name)
     });
     for few in texts::ALL {
         let values: Vec<_> = few.values.iter().map(|value| format!("{value:?}")).collect();

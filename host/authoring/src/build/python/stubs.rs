@@ -9,8 +9,11 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 11] =
-    ["files", "guest", "http", "listen", "log", "promises", "schedules", "settings", "storage", "timers", "webhooks"];
+const LEFT_OUT: [&str; 12] =
+    [
+        "files", "guest", "http", "listen", "log", "plugins", "promises", "schedules", "settings", "storage", "timers",
+        "webhooks",
+    ];
 
 /// The fields with the time of an event or of a schedule: the SDK converts them to a `datetime`. Other times are texts.
 const EVENT_TIMES: [&str; 2] = ["at", "due"];
@@ -197,6 +200,8 @@ impl Stub<'_> {
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
             "str" if EVENT_TIMES.contains(&field.name.as_str()) => "datetime".to_owned(),
+            // The SDK reads JSON.
+            "str" if self.is_json(&field.ty) => "Any".to_owned(),
             // Of several with one name, the SDK joins the values.
             "List[Header]" => "Mapping[str, str]".to_owned(),
             // The SDK reads the values of a command.
@@ -205,6 +210,10 @@ impl Stub<'_> {
             "Optional[str]" if WANTED_TIMES.contains(&field.name.as_str()) => "Union[str, datetime, None]".to_owned(),
             of => of.to_owned(),
         }
+    }
+
+    fn is_json(&self, ty: &Type) -> bool {
+        matches!(ty, Type::Id(id) if self.contract.types[*id].name.as_deref() == Some("json"))
     }
 
     /// Returns whether fields with an empty default may be omitted: they must be the last ones.

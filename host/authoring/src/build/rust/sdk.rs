@@ -44,6 +44,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "listen.rs",
     "log.rs",
     "places.rs",
+    "plugins.rs",
     "prelude.rs",
     "promises.rs",
     "rooms.rs",

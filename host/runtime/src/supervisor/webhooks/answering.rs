@@ -6,10 +6,10 @@ use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
 
 use super::super::Shared;
 use super::super::staying::running_now;
-use super::super::asking::{Outcome, ask};
 use super::reply::{Reply, refused};
 use super::telling;
-use crate::instance::{Instance, UnansweredRequest, WebhookAnswer};
+use crate::instance::{Instance, WebhookAnswer};
+use crate::unanswered::{Outcome, UnansweredRequest};
 use crate::webhooks::Webhooks;
 
 /// The status of a request whose handler returned without an answer.
@@ -65,7 +65,7 @@ async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Re
     let (webhooks, most) = (&instance.unanswered.webhooks, instance.limits.webhook_queue);
     let Some(unanswered) = UnansweredRequest::begin(webhooks, id.to_string(), most) else { return Reply::Busy };
     let Some(mail) = telling::mail(instance, id, 1, request) else { return Reply::Busy };
-    match ask(instance, mail, unanswered, instance.limits.webhook_time).await {
+    match unanswered.ask(&instance.mailbox, mail, instance.limits.webhook_time).await {
         Outcome::Answered(answer) => Reply::Answer(answer),
         Outcome::Returned => Reply::NoAnswer(NO_CONTENT),
         Outcome::Failed => Reply::NoAnswer(FAILED),

@@ -49,7 +49,12 @@ impl GrantChange {
             (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
             (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
             (
-                ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces,
+                ScopeKind::Jids
+                | ScopeKind::Rooms
+                | ScopeKind::Servers
+                | ScopeKind::Files
+                | ScopeKind::Namespaces
+                | ScopeKind::Plugins,
                 Self::Whole,
             ) => vec!["*"],
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],

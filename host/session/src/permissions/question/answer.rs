@@ -254,7 +254,8 @@ impl Question {
                 | ScopeKind::Quota
                 | ScopeKind::Servers
                 | ScopeKind::Files
-                | ScopeKind::Namespaces => "",
+                | ScopeKind::Namespaces
+                | ScopeKind::Plugins => "",
             };
             return with(
                 Outcome::Partly,

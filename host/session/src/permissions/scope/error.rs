@@ -94,6 +94,14 @@ pub enum BadScope {
         /// Why it is refused.
         reason: String,
     },
+    /// An entry is no id of a plugin.
+    #[error("{entry:?} is no plugin ({reason}): write {PLUGIN_ENTRIES}")]
+    NoPlugin {
+        /// The entry, as the owner wrote it.
+        entry: String,
+        /// Why it is none.
+        reason: String,
+    },
     /// An entry is no server of the web.
     #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
     NoServer {
@@ -114,6 +122,8 @@ pub(super) const SERVER_ENTRIES: &str =
 
 pub(super) const NAMESPACE_ENTRIES: &str = "XML namespaces such as \"urn:example:weather\"";
 
+pub(super) const PLUGIN_ENTRIES: &str = "\"*\", or the id of a plugin such as \"dice\"";
+
 pub(super) const FILE_ENTRIES: &str = "\"*\", \"image/*\", \"10 MiB\" or \"image/png 5 MiB\"";
 
 /// Returns the entries that a list of this kind can hold, for messages.
@@ -127,5 +137,6 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Servers => SERVER_ENTRIES,
         ScopeKind::Files => FILE_ENTRIES,
         ScopeKind::Namespaces => NAMESPACE_ENTRIES,
+        ScopeKind::Plugins => PLUGIN_ENTRIES,
     }
 }

@@ -1,7 +1,8 @@
-//! The namespaces that one entry of a scope covers: one, or all that the manifest lists.
+//! The namespaces or plugins that one entry of a scope covers: one, or all.
 
 use std::fmt;
 
+use parlor_base::id::PluginId;
 use parlor_stanza::raw::is_one_line;
 
 use super::error::BadScope;
@@ -33,6 +34,16 @@ impl NamePattern {
             Some(why) => Err(bad(format!("{why}; no plugin may have it"))),
             None => Ok(Self::One(entry.into())),
         }
+    }
+
+    /// Parses the id of a plugin.
+    pub(super) fn parse_plugin(entry: &str) -> Result<Self, BadScope> {
+        if entry == "*" {
+            return Ok(Self::All);
+        }
+        let bad = |reason: String| BadScope::NoPlugin { entry: entry.chars().take(128).collect(), reason };
+        let id = entry.parse::<PluginId>().map_err(|error| bad(error.to_string()))?;
+        Ok(Self::One(id.as_str().into()))
     }
 
     /// Returns whether it covers this name.
@@ -72,6 +83,15 @@ mod tests {
         assert!(error.contains("urn:xmpp:ping") && error.contains("the host answers its requests itself"), "{error}");
         for entry in ["", "a b", "urn:*", "urn:x\n", &"x".repeat(257), "jabber:iq:roster"] {
             assert!(NamePattern::parse_namespace(entry).is_err(), "{entry:?}");
+        }
+    }
+    #[test]
+    fn an_entry_is_the_id_of_a_plugin() {
+        let dice = NamePattern::parse_plugin("dice").unwrap();
+        assert!(dice.covers("dice") && !dice.covers("dice2"));
+        assert_eq!(NamePattern::parse_plugin("*"), Ok(NamePattern::All));
+        for entry in ["", "Dice", "a b", "*dice", "a.b"] {
+            assert!(NamePattern::parse_plugin(entry).is_err(), "{entry:?}");
         }
     }
 }

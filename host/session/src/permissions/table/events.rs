@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, RoomsRead, StanzaRead, StatusRead,
+    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, PluginsAnswer, RoomsRead, StanzaRead, StatusRead,
     WebhooksReceive,
 };
 
@@ -46,6 +46,7 @@ impl EventRule {
             "logout",
             "pluginsInitialized",
             "reconnecting",
+            "request",
             "schedule",
             "settingsChanged",
             "statusChanged",
@@ -145,6 +146,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(StanzaRead, "send", "stanza"),
     // Delivered only to the plugin that answers the namespace.
     shown(IqAnswer, "iq", "iq-request"),
+    // Delivered only to the plugin that is asked.
+    shown(PluginsAnswer, "request", "plugin-request"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),
 ];

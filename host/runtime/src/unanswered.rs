@@ -1,8 +1,11 @@
-//! The requests to a plugin that wait for its answer: those to its webhooks, and those of others (IQs).
+//! The requests to a plugin that wait for its answer: those to its webhooks, those of others (IQs), and those of other
+//! plugins.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use parlor_session::router::{Handled, Mail, Mailbox};
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
@@ -17,6 +20,9 @@ pub struct WebhookAnswer {
     pub body: Vec<u8>,
 }
 
+/// The answer to a request of another plugin: JSON, or why it is refused.
+pub(crate) type CallAnswer = Result<String, String>;
+
 /// The requests that wait, of each kind. Clones share them: the instance that replaces another one answers what that one
 /// was told.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +31,8 @@ pub(crate) struct Unanswered {
     pub(crate) webhooks: Arc<Waiting<WebhookAnswer>>,
     /// Those of others (IQs).
     pub(crate) iqs: Arc<Waiting<Reply>>,
+    /// Those of other plugins.
+    pub(crate) calls: Arc<Waiting<CallAnswer>>,
 }
 
 /// Those who wait for an answer, by the id of the request.
@@ -66,7 +74,7 @@ impl<A> Waiting<A> {
 pub(crate) struct UnansweredRequest<A> {
     among: Arc<Waiting<A>>,
     id: String,
-    pub(crate) answer: oneshot::Receiver<A>,
+    answer: oneshot::Receiver<A>,
 }
 
 impl<A> UnansweredRequest<A> {
@@ -82,6 +90,43 @@ impl<A> UnansweredRequest<A> {
         drop(senders);
         Some(Self { among: Arc::clone(among), id, answer })
     }
+
+    /// Tells the plugin with this mailbox of the request, and waits for the answer for so long.
+    pub(crate) async fn ask(mut self, mailbox: &Mailbox, mail: Mail, time: Duration) -> Outcome<A> {
+        let (mail, handled) = mail.with_receipt();
+        if !mailbox.deliver(mail) {
+            return Outcome::NotTold;
+        }
+        let outcome = tokio::select! {
+            biased;
+            answer = &mut self.answer => match answer {
+                Ok(answer) => return Outcome::Answered(answer),
+                Err(_) => Outcome::Failed,
+            },
+            handled = handled => match handled {
+                Ok(Handled::Well) => Outcome::Returned,
+                Ok(Handled::Failed | Handled::CutOff) | Err(_) => Outcome::Failed,
+            },
+            () = tokio::time::sleep(time) => Outcome::Late,
+        };
+        // It may have answered at the same time.
+        self.answer.try_recv().map_or(outcome, Outcome::Answered)
+    }
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum Outcome<A> {
+    /// The plugin answered.
+    Answered(A),
+    /// Its handlers returned without an answer.
+    Returned,
+    /// A handler failed, or its instance ended.
+    Failed,
+    /// The time was over before.
+    Late,
+    /// There was no room in the mailbox.
+    NotTold,
 }
 
 impl<A> Drop for UnansweredRequest<A> {

@@ -1,0 +1,172 @@
+//! The plugins that answer requests of other plugins on the account, and the requests that wait.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_session::router::Mailbox;
+use parlor_stanza::error::CallError;
+
+use crate::unanswered::{CallAnswer, Waiting};
+
+/// Maximum number of requests of one plugin that may wait for another one.
+const MOST_OF_ONE: usize = 16;
+/// Maximum number of requests each of which waits for the next one.
+const MOST_DEEP: usize = 4;
+
+/// An instance that answers requests of other plugins.
+#[derive(Debug)]
+pub(crate) struct Callee {
+    /// Its plugin.
+    pub(crate) plugin: PluginId,
+    /// The instance.
+    pub(crate) instance: InstanceId,
+    /// Its mailbox.
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The names of the requests that its manifest declares.
+    pub(crate) names: Vec<String>,
+    /// The requests that wait for its answers.
+    pub(crate) waiting: Arc<Waiting<CallAnswer>>,
+    /// How long a request waits.
+    pub(crate) time: Duration,
+    /// Maximum length of the value of a request, in bytes: a larger event would end the plugin.
+    pub(crate) longest: usize,
+}
+
+/// The plugins that answer requests of others.
+#[derive(Debug, Default)]
+pub(crate) struct Callees(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// While one instance is replaced by another, both are there.
+    all: Vec<Arc<Callee>>,
+    /// The requests that wait: who asks, and who is asked.
+    pending: Vec<(PluginId, PluginId)>,
+}
+
+impl Known {
+    /// Returns whether one plugin waits for another, by way of further ones or without.
+    fn waits(&self, one: &PluginId, other: &PluginId) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![one]);
+        while let Some(plugin) = open.pop() {
+            if plugin == other {
+                return true;
+            }
+            if seen.insert(plugin) {
+                open.extend(self.pending.iter().filter(|(asks, _)| asks == plugin).map(|(_, asked)| asked));
+            }
+        }
+        false
+    }
+
+    /// Returns how many requests wait for one another before one of this plugin. There is no cycle among them.
+    fn depth(&self, plugin: &PluginId) -> usize {
+        let (mut depth, mut ends) = (0, BTreeSet::from([plugin]));
+        loop {
+            let before = self.pending.iter().filter(|(_, asked)| ends.contains(asked));
+            ends = before.map(|(asks, _)| asks).collect();
+            if ends.is_empty() || depth == MOST_DEEP {
+                return depth;
+            }
+            depth += 1;
+        }
+    }
+}
+
+impl Callees {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an instance answers requests.
+    pub(crate) fn add(&self, callee: Callee) {
+        self.known().all.push(Arc::new(callee));
+    }
+
+    /// Forgets an instance that is gone.
+    pub(super) fn forget(&self, instance: InstanceId) {
+        self.known().all.retain(|callee| callee.instance != instance);
+    }
+
+    /// Returns the instance of a plugin that answers requests of this name.
+    pub(crate) fn find(&self, plugin: &PluginId, name: &str) -> Option<Arc<Callee>> {
+        let known = self.known();
+        let is_meant = |callee: &&Arc<Callee>| callee.plugin == *plugin && !callee.mailbox.is_shadowed();
+        let callee = known.all.iter().rfind(is_meant)?;
+        callee.names.iter().any(|one| one == name).then(|| Arc::clone(callee))
+    }
+
+    /// Counts a request as waiting until the guard is dropped. One that would wait for itself is refused.
+    pub(crate) fn begin(self: &Arc<Self>, asks: &PluginId, asked: &PluginId) -> Result<Pending, CallError> {
+        let mut known = self.known();
+        if known.waits(asked, asks) {
+            let cycle = format!("a cycle of requests: {asked} waits for {asks}; answer that request first");
+            return Err(CallError::Other(cycle));
+        }
+        if known.depth(asks) >= MOST_DEEP {
+            return Err(CallError::OverLimit(format!("{MOST_DEEP} requests wait for one another")));
+        }
+        let pair = (asks.clone(), asked.clone());
+        if known.pending.iter().filter(|one| **one == pair).count() >= MOST_OF_ONE {
+            return Err(CallError::OverLimit(format!("{MOST_OF_ONE} requests of this plugin wait for {asked}")));
+        }
+        known.pending.push(pair.clone());
+        drop(known);
+        Ok(Pending { among: Arc::clone(self), pair })
+    }
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    among: Arc<Callees>,
+    pair: (PluginId, PluginId),
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut known = self.among.known();
+        if let Some(at) = known.pending.iter().position(|one| *one == self.pair) {
+            known.pending.swap_remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(id: &str) -> PluginId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn a_request_that_would_wait_for_itself_is_refused() {
+        let callees = Arc::<Callees>::default();
+        let begin = |asks: &str, asked: &str| callees.begin(&plugin(asks), &plugin(asked));
+        assert!(matches!(begin("a", "a"), Err(CallError::Other(words)) if words.contains("cycle")));
+        let ab = begin("a", "b").unwrap();
+        assert!(begin("b", "a").is_err());
+        let bc = begin("b", "c").unwrap();
+        assert!(matches!(begin("c", "a"), Err(CallError::Other(words)) if words.contains("cycle")));
+        assert!(begin("a", "c").is_ok(), "two may wait for one");
+        drop(ab);
+        assert!(begin("c", "a").is_ok() && begin("c", "b").is_err());
+        drop(bc);
+        assert!(begin("c", "b").is_ok());
+        assert!(callees.known().pending.is_empty());
+    }
+
+    #[test]
+    fn requests_are_bounded_in_depth_and_number() {
+        let callees = Arc::<Callees>::default();
+        let begin = |asks: &str, asked: &str| callees.begin(&plugin(asks), &plugin(asked));
+        let _chain = ["ab", "bc", "cd", "de"].map(|pair| begin(&pair[..1], &pair[1..]).unwrap());
+        assert!(matches!(begin("e", "f"), Err(CallError::OverLimit(_))));
+        let _many: Vec<_> = (0..MOST_OF_ONE).map(|_| begin("x", "y").unwrap()).collect();
+        assert!(matches!(begin("x", "y"), Err(CallError::OverLimit(_))));
+        assert!(begin("x", "z").is_ok() && begin("z", "y").is_ok());
+    }
+}
