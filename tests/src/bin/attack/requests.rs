@@ -12,10 +12,10 @@ use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        case!(126, "IQs of namespaces that the host keeps for itself", reserved),
-        case!(127, "a flood of IQs from strangers", flood),
-        case!(128, "an answer to a request to another plugin", foreign_request),
-        case!(129, "a cycle of requests of plugins to one another", cycle),
+        case!(122, "IQs of namespaces that the host keeps for itself", reserved),
+        case!(123, "a flood of IQs from strangers", flood),
+        case!(124, "an answer to a request to another plugin", foreign_request),
+        case!(125, "a cycle of requests of plugins to one another", cycle),
     ]
 }
 
