@@ -4,8 +4,8 @@ pub use crate::api::{emit, wait_until};
 pub use crate::clock::{now, random};
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
 pub use crate::types::{
-    Affiliation, Command, Contact, DueTime, Invite, IqRequest, Message, Occupant, Outgoing, Payload, PluginRequest, Role,
-    Room, Webhook,
+    Affiliation, Command, Contact, DueTime, Invite, IqRequest, Message, Occupant, Outgoing, Payload, PluginRequest,
+    Role, Room, Webhook,
 };
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{

@@ -28,14 +28,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Connect if self.link.is_some() => {}
-            Order::Connect => match self.cannot_log_in(None) {
-                None => self.connect(None),
-                Some(why) => {
-                    tracing::error!(account = %self.shared.name, reason = why, "account failed");
-                    self.session.lost(why, self.now(), &mut self.effects);
-                    self.published.connection(Connection::Failed(why.to_owned()));
-                }
-            },
+            Order::Connect => self.connect_if_possible(),
             // The plugin that wanted this is gone. The connection is left to the others.
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
@@ -99,6 +92,18 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
+        }
+    }
+
+    /// Connects, unless the account has nothing to log in with.
+    fn connect_if_possible(&mut self) {
+        match self.cannot_log_in(None) {
+            None => self.connect(None),
+            Some(why) => {
+                tracing::error!(account = %self.shared.name, reason = why, "account failed");
+                self.session.lost(why, self.now(), &mut self.effects);
+                self.published.connection(Connection::Failed(why.to_owned()));
+            }
         }
     }
 

@@ -108,7 +108,7 @@ pub(super) fn refused(to: Option<Jid>, id: String, why: AdHocRefusal) -> Iq {
         AdHocRefusal::BadSession => ("modify", "bad-request", Some("bad-sessionid")),
         AdHocRefusal::SessionExpired => ("cancel", "not-allowed", Some("session-expired")),
     };
-    let mut iq = refusal(to, id, kind, condition);
+    let mut iq = refusal(to, id, kind, condition, None);
     if let Iq::Error { error, .. } = &mut iq {
         error.other = detail.map(|detail| Element::bare(detail, COMMANDS));
     }

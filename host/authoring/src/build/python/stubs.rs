@@ -9,11 +9,20 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 12] =
-    [
-        "files", "guest", "http", "listen", "log", "plugins", "promises", "schedules", "settings", "storage", "timers",
-        "webhooks",
-    ];
+const LEFT_OUT: [&str; 12] = [
+    "files",
+    "guest",
+    "http",
+    "listen",
+    "log",
+    "plugins",
+    "promises",
+    "schedules",
+    "settings",
+    "storage",
+    "timers",
+    "webhooks",
+];
 
 /// The fields with the time of an event or of a schedule: the SDK converts them to a `datetime`. Other times are texts.
 const EVENT_TIMES: [&str; 2] = ["at", "due"];

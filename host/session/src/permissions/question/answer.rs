@@ -247,16 +247,7 @@ impl Question {
             return with(Outcome::Unknown, reason, lacks());
         }
         let Some(about) = about else {
-            let more = match kind {
-                ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
-                ScopeKind::None
-                | ScopeKind::Stanzas
-                | ScopeKind::Quota
-                | ScopeKind::Servers
-                | ScopeKind::Files
-                | ScopeKind::Namespaces
-                | ScopeKind::Plugins => "",
-            };
+            let more = ask_for_address(kind);
             return with(
                 Outcome::Partly,
                 format!("it needs {permission}, which is granted for {list} alone{more}"),
@@ -294,6 +285,20 @@ impl Question {
             format!("{permission} covers {list}, not {judged}")
         };
         with(Outcome::No, reason, lacks())
+    }
+}
+
+/// Returns the request for an address, where it would decide.
+fn ask_for_address(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
+        ScopeKind::None
+        | ScopeKind::Stanzas
+        | ScopeKind::Quota
+        | ScopeKind::Servers
+        | ScopeKind::Files
+        | ScopeKind::Namespaces
+        | ScopeKind::Plugins => "",
     }
 }
 

@@ -37,7 +37,7 @@ impl EventRule {
 
     /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 15] = [
+        const LOCAL: [&str; 16] = [
             "connectionInitialized",
             "connfeedback",
             "disconnected",
