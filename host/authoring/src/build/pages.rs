@@ -17,6 +17,7 @@ macro_rules! pages {
 const PAGES: &[(&str, &[u8])] = pages![
     "author/README.md",
     "author/cannot.md",
+    "author/coming-from.md",
     "author/commands.md",
     "author/data.md",
     "author/files.md",
