@@ -121,8 +121,7 @@ func PeopleAffiliation(affiliation string) People { return commands.MakePeopleAf
 //		Name: "roll", Help: "Rolls dice",
 //		Arguments: []parlor.Argument{parlor.IntegerArgument("count", 1, 100).Default("1"), parlor.FlagArgument("secret")},
 //	}, func(ctx context.Context, command *parlor.Command) error {
-//		_, err := parlor.Reply(ctx, command.Message, fmt.Sprintf("%d dice", command.Integer("count")))
-//		return err
+//		return parlor.Reply(ctx, command.Message, fmt.Sprintf("%d dice", command.Integer("count")))
 //	})
 func CommandsDeclare(
 	ctx context.Context, declaration Declaration, handler func(ctx context.Context, command *Command) error,
