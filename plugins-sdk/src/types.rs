@@ -163,9 +163,7 @@ impl DueTime {
 }
 
 impl PluginRequest {
-    /// Reads its value.
-    ///
-    /// [`Error::Other`]: it is not of this type.
+    /// Reads its value. [`Error::Other`]: it is not of this type.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(serde_json::from_str(&self.value)?)

@@ -1,5 +1,7 @@
 //! Tests of what is read from stanzas as servers and strangers write them.
 
+mod retraction;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -607,52 +609,6 @@ fn extensions() {
         "<active xmlns='urn:x'/><store xmlns='urn:x'/><odd xmlns='urn:xmpp:hints'/><fallback xmlns='urn:x'/>",
     );
     assert!(elsewhere.extensions.is_none());
-}
-
-/// XEP-0424: the reader compares the authors. XEP-0425: only a room moderates.
-#[test]
-fn a_retraction_is_the_authors_and_moderation_the_rooms() {
-    let own = "<retract xmlns='urn:xmpp:message-retract:1' id='7'/>";
-    let newer = "<retract xmlns='urn:xmpp:message-retract:1' id='7'><moderated xmlns='urn:xmpp:message-moderate:1' \
-                 by='r@muc/boss'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/></moderated><reason>rude</reason>\
-                 </retract>";
-    let older = "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderated xmlns='urn:xmpp:message-moderate:0' \
-                 by='r@muc/boss'><retract xmlns='urn:xmpp:message-retract:0'/><reason>rude</reason></moderated></apply-to>";
-    for head in ["from='a@b/c' type='chat'", "from='r@muc/n' type='groupchat'", "from='r@muc' type='groupchat'"] {
-        let found = message(head, own).extensions.unwrap();
-        assert_eq!((found.retract.as_deref(), found.moderated.is_none()), (Some("7"), true), "{head}");
-    }
-    for (payload, occupant_id) in [(newer, Some("o")), (older, None)] {
-        let Extensions { moderated, retract, .. } =
-            *message("from='r@muc' type='groupchat'", payload).extensions.unwrap();
-        let told = moderated.unwrap();
-        assert_eq!((told.id.as_str(), told.by, retract), ("7", Some(jid("r@muc/boss")), None), "{payload}");
-        assert_eq!((told.occupant_id.as_deref(), told.reason.as_deref()), (occupant_id, Some("rude")), "{payload}");
-        for head in ["from='r@muc/n' type='groupchat'", "from='r@muc' type='chat'", "from='r@muc/n'", ""] {
-            assert!(message(head, payload).extensions.is_none(), "{head}: {payload}");
-        }
-        let elsewhere = message("from='other@muc' type='groupchat'", payload).extensions.unwrap();
-        assert_eq!(elsewhere.moderated.unwrap().by, None, "nobody of that room did it");
-    }
-    for odd in
-        ["<retract xmlns='urn:x' id='7'/>", "<retract xmlns='urn:xmpp:message-retract:1'/>", "<apply-to id='7'/>"]
-    {
-        assert!(message("from='r@muc' type='groupchat'", odd).extensions.is_none(), "{odd}");
-    }
-}
-
-#[test]
-fn a_push_of_the_blocked_is_the_own_accounts() {
-    let pushed = |from: &str| {
-        let push = "<block xmlns='urn:xmpp:blocking'><item jid='x@y'/></block>";
-        let iq = format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{push}</iq>");
-        match decode(Stanza::try_from(iq.parse::<Element>().unwrap()).unwrap(), &own(), now()) {
-            Incoming::Request(request) => request.query,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!((pushed(""), pushed("from='me@house'")), (Query::BlockingPush, Query::BlockingPush));
-    assert_eq!((pushed("from='x@y'"), pushed("from='house'")), (Query::Other, Query::Other));
 }
 
 #[test]

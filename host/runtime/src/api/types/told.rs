@@ -1,0 +1,51 @@
+//! What the host tells one plugin alone: requests to its webhooks, in its namespaces and of other plugins, and due times.
+
+use parlor_session::{DueTime, IqRequest, PluginRequest, Webhook};
+
+use super::{date_time, wit};
+
+impl From<&Webhook> for wit::Webhook {
+    fn from(webhook: &Webhook) -> Self {
+        let header = |(name, value): &(String, String)| wit::Header { name: name.clone(), value: value.clone() };
+        Self {
+            id: webhook.id.clone(),
+            name: webhook.name.clone(),
+            attempt: webhook.attempt,
+            method: webhook.method.clone(),
+            query: webhook.query.clone(),
+            headers: webhook.headers.iter().map(header).collect(),
+            body: webhook.body.clone(),
+        }
+    }
+}
+
+impl From<&DueTime> for wit::DueTime {
+    fn from(due: &DueTime) -> Self {
+        Self {
+            name: due.name.clone(),
+            due: date_time(due.due),
+            late: u64::try_from(due.late.as_millis()).unwrap_or(u64::MAX),
+            missed: due.missed,
+            attempt: due.attempt,
+        }
+    }
+}
+
+impl From<&IqRequest> for wit::IqRequest {
+    fn from(request: &IqRequest) -> Self {
+        Self {
+            id: request.id.clone(),
+            from: request.from.to_string(),
+            kind: if request.is_set { "set" } else { "get" }.to_owned(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            xml: request.xml.clone(),
+        }
+    }
+}
+
+impl From<&PluginRequest> for wit::PluginRequest {
+    fn from(PluginRequest { id, plugin, name, value }: &PluginRequest) -> Self {
+        Self { id: id.clone(), plugin: plugin.to_string(), name: name.clone(), value: value.clone() }
+    }
+}
