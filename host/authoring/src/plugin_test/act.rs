@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::names;
 use super::rows::{ACTIONS, STEPS};
-use super::server::{About, How, Rank, Said};
+use super::server::{About, How, Rank, RoomKind, Said};
 
 /// The longest time that one step may let pass.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
@@ -30,7 +30,7 @@ pub enum Act {
     },
     Room {
         room: BareJid,
-        hides_addresses: bool,
+        kind: RoomKind,
         occupants: Vec<(FullJid, Option<Rank>)>,
     },
     NoArchive,
@@ -443,16 +443,21 @@ fn contact(text: &str) -> Result<Act, String> {
 fn room(text: &str) -> Result<Act, String> {
     let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
     let (name, kind) = name.split_once(',').map_or((name, None), |(name, kind)| (name.trim(), Some(kind.trim())));
-    if kind.is_some_and(|kind| kind != "anonymous") {
-        return Err(format!("a room is like any other, or anonymous: room {name}, anonymous: alice"));
-    }
+    let kind = match kind {
+        None => RoomKind::Usual,
+        Some("anonymous") => RoomKind::Anonymous,
+        Some("retracting") => RoomKind::Retracting,
+        Some(_) => {
+            return Err(format!("a room is like any other, anonymous or retracting: room {name}, anonymous: alice"));
+        }
+    };
     let room = names::room(name)?;
     let nicks = nicks.into_iter().flat_map(|nicks| nicks.split(',')).map(str::trim).filter(|nick| !nick.is_empty());
     let occupants = nicks.map(|nick| -> Result<_, String> {
         let (nick, rank) = ranked(nick)?;
         Ok((room.with_resource_str(nick).map_err(|error| error.to_string())?, rank))
     });
-    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, hides_addresses: kind.is_some(), room })
+    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, kind, room })
 }
 
 /// Parses `alice (admin)`. Other words in brackets are part of the nickname.

@@ -26,6 +26,6 @@ mod web;
 pub use notes::{Happened, Notes};
 pub use run::Outcome;
 pub use script::{Script, ScriptError};
-pub use server::Said;
+pub use server::{RoomKind, Said};
 pub use shown::Shown;
 pub use stage::{Given, Player, Stage};

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 44] = [
+pub const STEPS: [Row; 45] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -70,13 +70,14 @@ pub const STEPS: [Row; 44] = [
     row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
     row("room", "room garden: alice (admin), bob", "and alice is an admin of it, or whatever else she may be"),
     row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
+    row("room", "room garden, retracting: alice", "and it retracts messages of others, which other rooms do not"),
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 25] = [
+pub const ACTIONS: [Row; 26] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -88,6 +89,7 @@ pub const ACTIONS: [Row; 25] = [
     row("enters", "enters garden as bot", "it enters a room; leaves garden"),
     row("invites", "invites alice to garden", "it invites somebody to a room"),
     row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
+    row("retracts", "retracts \"spam\" in garden: rude", "it has a room retract a message of somebody"),
     row("configures", "configures garden", "it configures a room, or destroys it"),
     row("is", "is away: at lunch", "the account's status changes"),
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),

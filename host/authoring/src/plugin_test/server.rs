@@ -43,6 +43,7 @@ use self::words::presence;
 pub use action::Action;
 pub use impossible::Impossible;
 pub use occupant::Rank;
+pub use rooms::RoomKind;
 pub use said::{About, How, Said};
 
 /// An event on its way to the account.
@@ -218,9 +219,9 @@ impl MockServer {
         Ok(())
     }
 
-    /// Makes a room hide the addresses of its occupants.
-    pub fn hide_addresses(&self, room: &BareJid) {
-        self.server().rooms.hide_addresses(room);
+    /// Makes a room of this kind.
+    pub fn make_room(&self, room: &BareJid, kind: RoomKind) {
+        self.server().rooms.make(room, kind);
     }
 
     /// Changes somebody's role or affiliation in a room.

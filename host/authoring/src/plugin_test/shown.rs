@@ -89,6 +89,9 @@ impl Shown {
                 };
                 what + &reasoned(reason)
             }
+            Action::Retracted { room, id, reason } => {
+                format!("retracts {} in {}{}", self.gist(id), short(&room.clone().into()), reasoned(reason))
+            }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
             Action::Requested { method, url, body } => {
                 let body =

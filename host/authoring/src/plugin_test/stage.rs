@@ -364,10 +364,8 @@ impl Stage {
         match act {
             Act::Clock(_) => {}
             Act::Host { key, value } => self.given.host(key, value.clone())?,
-            Act::Room { room, hides_addresses, occupants } => {
-                if *hides_addresses {
-                    self.server.hide_addresses(room);
-                }
+            Act::Room { room, kind, occupants } => {
+                self.server.make_room(room, *kind);
                 self.open_room(room).await?;
                 for (occupant, rank) in occupants {
                     let user = names::behind(occupant);

@@ -92,19 +92,23 @@ fn somebody_takes_another_nickname_in_a_room() {
 fn people_in_a_room_are_what_is_said_of_them() {
     let garden = names::room("garden").unwrap();
     let at = |nick: &str| garden.with_resource_str(nick).unwrap();
-    let room = |hides_addresses, occupants: &[(&str, Option<Rank>)]| {
+    let room = |kind, occupants: &[(&str, Option<Rank>)]| {
         let occupants = occupants.iter().map(|(nick, rank)| (at(nick), *rank)).collect();
-        Ok(Act::Room { room: garden.clone(), hides_addresses, occupants })
+        Ok(Act::Room { room: garden.clone(), kind, occupants })
     };
     let (admin, visitor) = (Rank::Affiliation("admin"), Rank::Role("visitor"));
     let people = [("alice", Some(admin)), ("Bob (work)", None), ("Al Ice", Some(visitor))];
-    assert_eq!(act("room garden: alice (admin), Bob (work), Al Ice (visitor)", &[]), room(false, &people));
-    assert_eq!(act("room garden, anonymous: alice", &[]), room(true, &[("alice", None)]));
-    assert_eq!(act("room garden, anonymous", &[]), room(true, &[]));
+    assert_eq!(act("room garden: alice (admin), Bob (work), Al Ice (visitor)", &[]), room(RoomKind::Usual, &people));
+    assert_eq!(act("room garden, anonymous: alice", &[]), room(RoomKind::Anonymous, &[("alice", None)]));
+    assert_eq!(act("room garden, anonymous", &[]), room(RoomKind::Anonymous, &[]));
+    assert_eq!(act("room garden, retracting", &[]), room(RoomKind::Retracting, &[]));
     assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
     for (line, expected) in [
         ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
-        ("room garden, open: alice", "a room is like any other, or anonymous: room garden, anonymous: alice"),
+        (
+            "room garden, open: alice",
+            "a room is like any other, anonymous or retracting: room garden, anonymous: alice",
+        ),
         (
             "garden/alice is away",
             "garden/alice can be owner, admin, member, none, outcast, moderator, participant, visitor",

@@ -4,7 +4,7 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use parlor_stanza::decode;
-use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER};
+use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
 use parlor_stanza::types::Message;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
@@ -31,6 +31,8 @@ pub enum Action {
     Contact { jid: String, name: Option<String>, groups: Vec<String>, removed: bool },
     /// It changed a user's role or affiliation in a room.
     Moderated { room: BareJid, whom: String, role: Option<String>, affiliation: Option<String>, reason: Option<String> },
+    /// It had a room retract the message of this id.
+    Retracted { room: BareJid, id: String, reason: Option<String> },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
     /// A plugin made a request over the web.
@@ -125,6 +127,9 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
             reason: reason(item),
             room,
         });
+    }
+    if payload.is("moderate", MODERATE) {
+        return Some(Action::Retracted { id: payload.attr("id")?.to_owned(), reason: reason(payload), room });
     }
     if payload.is("query", MUC_OWNER) {
         let is_destroyed = item.is_some_and(|item| item.name() == "destroy");

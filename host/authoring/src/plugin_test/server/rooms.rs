@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
-use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER, name};
+use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER, name};
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
@@ -24,6 +24,17 @@ const OURS: (&str, &str) = ("owner", "moderator");
 /// 4.2).
 const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
 
+/// What a room does that others do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomKind {
+    /// Nothing.
+    Usual,
+    /// It hides addresses, so that the account is no moderator in it.
+    Anonymous,
+    /// It retracts messages for its moderators (XEP-0425).
+    Retracting,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Rooms(BTreeMap<BareJid, Room>);
 
@@ -36,6 +47,8 @@ struct Room {
     subject: String,
     /// Whether only moderators see the addresses of others.
     hides_addresses: bool,
+    /// Whether it retracts messages for its moderators (XEP-0425).
+    retracts: bool,
     /// The occupant ids of users (XEP-0421).
     ids: BTreeMap<BareJid, String>,
     configuration: Configuration,
@@ -175,9 +188,14 @@ impl Rooms {
         self.0.entry(room.clone()).or_default();
     }
 
-    /// Makes a room hide addresses, so that the account is no moderator in it.
-    pub(super) fn hide_addresses(&mut self, room: &BareJid) {
-        self.0.entry(room.clone()).or_default().hides_addresses = true;
+    /// Makes a room of this kind.
+    pub(super) fn make(&mut self, room: &BareJid, kind: RoomKind) {
+        // Others are made when somebody enters them.
+        if kind != RoomKind::Usual {
+            let room = self.0.entry(room.clone()).or_default();
+            room.hides_addresses = kind == RoomKind::Anonymous;
+            room.retracts = kind == RoomKind::Retracting;
+        }
     }
 
     /// Returns the occupant id of somebody in a room.
@@ -392,8 +410,12 @@ impl Rooms {
         match payload.name() {
             "ping" => Ok(None),
             "query" if payload.has_ns(ns::DISCO_INFO) => {
-                let is_person = to.resource().is_some();
-                Ok(Some(if is_person { disco("client", "pc", &[]) } else { disco("conference", "text", archive) }))
+                if to.resource().is_some() {
+                    return Ok(Some(disco("client", "pc", &[])));
+                }
+                let moderate = room.is_some_and(|room| room.retracts).then_some(MODERATE);
+                let features: Vec<_> = archive.iter().copied().chain(moderate).collect();
+                Ok(Some(disco("conference", "text", &features)))
             }
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
             "query" if payload.has_ns(MUC_OWNER) => {
@@ -423,6 +445,11 @@ impl Rooms {
         if payload.has_ns(MUC_OWNER) {
             payload.children().for_each(|form| room.configuration.fill_in(form));
             return Ok(Vec::new());
+        }
+        if room.retracts && payload.is("moderate", MODERATE) {
+            let id = payload.attr("id").ok_or("bad-request")?;
+            let by = room.ours.as_deref().and_then(|nick| at(&bare, nick)).ok_or("not-acceptable")?;
+            return Ok(vec![words::moderated(&bare, id, &by, payload.get_child("reason", MODERATE))]);
         }
         if !payload.has_ns(MUC_ADMIN) {
             return Err("service-unavailable");

@@ -2,7 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
-use parlor_stanza::encode::name;
+use parlor_stanza::encode::{MODERATE, name};
+use parlor_stanza::types::RETRACT;
 use xmpp_parsers::ns;
 
 /// Returns the id of a message in a room or archive (XEP-0359).
@@ -104,6 +105,18 @@ pub(super) fn subject(from: &Jid, text: &str) -> Element {
         .attr(name("from"), from.to_string())
         .attr(name("type"), "groupchat")
         .append(Element::builder("subject", ns::JABBER_CLIENT).append(text))
+        .build()
+}
+
+/// Returns a room's message that it has retracted one for a moderator (XEP-0425).
+pub(super) fn moderated(room: &BareJid, id: &str, by: &FullJid, reason: Option<&Element>) -> Element {
+    let moderated = Element::builder("moderated", MODERATE).attr(name("by"), by.to_string()).build();
+    let reason = reason.map(|reason| Element::builder("reason", RETRACT).append(reason.text()).build());
+    let retract = Element::builder("retract", RETRACT).attr(name("id"), id).append(moderated).append_all(reason);
+    Element::builder("message", ns::JABBER_CLIENT)
+        .attr(name("from"), room.to_string())
+        .attr(name("type"), "groupchat")
+        .append(retract)
         .build()
 }
 

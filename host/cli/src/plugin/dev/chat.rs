@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use parlor_authoring::plugin_test::script::{Act, act};
-use parlor_authoring::plugin_test::{Said, names};
+use parlor_authoring::plugin_test::{RoomKind, Said, names};
 
 /// The first speaker.
 const FIRST: &str = "alice";
@@ -98,7 +98,7 @@ impl Chat {
                 let entered = self.enter().inspect_err(|_| self.room = before)?;
                 let mut acts = Vec::new();
                 if self.open.insert(room.clone()) {
-                    acts.push(Act::Room { room, hides_addresses: false, occupants: Vec::new() });
+                    acts.push(Act::Room { room, kind: RoomKind::Usual, occupants: Vec::new() });
                 }
                 acts.extend(entered);
                 Ok(Typed::Happens(acts))
@@ -222,7 +222,7 @@ mod tests {
         let occupant = |nick: &str| room.with_resource_str(nick).unwrap();
         assert!(chat.understand("/room hi").unwrap_err().contains("/join garden"));
         let entered = [
-            Act::Room { room: room.clone(), hides_addresses: false, occupants: Vec::new() },
+            Act::Room { room: room.clone(), kind: RoomKind::Usual, occupants: Vec::new() },
             Act::Enters(occupant("alice")),
         ];
         assert_eq!(happens(&mut chat, "/join garden"), entered);
