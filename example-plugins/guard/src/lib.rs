@@ -1,0 +1,156 @@
+//! Guards rooms: see the README. `book` remembers and decides, `act` retracts and kicks, `orders` are the commands, and
+//! `text` compares texts and finds links.
+
+mod act;
+mod book;
+mod orders;
+mod text;
+
+use std::rc::Rc;
+
+use parlor_sdk::prelude::*;
+
+use act::{Kit, Offending, is_spared, key, kick, moment, punish, stored};
+use book::{Offence, Rules, Said};
+
+/// How long somebody who is silent stays known as no newcomer.
+const SETTLED_FOR: Duration = Duration::from_secs(90 * 24 * 3_600);
+
+parlor_sdk::plugin!(start);
+
+async fn start() -> Result<()> {
+    let kit = Rc::new(Kit::default());
+    *kit.rules.borrow_mut() = rules()?;
+    orders::add(&kit).await?;
+    let given = Rc::clone(&kit);
+    on("message").kind("groupchat").run(move |message| heard(Rc::clone(&given), message))?;
+    let given = Rc::clone(&kit);
+    on("occupantJoined").run(move |occupant| joined(Rc::clone(&given), occupant))?;
+    let given = Rc::clone(&kit);
+    on("occupantChanged").run(move |occupant: Occupant| {
+        meet(&given, &occupant);
+        async { Ok(()) }
+    })?;
+    let given = Rc::clone(&kit);
+    on("roomLeft").run(move |room: Room| {
+        given.book.borrow_mut().leave(&room.jid);
+        async { Ok(()) }
+    })?;
+    on("settingsChanged").run(move |_: Event| {
+        let read = rules().map(|rules| *kit.rules.borrow_mut() = rules);
+        async { read }
+    })?;
+    Ok(())
+}
+
+/// Reads the settings.
+fn rules() -> Result<Rules> {
+    let milliseconds = |key: &str, default: u64| -> Result<i64> {
+        let time = settings::duration(key)?.unwrap_or(Duration::from_secs(default));
+        Ok(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    };
+    Ok(Rules {
+        joins: settings::get_or("joins", 8)?,
+        join_window: milliseconds("join_window", 30)?,
+        repeats: settings::get_or("repeats", 3)?,
+        crowd_repeats: settings::get_or("crowd_repeats", 6)?,
+        repeat_window: milliseconds("repeat_window", 120)?,
+        newcomer: milliseconds("newcomer", 600)?,
+        strikes: settings::get_or("strikes", 3)?,
+        strike_time: settings::duration("strike_time")?.unwrap_or(Duration::from_secs(3_600)),
+        log_room: settings::get("log_room")?,
+    })
+}
+
+/// Notes who somebody in a room is. Returns the key, and whether the person is spared.
+fn meet(kit: &Kit, occupant: &Occupant) -> (String, bool) {
+    let (key, is_spared) = (key(occupant), is_spared(occupant));
+    kit.book.borrow_mut().meet(&occupant.room, &key, text::nick(&occupant.nick), is_spared, moment());
+    (key, is_spared)
+}
+
+/// Returns whether somebody said something here long enough ago to be no newcomer, by memory or by storage.
+async fn is_settled(kit: &Kit, room: &str, key: &str) -> bool {
+    let remembered = kit.book.borrow().is_settled(room, key);
+    if let Some(is_settled) = remembered {
+        return is_settled;
+    }
+    let Some(stored) = stored("settled", room, key) else { return false };
+    let is_settled = match storage::get::<bool>(&stored).await {
+        Ok(found) => found.unwrap_or_default(),
+        Err(error) => {
+            warn!("whether somebody is a newcomer is unknown: {error}");
+            false
+        }
+    };
+    kit.book.borrow_mut().settle(room, key, is_settled, moment());
+    if is_settled {
+        keep_settled(room, key).await;
+    }
+    is_settled
+}
+
+/// Stores that somebody is no newcomer. Only people who speak again after a while are stored, so that a flood cannot
+/// fill the storage.
+async fn keep_settled(room: &str, key: &str) {
+    let Some(stored) = stored("settled", room, key) else { return };
+    if let Err(error) = storage::set_for(stored, &true, SETTLED_FOR).await {
+        warn!("somebody in {room} is a newcomer again after a restart: {error}");
+    }
+}
+
+/// Counts somebody who enters, and kicks the newcomers of a flood.
+async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
+    let (key, is_spared) = meet(&kit, &occupant);
+    let room = occupant.room.as_str();
+    if is_spared || is_settled(&kit, room, &key).await {
+        return Ok(());
+    }
+    let rules = kit.rules.borrow().clone();
+    let flood = kit.book.borrow_mut().join(&rules, room, &key, moment());
+    for key in flood {
+        kick(&kit, room, &key, "too many people enter at once, please come back later").await?;
+    }
+    Ok(())
+}
+
+/// Judges a message, and does what follows from it.
+async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
+    let (Some(body), Some(nick)) = (message.body.as_deref(), message.nick.as_deref()) else { return Ok(()) };
+    let (room, nick) = (message.chat.as_str(), text::nick(nick));
+    let author = match rooms::occupant_of(&message)? {
+        Some(occupant) => Some(meet(&kit, &occupant)),
+        // Whoever leaves at once is no better.
+        None => kit.book.borrow().absent(room, &nick),
+    };
+    let Some((key, false)) = author else { return Ok(()) };
+    is_settled(&kit, room, &key).await;
+    let said = said(&message, body);
+    let rules = kit.rules.borrow().clone();
+    let verdict = kit.book.borrow_mut().hear(&rules, room, &key, said, moment());
+    if verdict.has_settled {
+        keep_settled(room, &key).await;
+    }
+    let why = match verdict.offence {
+        None => return Ok(()),
+        Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause / 1_000),
+        Some(Offence::Link) => "newcomers may not send links yet".to_owned(),
+        Some(Offence::Repeat) => "this was said too often".to_owned(),
+    };
+    let id = message.stanza_id.as_deref();
+    punish(&kit, &Offending { room, key: &key, nick: &nick, id, why: &why }).await
+}
+
+/// Reads what rules ask for. Clients show any of several texts, so all of them count.
+fn said(message: &Message, body: &str) -> Said {
+    // What a reply quotes is not said again, unless there is nothing else.
+    let own = message.body_without_fallback(stanza::ns::REPLY);
+    let own = if own.trim().is_empty() { body } else { own.as_str() };
+    let others = || message.bodies.iter().map(|(_, text)| text.as_str()).filter(|text| *text != body);
+    Said {
+        id: message.stanza_id.clone(),
+        texts: text::comparable(std::iter::once(own).chain(others())),
+        has_link: !message.files().is_empty() || std::iter::once(body).chain(others()).any(text::has_link),
+        is_command: message.command.is_some(),
+    }
+}

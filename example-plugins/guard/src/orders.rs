@@ -1,0 +1,185 @@
+//! Does what moderators order: `!ban`, `!slow` and `!purge`.
+
+use std::rc::Rc;
+
+use parlor_sdk::jiff::SignedDuration;
+use parlor_sdk::prelude::*;
+
+use crate::act::{Kit, bare, is_spared, key, occupants, tell};
+use crate::book::MAX_MESSAGES;
+use crate::text;
+
+/// The longest pause of slow mode, in seconds.
+const MAX_PAUSE: i64 = 3_600;
+
+/// The prefix of what is stored of slow mode.
+const SLOW: &str = "slow/";
+
+/// Adds the commands. They are for moderators.
+pub(crate) async fn add(kit: &Rc<Kit>) -> Result<()> {
+    for (room, pause) in storage::entries::<i64>(SLOW).await? {
+        kit.book.borrow_mut().slow_down(room.trim_start_matches(SLOW), Some(pause));
+    }
+    let most = i64::try_from(MAX_MESSAGES).unwrap_or(i64::MAX);
+    let given = Rc::clone(kit);
+    commands::declare("ban", "Puts somebody out of the room for good")
+        .text("who")
+        .about("A nickname, or an address")
+        .rest("reason")
+        .optional()
+        .allow(Role::Moderator)
+        .run(move |command| ban(Rc::clone(&given), command))
+        .await?;
+    let given = Rc::clone(kit);
+    commands::declare("slow", "Lets each person send one message in this time")
+        .text("pause")
+        .about("Seconds, a time such as 2m, or off")
+        .allow(Role::Moderator)
+        .run(move |command| slow(Rc::clone(&given), command))
+        .await?;
+    let given = Rc::clone(kit);
+    commands::declare("purge", "Retracts the last messages of somebody")
+        .text("who")
+        .about("A nickname")
+        .integer("count", 1..=most)
+        .default("20")
+        .allow(Role::Moderator)
+        .run(move |command| purge(Rc::clone(&given), command))
+        .await
+}
+
+/// Answers a moderator before everybody.
+async fn answer(by: &Occupant, text: &str) -> Result<()> {
+    rooms::send(&by.room, format!("{}: {text}", text::nick(&by.nick))).await.map(drop)
+}
+
+async fn ban(kit: Rc<Kit>, command: Command) -> Result<()> {
+    let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
+    let (room, who) = (by.room.as_str(), command.text("who")?);
+    let name = text::nick(who);
+    let reason =
+        if command.has("reason") { command.text("reason")?.to_owned() } else { format!("{} says so", by.nick) };
+    let is_at = |jid: &str| bare(jid).eq_ignore_ascii_case(bare(who));
+    let is_meant = |one: &Occupant| one.nick == who || one.jid.as_deref().is_some_and(is_at);
+    let meant: Vec<_> = occupants(room)?.into_iter().filter(is_meant).collect();
+    if meant.iter().any(is_spared) {
+        return answer(&by, &format!("{name} is a moderator or a member, whom I leave alone")).await;
+    }
+    let known = meant.iter().find_map(|one| one.jid.as_deref()).map(bare);
+    let done = match (known, meant.first()) {
+        (Some(jid), _) => rooms::ban(room, jid, Some(&reason)).await.map(|()| "banned"),
+        // The room does not say who it is.
+        (None, Some(one)) => rooms::kick(room, &one.nick, Some(&reason)).await.map(|()| "kicked"),
+        (None, None) if who.contains('@') => match has_rank(room, bare(who)).await {
+            Ok(true) => return answer(&by, &format!("{name} is a member or more, whom I leave alone")).await,
+            Ok(false) => rooms::ban(room, bare(who), Some(&reason)).await.map(|()| "banned"),
+            Err(error) => Err(error),
+        },
+        (None, None) => return answer(&by, &format!("nobody is called {name} here")).await,
+    };
+    match done {
+        Ok(done) => {
+            let line = format!("{room}: {done} {name} for {}: {}", text::nick(&by.nick), one_line(&reason));
+            tell(&kit, line).await;
+            Ok(())
+        }
+        Err(error) => answer(&by, &error.to_string()).await,
+    }
+}
+
+/// Returns whether somebody who is not in the room is a member of it, or more.
+async fn has_rank(room: &str, jid: &str) -> Result<bool> {
+    for rank in [Affiliation::Owner, Affiliation::Admin, Affiliation::Member] {
+        let people = rooms::affiliations(room, rank).await?;
+        if people.iter().any(|one| one.jid.eq_ignore_ascii_case(jid)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns a reason as a part of one line.
+fn one_line(reason: &str) -> String {
+    reason.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(200).collect()
+}
+
+/// Reads the pause of slow mode, in seconds; 0 = off.
+fn pause(text: &str) -> Option<i64> {
+    if text.eq_ignore_ascii_case("off") {
+        return Some(0);
+    }
+    let seconds = text.parse::<i64>().ok().or_else(|| text.parse::<SignedDuration>().ok().map(|time| time.as_secs()));
+    seconds.filter(|seconds| (1..=MAX_PAUSE).contains(seconds))
+}
+
+async fn slow(kit: Rc<Kit>, command: Command) -> Result<()> {
+    let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
+    let Some(seconds) = pause(command.text("pause")?) else {
+        return answer(&by, "say for example 30, 2m or off; an hour is the longest").await;
+    };
+    let (room, stored) = (by.room.as_str(), format!("{SLOW}{}", by.room));
+    let pause = (seconds > 0).then_some(seconds * 1_000);
+    if !kit.book.borrow_mut().slow_down(room, pause) {
+        return answer(&by, "slow mode is on in too many rooms").await;
+    }
+    let kept = match pause {
+        Some(pause) => storage::set(stored, &pause).await,
+        None => storage::delete(stored).await.map(drop),
+    };
+    if let Err(error) = kept {
+        warn!("slow mode of {room} is forgotten at the next start: {error}");
+    }
+    let done = if seconds == 0 { "slow mode is off".to_owned() } else { format!("one message in {seconds} s") };
+    tell(&kit, format!("{room}: {done}, for {}", text::nick(&by.nick))).await;
+    answer(&by, &done).await
+}
+
+async fn purge(kit: Rc<Kit>, command: Command) -> Result<()> {
+    let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
+    let (room, who) = (by.room.as_str(), command.text("who")?);
+    let name = text::nick(who);
+    let most = usize::try_from(command.integer("count")?).unwrap_or(MAX_MESSAGES);
+    let there = occupants(room)?;
+    let present = there.iter().find(|one| one.nick == who).map(key);
+    let author = present.or_else(|| kit.book.borrow().author(room, &name));
+    let Some(author) = author else {
+        return answer(&by, &format!("I remember nothing that {name} said")).await;
+    };
+    if there.iter().any(|one| key(one) == author && is_spared(one)) {
+        return answer(&by, &format!("{name} is a moderator or a member, whom I leave alone")).await;
+    }
+    let ids = kit.book.borrow().messages(room, &author, most);
+    let (mut count, mut failed) = (0_usize, None);
+    for id in ids {
+        match rooms::retract(room, id.as_str(), Some("purged by a moderator")).await {
+            Ok(()) => count += 1,
+            Err(error) if error.condition() == Some("item-not-found") => {}
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+        kit.book.borrow_mut().retracted(room, &id);
+    }
+    let s = if count == 1 { "" } else { "s" };
+    if count > 0 {
+        tell(&kit, format!("{room}: retracted {count} message{s} of {name} for {}", text::nick(&by.nick))).await;
+    }
+    match failed {
+        Some(Error::Unsupported(_)) => answer(&by, "this room cannot retract the messages of others").await,
+        Some(error) => answer(&by, &format!("{count} message{s} of {name} retracted, and then: {error}")).await,
+        None => answer(&by, &format!("{count} message{s} of {name} retracted")).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_seconds_a_time_or_off() {
+        let read = ["30", "2m", "1h", "off", "OFF"].map(pause);
+        assert_eq!(read, [Some(30), Some(120), Some(3_600), Some(0), Some(0)]);
+        assert_eq!(["", "0", "-5", "2h", "soon", "99999999999999999999"].map(pause), [None; 6]);
+    }
+}
