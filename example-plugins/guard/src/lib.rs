@@ -14,7 +14,7 @@ use act::{Kit, Offending, is_spared, key, kick, moment, punish, stored};
 use book::{Offence, Rules, Said};
 
 /// How long somebody who is silent stays known as no newcomer.
-const SETTLED_FOR: Duration = Duration::from_secs(90 * 24 * 3_600);
+const SETTLED_FOR: Duration = Duration::from_hours(90 * 24);
 
 parlor_sdk::plugin!(start);
 
@@ -57,7 +57,7 @@ fn rules() -> Result<Rules> {
         repeat_window: milliseconds("repeat_window", 120)?,
         newcomer: milliseconds("newcomer", 600)?,
         strikes: settings::get_or("strikes", 3)?,
-        strike_time: settings::duration("strike_time")?.unwrap_or(Duration::from_secs(3_600)),
+        strike_time: settings::duration("strike_time")?.unwrap_or(Duration::from_hours(1)),
         log_room: settings::get("log_room")?,
     })
 }
