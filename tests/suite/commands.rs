@@ -409,7 +409,7 @@ async fn a_command_is_a_form_for_who_may_give_it() {
     let host = Plan::new().await.three().start().await;
     let bot: Jid = host.call(FULL, "user.jid", json!({})).await.ok().as_str().unwrap().parse().unwrap();
     let mut declaration = roll();
-    declaration["allow"] = json!([{ "jid": friend.jid().to_bare().to_string() }]);
+    declaration["allow"] = json!([["jid", friend.jid().to_bare().to_string()]]);
     let n = declare(&host, FULL, declaration).await;
     let items = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{AD_HOC}'/>").parse().unwrap();
     let items = Iq::Get { from: None, to: Some(bot.clone()), id: String::new(), payload: items };

@@ -115,9 +115,11 @@ fn in_a_room_a_nickname_stands_for_an_address_that_the_room_shows() {
     test.forget();
     test.say_in_room("juliet", "!greet juliet");
     assert!(test.texts()[0].starts_with("WHOM: this room does not show the address of `juliet`.\nUsage: "));
-    // Elsewhere it is the address of a domain.
+    // Elsewhere nobody has a nickname, and no domain is meant by a word without a dot.
     test.say("!greet Nurse");
-    let domain = CommandValue::Jid(jid("nurse"));
+    assert_eq!(test.count("command"), 0);
+    test.say("!greet example.org");
+    let domain = CommandValue::Jid(jid("example.org"));
     assert!(matches!(test.last("command"), Payload::Command { values, .. } if values[0].1 == domain));
 }
 
