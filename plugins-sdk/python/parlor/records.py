@@ -54,7 +54,7 @@ def improve(module: Any) -> None:
         module.Command.values = property(_values, _keep("values"))
         module.Contact.get = _attribute
         module.Message.files = property(_files)
-        module.PluginRequest.value = property(_value, _keep("value"))
+        module.PluginRequest.value = property(_asked, _keep("value"))
         module.Webhook.headers = property(_joined, _keep("headers"))
         module.Webhook.text = property(_body_as_text)
         module.Webhook.json = _body_as_json
@@ -141,8 +141,8 @@ def _files(message: Any) -> list[Any]:
     return message.extensions.files if message.extensions is not None else []
 
 
-def _value(request: Any) -> Any:
-    """The value, out of its JSON."""
+def _asked(request: Any) -> Any:
+    """The value of a request, out of its JSON."""
     value = request.__dict__["value"]
     # Those of an author's own test may be one.
     return json.loads(value) if isinstance(value, str) else value

@@ -257,7 +257,8 @@ async fn the_polls_count_reactions_also_after_a_restart() {
     let mut friend = friend("friend").await;
     let bot = host.account().jid.clone();
     friend.chat(bot.clone(), "!poll nothing").await.unwrap();
-    friend.wait_body(&bot, "Say: poll 'Pizza or pasta?' \u{1f355} \u{1f35d}", SOON).await.unwrap();
+    let usage = "CHOICES is missing. It is a text.\nUsage: !poll QUESTION CHOICES\u{2026}";
+    friend.wait_body(&bot, usage, SOON).await.unwrap();
     friend.chat(bot.clone(), "!poll 'Pizza or pasta?' \u{1f355} \u{1f35d}").await.unwrap();
     let asked = |stanza: &Stanza| match stanza {
         Stanza::Message(message) if body(message)?.starts_with("Pizza or pasta? React") => message.id.clone(),

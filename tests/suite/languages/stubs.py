@@ -33,6 +33,7 @@ ANY = {
     "headers: Mapping[str, str]": "headers: List[Header]",
     "values: Mapping[str, Any]": "values: List[Tuple[str, Value]]",
     "stanza: Union[str, Element]": "stanza: str",
+    "xml: Union[str, Element, None]": "xml: Optional[str]",
     **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
 }
 

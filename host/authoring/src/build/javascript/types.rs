@@ -81,6 +81,8 @@ pub(super) fn of_contract() -> String {
             "none" => "null".to_owned(),
             "json" => "any".to_owned(),
             "text" | "stanza" => "string".to_owned(),
+            // The record of this case has a name of its own.
+            "schedule" => "DueTime".to_owned(),
             record => pascal(record),
         };
         let _ = writeln!(out, "  {:?}: {carries};", event.name);

@@ -31,6 +31,8 @@ fn carried(payload: &str) -> String {
     match payload {
         "none" => "None".to_owned(),
         "json" => "Any".to_owned(),
+        // The record of this case has a name of its own.
+        "schedule" => "DueTime".to_owned(),
         "text" | "stanza" => "str".to_owned(),
         record => pascal(record),
     }
