@@ -30,6 +30,7 @@ use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy, PolicyError};
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Account;
+use parlor_runtime::account::foreign::{announce_answered, forget_answerers};
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::engine::{Engine, EngineError};
 use parlor_runtime::instance::Instance;
@@ -321,8 +322,8 @@ impl Host {
             });
             account.records.keep_only(|id| plugins.contains_key(id));
             let runs = |id: &PluginId| plugins.get(id).is_some_and(|plugin| plugin.on(&account.name).is_some());
-            if account.forget_answerers(runs) {
-                account.announce_answered().await;
+            if forget_answerers(&account, runs) {
+                announce_answered(&account).await;
             }
             account.forget_secrets(|id, key| {
                 match plugins.get(id).map(|plugin| (&plugin.standing, &plugin.not_replaced)) {

@@ -182,7 +182,7 @@ impl House {
         let library = plugins::program("libparlor_clock.so").unwrap();
         home.set_environment("LD_PRELOAD", library.to_str().unwrap());
         home.set_environment("PARLOR_CLOCK", clock.to_str().unwrap());
-        let secret = home.keep_secret("secret", "unused").unwrap();
+        let secret = home.keep_secret("secret", "that nobody uses").unwrap();
         install(&home, &secret, "");
         let host = open(&home).await;
         Self { home, host, secret, clock, _certificate: folder }

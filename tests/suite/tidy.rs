@@ -24,7 +24,7 @@ struct Source {
 impl Source {
     /// Returns the text without tests: up to the tests at the end of the file.
     fn product(&self) -> &str {
-        self.text.split("#[cfg(test)]\nmod ").next().unwrap()
+        self.text.split("#[cfg(test)]\nmod ").next().unwrap().split("#[cfg(test)]\npub(super) mod ").next().unwrap()
     }
 
     fn is_test(&self) -> bool {

@@ -10,7 +10,7 @@ mod bound;
 pub(crate) mod callees;
 mod connecting;
 mod connection;
-mod foreign;
+pub mod foreign;
 mod inputs;
 mod keepers;
 mod leaving;

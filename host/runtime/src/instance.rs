@@ -96,7 +96,7 @@ pub struct Instance {
     /// Whether its language raises an error when memory runs out.
     pub(crate) raises: bool,
     /// The time when it started.
-    since: Timestamp,
+    pub(crate) since: Timestamp,
     /// The same time on the monotonic clock.
     began: Instant,
     /// The bytes that the host holds for its calls.
@@ -187,7 +187,7 @@ impl Instance {
             progress,
             limits,
         };
-        instance.answers_others();
+        answering::begin(&instance);
         (Arc::new(instance), receiver)
     }
 
@@ -215,11 +215,6 @@ impl Instance {
             slice: self.limits.cpu_slice,
             leaves: self.account.place.is_own(),
         }
-    }
-
-    /// Returns when it was started, by the account's clock. A plugin that is parked and woken goes on with its instance.
-    pub(crate) fn since(&self) -> Timestamp {
-        self.since
     }
 
     /// Returns whether its `initialize` has not returned.

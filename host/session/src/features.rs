@@ -1,5 +1,6 @@
 //! The features of a session, and the inputs that each of them gets.
 
+pub(super) mod ad_hoc;
 mod chats;
 mod disco;
 mod focus;
@@ -208,7 +209,7 @@ impl Features {
         self.disco.forget_abandoned();
         common.forget_own(instance);
         self.commands.instance_gone(instance);
-        self.announce_commands(common);
+        ad_hoc::announce(self, common);
     }
 
     /// Returns the snapshot for readers.

@@ -11,7 +11,7 @@ use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 
 use crate::calls::AnyCommand;
 use crate::effect::Effect;
-use crate::features::Features;
+use crate::features::{Features, ad_hoc};
 use crate::snapshot::Snapshot;
 use crate::turn::{Common, Turn};
 
@@ -162,7 +162,7 @@ impl Session {
     /// Sets the people who may give commands to the host itself.
     pub fn set_owners(&mut self, owners: Vec<BareJid>) {
         self.features.owners.set(owners);
-        self.features.announce_commands(&mut self.common);
+        ad_hoc::announce(&self.features, &mut self.common);
     }
 
     /// Sets the namespaces whose requests plugins answer, which the account announces. Returns how many of them it does not
@@ -201,7 +201,7 @@ impl Session {
         let promises = self.common.promises.instance_woken(instance, effects);
         self.common.own_woken(instance);
         let removed_commands = self.features.commands.instance_woken(instance);
-        self.features.announce_commands(&mut self.common);
+        ad_hoc::announce(&self.features, &mut self.common);
         Woken { removed_commands, promises }
     }
 

@@ -353,7 +353,7 @@ async def plan() -> None:
 
 # == iq
 @on("iq")
-async def weather(request: IqRequest) -> None:
+async def temperature(request: IqRequest) -> None:
     if request.kind != "get":
         await iq.refuse(request.id, "not-allowed", "it can only be read")
     else:

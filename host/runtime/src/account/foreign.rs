@@ -30,21 +30,19 @@ impl Worker {
     }
 }
 
-impl Shared {
-    /// Announces the namespaces that plugins answer now.
-    pub async fn announce_answered(&self) {
-        self.tell(|done| Order::Answered { done }).await;
-    }
+/// Announces the namespaces that plugins answer now.
+pub async fn announce_answered(account: &Shared) {
+    account.tell(|done| Order::Answered { done }).await;
+}
 
-    /// Answers a request of somebody. Without an address, of the own server or account.
-    pub(crate) async fn answer(&self, to: Option<Jid>, id: String, reply: Reply) {
-        // An account that has stopped answers nobody.
-        let _ = self.order(Order::Reply { to, id, reply }).await;
-    }
+/// Answers a request of somebody. Without an address, of the own server or account.
+pub(crate) async fn answer(account: &Shared, to: Option<Jid>, id: String, reply: Reply) {
+    // An account that has stopped answers nobody.
+    let _ = account.order(Order::Reply { to, id, reply }).await;
+}
 
-    /// Forgets the claims of plugins that are gone to answer requests. Returns whether there were any: others may answer
-    /// them now, which has to be [announced](Self::announce_answered).
-    pub fn forget_answerers(&self, is_there: impl Fn(&PluginId) -> bool) -> bool {
-        self.answerers.forget(is_there)
-    }
+/// Forgets the claims of plugins that are gone to answer requests. Returns whether there were any: others may answer
+/// them now, which has to be [announced](announce_answered).
+pub fn forget_answerers(account: &Shared, is_there: impl Fn(&PluginId) -> bool) -> bool {
+    account.answerers.forget(is_there)
 }

@@ -21,6 +21,7 @@ use super::staying::{is_alone, stays_until};
 use super::{Shared, Standing, State};
 use crate::account;
 use crate::account::answerers::Requests;
+use crate::account::foreign;
 use crate::instance::Instance;
 use crate::unanswered::{Outcome, UnansweredRequest};
 
@@ -104,26 +105,26 @@ async fn serve(shared: Arc<Shared>, mut arrive: mpsc::Receiver<ForeignRequest>) 
                 } else {
                     shared.account.answerers.close(&iqs.requests);
                 }
-                shared.account.announce_answered().await;
+                foreign::announce_answered(&shared.account).await;
             }
-            () = iqs.changed.notified() => shared.account.announce_answered().await,
+            () = iqs.changed.notified() => foreign::announce_answered(&shared.account).await,
             Some(sender) = asked.next(), if !asked.is_empty() => senders.ended(sender),
             Some(request) = arrive.recv() => {
                 if asked.len() < MOST as usize && senders.begins(request.from.as_ref()) {
                     asked.push(answer(Arc::clone(&shared), request));
                 } else {
-                    shared.account.answer(request.from, request.id, busy()).await;
+                    foreign::answer(&shared.account, request.from, request.id, busy()).await;
                 }
             }
         }
     }
     shared.account.answerers.close(&iqs.requests);
     if is_open {
-        shared.account.announce_answered().await;
+        foreign::announce_answered(&shared.account).await;
     }
     arrive.close();
     while let Some(request) = arrive.recv().await {
-        shared.account.answer(request.from, request.id, unavailable()).await;
+        foreign::answer(&shared.account, request.from, request.id, unavailable()).await;
     }
     // Those that it was told of end with its handlers.
     while asked.next().await.is_some() {}
@@ -169,7 +170,7 @@ impl Senders {
 async fn answer(shared: Arc<Shared>, request: ForeignRequest) -> Option<BareJid> {
     let reply = reply(&shared, &request).await;
     let sender = request.from.as_ref().map(Jid::to_bare);
-    shared.account.answer(request.from, request.id, reply).await;
+    foreign::answer(&shared.account, request.from, request.id, reply).await;
     sender
 }
 

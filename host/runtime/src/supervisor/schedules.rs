@@ -112,7 +112,7 @@ async fn tell_all(shared: Arc<Shared>) {
             is_stale = true;
             continue;
         }
-        let since = running_now(&shared).map(|instance| instance.since());
+        let since = running_now(&shared).map(|instance| instance.since);
         if jumps.look().is_some_and(|by| by > JUMP) {
             missed_until = clock.now();
         }

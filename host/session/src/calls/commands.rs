@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::command_names::ChosenNames;
 use crate::commands::declaration::Declared;
 use crate::commands::{Added, New, Reading, Spoken};
-use crate::features::Features;
+use crate::features::{Features, ad_hoc};
 use crate::router::Mailbox;
 use crate::turn::Turn;
 
@@ -38,7 +38,7 @@ impl Command for AddCommand {
         let Self { mailbox, names, plugin, spoken: Spoken { name, help, usage }, most } = self;
         let new = New { mailbox, names, plugin, most, name, help, reading: Reading::Plugin(usage) };
         let result = features.commands.add_command(new, turn);
-        features.announce_commands(turn);
+        ad_hoc::announce(features, turn);
         turn.answer(answer, result);
     }
 }
@@ -72,7 +72,7 @@ impl Command for DeclareCommand {
         let (name, help) = (declared.name.clone(), declared.help.clone());
         let reading = Reading::Host(Box::new(declared));
         let result = features.commands.add_command(New { mailbox, names, plugin, most, name, help, reading }, turn);
-        features.announce_commands(turn);
+        ad_hoc::announce(features, turn);
         turn.answer(answer, result);
     }
 }
@@ -95,7 +95,7 @@ impl Command for RemoveCommand {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
-        features.announce_commands(turn);
+        ad_hoc::announce(features, turn);
         turn.answer(answer, result);
     }
 }

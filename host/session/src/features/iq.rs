@@ -1,19 +1,16 @@
 //! Handing the answers of IQs to the features that asked, and answering the requests of others (RFC 6120, section 8.2.3).
 
-use jid::{FullJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{self, AdHoc, AdHocRequest, Body, Disco, ForeignRequest, Outgoing, Query, Reply, Request};
+use parlor_stanza::types::{self, Body, ForeignRequest, Outgoing, Query, Reply, Request};
 
-use super::Features;
+use super::{Features, ad_hoc};
 use crate::archive::archive_preferences_came;
 use crate::blocking;
-use crate::commands::forms::client;
-use crate::commands::people::Around;
 use crate::effect::Effect;
 use crate::iq::Waiting;
-use crate::owners::{OWNER_COMMANDS, command_node};
+use crate::owners::command_node;
 use crate::permissions::namespaces::reserved;
-use crate::turn::{Common, Turn};
+use crate::turn::Turn;
 
 /// The node that lists the rooms in which someone is.
 const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
@@ -96,22 +93,22 @@ impl Features {
                 Reply::Disco { node: Some(node), disco }
             }
             Query::DiscoInfo { node: Some(node) }
-                if let Some(disco) = self.form_node(request.from.as_ref(), &node, turn) =>
+                if let Some(disco) = ad_hoc::node(self, request.from.as_ref(), &node, turn) =>
             {
                 Reply::Disco { node: Some(node), disco }
             }
             Query::DiscoInfo { node } => turn.own_disco.answer(node),
             Query::DiscoItems { node: Some(node) }
                 if node == types::COMMANDS
-                    && let Some(items) = self.offered(request.from.as_ref(), turn) =>
+                    && let Some(items) = ad_hoc::offered(self, request.from.as_ref(), turn) =>
             {
                 Reply::Commands { of: turn.own.clone(), items }
             }
-            Query::AdHoc(command) => return self.ad_hoc(request.from, request.id, *command, turn),
+            Query::AdHoc(command) => return ad_hoc::carry_out(self, request.from, request.id, *command, turn),
             // A command has no items, but its node exists.
             Query::DiscoItems { node: Some(node) }
                 if self.owners.may_give(request.from.as_ref(), &node, turn)
-                    || self.form_node(request.from.as_ref(), &node, turn).is_some() =>
+                    || ad_hoc::node(self, request.from.as_ref(), &node, turn).is_some() =>
             {
                 Reply::NoItems { node: Some(node) }
             }
@@ -137,62 +134,5 @@ impl Features {
             Query::Foreign { .. } | Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });
-    }
-
-    /// Carries out a step of an ad-hoc command: of a plugin here, of the host elsewhere, for owners alone.
-    fn ad_hoc(&mut self, from: Option<Jid>, id: String, command: AdHoc, turn: &mut Turn<'_>) {
-        let owner = self.owners.find(from.as_ref(), turn);
-        let Self { commands, rooms, roster, owners, .. } = self;
-        let around = Around { rooms, roster, owners };
-        let person = client(from.as_ref(), around, turn);
-        let is_form = person.filter(|person| commands.form_node(person, &command.node, around).is_some());
-        let filled = match (is_form, owner) {
-            (Some(person), _) => commands.fill(&person, command, around, turn),
-            (None, Some(owner)) => {
-                return turn.out.push(Effect::Command(AdHocRequest { from: owner.into(), id, command }));
-            }
-            (None, None) => None,
-        };
-        let reply = match filled {
-            Some(Ok(answer)) => Reply::AdHoc(Box::new(answer)),
-            Some(Err(refusal)) => Reply::RefuseAdHoc(refusal),
-            // The same answer as from an entity without commands: whether an account has an owner is private.
-            None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
-        };
-        turn.send(Outgoing::Reply { to: from, id, reply });
-    }
-
-    /// Returns node and name of each ad-hoc command that the sender may give; none if there is none.
-    fn offered(&self, from: Option<&Jid>, turn: &mut Turn<'_>) -> Option<Vec<(String, String)>> {
-        let is_owner = self.owners.find(from, turn).is_some();
-        let own = OWNER_COMMANDS.iter().filter(|_| is_owner);
-        let own = own.map(|(node, name)| ((*node).to_owned(), (*name).to_owned()));
-        let person = self.client(from, turn);
-        let forms = person.map(|person| self.commands.offered(&person, self.around())).unwrap_or_default();
-        Some(own.chain(forms).collect::<Vec<_>>()).filter(|items| !items.is_empty())
-    }
-
-    /// Returns the information about the list of commands or the command of a plugin, for a sender who may give one.
-    fn form_node(&self, from: Option<&Jid>, node: &str, turn: &Turn<'_>) -> Option<Disco> {
-        let person = self.client(from, turn)?;
-        if node == types::COMMANDS {
-            return command_node(node).filter(|_| !self.commands.offered(&person, self.around()).is_empty());
-        }
-        self.commands.form_node(&person, node, self.around())
-    }
-
-    fn client(&self, from: Option<&Jid>, turn: &Turn<'_>) -> Option<FullJid> {
-        client(from, self.around(), turn)
-    }
-
-    /// Returns the features that know people.
-    fn around(&self) -> Around<'_> {
-        Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners }
-    }
-
-    /// Announces ad-hoc commands if anybody may be offered some.
-    pub(crate) fn announce_commands(&self, common: &mut Common) {
-        let is_any = self.owners.are_any() || self.commands.has_declared();
-        common.offer(if is_any { vec![types::COMMANDS] } else { Vec::new() });
     }
 }
