@@ -129,7 +129,7 @@ async fn foreign_request(trial: &mut Trial) -> Result<String> {
     while heard(stage).await?["event"]["payload"]["json"]["n"] != 8 {}
     stage.during().await?;
     let wire = stage.wire();
-    let answer = wire.split("theirs").nth(1).context("the request is not answered")?;
+    let answer = wire.split("id='theirs'").nth(1).context("the request is not answered")?;
     ensure!(answer.contains("genuine") && !wire.contains("<said xmlns='urn:example:weather'>forged"), "{answer:.200}");
     Ok("not-found, and the plugin that was asked answers".to_owned())
 }
