@@ -50,6 +50,22 @@ pub enum ScopeKind {
     Plugins,
 }
 
+impl ScopeKind {
+    /// Returns whether a grant lists what it covers. The other ones are there or not, or an amount.
+    pub const fn is_list(self) -> bool {
+        match self {
+            Self::None | Self::Quota => false,
+            Self::Jids
+            | Self::Rooms
+            | Self::Stanzas
+            | Self::Servers
+            | Self::Files
+            | Self::Namespaces
+            | Self::Plugins => true,
+        }
+    }
+}
+
 /// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
 macro_rules! permissions {
     ($($variant:ident = $name:literal, $risk:ident, $scope:ident, $words:literal;)*) => {
