@@ -11,6 +11,7 @@ pub(crate) mod callees;
 mod connecting;
 mod connection;
 pub mod foreign;
+mod forms;
 mod inputs;
 mod keepers;
 mod leaving;

@@ -35,6 +35,8 @@ pub(super) enum Late {
     Doubts,
     /// Announce the changed features of this account.
     Caps,
+    /// The person who filled in this form waits for the answer.
+    Form(String),
 }
 
 /// The key of a deadline, for cancelling it.

@@ -193,6 +193,7 @@ impl Features {
                 Late::Discovery => self.disco.discovery_late(turn),
                 Late::Doubts => self.roster.doubts_end(turn),
                 Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
+                Late::Form(form) => self.commands.form_late(&form, turn),
                 Late::RosterAgain | Late::Caps => {}
             }
             self.follow_up(turn);

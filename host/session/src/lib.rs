@@ -66,7 +66,7 @@ pub use calls::archive::QueryArchive;
 pub use calls::bookmarks::{RemoveBookmark, SetBookmark};
 pub use calls::cards::{GetCard, SetCard, UpdateCard};
 pub use calls::chats::{ChangeChatView, CloseChat, OpenChat, SetChatAttribute};
-pub use calls::commands::{AddCommand, AnswerFailed, DeclareCommand, RemoveCommand};
+pub use calls::commands::{AddCommand, AnswerFailed, AnswerForm, DeclareCommand, RemoveCommand};
 pub use calls::contacts::{BlockAddress, ChangeContact, ListBlocked, UnblockAddress};
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
 pub use calls::messages::SendMessage;

@@ -171,6 +171,11 @@ impl Session {
         self.common.set_answered(namespaces)
     }
 
+    /// Notes that the handler of a command that came by this form has ended.
+    pub fn form_handled(&mut self, form: &str, is_well: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.input(now, effects, |features, turn| features.commands.form_handled(form, is_well, turn));
+    }
+
     /// Returns the present settings.
     pub fn settings(&self) -> &Settings {
         &self.common.settings

@@ -17,7 +17,9 @@ mod rooms;
 use jid::BareJid;
 
 pub use address::{LONGEST_ADDRESS, NoAddress, address};
-pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
+pub use adhoc::{
+    AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS, FormStep,
+};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};

@@ -86,6 +86,10 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
+            Order::FormHandled { form, is_well } => {
+                self.session.form_handled(&form, is_well, self.now(), &mut self.effects);
+                self.apply();
+            }
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();

@@ -14,7 +14,7 @@ use parlor_base::rng::RandomSource;
 use parlor_config::{AccountName, Settings, Web};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Delivery, Mailbox, Names, Router};
+use parlor_session::router::{Delivery, Handled, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
@@ -309,6 +309,12 @@ impl Shared {
     pub(super) fn route_to(&self, instance: InstanceId, event: Event) {
         let snapshot = self.snapshot.load();
         self.router.route_to(instance, event, &|jid| snapshot.is_contact(jid));
+    }
+
+    /// Does the same, and returns how its handler ends. None: it was not told.
+    pub(super) fn route_with_receipt(&self, instance: InstanceId, event: Event) -> Option<oneshot::Receiver<Handled>> {
+        let snapshot = self.snapshot.load();
+        self.router.route_with_receipt(instance, event, &|jid| snapshot.is_contact(jid))
     }
 
     /// Delivers an archived message to an instance that missed it. Returns whether it was delivered.

@@ -228,6 +228,7 @@ impl Worker {
                     self.shared.route(event);
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
+                Effect::FireForForm(instance, event, form) => self.tell_of_form(instance, event, form),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),

@@ -333,11 +333,12 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             wit::Payload::Feature(wit::Feature { var: var.clone(), entity: entity.to_string() })
         }
         Payload::Invite(invite) => wit::Payload::Invite((&**invite).into()),
-        Payload::Command { name, args, message: carried, values } => wit::Payload::Command(wit::Command {
+        Payload::Command { name, args, message: carried, values, form } => wit::Payload::Command(wit::Command {
             name: name.to_string(),
             args: args.clone(),
             message: message(carried, xml),
             values: values.iter().map(|(name, one)| (name.clone(), value(one))).collect(),
+            form: form.as_ref().map(ToString::to_string),
         }),
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),

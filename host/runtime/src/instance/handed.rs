@@ -103,6 +103,7 @@ mod tests {
             args: vec!["6".to_owned()],
             message: message("chat"),
             values: Vec::new(),
+            form: None,
         };
         instance.only_handles.store(true, Relaxed);
         let mut returned = instance.handling(&event("timer", Payload::None));

@@ -163,7 +163,8 @@ impl Instance {
 
 fn command_in(event: &Event) -> Option<Arc<Message>> {
     match &event.payload {
-        Payload::Command { message, .. } => Some(Arc::clone(message)),
+        // The person of a form is told there.
+        Payload::Command { message, form: None, .. } => Some(Arc::clone(message)),
         _ => None,
     }
 }

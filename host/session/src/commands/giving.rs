@@ -106,7 +106,7 @@ impl Commands {
             (None, Ok(values)) => {
                 self.cooldowns.begin(tries, lengths, now);
                 let args = words::split(&line.rest, MAX_ARGS);
-                let payload = Payload::Command { name, args, message: Arc::clone(message), values };
+                let payload = Payload::Command { name, args, message: Arc::clone(message), values, form: None };
                 let event = Event { name: turn.names.get("command"), at: turn.now, payload };
                 turn.out.push(Effect::FireFor(owner, event));
                 return;

@@ -57,6 +57,8 @@ pub enum CallName {
     ChatviewsGetMany,
     /// `commands.declare`
     CommandsDeclare,
+    /// `commands.answer`
+    CommandsAnswer,
     /// `commands.add`
     CommandsAdd,
     /// `commands.remove`
@@ -318,6 +320,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("chatviews", "get", "chatviews.get"),
     ("chatviews", "get-many", "chatviews.get-many"),
     ("commands", "declare", "commands.declare"),
+    ("commands", "answer", "commands.answer"),
     ("commands", "add", "commands.add"),
     ("commands", "remove", "commands.remove"),
     ("connection", "connected", "connection.connected"),
@@ -437,7 +440,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 142;
+    pub const COUNT: usize = 143;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

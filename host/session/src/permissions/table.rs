@@ -113,6 +113,8 @@ pub const CALLS: &[Call] = {
         needs(ChatsRead, CallName::ChatviewsGet).local(Nothing),
         needs(ChatsRead, CallName::ChatviewsGetMany).local(Nothing),
         free(CallName::CommandsDeclare).local(Nothing),
+        // The session checks that the plugin may send to the person of the form.
+        free(CallName::CommandsAnswer).local(Nothing),
         free(CallName::CommandsAdd).local(Nothing),
         free(CallName::CommandsRemove).local(Nothing),
         free(CallName::ConnectionConnected).local(Nothing),
@@ -260,6 +262,7 @@ pub const BESIDES: &[Call] = &[
     // The host lists a command and answers wrong ones only in chats and rooms where its plugin may send.
     needs(MessagesSend, CallName::CommandsDeclare).besides(),
     needs(RoomsSend, CallName::CommandsDeclare).besides(),
+    needs(MessagesSend, CallName::CommandsAnswer).besides(),
     needs(MessagesSend, CallName::CommandsAdd).besides(),
     needs(RoomsSend, CallName::CommandsAdd).besides(),
     // Messages with their stanzas, with `xml`.

@@ -177,13 +177,16 @@ struct TestSession {
     events: Vec<Event>,
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
+    /// Whether handlers of commands that came by forms do not return yet.
+    is_at_work: bool,
 }
 
 impl TestSession {
     fn new(settings: Settings) -> Self {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
-        Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new(), kept: Vec::new() }
+        let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session, now, lines, events, sent, kept, is_at_work: false }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -197,7 +200,7 @@ impl TestSession {
     }
 
     fn run(&mut self, step: impl FnOnce(&mut Session, Timestamp, &mut Vec<Effect>)) {
-        let mut effects = Vec::new();
+        let (mut effects, mut returns) = (Vec::new(), Vec::new());
         step(&mut self.session, self.now, &mut effects);
         for effect in effects {
             match effect {
@@ -223,10 +226,23 @@ impl TestSession {
                     self.lines.push(format!("{} for {instance}", event.name));
                     self.events.push(event);
                 }
+                Effect::FireForForm(instance, event, form) => {
+                    self.lines.push(format!("{} for {instance}", event.name));
+                    self.events.push(event);
+                    returns.extend((!self.is_at_work).then_some(form));
+                }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
             }
         }
+        for form in returns {
+            self.returns(&form, true);
+        }
+    }
+
+    /// Lets the handler of a command that came by this form return.
+    fn returns(&mut self, form: &str, is_well: bool) {
+        self.run(|session, now, effects| session.form_handled(form, is_well, now, effects));
     }
 
     /// Binds a stream and lets the features of the server and the account time out, so that the roster is requested.

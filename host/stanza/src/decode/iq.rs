@@ -97,8 +97,9 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
         node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
         session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
         action: match payload.attr("action") {
-            // All of these mean the same if only one step is left (XEP-0050, section 3.4).
-            None | Some("execute" | "complete" | "next") => AdHocAction::Go,
+            // `execute` is the default action, which is the next page, or the end after the last one.
+            None | Some("execute" | "next") => AdHocAction::Go,
+            Some("complete") => AdHocAction::Complete,
             Some("cancel") => AdHocAction::Cancel,
             Some("prev") => AdHocAction::Back,
             Some(_) => AdHocAction::Unknown,
