@@ -831,7 +831,7 @@ static parlor_plugin_commands_argument_t argument_of(const parlor_argument *one)
   bool is_flag = one->kind == PARLOR_ARGUMENT_FLAG;
   parlor_plugin_commands_argument_t argument = {
       .name = parlor_text(one->name), .optional = one->optional || one->otherwise || is_flag, .default_ = option(one->otherwise),
-      .named = one->named || is_flag, .help = parlor_text(one->help ? one->help : "")};
+      .named = one->named || is_flag, .help = parlor_text(one->help ? one->help : ""), .page = option(one->page)};
   argument.kind.tag = (uint8_t)one->kind;
   if (one->kind == PARLOR_ARGUMENT_INTEGER) {
     bool is_any = one->least == 0 && one->most == 0;
@@ -1320,6 +1320,27 @@ parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ..
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
   return from_room(to) ? room_reply(to, text) : chat_reply(to, text);
+}
+
+static parlor_error in_form(const parlor_event *event, const char *text, bool more) {
+  plugin_string_t form = event->command->all->form.val, said = parlor_text(text);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_commands_answer(&form, &said, more, &error), &error);
+}
+
+static bool has_form(const parlor_event *event) {
+  return event->command && event->command->all->form.is_some;
+}
+
+parlor_error parlor_answer(const parlor_event *event, const char *format, ...) {
+  FORMATTED(const char *text);
+  if (has_form(event)) return in_form(event, text, false);
+  return from_room(event->message) ? room_reply(event->message, text) : chat_reply(event->message, text);
+}
+
+parlor_error parlor_progress(const parlor_event *event, const char *format, ...) {
+  FORMATTED(const char *text);
+  return has_form(event) ? in_form(event, text, true) : PARLOR_OK;
 }
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */

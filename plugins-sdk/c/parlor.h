@@ -317,6 +317,7 @@ typedef struct parlor_argument {
   const char *otherwise;      /* the value where it is left out, as a person would write it, or NULL; it makes it optional */
   bool named;                 /* it is written as --NAME VALUE or --NAME=VALUE, at any place */
   const char *help;           /* one sentence about it, or NULL */
+  const char *page;           /* the title of the page that it begins where the command is given by a form, or NULL */
 } parlor_argument;
 
 /* Groups of people who may give a command. */
@@ -413,6 +414,14 @@ parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ..
 
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* Answers the command of an event in the form by which it was given; where it was written, as `parlor_reply` does. A form has one answer,
+ * of at most 4 KiB. PARLOR_NOT_FOUND: nobody waits for it any more. Needs messages.send and rooms.send. */
+parlor_error parlor_answer(const parlor_event *event, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* Says in the form how far the work is; `parlor_answer` follows. The person sees it if they look again before the answer. Nothing is said
+ * where the command was written. Needs messages.send. */
+parlor_error parlor_progress(const parlor_event *event, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* A message that is to be sent. It has only the fields that are set. */
 typedef struct parlor_outgoing {
@@ -1130,6 +1139,8 @@ extern struct parlor_call {
 #define parlor_chats_reply(...) (PARLOR_CALL("parlor_chats_reply"), parlor_chats_reply(__VA_ARGS__))
 #define parlor_rooms_send(jid, ...) (PARLOR_CALL("parlor_rooms_send"), parlor_rooms_send(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_reply(...) (PARLOR_CALL("parlor_rooms_reply"), parlor_rooms_reply(__VA_ARGS__))
+#define parlor_answer(...) (PARLOR_CALL("parlor_answer"), parlor_answer(__VA_ARGS__))
+#define parlor_progress(...) (PARLOR_CALL("parlor_progress"), parlor_progress(__VA_ARGS__))
 #define parlor_reply(...) (PARLOR_CALL("parlor_reply"), parlor_reply(__VA_ARGS__))
 #define parlor_chats_send_message(jid, ...) (PARLOR_CALL("parlor_chats_send_message"), parlor_chats_send_message(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_send_message(jid, ...) (PARLOR_CALL("parlor_rooms_send_message"), parlor_rooms_send_message(parlor_address(jid), __VA_ARGS__))

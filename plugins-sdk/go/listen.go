@@ -130,6 +130,8 @@ type Command struct {
 
 	// Those of a declared command, by the arguments' names.
 	values map[string]any
+	// The id of the form by which it was given; empty where it was written.
+	form string
 }
 
 // The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving RoleNone kicks.
@@ -394,6 +396,7 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Message, err = NewMessage(command.Message)
 		event.Command = &Command{
 			Name: command.Name, Arguments: command.Args, Message: event.Message, values: valuesOf(command.Values),
+			form: command.Form.Some(),
 		}
 		if event.Message != nil {
 			event.Command.Rest = restOf(command.Name, event.Message.said())

@@ -182,6 +182,8 @@ type ArgumentOptions<Value> = {
   named?: boolean;
   /** It may be left out, and is undefined then. */
   optional?: boolean;
+  /** The title of the page that it begins where the command is given by a form, one line of at most 256 bytes. */
+  page?: string;
 };
 type Chosen<Value, Options> = Options extends { optional: true } ? CommandArgument<Value | undefined> : CommandArgument<Value>;
 
@@ -204,7 +206,7 @@ export const argument: {
     words: readonly Word[], options?: Options,
   ): Chosen<Word, Options>;
   /** Whether `--name` is given. */
-  flag(options?: { help?: string }): CommandArgument<boolean>;
+  flag(options?: { help?: string; page?: string }): CommandArgument<boolean>;
   /** All that is left of the text, as it was written; only as the last one that is not named. */
   rest<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
 };
@@ -300,6 +302,16 @@ export function send(jid: contract.Address, message: string | Wish): Promise<str
 export function say(room: contract.Address, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;
+/**
+ * Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most 4 KiB.
+ * `NotFound`: nobody waits for it any more.
+ */
+export function answer(command: Command, text: string): Promise<void>;
+/**
+ * Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again before the
+ * answer. Nothing is said where the command was written.
+ */
+export function progress(command: Command, text: string): Promise<void>;
 /** Answers in private, in the same chat; for a message from a room, to its author there. Needs `messages.send`. */
 export function replyInChat(to: Said, message: string | Wish): Promise<string>;
 /**

@@ -892,11 +892,11 @@ export function command(name, help, usage, handler) {
 // What an argument may be, whether it may be left out, and what a person would write for its default; null: nobody could.
 class Argument {
   constructor(kind, options = {}, written = String) {
-    refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional"]);
-    const { default: otherwise, help = "", named = false, optional = false } = options;
+    refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional", "page"]);
+    const { default: otherwise, help = "", named = false, optional = false, page = null } = options;
     const isLeftOut = otherwise !== undefined || optional || kind.tag === "flag";
     const text = otherwise === undefined ? null : written(otherwise);
-    Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text });
+    Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text, page });
   }
 }
 
@@ -934,8 +934,8 @@ function declared(name, declaration) {
   });
   const wanted = {
     name, help, aliases, allow: allow.map(allowed),
-    arguments: all.map(({ shown, one: { kind, optional, default: text, named, help } }) => ({
-      name: shown, kind, optional, default: text, named, help,
+    arguments: all.map(({ shown, one: { kind, optional, default: text, named, help, page } }) => ({
+      name: shown, kind, optional, default: text, named, help, page,
     })),
     personCooldown: milliseconds(`${place}: personCooldown`, personCooldown),
     roomCooldown: milliseconds(`${place}: roomCooldown`, roomCooldown),
@@ -1157,17 +1157,26 @@ export function outgoing(wish) {
 }
 
 export const reply = noticing("reply", async (to, message) =>
-  (to.kind === "groupchat" ? rooms : chats).send(to.chat, answer(to, message)));
+  (to.kind === "groupchat" ? rooms : chats).send(to.chat, inThreadOf(to, message)));
 
 export const replyInChat = noticing("replyInChat", async (to, message) =>
-  chats.send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
+  chats.send(to.kind === "groupchat" ? to.from : to.chat, inThreadOf(to, message)));
 
 // The older names.
 export const send = (jid, message) => chats.send(jid, message);
 export const say = (room, message) => rooms.send(room, message);
 
+// In the form by which a command was given, else where it was written.
+export const answer = noticing("answer", async ({ form, message }, text) => {
+  await (typeof form === "string" ? commands.answer(form, text, false) : reply(message, text));
+});
+
+export const progress = noticing("progress", async ({ form }, text) => {
+  if (typeof form === "string") await commands.answer(form, text, true);
+});
+
 // In the thread of what it answers.
-function answer(to, message) {
+function inThreadOf(to, message) {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }

@@ -34,6 +34,7 @@ from ._contract.types import PluginRequest as PluginRequest
 from ._contract.types import Room as Room
 from ._contract.types import Webhook as Webhook
 from .arguments import Jid as Jid
+from .arguments import Page as Page
 from .arguments import People as People
 from .arguments import Range as Range
 from .arguments import Rest as Rest
@@ -48,9 +49,11 @@ from .listen import on as on
 from .listen import on_mention as on_mention
 from .loop import spawn as spawn
 from .messages import acknowledge as acknowledge
+from .messages import answer as answer
 from .messages import body_without_fallback as body_without_fallback
 from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing
+from .messages import progress as progress
 from .messages import reference_of as reference_of
 from .messages import reply as reply
 from .messages import reply_in_chat as reply_in_chat

@@ -67,6 +67,16 @@ async def reply_in_chat(to: Union[Message, Command], message: Union[str, Outgoin
     is not answered: `Invalid`. Needs `messages.send`."""
     ...
 
+async def answer(command: Command, text: str) -> None:
+    """Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most
+    4 KiB. `NotFound`: nobody waits for it any more."""
+    ...
+
+async def progress(command: Command, text: str) -> None:
+    """Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again
+    before the answer. Nothing is said where the command was written."""
+    ...
+
 async def acknowledge(message: Union[Message, Command]) -> Optional[str]:
     """Tells the author of a message or a command that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if
     one was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs

@@ -8,6 +8,7 @@ from .stanza import ns
 
 _types = Grouping("types")
 _chats = Grouping("chats")
+_commands = Grouping("commands")
 _rooms = Grouping("rooms")
 
 #: Asks servers to store a message although it has no text (XEP-0334).
@@ -143,6 +144,22 @@ async def reply_in_chat(to: Any, message: Union[str, Any]) -> str:
     is not answered: `Invalid`. Needs `messages.send`."""
     to = _said(to)
     return await send(to.from_ if to.kind == "groupchat" else to.chat, _answer(to, message))
+
+
+async def answer(command: Any, text: str) -> None:
+    """Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most
+    4 KiB. `NotFound`: nobody waits for it any more."""
+    if command.form is None:
+        await reply(command, text)
+    else:
+        await _commands.answer(command.form, text, False)
+
+
+async def progress(command: Any, text: str) -> None:
+    """Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again
+    before the answer. Nothing is said where the command was written."""
+    if command.form is not None:
+        await _commands.answer(command.form, text, True)
 
 
 def _said(to: Any) -> Any:

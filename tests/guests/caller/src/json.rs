@@ -88,6 +88,7 @@ pub(crate) fn payload(payload: &Payload) -> Value {
             let values: Value = one.values.iter().map(|(name, value)| json!([name, given(value)])).collect();
             json!({ "command": {
                 "name": one.name, "args": one.args, "message": message(&one.message), "values": values,
+                "form": one.form,
             } })
         }
         Payload::Webhook(one) => json!({ "webhook": webhook(one) }),
