@@ -250,6 +250,11 @@ fn web() -> Vec<Case> {
         ("files.read", json!({}), vec![("transfer", none())]),
         ("files.close", json!({}), vec![("transfer", none())]),
         (
+            "commands.answer",
+            json!({ "form": "1", "text": "x" }),
+            vec![("form", Unknown(json!("nosuch"))), ("text", Text)],
+        ),
+        (
             "iq.answer",
             json!({ "id": "1" }),
             vec![("id", Unknown(json!("nosuch"))), ("xml", These(elements.into_iter().chain([long()]).collect()))],
@@ -451,6 +456,10 @@ fn declaration() -> Vec<(&'static str, Kind)> {
     let names = ["", "two words", "a\u{1}", "--a", &"x".repeat(33)].map(|name| json!([{ "name": name }]));
     let helps = ["a\nb", "a\u{1}", &"x".repeat(257)].map(|help| json!([{ "name": "a", "help": help }]));
     let arguments = names.into_iter().chain(helps).chain([
+        // A page without a title, or with one that is no line.
+        json!([{ "name": "a", "page": " " }]),
+        json!([{ "name": "a", "page": "a\nb" }]),
+        json!([{ "name": "a", "page": "x".repeat(257) }]),
         // Nobody could tell which one is meant.
         json!([{ "name": "a" }, { "name": "a" }]),
         json!([{ "name": "a", "optional": true }, { "name": "b" }]),
