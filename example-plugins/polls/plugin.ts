@@ -1,6 +1,6 @@
 // Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`.
 
-import { argument, command, on, onStart, reply, setting, storage, type Message } from "parlor";
+import { answer, argument, command, on, onStart, progress, reply, setting, storage, type Message } from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
 const DAY = 24 * 60 * 60;
@@ -18,14 +18,16 @@ const keep = (chat: string, asked: Asked): Promise<void> =>
 await command("poll", {
   help: "Asks a question",
   arguments: {
-    question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'" }),
-    choices: argument.rest({ help: "Such as 🍕 🍝" }),
+    // A client that shows the command as a form asks for one after the other.
+    question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'", page: "The question" }),
+    choices: argument.rest({ help: "Such as 🍕 🍝", page: "What to choose from" }),
   },
-}, async ({ args, message }) => {
+}, async (given) => {
+  const { args, message } = given;
   // In `args` a choice of several words in quotes is one.
   const poll = begin(args);
   if (!poll) {
-    await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
+    await answer(given, "Say: poll 'Pizza or pasta?' 🍕 🍝");
     return;
   }
   // In one turn: the echo, and the first votes, may come before `reply` has told the id.
@@ -33,11 +35,13 @@ await command("poll", {
     const id = await reply(message, `${poll.question} React with ${poll.choices.join(" or ")}`);
     await keep(message.chat, { poll, ids: [id] });
   });
+  // Only people who gave it by a form are told where to look.
+  await progress(given, "I have asked in our chat: react there.");
 });
 
-await command("votes", { help: "Says how the poll stands" }, async ({ message }) => {
-  const asked = await inTurn(() => get(message.chat));
-  await reply(message, asked ? standing(asked.poll) : "There is no poll here.");
+await command("votes", { help: "Says how the poll stands" }, async (votes) => {
+  const asked = await inTurn(() => get(votes.message.chat));
+  await answer(votes, asked ? standing(asked.poll) : "There is no poll here.");
 });
 
 /** One after the other: between reading and writing, handlers of other messages would begin. */

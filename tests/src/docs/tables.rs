@@ -206,8 +206,17 @@ pub(super) fn testing() -> String {
         stands for anything, also for the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that names `!whoami` \
         somewhere.\n\n\
         A message that refers to an earlier one shows that in brackets, with the first line of the earlier one, or 40 characters of it \
-        and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has no form of its own: sent as a \
-        stanza, it is shown as the text that it has, if any.\n\n\
+        and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has the \
+        text that the host adds for clients that know none: `to alice (retracts \"helo\")* (glob)`.\n\n\
+        Somebody who gives a declared command by a form sees what an ordinary client shows: each page with its fields and what is \
+        in them, what is wrong, and the answer. A client has one form before it, and fills in the page that was shown last:\n\n\
+        ```text\n\
+        alice opens the form roll\n  \
+          shows alice the form \"Rolls dice\": sides = 6, secret\n\
+        alice fills in sides with 20\n\
+        alice sends the form\n  \
+          answers alice in the form: 14\n\
+        ```\n\n\
         The default limits apply: 50 messages at once and 10 a second, by the clock of the \
         test. If a plugin sends more than that, let time go by, `after 10 s`. Only its computing is measured otherwise: a \
         handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \

@@ -7,6 +7,7 @@
 mod action;
 mod answers;
 mod archive;
+mod filling;
 mod form;
 mod impossible;
 mod memory;
@@ -40,7 +41,8 @@ use self::rooms::Rooms;
 use self::said::Ids;
 use self::words::presence;
 
-pub use action::Action;
+pub use action::{Action, FormShown};
+pub use filling::FormAct;
 pub use impossible::Impossible;
 pub use occupant::Rank;
 pub use rooms::RoomKind;
@@ -94,6 +96,8 @@ struct Server {
     archive: Option<Archive>,
     /// The answers of people to requests, by person, and name and namespace of the request.
     answers: BTreeMap<(BareJid, String, String), Element>,
+    /// The forms of commands that people have before them.
+    people: filling::People,
     /// The number of ids assigned so far.
     numbered: u64,
 }
@@ -120,6 +124,7 @@ impl MockServer {
             told: Memory::default(),
             archive: Some(Archive::default()),
             answers: BTreeMap::new(),
+            people: filling::People::default(),
             numbered: 0,
         })))
     }
@@ -411,6 +416,9 @@ impl Server {
     /// Handles a stanza of the account that has arrived.
     fn hear(&mut self, stanza: Stanza, of_a_plugin: bool) {
         let mut number = None;
+        if let Some(shown) = self.form_answer(&stanza) {
+            self.witness(shown);
+        }
         if let Some(mut action) = action::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
             if let Action::Said(message) = &mut action {
                 self.keep(message);

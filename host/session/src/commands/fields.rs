@@ -45,18 +45,9 @@ impl Page<'_> {
     }
 }
 
-/// Returns the message that a person would have written to give a command by these words.
-pub(super) fn message(
-    spelled: &str,
-    name: &str,
-    words: &[String],
-    from: &FullJid,
-    own: &FullJid,
-    now: Timestamp,
-) -> Message {
-    let quoted = words.iter().map(|word| quoted(word));
-    let text: Vec<_> = std::iter::once(spelled.to_owned()).chain(quoted).collect();
-    let mut message = filled_in(from.clone(), text.join(" "), own, now);
+/// Returns the message that a person would have written to give a command.
+pub(super) fn message(text: String, name: &str, from: &FullJid, own: &FullJid, now: Timestamp) -> Message {
+    let mut message = filled_in(from.clone(), text, own, now);
     message.command = Some(name.to_owned());
     message
 }
@@ -89,19 +80,21 @@ fn field(one: &Parameter, given: &BTreeMap<String, String>) -> AdHocField {
     }
 }
 
-/// Returns what a person would have written in a chat, in words.
-pub(super) fn words(parameters: &[Parameter], given: &BTreeMap<String, String>) -> Vec<String> {
-    let mut words = Vec::new();
+/// Returns what a person would have written behind the command's name. The rest of the text has its place at the end.
+pub(super) fn line(parameters: &[Parameter], given: &BTreeMap<String, String>) -> String {
+    let (mut words, mut rest) = (Vec::new(), None);
     for one in parameters {
         let Some(text) = given.get(&one.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else { continue };
         match one.kind {
             Kind::Flag if matches!(text, "1" | "true") => words.push(one.label()),
             Kind::Flag => {}
-            _ if one.is_named => words.extend([one.label(), text.to_owned()]),
-            _ => words.push(text.to_owned()),
+            Kind::Rest => rest = Some(text.to_owned()),
+            _ if one.is_named => words.extend([one.label(), quoted(text)]),
+            _ => words.push(quoted(text)),
         }
     }
-    words
+    words.extend(rest);
+    words.join(" ")
 }
 
 /// Returns a word in quotes, if it needs them.
@@ -136,6 +129,17 @@ mod tests {
         assert_eq!(shown(&[("a", Some("A")), ("b", None)]), [page(Some("A"), &["a", "b"])]);
         let all = [("a", None), ("b", Some("B")), ("c", None), ("d", Some("D"))];
         assert_eq!(shown(&all), [page(None, &["a"]), page(Some("B"), &["b", "c"]), page(Some("D"), &["d"])]);
+    }
+
+    #[test]
+    fn a_line_is_what_a_person_would_have_written() {
+        let flag = argument("loud", Kind::Flag);
+        let arguments = vec![argument("whom", Kind::Text), argument("why", Kind::Rest), flag];
+        let declared = Declared::check(declaration("x", arguments)).unwrap();
+        let given = [("whom", "Al Ice"), ("why", " it's  \"late\" "), ("loud", "1"), ("other", "x")];
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(line(&declared.parameters, &given), "\"Al Ice\" --loud it's  \"late\"");
+        assert_eq!(line(&declared.parameters, &BTreeMap::new()), "");
     }
 
     #[test]

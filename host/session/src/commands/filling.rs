@@ -16,11 +16,11 @@ use parlor_stanza::types::{
 use super::arguments::read_fields;
 use super::cooldowns::{Lengths, Tries};
 use super::declaration::{Declared, Parameter};
-use super::fields::{Page, message, pages, words};
+use super::fields::{Page, line, message, pages};
 use super::forms::{Asked, Open, Stage, new_session};
-use super::giving::{may_send_to, waits};
+use super::giving::{MAX_ARGS, may_send_to, waits};
 use super::people::{Around, Person};
-use super::{Commands, Reading, Registered};
+use super::{Commands, Reading, Registered, words};
 use crate::deadlines::Late;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
@@ -246,7 +246,7 @@ impl Commands {
         }
         let values = read_fields(given.parameters, filled).map_err(|misfit| misfit.to_string())?;
         let own = turn.own.try_as_full().map_err(|_| AT_WORK.to_owned())?.clone();
-        let args = words(given.parameters, filled);
+        let line = line(given.parameters, filled);
         self.cooldowns.begin(given.tries, given.lengths, now);
         if let Some(open) = self.forms.get(session) {
             let may_wait = id.len() <= LONGEST_ID;
@@ -254,9 +254,15 @@ impl Commands {
                 let deadline = turn.deadlines.set(WAIT, Late::Form(session.to_owned()));
                 Asked { id: id.to_owned(), deadline }
             });
+            if asked.is_none() {
+                let (node, session) = (open.node.clone(), open.session.clone());
+                reply(from.clone(), id.to_owned(), AdHocAnswer { node, session, stage: at_work("") }, turn);
+            }
             open.stage = Stage::AtWork { asked, progress: String::new() };
         }
-        let message = message(&given.spelled, &given.name, &args, from, &own, turn.now);
+        let args = words::split(&line, MAX_ARGS);
+        let text = format!("{} {line}", given.spelled).trim_end().to_owned();
+        let message = message(text, &given.name, from, &own, turn.now);
         let payload = Payload::Command {
             name: Arc::clone(&given.name),
             args,

@@ -24,7 +24,7 @@ use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum number of words of a command; the last one holds the rest of the line.
-const MAX_ARGS: usize = 256;
+pub(super) const MAX_ARGS: usize = 256;
 
 /// A command as someone gives it.
 #[derive(Debug)]

@@ -305,6 +305,22 @@ fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
     assert!(matches!(answer(&mut test, &dice, &session, "6", false), Err(CallError::NotFound(_))));
 }
 
+/// Row 152. Every request is answered, however long its id is.
+#[test]
+fn a_request_whose_id_is_too_long_to_be_kept_is_answered_at_once() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+    let id = "x".repeat(2_000);
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='{id}' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' node='dice.roll' \
+         sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='count'><value>3</value></field></x>\
+         </command></iq>"
+    ));
+    assert!(matches!(stage(test.replied()), AdHocStage::AtWork { .. }));
+    assert_eq!(test.count("command"), 1);
+}
+
 /// Row 152.
 #[test]
 fn what_a_plugin_said_last_is_the_answer_where_it_says_nothing_more() {

@@ -39,8 +39,39 @@ pub enum Action {
     Requested { method: String, url: String, body: String },
     /// A request to a webhook of the plugin was answered.
     Answered { webhook: String, status: u16, body: String },
+    /// It answered a step of a form (XEP-0050).
+    Form { to: Jid, shows: FormShown },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
+}
+
+/// What a form shows to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FormShown {
+    /// A page to fill in.
+    Page {
+        /// Its title.
+        title: String,
+        /// Its place, if there are several.
+        step: Option<String>,
+        /// Its fields, with what is in them.
+        fields: Vec<(String, String)>,
+        /// What is wrong with what was sent.
+        wrong: Option<String>,
+    },
+    /// A text alone.
+    Note {
+        /// Whether the command is over.
+        is_over: bool,
+        /// Whether it failed.
+        is_error: bool,
+        /// The text.
+        text: String,
+    },
+    /// The command was cancelled.
+    Cancelled,
+    /// The step was refused, by this condition.
+    Refused(String),
 }
 
 /// Returns the action in an outgoing stanza; `None` for stanzas that every session sends by itself.
