@@ -429,7 +429,8 @@ static parlor_error roll(const parlor_event *event, void *context) {
   parlor_command_integer(event->command, "count", &count);
   const char *dice = parlor_format("%d dice with %s sides", (int)count, parlor_command_text(event->command, "sides"));
   bool secret = parlor_command_flag(event->command, "secret");
-  return secret ? parlor_chats_reply(event->message, "%s", dice) : parlor_reply(event->message, "%s", dice);
+  /* In the form, if the command was given by one. */
+  return secret ? parlor_chats_reply(event->message, "%s", dice) : parlor_answer(event, "%s", dice);
 }
 
 static const char *const sides[] = {"6", "20", NULL};

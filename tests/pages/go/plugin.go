@@ -374,7 +374,8 @@ func commands(ctx context.Context) error {
 		if command.Flag("secret") {
 			return parlor.ReplyInChat(ctx, command.Message, dice)
 		}
-		return parlor.Reply(ctx, command.Message, dice)
+		// In the form, if the command was given by one.
+		return parlor.Answer(ctx, command, dice)
 	})
 	// ==
 	return errors.Join(err, declared)

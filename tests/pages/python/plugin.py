@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from parlor import (
     Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
+    after, answer, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -297,20 +297,21 @@ async def no_weather() -> None:
 async def roll(
     command: Command, count: Annotated[int, Range(1, 100)] = 1, sides: Literal["6", "20"] = "6", secret: bool = False
 ) -> None:
-    answer_by = reply_in_chat if secret else reply
-    await answer_by(command, f"{count} dice with {sides} sides")
+    dice = f"{count} dice with {sides} sides"
+    # In the form, if the command was given by one.
+    await (reply_in_chat(command, dice) if secret else answer(command, dice))
 # ==
 
 
 # == listen
 @on("message", room=ROOM, prefix="bot:")
-async def answer(message: Message) -> None:
+async def serve(message: Message) -> None:
     await reply(message, "at your service")
 
 
 @on("disconnected", once=True)
 async def rest() -> None:
-    service: Subscription = answer
+    service: Subscription = serve
     service.end()
 # ==
 

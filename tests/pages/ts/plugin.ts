@@ -1,7 +1,7 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
+  answer, api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
   onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
@@ -295,7 +295,8 @@ await command("roll", {
   personCooldown: 10,
 }, async (command, { count, sides, secret }) => {
   const dice = `${count} dice with ${sides} sides`;
-  await (secret ? replyInChat(command.message, dice) : reply(command.message, dice));
+  // In the form, if the command was given by one.
+  await (secret ? replyInChat(command.message, dice) : answer(command, dice));
 });
 // ==
 

@@ -347,7 +347,8 @@ async fn add_commands() -> Result<()> {
             if command.flag("secret") {
                 chats::reply(&command.message, dice).await.map(drop)
             } else {
-                command.message.reply(dice).await.map(drop)
+                // In the form, if the command was given by one.
+                command.answer(dice).await
             }
         })
         .await?;
