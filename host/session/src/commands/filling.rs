@@ -33,12 +33,12 @@ const WAIT: Duration = Duration::from_secs(5);
 const LONGEST_ID: usize = 1_024;
 /// Maximum number of commands that someone is offered.
 const MOST_OFFERED: usize = 200;
-/// What a person is told while the plugin has said nothing.
+/// The note for a person while the plugin has said nothing.
 const AT_WORK: &str = "At work. Go on to see the answer.";
-/// What a person is told if the plugin has nothing to say.
+/// The answer to a person if the plugin has given none.
 const DONE: &str = "done";
 
-/// What a step of a form is answered with. None: its answer follows when the plugin has given one.
+/// The answer to a step of a form. None: it follows when the plugin has given one.
 pub(crate) type Answered = Result<Option<AdHocAnswer>, AdHocRefusal>;
 
 /// A command as a form gives it.
@@ -48,7 +48,7 @@ struct Given<'c> {
     parameters: &'c [Parameter],
     /// The title of pages without their own.
     title: String,
-    /// What people write to give it.
+    /// The words by which people give it in a chat.
     spelled: String,
     tries: Tries,
     lengths: Lengths,
@@ -340,7 +340,7 @@ impl Commands {
     }
 }
 
-/// What is left to do after a page was filled in.
+/// The next step after a page was filled in.
 enum Filled {
     /// Another page has to be filled in, or this one again.
     Page(AdHocStage),

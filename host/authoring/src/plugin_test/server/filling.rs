@@ -17,7 +17,7 @@ use super::impossible::Impossible;
 use super::words::iq;
 use super::{MockServer, Server};
 
-/// What somebody does with a form.
+/// An action of somebody with a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FormAct {
     /// They begin this command.
@@ -26,7 +26,7 @@ pub enum FormAct {
     FillsIn {
         /// The name of the field.
         field: String,
-        /// What they write; empty: nothing.
+        /// The text that they write; empty: nothing.
         value: String,
     },
     /// They send the page, to see the next one or to have the command carried out.
@@ -46,7 +46,7 @@ pub enum FormAct {
 struct Shown {
     node: String,
     session: Option<String>,
-    /// What the plugin's host offers by default.
+    /// The action that the host offers by default.
     forward: String,
     /// The fields of the page, with what is in them.
     fields: Vec<(String, String)>,
@@ -58,7 +58,7 @@ struct Shown {
 #[derive(Debug, Default)]
 pub(super) struct People {
     shown: BTreeMap<FullJid, Shown>,
-    /// Who waits for the answers to which requests.
+    /// The people who wait for answers, by the ids of their requests.
     asked: BTreeMap<String, FullJid>,
 }
 
