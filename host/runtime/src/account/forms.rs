@@ -24,4 +24,11 @@ impl Worker {
             let _ = orders.send(Order::FormHandled { form, is_well }).await;
         });
     }
+
+    /// Notes that the handler of a command that came by this form has ended.
+    pub(super) fn form_handled(&mut self, form: &str, is_well: bool) {
+        let now = self.now();
+        self.session.form_handled(form, is_well, now, &mut self.effects);
+        self.apply();
+    }
 }

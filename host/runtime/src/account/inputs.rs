@@ -86,10 +86,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
-            Order::FormHandled { form, is_well } => {
-                self.session.form_handled(&form, is_well, self.now(), &mut self.effects);
-                self.apply();
-            }
+            Order::FormHandled { form, is_well } => self.form_handled(&form, is_well),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();
