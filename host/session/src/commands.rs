@@ -8,7 +8,7 @@ mod arguments;
 mod cooldowns;
 pub(super) mod declaration;
 pub(super) mod forms;
-mod giving;
+pub(super) mod giving;
 mod help;
 pub(super) mod kinds;
 pub(super) mod people;

@@ -26,6 +26,8 @@ pub enum Effect {
     Fire(Event),
     /// Deliver this event to this instance, if it listens.
     FireFor(InstanceId, Event),
+    /// Deliver this event to all plugins that listen, except this instance.
+    FireExcept(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
     /// Store this part of the roster.

@@ -228,6 +228,7 @@ impl Worker {
                     self.shared.route(event);
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
+                Effect::FireExcept(instance, event) => self.shared.route_except(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),

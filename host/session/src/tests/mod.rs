@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod contacts;
 mod declared;
+mod dialogs;
 mod disco;
 mod forms;
 mod iq;
@@ -221,6 +222,10 @@ impl TestSession {
                 }
                 Effect::FireFor(instance, event) => {
                     self.lines.push(format!("{} for {instance}", event.name));
+                    self.events.push(event);
+                }
+                Effect::FireExcept(instance, event) => {
+                    self.lines.push(format!("{} except for {instance}", event.name));
                     self.events.push(event);
                 }
                 Effect::Answer(due) => due.give(),
