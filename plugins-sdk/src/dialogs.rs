@@ -1,0 +1,91 @@
+//! Questions to people, whose next message in the same chat or room is the answer. [`ask`] needs `messages.send` for the person,
+//! [`ask_in_room`] `rooms.send` for the room, and [`Message::ask`](crate::types::Message::ask) both.
+//!
+//! A handler that waits for an answer holds no place: hundreds may wait at once, as many as the limit `dialogs` says.
+//!
+//! ```no_run
+//! # use parlor_sdk::{dialogs::Question, prelude::*};
+//! # async fn example() -> Result<()> {
+//! commands::add("order", "Orders a pizza", "", |order: Command| async move {
+//!     let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_secs(60));
+//!     match order.message.ask(size).await {
+//!         Ok(size) => order.message.reply(format!("A {} pizza it is.", size.text)).await.map(drop),
+//!         Err(Error::TimedOut | Error::Rejected(_)) => order.message.reply("No pizza, then.").await.map(drop),
+//!         Err(error) => Err(error),
+//!     }
+//! }).await?;
+//! # Ok(()) }
+//! ```
+
+use std::time::Duration;
+
+use crate::bindings::parlor::plugin::dialogs;
+use crate::error::Result;
+use crate::failure::{located, of_call};
+use crate::timers::milliseconds;
+use crate::types::Entity;
+
+pub use crate::bindings::parlor::plugin::dialogs::{Answer, Question};
+
+impl Question {
+    /// A question that any text answers, within five minutes.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), choices: Vec::new(), timeout: None }
+    }
+
+    /// With these answers alone, at most 32. The host writes them below the text, with numbers.
+    #[must_use]
+    pub fn choices(mut self, choices: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.choices = choices.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Within this time, at most a day.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(milliseconds(timeout));
+        self
+    }
+}
+
+/// A text alone is a question without choices.
+impl From<&str> for Question {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Question {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Asks a person in a private chat, and waits for the answer. Needs `messages.send`.
+///
+/// [`Error::TimedOut`](crate::Error::TimedOut): the person did not answer in time. [`Error::Rejected`](crate::Error::Rejected): the
+/// answer was `cancel`, or wrong three times; the text is `cancelled` or `wrong`. [`Error::NotFound`](crate::Error::NotFound): the person
+/// is an occupant of a room, and has left it. [`Error::Stopped`](crate::Error::Stopped): another question to the person took its place,
+/// or the plugin is to stop.
+#[track_caller]
+pub fn ask(to: impl Entity, question: impl Into<Question>) -> impl Future<Output = Result<Answer>> {
+    located(async move {
+        let to = to.address();
+        dialogs::ask(to.clone(), question.into()).await.map_err(of_call("dialogs.ask", to))
+    })
+}
+
+/// Asks an occupant of a room by the nickname, so that all in the room see it, and waits for the answer. Needs `rooms.send`.
+///
+/// [`Error::NotFound`](crate::Error::NotFound): nobody there has this nickname, or the person has left. Else as [`ask`].
+#[track_caller]
+pub fn ask_in_room(
+    room: impl Entity,
+    nick: impl AsRef<str>,
+    question: impl Into<Question>,
+) -> impl Future<Output = Result<Answer>> {
+    located(async move {
+        let (room, nick) = (room.address(), nick.as_ref().to_owned());
+        dialogs::ask_in_room(room.clone(), nick, question.into()).await.map_err(of_call("dialogs.ask-in-room", room))
+    })
+}
