@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::bindings::parlor::plugin::dialogs;
 use crate::error::Result;
 use crate::failure::{located, of_call};
+use crate::runtime::{self, Handler};
 use crate::timers::milliseconds;
 use crate::types::Entity;
 
@@ -88,4 +89,62 @@ pub fn ask_in_room(
         let (room, nick) = (room.address(), nick.as_ref().to_owned());
         dialogs::ask_in_room(room.clone(), nick, question.into()).await.map_err(of_call("dialogs.ask-in-room", room))
     })
+}
+
+/// Asks as [`ask`] does, returns when the question is sent, and runs `closure` with the answer later. The handler need not wait.
+#[track_caller]
+pub fn begin<W>(
+    to: impl Entity,
+    question: impl Into<Question>,
+    closure: impl FnOnce(Result<Answer>) -> W + 'static,
+) -> impl Future<Output = Result<Dialog>>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    located(async move {
+        let to = to.address();
+        let number = dialogs::begin(to.clone(), question.into()).await.map_err(of_call("dialogs.begin", to))?;
+        Ok(begun(number, closure))
+    })
+}
+
+/// Asks as [`ask_in_room`] does, returns when the question is sent, and runs `closure` with the answer later.
+#[track_caller]
+pub fn begin_in_room<W>(
+    room: impl Entity,
+    nick: impl AsRef<str>,
+    question: impl Into<Question>,
+    closure: impl FnOnce(Result<Answer>) -> W + 'static,
+) -> impl Future<Output = Result<Dialog>>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    located(async move {
+        let (room, nick) = (room.address(), nick.as_ref().to_owned());
+        let begins = dialogs::begin_in_room(room.clone(), nick, question.into()).await;
+        Ok(begun(begins.map_err(of_call("dialogs.begin-in-room", room))?, closure))
+    })
+}
+
+/// Runs `closure` when this question has ended.
+fn begun<W>(number: u64, closure: impl FnOnce(Result<Answer>) -> W + 'static) -> Dialog
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    let ended = move |_| Box::pin(closure(dialogs::take(number).map_err(of_call("dialogs.take", "")))) as runtime::Work;
+    runtime::handle(number, Handler::Once(Box::new(ended)));
+    Dialog(number)
+}
+
+/// A question that was begun. It goes on when this is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialog(u64);
+
+impl Dialog {
+    /// Ends it, without running its closure. [`Error::NotFound`](crate::Error::NotFound): it has ended.
+    #[track_caller]
+    pub fn cancel(self) -> Result<()> {
+        runtime::forget(self.0);
+        dialogs::cancel(self.0).map_err(of_call("dialogs.cancel", ""))
+    }
 }
