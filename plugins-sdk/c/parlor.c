@@ -1999,7 +1999,7 @@ parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, cons
   return parlor_done(done, &error);
 }
 
-parlor_error parlor_ask(const parlor_message *of, const parlor_question *one, parlor_answered *answered, void *context) {
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *one, parlor_answered *answered, void *context) {
   bool in_room = strcmp(of->kind, "groupchat") == 0;
   if (in_room) return parlor_dialogs_ask_in_room(of->chat, of->nick, one, answered, context);
   return parlor_dialogs_ask(of->chat, one, answered, context);

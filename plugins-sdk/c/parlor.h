@@ -1033,7 +1033,7 @@ parlor_error parlor_dialogs_ask(const char *to, const parlor_question *question,
 parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, const parlor_question *question, parlor_answered *answered, void *context);
 
 /* Asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
-parlor_error parlor_ask(const parlor_message *of, const parlor_question *question, parlor_answered *answered, void *context);
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *question, parlor_answered *answered, void *context);
 
 /* Ends the questions with this function and context, which is not called for them any more. PARLOR_NOT_FOUND: there are none. Free. */
 parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context);
@@ -1219,7 +1219,7 @@ extern struct parlor_call {
 #define parlor_plugins_refuse(...) (PARLOR_CALL("parlor_plugins_refuse"), parlor_plugins_refuse(__VA_ARGS__))
 #define parlor_dialogs_ask(to, ...) (PARLOR_CALL("parlor_dialogs_ask"), parlor_dialogs_ask(parlor_address(to), __VA_ARGS__))
 #define parlor_dialogs_ask_in_room(room, ...) (PARLOR_CALL("parlor_dialogs_ask_in_room"), parlor_dialogs_ask_in_room(parlor_address(room), __VA_ARGS__))
-#define parlor_ask(...) (PARLOR_CALL("parlor_ask"), parlor_ask(__VA_ARGS__))
+#define parlor_ask_author(...) (PARLOR_CALL("parlor_ask_author"), parlor_ask_author(__VA_ARGS__))
 #define parlor_dialogs_cancel(...) (PARLOR_CALL("parlor_dialogs_cancel"), parlor_dialogs_cancel(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))

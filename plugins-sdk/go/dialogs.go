@@ -45,10 +45,10 @@ func DialogsAskInRoom(ctx context.Context, room, nick string, question Question)
 	return ask(ctx, room, func() wit.Result[uint64, types.Error] { return dialogs.BeginInRoom(room, nick, wire) })
 }
 
-// Ask asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send.
+// AskAuthor asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send.
 //
-//	size, err := parlor.Ask(ctx, command.Message, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
-func Ask(ctx context.Context, of *Message, question Question) (Answer, error) {
+//	size, err := parlor.AskAuthor(ctx, command.Message, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
+func AskAuthor(ctx context.Context, of *Message, question Question) (Answer, error) {
 	if of.Kind == "groupchat" {
 		return DialogsAskInRoom(ctx, of.Chat, of.Nick, question)
 	}

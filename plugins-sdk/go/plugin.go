@@ -18,7 +18,7 @@
 // plugin imports what it calls, and nothing else: each function here names the permission that it needs.
 //
 // A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
-// wait as well, and so do goroutines. Ask, DialogsAsk and DialogsAskInRoom alone let the others go on. So do not wait in a handler for what another handler of the same plugin has to do; use
+// wait as well, and so do goroutines. AskAuthor, DialogsAsk and DialogsAskInRoom alone let the others go on. So do not wait in a handler for what another handler of the same plugin has to do; use
 // After and events. Goroutines go on once a handler has returned, and again when a timer is due that they wait for: time.Sleep in a
 // goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. A panic in one of them ends the plugin; one in a function
 // that After or Every calls goes into the log.

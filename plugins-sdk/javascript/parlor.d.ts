@@ -703,11 +703,11 @@ export interface Answer {
  * for a message in a room `rooms.send`.
  *
  *     command("order", { help: "Orders a pizza" }, async ({ message }) => {
- *       const size = await ask(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
+ *       const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
  *       await reply(message, `A ${size.text} pizza it is.`);
  *     });
  */
-export function ask(to: Said, text: string, options?: QuestionOptions): Promise<Answer>;
+export function askAuthor(to: Said, text: string, options?: QuestionOptions): Promise<Answer>;
 
 /**
  * Questions to people. `TimedOut`: the person did not answer in time. `Rejected`: the answer was `cancel`, or wrong three times; the

@@ -1654,7 +1654,7 @@ export const dialogs = {
     answered(asking.askInRoom(room, nick, questionOf("dialogs.askInRoom", text, options)))),
 };
 
-export const ask = noticing("ask", async (to, text, options) =>
+export const askAuthor = noticing("askAuthor", async (to, text, options) =>
   to.kind === "groupchat" ? dialogs.askInRoom(to.chat, to.nick, text, options) : dialogs.ask(to.chat, text, options));
 
 // A value as another plugin gets it.

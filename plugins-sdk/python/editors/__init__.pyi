@@ -49,7 +49,7 @@ from .listen import on as on
 from .listen import on_mention as on_mention
 from .loop import spawn as spawn
 from .messages import acknowledge as acknowledge
-from .messages import ask as ask
+from .messages import ask_author as ask_author
 from .messages import body_without_fallback as body_without_fallback
 from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing

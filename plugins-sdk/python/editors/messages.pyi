@@ -75,7 +75,7 @@ async def acknowledge(message: Union[Message, Command]) -> Optional[str]:
     `messages.send`."""
     ...
 
-async def ask(
+async def ask_author(
     to: Union[Message, Command], text: str, choices: Iterable[str] = ..., *, timeout: Optional[Seconds] = None
 ) -> dialogs.Answer:
     """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in

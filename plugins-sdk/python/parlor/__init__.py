@@ -33,7 +33,7 @@ from .guest import on_ready, on_start, on_stop
 from .host import Grouping
 from .listen import OwnEvent, Subscription, off, on, on_mention
 from .loop import spawn
-from .messages import acknowledge, ask, body_without_fallback, occupant_of, outgoing, reference_of, reply, reply_in_chat, say, send
+from .messages import acknowledge, ask_author, body_without_fallback, occupant_of, outgoing, reference_of, reply, reply_in_chat, say, send
 from .said import command
 from .stanza import Element, ns, parse_xml
 from .texts import Affiliation, Kind, Role
@@ -69,7 +69,7 @@ PluginRequest = types.PluginRequest
 
 __all__ = [
     "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "PluginRequest", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
-    "archive", "ask", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit", "errors", "escape",
+    "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit", "errors", "escape",
     "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "plugins", "promise",
     "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",

@@ -4,7 +4,7 @@ person, in a room `rooms.send` for the room.
     @command("order", "Orders a pizza")
     async def order(command: Command) -> None:
         try:
-            size = await ask(command, "Which size?", ["small", "large"], timeout=60)
+            size = await ask_author(command, "Which size?", ["small", "large"], timeout=60)
         except (errors.TimedOut, errors.Rejected):
             await reply(command, "No pizza, then.")
         else:

@@ -147,7 +147,7 @@ async def reply_in_chat(to: Any, message: Union[str, Any]) -> str:
     return await send(to.from_ if to.kind == "groupchat" else to.chat, _answer(to, message))
 
 
-async def ask(to: Any, text: str, choices: Iterable[str] = (), *, timeout: Optional[Seconds] = None) -> dialogs.Answer:
+async def ask_author(to: Any, text: str, choices: Iterable[str] = (), *, timeout: Optional[Seconds] = None) -> dialogs.Answer:
     """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in
     `dialogs`."""
     to = _said(to)
