@@ -1,6 +1,6 @@
-// Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`.
+// Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`. Without choices it asks for them first.
 
-import { argument, command, on, onStart, reply, setting, storage, type Message } from "parlor";
+import { argument, askAuthor, command, on, onStart, Rejected, reply, setting, storage, TimedOut, type Message } from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
 const DAY = 24 * 60 * 60;
@@ -19,11 +19,13 @@ await command("poll", {
   help: "Asks a question",
   arguments: {
     question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'" }),
-    choices: argument.rest({ help: "Such as 🍕 🍝" }),
+    choices: argument.rest({ help: "Such as 🍕 🍝", optional: true }),
   },
 }, async ({ args, message }) => {
   // In `args` a choice of several words in quotes is one.
-  const poll = begin(args);
+  const choices = args.length > 1 ? [] : await choicesOf(message);
+  if (!choices) return;
+  const poll = begin([...args, ...choices]);
   if (!poll) {
     await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
     return;
@@ -34,6 +36,17 @@ await command("poll", {
     await keep(message.chat, { poll, ids: [id] });
   });
 });
+
+/** Asks who gave the command for the choices. Undefined: the person thought better of it. */
+async function choicesOf(message: Message): Promise<string[] | undefined> {
+  try {
+    const answer = await askAuthor(message, "Which choices? Such as 🍕 🍝", { timeout: 120 });
+    return answer.text.split(/\s+/);
+  } catch (error) {
+    if (error instanceof TimedOut || error instanceof Rejected) return undefined;
+    throw error;
+  }
+}
 
 await command("votes", { help: "Says how the poll stands" }, async ({ message }) => {
   const asked = await inTurn(() => get(message.chat));
