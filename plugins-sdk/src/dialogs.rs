@@ -1,5 +1,5 @@
 //! Questions to people, whose next message in the same chat or room is the answer. [`ask`] needs `messages.send` for the person,
-//! [`ask_in_room`] `rooms.send` for the room, and [`Message::ask`](crate::types::Message::ask) both.
+//! [`ask_in_room`] `rooms.send` for the room, and [`Message::ask`] both.
 //!
 //! A handler that waits for an answer holds no place: hundreds may wait at once, as many as the limit `dialogs` says.
 //!
@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::runtime::{self, Handler};
 use crate::timers::milliseconds;
-use crate::types::Entity;
+use crate::types::{Entity, Message};
 
 pub use crate::bindings::parlor::plugin::dialogs::{Answer, Question};
 
@@ -89,6 +89,23 @@ pub fn ask_in_room(
         let (room, nick) = (room.address(), nick.as_ref().to_owned());
         dialogs::ask_in_room(room.clone(), nick, question.into()).await.map_err(of_call("dialogs.ask-in-room", room))
     })
+}
+
+impl Message {
+    /// Asks its author where it was said, in the chat or in the room, and waits for the answer, as [`ask`] does.
+    ///
+    /// This needs `messages.send` as well as `rooms.send`, since it imports both calls. A plugin for chats alone takes
+    /// [`ask`], one for rooms alone [`ask_in_room`].
+    #[track_caller]
+    pub fn ask(&self, question: impl Into<Question>) -> impl Future<Output = Result<Answer>> {
+        located(async move {
+            if self.is_groupchat() {
+                ask_in_room(&self.chat, self.nick.as_deref().unwrap_or_default(), question).await
+            } else {
+                ask(&self.chat, question).await
+            }
+        })
+    }
 }
 
 /// Asks as [`ask`] does, returns when the question is sent, and runs `closure` with the answer later. The handler need not wait.

@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::bindings::parlor::plugin::types as wit;
-use crate::dialogs::{Answer, Question};
 use crate::error::{Error, Result};
 use crate::failure::{located, placed};
 use crate::stanza::ns;
@@ -34,22 +33,6 @@ impl Message {
                 crate::rooms::reply(self, message).await
             } else {
                 crate::chats::reply(self, message).await
-            }
-        })
-    }
-
-    /// Asks its author where it was said, in the chat or in the room, and waits for the answer, as [`dialogs::ask`](crate::dialogs::ask)
-    /// does.
-    ///
-    /// This needs `messages.send` as well as `rooms.send`, since it imports both calls. A plugin for chats alone takes
-    /// [`dialogs::ask`](crate::dialogs::ask), one for rooms alone [`dialogs::ask_in_room`](crate::dialogs::ask_in_room).
-    #[track_caller]
-    pub fn ask(&self, question: impl Into<Question>) -> impl Future<Output = Result<Answer>> {
-        located(async move {
-            if self.is_groupchat() {
-                crate::dialogs::ask_in_room(&self.chat, self.nick.as_deref().unwrap_or_default(), question).await
-            } else {
-                crate::dialogs::ask(&self.chat, question).await
             }
         })
     }
