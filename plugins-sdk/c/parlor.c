@@ -1965,6 +1965,84 @@ parlor_error parlor_plugins_refuse(const char *id, const char *text) {
   return parlor_done(parlor_plugin_plugins_refuse(&request, &why, &error), &error);
 }
 
+/* A question that waits for its answer. */
+typedef struct question {
+  uint64_t number;
+  parlor_answered *answered;
+  void *context;
+} question;
+
+static parlor_error dialog_ended(const parlor_event *event, void *context) {
+  (void)event;
+  question asked = *(question *)context;
+  free(context);
+  parlor_plugin_dialogs_answer_t given = {0};
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_dialogs_take(asked.number, &given, &error)) {
+    parlor_error why = parlor_done(false, &error);
+    return asked.answered(NULL, why, asked.context);
+  }
+  parlor_answer answer = {.text = some(given.text), .choice = given.choice.is_some ? (int)given.choice.val : -1};
+  return asked.answered(&answer, PARLOR_OK, asked.context);
+}
+
+static parlor_plugin_dialogs_question_t question_of(const parlor_question *one) {
+  parlor_plugin_dialogs_question_t wanted = {.text = parlor_text(one->text), .choices = list_of(one->choices)};
+  wanted.timeout.is_some = one->timeout != 0;
+  wanted.timeout.val = milliseconds(one->timeout);
+  return wanted;
+}
+
+static void await_answer(uint64_t number, parlor_answered *answered, void *context) {
+  question *asked = malloc(sizeof *asked);
+  if (!asked) abort();
+  *asked = (question){number, answered, context};
+  listen(number, dialog_ended, asked, true, false, NULL);
+}
+
+parlor_error parlor_dialogs_ask(const char *to, const parlor_question *one, parlor_answered *answered, void *context) {
+  plugin_string_t person = parlor_text(to);
+  parlor_plugin_dialogs_question_t wanted = question_of(one);
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_dialogs_begin(&person, &wanted, &number, &error);
+  if (done) await_answer(number, answered, context);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, const parlor_question *one, parlor_answered *answered, void *context) {
+  plugin_string_t where = parlor_text(room), who = parlor_text(nick ? nick : "");
+  parlor_plugin_dialogs_question_t wanted = question_of(one);
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_dialogs_begin_in_room(&where, &who, &wanted, &number, &error);
+  if (done) await_answer(number, answered, context);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *one, parlor_answered *answered, void *context) {
+  bool in_room = strcmp(of->kind, "groupchat") == 0;
+  if (in_room) return parlor_dialogs_ask_in_room(of->chat, of->nick, one, answered, context);
+  return parlor_dialogs_ask(of->chat, one, answered, context);
+}
+
+parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context) {
+  parlor_error result = PARLOR_NOT_FOUND;
+  for (listener *at = listeners, *next; at; at = next) {
+    next = at->next;
+    if (at->handler != dialog_ended) continue;
+    question *asked = at->context;
+    if (asked->answered != answered || asked->context != context) continue;
+    parlor_plugin_types_error_t error;
+    /* It may have ended, with the event still on its way. */
+    parlor_plugin_dialogs_cancel(asked->number, &error);
+    free(asked);
+    unlisten(at);
+    result = PARLOR_OK;
+  }
+  return result;
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);

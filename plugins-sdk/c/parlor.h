@@ -1004,6 +1004,49 @@ parlor_error parlor_plugins_answer(const char *id, const char *json);
  * parlor_plugins_answer. Needs plugins.answer. */
 parlor_error parlor_plugins_refuse(const char *id, const char *text);
 
+/* A question to a person, whose next message in the same chat or room is the answer. */
+typedef struct parlor_question {
+  const char *text;
+  const char *const *choices; /* the only answers, at most 32, and NULL behind them; NULL: any text is an answer */
+  double timeout;             /* seconds, at most a day; 0 is five minutes */
+} parlor_question;
+
+typedef struct parlor_answer {
+  const char *text; /* of the message, or the choice as it was given */
+  int choice;       /* the index of the choice; -1 if there were no choices */
+} parlor_answer;
+
+/* Called when a question has ended: with the answer, or with NULL and the error. PARLOR_TIMED_OUT: the person did not answer in time.
+ * PARLOR_REJECTED: the answer was cancel, or wrong three times; the text of the failure is cancelled or wrong. PARLOR_NOT_FOUND: the person
+ * has left the room. PARLOR_STOPPED: another question to the person took its place. One that does not return PARLOR_OK is written to the
+ * log, and the plugin goes on. */
+typedef parlor_error parlor_answered(const parlor_answer *answer, parlor_error error, void *context);
+
+/* Asks a person in a private chat, and returns when the question is sent; the function is called later. Other handlers run meanwhile, and
+ * hundreds of questions may be open at once, as many as the limit `dialogs` says. Needs messages.send.
+ *
+ *     static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+ *       char *person = context;
+ *       parlor_error said = size ? parlor_chats_send(person, "A %s pizza it is.", size->text) : parlor_chats_send(person, "No pizza, then.");
+ *       free(person);
+ *       return said;
+ *     }
+ *
+ *     const char *const sizes[] = {"small", "large", NULL};
+ *     parlor_dialogs_ask(message->chat, &(parlor_question){"Which size?", sizes, 60}, sized, strdup(message->chat));
+ */
+parlor_error parlor_dialogs_ask(const char *to, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Asks an occupant of a room by the nickname, so that all in the room see it. PARLOR_NOT_FOUND: nobody there has this nickname. Else as
+ * parlor_dialogs_ask. Needs rooms.send. */
+parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Ends the questions with this function and context, which is not called for them any more. PARLOR_NOT_FOUND: there are none. Free. */
+parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -1185,6 +1228,10 @@ extern struct parlor_call {
 #define parlor_plugins_call(...) (PARLOR_CALL("parlor_plugins_call"), parlor_plugins_call(__VA_ARGS__))
 #define parlor_plugins_answer(...) (PARLOR_CALL("parlor_plugins_answer"), parlor_plugins_answer(__VA_ARGS__))
 #define parlor_plugins_refuse(...) (PARLOR_CALL("parlor_plugins_refuse"), parlor_plugins_refuse(__VA_ARGS__))
+#define parlor_dialogs_ask(to, ...) (PARLOR_CALL("parlor_dialogs_ask"), parlor_dialogs_ask(parlor_address(to), __VA_ARGS__))
+#define parlor_dialogs_ask_in_room(room, ...) (PARLOR_CALL("parlor_dialogs_ask_in_room"), parlor_dialogs_ask_in_room(parlor_address(room), __VA_ARGS__))
+#define parlor_ask_author(...) (PARLOR_CALL("parlor_ask_author"), parlor_ask_author(__VA_ARGS__))
+#define parlor_dialogs_cancel(...) (PARLOR_CALL("parlor_dialogs_cancel"), parlor_dialogs_cancel(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))

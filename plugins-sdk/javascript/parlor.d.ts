@@ -695,6 +695,44 @@ export const schedules: {
   parse(text: string, zone: string): Date;
 };
 
+/** What a question may have beside its text. */
+export interface QuestionOptions {
+  /** The only answers, at most 32: the host writes them below the text, with numbers. Without them any text is an answer. */
+  choices?: Iterable<string>;
+  /** Seconds, at most a day; 5 minutes unless it is given. */
+  timeout?: number;
+}
+
+/** The answer of a person: the text of the message, or the choice as it was given, with its index. */
+export interface Answer {
+  text: string;
+  choice: number | undefined;
+}
+
+/**
+ * Asks the author of a message where it was said, in its chat or in its room: the next message of that person there is the answer. A
+ * handler that waits for it holds no place, so that hundreds may wait at once. Errors as in `dialogs`. Permission: `messages.send`, and
+ * for a message in a room `rooms.send`.
+ *
+ *     command("order", { help: "Orders a pizza" }, async ({ message }) => {
+ *       const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
+ *       await reply(message, `A ${size.text} pizza it is.`);
+ *     });
+ */
+export function askAuthor(to: Said, text: string, options?: QuestionOptions): Promise<Answer>;
+
+/**
+ * Questions to people. `TimedOut`: the person did not answer in time. `Rejected`: the answer was `cancel`, or wrong three times; the
+ * reason is `cancelled` or `wrong`. `NotFound`: the person has left the room. `Stopped`: another question to the person took its place, or
+ * the plugin is to stop.
+ */
+export const dialogs: {
+  /** Asks a person in a private chat, and gives the answer. Permission: `messages.send`. */
+  ask(to: contract.Address, text: string, options?: QuestionOptions): Promise<Answer>;
+  /** Asks an occupant of a room by the nickname, so that all in the room see it. Permission: `rooms.send`. */
+  askInRoom(room: contract.Address, nick: string, text: string, options?: QuestionOptions): Promise<Answer>;
+};
+
 /** A request of another plugin on the account, by a name that the manifest lists under `[requests]`. Needs `plugins.answer`. */
 export interface PluginRequest extends Omit<contract.PluginRequest, "value"> {
   readonly value: any;

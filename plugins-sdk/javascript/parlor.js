@@ -7,6 +7,7 @@ import * as chatviewsCalls from "parlor:plugin/chatviews@0.1.0";
 import * as commandsCalls from "parlor:plugin/commands@0.1.0";
 import * as connectionCalls from "parlor:plugin/connection@0.1.0";
 import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
+import * as dialogsCalls from "parlor:plugin/dialogs@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
 import * as filesCalls from "parlor:plugin/files@0.1.0";
 import * as httpCalls from "parlor:plugin/http@0.1.0";
@@ -293,7 +294,7 @@ const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(
 // How many calls are made at once. `Promise.all` of a thousand is more than the limit `open_calls`, and each of them takes memory. Those
 // that may wait for ever, such as for a promise, have no turn that others could wait for.
 const MOST_AT_ONCE = 128;
-const ENDLESS = ["api.waitUntil", "timers.sleep"];
+const ENDLESS = ["api.waitUntil", "dialogs.ask", "dialogs.askInRoom", "timers.sleep"];
 let atOnce = 0;
 const queue = [];
 
@@ -1380,6 +1381,7 @@ const web = grouping("http", httpCalls);
 const hooks = grouping("webhooks", webhooksCalls);
 const transfers = grouping("files", filesCalls);
 const others = grouping("plugins", pluginsCalls);
+const asking = grouping("dialogs", dialogsCalls);
 
 // Headers by their names. Of several with one name, the values are joined by a comma.
 function byName(headers) {
@@ -1642,6 +1644,27 @@ export const schedules = {
   format: (moment, zone, pattern) => scheduling.format(moment, zone, pattern),
   parse: (text, zone) => new Date(scheduling.parse(text, zone)),
 };
+
+// A question as the host takes it.
+function questionOf(call, text, options = {}) {
+  refuseOthers(`${call}: options`, options, ["choices", "timeout"]);
+  const timeout = options.timeout === undefined ? null : milliseconds(`${call}: timeout`, options.timeout);
+  return { text, choices: [...(options.choices ?? [])], timeout };
+}
+
+const answered = async (asked) => {
+  const { text, choice } = await asked;
+  return { text, choice: choice ?? undefined };
+};
+
+export const dialogs = {
+  ask: noticing("dialogs.ask", async (to, text, options) => answered(asking.ask(to, questionOf("dialogs.ask", text, options)))),
+  askInRoom: noticing("dialogs.askInRoom", async (room, nick, text, options) =>
+    answered(asking.askInRoom(room, nick, questionOf("dialogs.askInRoom", text, options)))),
+};
+
+export const askAuthor = noticing("askAuthor", async (to, text, options) =>
+  to.kind === "groupchat" ? dialogs.askInRoom(to.chat, to.nick, text, options) : dialogs.ask(to.chat, text, options));
 
 // A value as another plugin gets it.
 function asJson(call, value) {

@@ -55,6 +55,7 @@ pub mod clock;
 pub mod commands;
 pub mod connection;
 pub mod contacts;
+pub mod dialogs;
 pub mod disco;
 mod error;
 #[doc(hidden)]

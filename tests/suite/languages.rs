@@ -3,6 +3,7 @@
 
 mod c;
 mod dev;
+mod dialogs;
 mod go;
 mod javascript;
 mod missing;

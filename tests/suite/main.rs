@@ -18,6 +18,7 @@ mod commands;
 mod connection;
 mod contacts;
 mod counts;
+mod dialogs;
 mod disco;
 mod http;
 mod iq;

@@ -7,6 +7,7 @@ pub(super) mod cards;
 pub(super) mod chats;
 pub(super) mod commands;
 pub(super) mod contacts;
+pub(super) mod dialogs;
 pub(super) mod disco;
 pub(super) mod messages;
 pub(super) mod promises;

@@ -10,7 +10,7 @@ pub(super) mod declaration;
 mod fields;
 pub(super) mod filling;
 mod forms;
-mod giving;
+pub(super) mod giving;
 mod help;
 pub(super) mod kinds;
 pub(super) mod people;

@@ -37,6 +37,8 @@ pub(super) enum Late {
     Caps,
     /// The person who filled in this form waits for the answer.
     Form(String),
+    /// The time of the dialog with this number is over.
+    Dialog(u64),
 }
 
 /// The key of a deadline, for cancelling it.

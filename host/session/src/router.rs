@@ -158,6 +158,26 @@ impl Router {
         self.give(&Arc::new(event), None, delivery, is_contact, Mailbox::deliver);
     }
 
+    /// Delivers an event to all plugins that listen and may see it, but not to this instance.
+    pub fn route_except(
+        &self,
+        except: InstanceId,
+        event: Event,
+        delivery: Delivery,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) {
+        self.give(&Arc::new(event), None, delivery, is_contact, |mailbox, mut mail| {
+            if mailbox.instance() != except {
+                return mailbox.deliver(mail);
+            }
+            // A plugin that catches up does not get it later, either. Subscriptions to one event wait for the next.
+            if let Some(place) = mail.place.take() {
+                mailbox.deliver(Mail::passes(place));
+            }
+            false
+        });
+    }
+
     /// Delivers an event to one instance, if it listens and may see it.
     pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
         self.give(&Arc::new(event), Some(instance), self.live(), is_contact, Mailbox::deliver);

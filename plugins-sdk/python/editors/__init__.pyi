@@ -3,6 +3,7 @@
 from xml.sax.saxutils import escape as escape
 from xml.sax.saxutils import quoteattr as quoteattr
 
+from . import dialogs as dialogs
 from . import errors as errors
 from . import files as files
 from . import http as http
@@ -50,6 +51,7 @@ from .listen import on_mention as on_mention
 from .loop import spawn as spawn
 from .messages import acknowledge as acknowledge
 from .messages import answer as answer
+from .messages import ask_author as ask_author
 from .messages import body_without_fallback as body_without_fallback
 from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing

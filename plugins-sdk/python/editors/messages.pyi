@@ -1,7 +1,9 @@
 """Saying something, in a chat or in a room."""
 
-from typing import List, Optional, Sequence, Union
+from typing import Iterable, List, Optional, Sequence, Union
 
+from . import dialogs
+from .timers import Seconds
 from ._contract.types import Command, File, Message, Occupant, Outgoing
 
 def outgoing(
@@ -81,4 +83,11 @@ async def acknowledge(message: Union[Message, Command]) -> Optional[str]:
     """Tells the author of a message or a command that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if
     one was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs
     `messages.send`."""
+    ...
+
+async def ask_author(
+    to: Union[Message, Command], text: str, choices: Iterable[str] = ..., *, timeout: Optional[Seconds] = None
+) -> dialogs.Answer:
+    """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in
+    `dialogs`."""
     ...

@@ -1,10 +1,12 @@
 """Saying something, in a chat or in a room."""
 
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Iterable, Optional, Sequence, Union
 
+from . import dialogs
 from .errors import Invalid
 from .host import Grouping
 from .stanza import ns
+from .timers import Seconds
 
 _types = Grouping("types")
 _chats = Grouping("chats")
@@ -160,6 +162,15 @@ async def progress(command: Any, text: str) -> None:
     before the answer. Nothing is said where the command was written."""
     if command.form is not None:
         await _commands.answer(command.form, text, True)
+
+
+async def ask_author(to: Any, text: str, choices: Iterable[str] = (), *, timeout: Optional[Seconds] = None) -> dialogs.Answer:
+    """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in
+    `dialogs`."""
+    to = _said(to)
+    if to.kind == "groupchat":
+        return await dialogs.ask_in_room(to.chat, to.nick or "", text, choices, timeout=timeout)
+    return await dialogs.ask(to.chat, text, choices, timeout=timeout)
 
 
 def _said(to: Any) -> Any:

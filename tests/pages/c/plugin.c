@@ -1,6 +1,7 @@
 /* The examples on the pages of docs/reference/api. Each page shows the part between its two marks. */
 
 #include <parlor.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char room[] = "hall@rooms.example.org", juliet[] = "juliet@example.org";
@@ -547,6 +548,27 @@ static parlor_error answer_rate(const parlor_event *event, void *context) {
 static parlor_error answer_plugins(void) { return parlor_on("request", NULL, answer_rate, NULL); }
 // ==
 
+// == dialogs
+static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+  char *person = context;
+  parlor_error said = PARLOR_OK;
+  if (size) said = parlor_chats_send(person, "A %s pizza it is.", size->text);
+  else if (error == PARLOR_TIMED_OUT || error == PARLOR_REJECTED) said = parlor_chats_send(person, "No pizza, then.");
+  else said = error;
+  free(person);
+  return said;
+}
+
+static parlor_error order_pizza(const parlor_event *event, void *context) {
+  (void)context;
+  static const char *const sizes[] = {"small", "large", NULL};
+  parlor_question question = {.text = "Which size?", .choices = sizes, .timeout = 60};
+  return parlor_dialogs_ask(event->message->chat, &question, sized, strdup(event->message->chat));
+}
+
+static parlor_error ask_people(void) { return parlor_commands_add("order", "Orders a pizza", "", order_pizza, NULL); }
+// ==
+
 parlor_error parlor_start(void) {
   parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
   parlor_error error = add_commands();
@@ -555,6 +577,7 @@ parlor_error parlor_start(void) {
   if (!error) error = plan();
   if (!error) error = answer_requests();
   if (!error) error = answer_plugins();
+  if (!error) error = ask_people();
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

@@ -31,7 +31,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -489,6 +489,23 @@ func answersPlugins() error {
 			return err
 		}
 		return parlor.PluginsAnswer(ctx, request, map[string]float64{"rate": price * 1.02})
+	})
+	// ==
+	return err
+}
+
+func asksPeople(ctx context.Context) error {
+	// == dialogs
+	_, err := parlor.OnCommand(ctx, "order", "Orders a pizza", "", func(ctx context.Context, order *parlor.Command) error {
+		question := parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}, Timeout: time.Minute}
+		size, err := parlor.AskAuthor(ctx, order.Message, question)
+		if rejected := (*parlor.Rejected)(nil); errors.Is(err, parlor.ErrTimedOut) || errors.As(err, &rejected) {
+			return parlor.Reply(ctx, order.Message, "No pizza, then.")
+		}
+		if err != nil {
+			return err
+		}
+		return parlor.Reply(ctx, order.Message, "A "+size.Text+" pizza it is.")
 	})
 	// ==
 	return err

@@ -1,8 +1,8 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  answer, api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
-  onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
+  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
+  onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 
@@ -344,6 +344,18 @@ on("request", async (request) => {
   } catch (error) {
     if (!(error instanceof Rejected)) throw error;
     await plugins.refuse(request, `${request.value} is no currency`);
+  }
+});
+// ==
+
+// == dialogs
+await command("order", { help: "Orders a pizza" }, async ({ message }) => {
+  try {
+    const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
+    await reply(message, `A ${size.text} pizza it is.`);
+  } catch (error) {
+    if (!(error instanceof TimedOut || error instanceof Rejected)) throw error;
+    await reply(message, "No pizza, then.");
   }
 });
 // ==

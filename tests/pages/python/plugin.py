@@ -4,7 +4,7 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
+    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
     after, answer, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
@@ -371,4 +371,16 @@ async def rate(request: PluginRequest) -> None:
         await plugins.refuse(request, f"{request.value} is no currency")
     else:
         await plugins.answer(request, {"rate": price * 1.02})
+# ==
+
+
+# == dialogs
+@command("order", "Orders a pizza")
+async def pizza(order: Command) -> None:
+    try:
+        size = await ask_author(order, "Which size?", ["small", "large"], timeout=60)
+    except (errors.TimedOut, errors.Rejected):
+        await reply(order, "No pizza, then.")
+    else:
+        await reply(order, f"A {size.text} pizza it is.")
 # ==

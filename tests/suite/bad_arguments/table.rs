@@ -150,6 +150,34 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases.extend(web());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
+    cases.extend(questions(jid, room));
+    cases
+}
+
+/// The cases of questions to people.
+fn questions(jid: &str, room: &str) -> Vec<Case> {
+    let question = |mut place: Vec<(&'static str, Kind)>| {
+        let choices = [json!([""]), json!(["a", "A"]), json!(["a\nb"]), json!([long()]), json!(vec!["x"; 33])];
+        place.push(("question.text", Name));
+        place.push(("question.choices", These(choices.to_vec())));
+        place.push(("question.timeout", These(vec![json!(0), json!(86_400_001), json!(u64::MAX)])));
+        place
+    };
+    let person = || (json!({ "to": jid, "text": "?" }), question(vec![("to", Jid)]));
+    let occupant = || {
+        let place = vec![("room", Jid), ("nick", Text)];
+        (json!({ "room": room, "nick": "nobody", "text": "?" }), question(place))
+    };
+    let asked = [
+        ("dialogs.ask", person()),
+        ("dialogs.ask-in-room", occupant()),
+        ("dialogs.begin", person()),
+        ("dialogs.begin-in-room", occupant()),
+    ];
+    let mut cases: Vec<Case> = asked.into_iter().map(|(call, (good, wrong))| (call, good, wrong)).collect();
+    for call in ["dialogs.take", "dialogs.cancel"] {
+        cases.push((call, json!({}), vec![("dialog", Unknown(json!(u64::MAX)))]));
+    }
     cases
 }
 

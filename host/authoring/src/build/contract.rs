@@ -33,6 +33,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "commands",
     "connection",
     "contacts",
+    "dialogs",
     "disco",
     "files",
     "guest",

@@ -42,6 +42,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "contract/wit/streams.go",
     "contract/wit/wit.go",
     "declare.go",
+    "dialogs.go",
     "empty.s",
     "entities.go",
     "errors.go",

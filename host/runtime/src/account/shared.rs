@@ -292,6 +292,13 @@ impl Shared {
         self.router.route(event, delivery, &|jid| snapshot.is_contact(jid));
     }
 
+    /// Does the same, except for this instance.
+    pub(super) fn route_except(&self, except: InstanceId, event: Event) {
+        let snapshot = self.snapshot.load();
+        let delivery = self.delivery(&event, &snapshot);
+        self.router.route_except(except, event, delivery, &|jid| snapshot.is_contact(jid));
+    }
+
     /// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages
     /// of a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
     /// before.

@@ -229,6 +229,7 @@ impl Worker {
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
                 Effect::FireForForm(instance, event, form) => self.tell_of_form(instance, event, form),
+                Effect::FireExcept(instance, event) => self.shared.route_except(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),

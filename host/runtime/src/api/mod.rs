@@ -11,6 +11,7 @@ mod chatviews;
 pub mod commands;
 mod connection;
 mod contacts;
+mod dialogs;
 mod disco;
 pub(crate) mod files;
 pub(crate) mod http;

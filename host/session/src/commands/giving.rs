@@ -171,7 +171,7 @@ impl Commands {
 
 /// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of commands that
 /// may already be done do not count.
-fn is_spoken(message: &Message) -> bool {
+pub(crate) fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,
         // Messages of the room itself are no commands.
@@ -186,7 +186,7 @@ fn is_spoken(message: &Message) -> bool {
 }
 
 /// Returns what follows our nickname and `:` or `,` in a message to a room.
-fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
+pub(crate) fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
     if message.kind != MessageKind::Groupchat {
         return None;
     }

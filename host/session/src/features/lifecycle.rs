@@ -179,6 +179,7 @@ impl Features {
             self.roster.doubt_presence(turn);
         } else {
             self.roster.forget_presence(turn);
+            self.dialogs.end_all(turn);
             self.rooms.auto.clear();
             self.rooms.forget_resends();
             turn.deadlines.clear();

@@ -6,6 +6,7 @@ use parlor_stanza::types::{Message, MessageKind};
 
 use super::Features;
 use crate::commands::people::Around;
+use crate::dialogs::ANSWER;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
 use crate::records::view::View;
@@ -36,6 +37,7 @@ impl Features {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {
                 self.rooms.room_refused(&message, turn);
+                self.dialogs.refused(&message, turn);
                 name_occupant(&mut message, &self.rooms, &self.roster);
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
@@ -145,14 +147,19 @@ impl Features {
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
         let line = self.commands.command_in(&message, &self.rooms, turn);
-        message.command = line.as_ref().map(|line| line.name.clone());
+        // The plugin that asked gets it as the answer alone.
+        let asked = match &line {
+            None => self.dialogs.answered(&message, &self.rooms, &self.roster, turn),
+            Some(_) => None,
+        };
+        message.command = line.as_ref().map(|line| line.name.clone()).or_else(|| asked.map(|_| ANSWER.to_owned()));
         let message = Arc::from(message);
-        turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
+        turn.fire_except(asked, self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
         if enters {
-            turn.fire_named(self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
+            turn.fire_except(asked, self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
         }
         if notifies {
-            turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
+            turn.fire_except(asked, self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
         if let Some(line) = line {
             let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };

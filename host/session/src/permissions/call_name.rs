@@ -91,6 +91,18 @@ pub enum CallName {
     ContactsUnblock,
     /// `contacts.blocked`
     ContactsBlocked,
+    /// `dialogs.ask`
+    DialogsAsk,
+    /// `dialogs.ask-in-room`
+    DialogsAskInRoom,
+    /// `dialogs.begin`
+    DialogsBegin,
+    /// `dialogs.begin-in-room`
+    DialogsBeginInRoom,
+    /// `dialogs.take`
+    DialogsTake,
+    /// `dialogs.cancel`
+    DialogsCancel,
     /// `disco.own-features-add`
     DiscoOwnFeaturesAdd,
     /// `disco.own-features-get`
@@ -337,6 +349,12 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("contacts", "block", "contacts.block"),
     ("contacts", "unblock", "contacts.unblock"),
     ("contacts", "blocked", "contacts.blocked"),
+    ("dialogs", "ask", "dialogs.ask"),
+    ("dialogs", "ask-in-room", "dialogs.ask-in-room"),
+    ("dialogs", "begin", "dialogs.begin"),
+    ("dialogs", "begin-in-room", "dialogs.begin-in-room"),
+    ("dialogs", "take", "dialogs.take"),
+    ("dialogs", "cancel", "dialogs.cancel"),
     ("disco", "own-features-add", "disco.own-features-add"),
     ("disco", "own-features-get", "disco.own-features-get"),
     ("disco", "own-identities-add", "disco.own-identities-add"),
@@ -440,7 +458,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 143;
+    pub const COUNT: usize = 149;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

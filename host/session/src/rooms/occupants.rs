@@ -338,6 +338,7 @@ impl RoomTurn<'_, '_> {
                 return;
             }
             let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
+            self.turn.follow(FollowUp::OccupantRenamed(jid.clone(), nick.to_owned(), new.to_owned()));
             if ourselves && let Some(membership) = self.rooms.membership(jid) {
                 membership.is_called(new);
             }
@@ -353,6 +354,7 @@ impl RoomTurn<'_, '_> {
         }
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
         self.turn.changed = true;
+        self.turn.follow(FollowUp::OccupantLeft(jid.clone(), nick.to_owned()));
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);

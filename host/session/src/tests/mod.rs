@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod contacts;
 mod declared;
+mod dialogs;
 mod disco;
 mod forms;
 mod iq;
@@ -230,6 +231,10 @@ impl TestSession {
                     self.lines.push(format!("{} for {instance}", event.name));
                     self.events.push(event);
                     returns.extend((!self.is_at_work).then_some(form));
+                }
+                Effect::FireExcept(instance, event) => {
+                    self.lines.push(format!("{} except for {instance}", event.name));
+                    self.events.push(event);
                 }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),

@@ -5,6 +5,7 @@ mod chats;
 mod commands;
 mod connection;
 mod contacts;
+mod dialogs;
 mod disco;
 mod files;
 mod http;
@@ -45,6 +46,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "commands" => commands::call(n, function, args).await,
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
+        "dialogs" => dialogs::call(n, function, args).await,
         "disco" => disco::call(function, args).await,
         "files" => files::call(function, args).await,
         "http" => http::call(function, args).await,

@@ -2,6 +2,7 @@
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::contacts::Report;
+use parlor_sdk::dialogs::Question;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
 use parlor_sdk::rooms::Bookmark;
@@ -20,6 +21,7 @@ async fn start() -> Result<()> {
     wakes().await?;
     answers()?;
     answers_plugins()?;
+    asks_people().await?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -426,6 +428,21 @@ fn answers_plugins() -> Result<()> {
             Err(error) => Err(error),
         }
     })?;
+    // ==
+    Ok(())
+}
+
+async fn asks_people() -> Result<()> {
+    // == dialogs
+    commands::add("order", "Orders a pizza", "", |order: Command| async move {
+        let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_secs(60));
+        match order.message.ask(size).await {
+            Ok(size) => order.message.reply(format!("A {} pizza it is.", size.text)).await.map(drop),
+            Err(Error::TimedOut | Error::Rejected(_)) => order.message.reply("No pizza, then.").await.map(drop),
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
     // ==
     Ok(())
 }

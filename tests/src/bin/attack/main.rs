@@ -16,6 +16,7 @@ mod between;
 mod calls;
 mod commands;
 mod cpu;
+mod dialogs;
 mod fairness;
 mod files;
 mod forms;

@@ -33,6 +33,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "commands.rs",
     "connection.rs",
     "contacts.rs",
+    "dialogs.rs",
     "disco.rs",
     "error.rs",
     "export.rs",

@@ -37,9 +37,10 @@ impl EventRule {
 
     /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 16] = [
+        const LOCAL: [&str; 17] = [
             "connectionInitialized",
             "connfeedback",
+            "dialog",
             "disconnected",
             "initialized",
             "lagged",
@@ -91,6 +92,8 @@ pub const EVENTS: &[EventRule] = &[
     open("settingsChanged", "json"),
     open("command", "command"),
     open("timer", "none"),
+    // Delivered only to the plugin that asked.
+    open("dialog", "none"),
     // Delivered only to the plugin that the schedule belongs to.
     open("schedule", "schedule"),
     shown(StatusRead, "statusChanged", "status"),
