@@ -35,6 +35,7 @@ mod contacts;
 mod deadlines;
 mod disco;
 mod effect;
+mod entities;
 pub mod event;
 mod features;
 mod focus;
@@ -69,8 +70,10 @@ pub use calls::chats::{ChangeChatView, CloseChat, OpenChat, SetChatAttribute};
 pub use calls::commands::{AddCommand, AnswerFailed, DeclareCommand, RemoveCommand};
 pub use calls::contacts::{BlockAddress, ChangeContact, ListBlocked, UnblockAddress};
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
+pub use calls::entities::{GetActivity, GetSoftware, GetTime};
 pub use calls::messages::SendMessage;
 pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
+pub use calls::registration::{AnswerVoice, GetReservedNick, RegisterWithRoom, RequestVoice, UnregisterFromRoom};
 pub use calls::rooms::{
     ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
     OpenRoom, RetractInRoom, SetRoomAttribute, SetSubject,

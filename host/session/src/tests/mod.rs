@@ -15,6 +15,7 @@ mod iq;
 mod limits;
 mod messages;
 mod owners;
+mod people;
 mod presence;
 mod promises;
 mod resend;
@@ -111,6 +112,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         stanza_id: None,
         origin_id: None,
         chat: from.to_bare().into(),
+        occupant_id: None,
         nick: (kind == MessageKind::Groupchat).then(|| from.resource().map(ToString::to_string)).flatten(),
         from,
         to: jid("bot@example.org"),
@@ -131,6 +133,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         error: None,
         invite: None,
         declined: None,
+        voice: None,
         room_status: Vec::new(),
         affiliation: None,
         raw: some_raw(),
@@ -431,6 +434,7 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
         Outgoing::Ask { ask: Ask::Bookmarks { .. }, .. } => "> ask bookmarks".to_owned(),
         Outgoing::Invite { to, .. } => format!("> invite to {to}"),
+        Outgoing::Voice { room, voice, .. } => format!("> voice {voice:?} to {room}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask: Ask::DisableCarbons, .. } => "> ask no carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
