@@ -23,6 +23,7 @@ mod http;
 mod iq;
 mod listen;
 mod log;
+mod people;
 mod promises;
 mod requests;
 mod rooms;
