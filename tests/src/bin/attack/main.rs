@@ -22,6 +22,7 @@ mod loading;
 mod memory;
 mod operator;
 mod peer;
+mod people;
 mod requests;
 mod schedules;
 mod secrets;
