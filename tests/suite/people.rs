@@ -1,4 +1,4 @@
-//! What others say of themselves, and voice, registration and ids in rooms (rows 158 and 159 of `tests/conformance.toml`).
+//! Questions to others about themselves, and voice, registration and ids in rooms (rows 158 and 159 of `tests/conformance.toml`).
 
 use jid::BareJid;
 use parlor_tests::client::Client;

@@ -1,4 +1,4 @@
-//! What entities say of themselves when they are asked: how long they were idle (XEP-0012), their time (XEP-0202) and their software
+//! Asking entities about themselves: how long they were idle (XEP-0012), their time (XEP-0202) and their software
 //! (XEP-0092). Nothing is kept: each answer is true for a moment.
 
 use jid::Jid;

@@ -49,7 +49,7 @@ pub(super) enum Waiting {
     Contact(ContactIq),
     /// The blocked addresses, or a change of them.
     Blocking(BlockingIq),
-    /// What an entity says of itself.
+    /// A question to an entity about itself.
     Entity(EntityIq),
     /// Someone's vCard.
     Card(Jid, CardFetch),

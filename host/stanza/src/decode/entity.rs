@@ -1,5 +1,4 @@
-//! Reads what entities say of themselves: how long they were idle (XEP-0012), their time (XEP-0202) and their software
-//! (XEP-0092). Anybody may claim anything, so values that make no sense are no answer.
+//! Reads statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092). Anybody may claim anything, so values that make no sense are no answer.
 
 use minidom::Element;
 use xmpp_parsers::ns;

@@ -1,4 +1,4 @@
-//! What entities say of themselves: how long they were idle (XEP-0012), their time (XEP-0202) and their software (XEP-0092).
+//! Statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092).
 
 use jiff::Timestamp;
 

@@ -84,7 +84,7 @@ pub struct VoiceRequest {
     pub nick: String,
 }
 
-/// What is said to a room about voice (XEP-0045, sections 7.13 and 8.6).
+/// A message to a room about voice (XEP-0045, sections 7.13 and 8.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Voice {
     /// This account asks for it.

@@ -1,4 +1,4 @@
-//! Attacks by what entities and rooms say of themselves and of people.
+//! Attacks by claims of entities and rooms about themselves and about people.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::policy::Entry;
@@ -27,7 +27,7 @@ fn result(id: &str, from: &str, payload: &str) -> String {
     format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{from}' to='{FULL}'>{payload}</iq>")
 }
 
-/// What an entity may claim: the call, the namespace of the request, answers that make no sense, and one that does.
+/// Returns claims of an entity: the call, the namespace of the request, answers that make no sense, and one that does.
 fn claimed() -> [(&'static str, &'static str, Vec<String>, String); 3] {
     let last = |attributes: &str| format!("<query xmlns='jabber:iq:last' {attributes}/>");
     let time = |utc: &str, tzo: &str| format!("<time xmlns='urn:xmpp:time'><tzo>{tzo}</tzo><utc>{utc}</utc></time>");
@@ -102,7 +102,7 @@ fn presence(nick: &str, codes: &str, said: &str) -> String {
     )
 }
 
-/// What is told of an occupant, as the plugin sees it.
+/// Returns an occupant as the plugin sees it.
 async fn occupant(stage: &mut Stage, nick: &str) -> Result<Value> {
     let all = stage.call("rooms.occupants", &json!({ "jid": HALL })).await?;
     let found = all["ok"].as_array().and_then(|all| all.iter().find(|one| one["nick"] == nick)).cloned();
