@@ -44,6 +44,12 @@ impl Occupant {
         size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str)) + hats
     }
 
+    /// Returns whether there is nothing that [`Self::keep_trusted`] removes.
+    pub(crate) fn is_trusted(&self, room: Option<&Room>) -> bool {
+        (self.occupant_id.is_none() || room.is_some_and(Room::has_occupant_ids))
+            && (self.hats.is_empty() || room.is_some_and(Room::has_hats))
+    }
+
     /// Removes what anybody may have written, unless this room announces that only it writes such.
     pub fn keep_trusted(&mut self, room: Option<&Room>) {
         if !room.is_some_and(Room::has_occupant_ids) {

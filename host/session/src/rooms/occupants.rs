@@ -111,9 +111,10 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
 
 /// Fires an event about an occupant. The occupant id and the hats are included only if they can be trusted.
 pub(crate) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
-    if occupant.occupant_id.is_some() || !occupant.hats.is_empty() {
-        let room = rooms.shown.get(&occupant.room);
-        Arc::make_mut(&mut occupant).keep_trusted(room.map(|room| &**room));
+    let room = rooms.shown.get(&occupant.room).map(|room| &**room);
+    // Most can be trusted, and copying each would cost as much as all else.
+    if !occupant.is_trusted(room) {
+        Arc::make_mut(&mut occupant).keep_trusted(room);
     }
     turn.fire(name, Payload::Occupant(occupant));
 }

@@ -1,4 +1,5 @@
-//! Reads statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092). Anybody may claim anything, so values that make no sense are no answer.
+//! Reads statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092). Anybody
+//! may claim anything, so values that make no sense are no answer.
 
 use minidom::Element;
 use xmpp_parsers::ns;

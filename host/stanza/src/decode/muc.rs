@@ -1,5 +1,5 @@
-//! Reads `muc#user`, `muc#owner`, `muc#admin`, forms of rooms, hats and direct invitations (XEP-0045, XEP-0249, XEP-0317). They are read by hand, since
-//! the library's types lack half of this.
+//! Reads `muc#user`, `muc#owner`, `muc#admin`, forms of rooms, hats and direct invitations (XEP-0045, XEP-0249, XEP-0317).
+//! They are read by hand, since the library's types lack half of this.
 
 use jid::{FullJid, Jid, ResourcePart};
 use minidom::Element;

@@ -1,5 +1,5 @@
-//! How soon the guard retracts junk in a busy room, as another occupant sees it: on Prosody, 200 messages a second for five seconds,
-//! of which each tenth is junk.
+//! How soon the guard retracts junk in a busy room, as another occupant sees it: on Prosody, 200 messages a second for five
+//! seconds, of which each tenth is junk.
 
 use std::collections::HashMap;
 use std::time::Duration;
