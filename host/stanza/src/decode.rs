@@ -313,7 +313,7 @@ fn assemble<'a, E: Xml<'a>>(
             MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),
             _ => None,
         },
-        occupant_id: found.occupant_id.filter(|_| kind == MessageKind::Groupchat && from.is_full()),
+        occupant_id: found.occupant_id.filter(|_| kind == MessageKind::Groupchat && from.is_full() && !is_own),
         kind,
         body,
         subject,
