@@ -1052,6 +1052,7 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   *message = (parlor_message){
       .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
       .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
+      .occupant_id = maybe(all->occupant_id),
       .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .carbon = maybe(all->carbon),
       .command = maybe(all->command), .cut = maybe(all->cut), .delayed = all->delayed, .own = all->own, .all = all};
   if (!all->extensions.is_some) return message;

@@ -112,6 +112,7 @@ typedef struct parlor_message {
                           the room's JID with their nickname */
   const char *from, *to;
   const char *nick;    /* in a room, who said it */
+  const char *occupant_id; /* in a room, the id by which it knows the author, whatever the nickname; NULL if it has no such ids */
   const char *kind;    /* chat, normal, headline, groupchat or error */
   const char *body, *subject, *thread; /* of several bodies the first; `all` has all of them */
   const char *command; /* the command that the host read in it, else NULL */

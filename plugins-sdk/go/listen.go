@@ -92,6 +92,8 @@ type Message struct {
 	From, To string
 	// Nick is who said it, in a room.
 	Nick string
+	// OccupantID is the id by which the room knows the author, whatever the nickname; empty if the room has no such ids.
+	OccupantID string
 	// Kind is chat, normal, headline, groupchat or error.
 	Kind string
 	// Body is the text; of several, which All has, it is the first.
@@ -418,7 +420,7 @@ func NewMessage(all types.Message) (*Message, error) {
 	extensions := all.Extensions.Some()
 	return &Message{
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
-		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
+		To: all.To, Nick: all.Nick.Some(), OccupantID: all.OccupantId.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
 		Retracts: extensions.Retract.Some(), Moderates: extensions.Moderated.Some().Id,
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),

@@ -171,6 +171,7 @@ modules:
   mod_pubsub: {{plugins: [flat, pep], last_item_cache: false, max_items_node: 1000}}
   mod_roster: {{versioning: true}}
   mod_stream_mgmt: {{max_ack_queue: infinity, resend_on_timeout: true, resume_timeout: 60}}
+  mod_time: {{}}
   mod_vcard: {{search: false}}
   mod_vcard_xupdate: {{}}
   mod_version: {{}}

@@ -86,7 +86,8 @@ ssl = {{ certificate = {cert}, key = {key} }}
 c2s_direct_tls_ssl = {{ certificate = {cert}, key = {key} }}
 modules_enabled = {{
   "disco", "roster", "saslauth", "tls", "carbons", "pep", "private", "blocklist", "bookmarks", "smacks", "vcard4",
-  "vcard_legacy", "ping", "time", "register", "mam", "csi_simple", "bosh", "websocket", "posix", "offline",
+  "vcard_legacy", "ping", "time", "version", "lastactivity", "register", "mam", "csi_simple", "bosh", "websocket", "posix",
+  "offline",
 }}
 modules_disabled = {{ "s2s" }}
 c2s_require_encryption = true

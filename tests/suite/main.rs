@@ -24,6 +24,7 @@ mod http;
 mod iq;
 mod listen;
 mod log;
+mod people;
 mod promises;
 mod requests;
 mod rooms;

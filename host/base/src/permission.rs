@@ -109,7 +109,7 @@ permissions! {
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
     ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, answers their requests, and blocks people, whom nobody here hears any more. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
-    DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
+    DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do, how long they were idle, what time they have, and what they run.";
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
     FilesSend = "files.send", Medium, Files, "Uploads files of these kinds and sizes to the account's server, for everybody who is given their address.";
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
@@ -119,7 +119,7 @@ permissions! {
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
-    RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms.";
+    RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms, registers with them, and asks for voice in them.";
     RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";
     RoomsRead = "rooms.read", Low, Rooms, "Sees rooms, who is in them, and invitations to them.";
     RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";

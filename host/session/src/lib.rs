@@ -36,6 +36,7 @@ mod deadlines;
 mod dialogs;
 mod disco;
 mod effect;
+mod entities;
 pub mod event;
 mod features;
 mod focus;
@@ -71,8 +72,10 @@ pub use calls::commands::{AddCommand, AnswerFailed, AnswerForm, DeclareCommand, 
 pub use calls::contacts::{BlockAddress, ChangeContact, ListBlocked, UnblockAddress};
 pub use calls::dialogs::BeginDialog;
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
+pub use calls::entities::{GetActivity, GetSoftware, GetTime};
 pub use calls::messages::SendMessage;
 pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
+pub use calls::registration::{AnswerVoice, GetReservedNick, RegisterWithRoom, RequestVoice, UnregisterFromRoom};
 pub use calls::rooms::{
     ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
     OpenRoom, RetractInRoom, SetRoomAttribute, SetSubject,

@@ -27,6 +27,7 @@ use crate::xml::Xml;
 
 mod archive;
 mod bookmarks;
+mod entity;
 mod extensions;
 mod filled;
 mod iq;
@@ -312,6 +313,7 @@ fn assemble<'a, E: Xml<'a>>(
             MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),
             _ => None,
         },
+        occupant_id: found.occupant_id.filter(|_| kind == MessageKind::Groupchat && from.is_full() && !is_own),
         kind,
         body,
         subject,
@@ -329,6 +331,7 @@ fn assemble<'a, E: Xml<'a>>(
         error: found.error,
         invite: found.invite,
         declined: found.declined,
+        voice: found.voice,
         room_status: found.room_status,
         affiliation: found.affiliation,
         from,

@@ -8,6 +8,7 @@ mod adhoc;
 mod archive;
 mod blocking;
 mod disco;
+mod entity;
 mod incoming;
 mod message;
 mod outgoing;
@@ -23,6 +24,7 @@ pub use adhoc::{
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
+pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
     Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions, ReplyTo,
@@ -31,8 +33,9 @@ pub use message::{
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
 pub use rooms::{
-    Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
-    MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
+    Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, HATS, Hat, History, Invitation, Invite,
+    MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,
+    VoiceRequest,
 };
 
 pub use crate::text::kept;

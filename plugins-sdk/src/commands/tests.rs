@@ -17,6 +17,7 @@ fn command(values: Vec<(String, wit::Value)>) -> Command {
         from: String::new(),
         to: String::new(),
         nick: None,
+        occupant_id: None,
         kind: "chat".to_owned(),
         body: None,
         bodies: Vec::new(),

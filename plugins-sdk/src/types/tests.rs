@@ -11,6 +11,7 @@ fn message(kind: &str, body: &str) -> Message {
         from: "juliet@example.org/balcony".to_owned(),
         to: "romeo@example.org".to_owned(),
         nick: None,
+        occupant_id: None,
         kind: kind.to_owned(),
         body: Some(body.to_owned()),
         bodies: Vec::new(),

@@ -228,6 +228,13 @@ static parlor_error discover(const parlor_event *event, void *context) {
   plugin_string_t category = parlor_text("server"), kind = parlor_text("im");
   parlor_plugin_disco_option_identity_t identity;
   if (!error) error = parlor_done(parlor_plugin_disco_get_identity(&category, &kind, &server, &identity, &failed), &failed);
+  parlor_plugin_disco_entity_time_t clock;
+  if (!error) error = parlor_done(parlor_plugin_disco_time(&server, &clock, &failed), &failed);
+  parlor_plugin_disco_software_t software;
+  if (!error) error = parlor_done(parlor_plugin_disco_version(&server, &software, &failed), &failed);
+  plugin_string_t somebody = parlor_text(juliet);
+  parlor_plugin_disco_activity_t idle;
+  if (!error) error = parlor_done(parlor_plugin_disco_last_activity(&somebody, &idle, &failed), &failed);
   // ==
 
   // == log
@@ -294,6 +301,15 @@ static parlor_error invited(const parlor_event *event, void *context) {
   return parlor_done(parlor_plugin_rooms_decline(&jid, &from, &why, &failed), &failed);
 }
 
+static parlor_error asked_for_voice(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_plugin_types_error_t failed;
+  const parlor_occupant *visitor = event->occupant;
+  plugin_string_t jid = parlor_text(visitor->room), nick = parlor_text(visitor->nick);
+  bool is_member = strcmp(visitor->affiliation, PARLOR_AFFILIATION_MEMBER) == 0;
+  return parlor_done(parlor_plugin_rooms_answer_voice(&jid, &nick, is_member, &failed), &failed);
+}
+
 static parlor_error enter(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
@@ -331,6 +347,15 @@ static parlor_error enter(const parlor_event *event, void *context) {
   if (!error) error = parlor_rooms_kick(room, "romeo", "not on the list");
   if (!error) error = parlor_rooms_ban(room, "tybalt@example.org", "no duels");
   if (!error) error = parlor_rooms_retract(room, "the stanza-id of a message", "no duels");
+  if (!error) error = parlor_on("voiceRequest", NULL, asked_for_voice, context);
+  // As a visitor, and as somebody who wants to be known there:
+  plugin_string_t bot = parlor_text("bot");
+  if (!error) error = parlor_done(parlor_plugin_rooms_request_voice(&garden, &failed), &failed);
+  parlor_plugin_rooms_list_tuple2_string_config_value_t no_fields = {NULL, 0};
+  if (!error) error = parlor_done(parlor_plugin_rooms_register(&garden, &bot, &no_fields, &failed), &failed);
+  plugin_option_string_t reserved;
+  if (!error) error = parlor_done(parlor_plugin_rooms_reserved_nick(&garden, &reserved, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_unregister(&garden, &failed), &failed);
   if (!error) error = parlor_on("roomInviteReceived", NULL, invited, context);
 
   parlor_plugin_rooms_bookmark_t bookmark = {.jid = hall, .autojoin = true};

@@ -209,14 +209,18 @@ func looks(context.Context) error {
 	cleared := parlor.Done(disco.OwnIdentitiesClear())
 	support, asked := parlor.Value(disco.Supports("urn:xmpp:ping", "example.org"))
 	server, found := parlor.Value(disco.GetIdentity("server", "im", "example.org"))
+	clock, timed := parlor.Value(disco.Time("example.org"))
+	software, versioned := parlor.Value(disco.Version("example.org"))
+	idle, waited := parlor.Value(disco.LastActivity(juliet))
 	// ==
 	slog.Info("disco", "features", features, "identities", identities, "ping", support.Supported, "server", server)
+	slog.Info("disco", "clock", clock.Utc, "software", software.Name, "idle", idle.Seconds)
 
 	// == log
 	slog.Info("ready") // or parlor.Logger().Info("ready")
 	slog.Warn("somebody is not there", "jid", juliet)
 	// ==
-	return errors.Join(added, named, read, readBoth, cleared, asked, found)
+	return errors.Join(added, named, read, readBoth, cleared, asked, found, timed, versioned, waited)
 }
 
 func promising(ctx context.Context) error {
@@ -253,6 +257,15 @@ func enters(ctx context.Context) error {
 	kicked := parlor.Done(rooms.Kick(room, "romeo", wit.Some("not on the list")))
 	banned := parlor.Done(rooms.Ban(room, "tybalt@example.org", wit.Some("no duels")))
 	retracted := parlor.Done(rooms.Retract(room, "the stanza-id of a message", wit.Some("no duels")))
+	_, answering := parlor.On("voiceRequest", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		visitor := event.Occupant
+		return parlor.Done(rooms.AnswerVoice(visitor.Room, visitor.Nick, visitor.Affiliation == parlor.AffiliationMember))
+	})
+	// As a visitor, and as somebody who wants to be known there:
+	voiced := parlor.Done(rooms.RequestVoice("garden@rooms.example.org"))
+	registered := parlor.Done(rooms.Register("garden@rooms.example.org", "bot", nil))
+	reserved, asked := parlor.Value(rooms.ReservedNick("garden@rooms.example.org"))
+	unregistered := parlor.Done(rooms.Unregister("garden@rooms.example.org"))
 	_, listening := parlor.On("roomInviteReceived", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
 		return parlor.Done(rooms.Decline(event.Invite.Room, event.Invite.From, wit.Some("another time")))
 	})
@@ -273,10 +286,10 @@ func enters(ctx context.Context) error {
 	_, closedMany := parlor.Value(rooms.CloseMany([]string{garden}))
 	gone := parlor.Done(rooms.Destroy(ball, wit.Some("the ball is over"), wit.None[string]()))
 	// ==
-	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "bookmarks", bookmarks, "height", height)
+	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "reserved", reserved, "bookmarks", bookmarks, "height", height)
 	return errors.Join(
 		opened, openedBoth, made, configured, said, got, gotBoth, gotAll, seen, titled, muted, joined, listed, invited, kicked, banned,
-		retracted, listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
+		retracted, answering, voiced, registered, asked, unregistered, listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
 	)
 }
 

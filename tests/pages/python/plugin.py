@@ -154,8 +154,11 @@ async def discover() -> None:
     await disco.own_identities_clear()
     support = await disco.supports("urn:xmpp:ping", "example.org")
     server = await disco.get_identity("server", "im", "example.org")
+    clock = await disco.time("example.org")
+    software = await disco.version("example.org")
+    idle = await disco.last_activity(JULIET)
     # ==
-    log.info("%s %s %s %s", features, identities, support.supported, server)
+    log.info("%s %s %s %s %s %s %s", features, identities, support.supported, server, clock.utc, software.name, idle.seconds)
 
     # == promises
     await promises.add("libraryOpen")
@@ -191,6 +194,16 @@ async def enter() -> None:
     await rooms.ban(ROOM, "tybalt@example.org", "no duels")
     await rooms.retract(ROOM, "the stanza-id of a message", "no duels")
 
+    @on("voiceRequest")
+    async def asks_for_voice(visitor: types.Occupant) -> None:
+        await rooms.answer_voice(visitor.room, visitor.nick, visitor.affiliation == "member")
+
+    # As a visitor, and as somebody who wants to be known there:
+    await rooms.request_voice("garden@rooms.example.org")
+    await rooms.register("garden@rooms.example.org", "bot", {})
+    reserved = await rooms.reserved_nick("garden@rooms.example.org")
+    await rooms.unregister("garden@rooms.example.org")
+
     @on("roomInviteReceived")
     async def invited(invite: types.Invite) -> None:
         await rooms.decline(invite.room, invite.from_, "another time")
@@ -211,7 +224,7 @@ async def enter() -> None:
     await rooms.close_many(["garden@rooms.example.org"])
     await rooms.destroy("ball@rooms.example.org", "the ball is over")
     # ==
-    log.info("%s %s %s %s %s %s %s", there, both, all_of_them, people, members, bookmarks, height)
+    log.info("%s %s %s %s %s %s %s %s", there, both, all_of_them, people, members, reserved, bookmarks, height)
 
 
 @on_ready

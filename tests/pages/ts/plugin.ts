@@ -140,8 +140,11 @@ onReady(async () => {
   await disco.ownIdentitiesClear();
   const { supported } = await disco.supports("urn:xmpp:ping", "example.org");
   const server: Identity | null = await disco.getIdentity("server", "im", "example.org");
+  const clock = await disco.time("example.org");
+  const software = await disco.version("example.org");
+  const idle = await disco.lastActivity(juliet);
   // ==
-  log.info(features.length, identities.length, supported, server?.name);
+  log.info(features.length, identities.length, supported, server?.name, clock.utc, software.name, idle.seconds);
 });
 
 onReady(() => {
@@ -183,6 +186,12 @@ onReady(async () => {
   await rooms.kick(room, "romeo", "not on the list");
   await rooms.ban(room, "tybalt@example.org", "no duels");
   await rooms.retract(room, "the stanza-id of a message", "no duels");
+  on("voiceRequest", async (visitor) => rooms.answerVoice(visitor.room, visitor.nick, visitor.affiliation === "member"));
+  // As a visitor, and as somebody who wants to be known there:
+  await rooms.requestVoice("garden@rooms.example.org");
+  await rooms.register("garden@rooms.example.org", "bot", {});
+  const reserved = await rooms.reservedNick("garden@rooms.example.org");
+  await rooms.unregister("garden@rooms.example.org");
   on("roomInviteReceived", async (invite) => rooms.decline(invite.room, invite.from, "another time"));
 
   const bookmark: Bookmark = { jid: room, autojoin: true, name: "The hall", nick: null, password: null };
@@ -202,7 +211,7 @@ onReady(async () => {
   await rooms.closeMany(["garden@rooms.example.org"]);
   await rooms.destroy("ball@rooms.example.org", "the ball is over");
   // ==
-  log.info(there?.jid, both.length, all.length, people.length, members.length, bookmarks.length, height);
+  log.info(there?.jid, both.length, all.length, people.length, members.length, reserved, bookmarks.length, height);
 });
 
 onReady(async () => {

@@ -25,6 +25,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/first-plugin.md",
     "author/iq.md",
     "author/missed-messages.md",
+    "author/moderation.md",
     "author/parked-plugins.md",
     "author/requests.md",
     "author/schedules.md",

@@ -89,7 +89,7 @@ pub const STEPS: [Row; 53] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 31] = [
+pub const ACTIONS: [Row; 33] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -102,6 +102,8 @@ pub const ACTIONS: [Row; 31] = [
     row("invites", "invites alice to garden", "it invites somebody to a room"),
     row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
     row("retracts", "retracts \"spam\" in garden: rude", "it has a room retract a message of somebody"),
+    row("gives", "gives voice to garden/alice", "likewise refuses voice to garden/alice, and asks for voice in garden"),
+    row("blocks", "blocks alice", "the server lets nothing through from her; unblocks alice"),
     row("configures", "configures garden", "it configures a room, or destroys it"),
     row("is", "is away: at lunch", "the account's status changes"),
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),

@@ -7,6 +7,7 @@
 mod action;
 mod answers;
 mod archive;
+mod blocking;
 mod filling;
 mod form;
 mod impossible;
@@ -36,6 +37,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use self::archive::Archive;
+use self::blocking::Blocked;
 use self::memory::Memory;
 use self::rooms::Rooms;
 use self::said::Ids;
@@ -83,6 +85,7 @@ struct Server {
     waker: Option<Waker>,
     /// The contacts, with their roster items.
     roster: BTreeMap<BareJid, Element>,
+    blocked: Blocked,
     /// The addresses that are available, with their last presence.
     present: BTreeMap<Jid, Element>,
     rooms: Rooms,
@@ -117,6 +120,7 @@ impl MockServer {
             unsent: VecDeque::new(),
             waker: None,
             roster: BTreeMap::new(),
+            blocked: Blocked::default(),
             present: BTreeMap::new(),
             rooms: Rooms::default(),
             expected: BTreeSet::new(),
@@ -400,6 +404,9 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
+        if self.blocked.has_sender_of(&element) {
+            return;
+        }
         if self.cut.is_some() {
             self.missed.push(element);
         } else {

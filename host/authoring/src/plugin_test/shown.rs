@@ -92,6 +92,14 @@ impl Shown {
             Action::Retracted { room, id, reason } => {
                 format!("retracts {} in {}{}", self.gist(id), short(&room.clone().into()), reasoned(reason))
             }
+            Action::Voice { room, nick: None, .. } => format!("asks for voice in {}", short(&room.clone().into())),
+            Action::Voice { room, nick: Some(nick), allow } => {
+                let what = if *allow { "gives" } else { "refuses" };
+                format!("{what} voice to {}/{nick}", short(&room.clone().into()))
+            }
+            Action::Blocked { jid, ends } => {
+                format!("{} {}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
+            }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
             Action::Requested { method, url, body } => {
                 let body =

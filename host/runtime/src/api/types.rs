@@ -10,7 +10,8 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Moderated, Reactions, ReplyTo, SharedFile, Show,
+    Actor, Carbon, Draft, Extensions, Fallback, Hat, Hint, Invite, Message, Moderated, Reactions, ReplyTo, SharedFile,
+    Show,
 };
 
 use super::jid;
@@ -211,12 +212,19 @@ impl From<&Occupant> for wit::Occupant {
             left: occupant.left.map(str::to_owned),
             reason: occupant.reason.clone(),
             occupant_id: occupant.occupant_id.clone(),
+            hats: occupant.hats.iter().map(Into::into).collect(),
             actor: occupant.actor.as_ref().map(Into::into),
             image: image(card),
             image_type: image_type(card),
             url: url(card),
             vcard_updated: vcard_updated(card),
         }
+    }
+}
+
+impl From<&Hat> for wit::Hat {
+    fn from(hat: &Hat) -> Self {
+        Self { uri: hat.uri.clone(), title: hat.title.clone() }
     }
 }
 
@@ -294,6 +302,7 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         from: message.from.to_string(),
         to: message.to.to_string(),
         nick: message.nick.clone(),
+        occupant_id: message.occupant_id.clone(),
         kind: message.kind.as_str().to_owned(),
         body: message.body.clone(),
         bodies: message.bodies.clone(),

@@ -9,6 +9,7 @@ use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
+use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
 use crate::rooms::membership::{Stage, Tells};
@@ -58,6 +59,14 @@ impl Features {
             message.at = turn.now;
         }
         message.delayed &= !turn.was_said_to_us(&message);
+        if let Some(request) = message.voice.take() {
+            if is_news(&message) {
+                self.rooms.voice_requested(&message.from.to_bare(), *request, turn);
+            }
+            if message.body.is_none() {
+                return;
+            }
+        }
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -103,6 +112,7 @@ impl Features {
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
+        keep_trusted_ids(Some(&**room), &mut message);
         let mentioned = mentions(&message.said(), &room.nick);
         self.rooms.one(&jid, turn).heard();
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).

@@ -117,6 +117,12 @@ pub enum CallName {
     DiscoGetIdentity,
     /// `disco.supports`
     DiscoSupports,
+    /// `disco.last-activity`
+    DiscoLastActivity,
+    /// `disco.time`
+    DiscoTime,
+    /// `disco.version`
+    DiscoVersion,
     /// `files.upload`
     FilesUpload,
     /// `files.write`
@@ -211,6 +217,16 @@ pub enum CallName {
     RoomsBan,
     /// `rooms.retract`
     RoomsRetract,
+    /// `rooms.request-voice`
+    RoomsRequestVoice,
+    /// `rooms.answer-voice`
+    RoomsAnswerVoice,
+    /// `rooms.register`
+    RoomsRegister,
+    /// `rooms.unregister`
+    RoomsUnregister,
+    /// `rooms.reserved-nick`
+    RoomsReservedNick,
     /// `rooms.invite`
     RoomsInvite,
     /// `rooms.decline`
@@ -362,6 +378,9 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("disco", "own-identities-clear", "disco.own-identities-clear"),
     ("disco", "get-identity", "disco.get-identity"),
     ("disco", "supports", "disco.supports"),
+    ("disco", "last-activity", "disco.last-activity"),
+    ("disco", "time", "disco.time"),
+    ("disco", "version", "disco.version"),
     ("files", "upload", "files.upload"),
     ("files", "write", "files.write"),
     ("files", "finish", "files.finish"),
@@ -409,6 +428,11 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("rooms", "kick", "rooms.kick"),
     ("rooms", "ban", "rooms.ban"),
     ("rooms", "retract", "rooms.retract"),
+    ("rooms", "request-voice", "rooms.request-voice"),
+    ("rooms", "answer-voice", "rooms.answer-voice"),
+    ("rooms", "register", "rooms.register"),
+    ("rooms", "unregister", "rooms.unregister"),
+    ("rooms", "reserved-nick", "rooms.reserved-nick"),
     ("rooms", "invite", "rooms.invite"),
     ("rooms", "decline", "rooms.decline"),
     ("rooms", "configure", "rooms.configure"),
@@ -458,7 +482,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 149;
+    pub const COUNT: usize = 157;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

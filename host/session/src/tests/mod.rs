@@ -16,6 +16,7 @@ mod iq;
 mod limits;
 mod messages;
 mod owners;
+mod people;
 mod presence;
 mod promises;
 mod resend;
@@ -112,6 +113,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         stanza_id: None,
         origin_id: None,
         chat: from.to_bare().into(),
+        occupant_id: None,
         nick: (kind == MessageKind::Groupchat).then(|| from.resource().map(ToString::to_string)).flatten(),
         from,
         to: jid("bot@example.org"),
@@ -132,6 +134,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         error: None,
         invite: None,
         declined: None,
+        voice: None,
         room_status: Vec::new(),
         affiliation: None,
         raw: some_raw(),
@@ -452,6 +455,7 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
         Outgoing::Ask { ask: Ask::Bookmarks { .. }, .. } => "> ask bookmarks".to_owned(),
         Outgoing::Invite { to, .. } => format!("> invite to {to}"),
+        Outgoing::Voice { room, voice, .. } => format!("> voice {voice:?} to {room}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask: Ask::DisableCarbons, .. } => "> ask no carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),

@@ -705,3 +705,31 @@ fn invitations_go_to_the_person_or_to_the_room() {
          to='x@y/z'/></x></message>",
     );
 }
+
+/// XEP-0045, sections 7.10, 7.13 and 8.6.
+#[test]
+fn voice_and_registrations_are_forms_for_the_room() {
+    use crate::types::{Voice, VoiceRequest};
+    let room = || jid::BareJid::new("r@b").unwrap();
+    let sent = |voice| xml(Outgoing::Voice { room: room(), id: "1".to_owned(), voice });
+    let field = |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let form = |kind: &str, fields: &str| {
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+             <value>http://jabber.org/protocol/{kind}</value></field>{fields}</x>"
+        )
+    };
+    let role = field("muc#role", "participant");
+    let message = |form: &str| format!("<message xmlns='jabber:client' to='r@b' id='1'>{form}</message>");
+    same(&sent(Voice::Ask), &message(&form("muc#request", &role)));
+    let to = VoiceRequest { jid: jid("a@b/c"), nick: "n".to_owned() };
+    let said = [field("muc#jid", "a@b/c"), field("muc#roomnick", "n"), field("muc#request_allow", "true")].concat();
+    same(&sent(Voice::Answer { to, allow: true }), &message(&form("muc#request", &format!("{role}{said}"))));
+
+    let out = asked(Ask::Register { fields: vec![("muc#register_roomnick".to_owned(), vec!["n".to_owned()])] });
+    for part in ["jabber:iq:register", "http://jabber.org/protocol/muc#register", "<value>n</value>"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(asked(Ask::Unregister).contains("<remove"));
+    assert!(asked(Ask::Activity).contains("jabber:iq:last"));
+}

@@ -3,8 +3,8 @@
 use jid::Jid;
 
 use super::{
-    AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco, FormField,
-    Message, Presence, PresenceKind, RosterItem,
+    Activity, AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco,
+    EntityTime, FormField, Message, Presence, PresenceKind, Registration, RosterItem, Software,
 };
 use crate::card::Card;
 use crate::error::StanzaError;
@@ -183,6 +183,14 @@ pub enum Body {
     Blocked(Vec<Jid>),
     /// The bookmarks of the account, [`MAX_BOOKMARKS`](super::MAX_BOOKMARKS) at most (XEP-0402; XEP-0048).
     Bookmarks(Vec<Bookmark>),
+    /// How long an entity was idle (XEP-0012).
+    Activity(Activity),
+    /// The time of an entity (XEP-0202).
+    Time(EntityTime),
+    /// The software of an entity (XEP-0092).
+    Software(Software),
+    /// The form by which an account registers with a room (XEP-0045, section 7.10).
+    Registration(Registration),
     /// Any other result.
     Other,
 }

@@ -136,8 +136,12 @@ async fn looks() -> Result<()> {
     disco::own_identities_clear().await?;
     let support = disco::supports("urn:xmpp:ping", "example.org").await?;
     let server = disco::get_identity("server", "im", "example.org").await?;
+    let clock = disco::time("example.org").await?;
+    let software = disco::version("example.org").await?;
+    let idle = disco::last_activity(JULIET).await?;
     // ==
     info!("{features:?} {identities:?} {} {server:?}", support.supported);
+    info!("{} {:?} {}", clock.utc, software.name, idle.seconds);
 
     // == log
     info!("ready");
@@ -256,6 +260,14 @@ async fn enters() -> Result<()> {
     rooms::kick(ROOM, "romeo", Some("not on the list")).await?;
     rooms::ban(ROOM, "tybalt@example.org", Some("no duels")).await?;
     rooms::retract(ROOM, "the stanza-id of a message", Some("no duels")).await?;
+    on("voiceRequest").run(|visitor: Occupant| async move {
+        rooms::answer_voice(&visitor.room, &visitor.nick, visitor.affiliation == Affiliation::Member).await
+    })?;
+    // As a visitor, and as somebody who wants to be known there:
+    rooms::request_voice(GARDEN).await?;
+    rooms::register(GARDEN, "bot", Vec::new()).await?;
+    let reserved = rooms::reserved_nick(GARDEN).await?;
+    rooms::unregister(GARDEN).await?;
     on("roomInviteReceived")
         .run(|invite: Invite| async move { rooms::decline(&invite.room, &invite.from, Some("another time")).await })?;
 
@@ -282,7 +294,7 @@ async fn enters() -> Result<()> {
     rooms::close_many([GARDEN]).await?;
     rooms::destroy(BALL, Some("the ball is over"), None).await?;
     // ==
-    info!("{there:?} {both:?} {all:?} {people:?} {members:?} {bookmarks:?} {height:?}");
+    info!("{there:?} {both:?} {all:?} {people:?} {members:?} {reserved:?} {bookmarks:?} {height:?}");
     Ok(())
 }
 

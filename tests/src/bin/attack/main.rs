@@ -24,6 +24,7 @@ mod loading;
 mod memory;
 mod operator;
 mod peer;
+mod people;
 mod requests;
 mod schedules;
 mod secrets;

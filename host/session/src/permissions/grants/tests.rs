@@ -238,6 +238,7 @@ fn events_are_seen_by_grant_and_scope() {
             left: None,
             reason: None,
             occupant_id: None,
+            hats: Vec::new(),
             actor: None,
             card: None,
         }))

@@ -140,6 +140,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "occupantChanged", "occupant"),
     // The affiliation of somebody who is not in the room.
     shown(RoomsRead, "affiliationChanged", "occupant"),
+    // A visitor asks its moderators for voice.
+    shown(RoomsRead, "voiceRequest", "occupant"),
     shown(RoomsRead, "roomSubjectChanged", "room"),
     shown(RoomsRead, "roomLeft", "room"),
     // It was minimized, maximized, shown, or given the focus.
@@ -197,6 +199,7 @@ pub(super) const EVENTS_DEPEND: &[(&str, Depends)] = {
         ("roomViewChanged", OpenRoom),
         // A card may be fetched from anybody.
         ("vcardUpdated", Nothing),
+        ("voiceRequest", InRoom),
     ]
 };
 
