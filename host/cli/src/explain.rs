@@ -298,7 +298,8 @@ fn is_granted(denied: &Denied, grants: &Grants) -> bool {
             | ScopeKind::Servers
             | ScopeKind::Files
             | ScopeKind::Namespaces
-            | ScopeKind::Plugins,
+            | ScopeKind::Plugins
+            | ScopeKind::Nodes,
             None,
         ) => granted.covering(&Scope::whole(kind)).is_some(),
         (
@@ -308,7 +309,8 @@ fn is_granted(denied: &Denied, grants: &Grants) -> bool {
             | ScopeKind::Servers
             | ScopeKind::Files
             | ScopeKind::Namespaces
-            | ScopeKind::Plugins,
+            | ScopeKind::Plugins
+            | ScopeKind::Nodes,
             Some(scope),
         ) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some()),
     }

@@ -10,6 +10,7 @@ pub(super) mod contacts;
 pub(super) mod disco;
 pub(super) mod messages;
 pub(super) mod promises;
+pub(super) mod pubsub;
 pub(super) mod rooms;
 pub(super) mod settings;
 pub(super) mod stanzas;

@@ -4,6 +4,7 @@ pub(super) mod blocking;
 pub(super) mod bookmarks;
 pub(super) mod cards;
 pub(super) mod contacts;
+pub(super) mod pubsub;
 pub(super) mod rooms;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use blocking::BlockingIq;
 use bookmarks::BookmarkIq;
 use cards::{CardFetch, OwnCardChange};
 use contacts::ContactIq;
+use pubsub::PubsubIq;
 use rooms::RoomIq;
 
 /// The largest limit `iqs` that an owner can allow a plugin.
@@ -64,6 +66,8 @@ pub(super) enum Waiting {
     Carbons,
     Room(BareJid, RoomIq),
     Bookmarks(BookmarkIq),
+    /// About a node of publish-subscribe.
+    Pubsub(PubsubIq),
     Plugin(Answer<RawStanza>),
 }
 
@@ -84,6 +88,7 @@ impl Waiting {
             Self::Plugin(answer) => answer.is_abandoned(),
             Self::Room(_, iq) => iq.is_abandoned(),
             Self::Bookmarks(iq) => iq.is_abandoned(),
+            Self::Pubsub(iq) => iq.is_abandoned(),
             // Calls for archive pages and service discovery wait elsewhere. Changes of the vCard end in their turn,
             // since the next one waits for them.
             Self::OwnCard(_)
@@ -132,6 +137,7 @@ impl PendingIqs {
             match iq.waiting {
                 Waiting::Room(_, asked) => asked.end(out),
                 Waiting::Bookmarks(asked) => asked.end(out),
+                Waiting::Pubsub(asked) => asked.end(out),
                 Waiting::Blocking(asked) => asked.end(out),
                 Waiting::Contact(ContactIq { answer, .. })
                 | Waiting::OwnCard(OwnCardChange { answer, .. })

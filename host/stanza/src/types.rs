@@ -12,6 +12,7 @@ mod incoming;
 mod message;
 mod outgoing;
 mod presence;
+mod pubsub;
 mod rooms;
 
 use jid::BareJid;
@@ -28,6 +29,9 @@ pub use message::{
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
+pub use pubsub::{
+    MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChange, NodeEvent, NodeItem, NodeOptions, NodePage, PubsubAsk,
+};
 pub use rooms::{
     Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
     MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,

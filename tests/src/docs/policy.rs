@@ -58,7 +58,8 @@ pub(super) fn page() -> String {
             | ScopeKind::Servers
             | ScopeKind::Files
             | ScopeKind::Namespaces
-            | ScopeKind::Plugins => "list of texts",
+            | ScopeKind::Plugins
+            | ScopeKind::Nodes => "list of texts",
             ScopeKind::Quota => "`true`, or a list of one size, such as `[\"1 MiB\"]`",
         };
         let _ = writeln!(page, "| `{permission}` | {value} | not granted | {} |", permission.describe());

@@ -244,6 +244,9 @@ fn read(outcome: Result<Body, CallError>) -> Result<(Card, Option<WholeCard>), C
         | Body::Affiliations(_)
         | Body::Bookmarks(_)
         | Body::Blocked(_)
+        | Body::Published(_)
+        | Body::NodeItems(_)
+        | Body::Subscription { .. }
         | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

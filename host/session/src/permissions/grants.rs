@@ -163,7 +163,8 @@ impl Grants {
                     | ScopeKind::Servers
                     | ScopeKind::Files
                     | ScopeKind::Namespaces
-                    | ScopeKind::Plugins => return Err(GrantError::NeedsScope { permission }),
+                    | ScopeKind::Plugins
+                    | ScopeKind::Nodes => return Err(GrantError::NeedsScope { permission }),
                 },
                 Value::Array(entries) => {
                     let entries = entries
@@ -217,7 +218,8 @@ impl Grants {
             | ScopeKind::Servers
             | ScopeKind::Files
             | ScopeKind::Namespaces
-            | ScopeKind::Plugins => self.get(permission).map(Scope::entries).unwrap_or_default(),
+            | ScopeKind::Plugins
+            | ScopeKind::Nodes => self.get(permission).map(Scope::entries).unwrap_or_default(),
         };
         all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
         self.grant(permission, &all)
@@ -350,6 +352,7 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Files => "[\"10 MiB\"]",
         ScopeKind::Namespaces => "[\"urn:example:weather\"]",
         ScopeKind::Plugins => "[\"dice\"]",
+        ScopeKind::Nodes => "[\"pubsub.example.org/news\"]",
     }
 }
 
@@ -363,7 +366,8 @@ fn scope_value(scope: &Scope) -> Value {
         | ScopeKind::Servers
         | ScopeKind::Files
         | ScopeKind::Namespaces
-        | ScopeKind::Plugins => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
+        | ScopeKind::Plugins
+        | ScopeKind::Nodes => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
     }
 }
 

@@ -17,6 +17,7 @@ mod messages;
 mod owners;
 mod presence;
 mod promises;
+mod pubsub;
 mod resend;
 mod rooms;
 mod settings;
@@ -133,6 +134,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         declined: None,
         room_status: Vec::new(),
         affiliation: None,
+        pubsub: None,
         raw: some_raw(),
     }
 }
@@ -156,6 +158,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Schedule(_) => "schedule",
         Payload::IqRequest(_) => "iq-request",
         Payload::PluginRequest(_) => "plugin-request",
+        Payload::PubsubItem(_) => "pubsub-item",
         Payload::Json(_) => "json",
     }
 }

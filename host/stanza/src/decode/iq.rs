@@ -7,7 +7,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
+use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, pubsub, stanza_error};
 use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
@@ -154,7 +154,8 @@ fn body(payload: &Element) -> Body {
         let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
-    muc::answer(payload).or_else(|| bookmarks::answer(payload)).unwrap_or(Body::Other)
+    let known = muc::answer(payload).or_else(|| bookmarks::answer(payload)).or_else(|| pubsub::answer(payload));
+    known.unwrap_or(Body::Other)
 }
 
 /// The context of a roster item.

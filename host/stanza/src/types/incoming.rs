@@ -4,7 +4,7 @@ use jid::Jid;
 
 use super::{
     AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco, FormField,
-    Message, Presence, PresenceKind, RosterItem,
+    Message, NodePage, Presence, PresenceKind, RosterItem,
 };
 use crate::card::Card;
 use crate::error::StanzaError;
@@ -183,6 +183,15 @@ pub enum Body {
     Blocked(Vec<Jid>),
     /// The bookmarks of the account, [`MAX_BOOKMARKS`](super::MAX_BOOKMARKS) at most (XEP-0402; XEP-0048).
     Bookmarks(Vec<Bookmark>),
+    /// The id of a published item, if the service names it (XEP-0060, section 7.1).
+    Published(Option<String>),
+    /// Items of a node (XEP-0060, section 6.5).
+    NodeItems(Box<NodePage>),
+    /// A subscription to a node (XEP-0060, section 6.1).
+    Subscription {
+        /// Whether somebody has to approve it first.
+        is_pending: bool,
+    },
     /// Any other result.
     Other,
 }

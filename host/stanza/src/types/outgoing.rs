@@ -6,7 +6,7 @@ use parlor_base::id::InstanceId;
 
 use super::{
     AdHocAnswer, AdHocRefusal, ArchivePreferences, ArchiveQuery, Bookmark, BookmarkPlace, Disco, Draft, Invitation,
-    MessageKind, PresenceOut, PresenceOutKind, Report, RosterItem,
+    MessageKind, PresenceOut, PresenceOutKind, PubsubAsk, Report, RosterItem,
 };
 use crate::card::CardChange;
 use crate::iq_payload::IqPayload;
@@ -207,6 +207,8 @@ pub enum Ask {
     },
     /// Remove a bookmark (XEP-0402).
     RetractBookmark(BareJid),
+    /// A request of a plugin about a node (XEP-0060).
+    Pubsub(Box<PubsubAsk>),
 }
 
 /// The content of an answer to a request.

@@ -54,7 +54,8 @@ impl GrantChange {
                 | ScopeKind::Servers
                 | ScopeKind::Files
                 | ScopeKind::Namespaces
-                | ScopeKind::Plugins,
+                | ScopeKind::Plugins
+                | ScopeKind::Nodes,
                 Self::Whole,
             ) => vec!["*"],
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
