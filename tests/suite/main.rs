@@ -24,6 +24,7 @@ mod iq;
 mod listen;
 mod log;
 mod promises;
+mod pubsub;
 mod requests;
 mod rooms;
 mod schedules;
