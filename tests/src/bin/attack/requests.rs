@@ -30,7 +30,7 @@ fn iq(from: &str, id: &str, namespace: &str) -> String {
 }
 
 /// Returns the next event that the plugin of mallory has heard.
-async fn heard(stage: &mut Stage) -> Result<Value> {
+pub(crate) async fn heard(stage: &mut Stage) -> Result<Value> {
     loop {
         if let Some(heard) = stage.answer().await?.strip_prefix("heard ") {
             return Ok(serde_json::from_str(heard)?);
