@@ -1006,7 +1006,7 @@ parlor_error parlor_plugins_answer(const char *id, const char *json);
  * parlor_plugins_answer. Needs plugins.answer. */
 parlor_error parlor_plugins_refuse(const char *id, const char *text);
 
-/* How a node behaves. What is NULL or 0 stays as it is, or as the service creates nodes. */
+/* The options of a node. A field that is NULL or 0 stays as it is, or as the service creates nodes. */
 typedef struct parlor_node_options {
   const char *access;     /* who may read: open, presence, roster, authorize or whitelist */
   const char *publishers; /* who may publish: publishers, subscribers or open */

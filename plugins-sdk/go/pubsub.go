@@ -28,7 +28,7 @@ type NodeItem struct {
 	Cut                bool
 }
 
-// NodeOptions are how a node behaves. What is empty stays as it is, or as the service creates nodes.
+// NodeOptions are the options of a node. An empty field stays as it is, or as the service creates nodes.
 type NodeOptions struct {
 	// Access is who may read: open, presence, roster, authorize or whitelist.
 	Access string

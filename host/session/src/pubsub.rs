@@ -1,4 +1,4 @@
-//! Nodes of publish-subscribe (XEP-0060) and of accounts (PEP, XEP-0163): the subscriptions of plugins, and what nodes say.
+//! Nodes of publish-subscribe (XEP-0060) and of accounts (PEP, XEP-0163): subscriptions of plugins, and notifications.
 //!
 //! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may forget subscriptions all
 //! the same, so each is made again on a new stream.
@@ -147,7 +147,7 @@ impl Subscriptions {
         }
     }
 
-    /// Handles what a node says. It is believed of a service to which the account is subscribed, of a contact's account, and of
+    /// Handles a notification of a node. It is believed of a service to which the account is subscribed, of a contact's account, and of
     /// this account; anybody could send it.
     pub(super) fn said(&mut self, from: &Jid, event: NodeEvent, roster: &Roster, turn: &mut Turn<'_>) {
         let NodeEvent { node, changes } = event;
@@ -189,7 +189,7 @@ impl Subscriptions {
         self.forget_empty();
     }
 
-    /// Forgets those of an instance that is gone. What the service still sends is ignored.
+    /// Forgets the subscriptions of an instance that is gone. Later items of the service are ignored.
     pub(super) fn instance_gone(&mut self, gone: InstanceId) {
         for subscribers in self.all.values_mut() {
             subscribers.retain(|one| one.instance != gone);

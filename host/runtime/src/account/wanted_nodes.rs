@@ -38,7 +38,8 @@ impl WantedNodes {
     /// Returns the features that say which nodes are wanted (XEP-0163, section 4.3), and how many nodes have none.
     pub(super) fn features(&self) -> (Vec<String>, usize) {
         let mut nodes = BTreeSet::new();
-        for reader in self.readers().iter() {
+        let readers = self.readers();
+        for reader in &*readers {
             let grants = reader.grants();
             let named = grants.get(Permission::PubsubRead).into_iter().flat_map(Scope::nodes_of_accounts);
             nodes.extend(named.map(str::to_owned));

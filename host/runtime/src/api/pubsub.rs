@@ -19,9 +19,9 @@ use crate::bindings::parlor::plugin::pubsub::{
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance, OpenCall};
 
-/// Who may read a node (XEP-0060, section 4.5).
+/// The access models of a node (XEP-0060, section 4.5).
 const ACCESS: [&str; 5] = ["open", "presence", "roster", "authorize", "whitelist"];
-/// Who may publish in a node (section 4.1).
+/// The publisher models of a node (section 16.4.3).
 const PUBLISHERS: [&str; 3] = ["publishers", "subscribers", "open"];
 /// The largest number of items to be kept that a plugin may name.
 const MOST_KEPT: u32 = 10_000;
@@ -116,9 +116,8 @@ fn permitted<T: Send + 'static>(
     node: String,
 ) -> Result<Permitted, CallError> {
     let (instance, open) = caller(accessor, call)?;
-    let service = match jid("service", service)?.try_into_full() {
-        Err(bare) => bare,
-        Ok(_) => return Err(CallError::invalid("service", "has a resource; name the service by its bare JID")),
+    let Err(service) = jid("service", service)?.try_into_full() else {
+        return Err(CallError::invalid("service", "has a resource; name the service by its bare JID"));
     };
     // In a scope these are words for others.
     if ["own", "contacts"].contains(&service.as_str()) {

@@ -113,7 +113,7 @@ pub struct GetItems {
     pub service: BareJid,
     /// The name of the node.
     pub node: String,
-    /// Which ones.
+    /// The items to get.
     pub which: WhichItems,
 }
 

@@ -1,8 +1,8 @@
-//! What a node of a publish-subscribe service says.
+//! A notification of a node of a publish-subscribe service.
 
 use jid::{BareJid, Jid};
 
-/// The kind of what a node says.
+/// The kind of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PubsubKind {
     /// An item is new or changed.

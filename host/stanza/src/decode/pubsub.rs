@@ -1,4 +1,4 @@
-//! Reads what nodes of publish-subscribe say (XEP-0060), in answers and in messages. Who said it is checked above.
+//! Reads items and notifications of nodes (XEP-0060). Their senders are checked above.
 
 use minidom::Element;
 use xmpp_parsers::message::{Message as WireMessage, MessageType};

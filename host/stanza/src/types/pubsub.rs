@@ -1,4 +1,4 @@
-//! Nodes of publish-subscribe services (XEP-0060) and of accounts (XEP-0163): requests about them, and what they say.
+//! Nodes of publish-subscribe services (XEP-0060) and of accounts (XEP-0163): requests about them, and notifications.
 
 use jid::{BareJid, Jid};
 
@@ -86,9 +86,9 @@ pub enum PubsubAsk {
 /// The options of a node (section 16.4.3). None: as it is, or as the service has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeOptions {
-    /// Who may read.
+    /// The access model, which decides who may read.
     pub access: Option<&'static str>,
-    /// Who may publish.
+    /// The publisher model, which decides who may publish.
     pub publishers: Option<&'static str>,
     /// Whether items are kept.
     pub persist: Option<bool>,
@@ -103,7 +103,7 @@ pub struct NodeOptions {
 pub struct NodeItem {
     /// Its id. None: it has none, as items that are not kept.
     pub id: Option<String>,
-    /// Who published it, as the service says.
+    /// The publisher, as the service says.
     pub publisher: Option<Jid>,
     /// Its element as XML. None: it has none, or a too long one.
     pub xml: Option<String>,
@@ -130,12 +130,12 @@ pub struct NodePage {
     pub last: Option<String>,
 }
 
-/// What a node says in a message.
+/// A notification of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeEvent {
     /// The name of the node.
     pub node: String,
-    /// What happened, [`MAX_NODE_CHANGES`] at most.
+    /// The changes, [`MAX_NODE_CHANGES`] at most.
     pub changes: Vec<NodeChange>,
 }
 

@@ -1,4 +1,4 @@
-//! What the host tells of requests to webhooks, in namespaces and of other plugins, of due times, and of nodes.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, and items of nodes.
 
 use parlor_session::{DueTime, IqRequest, PluginRequest, PubsubItem, Webhook};
 
