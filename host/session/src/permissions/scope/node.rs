@@ -43,10 +43,13 @@ impl NodePattern {
         let Some((service, node)) = entry.split_once('/') else {
             return Err(bad("it names a service without a node; `/*` behind it stands for each node".to_owned()));
         };
-        let services = match service {
-            OWN => Services::Own,
-            _ => Services::Of(Pattern::parse_service(service)?),
-        };
+        let services = if service == OWN { Services::Own } else { Services::Of(Pattern::parse_service(service)?) };
+        // In other letters it would be an address, and be written as the word.
+        if let Services::Of(pattern) = &services
+            && pattern.one_address().is_some_and(|one| [OWN, "contacts"].contains(&one.as_str()))
+        {
+            return Err(bad(format!("{service:?} is a word here, and is written in small letters")));
+        }
         if node == "*" {
             return Ok(Self { services, node: None });
         }
@@ -163,9 +166,18 @@ mod tests {
 
     #[test]
     fn what_is_no_node_or_is_the_hosts_is_refused() {
-        for entry in
-            ["", "news", "pubsub.example.org", "/news", "a.org/", "@/news", "a b@/news", "own/storage:bookmarks"]
-        {
+        for entry in [
+            "",
+            "news",
+            "pubsub.example.org",
+            "/news",
+            "a.org/",
+            "@/news",
+            "a b@/news",
+            "OWN/news",
+            "Contacts/news",
+            "own/storage:bookmarks",
+        ] {
             assert!(NodePattern::parse(entry).is_err(), "{entry:?}");
         }
         let error = NodePattern::parse("contacts/urn:xmpp:omemo:2:devices").unwrap_err().to_string();
