@@ -2044,6 +2044,101 @@ parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context) {
   return result;
 }
 
+static parlor_plugin_pubsub_node_options_t node_options(const parlor_node_options *options) {
+  parlor_plugin_pubsub_node_options_t wanted = {0};
+  if (!options) return wanted;
+  wanted.access = option(options->access);
+  wanted.publishers = option(options->publishers);
+  wanted.title = option(options->title);
+  wanted.persist.is_some = options->persist != 0;
+  wanted.persist.val = options->persist > 0;
+  wanted.max_items.is_some = options->max_items != 0;
+  wanted.max_items.val = options->max_items;
+  return wanted;
+}
+
+static parlor_node_item shown_node_item(const parlor_plugin_pubsub_node_item_t *all) {
+  return (parlor_node_item){
+      .id = some(all->id), .publisher = all->publisher.is_some ? some(all->publisher.val) : NULL, .xml = maybe(all->xml), .cut = all->cut};
+}
+
+parlor_error parlor_pubsub_publish(const char *service, const char *node, const char *id, const char *xml, const parlor_node_options *options,
+                                   const char **published) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), payload = parlor_text(xml), item = parlor_text(id ? id : ""), given = {0};
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_publish(&of, &in, &payload, id ? &item : NULL, options ? &wanted : NULL, &given, &error);
+  if (published) *published = done ? some(given) : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_retract(const char *service, const char *node, const char *id) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), item = parlor_text(id);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_retract(&of, &in, &item, &error), &error);
+}
+
+parlor_error parlor_pubsub_items(const char *service, const char *node, uint32_t most, const char *after, parlor_node_item **items, size_t *count,
+                                 const char **last) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), place = parlor_text(after ? after : "");
+  parlor_plugin_pubsub_node_page_t page = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_items(&of, &in, most, after ? &place : NULL, &page, &error);
+  *count = done ? page.items.len : 0;
+  *items = parlor_memory((*count + 1) * sizeof **items);
+  for (size_t i = 0; i < *count; i++) (*items)[i] = shown_node_item(&page.items.ptr[i]);
+  if (last) *last = done ? maybe(page.last) : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_item(const char *service, const char *node, const char *id, parlor_node_item **item) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), which = parlor_text(id);
+  parlor_plugin_pubsub_option_node_item_t found = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_item(&of, &in, &which, &found, &error);
+  *item = NULL;
+  if (done && found.is_some) {
+    *item = parlor_memory(sizeof **item);
+    **item = shown_node_item(&found.val);
+  }
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_subscribe(const char *service, const char *node, bool *in_force) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  bool is_in_force = false;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_subscribe(&of, &in, &is_in_force, &error);
+  if (in_force) *in_force = done && is_in_force;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_unsubscribe(const char *service, const char *node) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_unsubscribe(&of, &in, &error), &error);
+}
+
+parlor_error parlor_pubsub_create(const char *service, const char *node, const parlor_node_options *options) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_create(&of, &in, options ? &wanted : NULL, &error), &error);
+}
+
+parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_configure(&of, &in, &wanted, &error), &error);
+}
+
+parlor_error parlor_pubsub_delete(const char *service, const char *node) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_delete(&of, &in, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2462,6 +2557,14 @@ static const parlor_request *shown_request(const parlor_plugin_types_plugin_requ
   return shown;
 }
 
+static const parlor_pubsub *shown_pubsub(const parlor_plugin_types_pubsub_item_t *all) {
+  parlor_pubsub *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_pubsub){
+      .kind = some(all->kind), .service = some(all->service), .node = some(all->node), .id = maybe(all->id),
+      .publisher = all->publisher.is_some ? some(all->publisher.val) : NULL, .xml = maybe(all->xml), .cut = all->cut};
+  return shown;
+}
+
 /* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
   const char *which = event->command   ? event->command->name
@@ -2469,6 +2572,7 @@ static const char *named(const parlor_event *event) {
                       : event->due     ? event->due->name
                       : event->iq      ? event->iq->name
                       : event->request ? event->request->name
+                      : event->pubsub  ? event->pubsub->node
                                        : NULL;
   return which ? parlor_format("%s %s", event->name, which) : event->name;
 }
@@ -2501,6 +2605,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PUBSUB_ITEM) event.pubsub = shown_pubsub(&all->payload.val.pubsub_item);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

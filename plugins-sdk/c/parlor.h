@@ -243,6 +243,16 @@ typedef struct parlor_request {
   const char *json;   /* the value */
 } parlor_request;
 
+/* What a node of a publish-subscribe service or of an account says. */
+typedef struct parlor_pubsub {
+  const char *kind;          /* item, retracted, purged, deleted or unsubscribed */
+  const char *service, *node;
+  const char *id;            /* of the item; NULL where the kind is about the whole node */
+  const char *publisher;     /* as the service says, else NULL */
+  const char *xml;           /* the item's element; NULL where it has none, or is cut */
+  bool cut;                  /* the host left the element out, since it has more than 224 KiB */
+} parlor_pubsub;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -256,6 +266,7 @@ typedef struct parlor_event {
   const parlor_due_time *due;    /* of the event schedule, else NULL */
   const parlor_iq *iq;           /* of the event iq, else NULL */
   const parlor_request *request; /* of the event request, else NULL */
+  const parlor_pubsub *pubsub;   /* of the event pubsub-item, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -1048,6 +1059,58 @@ parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *
 /* Ends the questions with this function and context, which is not called for them any more. PARLOR_NOT_FOUND: there are none. Free. */
 parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context);
 
+/* The options of a node. A field that is NULL or 0 stays as it is, or as the service creates nodes. */
+typedef struct parlor_node_options {
+  const char *access;     /* who may read: open, presence, roster, authorize or whitelist */
+  const char *publishers; /* who may publish: publishers, subscribers or open */
+  const char *title;
+  int persist;            /* whether items are kept: 1 for yes, -1 for no */
+  uint32_t max_items;     /* how many items are kept */
+} parlor_node_options;
+
+/* An item of a node, with fields as in parlor_pubsub. */
+typedef struct parlor_node_item {
+  const char *id, *publisher, *xml;
+  bool cut;
+} parlor_node_item;
+
+/* Publishes an item, and puts its id into `published`, which may be NULL. An item of the same id is replaced; where `id` is NULL the service
+ * makes one up. With options, which may be NULL, a node that does not exist is created with them, where the service creates nodes by itself,
+ * as accounts do. Needs pubsub.publish.
+ *
+ *     const char *entry = "<entry xmlns='urn:example:news'>The play begins at eight.</entry>";
+ *     parlor_error error = parlor_pubsub_publish("pubsub.example.org", "news", NULL, entry, NULL, NULL);
+ */
+parlor_error parlor_pubsub_publish(const char *service, const char *node, const char *id, const char *xml, const parlor_node_options *options,
+                                   const char **published);
+
+/* Takes an item back. Needs pubsub.publish. */
+parlor_error parlor_pubsub_retract(const char *service, const char *node, const char *id);
+
+/* Asks for items of a node, 1 to 100 of them. `after` is the `last` of the page before, or NULL; `last` is NULL behind the last page, and may
+ * be left out by NULL. PARLOR_UNSUPPORTED: the service gives no pages after the first. Needs pubsub.read. */
+parlor_error parlor_pubsub_items(const char *service, const char *node, uint32_t most, const char *after, parlor_node_item **items, size_t *count,
+                                 const char **last);
+
+/* Asks for one item by its id; NULL where there is none. Needs pubsub.read. */
+parlor_error parlor_pubsub_item(const char *service, const char *node, const char *id, parlor_node_item **item);
+
+/* Subscribes the account to a node until the plugin ends, so subscribe on every start. `in_force`, which may be NULL, is false where somebody
+ * has to approve it first. Needs pubsub.read. */
+parlor_error parlor_pubsub_subscribe(const char *service, const char *node, bool *in_force);
+
+/* Ends a subscription. PARLOR_NOT_FOUND: this plugin is not subscribed. Needs pubsub.read. */
+parlor_error parlor_pubsub_unsubscribe(const char *service, const char *node);
+
+/* Creates a node; the options may be NULL. Needs pubsub.configure. */
+parlor_error parlor_pubsub_create(const char *service, const char *node, const parlor_node_options *options);
+
+/* Changes what is given of a node's options. Needs pubsub.configure. */
+parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options);
+
+/* Deletes a node with all its items. Needs pubsub.configure. */
+parlor_error parlor_pubsub_delete(const char *service, const char *node);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -1233,6 +1296,15 @@ extern struct parlor_call {
 #define parlor_dialogs_ask_in_room(room, ...) (PARLOR_CALL("parlor_dialogs_ask_in_room"), parlor_dialogs_ask_in_room(parlor_address(room), __VA_ARGS__))
 #define parlor_ask_author(...) (PARLOR_CALL("parlor_ask_author"), parlor_ask_author(__VA_ARGS__))
 #define parlor_dialogs_cancel(...) (PARLOR_CALL("parlor_dialogs_cancel"), parlor_dialogs_cancel(__VA_ARGS__))
+#define parlor_pubsub_publish(...) (PARLOR_CALL("parlor_pubsub_publish"), parlor_pubsub_publish(__VA_ARGS__))
+#define parlor_pubsub_retract(...) (PARLOR_CALL("parlor_pubsub_retract"), parlor_pubsub_retract(__VA_ARGS__))
+#define parlor_pubsub_items(...) (PARLOR_CALL("parlor_pubsub_items"), parlor_pubsub_items(__VA_ARGS__))
+#define parlor_pubsub_item(...) (PARLOR_CALL("parlor_pubsub_item"), parlor_pubsub_item(__VA_ARGS__))
+#define parlor_pubsub_subscribe(...) (PARLOR_CALL("parlor_pubsub_subscribe"), parlor_pubsub_subscribe(__VA_ARGS__))
+#define parlor_pubsub_unsubscribe(...) (PARLOR_CALL("parlor_pubsub_unsubscribe"), parlor_pubsub_unsubscribe(__VA_ARGS__))
+#define parlor_pubsub_create(...) (PARLOR_CALL("parlor_pubsub_create"), parlor_pubsub_create(__VA_ARGS__))
+#define parlor_pubsub_configure(...) (PARLOR_CALL("parlor_pubsub_configure"), parlor_pubsub_configure(__VA_ARGS__))
+#define parlor_pubsub_delete(...) (PARLOR_CALL("parlor_pubsub_delete"), parlor_pubsub_delete(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))

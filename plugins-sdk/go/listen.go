@@ -47,6 +47,7 @@ type Event struct {
 	Due      *DueTime
 	IQ       *IQRequest
 	Request  *PluginRequest
+	Pubsub   *PubsubEvent
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -70,6 +71,8 @@ func (event *Event) what() string {
 		return event.Name + " " + event.IQ.Name
 	case event.Request != nil:
 		return event.Name + " " + event.Request.Name
+	case event.Pubsub != nil:
+		return event.Name + " " + event.Pubsub.Node
 	default:
 		return event.Name
 	}
@@ -387,6 +390,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 	case types.PayloadPluginRequest:
 		raw := payload.PluginRequest()
 		event.Request = &PluginRequest{ID: raw.Id, Plugin: raw.Plugin, Name: raw.Name, Value: json.RawMessage(raw.Value)}
+	case types.PayloadPubsubItem:
+		event.Pubsub = newPubsubEvent(payload.PubsubItem())
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadSchedule:

@@ -21,7 +21,7 @@ import * as contract from "./contract.js";
 
 export type * from "./contract.js";
 export {
-  api, archive, chatviews, commands, connection, contacts, disco, iq, listen, promises, settings, tokens, user, vcard,
+  api, archive, chatviews, commands, connection, contacts, disco, iq, listen, promises, pubsub, settings, tokens, user, vcard,
 } from "./contract.js";
 
 /** A message as it came, with the files that it refers to. */

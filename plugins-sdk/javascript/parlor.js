@@ -16,6 +16,7 @@ import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
 import * as pluginsCalls from "parlor:plugin/plugins@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
+import * as pubsubCalls from "parlor:plugin/pubsub@0.1.0";
 import * as roomsCalls from "parlor:plugin/rooms@0.1.0";
 import * as schedulesCalls from "parlor:plugin/schedules@0.1.0";
 import * as settingsCalls from "parlor:plugin/settings@0.1.0";
@@ -569,6 +570,7 @@ export const disco = grouping("disco", discoCalls);
 export const iq = grouping("iq", iqCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
+export const pubsub = grouping("pubsub", pubsubCalls);
 export const rooms = grouping("rooms", roomsCalls, { ...valued, send: identified });
 export const settings = grouping("settings", settingsCalls, {
   set: (set) => (name, ...values) =>

@@ -70,6 +70,7 @@ mod places;
 pub mod plugins;
 pub mod prelude;
 pub mod promises;
+pub mod pubsub;
 pub mod rooms;
 #[doc(hidden)]
 pub mod runtime;

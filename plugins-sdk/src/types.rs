@@ -13,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Invite, IqRequest,
-    Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, Reactions, Reply, Resource, Room, StanzaError,
+    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Invite, IqRequest, Message,
+    Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource, Room, StanzaError,
     Status, View, Webhook,
 };
 
@@ -475,6 +475,7 @@ impl Payload {
             Self::Schedule(_) => "a due time",
             Self::IqRequest(_) => "a request",
             Self::PluginRequest(_) => "a request of a plugin",
+            Self::PubsubItem(_) => "an item of a node",
             Self::Json(_) => "JSON",
         }
     }

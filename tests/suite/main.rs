@@ -26,6 +26,7 @@ mod listen;
 mod log;
 mod people;
 mod promises;
+mod pubsub;
 mod requests;
 mod rooms;
 mod schedules;

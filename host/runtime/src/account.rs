@@ -26,6 +26,7 @@ mod published;
 mod rewriting;
 mod sending;
 mod shared;
+pub(crate) mod wanted_nodes;
 pub mod web;
 mod worker;
 
@@ -107,6 +108,7 @@ impl Account {
             names: Names::default(),
             answerers: answerers::Answerers::default(),
             callees: Arc::default(),
+            wanted_nodes: wanted_nodes::WantedNodes::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),

@@ -12,6 +12,7 @@ pub(super) mod disco;
 pub(super) mod entities;
 pub(super) mod messages;
 pub(super) mod promises;
+pub(super) mod pubsub;
 pub(super) mod registration;
 pub(super) mod rooms;
 pub(super) mod settings;

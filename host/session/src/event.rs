@@ -14,6 +14,7 @@ use crate::records::due_time::DueTime;
 use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
 use crate::records::plugin_request::PluginRequest;
+use crate::records::pubsub_item::PubsubItem;
 use crate::records::room::Room;
 use crate::records::status::Status;
 use crate::records::webhook::Webhook;
@@ -72,6 +73,7 @@ pub enum Payload {
     Schedule(Arc<DueTime>),
     IqRequest(Arc<IqRequest>),
     PluginRequest(Arc<PluginRequest>),
+    PubsubItem(Arc<PubsubItem>),
     Json(Arc<str>),
 }
 
@@ -104,6 +106,7 @@ impl Payload {
             Self::Schedule(due) => due.name.len(),
             Self::IqRequest(request) => request.bytes(),
             Self::PluginRequest(request) => request.bytes(),
+            Self::PubsubItem(item) => item.bytes(),
         };
         RECORD + of_what_is_in_it
     }

@@ -29,6 +29,7 @@ use crate::effect::Effect;
 use crate::messages::numbering::Numbering;
 use crate::messages::{MessageEvents, Seen};
 use crate::owners::Owners;
+use crate::pubsub::Subscriptions;
 use crate::rooms::Rooms;
 use crate::roster::{ContactViews, Roster};
 use crate::snapshot::Snapshot;
@@ -80,6 +81,8 @@ pub struct Features {
     /// Kept apart from `names`, for the hot path.
     message_events: MessageEvents,
     pub(super) owners: Owners,
+    /// The nodes of publish-subscribe to which plugins have subscribed the account.
+    pub(super) pubsub: Subscriptions,
 }
 
 impl Features {
@@ -100,6 +103,7 @@ impl Features {
             numbering: Numbering::default(),
             message_events: MessageEvents::new(&common.names),
             owners: Owners::default(),
+            pubsub: Subscriptions::default(),
         }
     }
 
@@ -218,6 +222,7 @@ impl Features {
         common.forget_own(instance);
         self.commands.instance_gone(instance);
         self.dialogs.instance_gone(instance, &mut common.deadlines);
+        self.pubsub.instance_gone(instance);
         ad_hoc::announce(self, common);
     }
 

@@ -5,6 +5,7 @@ pub(super) mod bookmarks;
 pub(super) mod cards;
 pub(super) mod contacts;
 pub(super) mod entities;
+pub(super) mod pubsub;
 pub(super) mod rooms;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use bookmarks::BookmarkIq;
 use cards::{CardFetch, OwnCardChange};
 use contacts::ContactIq;
 use entities::EntityIq;
+use pubsub::PubsubIq;
 use rooms::RoomIq;
 
 /// The largest limit `iqs` that an owner can allow a plugin.
@@ -68,6 +70,8 @@ pub(super) enum Waiting {
     Carbons,
     Room(BareJid, RoomIq),
     Bookmarks(BookmarkIq),
+    /// About a node of publish-subscribe.
+    Pubsub(PubsubIq),
     Plugin(Answer<RawStanza>),
 }
 
@@ -89,6 +93,7 @@ impl Waiting {
             Self::Plugin(answer) => answer.is_abandoned(),
             Self::Room(_, iq) => iq.is_abandoned(),
             Self::Bookmarks(iq) => iq.is_abandoned(),
+            Self::Pubsub(iq) => iq.is_abandoned(),
             // Calls for archive pages and service discovery wait elsewhere. Changes of the vCard end in their turn,
             // since the next one waits for them.
             Self::OwnCard(_)
@@ -137,6 +142,7 @@ impl PendingIqs {
             match iq.waiting {
                 Waiting::Room(_, asked) => asked.end(out),
                 Waiting::Bookmarks(asked) => asked.end(out),
+                Waiting::Pubsub(asked) => asked.end(out),
                 Waiting::Blocking(asked) => asked.end(out),
                 Waiting::Entity(asked) => asked.fail(CallError::Offline, out),
                 Waiting::Contact(ContactIq { answer, .. })

@@ -48,6 +48,7 @@ pub mod permissions;
 pub mod position;
 mod presence;
 mod promises;
+mod pubsub;
 mod records;
 mod rooms;
 mod roster;
@@ -75,6 +76,7 @@ pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
 pub use calls::entities::{GetActivity, GetSoftware, GetTime};
 pub use calls::messages::SendMessage;
 pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
+pub use calls::pubsub::{ChangeNode, GetItems, NodeAction, PublishItem, SubscribeNode, UnsubscribeNode, WhichItems};
 pub use calls::registration::{AnswerVoice, GetReservedNick, RegisterWithRoom, RequestVoice, UnregisterFromRoom};
 pub use calls::rooms::{
     ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
@@ -102,6 +104,7 @@ pub use records::due_time::DueTime;
 pub use records::iq_request::IqRequest;
 pub use records::occupant::Occupant;
 pub use records::plugin_request::PluginRequest;
+pub use records::pubsub_item::{PubsubItem, PubsubKind};
 pub use records::room::Room;
 pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};

@@ -8,6 +8,7 @@ pub(super) mod due_time;
 pub(super) mod iq_request;
 pub(super) mod occupant;
 pub(super) mod plugin_request;
+pub(super) mod pubsub_item;
 pub(super) mod room;
 pub(super) mod status;
 pub(super) mod view;

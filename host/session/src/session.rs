@@ -213,12 +213,14 @@ impl Session {
     /// Lets an instance register the same as another one, which it is to replace.
     pub fn instance_successor(&mut self, new: InstanceId, of: InstanceId) {
         self.common.promises.successor(new, of);
+        self.features.pubsub.successor(new, of);
     }
 
     /// Transfers everything that one instance registered to the one that replaces it.
     pub fn instance_inherits(&mut self, new: InstanceId) {
         self.common.promises.inherit(new);
         self.features.commands.inherit(new);
+        self.features.pubsub.inherit(new);
     }
 
     /// Returns the snapshot for readers.

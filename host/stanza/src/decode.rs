@@ -33,6 +33,7 @@ mod filled;
 mod iq;
 mod muc;
 mod plain;
+mod pubsub;
 mod retraction;
 
 pub use self::filled::filled_in;
@@ -110,7 +111,8 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         {
             return Incoming::Bookmarks(changes);
         }
-        return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
+        let pubsub = pubsub::event(&message).map(Box::new);
+        return Incoming::Message(Box::new(Message { pubsub, ..read_message(message, None, None, own, now) }));
     };
     if !is_own_account(message.from.as_ref(), own) {
         return Incoming::Refused("a carbon that is not from the own account");
@@ -334,6 +336,7 @@ fn assemble<'a, E: Xml<'a>>(
         voice: found.voice,
         room_status: found.room_status,
         affiliation: found.affiliation,
+        pubsub: None,
         from,
         to,
         raw,

@@ -3,6 +3,7 @@
 mod adhoc;
 mod archive;
 mod blocking;
+mod pubsub;
 
 use std::collections::BTreeMap;
 
@@ -274,6 +275,7 @@ fn request(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::PublishBookmark { bookmark, plain } => (true, rooms::published(*bookmark, plain)),
         Ask::PrepareBookmarks { create, counted } => (true, rooms::prepared(create, counted)),
         Ask::RetractBookmark(room) => (true, rooms::retracted(&room)),
+        Ask::Pubsub(ask) => pubsub::request(*ask),
     };
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }

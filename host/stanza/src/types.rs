@@ -13,6 +13,7 @@ mod incoming;
 mod message;
 mod outgoing;
 mod presence;
+mod pubsub;
 mod rooms;
 
 use jid::BareJid;
@@ -32,6 +33,9 @@ pub use message::{
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
+pub use pubsub::{
+    MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChange, NodeEvent, NodeItem, NodeOptions, NodePage, PubsubAsk,
+};
 pub use rooms::{
     Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, HATS, Hat, History, Invitation, Invite,
     MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,

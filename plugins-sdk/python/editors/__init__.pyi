@@ -20,6 +20,7 @@ from ._contract import connection as connection
 from ._contract import contacts as contacts
 from ._contract import disco as disco
 from ._contract import iq as iq
+from ._contract import pubsub as pubsub
 from ._contract import rooms as rooms
 from ._contract import tokens as tokens
 from ._contract import types as types
@@ -32,6 +33,7 @@ from ._contract.types import IqRequest as IqRequest
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import PluginRequest as PluginRequest
+from ._contract.types import PubsubItem as PubsubItem
 from ._contract.types import Room as Room
 from ._contract.types import Webhook as Webhook
 from .arguments import Jid as Jid

@@ -52,6 +52,7 @@ connection = Grouping("connection")
 contacts = Grouping("contacts")
 disco = Grouping("disco")
 iq = Grouping("iq")
+pubsub = Grouping("pubsub")
 rooms = Grouping("rooms", **_of_values)
 tokens = Grouping("tokens")
 user = Grouping("user")
@@ -66,13 +67,14 @@ Webhook = types.Webhook
 DueTime = types.DueTime
 IqRequest = types.IqRequest
 PluginRequest = types.PluginRequest
+PubsubItem = types.PubsubItem
 
 __all__ = [
     "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page", "People",
-    "PluginRequest", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api", "archive", "ask_author",
-    "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit", "errors", "escape",
-    "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "plugins",
-    "progress", "promise",
-    "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
+    "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api", "archive",
+    "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit", "errors",
+    "escape", "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml",
+    "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send",
+    "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

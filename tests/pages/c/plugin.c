@@ -594,8 +594,43 @@ static parlor_error order_pizza(const parlor_event *event, void *context) {
 static parlor_error ask_people(void) { return parlor_commands_add("order", "Orders a pizza", "", order_pizza, NULL); }
 // ==
 
+// == pubsub
+static const char news[] = "pubsub.example.org";
+
+static parlor_error hear_weather(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_pubsub *item = event->pubsub;
+  parlor_log(PARLOR_INFO, "%s %s: %s", item->node, item->kind, item->xml ? item->xml : "");
+  return PARLOR_OK;
+}
+
+static parlor_error make_weather(void) {
+  parlor_error error = parlor_pubsub_create(news, "weather", NULL);
+  if (!error) error = parlor_pubsub_configure(news, "weather", &(parlor_node_options){.access = "open", .max_items = 10});
+  return error;
+}
+
+static parlor_error publish_weather(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  parlor_error error = parlor_pubsub_subscribe(news, "weather", NULL);
+  if (error) error = make_weather();
+  const char *degrees = "<temperature xmlns='urn:example:weather'>7</temperature>";
+  if (!error) error = parlor_pubsub_publish(news, "weather", "Verona", degrees, NULL, NULL);
+  parlor_node_item *items = NULL, *item = NULL;
+  size_t count = 0;
+  if (!error) error = parlor_pubsub_items(news, "weather", 10, NULL, &items, &count, NULL);
+  if (!error && count > 1) error = parlor_pubsub_item(news, "weather", "Padua", &item);
+  if (!error && item) error = parlor_pubsub_retract(news, "weather", "Padua");
+  return error;
+}
+
+void parlor_stop(void) {
+  if (parlor_pubsub_unsubscribe(news, "weather") == PARLOR_OK) parlor_pubsub_delete(news, "weather");
+}
+// ==
+
 parlor_error parlor_start(void) {
-  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
+  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know, publish_weather};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   if (!error) error = hear_requests();
@@ -603,6 +638,7 @@ parlor_error parlor_start(void) {
   if (!error) error = answer_requests();
   if (!error) error = answer_plugins();
   if (!error) error = ask_people();
+  if (!error) error = parlor_on("pubsub-item", NULL, hear_weather, NULL);
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

@@ -32,7 +32,7 @@ func main() { parlor.Start(start) }
 func start(ctx context.Context) error {
 	return errors.Join(
 		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
-		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
+		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(publishes), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
 }
@@ -522,4 +522,39 @@ func asksPeople(ctx context.Context) error {
 	})
 	// ==
 	return err
+}
+
+func publishes(ctx context.Context) error {
+	// == pubsub
+	const service = "pubsub.example.org"
+	_, err := parlor.OnPubsub(func(ctx context.Context, event *parlor.PubsubEvent) error {
+		slog.Info(event.Node, "kind", event.Kind, "xml", event.XML)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := parlor.PubsubSubscribe(ctx, service, "weather"); err != nil {
+		created := parlor.PubsubCreate(ctx, service, "weather", nil)
+		configured := parlor.PubsubConfigure(ctx, service, "weather", parlor.NodeOptions{Access: "open", MaxItems: 10})
+		if err := errors.Join(created, configured); err != nil {
+			return err
+		}
+	}
+	degrees := parlor.NewElement("temperature").NS("urn:example:weather").Text("7")
+	if _, err := parlor.PubsubPublish(ctx, service, "weather", "Verona", degrees, nil); err != nil {
+		return err
+	}
+	items, _, err := parlor.PubsubItems(ctx, service, "weather", 10, "")
+	if err != nil {
+		return err
+	}
+	if item, err := parlor.PubsubItem(ctx, service, "weather", "Padua"); len(items) > 1 && item != nil && err == nil {
+		return parlor.PubsubRetract(ctx, service, "weather", "Padua")
+	}
+	parlor.OnStop(func(ctx context.Context) error {
+		return errors.Join(parlor.PubsubUnsubscribe(ctx, service, "weather"), parlor.PubsubDelete(ctx, service, "weather"))
+	})
+	// ==
+	return nil
 }

@@ -4,8 +4,8 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
-    after, answer, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, PubsubItem, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
+    after, answer, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -396,4 +396,34 @@ async def pizza(order: Command) -> None:
         await reply(order, "No pizza, then.")
     else:
         await reply(order, f"A {size.text} pizza it is.")
+# ==
+
+
+# == pubsub
+NEWS = "pubsub.example.org"
+
+
+@on("pubsub-item", sender=NEWS)
+async def hear_weather(item: PubsubItem) -> None:
+    log.info("%s %s: %s", item.node, item.kind, item.xml)
+
+
+@on_ready
+async def publish_weather() -> None:
+    try:
+        await pubsub.subscribe(NEWS, "weather")
+    except errors.Error:
+        await pubsub.create(NEWS, "weather")
+        await pubsub.configure(NEWS, "weather", access="open", max_items=10)
+    degrees = Element("temperature", "urn:example:weather", text="7")
+    await pubsub.publish(NEWS, "weather", degrees, id="Verona")
+    page = await pubsub.items(NEWS, "weather", 10)
+    if len(page.items) > 1 and await pubsub.item(NEWS, "weather", "Padua"):
+        await pubsub.retract(NEWS, "weather", "Padua")
+
+
+@on_stop
+async def leave_weather() -> None:
+    await pubsub.unsubscribe(NEWS, "weather")
+    await pubsub.delete(NEWS, "weather")
 # ==

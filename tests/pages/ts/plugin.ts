@@ -2,7 +2,7 @@
 
 import {
   answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
-  onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
+  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 import type {
@@ -370,5 +370,26 @@ await command("order", { help: "Orders a pizza" }, async ({ message }) => {
     if (!(error instanceof TimedOut || error instanceof Rejected)) throw error;
     await reply(message, "No pizza, then.");
   }
+});
+// ==
+
+// == pubsub
+const news = "pubsub.example.org";
+on("pubsub-item", { from: news }, (item) => log.info(item.node, item.kind, item.xml));
+onReady(async () => {
+  try {
+    await pubsub.subscribe(news, "weather");
+  } catch {
+    await pubsub.create(news, "weather");
+    await pubsub.configure(news, "weather", { access: "open", maxItems: 10 });
+  }
+  const degrees = new Element("temperature").ns("urn:example:weather").text("7");
+  await pubsub.publish(news, "weather", String(degrees), "Verona");
+  const { items } = await pubsub.items(news, "weather", 10);
+  if (items.length > 1 && (await pubsub.item(news, "weather", "Padua"))) await pubsub.retract(news, "weather", "Padua");
+});
+onStop(async () => {
+  await pubsub.unsubscribe(news, "weather");
+  await pubsub.delete(news, "weather");
 });
 // ==

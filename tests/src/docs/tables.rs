@@ -114,6 +114,11 @@ pub(super) fn permissions() -> String {
                 "Scope: XML namespaces that the manifest lists, such as `urn:example:weather`; `*` is each of them. The host keeps those \
                  for itself that it answers, and those that are about the account."
             }
+            ScopeKind::Nodes => {
+                "Scope: nodes with their services, such as `pubsub.example.org/news` or `juliet@example.org/urn:example:mood`; in place of \
+                 the service `own` (this account), `contacts`, `@example.org` or `*`, in place of the node `*`. `*` alone is every node of \
+                 every service. Nodes that the host keeps for itself, such as bookmarks and keys, are refused."
+            }
             ScopeKind::Plugins => {
                 "Scope: plugins, by the ids that the owner gave them, such as `dice`; `*` is every plugin on the account."
             }

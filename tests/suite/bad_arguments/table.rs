@@ -148,6 +148,7 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases.extend(kept());
     cases.extend(timed());
     cases.extend(web());
+    cases.extend(nodes());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
     cases.extend(questions(jid, room));
@@ -320,6 +321,50 @@ fn web() -> Vec<Case> {
                 ("answer.body", These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })])),
             ],
         ),
+    ]
+}
+
+/// The cases of nodes of publish-subscribe.
+fn nodes() -> Vec<Case> {
+    let node = || json!({ "service": "pubsub.localhost", "node": "news" });
+    let with = |more: Value| {
+        let mut args = node();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            args[name] = value.clone();
+        }
+        args
+    };
+    let of = |more: Vec<(&'static str, Kind)>| {
+        let own = ["pubsub.localhost/x", "own", "contacts"].map(Value::from);
+        let mut all = vec![("service", Jid), ("service", These(own.into())), ("node", Name)];
+        all.extend(more);
+        all
+    };
+    let options = || {
+        let counts = These(vec![json!(0), json!(10_001), json!(u32::MAX)]);
+        vec![
+            ("options.access", Word),
+            ("options.publishers", Word),
+            ("options.max-items", counts),
+            ("options.title", Text),
+        ]
+    };
+    let elements = ["", "x", "<x/>", "<x xmlns='a'/><x xmlns='a'/>", "<x xmlns='a'>\u{1}</x>"].map(Value::from);
+    let elements = elements.into_iter().chain([long()]).collect();
+    let publish = [("xml", These(elements)), ("id", Id)].into_iter().chain(options()).collect();
+    let page = vec![("max", These(vec![json!(0), json!(101), json!(u32::MAX)])), ("after", Id)];
+    vec![
+        ("pubsub.publish", with(json!({ "xml": "<x xmlns='urn:x'/>" })), of(publish)),
+        ("pubsub.retract", with(json!({ "id": "1" })), of(vec![("id", Name)])),
+        ("pubsub.items", with(json!({ "max": 1 })), of(page)),
+        ("pubsub.item", with(json!({ "id": "1" })), of(vec![("id", Name)])),
+        ("pubsub.subscribe", node(), of(Vec::new())),
+        ("pubsub.unsubscribe", node(), of(Vec::new())),
+        ("pubsub.create", node(), of(options())),
+        ("pubsub.configure", with(json!({ "persist": true })), of(options())),
+        // Options without any field are invalid, too.
+        ("pubsub.configure", node(), vec![("options", These(vec![json!({})]))]),
+        ("pubsub.delete", node(), of(Vec::new())),
     ]
 }
 

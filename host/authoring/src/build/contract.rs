@@ -43,6 +43,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "log",
     "plugins",
     "promises",
+    "pubsub",
     "rooms",
     "schedules",
     "settings",

@@ -65,6 +65,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "outside.go",
     "plugin.go",
     "plugins.go",
+    "pubsub.go",
     "schedules.go",
     "stanza.go",
     "storage.go",

@@ -47,6 +47,7 @@ impl Worker {
                 // First: requests that still wait must not register anything for an instance that is gone.
                 self.asked.forget(&Asker::Plugin(instance));
                 self.session.instance_gone(instance, &mut self.effects);
+                self.announce_answered();
                 self.apply();
                 let _ = done.send(());
             }

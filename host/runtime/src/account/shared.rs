@@ -27,6 +27,7 @@ use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
+use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
 use crate::record::Records;
 use crate::threads::Place;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub(crate) answerers: Answerers,
     /// The plugins that answer requests of other plugins.
     pub(crate) callees: Arc<Callees>,
+    /// The nodes of accounts that plugins want to be told of.
+    pub(crate) wanted_nodes: WantedNodes,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.
@@ -248,6 +251,7 @@ impl Shared {
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
         self.callees.forget(instance);
+        self.wanted_nodes.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
 

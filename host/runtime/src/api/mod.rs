@@ -20,6 +20,7 @@ pub mod listen;
 pub mod log;
 mod plugins;
 mod promises;
+mod pubsub;
 mod rooms;
 mod schedules;
 mod settings;

@@ -353,6 +353,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::IqRequest(request) => wit::Payload::IqRequest((&**request).into()),
         Payload::PluginRequest(request) => wit::Payload::PluginRequest((&**request).into()),
+        Payload::PubsubItem(item) => wit::Payload::PubsubItem((&**item).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

@@ -248,6 +248,9 @@ fn read(outcome: Result<Body, CallError>) -> Result<(Card, Option<WholeCard>), C
         | Body::Time(_)
         | Body::Software(_)
         | Body::Registration(_)
+        | Body::Published(_)
+        | Body::NodeItems(_)
+        | Body::Subscription { .. }
         | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

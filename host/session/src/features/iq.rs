@@ -68,6 +68,7 @@ impl Features {
                 room.room_answered(asked, outcome);
             }
             Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
+            Waiting::Pubsub(asked) => self.pubsub.answered(asked, outcome, turn),
             Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }
     }

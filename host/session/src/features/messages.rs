@@ -34,6 +34,9 @@ impl Features {
         if let Some(id) = claimed {
             self.seen.note_archived(None, &id, &message);
         }
+        if let Some(event) = message.pubsub.take() {
+            self.pubsub.said(&message.from, *event, &self.roster, turn);
+        }
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {

@@ -171,6 +171,24 @@ pub enum CallName {
     PromisesAddAll,
     /// `promises.reject`
     PromisesReject,
+    /// `pubsub.publish`
+    PubsubPublish,
+    /// `pubsub.retract`
+    PubsubRetract,
+    /// `pubsub.items`
+    PubsubItems,
+    /// `pubsub.item`
+    PubsubItem,
+    /// `pubsub.subscribe`
+    PubsubSubscribe,
+    /// `pubsub.unsubscribe`
+    PubsubUnsubscribe,
+    /// `pubsub.create`
+    PubsubCreate,
+    /// `pubsub.configure`
+    PubsubConfigure,
+    /// `pubsub.delete`
+    PubsubDelete,
     /// `rooms.get`
     RoomsGet,
     /// `rooms.get-many`
@@ -405,6 +423,15 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("promises", "add", "promises.add"),
     ("promises", "add-all", "promises.add-all"),
     ("promises", "reject", "promises.reject"),
+    ("pubsub", "publish", "pubsub.publish"),
+    ("pubsub", "retract", "pubsub.retract"),
+    ("pubsub", "items", "pubsub.items"),
+    ("pubsub", "item", "pubsub.item"),
+    ("pubsub", "subscribe", "pubsub.subscribe"),
+    ("pubsub", "unsubscribe", "pubsub.unsubscribe"),
+    ("pubsub", "create", "pubsub.create"),
+    ("pubsub", "configure", "pubsub.configure"),
+    ("pubsub", "delete", "pubsub.delete"),
     ("rooms", "get", "rooms.get"),
     ("rooms", "get-many", "rooms.get-many"),
     ("rooms", "get-all", "rooms.get-all"),
@@ -482,7 +509,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 157;
+    pub const COUNT: usize = 166;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

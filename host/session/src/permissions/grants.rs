@@ -336,6 +336,7 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Files => "[\"10 MiB\"]",
         ScopeKind::Namespaces => "[\"urn:example:weather\"]",
         ScopeKind::Plugins => "[\"dice\"]",
+        ScopeKind::Nodes => "[\"pubsub.example.org/news\"]",
     }
 }
 

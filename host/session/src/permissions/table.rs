@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead,
-    RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage,
-    TokensRead, VcardRead, VcardWrite, WebhooksReceive,
+    HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure, PubsubPublish, PubsubRead,
+    RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite,
+    StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -172,6 +172,15 @@ pub const CALLS: &[Call] = {
         free(CallName::PromisesAdd).local(Nothing),
         free(CallName::PromisesAddAll).local(Nothing),
         free(CallName::PromisesReject).local(Nothing),
+        needs(PubsubPublish, CallName::PubsubPublish).online(Nothing),
+        needs(PubsubPublish, CallName::PubsubRetract).online(Nothing),
+        needs(PubsubRead, CallName::PubsubItems).online(Nothing),
+        needs(PubsubRead, CallName::PubsubItem).online(Nothing),
+        needs(PubsubRead, CallName::PubsubSubscribe).online(Nothing),
+        needs(PubsubRead, CallName::PubsubUnsubscribe).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubCreate).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubConfigure).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubDelete).online(Nothing),
         needs(RoomsRead, CallName::RoomsGet).local(Nothing),
         needs(RoomsRead, CallName::RoomsGetMany).local(Nothing),
         needs(RoomsRead, CallName::RoomsGetAll).local(Nothing),

@@ -19,6 +19,7 @@ mod owners;
 mod people;
 mod presence;
 mod promises;
+mod pubsub;
 mod resend;
 mod rooms;
 mod settings;
@@ -137,6 +138,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         voice: None,
         room_status: Vec::new(),
         affiliation: None,
+        pubsub: None,
         raw: some_raw(),
     }
 }
@@ -160,6 +162,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Schedule(_) => "schedule",
         Payload::IqRequest(_) => "iq-request",
         Payload::PluginRequest(_) => "plugin-request",
+        Payload::PubsubItem(_) => "pubsub-item",
         Payload::Json(_) => "json",
     }
 }

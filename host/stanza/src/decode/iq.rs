@@ -7,7 +7,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{archive, bare_jid_attribute, bookmarks, entity, is_own_account, jid_attribute, muc, stanza_error};
+use super::{archive, bare_jid_attribute, bookmarks, entity, is_own_account, jid_attribute, muc, pubsub, stanza_error};
 use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
@@ -156,6 +156,7 @@ fn body(payload: &Element) -> Body {
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
     let known = muc::answer(payload).or_else(|| bookmarks::answer(payload)).or_else(|| entity::answer(payload));
+    let known = known.or_else(|| pubsub::answer(payload));
     known.unwrap_or(Body::Other)
 }
 

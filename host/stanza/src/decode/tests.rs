@@ -1227,7 +1227,7 @@ fn bookmarks_are_read_from_all_places() {
     }
     assert_eq!(body_of(&node("")), Body::Bookmarks(Vec::new()));
     let other = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:other'/></pubsub>";
-    assert_eq!(body_of(other), Body::Other);
+    assert!(matches!(body_of(other), Body::NodeItems(page) if page.items.is_empty()));
 }
 
 #[test]
@@ -1348,4 +1348,26 @@ fn a_room_says_how_to_register() {
     assert_eq!((found.is_registered, found.form.unwrap()[0].var.as_str()), (false, "muc#register_roomnick"));
     let found = read("<registered/><username>n</username>");
     assert!(found.is_registered && found.form.is_none());
+}
+#[test]
+fn items_of_nodes() {
+    let answer =
+        |content: &str| body_of(&format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{content}</pubsub>"));
+    assert_eq!(answer("<publish node='n'><item id='1'/></publish>"), Body::Published(Some("1".to_owned())));
+    assert_eq!(answer("<subscription subscription='pending'/>"), Body::Subscription { is_pending: true });
+    let items = "<items node='n'><item id='1' publisher='a@b'><x xmlns='urn:x'/></item><item id='2'/></items>";
+    let Body::NodeItems(page) = answer(items) else { panic!("{items}") };
+    assert_eq!((page.items.len(), page.is_paged, page.last.as_deref()), (2, false, None));
+    assert_eq!(page.items[0].publisher, Some(jid("a@b")));
+    assert!(page.items[0].xml.as_deref().is_some_and(|xml| xml.contains("urn:x")) && page.items[1].xml.is_none());
+    let set = |rest: &str| format!("{items}<set xmlns='http://jabber.org/protocol/rsm'>{rest}</set>");
+    for (rest, last) in [
+        ("<first index='0'>1</first><last>2</last><count>5</count>", Some("2")),
+        ("<first index='3'>1</first><last>2</last><count>5</count>", None),
+        ("<first>1</first><last>2</last>", Some("2")),
+        ("<count>0</count>", None),
+    ] {
+        let Body::NodeItems(page) = answer(&set(rest)) else { panic!("{rest}") };
+        assert_eq!((page.is_paged, page.last.as_deref()), (true, last), "{rest}");
+    }
 }

@@ -16,9 +16,9 @@ use crate::types::{
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 const REGISTER: &str = "http://jabber.org/protocol/muc#register";
-const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
-const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
-const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+pub(super) const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+pub(super) const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+pub(super) const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
 const MAX_ITEMS: &str = "pubsub#max_items";
 /// The publish options of XEP-0402, section 3.
@@ -110,7 +110,7 @@ pub(super) fn cancelled_configuration() -> Element {
 }
 
 /// Returns a submitted form (XEP-0004, section 3.1).
-fn submitted_as(kind: &str, fields: Vec<(String, Vec<String>)>) -> Element {
+pub(super) fn submitted_as(kind: &str, fields: Vec<(String, Vec<String>)>) -> Element {
     let kind = ("FORM_TYPE".to_owned(), vec![kind.to_owned()]);
     submitted(std::iter::once(kind).chain(fields))
 }

@@ -732,4 +732,28 @@ fn voice_and_registrations_are_forms_for_the_room() {
     }
     assert!(asked(Ask::Unregister).contains("<remove"));
     assert!(asked(Ask::Activity).contains("jabber:iq:last"));
+#[test]
+fn requests_about_nodes() {
+    use crate::types::{NodeOptions, PubsubAsk};
+    let asked = |ask: PubsubAsk| asked(Ask::Pubsub(Box::new(ask)));
+    let node = || "news".to_owned();
+    let options =
+        || NodeOptions { access: Some("open"), persist: Some(true), max_items: Some(3), ..Default::default() };
+    let payload = IqPayload::parse("<mood xmlns='urn:example:mood'/>").unwrap();
+    let publish = asked(PubsubAsk::Publish { node: node(), id: Some("1".to_owned()), payload, options: options() });
+    for part in ["type='set'", "<publish node='news'>", "<item id='1'>", "urn:example:mood", "pubsub#publish-options"] {
+        assert!(publish.contains(part), "{part}: {publish}");
+    }
+    let create = asked(PubsubAsk::Create { node: node(), options: NodeOptions::default() });
+    assert!(create.contains("<create node='news'") && !create.contains("configure"), "{create}");
+    let configure = asked(PubsubAsk::Configure { node: node(), options: options() });
+    for part in ["pubsub#owner", "pubsub#node_config", "pubsub#max_items", ">3<", ">true<", ">open<"] {
+        assert!(configure.contains(part), "{part}: {configure}");
+    }
+    let first = asked(PubsubAsk::Items { node: node(), max: 5, after: None });
+    assert!(first.contains("type='get'") && first.contains("max_items='5'") && !first.contains("<after"), "{first}");
+    let next = asked(PubsubAsk::Items { node: node(), max: 5, after: Some("x".to_owned()) });
+    assert!(!next.contains("max_items") && next.contains("<after>x</after>"), "{next}");
+    let retract = asked(PubsubAsk::Retract { node: node(), id: "1".to_owned() });
+    assert!(retract.contains("notify='true'"), "{retract}");
 }

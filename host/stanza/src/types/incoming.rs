@@ -4,7 +4,7 @@ use jid::Jid;
 
 use super::{
     Activity, AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco,
-    EntityTime, FormField, Message, Presence, PresenceKind, Registration, RosterItem, Software,
+    EntityTime, FormField, Message, NodePage, Presence, PresenceKind, Registration, RosterItem, Software,
 };
 use crate::card::Card;
 use crate::error::StanzaError;
@@ -191,6 +191,15 @@ pub enum Body {
     Software(Software),
     /// The form by which an account registers with a room (XEP-0045, section 7.10).
     Registration(Registration),
+    /// The id of a published item, if the service names it (XEP-0060, section 7.1).
+    Published(Option<String>),
+    /// Items of a node (XEP-0060, section 6.5).
+    NodeItems(Box<NodePage>),
+    /// A subscription to a node (XEP-0060, section 6.1).
+    Subscription {
+        /// Whether somebody has to approve it first.
+        is_pending: bool,
+    },
     /// Any other result.
     Other,
 }

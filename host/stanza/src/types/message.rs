@@ -6,7 +6,7 @@ use std::fmt;
 use jid::Jid;
 use jiff::Timestamp;
 
-use super::{Invite, MucUser, VoiceRequest};
+use super::{Invite, MucUser, NodeEvent, VoiceRequest};
 use crate::error::StanzaError;
 use crate::raw::RawStanza;
 
@@ -113,6 +113,8 @@ pub struct Message {
     pub room_status: Vec<u16>,
     /// The room's notice about the new affiliation of someone who is not in it.
     pub affiliation: Option<Box<MucUser>>,
+    /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
+    pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
     pub raw: RawStanza,
 }

@@ -6,7 +6,7 @@ use parlor_base::id::InstanceId;
 
 use super::{
     AdHocAnswer, AdHocRefusal, ArchivePreferences, ArchiveQuery, Bookmark, BookmarkPlace, Disco, Draft, Invitation,
-    MessageKind, PresenceOut, PresenceOutKind, Report, RosterItem, Voice,
+    MessageKind, PresenceOut, PresenceOutKind, PubsubAsk, Report, RosterItem, Voice,
 };
 use crate::card::CardChange;
 use crate::iq_payload::IqPayload;
@@ -232,6 +232,8 @@ pub enum Ask {
     },
     /// Remove a bookmark (XEP-0402).
     RetractBookmark(BareJid),
+    /// A request of a plugin about a node (XEP-0060).
+    Pubsub(Box<PubsubAsk>),
 }
 
 /// The content of an answer to a request.

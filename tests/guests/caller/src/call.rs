@@ -12,6 +12,7 @@ mod http;
 mod iq;
 mod parts;
 mod plugins;
+mod pubsub;
 mod rooms;
 mod schedules;
 mod storage;
@@ -55,6 +56,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "log" => call_log(function, args),
         "plugins" => plugins::call(function, args).await,
         "promises" => call_promises(function, args).await,
+        "pubsub" => pubsub::call(function, args).await,
         "rooms" => rooms::call(function, args).await,
         "schedules" => schedules::call(function, args).await,
         "settings" => call_settings(function, args).await,

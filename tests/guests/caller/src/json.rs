@@ -107,6 +107,12 @@ pub(crate) fn payload(payload: &Payload) -> Value {
                 "id": one.id, "plugin": one.plugin, "name": one.name, "value": one.json::<Value>().unwrap_or_default(),
             } })
         }
+        Payload::PubsubItem(one) => {
+            json!({ "pubsub-item": {
+                "kind": one.kind, "service": one.service, "node": one.node, "id": one.id, "publisher": one.publisher, "xml": one.xml,
+                "cut": one.cut,
+            } })
+        }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
 }

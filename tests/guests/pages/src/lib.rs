@@ -5,6 +5,7 @@ use parlor_sdk::contacts::Report;
 use parlor_sdk::dialogs::Question;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
+use parlor_sdk::pubsub::NodeOptions;
 use parlor_sdk::rooms::Bookmark;
 use parlor_sdk::stanza::{self, Element, IqKind, ns};
 use parlor_sdk::vcard::CardData;
@@ -32,6 +33,7 @@ async fn start() -> Result<()> {
     on_ready(asks_the_web)?;
     on_ready(keeps)?;
     on_ready(enters)?;
+    on_ready(publishes)?;
     on_ready(waits)?;
     on_ready(knows)
 }
@@ -455,6 +457,32 @@ async fn asks_people() -> Result<()> {
         }
     })
     .await?;
+    // ==
+    Ok(())
+}
+
+async fn publishes() -> Result<()> {
+    // == pubsub
+    const SERVICE: &str = "pubsub.example.org";
+    on("pubsub-item").from(SERVICE).run(|item: PubsubItem| async move {
+        info!("{} {}: {:?}", item.node, item.kind, item.xml);
+        Ok(())
+    })?;
+    if pubsub::subscribe(SERVICE, "weather").await.is_err() {
+        pubsub::create(SERVICE, "weather", None).await?;
+        let options = NodeOptions { access: Some("open".to_owned()), max_items: Some(10), ..NodeOptions::default() };
+        pubsub::configure(SERVICE, "weather", options).await?;
+    }
+    let degrees = Element::new("temperature").ns("urn:example:weather").text("7");
+    pubsub::publish(SERVICE, "weather", degrees, Some("Verona"), None).await?;
+    let page = pubsub::items(SERVICE, "weather", 10, None).await?;
+    if page.items.len() > 1 && pubsub::item(SERVICE, "weather", "Padua").await?.is_some() {
+        pubsub::retract(SERVICE, "weather", "Padua").await?;
+    }
+    on_stop(|| async {
+        pubsub::unsubscribe(SERVICE, "weather").await?;
+        pubsub::delete(SERVICE, "weather").await
+    });
     // ==
     Ok(())
 }

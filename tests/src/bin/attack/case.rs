@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, commands, cpu, dialogs, fairness, files, forms, loading, memory, operator, peer, people, requests, schedules,
+    between, calls, commands, cpu, dialogs, fairness, files, forms, loading, memory, nodes, operator, peer, people, requests, schedules,
     secrets, sends, wasi, web, webhooks,
 };
 
@@ -60,6 +60,7 @@ pub(crate) fn all() -> Vec<Case> {
         requests::cases(),
         dialogs::cases(),
         people::cases(),
+        nodes::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

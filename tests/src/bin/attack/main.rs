@@ -6,6 +6,7 @@
 
 mod case;
 mod neighbours;
+mod nodes;
 mod report;
 mod soak;
 mod stage;

@@ -48,6 +48,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "plugins.rs",
     "prelude.rs",
     "promises.rs",
+    "pubsub.rs",
     "rooms.rs",
     "runtime.rs",
     "schedules.rs",

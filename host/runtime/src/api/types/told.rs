@@ -1,6 +1,6 @@
-//! What the host tells one plugin alone: requests to its webhooks, in its namespaces and of other plugins, and due times.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, and items of nodes.
 
-use parlor_session::{DueTime, IqRequest, PluginRequest, Webhook};
+use parlor_session::{DueTime, IqRequest, PluginRequest, PubsubItem, Webhook};
 
 use super::{date_time, wit};
 
@@ -47,5 +47,19 @@ impl From<&IqRequest> for wit::IqRequest {
 impl From<&PluginRequest> for wit::PluginRequest {
     fn from(PluginRequest { id, plugin, name, value }: &PluginRequest) -> Self {
         Self { id: id.clone(), plugin: plugin.to_string(), name: name.clone(), value: value.clone() }
+    }
+}
+
+impl From<&PubsubItem> for wit::PubsubItem {
+    fn from(item: &PubsubItem) -> Self {
+        Self {
+            kind: item.kind.as_str().to_owned(),
+            service: item.service.to_string(),
+            node: item.node.clone(),
+            id: item.id.clone(),
+            publisher: item.publisher.as_ref().map(ToString::to_string),
+            xml: item.xml.clone(),
+            cut: item.is_cut,
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, PluginsAnswer, RoomsRead, StanzaRead, StatusRead,
-    WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, PluginsAnswer, PubsubRead, RoomsRead, StanzaRead,
+    StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -153,6 +153,7 @@ pub const EVENTS: &[EventRule] = &[
     shown(IqAnswer, "iq", "iq-request"),
     // Delivered only to the plugin that is asked.
     shown(PluginsAnswer, "request", "plugin-request"),
+    shown(PubsubRead, "pubsub-item", "pubsub-item"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),
 ];
