@@ -32,6 +32,8 @@ class Checker:
         #: Parts of the layer that the plugin needs, and modules that it imports while it runs.
         self.parts: set[str] = set()
         self.late: set[str] = set()
+        #: Modules of the layer that replace functions of Python.
+        self.replaced: set[str] = set()
         self._told: set[tuple[str, int, str]] = set()
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
@@ -51,6 +53,10 @@ class Checker:
             if top in OURS:
                 self.parts.add("maubot" if top == "mautrix" else top)
                 continue
+            if name.startswith("urllib.request"):
+                self.replaced.add("opened")
+            if top == "time":
+                self.replaced.add("slept")
             known = _longest(name, lacks.MODULES)
             if top in self.siblings and not known:
                 if is_late:
@@ -61,11 +67,12 @@ class Checker:
                 if is_late:
                     self.late.add(top)
             elif may_miss:
-                self.tell("check", module, line, top, "the package is not there, and the plugin goes on without it", INSTEAD_OF_PACKAGE)
+                self.tell("check", module, line, top, "the package is not there, and the plugin goes on without it",
+                          INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
             elif top in lacks.FOREIGN:
                 self.tell("lacks", module, line, top, *lacks.FOREIGN[top])
             else:
-                self.tell("package", module, line, top, "the package is not part of Python", INSTEAD_OF_PACKAGE.replace("NAME", top))
+                self.tell("package", module, line, top, "the package is not part of Python", INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
 
     def _calls(self, module: Module) -> None:
         for node in ast.walk(module.tree):

@@ -77,6 +77,7 @@ FOREIGN = {
     "aiosqlite": ("there are no databases", "`parlor.storage`"),
     "pymongo": ("there are no databases", "`parlor.storage`"),
     "redis": ("there are no databases", "`parlor.storage`"),
+    "config": ("a plugin does not read the bot's configuration", "`[settings.NAME]` in plugin.toml"),
     "docker": ("there is no socket to Docker", "a service that does it, over the web"),
     "kubernetes": ("its requests go by sockets of its own", "`requests` to the API of the cluster"),
     "git": ("it starts the program git", "the API of the forge, over the web"),
@@ -95,6 +96,9 @@ FOREIGN = {
     "slackclient": ("it is another network", "nothing: parlor speaks XMPP"),
     "discord": ("it is another network", "nothing: parlor speaks XMPP"),
 }
+
+#: The names of packages whose modules are called otherwise.
+PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
 
 #: Names of `errbot` and its modules that the layer has.
 ERRBOT = {
@@ -161,7 +165,7 @@ OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "
 MAUBOT = {
     "maubot": {"Plugin", "MessageEvent"},
     "maubot.handlers": {"command", "event"},
-    "maubot.handlers.command": {"new", "argument", "passive", "Argument"},
+    "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
     "maubot.handlers.event": {"on"},
     "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},

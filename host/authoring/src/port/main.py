@@ -178,18 +178,22 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
         return tree.module_name(renamed[module.path]) if module.path in renamed else module.name
 
     lines = [f'"""Runs a plugin of {framework} on parlor. `parlor plugin port` wrote this file."""', "", f"import {framework}"]
+    # What is there has to be replaced before the plugin takes it by name.
+    lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
     if late:
         lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]
     if framework == "errbot":
         names = sorted({name_of(module) for module, *_ in kind.found})
         lines += ["", *(f"import {one}" for one in names), ""]
         for module, owner, shown, settings, webhooks in kind.found:
-            lines += _run(framework, f"{name_of(module)}.{owner}", shown, settings, {"webhooks": webhooks} if webhooks else {})
+            more: dict[str, Any] = {"webhooks": webhooks} if webhooks else {}
+            more |= {"keeps": True} if kind.draft.keeps else {}
+            lines += _run(framework, f"{name_of(module)}.{owner}", shown, settings, more)
     else:
         module, owner = kind.found
         lines += ["", f"import {name_of(module)}", ""]
         identity = str(kind.about.get("id", ""))
-        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, {})
+        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, {"hears": True} if kind.draft.hears else {})
     return "\n".join(lines) + "\n"
 
 
