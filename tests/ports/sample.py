@@ -30,7 +30,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def port(texts: dict[str, str], framework: Any = None) -> dict[str, Any]:
-    return main.port(texts, framework, "sample", [])
+    return main.port(texts, framework, "sample")
 
 
 def ported(name: str) -> dict[str, Any]:

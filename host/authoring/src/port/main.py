@@ -37,7 +37,7 @@ def main(place: str) -> None:
     with open(place, encoding="utf-8") as file:
         job = json.load(file)
     try:
-        result = port(job["files"], job["framework"], job["folder"], job["skipped"])
+        result = port(job["files"], job["framework"], job["folder"])
     except ValueError as error:
         result = {"error": str(error)}
     except (RecursionError, MemoryError):
@@ -46,7 +46,7 @@ def main(place: str) -> None:
     json.dump(result, sys.stdout)
 
 
-def port(files: dict[str, str], framework: Optional[str], folder: str, skipped: list[list[str]]) -> dict[str, Any]:
+def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[str, Any]:
     plugs = sorted(path for path in files if path.endswith(".plug"))
     found = framework or ("maubot" if "maubot.yaml" in files else "errbot" if plugs else None)
     if found is None:
@@ -104,7 +104,6 @@ def port(files: dict[str, str], framework: Optional[str], folder: str, skipped: 
         "parts": sorted(parts),
         "findings": [one.as_json() for one in ordered[:MOST_FINDINGS]],
         "left_out": max(0, len(ordered) - MOST_FINDINGS),
-        "skipped": skipped,
     }
 
 

@@ -139,7 +139,7 @@ def _permissions(draft: Draft) -> Iterator[str]:
     if draft.knows_rooms:
         yield '"rooms.read" = { scope = ["*"], reason = "to tell rooms from people" }'
     if draft.joins_rooms:
-        yield '"rooms.write" = { scope = ["*"], reason = "to enter and leave rooms" }'
+        yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:
