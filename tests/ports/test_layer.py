@@ -48,7 +48,8 @@ class Errbot(Case):
     async def test_arguments_are_read_as_declared(self) -> None:
         await self.begun("tally")
         self.assertEqual(await self.answers("!raise it 'old socks' --by 3"), ["old socks: 3"])
-        self.assertEqual(await self.answers("!raise it tea"), ["tea: 1"])
+        self.assertEqual(await self.answers("!raise it --by 2 tea"), ["tea: 2"])
+        self.assertEqual(self.host.declared["raise"]["usage"], "it")
         answer = await self.answers("!raise it tea --by many")
         self.assertIn("usage: raise it", answer[0])
         self.assertIn("invalid int value", answer[0])
@@ -73,7 +74,7 @@ class Errbot(Case):
     async def test_owners_alone_may_give_what_is_for_admins(self) -> None:
         host = await self.begun("tally")
         self.assertEqual([one.kind for one in host.declared["forget"]["allow"]], ["owners"])
-        self.assertEqual(host.declared["swap"]["allow"], [])
+        self.assertNotIn("allow", host.declared["swap"])
         self.assertEqual(host.declared["swap"]["help"], "Says words the other way round")
 
     async def test_requests_are_awaited_and_their_errors_have_the_names_that_are_known(self) -> None:

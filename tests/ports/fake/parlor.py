@@ -106,7 +106,7 @@ class Host:
         is_command = text.startswith("!") and name in self.commands
         message = Message(text, command=name if is_command else None, **named)
         if is_command:
-            await self.commands[name](Command(name, rest.strip(), message), rest.strip())
+            await self.commands[name](Command(name, rest.strip(), message))
         for event, _, handler in list(self.listeners):
             if event == "message":
                 await handler(message)

@@ -61,6 +61,22 @@ CALLS = {
     "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
 }
 
+GONE = "it is gone from the Python that plugins run in, 3.14"
+CALLS |= {f"ast.{name}": (GONE, "`ast.Constant`") for name in ("Num", "Str", "Bytes", "NameConstant", "Ellipsis")}
+CALLS |= {
+    f"collections.{name}": (GONE, f"`collections.abc.{name}`")
+    for name in ("Mapping", "MutableMapping", "Sequence", "Iterable", "Iterator", "Callable", "Hashable", "Set")
+}
+CALLS |= {"inspect.getargspec": (GONE, "`inspect.signature`"), "asyncio.coroutine": (GONE, "`async def`")}
+MODULES |= {
+    name: (GONE, instead)
+    for name, instead in (
+        ("imp", "`import` at the top of the module"), ("distutils", "nothing"), ("cgi", "`html.escape`, `urllib.parse`"), ("pipes", "`shlex`"),
+        ("crypt", "`hashlib.scrypt`"), ("asynchat", NETWORK), ("asyncore", NETWORK), ("nntplib", NETWORK), ("imghdr", "nothing"),
+        ("lib2to3", "nothing"), ("cgitb", "`traceback`"), ("sndhdr", "nothing"), ("uu", "`binascii`"), ("xdrlib", "`struct`"),
+    )
+}
+
 #: Packages with parts in other languages, or that need files or a network of their own: they do not run in a plugin.
 FOREIGN = {
     "lxml": ("it has parts in C", "`parlor.parse_xml`, or `xml.etree.ElementTree`"),

@@ -120,7 +120,8 @@ def beginnings(node: Optional[ast.expr], scope: Scope, depth: int) -> Iterator[s
         yield node.value
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
         for text in beginnings(node.left, scope, depth + 1):
-            yield text.partition("%")[0]
+            # What is put in there is unknown.
+            yield text.partition("%")[0] + ("\0" if "%" in text else "")
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         for text in beginnings(node.left, scope, depth + 1):
             more = list(beginnings(node.right, scope, depth + 1)) if SERVER.match(text) is None or text.count("/") < 3 else []

@@ -110,10 +110,17 @@ class Runner:
         alone = several[0][1] if len(several) == 1 and len(several[0][1].words) == 1 else None
         help = port.first_line(alone.help) if alone else port.first_line(", ".join(" ".join(one.words) for _, one in several))
 
-        async def give(command: parlor.Command, args: Rest = Rest("")) -> None:
+        async def give(command: parlor.Command) -> None:
             await self._give(several, command)
 
-        parlor.command(root, help=help, allow=allow)(give)
+        async def give_rest(command: parlor.Command, args: Rest = Rest("")) -> None:
+            await self._give(several, command)
+
+        if allow:
+            # The host knows who may give a command only where it reads the arguments: they are one text then.
+            parlor.command(root, help=help, allow=allow)(give_rest)
+        else:
+            parlor.command(root, help=help, usage=port.first_line(_usage(several)))(give)
 
     async def _give(self, several: list[tuple[str, Declared]], command: Any) -> None:
         found = _longest(several, command.rest)
@@ -222,6 +229,16 @@ def _arguments(declared: Declared, rest: str) -> tuple[tuple[Any, ...], dict[str
         return (rest.split(declared.split_args_with),), {}
     parsed = declared.parser().parse_args(shlex.split(rest))
     return ((), vars(parsed)) if declared.unpack_args else ((parsed,), {})
+
+
+def _usage(several: list[tuple[str, Declared]]) -> str:
+    """What stands behind the first word."""
+    if len(several) > 1 or len(several[0][1].words) > 1:
+        return " | ".join(" ".join(one.words[1:]) for _, one in several if len(one.words) > 1)
+    declared = several[0][1]
+    if declared.kind == "arguments":
+        return " ".join(declared.parser().format_usage().split()[2:])
+    return declared.syntax
 
 
 def _text(answer: Any) -> str:

@@ -5,7 +5,6 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
-from parlor import Rest
 from parlor_port import running as port
 
 from .events import message_event, reaction_events
@@ -78,14 +77,16 @@ class Runner:
 
     def _command(self, command: commands.Command, owner: Callable[[], Any]) -> None:
         name = command.name_for(owner())
-        aliases = [one for one in command.aliases if one.lower() != name.lower()][:8]
         help = port.first_line(command.help or command.__doc__)
+        usage = port.first_line(command.usage("").removeprefix("Usage: ").strip())
 
-        async def give(given: parlor.Command, args: Rest = Rest("")) -> None:
+        async def give(given: parlor.Command) -> None:
             event = message_event(self._plugin.client, given.message)
             await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
 
-        parlor.command(name, help=help, aliases=aliases)(give)
+        # The host would read the arguments of one with aliases.
+        for one in dict.fromkeys([name, *command.aliases]):
+            parlor.command(one, help=help, usage=usage)(give)
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, _, after = rest.partition(" ")

@@ -55,3 +55,7 @@ async def urlopen(url: Any, data: Any = None, timeout: Any = None, **_: Any) -> 
 
 
 urllib.request.urlopen = urlopen
+
+# Python may load parts of this when it is first used: that has to be now, where there are files.
+_warm = Message()
+_warm["content-type"] = "text/plain"
