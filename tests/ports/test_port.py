@@ -187,6 +187,13 @@ class Told(unittest.TestCase):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
         self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
 
+    def test_names_that_the_host_does_not_take_and_mixed_rights_are_told(self) -> None:
+        result = errbot("@botcmd\ndef help_me(self, msg, args):\n    pass\n@botcmd\ndef a_b(self, msg, args):\n    pass\n"
+                        "@botcmd(admin_only=True)\ndef a_c(self, msg, args):\n    pass")
+        self.assertEqual(self.lacks(result), ["the command help"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["admin_only of a command !a …"])
+        self.assertEqual(self.lacks(maubot("@command.new('two words')\nasync def a(self, evt):\n    pass")), ["the command two words"])
+
     def test_packages_are_told_apart_from_what_cannot_be(self) -> None:
         result = errbot("pass", "import bs4\ntry:\n    import fancy\nexcept ImportError:\n    fancy = None")
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["bs4"])

@@ -7,6 +7,7 @@ mod go;
 mod javascript;
 mod missing;
 mod page;
+mod port;
 mod python;
 mod rust;
 mod steps;

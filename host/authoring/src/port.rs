@@ -86,7 +86,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "requests/exceptions.py",
 ];
 
-/// What git leaves alone in the new folder.
+/// The names that git ignores in the new folder.
 const GITIGNORE: &str = include_str!("../../../plugins-sdk/templates/python/gitignore");
 
 /// The maximum length of the program's own error that is shown, in bytes.
@@ -113,7 +113,7 @@ pub struct Request {
     pub framework: Option<Framework>,
 }
 
-/// What a finding means for the plugin.
+/// The effect of a finding on the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -130,7 +130,7 @@ pub enum Kind {
 /// Something about a line of the plugin's source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What it means for the plugin.
+    /// The effect on the plugin.
     pub kind: Kind,
     /// The file in the old folder.
     pub file: String,
@@ -140,7 +140,7 @@ pub struct Finding {
     pub what: String,
     /// Why it does not work as before.
     pub why: String,
-    /// What to use in its place; may be empty.
+    /// The replacement; may be empty.
     pub instead: String,
 }
 
@@ -153,7 +153,7 @@ pub struct Ported {
     pub name: String,
     /// The framework that it comes from.
     pub framework: Framework,
-    /// What was found, in the order of files and lines.
+    /// The findings, in the order of files and lines.
     pub findings: Vec<Finding>,
     /// The number of findings above the maximum, which are not listed.
     pub left_out: usize,
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(manifest.description, "Greets people");
         assert!(new.join("errbot/plugin.py").is_file() && new.join("requests/__init__.py").is_file());
         assert!(!new.join("maubot").exists() && new.join(".parlor").is_dir());
-        // What is there is left alone.
+        // An existing folder is left alone.
         let again = port(&Request { folder: around.path().join("old"), into: Some(new), framework: None });
         assert!(matches!(again, Err(PortError::Exists(_))), "{again:?}");
     }

@@ -25,6 +25,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/iq.md",
     "author/missed-messages.md",
     "author/parked-plugins.md",
+    "author/port.md",
     "author/requests.md",
     "author/schedules.md",
     "author/second-plugin.md",

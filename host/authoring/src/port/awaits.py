@@ -19,7 +19,7 @@ SUSPENDS = {
     "time.sleep",
     "urllib.request.urlopen",
 }
-#: What makes an object whose methods wait, and these methods.
+#: The calls that make an object whose methods wait, and these methods.
 SESSIONS = {"requests.Session", "requests.session", "requests.sessions.Session"}
 OF_SESSIONS = {"get", "post", "put", "delete", "patch", "head", "options", "request"}
 
@@ -31,7 +31,7 @@ TAKERS = {"start_poller", "stop_poller"}
 COMMON = {name for kind in (str, bytes, list, dict, set, int) for name in dir(kind)} | {"read", "write", "close"}
 
 class Sources:
-    """What is known of all modules of the plugin together."""
+    """All modules of the plugin together."""
 
     def __init__(self, modules: list[Module], framework: tuple[str, ...]) -> None:
         self.modules = modules
@@ -91,7 +91,7 @@ class Sources:
             if function in waiting or function in refused:
                 continue
             if isinstance(function, ast.AsyncFunctionDef):
-                # Whoever calls it awaits it already.
+                # Its callers await it already.
                 waiting.add(function)
             elif self._may_wait(function):
                 waiting.add(function)
@@ -204,7 +204,7 @@ class Rewriter:
         self.sources = sources
         self.module = module
         self.lines = [line.encode() for line in module.text.split("\n")]
-        #: Where something is put in: line, column in bytes, and the text. Of two at one place, the one that encloses comes first.
+        #: The insertions: line, column in bytes, order at one place, and the text.
         self.edits: list[tuple[int, int, int, str]] = []
         self.changed: set[int] = set()
 
@@ -266,7 +266,7 @@ class Rewriter:
         if self.sources.suspends(self.module, call):
             return True
         called = self.sources.called(self.module, around, call)
-        # What was `async` before is awaited by its author.
+        # A function that was `async` before is awaited by its author.
         return any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) for one in called)
 
     def _call(self, call: ast.Call, around: list[ast.AST], is_apart: bool) -> None:

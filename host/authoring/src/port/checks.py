@@ -1,15 +1,19 @@
-"""What a plugin uses that the layer lacks, line by line."""
+"""Finds uses of things that the layer lacks, line by line."""
 
 import ast
+import re
 from typing import Iterable, Optional
 
 import lacks
 import tree
 from tree import Finding, Module
 
+#: The names that commands may have.
+COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
+
 #: The packages that the layer brings along.
 OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
-#: What of them plugins may use.
+#: The names of these that plugins may use.
 REQUESTS = {
     "get", "post", "put", "delete", "patch", "head", "options", "request", "Session", "session", "Response", "exceptions", "codes",
     "RequestException", "HTTPError", "ConnectionError", "Timeout", "ConnectTimeout", "ReadTimeout", "TooManyRedirects", "JSONDecodeError",
@@ -125,6 +129,14 @@ class Checker:
 def _longest(name: str, table: Iterable[str]) -> Optional[str]:
     found = [one for one in table if name == one or name.startswith(f"{one}.")]
     return max(found, key=len) if found else None
+
+
+def command_name(checker: Checker, module: Module, node: ast.AST, name: str) -> None:
+    """Tells of a name that no command can have."""
+    if not COMMAND.match(name):
+        checker.tell("lacks", module, node, f"the command {name}", "a name has 1 to 32 letters, digits, `-` and `_`", "another name")
+    elif name == "help":
+        checker.tell("lacks", module, node, "the command help", "it is the host's own, and lists all commands", "another name")
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

@@ -1,4 +1,4 @@
-"""What plugins of other frameworks use and parlor lacks, with the reason and what to use in its place.
+"""The things that plugins of other frameworks use and parlor lacks, each with the reason and a replacement.
 
 Each entry is written from the use of published plugins and from what parlor's own pages say. A name that stands in none of these
 tables and not in the layer either is reported as unknown to the layer.
@@ -143,7 +143,7 @@ NOT_IN_ERRBOT = {
     "errbot.rendering": ("messages are sent as they are", "XMPP's signs for bold and italics (XEP-0393)"),
 }
 
-#: What a plugin of errbot may call on itself, and parlor lacks.
+#: Attributes of a plugin of errbot that parlor lacks.
 OF_SELF = {
     "_bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
     "bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
@@ -213,7 +213,7 @@ NOT_IN_MAUBOT = {
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
 }
 
-#: What a plugin of maubot may use of itself, and parlor lacks.
+#: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
     "database": ("there are no databases", "`parlor.storage`: keys and values"),
     "webapp": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
@@ -222,7 +222,7 @@ OF_PLUGIN = {
     "scheduler": ("the layer has no scheduler", "`parlor.schedules.cron`, `parlor.every`"),
 }
 
-#: What the layer's `self.client` has.
+#: Attributes of the layer's `self.client`.
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing",

@@ -177,7 +177,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
         return tree.module_name(renamed[module.path]) if module.path in renamed else module.name
 
     lines = [f'"""Runs a plugin of {framework} on parlor. `parlor plugin port` wrote this file."""', "", f"import {framework}"]
-    # What is there has to be replaced before the plugin takes it by name.
+    # These replace functions of Python, before the plugin imports them by name.
     lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
     if late:
         lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]

@@ -1,4 +1,4 @@
-"""What `plugin.toml` has to say for a plugin: what it asks for, why, and what its owner can set."""
+"""Writes `plugin.toml` for a plugin: its permissions with reasons, its settings and its webhooks."""
 
 import json
 import re
@@ -14,7 +14,7 @@ MOST_TEXT = 900
 
 @dataclass
 class Draft:
-    """What is known of a plugin so far."""
+    """The facts known about a plugin so far."""
 
     name: str = ""
     version: str = "0.1.0"

@@ -83,6 +83,7 @@ class Errbot:
 
     def _class(self, module: Module, node: ast.ClassDef) -> None:
         is_plugin = self._is_plugin(module, node)
+        self._names(module, node)
         for one in node.body:
             if isinstance(one, tree.FUNCTIONS):
                 self._function(module, one, is_plugin)
@@ -91,6 +92,25 @@ class Errbot:
                 self._attribute(module, one, is_plugin)
             if is_plugin:
                 self._mapping(one)
+
+    def _names(self, module: Module, node: ast.ClassDef) -> None:
+        """Checks the first words of commands: the host knows commands by them."""
+        found: dict[str, list[tuple[ast.expr, bool]]] = {}
+        for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS)):
+            for one in function.decorator_list:
+                call = one if isinstance(one, ast.Call) else None
+                if DECORATORS.get(module.dotted(call.func if call else one) or "") in ("botcmd", "arg_botcmd"):
+                    given = checks.keywords(call) if call else {}
+                    name = given.get("name")
+                    text = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else function.name
+                    root = next((word for word in text.lower().split("_") if word), text)
+                    checks.command_name(self.checker, module, one, root)
+                    found.setdefault(root, []).append((one, checks.is_true(given.get("admin_only"))))
+        for root, several in found.items():
+            if len({is_for_admins for _, is_for_admins in several}) > 1:
+                where = next(one for one, is_for_admins in several if is_for_admins)
+                self.checker.tell("check", module, where, f"admin_only of a command !{root} …",
+                                  f"the host knows commands by their first word: all of !{root} are the owners' now", "another first word")
 
     def _function(self, module: Module, function: tree.Function, is_plugin: bool) -> None:
         draft = self.draft

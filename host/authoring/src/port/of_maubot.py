@@ -89,6 +89,9 @@ class Maubot:
             self.checker.tell("lacks", module, one, f"@web.{name.rpartition('.')[2]}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
         if name == "maubot.handlers.command.new":
             self.draft.answers = True
+            named = call.args[0] if call and call.args else given.get("name")
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                checks.command_name(self.checker, module, one, named.value)
             if isinstance(given.get("aliases"), ast.Lambda):
                 self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
         if name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
