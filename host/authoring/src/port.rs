@@ -331,7 +331,7 @@ mod tests {
                 if name != "__pycache__" {
                     names(folder, &path, found);
                 }
-            } else if name.ends_with(".py") {
+            } else if Path::new(&name).extension().is_some_and(|end| end == "py") {
                 found.push(path);
             }
         }

@@ -170,7 +170,7 @@ class Sources:
 
 
 def _of_command(name: str) -> bool:
-    # `@karma.subcommand(…)`, where `karma` is a command of the plugin itself.
+    # `@points.subcommand(…)`, where `points` is a command of the plugin itself.
     return name.rpartition(".")[2] in ("subcommand", "callback", "argument")
 
 

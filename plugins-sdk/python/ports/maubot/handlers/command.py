@@ -103,7 +103,7 @@ class Command:
     def subcommand(
         self, name: Any = None, *, help: str = "", aliases: Any = (), required_subcommand: bool = True, arg_fallthrough: bool = True, **_: Any
     ) -> Callable[[Any], "Command"]:
-        """Makes a further command of a method: `!karma up`."""
+        """Makes a further command of a method: `!points give`."""
 
         def note(function: Any) -> Command:
             made = Command(function, name, help, aliases, required_subcommand, arg_fallthrough, True)
