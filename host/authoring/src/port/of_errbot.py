@@ -18,13 +18,13 @@ OPTIONS = {
     "webhook": {"uri_rule", "methods", "form_param", "raw"},
 }
 HEARS = {"callback_message", "callback_mention"}
-#: What of the mapping that a plugin is may be called.
+#: Methods of the mapping that a plugin is.
 MAPPING = {"get", "keys", "items", "values", "setdefault", "pop", "update", "mutable", "clear", "popitem"}
 PLACES = {"build_identifier", "query_room", "rooms"}
 
 
 class Plug:
-    """What a `.plug` file says."""
+    """The contents of a `.plug` file."""
 
     def __init__(self, path: str, text: str) -> None:
         parser = configparser.ConfigParser(interpolation=None, strict=False)

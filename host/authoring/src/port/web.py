@@ -1,4 +1,4 @@
-"""Which servers a plugin asks, as far as its text tells."""
+"""Finds the servers that a plugin asks, as far as its text tells."""
 
 import ast
 import re
@@ -97,7 +97,7 @@ def _add(found: Requests, module: Module, call: ast.Call, local: dict, around: l
 
 @dataclass
 class Scope:
-    """Where names have their values."""
+    """The scope in which names have their values."""
 
     module: Module
     local: dict[str, ast.expr]
@@ -120,7 +120,7 @@ def beginnings(node: Optional[ast.expr], scope: Scope, depth: int) -> Iterator[s
         yield node.value
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
         for text in beginnings(node.left, scope, depth + 1):
-            # What is put in there is unknown.
+            # The inserted text is unknown.
             yield text.partition("%")[0] + ("\0" if "%" in text else "")
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         for text in beginnings(node.left, scope, depth + 1):
@@ -146,7 +146,7 @@ def _joined(node: ast.JoinedStr, scope: Scope, depth: int) -> Iterator[str]:
             continue
         known = list(beginnings(part.value, scope, depth + 1)) if isinstance(part, ast.FormattedValue) else []
         if len(known) != 1 or "\0" in known[0]:
-            # What follows is unknown: a server's name that ends here is none.
+            # The rest is unknown: a server's name that ends here is none.
             text += "\0"
             break
         text += known[0]
