@@ -8,6 +8,7 @@ mod go;
 mod javascript;
 mod missing;
 mod page;
+mod port;
 mod python;
 mod rust;
 mod steps;

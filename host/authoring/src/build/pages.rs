@@ -27,6 +27,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/missed-messages.md",
     "author/moderation.md",
     "author/parked-plugins.md",
+    "author/port.md",
     "author/pubsub.md",
     "author/requests.md",
     "author/schedules.md",
