@@ -23,6 +23,8 @@ mod panicked;
 pub(crate) mod parking;
 mod published;
 mod rewriting;
+mod screened;
+mod screening;
 mod sending;
 mod shared;
 pub mod web;
@@ -49,7 +51,9 @@ use self::logins::Logins;
 use self::order::Order;
 use self::outbox::Outbox;
 use self::published::{Published, Watched};
+use self::screening::Screening;
 use self::worker::Worker;
+use crate::hooks::Hooks;
 use crate::record::Records;
 use crate::threads::Place;
 
@@ -106,6 +110,7 @@ impl Account {
             names: Names::default(),
             answerers: answerers::Answerers::default(),
             callees: Arc::default(),
+            hooks: Hooks::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),
@@ -134,6 +139,7 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            screening: Screening::default(),
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),

@@ -12,6 +12,7 @@ mod giving;
 mod help;
 pub(super) mod kinds;
 pub(super) mod people;
+pub(super) mod refusing;
 mod usage;
 mod words;
 

@@ -331,6 +331,7 @@ fn assemble<'a, E: Xml<'a>>(
         declined: found.declined,
         room_status: found.room_status,
         affiliation: found.affiliation,
+        labels: Vec::new(),
         from,
         to,
         raw,

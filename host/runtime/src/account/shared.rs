@@ -28,6 +28,7 @@ use super::callees::Callees;
 use super::connection::{Connection, Credentials};
 use super::order::{Asked, Order};
 use super::web::WebScript;
+use crate::hooks::Hooks;
 use crate::record::Records;
 use crate::threads::Place;
 
@@ -59,6 +60,8 @@ pub struct Shared {
     pub(crate) answerers: Answerers,
     /// The plugins that answer requests of other plugins.
     pub(crate) callees: Arc<Callees>,
+    /// The plugins that see what others send and get.
+    pub(crate) hooks: Hooks,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.
@@ -248,6 +251,7 @@ impl Shared {
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
         self.callees.forget(instance);
+        self.hooks.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
 
@@ -305,10 +309,11 @@ impl Shared {
         entered.map_or_else(|| self.router.live(), Delivery::Live)
     }
 
-    /// Routes an event to this one instance.
-    pub(super) fn route_to(&self, instance: InstanceId, event: Event) {
+    /// Routes an event to these instances alone.
+    pub(super) fn route_to(&self, instances: &[InstanceId], event: Event) {
         let snapshot = self.snapshot.load();
-        self.router.route_to(instance, event, &|jid| snapshot.is_contact(jid));
+        let delivery = self.delivery(&event, &snapshot);
+        self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid));
     }
 
     /// Delivers an archived message to an instance that missed it. Returns whether it was delivered.

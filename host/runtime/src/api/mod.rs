@@ -13,6 +13,7 @@ mod connection;
 mod contacts;
 mod disco;
 pub(crate) mod files;
+mod hooks;
 pub(crate) mod http;
 mod iq;
 pub mod listen;

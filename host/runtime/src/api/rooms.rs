@@ -29,6 +29,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
+use crate::hooks::outgoing;
 use crate::instance::{Context, Grouping, Instance, OpenCall};
 
 /// Maximum length of a subject, in bytes.
@@ -484,7 +485,7 @@ async fn send<T: Send + 'static>(
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
-    instance.ask(&granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
+    outgoing::send(&instance, &granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
 }
 
 #[cfg(test)]

@@ -1,15 +1,30 @@
-//! The requests of other plugins that an instance answers.
+//! The requests of other plugins that an instance answers, and what it decides about as a hook.
 
 use std::sync::Arc;
 
+use parlor_base::permission::Permission::{HooksCommands, HooksIncoming, HooksOutgoing};
+
 use super::Instance;
 use crate::account::callees::Callee;
+use crate::hooks::Hooker;
 
 /// Bytes of an event beside the value of a request.
 const BESIDE: usize = 8 << 10;
 
-/// Lets other plugins ask an instance what its manifest lists. The account forgets it with the instance.
+/// Lets other plugins ask an instance what its manifest lists, and the account ask it as a hook. The account forgets it with
+/// the instance.
 pub(super) fn begin(instance: &Instance) {
+    let asks_for = |permission| instance.manifest.permissions.contains_key(permission);
+    if [HooksCommands, HooksIncoming, HooksOutgoing].iter().any(asks_for) {
+        instance.account.hooks.add(Hooker {
+            plugin: instance.plugin.clone(),
+            instance: instance.id,
+            mailbox: Arc::clone(&instance.mailbox),
+            waiting: Arc::clone(&instance.unanswered.hooks),
+            counters: Arc::clone(&instance.counters),
+            longest: instance.limits.hostcall_bytes.as_usize(),
+        });
+    }
     let names = instance.manifest.requests.clone();
     if names.is_empty() {
         return;

@@ -115,6 +115,14 @@ pub enum CallName {
     FilesRead,
     /// `files.close`
     FilesClose,
+    /// `hooks.allow`
+    HooksAllow,
+    /// `hooks.alter`
+    HooksAlter,
+    /// `hooks.stop`
+    HooksStop,
+    /// `hooks.mark`
+    HooksMark,
     /// `http.fetch`
     HttpFetch,
     /// `http.open`
@@ -347,6 +355,10 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("files", "open", "files.open"),
     ("files", "read", "files.read"),
     ("files", "close", "files.close"),
+    ("hooks", "allow", "hooks.allow"),
+    ("hooks", "alter", "hooks.alter"),
+    ("hooks", "stop", "hooks.stop"),
+    ("hooks", "mark", "hooks.mark"),
     ("http", "fetch", "http.fetch"),
     ("http", "open", "http.open"),
     ("http", "write", "http.write"),
@@ -437,7 +449,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 142;
+    pub const COUNT: usize = 146;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead,
-    RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage,
-    TokensRead, VcardRead, VcardWrite, WebhooksReceive,
+    HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, RoomsConfigure,
+    RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead,
+    StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -142,6 +142,11 @@ pub const CALLS: &[Call] = {
         needs(FilesRead, CallName::FilesOpen).local(Nothing),
         needs(FilesRead, CallName::FilesRead).local(Nothing),
         free(CallName::FilesClose).local(Nothing),
+        // A verdict needs a question, which needs the grant.
+        free(CallName::HooksAllow).local(Nothing),
+        needs(HooksOutgoing, CallName::HooksAlter).local(Nothing),
+        free(CallName::HooksStop).local(Nothing),
+        needs(HooksIncoming, CallName::HooksMark).local(Nothing),
         needs(HttpFetch, CallName::HttpFetch).local(Nothing),
         needs(HttpFetch, CallName::HttpOpen).local(Nothing),
         needs(HttpFetch, CallName::HttpWrite).local(Nothing),

@@ -133,6 +133,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         declined: None,
         room_status: Vec::new(),
         affiliation: None,
+        labels: Vec::new(),
         raw: some_raw(),
     }
 }
@@ -147,6 +148,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Contact(_) => "contact",
         Payload::Chat(_) => "chat",
         Payload::Message(_) => "message",
+        Payload::Hook(_) => "hook",
         Payload::Room(_) => "room",
         Payload::Occupant(_) => "occupant",
         Payload::Feature { .. } => "feature",

@@ -1,8 +1,9 @@
-//! What the host tells one plugin alone: requests to its webhooks, in its namespaces and of other plugins, and due times.
+//! What the host tells one plugin alone: requests to its webhooks, in its namespaces and of other plugins, due times, and what it
+//! decides about as a hook.
 
-use parlor_session::{DueTime, IqRequest, PluginRequest, Webhook};
+use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, Webhook};
 
-use super::{date_time, wit};
+use super::{date_time, message, wit};
 
 impl From<&Webhook> for wit::Webhook {
     fn from(webhook: &Webhook) -> Self {
@@ -47,5 +48,16 @@ impl From<&IqRequest> for wit::IqRequest {
 impl From<&PluginRequest> for wit::PluginRequest {
     fn from(PluginRequest { id, plugin, name, value }: &PluginRequest) -> Self {
         Self { id: id.clone(), plugin: plugin.to_string(), name: name.clone(), value: value.clone() }
+    }
+}
+
+impl From<&Hook> for wit::Hook {
+    fn from(hook: &Hook) -> Self {
+        Self {
+            id: hook.id.clone(),
+            plugin: hook.plugin.as_ref().map(ToString::to_string),
+            args: hook.args.clone(),
+            message: message(&hook.message, false),
+        }
     }
 }

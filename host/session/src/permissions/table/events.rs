@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, PluginsAnswer, RoomsRead, StanzaRead, StatusRead,
-    WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead,
+    PluginsAnswer, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -148,6 +148,10 @@ pub const EVENTS: &[EventRule] = &[
     shown(IqAnswer, "iq", "iq-request"),
     // Delivered only to the plugin that is asked.
     shown(PluginsAnswer, "request", "plugin-request"),
+    // Delivered only to the plugins in the owner's order, one after the other.
+    shown(HooksCommands, "hookCommand", "hook"),
+    shown(HooksIncoming, "hookIncoming", "hook"),
+    shown(HooksOutgoing, "hookOutgoing", "hook"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),
 ];
