@@ -1944,6 +1944,30 @@ parlor_error parlor_plugins_refuse(const char *id, const char *text) {
   return parlor_done(parlor_plugin_plugins_refuse(&request, &why, &error), &error);
 }
 
+parlor_error parlor_hooks_allow(const char *id) {
+  plugin_string_t question = parlor_text(id);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_allow(&question, &error), &error);
+}
+
+parlor_error parlor_hooks_alter(const char *id, const char *body, const char *subject) {
+  plugin_string_t question = parlor_text(id), text = parlor_text(body ? body : ""), about = parlor_text(subject ? subject : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_alter(&question, body ? &text : NULL, subject ? &about : NULL, &error), &error);
+}
+
+parlor_error parlor_hooks_stop(const char *id, const char *reason) {
+  plugin_string_t question = parlor_text(id), why = parlor_text(reason ? reason : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_stop(&question, reason ? &why : NULL, &error), &error);
+}
+
+parlor_error parlor_hooks_mark(const char *id, const char *label) {
+  plugin_string_t question = parlor_text(id), text = parlor_text(label);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_mark(&question, &text, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2362,6 +2386,14 @@ static const parlor_request *shown_request(const parlor_plugin_types_plugin_requ
   return shown;
 }
 
+static const parlor_hook *shown_hook(const parlor_plugin_types_hook_t *all) {
+  parlor_hook *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_hook){
+      .id = some(all->id), .plugin = maybe(all->plugin), .arguments = texts(all->args), .count = all->args.len,
+      .message = message_of(&all->message)};
+  return shown;
+}
+
 /* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
   const char *which = event->command   ? event->command->name
@@ -2401,6 +2433,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_HOOK) event.hook = shown_hook(&all->payload.val.hook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

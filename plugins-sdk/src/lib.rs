@@ -61,6 +61,7 @@ mod error;
 pub mod export;
 mod failure;
 pub mod files;
+pub mod hooks;
 pub mod http;
 pub mod iq;
 pub mod listen;

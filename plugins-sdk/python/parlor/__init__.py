@@ -26,7 +26,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import errors, files, http, plugins, schedules, timers, webhooks
+from . import errors, files, hooks, http, plugins, schedules, timers, webhooks
 from .arguments import Jid, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
@@ -66,11 +66,12 @@ Webhook = types.Webhook
 DueTime = types.DueTime
 IqRequest = types.IqRequest
 PluginRequest = types.PluginRequest
+Hook = types.Hook
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "PluginRequest", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "PluginRequest", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
-    "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "plugins", "promise",
+    "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "plugins", "promise",
     "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

@@ -36,6 +36,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "disco",
     "files",
     "guest",
+    "hooks",
     "http",
     "iq",
     "listen",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_base::permission::Permission::{HooksCommands, HooksIncoming, HooksOutgoing};
+use parlor_base::permission::Permission;
 
 use super::Instance;
 use crate::account::callees::Callee;
@@ -10,12 +10,13 @@ use crate::hooks::Hooker;
 
 /// Bytes of an event beside the value of a request.
 const BESIDE: usize = 8 << 10;
+/// The permissions of hooks.
+const HOOKS: [Permission; 3] = [Permission::HooksCommands, Permission::HooksIncoming, Permission::HooksOutgoing];
 
 /// Lets other plugins ask an instance what its manifest lists, and the account ask it as a hook. The account forgets it with
 /// the instance.
 pub(super) fn begin(instance: &Instance) {
-    let asks_for = |permission| instance.manifest.permissions.contains_key(permission);
-    if [HooksCommands, HooksIncoming, HooksOutgoing].iter().any(asks_for) {
+    if HOOKS.iter().any(|permission| instance.manifest.permissions.contains_key(permission)) {
         instance.account.hooks.add(Hooker {
             plugin: instance.plugin.clone(),
             instance: instance.id,

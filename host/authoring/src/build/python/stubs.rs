@@ -9,9 +9,10 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 13] = [
     "files",
     "guest",
+    "hooks",
     "http",
     "listen",
     "log",
