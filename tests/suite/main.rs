@@ -19,6 +19,7 @@ mod connection;
 mod contacts;
 mod counts;
 mod disco;
+mod hooks;
 mod http;
 mod iq;
 mod listen;

@@ -249,6 +249,21 @@ fn web() -> Vec<Case> {
         ("files.open", json!({}), vec![("url", These(urls.into()))]),
         ("files.read", json!({}), vec![("transfer", none())]),
         ("files.close", json!({}), vec![("transfer", none())]),
+        ("hooks.allow", json!({}), vec![("id", Unknown(json!("nosuch")))]),
+        (
+            "hooks.alter",
+            json!({ "id": "hookOutgoing-1", "body": "x" }),
+            vec![("id", These(vec![json!("nosuch"), json!("hookIncoming-1")])), ("body", Text), ("subject", Text)],
+        ),
+        ("hooks.stop", json!({ "id": "1" }), vec![("id", Unknown(json!("nosuch"))), ("reason", Text)]),
+        (
+            "hooks.mark",
+            json!({ "id": "hookIncoming-1", "label": "x" }),
+            vec![
+                ("id", These(vec![json!("nosuch"), json!("hookOutgoing-1")])),
+                ("label", These(["", "a\nb"].map(Value::from).into_iter().chain([long()]).collect())),
+            ],
+        ),
         (
             "iq.answer",
             json!({ "id": "1" }),

@@ -5,12 +5,12 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, commands, cpu, fairness, files, loading, memory, operator, peer, requests, schedules, secrets,
-    sends, wasi, web, webhooks,
+    between, calls, commands, cpu, fairness, files, hooks, loading, memory, operator, peer, requests, schedules,
+    secrets, sends, wasi, web, webhooks,
 };
 
 /// The number of cases in `SECURITY.md`.
-pub(crate) const TOTAL: u8 = 125;
+pub(crate) const TOTAL: u8 = 135;
 
 /// One attack.
 pub(crate) struct Case {
@@ -57,6 +57,7 @@ pub(crate) fn all() -> Vec<Case> {
         schedules::cases(),
         commands::cases(),
         requests::cases(),
+        hooks::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

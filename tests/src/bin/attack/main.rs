@@ -18,6 +18,7 @@ mod commands;
 mod cpu;
 mod fairness;
 mod files;
+mod hooks;
 mod loading;
 mod memory;
 mod operator;
