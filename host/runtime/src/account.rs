@@ -11,6 +11,7 @@ pub(crate) mod callees;
 mod connecting;
 mod connection;
 pub mod foreign;
+pub mod hooks;
 mod inputs;
 mod keepers;
 mod leaving;
@@ -46,6 +47,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::alarm::Alarm;
+use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
 use self::order::Order;
@@ -53,7 +55,6 @@ use self::outbox::Outbox;
 use self::published::{Published, Watched};
 use self::screening::Screening;
 use self::worker::Worker;
-use crate::hooks::Hooks;
 use crate::record::Records;
 use crate::threads::Place;
 

@@ -27,8 +27,8 @@ use parlor_store::{Handled, StoreError};
 use tokio::sync::Semaphore;
 
 use self::caught_up::UnderWay;
+use crate::account::hooks::incoming::shown_of_missed;
 use crate::api::archive::first_page;
-use crate::hooks::incoming::shown_of_missed;
 use crate::instance::Instance;
 use crate::progress::{CatchUpProgress, LOOKED_BACK};
 
@@ -405,7 +405,7 @@ async fn hand_over(
 /// how many it received, and whether that was all.
 async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usize) -> Result<(usize, bool), CallError> {
     let mut told = 0;
-    left = shown_of_missed(instance, left).await;
+    left = shown_of_missed(&instance.account, &instance.plugin, left).await;
     while !left.is_empty() && told < most {
         room_for_the_past(instance).await;
         let mut later = left.split_off(left.len().min(most - told));

@@ -16,8 +16,8 @@ use parlor_session::{NoBookmarks, OwnArchive};
 use parlor_stanza::types::MAM;
 
 use crate::account::Connection;
+use crate::account::hooks::Point;
 use crate::api::acts_for;
-use crate::hooks::Point;
 use crate::instance::Instance;
 
 /// The answer to a question about one plugin on one account.

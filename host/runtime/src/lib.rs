@@ -19,7 +19,6 @@ pub mod counters;
 pub mod denials;
 pub mod engine;
 pub mod explain;
-pub mod hooks;
 pub mod instance;
 pub mod loading;
 pub mod mappings;

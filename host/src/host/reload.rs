@@ -9,7 +9,7 @@ use parlor_plugins::admission::Admitted;
 use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use parlor_plugins::{approved, secret};
-use parlor_runtime::hooks::order::set_order;
+use parlor_runtime::account::hooks::order::set_order;
 
 use super::Host;
 use super::accounts::spread;

@@ -7,9 +7,9 @@ use parlor_session::event::{Event, Payload};
 use parlor_session::{command_owner, refuse_command};
 use parlor_stanza::types::Message;
 
+use super::hooks::incoming::{Judged, Permit};
 use super::screening::Screened;
 use super::worker::Worker;
-use crate::hooks::incoming::{Judged, Permit};
 
 /// Begins to ask hooks about messages that were added, and passes those on that wait for nobody, or for too long.
 pub(super) fn begin(worker: &mut Worker) {

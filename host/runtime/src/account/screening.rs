@@ -11,8 +11,8 @@ use parlor_session::event::{Event, Payload};
 use parlor_stanza::types::{Message, MessageKind};
 use tokio::task::JoinHandle;
 
+use super::hooks::incoming::{Given, Judged, judge};
 use super::shared::Shared;
-use crate::hooks::incoming::{Given, Judged, judge};
 
 /// Maximum number of messages of one account that wait for verdicts. One more ends the wait of the oldest.
 const MOST: usize = 256;

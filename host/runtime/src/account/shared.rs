@@ -26,9 +26,9 @@ use super::Asker;
 use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, Credentials};
+use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::web::WebScript;
-use crate::hooks::Hooks;
 use crate::record::Records;
 use crate::threads::Place;
 

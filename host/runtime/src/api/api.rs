@@ -18,8 +18,7 @@ use super::contacts::note_as_added;
 use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
-use crate::hooks::outgoing;
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, outgoing};
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;

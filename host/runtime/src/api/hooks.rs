@@ -7,9 +7,9 @@ use parlor_stanza::raw::is_one_line;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, text, words};
+use crate::account::hooks::Point;
 use crate::bindings::parlor::plugin::hooks::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::hooks::Point;
 use crate::instance::{Context, Grouping};
 use crate::unanswered::Verdict;
 
@@ -37,11 +37,9 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn stop(accessor: &Accessor<T, Self>, id: String, reason: Option<String>) -> Result<(), Error> {
-        let verdict = match &reason {
-            Some(reason) => words("reason", reason, LONGEST_REASON).map(drop),
-            None => Ok(()),
-        };
-        answer(give(accessor, CallName::HooksStop, &id, verdict.map(|()| Verdict::Stop(reason))))
+        let checked = reason.as_deref().map_or(Ok(""), |reason| words("reason", reason, LONGEST_REASON));
+        let verdict = checked.map(|_| Verdict::Stop(reason.clone()));
+        answer(give(accessor, CallName::HooksStop, &id, verdict))
     }
 
     async fn mark(accessor: &Accessor<T, Self>, id: String, label: String) -> Result<(), Error> {

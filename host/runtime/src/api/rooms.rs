@@ -29,8 +29,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::hooks::outgoing;
-use crate::instance::{Context, Grouping, Instance, OpenCall};
+use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;

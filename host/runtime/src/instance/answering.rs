@@ -6,7 +6,7 @@ use parlor_base::permission::Permission;
 
 use super::Instance;
 use crate::account::callees::Callee;
-use crate::hooks::Hooker;
+use crate::account::hooks::Hooker;
 
 /// Bytes of an event beside the value of a request.
 const BESIDE: usize = 8 << 10;

@@ -12,7 +12,6 @@ use parlor_stanza::types::{Label, Message};
 use super::Point;
 use super::chain::{Answer, Asked, ask, before};
 use crate::account::Shared;
-use crate::instance::Instance;
 use crate::unanswered::Verdict;
 
 /// Maximum number of missed messages about which hooks are asked at a time.
@@ -127,13 +126,16 @@ async fn permit(account: &Shared, order: &HookOrder, message: &Arc<Message>, com
 }
 
 /// Leaves out the missed messages that hooks hide from a plugin, and labels the others.
-pub(crate) async fn shown_of_missed(instance: &Instance, missed: VecDeque<Archived>) -> VecDeque<Archived> {
-    let account = &*instance.account;
+pub(crate) async fn shown_of_missed(
+    account: &Shared,
+    plugin: &PluginId,
+    missed: VecDeque<Archived>,
+) -> VecDeque<Archived> {
     if !account.hooks.see_incoming() {
         return missed;
     }
     let order = account.hooks.order();
-    let hooks = before(&order.incoming, &instance.plugin);
+    let hooks = before(&order.incoming, plugin);
     if hooks.is_empty() {
         return missed;
     }
