@@ -9,7 +9,7 @@ use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use crate::test_host::{BARE, FULL, Plan, SOON, TestHost, friend, refuses_to_tell, running};
+use crate::test_host::{BARE, FULL, Plan, SOON, TestHost, friend, prosody, refuses_to_tell, running};
 
 /// The hooks, in the owner's order.
 const FIRST: &str = "first";
@@ -123,6 +123,20 @@ async fn hooks_see_change_and_stop_what_others_send_in_the_owners_order() {
     host.call(FIRST, "hooks.stop", json!({ "id": told["id"], "reason": "not that" })).await.ok();
     assert_eq!(host.answer(FULL, "chats.send", order).await.fails("rejected")["what"], "not that");
     assert!(host.heard_so_far(SECOND, second).await.is_empty(), "the next one is not asked");
+
+    // In a room.
+    let room = prosody().await.fresh_room();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    let order = host.order(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "hello all" })).await;
+    let told = question(&host, FIRST, first).await;
+    assert_eq!((&told["message"]["kind"], &told["message"]["chat"]), (&json!("groupchat"), &json!(room.to_string())));
+    host.call(FIRST, "hooks.alter", json!({ "id": told["id"], "body": "hello everybody" })).await.ok();
+    let told = question(&host, SECOND, second).await;
+    host.call(SECOND, "hooks.allow", json!({ "id": told["id"] })).await.ok();
+    host.answer(FULL, "rooms.send", order).await.ok();
+    juliet.wait_body(&room, "hello everybody", SOON).await.unwrap();
 
     // What a hook sends passes those behind it alone.
     let order = sends(&host, SECOND, &juliet, "of the last hook").await;
