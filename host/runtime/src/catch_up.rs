@@ -401,8 +401,8 @@ async fn hand_over(
     tell(instance, left, most).await
 }
 
-/// Lets the account's task deliver messages that no hook hides, as the plugin makes room, until it has received as many as it may. Returns
-/// how many it received, and whether that was all.
+/// Lets the account's task deliver messages that no hook hides, as the plugin makes room, until it has received as many as
+/// it may. Returns how many it received, and whether that was all.
 async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usize) -> Result<(usize, bool), CallError> {
     let mut told = 0;
     left = shown_of_missed(&instance.account, &instance.plugin, left).await;
