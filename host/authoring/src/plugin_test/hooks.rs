@@ -14,8 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Puts the plugin into the orders of the account.
 pub(super) fn put_in_order(account: &Shared, manifest: &Manifest, id: &PluginId) {
-    let order =
-        |permission: Permission| manifest.permissions.get(&permission).map(|_| id.clone()).into_iter().collect();
+    let order = |permission: Permission| -> Vec<PluginId> {
+        manifest.permissions.contains_key(&permission).then(|| id.clone()).into_iter().collect()
+    };
     let order = HookOrder {
         outgoing: order(Permission::HooksOutgoing),
         incoming: order(Permission::HooksIncoming),
