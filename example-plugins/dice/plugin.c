@@ -22,7 +22,7 @@ static parlor_error roll(const parlor_event *event, void *context) {
   const char *wish = parlor_command_text(event->command, "dice");
   if (!wish) wish = parlor_settings_get_text("usual", "1d6");
   dice wanted;
-  if (!dice_read(wish, &wanted)) return parlor_reply(event->message, "Say: roll 2d6+1, with up to 100 dice of 2 to 1000 sides");
+  if (!dice_read(wish, &wanted)) return parlor_answer(event, "Say: roll 2d6+1, with up to 100 dice of 2 to 1000 sides");
 
   const char *rolled = "";
   long sum = wanted.more;
@@ -34,7 +34,7 @@ static parlor_error roll(const parlor_event *event, void *context) {
   }
   const char *all = parlor_format("%s: %s = %ld", wish, rolled, sum);
   bool secret = parlor_command_flag(event->command, "secret");
-  return secret ? parlor_chats_reply(event->message, "%s", all) : parlor_reply(event->message, "%s", all);
+  return secret ? parlor_chats_reply(event->message, "%s", all) : parlor_answer(event, "%s", all);
 }
 
 parlor_error parlor_start(void) {

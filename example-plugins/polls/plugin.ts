@@ -1,6 +1,6 @@
-// Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`.
+// Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`. Without choices it asks for them first.
 
-import { argument, command, on, onStart, reply, setting, storage, type Message } from "parlor";
+import { answer, argument, askAuthor, command, on, onStart, progress, Rejected, reply, setting, storage, TimedOut, type Message } from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
 const DAY = 24 * 60 * 60;
@@ -18,14 +18,18 @@ const keep = (chat: string, asked: Asked): Promise<void> =>
 await command("poll", {
   help: "Asks a question",
   arguments: {
-    question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'" }),
-    choices: argument.rest({ help: "Such as 🍕 🍝" }),
+    // A client that shows the command as a form asks for one after the other.
+    question: argument.text({ help: "In quotes, such as 'Pizza or pasta?'", page: "The question" }),
+    choices: argument.rest({ help: "Such as 🍕 🍝", page: "What to choose from", optional: true }),
   },
-}, async ({ args, message }) => {
+}, async (given) => {
+  const { args, message } = given;
   // In `args` a choice of several words in quotes is one.
-  const poll = begin(args);
+  const choices = args.length > 1 ? [] : await choicesOf(message);
+  if (!choices) return;
+  const poll = begin([...args, ...choices]);
   if (!poll) {
-    await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
+    await answer(given, "Say: poll 'Pizza or pasta?' 🍕 🍝");
     return;
   }
   // In one turn: the echo, and the first votes, may come before `reply` has told the id.
@@ -33,11 +37,24 @@ await command("poll", {
     const id = await reply(message, `${poll.question} React with ${poll.choices.join(" or ")}`);
     await keep(message.chat, { poll, ids: [id] });
   });
+  // Only people who gave it by a form are told where to look.
+  await progress(given, "I have asked in our chat: react there.");
 });
 
-await command("votes", { help: "Says how the poll stands" }, async ({ message }) => {
-  const asked = await inTurn(() => get(message.chat));
-  await reply(message, asked ? standing(asked.poll) : "There is no poll here.");
+/** Asks who gave the command for the choices. Undefined: the person thought better of it. */
+async function choicesOf(message: Message): Promise<string[] | undefined> {
+  try {
+    const answer = await askAuthor(message, "Which choices? Such as 🍕 🍝", { timeout: 120 });
+    return answer.text.split(/\s+/);
+  } catch (error) {
+    if (error instanceof TimedOut || error instanceof Rejected) return undefined;
+    throw error;
+  }
+}
+
+await command("votes", { help: "Says how the poll stands" }, async (votes) => {
+  const asked = await inTurn(() => get(votes.message.chat));
+  await answer(votes, asked ? standing(asked.poll) : "There is no poll here.");
 });
 
 /** One after the other: between reading and writing, handlers of other messages would begin. */

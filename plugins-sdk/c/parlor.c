@@ -831,7 +831,7 @@ static parlor_plugin_commands_argument_t argument_of(const parlor_argument *one)
   bool is_flag = one->kind == PARLOR_ARGUMENT_FLAG;
   parlor_plugin_commands_argument_t argument = {
       .name = parlor_text(one->name), .optional = one->optional || one->otherwise || is_flag, .default_ = option(one->otherwise),
-      .named = one->named || is_flag, .help = parlor_text(one->help ? one->help : "")};
+      .named = one->named || is_flag, .help = parlor_text(one->help ? one->help : ""), .page = option(one->page)};
   argument.kind.tag = (uint8_t)one->kind;
   if (one->kind == PARLOR_ARGUMENT_INTEGER) {
     bool is_any = one->least == 0 && one->most == 0;
@@ -1052,6 +1052,7 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   *message = (parlor_message){
       .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
       .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
+      .occupant_id = maybe(all->occupant_id),
       .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .carbon = maybe(all->carbon),
       .command = maybe(all->command), .cut = maybe(all->cut), .delayed = all->delayed, .own = all->own, .all = all};
   if (!all->extensions.is_some) return message;
@@ -1320,6 +1321,27 @@ parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ..
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
   return from_room(to) ? room_reply(to, text) : chat_reply(to, text);
+}
+
+static parlor_error in_form(const parlor_event *event, const char *text, bool more) {
+  plugin_string_t form = event->command->all->form.val, said = parlor_text(text);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_commands_answer(&form, &said, more, &error), &error);
+}
+
+static bool has_form(const parlor_event *event) {
+  return event->command && event->command->all->form.is_some;
+}
+
+parlor_error parlor_answer(const parlor_event *event, const char *format, ...) {
+  FORMATTED(const char *text);
+  if (has_form(event)) return in_form(event, text, false);
+  return from_room(event->message) ? room_reply(event->message, text) : chat_reply(event->message, text);
+}
+
+parlor_error parlor_progress(const parlor_event *event, const char *format, ...) {
+  FORMATTED(const char *text);
+  return has_form(event) ? in_form(event, text, true) : PARLOR_OK;
 }
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
@@ -1968,6 +1990,179 @@ parlor_error parlor_hooks_mark(const char *id, const char *label) {
   return parlor_done(parlor_plugin_hooks_mark(&question, &text, &error), &error);
 }
 
+/* A question that waits for its answer. */
+typedef struct question {
+  uint64_t number;
+  parlor_answered *answered;
+  void *context;
+} question;
+
+static parlor_error dialog_ended(const parlor_event *event, void *context) {
+  (void)event;
+  question asked = *(question *)context;
+  free(context);
+  parlor_plugin_dialogs_answer_t given = {0};
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_dialogs_take(asked.number, &given, &error)) {
+    parlor_error why = parlor_done(false, &error);
+    return asked.answered(NULL, why, asked.context);
+  }
+  parlor_answer answer = {.text = some(given.text), .choice = given.choice.is_some ? (int)given.choice.val : -1};
+  return asked.answered(&answer, PARLOR_OK, asked.context);
+}
+
+static parlor_plugin_dialogs_question_t question_of(const parlor_question *one) {
+  parlor_plugin_dialogs_question_t wanted = {.text = parlor_text(one->text), .choices = list_of(one->choices)};
+  wanted.timeout.is_some = one->timeout != 0;
+  wanted.timeout.val = milliseconds(one->timeout);
+  return wanted;
+}
+
+static void await_answer(uint64_t number, parlor_answered *answered, void *context) {
+  question *asked = malloc(sizeof *asked);
+  if (!asked) abort();
+  *asked = (question){number, answered, context};
+  listen(number, dialog_ended, asked, true, false, NULL);
+}
+
+parlor_error parlor_dialogs_ask(const char *to, const parlor_question *one, parlor_answered *answered, void *context) {
+  plugin_string_t person = parlor_text(to);
+  parlor_plugin_dialogs_question_t wanted = question_of(one);
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_dialogs_begin(&person, &wanted, &number, &error);
+  if (done) await_answer(number, answered, context);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, const parlor_question *one, parlor_answered *answered, void *context) {
+  plugin_string_t where = parlor_text(room), who = parlor_text(nick ? nick : "");
+  parlor_plugin_dialogs_question_t wanted = question_of(one);
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_dialogs_begin_in_room(&where, &who, &wanted, &number, &error);
+  if (done) await_answer(number, answered, context);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *one, parlor_answered *answered, void *context) {
+  bool in_room = strcmp(of->kind, "groupchat") == 0;
+  if (in_room) return parlor_dialogs_ask_in_room(of->chat, of->nick, one, answered, context);
+  return parlor_dialogs_ask(of->chat, one, answered, context);
+}
+
+parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context) {
+  parlor_error result = PARLOR_NOT_FOUND;
+  for (listener *at = listeners, *next; at; at = next) {
+    next = at->next;
+    if (at->handler != dialog_ended) continue;
+    question *asked = at->context;
+    if (asked->answered != answered || asked->context != context) continue;
+    parlor_plugin_types_error_t error;
+    /* It may have ended, with the event still on its way. */
+    parlor_plugin_dialogs_cancel(asked->number, &error);
+    free(asked);
+    unlisten(at);
+    result = PARLOR_OK;
+  }
+  return result;
+}
+
+static parlor_plugin_pubsub_node_options_t node_options(const parlor_node_options *options) {
+  parlor_plugin_pubsub_node_options_t wanted = {0};
+  if (!options) return wanted;
+  wanted.access = option(options->access);
+  wanted.publishers = option(options->publishers);
+  wanted.title = option(options->title);
+  wanted.persist.is_some = options->persist != 0;
+  wanted.persist.val = options->persist > 0;
+  wanted.max_items.is_some = options->max_items != 0;
+  wanted.max_items.val = options->max_items;
+  return wanted;
+}
+
+static parlor_node_item shown_node_item(const parlor_plugin_pubsub_node_item_t *all) {
+  return (parlor_node_item){
+      .id = some(all->id), .publisher = all->publisher.is_some ? some(all->publisher.val) : NULL, .xml = maybe(all->xml), .cut = all->cut};
+}
+
+parlor_error parlor_pubsub_publish(const char *service, const char *node, const char *id, const char *xml, const parlor_node_options *options,
+                                   const char **published) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), payload = parlor_text(xml), item = parlor_text(id ? id : ""), given = {0};
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_publish(&of, &in, &payload, id ? &item : NULL, options ? &wanted : NULL, &given, &error);
+  if (published) *published = done ? some(given) : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_retract(const char *service, const char *node, const char *id) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), item = parlor_text(id);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_retract(&of, &in, &item, &error), &error);
+}
+
+parlor_error parlor_pubsub_items(const char *service, const char *node, uint32_t most, const char *after, parlor_node_item **items, size_t *count,
+                                 const char **last) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), place = parlor_text(after ? after : "");
+  parlor_plugin_pubsub_node_page_t page = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_items(&of, &in, most, after ? &place : NULL, &page, &error);
+  *count = done ? page.items.len : 0;
+  *items = parlor_memory((*count + 1) * sizeof **items);
+  for (size_t i = 0; i < *count; i++) (*items)[i] = shown_node_item(&page.items.ptr[i]);
+  if (last) *last = done ? maybe(page.last) : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_item(const char *service, const char *node, const char *id, parlor_node_item **item) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node), which = parlor_text(id);
+  parlor_plugin_pubsub_option_node_item_t found = {0};
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_item(&of, &in, &which, &found, &error);
+  *item = NULL;
+  if (done && found.is_some) {
+    *item = parlor_memory(sizeof **item);
+    **item = shown_node_item(&found.val);
+  }
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_subscribe(const char *service, const char *node, bool *in_force) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  bool is_in_force = false;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_pubsub_subscribe(&of, &in, &is_in_force, &error);
+  if (in_force) *in_force = done && is_in_force;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_pubsub_unsubscribe(const char *service, const char *node) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_unsubscribe(&of, &in, &error), &error);
+}
+
+parlor_error parlor_pubsub_create(const char *service, const char *node, const parlor_node_options *options) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_create(&of, &in, options ? &wanted : NULL, &error), &error);
+}
+
+parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_pubsub_node_options_t wanted = node_options(options);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_configure(&of, &in, &wanted, &error), &error);
+}
+
+parlor_error parlor_pubsub_delete(const char *service, const char *node) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_delete(&of, &in, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
@@ -2394,6 +2589,14 @@ static const parlor_hook *shown_hook(const parlor_plugin_types_hook_t *all) {
   return shown;
 }
 
+static const parlor_pubsub *shown_pubsub(const parlor_plugin_types_pubsub_item_t *all) {
+  parlor_pubsub *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_pubsub){
+      .kind = some(all->kind), .service = some(all->service), .node = some(all->node), .id = maybe(all->id),
+      .publisher = all->publisher.is_some ? some(all->publisher.val) : NULL, .xml = maybe(all->xml), .cut = all->cut};
+  return shown;
+}
+
 /* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
   const char *which = event->command   ? event->command->name
@@ -2401,6 +2604,7 @@ static const char *named(const parlor_event *event) {
                       : event->due     ? event->due->name
                       : event->iq      ? event->iq->name
                       : event->request ? event->request->name
+                      : event->pubsub  ? event->pubsub->node
                                        : NULL;
   return which ? parlor_format("%s %s", event->name, which) : event->name;
 }
@@ -2434,6 +2638,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_HOOK) event.hook = shown_hook(&all->payload.val.hook);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PUBSUB_ITEM) event.pubsub = shown_pubsub(&all->payload.val.pubsub_item);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

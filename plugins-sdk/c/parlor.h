@@ -112,6 +112,7 @@ typedef struct parlor_message {
                           the room's JID with their nickname */
   const char *from, *to;
   const char *nick;    /* in a room, who said it */
+  const char *occupant_id; /* in a room, the id by which it knows the author, whatever the nickname; NULL if it has no such ids */
   const char *kind;    /* chat, normal, headline, groupchat or error */
   const char *body, *subject, *thread; /* of several bodies the first; `all` has all of them */
   const char *command; /* the command that the host read in it, else NULL */
@@ -251,6 +252,16 @@ typedef struct parlor_hook {
   const parlor_message *message;
 } parlor_hook;
 
+/* What a node of a publish-subscribe service or of an account says. */
+typedef struct parlor_pubsub {
+  const char *kind;          /* item, retracted, purged, deleted or unsubscribed */
+  const char *service, *node;
+  const char *id;            /* of the item; NULL where the kind is about the whole node */
+  const char *publisher;     /* as the service says, else NULL */
+  const char *xml;           /* the item's element; NULL where it has none, or is cut */
+  bool cut;                  /* the host left the element out, since it has more than 224 KiB */
+} parlor_pubsub;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -265,6 +276,7 @@ typedef struct parlor_event {
   const parlor_iq *iq;           /* of the event iq, else NULL */
   const parlor_request *request; /* of the event request, else NULL */
   const parlor_hook *hook;       /* of the events hookOutgoing, hookIncoming and hookCommand, else NULL */
+  const parlor_pubsub *pubsub;   /* of the event pubsub-item, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -327,6 +339,7 @@ typedef struct parlor_argument {
   const char *otherwise;      /* the value where it is left out, as a person would write it, or NULL; it makes it optional */
   bool named;                 /* it is written as --NAME VALUE or --NAME=VALUE, at any place */
   const char *help;           /* one sentence about it, or NULL */
+  const char *page;           /* the title of the page that it begins where the command is given by a form, or NULL */
 } parlor_argument;
 
 /* Groups of people who may give a command. */
@@ -423,6 +436,14 @@ parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ..
 
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* Answers the command of an event in the form by which it was given; where it was written, as `parlor_reply` does. A form has one answer,
+ * of at most 4 KiB. PARLOR_NOT_FOUND: nobody waits for it any more. Needs messages.send and rooms.send. */
+parlor_error parlor_answer(const parlor_event *event, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* Says in the form how far the work is; `parlor_answer` follows. The person sees it if they look again before the answer. Nothing is said
+ * where the command was written. Needs messages.send. */
+parlor_error parlor_progress(const parlor_event *event, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* A message that is to be sent. It has only the fields that are set. */
 typedef struct parlor_outgoing {
@@ -1031,6 +1052,101 @@ parlor_error parlor_hooks_stop(const char *id, const char *reason);
  * parlor_hooks_allow. Needs hooks.incoming. */
 parlor_error parlor_hooks_mark(const char *id, const char *label);
 
+/* A question to a person, whose next message in the same chat or room is the answer. */
+typedef struct parlor_question {
+  const char *text;
+  const char *const *choices; /* the only answers, at most 32, and NULL behind them; NULL: any text is an answer */
+  double timeout;             /* seconds, at most a day; 0 is five minutes */
+} parlor_question;
+
+typedef struct parlor_answer {
+  const char *text; /* of the message, or the choice as it was given */
+  int choice;       /* the index of the choice; -1 if there were no choices */
+} parlor_answer;
+
+/* Called when a question has ended: with the answer, or with NULL and the error. PARLOR_TIMED_OUT: the person did not answer in time.
+ * PARLOR_REJECTED: the answer was cancel, or wrong three times; the text of the failure is cancelled or wrong. PARLOR_NOT_FOUND: the person
+ * has left the room. PARLOR_STOPPED: another question to the person took its place. One that does not return PARLOR_OK is written to the
+ * log, and the plugin goes on. */
+typedef parlor_error parlor_answered(const parlor_answer *answer, parlor_error error, void *context);
+
+/* Asks a person in a private chat, and returns when the question is sent; the function is called later. Other handlers run meanwhile, and
+ * hundreds of questions may be open at once, as many as the limit `dialogs` says. Needs messages.send.
+ *
+ *     static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+ *       char *person = context;
+ *       parlor_error said = size ? parlor_chats_send(person, "A %s pizza it is.", size->text) : parlor_chats_send(person, "No pizza, then.");
+ *       free(person);
+ *       return said;
+ *     }
+ *
+ *     const char *const sizes[] = {"small", "large", NULL};
+ *     parlor_dialogs_ask(message->chat, &(parlor_question){"Which size?", sizes, 60}, sized, strdup(message->chat));
+ */
+parlor_error parlor_dialogs_ask(const char *to, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Asks an occupant of a room by the nickname, so that all in the room see it. PARLOR_NOT_FOUND: nobody there has this nickname. Else as
+ * parlor_dialogs_ask. Needs rooms.send. */
+parlor_error parlor_dialogs_ask_in_room(const char *room, const char *nick, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
+parlor_error parlor_ask_author(const parlor_message *of, const parlor_question *question, parlor_answered *answered, void *context);
+
+/* Ends the questions with this function and context, which is not called for them any more. PARLOR_NOT_FOUND: there are none. Free. */
+parlor_error parlor_dialogs_cancel(parlor_answered *answered, void *context);
+
+/* The options of a node. A field that is NULL or 0 stays as it is, or as the service creates nodes. */
+typedef struct parlor_node_options {
+  const char *access;     /* who may read: open, presence, roster, authorize or whitelist */
+  const char *publishers; /* who may publish: publishers, subscribers or open */
+  const char *title;
+  int persist;            /* whether items are kept: 1 for yes, -1 for no */
+  uint32_t max_items;     /* how many items are kept */
+} parlor_node_options;
+
+/* An item of a node, with fields as in parlor_pubsub. */
+typedef struct parlor_node_item {
+  const char *id, *publisher, *xml;
+  bool cut;
+} parlor_node_item;
+
+/* Publishes an item, and puts its id into `published`, which may be NULL. An item of the same id is replaced; where `id` is NULL the service
+ * makes one up. With options, which may be NULL, a node that does not exist is created with them, where the service creates nodes by itself,
+ * as accounts do. Needs pubsub.publish.
+ *
+ *     const char *entry = "<entry xmlns='urn:example:news'>The play begins at eight.</entry>";
+ *     parlor_error error = parlor_pubsub_publish("pubsub.example.org", "news", NULL, entry, NULL, NULL);
+ */
+parlor_error parlor_pubsub_publish(const char *service, const char *node, const char *id, const char *xml, const parlor_node_options *options,
+                                   const char **published);
+
+/* Takes an item back. Needs pubsub.publish. */
+parlor_error parlor_pubsub_retract(const char *service, const char *node, const char *id);
+
+/* Asks for items of a node, 1 to 100 of them. `after` is the `last` of the page before, or NULL; `last` is NULL behind the last page, and may
+ * be left out by NULL. PARLOR_UNSUPPORTED: the service gives no pages after the first. Needs pubsub.read. */
+parlor_error parlor_pubsub_items(const char *service, const char *node, uint32_t most, const char *after, parlor_node_item **items, size_t *count,
+                                 const char **last);
+
+/* Asks for one item by its id; NULL where there is none. Needs pubsub.read. */
+parlor_error parlor_pubsub_item(const char *service, const char *node, const char *id, parlor_node_item **item);
+
+/* Subscribes the account to a node until the plugin ends, so subscribe on every start. `in_force`, which may be NULL, is false where somebody
+ * has to approve it first. Needs pubsub.read. */
+parlor_error parlor_pubsub_subscribe(const char *service, const char *node, bool *in_force);
+
+/* Ends a subscription. PARLOR_NOT_FOUND: this plugin is not subscribed. Needs pubsub.read. */
+parlor_error parlor_pubsub_unsubscribe(const char *service, const char *node);
+
+/* Creates a node; the options may be NULL. Needs pubsub.configure. */
+parlor_error parlor_pubsub_create(const char *service, const char *node, const parlor_node_options *options);
+
+/* Changes what is given of a node's options. Needs pubsub.configure. */
+parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options);
+
+/* Deletes a node with all its items. Needs pubsub.configure. */
+parlor_error parlor_pubsub_delete(const char *service, const char *node);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------------- */
 
 /* Begins an upload of so many bytes to the account's server (XEP-0363), and puts its number into `transfer`. The name has 1 to 255 bytes
@@ -1166,6 +1282,8 @@ extern struct parlor_call {
 #define parlor_chats_reply(...) (PARLOR_CALL("parlor_chats_reply"), parlor_chats_reply(__VA_ARGS__))
 #define parlor_rooms_send(jid, ...) (PARLOR_CALL("parlor_rooms_send"), parlor_rooms_send(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_reply(...) (PARLOR_CALL("parlor_rooms_reply"), parlor_rooms_reply(__VA_ARGS__))
+#define parlor_answer(...) (PARLOR_CALL("parlor_answer"), parlor_answer(__VA_ARGS__))
+#define parlor_progress(...) (PARLOR_CALL("parlor_progress"), parlor_progress(__VA_ARGS__))
 #define parlor_reply(...) (PARLOR_CALL("parlor_reply"), parlor_reply(__VA_ARGS__))
 #define parlor_chats_send_message(jid, ...) (PARLOR_CALL("parlor_chats_send_message"), parlor_chats_send_message(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_send_message(jid, ...) (PARLOR_CALL("parlor_rooms_send_message"), parlor_rooms_send_message(parlor_address(jid), __VA_ARGS__))
@@ -1214,6 +1332,19 @@ extern struct parlor_call {
 #define parlor_hooks_stop(...) (PARLOR_CALL("parlor_hooks_stop"), parlor_hooks_stop(__VA_ARGS__))
 #define parlor_hooks_mark(...) (PARLOR_CALL("parlor_hooks_mark"), parlor_hooks_mark(__VA_ARGS__))
 #define parlor_plugins_refuse(...) (PARLOR_CALL("parlor_plugins_refuse"), parlor_plugins_refuse(__VA_ARGS__))
+#define parlor_dialogs_ask(to, ...) (PARLOR_CALL("parlor_dialogs_ask"), parlor_dialogs_ask(parlor_address(to), __VA_ARGS__))
+#define parlor_dialogs_ask_in_room(room, ...) (PARLOR_CALL("parlor_dialogs_ask_in_room"), parlor_dialogs_ask_in_room(parlor_address(room), __VA_ARGS__))
+#define parlor_ask_author(...) (PARLOR_CALL("parlor_ask_author"), parlor_ask_author(__VA_ARGS__))
+#define parlor_dialogs_cancel(...) (PARLOR_CALL("parlor_dialogs_cancel"), parlor_dialogs_cancel(__VA_ARGS__))
+#define parlor_pubsub_publish(...) (PARLOR_CALL("parlor_pubsub_publish"), parlor_pubsub_publish(__VA_ARGS__))
+#define parlor_pubsub_retract(...) (PARLOR_CALL("parlor_pubsub_retract"), parlor_pubsub_retract(__VA_ARGS__))
+#define parlor_pubsub_items(...) (PARLOR_CALL("parlor_pubsub_items"), parlor_pubsub_items(__VA_ARGS__))
+#define parlor_pubsub_item(...) (PARLOR_CALL("parlor_pubsub_item"), parlor_pubsub_item(__VA_ARGS__))
+#define parlor_pubsub_subscribe(...) (PARLOR_CALL("parlor_pubsub_subscribe"), parlor_pubsub_subscribe(__VA_ARGS__))
+#define parlor_pubsub_unsubscribe(...) (PARLOR_CALL("parlor_pubsub_unsubscribe"), parlor_pubsub_unsubscribe(__VA_ARGS__))
+#define parlor_pubsub_create(...) (PARLOR_CALL("parlor_pubsub_create"), parlor_pubsub_create(__VA_ARGS__))
+#define parlor_pubsub_configure(...) (PARLOR_CALL("parlor_pubsub_configure"), parlor_pubsub_configure(__VA_ARGS__))
+#define parlor_pubsub_delete(...) (PARLOR_CALL("parlor_pubsub_delete"), parlor_pubsub_delete(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))
 #define parlor_schedules_every(...) (PARLOR_CALL("parlor_schedules_every"), parlor_schedules_every(__VA_ARGS__))

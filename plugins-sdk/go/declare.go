@@ -93,6 +93,12 @@ func (argument Argument) Help(help string) Argument {
 	return argument
 }
 
+// Page begins a page with this title, one line of at most 256 bytes, where the command is given by a form.
+func (argument Argument) Page(title string) Argument {
+	argument.raw.Page = wit.Some(title)
+	return argument
+}
+
 // People is a group of people who may give a command.
 type People = commands.People
 
@@ -159,6 +165,30 @@ func (declaration Declaration) raw() commands.Declaration {
 		raw.Arguments = append(raw.Arguments, argument.raw)
 	}
 	return raw
+}
+
+// Answer answers a command in the form by which it was given; where it was written, as Reply does. A form has one answer, of at most
+// 4 KiB. It gives NotFound where nobody waits for it any more. Needs messages.send and rooms.send.
+func Answer(ctx context.Context, command *Command, text string) error {
+	if command.form == "" {
+		return Reply(ctx, command.Message, text)
+	}
+	return command.inForm(ctx, text, false)
+}
+
+// Progress says in the form by which a command was given how far the work is; Answer follows. The person sees it if they look again
+// before the answer. Nothing is said where the command was written.
+func Progress(ctx context.Context, command *Command, text string) error {
+	if command.form == "" {
+		return nil
+	}
+	return command.inForm(ctx, text, true)
+}
+
+func (command *Command) inForm(ctx context.Context, text string, more bool) error {
+	return done(ctx, command.Name, func() wit.Result[wit.Unit, types.Error] {
+		return commands.Answer(command.form, text, more)
+	})
 }
 
 // Has says whether an argument of a declared command was given, or has a default.

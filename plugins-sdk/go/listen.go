@@ -48,6 +48,7 @@ type Event struct {
 	IQ       *IQRequest
 	Request  *PluginRequest
 	Hook     *Hook
+	Pubsub   *PubsubEvent
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -71,6 +72,8 @@ func (event *Event) what() string {
 		return event.Name + " " + event.IQ.Name
 	case event.Request != nil:
 		return event.Name + " " + event.Request.Name
+	case event.Pubsub != nil:
+		return event.Name + " " + event.Pubsub.Node
 	default:
 		return event.Name
 	}
@@ -93,6 +96,8 @@ type Message struct {
 	From, To string
 	// Nick is who said it, in a room.
 	Nick string
+	// OccupantID is the id by which the room knows the author, whatever the nickname; empty if the room has no such ids.
+	OccupantID string
 	// Kind is chat, normal, headline, groupchat or error.
 	Kind string
 	// Body is the text; of several, which All has, it is the first.
@@ -131,6 +136,8 @@ type Command struct {
 
 	// Those of a declared command, by the arguments' names.
 	values map[string]any
+	// The id of the form by which it was given; empty where it was written.
+	form string
 }
 
 // The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving RoleNone kicks.
@@ -388,6 +395,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		raw := payload.Hook()
 		event.Hook = &Hook{ID: raw.Id, Plugin: raw.Plugin.Some(), Arguments: raw.Args}
 		event.Hook.Message, err = NewMessage(raw.Message)
+	case types.PayloadPubsubItem:
+		event.Pubsub = newPubsubEvent(payload.PubsubItem())
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadSchedule:
@@ -399,6 +408,7 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Message, err = NewMessage(command.Message)
 		event.Command = &Command{
 			Name: command.Name, Arguments: command.Args, Message: event.Message, values: valuesOf(command.Values),
+			form: command.Form.Some(),
 		}
 		if event.Message != nil {
 			event.Command.Rest = restOf(command.Name, event.Message.said())
@@ -420,7 +430,7 @@ func NewMessage(all types.Message) (*Message, error) {
 	extensions := all.Extensions.Some()
 	return &Message{
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
-		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
+		To: all.To, Nick: all.Nick.Some(), OccupantID: all.OccupantId.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
 		Retracts: extensions.Retract.Some(), Moderates: extensions.Moderated.Some().Id,
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),

@@ -18,7 +18,7 @@
 // plugin imports what it calls, and nothing else: each function here names the permission that it needs.
 //
 // A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
-// wait as well, and so do goroutines. So do not wait in a handler for what another handler of the same plugin has to do; use
+// wait as well, and so do goroutines. AskAuthor, DialogsAsk and DialogsAskInRoom alone let the others go on. So do not wait in a handler for what another handler of the same plugin has to do; use
 // After and events. Goroutines go on once a handler has returned, and again when a timer is due that they wait for: time.Sleep in a
 // goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. A panic in one of them ends the plugin; one in a function
 // that After or Every calls goes into the log.
@@ -79,6 +79,7 @@ func init() {
 }
 
 func initialize() wit.Result[wit.Unit, string] {
+	isAlone = true
 	err := guard(func() error {
 		pluginMain()
 		if starting == nil {
@@ -86,6 +87,7 @@ func initialize() wit.Result[wit.Unit, string] {
 		}
 		return starting(context.Background())
 	})
+	isAlone = false
 	letOthersRun()
 	if errors.Is(err, ErrOffline) {
 		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
@@ -114,7 +116,7 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 		if listener.once {
 			delete(listeners, number)
 		}
-		if err := guard(func() error { return listener.handle(context.Background(), event) }); err != nil {
+		if err := beside(event.what(), func() error { return listener.handle(context.Background(), event) }); err != nil {
 			slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
 			outcome = wit.Err[wit.Unit](wit.Unit{})
 		}
@@ -123,6 +125,7 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 }
 
 func stop() {
+	isAlone = true
 	for _, stop := range stopping {
 		if err := guard(func() error { return stop(context.Background()) }); err != nil {
 			slog.Error("stopping failed: " + logged(err))

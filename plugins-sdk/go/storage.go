@@ -44,12 +44,8 @@ func StorageRange[T any](ctx context.Context, wanted Range) ([]Entry[T], error) 
 		if err != nil {
 			return nil, err
 		}
-		for _, one := range page.Entries {
-			entry := Entry[T]{Key: one.Key}
-			if err := json.Unmarshal(one.Value, &entry.Value); err != nil {
-				return nil, fmt.Errorf("what is kept under %q: %w", one.Key, err)
-			}
-			entries = append(entries, entry)
+		if entries, err = appendPage(entries, page); err != nil {
+			return nil, err
 		}
 		after = page.Next
 		if after.Tag() == wit.OptionNone || (wanted.Limit > 0 && len(entries) >= wanted.Limit) {

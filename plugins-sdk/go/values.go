@@ -237,15 +237,23 @@ func StorageEntries[T any](ctx context.Context, prefix string) ([]Entry[T], erro
 		if err != nil {
 			return nil, err
 		}
-		for _, one := range page.Entries {
-			entry := Entry[T]{Key: one.Key}
-			if err := json.Unmarshal(one.Value, &entry.Value); err != nil {
-				return nil, fmt.Errorf("what is kept under %q: %w", one.Key, err)
-			}
-			entries = append(entries, entry)
+		if entries, err = appendPage(entries, page); err != nil {
+			return nil, err
 		}
 		if after = page.Next; after.Tag() == wit.OptionNone {
 			return entries, nil
 		}
 	}
+}
+
+// appendPage appends the entries of a page, whose values are read as JSON.
+func appendPage[T any](entries []Entry[T], page storage.EntriesPage) ([]Entry[T], error) {
+	for _, one := range page.Entries {
+		entry := Entry[T]{Key: one.Key}
+		if err := json.Unmarshal(one.Value, &entry.Value); err != nil {
+			return nil, fmt.Errorf("what is kept under %q: %w", one.Key, err)
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
 }

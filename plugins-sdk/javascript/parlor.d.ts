@@ -21,7 +21,7 @@ import * as contract from "./contract.js";
 
 export type * from "./contract.js";
 export {
-  api, archive, chatviews, commands, connection, contacts, disco, iq, listen, promises, settings, tokens, user, vcard,
+  api, archive, chatviews, commands, connection, contacts, disco, iq, listen, promises, pubsub, settings, tokens, user, vcard,
 } from "./contract.js";
 
 /** A message as it came, with the files that it refers to. */
@@ -183,6 +183,8 @@ type ArgumentOptions<Value> = {
   named?: boolean;
   /** It may be left out, and is undefined then. */
   optional?: boolean;
+  /** The title of the page that it begins where the command is given by a form, one line of at most 256 bytes. */
+  page?: string;
 };
 type Chosen<Value, Options> = Options extends { optional: true } ? CommandArgument<Value | undefined> : CommandArgument<Value>;
 
@@ -205,7 +207,7 @@ export const argument: {
     words: readonly Word[], options?: Options,
   ): Chosen<Word, Options>;
   /** Whether `--name` is given. */
-  flag(options?: { help?: string }): CommandArgument<boolean>;
+  flag(options?: { help?: string; page?: string }): CommandArgument<boolean>;
   /** All that is left of the text, as it was written; only as the last one that is not named. */
   rest<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
 };
@@ -301,6 +303,16 @@ export function send(jid: contract.Address, message: string | Wish): Promise<str
 export function say(room: contract.Address, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;
+/**
+ * Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most 4 KiB.
+ * `NotFound`: nobody waits for it any more.
+ */
+export function answer(command: Command, text: string): Promise<void>;
+/**
+ * Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again before the
+ * answer. Nothing is said where the command was written.
+ */
+export function progress(command: Command, text: string): Promise<void>;
 /** Answers in private, in the same chat; for a message from a room, to its author there. Needs `messages.send`. */
 export function replyInChat(to: Said, message: string | Wish): Promise<string>;
 /**
@@ -682,6 +694,44 @@ export const schedules: {
    * `friday 9:00`, `in 2 hours 30 minutes`. `Invalid`: it cannot be read.
    */
   parse(text: string, zone: string): Date;
+};
+
+/** What a question may have beside its text. */
+export interface QuestionOptions {
+  /** The only answers, at most 32: the host writes them below the text, with numbers. Without them any text is an answer. */
+  choices?: Iterable<string>;
+  /** Seconds, at most a day; 5 minutes unless it is given. */
+  timeout?: number;
+}
+
+/** The answer of a person: the text of the message, or the choice as it was given, with its index. */
+export interface Answer {
+  text: string;
+  choice: number | undefined;
+}
+
+/**
+ * Asks the author of a message where it was said, in its chat or in its room: the next message of that person there is the answer. A
+ * handler that waits for it holds no place, so that hundreds may wait at once. Errors as in `dialogs`. Permission: `messages.send`, and
+ * for a message in a room `rooms.send`.
+ *
+ *     command("order", { help: "Orders a pizza" }, async ({ message }) => {
+ *       const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
+ *       await reply(message, `A ${size.text} pizza it is.`);
+ *     });
+ */
+export function askAuthor(to: Said, text: string, options?: QuestionOptions): Promise<Answer>;
+
+/**
+ * Questions to people. `TimedOut`: the person did not answer in time. `Rejected`: the answer was `cancel`, or wrong three times; the
+ * reason is `cancelled` or `wrong`. `NotFound`: the person has left the room. `Stopped`: another question to the person took its place, or
+ * the plugin is to stop.
+ */
+export const dialogs: {
+  /** Asks a person in a private chat, and gives the answer. Permission: `messages.send`. */
+  ask(to: contract.Address, text: string, options?: QuestionOptions): Promise<Answer>;
+  /** Asks an occupant of a room by the nickname, so that all in the room see it. Permission: `rooms.send`. */
+  askInRoom(room: contract.Address, nick: string, text: string, options?: QuestionOptions): Promise<Answer>;
 };
 
 /** A request of another plugin on the account, by a name that the manifest lists under `[requests]`. Needs `plugins.answer`. */

@@ -7,6 +7,7 @@ import * as chatviewsCalls from "parlor:plugin/chatviews@0.1.0";
 import * as commandsCalls from "parlor:plugin/commands@0.1.0";
 import * as connectionCalls from "parlor:plugin/connection@0.1.0";
 import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
+import * as dialogsCalls from "parlor:plugin/dialogs@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
 import * as filesCalls from "parlor:plugin/files@0.1.0";
 import * as hooksCalls from "parlor:plugin/hooks@0.1.0";
@@ -16,6 +17,7 @@ import * as listenCalls from "parlor:plugin/listen@0.1.0";
 import * as logCalls from "parlor:plugin/log@0.1.0";
 import * as pluginsCalls from "parlor:plugin/plugins@0.1.0";
 import * as promisesCalls from "parlor:plugin/promises@0.1.0";
+import * as pubsubCalls from "parlor:plugin/pubsub@0.1.0";
 import * as roomsCalls from "parlor:plugin/rooms@0.1.0";
 import * as schedulesCalls from "parlor:plugin/schedules@0.1.0";
 import * as settingsCalls from "parlor:plugin/settings@0.1.0";
@@ -294,7 +296,7 @@ const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(
 // How many calls are made at once. `Promise.all` of a thousand is more than the limit `open_calls`, and each of them takes memory. Those
 // that may wait for ever, such as for a promise, have no turn that others could wait for.
 const MOST_AT_ONCE = 128;
-const ENDLESS = ["api.waitUntil", "timers.sleep"];
+const ENDLESS = ["api.waitUntil", "dialogs.ask", "dialogs.askInRoom", "timers.sleep"];
 let atOnce = 0;
 const queue = [];
 
@@ -569,6 +571,7 @@ export const disco = grouping("disco", discoCalls);
 export const iq = grouping("iq", iqCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
+export const pubsub = grouping("pubsub", pubsubCalls);
 export const rooms = grouping("rooms", roomsCalls, { ...valued, send: identified });
 export const settings = grouping("settings", settingsCalls, {
   set: (set) => (name, ...values) =>
@@ -894,11 +897,11 @@ export function command(name, help, usage, handler) {
 // What an argument may be, whether it may be left out, and what a person would write for its default; null: nobody could.
 class Argument {
   constructor(kind, options = {}, written = String) {
-    refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional"]);
-    const { default: otherwise, help = "", named = false, optional = false } = options;
+    refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional", "page"]);
+    const { default: otherwise, help = "", named = false, optional = false, page = null } = options;
     const isLeftOut = otherwise !== undefined || optional || kind.tag === "flag";
     const text = otherwise === undefined ? null : written(otherwise);
-    Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text });
+    Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text, page });
   }
 }
 
@@ -936,8 +939,8 @@ function declared(name, declaration) {
   });
   const wanted = {
     name, help, aliases, allow: allow.map(allowed),
-    arguments: all.map(({ shown, one: { kind, optional, default: text, named, help } }) => ({
-      name: shown, kind, optional, default: text, named, help,
+    arguments: all.map(({ shown, one: { kind, optional, default: text, named, help, page } }) => ({
+      name: shown, kind, optional, default: text, named, help, page,
     })),
     personCooldown: milliseconds(`${place}: personCooldown`, personCooldown),
     roomCooldown: milliseconds(`${place}: roomCooldown`, roomCooldown),
@@ -1159,17 +1162,26 @@ export function outgoing(wish) {
 }
 
 export const reply = noticing("reply", async (to, message) =>
-  (to.kind === "groupchat" ? rooms : chats).send(to.chat, answer(to, message)));
+  (to.kind === "groupchat" ? rooms : chats).send(to.chat, inThreadOf(to, message)));
 
 export const replyInChat = noticing("replyInChat", async (to, message) =>
-  chats.send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
+  chats.send(to.kind === "groupchat" ? to.from : to.chat, inThreadOf(to, message)));
 
 // The older names.
 export const send = (jid, message) => chats.send(jid, message);
 export const say = (room, message) => rooms.send(room, message);
 
+// In the form by which a command was given, else where it was written.
+export const answer = noticing("answer", async ({ form, message }, text) => {
+  await (typeof form === "string" ? commands.answer(form, text, false) : reply(message, text));
+});
+
+export const progress = noticing("progress", async ({ form }, text) => {
+  if (typeof form === "string") await commands.answer(form, text, true);
+});
+
 // In the thread of what it answers.
-function answer(to, message) {
+function inThreadOf(to, message) {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }
@@ -1374,6 +1386,7 @@ const posted = grouping("webhooks", webhooksCalls);
 const verdicts = grouping("hooks", hooksCalls);
 const transfers = grouping("files", filesCalls);
 const others = grouping("plugins", pluginsCalls);
+const asking = grouping("dialogs", dialogsCalls);
 
 // Headers by their names. Of several with one name, the values are joined by a comma.
 function byName(headers) {
@@ -1636,6 +1649,27 @@ export const schedules = {
   format: (moment, zone, pattern) => scheduling.format(moment, zone, pattern),
   parse: (text, zone) => new Date(scheduling.parse(text, zone)),
 };
+
+// A question as the host takes it.
+function questionOf(call, text, options = {}) {
+  refuseOthers(`${call}: options`, options, ["choices", "timeout"]);
+  const timeout = options.timeout === undefined ? null : milliseconds(`${call}: timeout`, options.timeout);
+  return { text, choices: [...(options.choices ?? [])], timeout };
+}
+
+const answered = async (asked) => {
+  const { text, choice } = await asked;
+  return { text, choice: choice ?? undefined };
+};
+
+export const dialogs = {
+  ask: noticing("dialogs.ask", async (to, text, options) => answered(asking.ask(to, questionOf("dialogs.ask", text, options)))),
+  askInRoom: noticing("dialogs.askInRoom", async (room, nick, text, options) =>
+    answered(asking.askInRoom(room, nick, questionOf("dialogs.askInRoom", text, options)))),
+};
+
+export const askAuthor = noticing("askAuthor", async (to, text, options) =>
+  to.kind === "groupchat" ? dialogs.askInRoom(to.chat, to.nick, text, options) : dialogs.ask(to.chat, text, options));
 
 // A value as another plugin gets it.
 function asJson(call, value) {

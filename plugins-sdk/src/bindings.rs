@@ -17,6 +17,7 @@ wit_bindgen::generate!({
         "parlor:plugin/archive@0.1.0/options": [#[derive(Default)]],
         "parlor:plugin/commands@0.1.0/declaration": [#[derive(Default)]],
         "parlor:plugin/vcard@0.1.0/card-data": [#[derive(Default)]],
+        "parlor:plugin/pubsub@0.1.0/node-options": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/attributes": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/history": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/invitation": [#[derive(Default)]],

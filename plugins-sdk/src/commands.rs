@@ -47,6 +47,7 @@ use crate::failure::{located, of_call, placed};
 use crate::listen::on;
 use crate::places::{Affiliation, Role};
 use crate::runtime::Work;
+use crate::turns::in_turn;
 use crate::types::owned;
 
 pub use crate::types::Command;
@@ -95,7 +96,7 @@ pub fn declare(name: impl Into<String>, help: impl Into<String>) -> Declare {
 /// A command with typed arguments in the making.
 ///
 /// Arguments have the order in which they are added. [`optional`](Self::optional), [`default`](Self::default), [`named`](Self::named)
-/// and [`about`](Self::about) change the one that was added last.
+/// and [`about`](Self::about) change the one that was added last, and so does [`page`](Self::page).
 #[derive(Debug, Clone)]
 #[must_use = "a command is added by `run`"]
 pub struct Declare {
@@ -220,6 +221,17 @@ impl Declare {
         self.with_last("about", |last| last.help = help.into())
     }
 
+    /// The last argument begins a page with this title, one line of at most 256 bytes, where the command is given by a form.
+    ///
+    /// ```
+    /// # use parlor_sdk::prelude::*;
+    /// let poll = commands::declare("poll", "Asks a question").text("question").rest("choices").page("What to choose from");
+    /// # drop(poll);
+    /// ```
+    pub fn page(self, title: impl Into<String>) -> Self {
+        self.with_last("page", |last| last.page = Some(title.into()))
+    }
+
     /// Adds another name of the command; at most 8.
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.wanted.aliases.push(name.into());
@@ -272,7 +284,8 @@ impl Declare {
 
     fn argument(mut self, name: impl Into<String>, kind: Kind) -> Self {
         let (name, help) = (name.into(), String::new());
-        self.wanted.arguments.push(Argument { name, kind, optional: false, default: None, named: false, help });
+        let (optional, default, named, page) = (false, None, false, None);
+        self.wanted.arguments.push(Argument { name, kind, optional, default, named, help, page });
         self
     }
 
@@ -289,6 +302,40 @@ impl Declare {
 ///
 /// [`Error::Invalid`] with the argument's name: it was left out and has no default, or is of another kind.
 impl Command {
+    /// Answers in the form by which the command was given; where it was written, as [`Message::reply`](crate::types::Message::reply) does.
+    ///
+    /// A form has one answer, of at most 4 KiB. It needs `messages.send` and `rooms.send`, since it imports both calls.
+    /// [`Error::NotFound`]: nobody waits for it any more.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example(command: &Command) -> Result<()> {
+    /// command.answer("You rolled 4").await
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn answer(&self, text: impl Into<String>) -> impl Future<Output = Result<()>> {
+        located(async move {
+            match &self.form {
+                Some(form) => in_form(self, form, text.into(), false).await,
+                None => self.message.reply(text.into()).await.map(drop),
+            }
+        })
+    }
+
+    /// Says in the form how far the work is; [`answer`](Self::answer) follows. Nothing is said where the command was written.
+    ///
+    /// The person sees it if they look again before the answer. [`Error::NotFound`]: nobody waits any more.
+    #[track_caller]
+    pub fn progress(&self, text: impl Into<String>) -> impl Future<Output = Result<()>> {
+        located(async move {
+            match &self.form {
+                Some(form) => in_form(self, form, text.into(), true).await,
+                None => Ok(()),
+            }
+        })
+    }
+
     /// Whether an argument was given, or has a default.
     pub fn has(&self, name: &str) -> bool {
         self.values.iter().any(|(one, _)| one == name)
@@ -352,6 +399,12 @@ impl Command {
             }
         }
     }
+}
+
+/// Answers a command in its form.
+async fn in_form(command: &Command, form: &str, text: String, more: bool) -> Result<()> {
+    let call = || commands::answer(form.to_owned(), text.clone(), more);
+    in_turn(call).await.map_err(of_call("commands.answer", &command.name))
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::types::Entity;
 
-pub use disco::{Identity, Support};
+pub use disco::{Activity, EntityTime, Identity, Software, Support};
 
 /// Says that this account can do something. `false`: it was said already. Needs `disco.own`.
 #[track_caller]
@@ -89,5 +89,33 @@ pub fn supports(feature: impl AsRef<str>, jid: impl Entity) -> impl Future<Outpu
     located(async move {
         let jid = jid.address();
         disco::supports(feature.as_ref().to_owned(), jid.clone()).await.map_err(of_call("disco.supports", &jid))
+    })
+}
+
+/// How long an entity has been idle. [`Error::Stanza`](crate::Error::Stanza) with `forbidden`: this account does not see that
+/// person's presence. Needs `disco.read`, as the next two do.
+#[track_caller]
+pub fn last_activity(jid: impl Entity) -> impl Future<Output = Result<Activity>> {
+    located(async move {
+        let jid = jid.address();
+        disco::last_activity(jid.clone()).await.map_err(of_call("disco.last-activity", &jid))
+    })
+}
+
+/// The clock of an entity, and how far its local time is from UTC.
+#[track_caller]
+pub fn time(jid: impl Entity) -> impl Future<Output = Result<EntityTime>> {
+    located(async move {
+        let jid = jid.address();
+        disco::time(jid.clone()).await.map_err(of_call("disco.time", &jid))
+    })
+}
+
+/// The software of an entity.
+#[track_caller]
+pub fn version(jid: impl Entity) -> impl Future<Output = Result<Software>> {
+    located(async move {
+        let jid = jid.address();
+        disco::version(jid.clone()).await.map_err(of_call("disco.version", &jid))
     })
 }

@@ -55,6 +55,7 @@ pub mod clock;
 pub mod commands;
 pub mod connection;
 pub mod contacts;
+pub mod dialogs;
 pub mod disco;
 mod error;
 #[doc(hidden)]
@@ -70,6 +71,7 @@ mod places;
 pub mod plugins;
 pub mod prelude;
 pub mod promises;
+pub mod pubsub;
 pub mod rooms;
 #[doc(hidden)]
 pub mod runtime;

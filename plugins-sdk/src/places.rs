@@ -1,8 +1,9 @@
-//! The roles and affiliations of rooms as values: a slip does not compile.
+//! The roles and affiliations of rooms as values: a slip does not compile. And the values that stand for records of rooms.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::bindings::parlor::plugin::rooms::{Attributes, ConfigValue};
 use crate::error::{Error, Result};
 
 macro_rules! places {
@@ -76,6 +77,55 @@ places! {
         Admin = "admin",
         /// It may do everything.
         Owner = "owner",
+    }
+}
+
+/// A text alone is a nickname: `rooms::open("hall@rooms.example.org", "Romeo")`.
+impl From<&str> for Attributes {
+    fn from(nick: &str) -> Self {
+        Self { nick: Some(nick.to_owned()), ..Self::default() }
+    }
+}
+
+impl From<String> for Attributes {
+    fn from(nick: String) -> Self {
+        Self { nick: Some(nick), ..Self::default() }
+    }
+}
+
+impl From<bool> for ConfigValue {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<&str> for ConfigValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ConfigValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u32> for ConfigValue {
+    fn from(number: u32) -> Self {
+        Self::Text(number.to_string())
+    }
+}
+
+impl From<Vec<String>> for ConfigValue {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for ConfigValue {
+    fn from(texts: [&str; N]) -> Self {
+        Self::Texts(texts.map(str::to_owned).into())
     }
 }
 

@@ -46,19 +46,6 @@ pub fn because(reason: impl Into<String>) -> Invitation {
     Invitation { reason: Some(reason.into()), ..Invitation::default() }
 }
 
-/// A text alone is a nickname: `rooms::open("hall@rooms.example.org", "Romeo")`.
-impl From<&str> for Attributes {
-    fn from(nick: &str) -> Self {
-        self::nick(nick)
-    }
-}
-
-impl From<String> for Attributes {
-    fn from(nick: String) -> Self {
-        self::nick(nick)
-    }
-}
-
 impl Attributes {
     /// With the room's password.
     #[must_use]
@@ -128,42 +115,6 @@ impl Invitation {
         self.direct = true;
         self.password = Some(password.into());
         self
-    }
-}
-
-impl From<bool> for ConfigValue {
-    fn from(flag: bool) -> Self {
-        Self::Flag(flag)
-    }
-}
-
-impl From<&str> for ConfigValue {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for ConfigValue {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<u32> for ConfigValue {
-    fn from(number: u32) -> Self {
-        Self::Text(number.to_string())
-    }
-}
-
-impl From<Vec<String>> for ConfigValue {
-    fn from(texts: Vec<String>) -> Self {
-        Self::Texts(texts)
-    }
-}
-
-impl<const N: usize> From<[&str; N]> for ConfigValue {
-    fn from(texts: [&str; N]) -> Self {
-        Self::Texts(texts.map(str::to_owned).into())
     }
 }
 
@@ -426,6 +377,55 @@ pub fn retract(jid: impl Entity, id: impl Into<String>, reason: Option<&str>) ->
     located(async move {
         let jid = jid.address();
         rooms::retract(jid.clone(), id.into(), reason.map(str::to_owned)).await.map_err(of_call("rooms.retract", &jid))
+    })
+}
+
+/// Asks the moderators of a moderated room for voice, which a visitor lacks.
+#[track_caller]
+pub fn request_voice(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::request_voice(jid.clone()).await.map_err(of_call("rooms.request-voice", &jid))
+    })
+}
+
+/// Answers a visitor who asks for voice, as the event `voiceRequest` tells.
+#[track_caller]
+pub fn answer_voice(jid: impl Entity, nick: impl Into<String>, allow: bool) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::answer_voice(jid.clone(), nick.into(), allow).await.map_err(of_call("rooms.answer-voice", &jid))
+    })
+}
+
+/// Registers this account with a room, which reserves the nickname for it. The fields are those of the room's form.
+#[track_caller]
+pub fn register(
+    jid: impl Entity,
+    nick: impl Into<String>,
+    fields: Vec<(String, ConfigValue)>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::register(jid.clone(), nick.into(), fields).await.map_err(of_call("rooms.register", &jid))
+    })
+}
+
+/// Ends the registration with a room.
+#[track_caller]
+pub fn unregister(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::unregister(jid.clone()).await.map_err(of_call("rooms.unregister", &jid))
+    })
+}
+
+/// Returns the nickname that a room has reserved for this account.
+#[track_caller]
+pub fn reserved_nick(jid: impl Entity) -> impl Future<Output = Result<Option<String>>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::reserved_nick(jid.clone()).await.map_err(of_call("rooms.reserved-nick", &jid))
     })
 }
 

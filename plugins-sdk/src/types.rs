@@ -13,8 +13,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Header, Hook, Invite, IqRequest,
-    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, Reactions, Reply, Resource, Room,
+    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
+    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource, Room,
     StanzaError, Status, View, Webhook,
 };
 
@@ -476,6 +476,7 @@ impl Payload {
             Self::IqRequest(_) => "a request",
             Self::PluginRequest(_) => "a request of a plugin",
             Self::Hook(_) => "a question to a hook",
+            Self::PubsubItem(_) => "an item of a node",
             Self::Json(_) => "JSON",
         }
     }

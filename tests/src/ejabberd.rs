@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
-use crate::server::{Archive, DOMAIN, Ports, ROOMS, Software, Way, XmppServer};
+use crate::server::{Archive, DOMAIN, PUBSUB, Ports, ROOMS, Software, Way, XmppServer};
 
 /// The timeout for adding an account, which usually takes ten milliseconds.
 const ADDED: Duration = Duration::from_secs(20);
@@ -168,9 +168,10 @@ modules:
   mod_ping: {{}}
   mod_privacy: {{}}
   mod_private: {{}}
-  mod_pubsub: {{plugins: [flat, pep], last_item_cache: false, max_items_node: 1000}}
+  mod_pubsub: {{host: {PUBSUB}, plugins: [flat, pep], last_item_cache: false, max_items_node: 1000}}
   mod_roster: {{versioning: true}}
   mod_stream_mgmt: {{max_ack_queue: infinity, resend_on_timeout: true, resume_timeout: 60}}
+  mod_time: {{}}
   mod_vcard: {{search: false}}
   mod_vcard_xupdate: {{}}
   mod_version: {{}}

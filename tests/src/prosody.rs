@@ -7,7 +7,7 @@ use jid::BareJid;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
-use crate::server::{Software, Way, XmppServer};
+use crate::server::{LIBRARIAN, Software, Way, XmppServer};
 
 // Re-exported for callers from before there was a second server.
 pub use crate::server::{Account, Archive, DOMAIN, Ports, ROOMS};
@@ -86,7 +86,8 @@ ssl = {{ certificate = {cert}, key = {key} }}
 c2s_direct_tls_ssl = {{ certificate = {cert}, key = {key} }}
 modules_enabled = {{
   "disco", "roster", "saslauth", "tls", "carbons", "pep", "private", "blocklist", "bookmarks", "smacks", "vcard4",
-  "vcard_legacy", "ping", "time", "register", "mam", "csi_simple", "bosh", "websocket", "posix", "offline",
+  "vcard_legacy", "ping", "time", "version", "lastactivity", "register", "mam", "csi_simple", "bosh", "websocket", "posix",
+  "offline",
 }}
 modules_disabled = {{ "s2s" }}
 c2s_require_encryption = true
@@ -114,6 +115,10 @@ VirtualHost "certificate.localhost"
 Component "{ROOMS}" "muc"
   modules_enabled = {{ "muc_mam", "muc_moderation" }}
   restrict_room_creation = false
+
+Component "pubsub.{DOMAIN}" "pubsub"
+  admins = {{ "{LIBRARIAN}@{DOMAIN}" }}
+  expose_publisher = true
 
 Component "upload.{DOMAIN}" "http_file_share"
   http_host = "{DOMAIN}"

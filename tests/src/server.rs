@@ -32,6 +32,10 @@ const TRIES: usize = 3;
 pub const DOMAIN: &str = "localhost";
 /// The domain of the server's rooms.
 pub const ROOMS: &str = "conference.localhost";
+/// The domain of the publish-subscribe service.
+pub const PUBSUB: &str = "pubsub.localhost";
+/// The name of the account that may create nodes there.
+pub const LIBRARIAN: &str = "librarian";
 
 /// A server software.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -457,3 +457,118 @@ async fn a_command_is_a_form_for_who_may_give_it() {
     take(&mut friend, step(&bot, &cancel, &[])).await.unwrap_err();
     assert!(host.heard_so_far(FULL, n).await.is_empty());
 }
+
+/// A command whose form has three pages.
+fn poll() -> Value {
+    json!({
+        "name": "roll", "help": "Asks a question",
+        "arguments": [
+            { "name": "question", "page": "What is asked" },
+            { "name": "first", "page": "Answers", "optional": true },
+            { "name": "second", "optional": true },
+            { "name": "secret", "kind": "flag", "page": "How" },
+        ],
+    })
+}
+
+/// Returns the fields of a page with what is filled in, and what can be done with it.
+fn page(step: &Element) -> (Vec<(&str, String)>, Vec<&str>) {
+    let form = step.get_child("x", FORMS).unwrap();
+    let value = |field: &Element| field.get_child("value", FORMS).map(Element::text).unwrap_or_default();
+    let fields = form.children().filter_map(|field| Some((field.attr("var")?, value(field)))).collect();
+    let actions = step.get_child("actions", AD_HOC).unwrap().children().map(Element::name).collect();
+    (fields, actions)
+}
+
+fn note(step: &Element) -> String {
+    step.get_child("note", AD_HOC).map(Element::text).unwrap_or_default()
+}
+
+/// Row 152: pages, back and forth, sent twice, by another client.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_several_pages_is_gone_through_by_whoever_began_it() {
+    let (mut friend, mut stranger) = (friend("juliet").await, friend("romeo").await);
+    let host = Plan::new().await.three().start().await;
+    let bot: Jid = host.call(FULL, "user.jid", json!({})).await.ok().as_str().unwrap().parse().unwrap();
+    let n = declare(&host, FULL, poll()).await;
+    let begun = take(&mut friend, step(&bot, "action='execute'", &[])).await.unwrap();
+    let session = begun.attr("sessionid").unwrap().to_owned();
+    let go = |action: &str| format!("action='{action}' sessionid='{session}'");
+    assert_eq!(page(&begun), (vec![("question", String::new())], vec!["next"]));
+    // There is no page before, and this is not the last one.
+    for action in ["prev", "complete", "jump"] {
+        take(&mut friend, step(&bot, &go(action), &[("question", "Tea?")])).await.unwrap_err();
+    }
+    // A form that lacks what is required is shown again, with what is wrong.
+    let cut = take(&mut friend, step(&bot, &go("next"), &[])).await.unwrap();
+    assert!(page(&cut).0.len() == 1 && note(&cut).contains("QUESTION"), "{cut:?}");
+    let second = take(&mut friend, step(&bot, &go("next"), &[("question", "Tea?")])).await.unwrap();
+    let empty = vec![("first", String::new()), ("second", String::new())];
+    assert_eq!(page(&second), (empty.clone(), vec!["prev", "next"]));
+    // The first page comes twice, and counts once.
+    let twice = take(&mut friend, step(&bot, &go("next"), &[("question", "Tea?")])).await.unwrap();
+    assert_eq!(page(&twice), (empty, vec!["prev", "next"]));
+    take(&mut stranger, step(&bot, &go("next"), &[("first", "no")])).await.unwrap_err();
+    let back = take(&mut friend, step(&bot, &go("prev"), &[("first", "yes")])).await.unwrap();
+    assert_eq!(page(&back).0, [("question", "Tea?".to_owned())]);
+    let again = take(&mut friend, step(&bot, &go("next"), &[("question", "Coffee?")])).await.unwrap();
+    assert_eq!(page(&again).0, [("first", "yes".to_owned()), ("second", String::new())]);
+    let last = take(&mut friend, step(&bot, &go("next"), &[("first", "yes"), ("second", "no")])).await.unwrap();
+    assert_eq!(page(&last).1, ["prev", "complete"]);
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+    let done = take(&mut friend, step(&bot, &go("complete"), &[("secret", "1")])).await.unwrap();
+    assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "done"));
+    let heard = host.heard(FULL, n).await["payload"]["command"].clone();
+    assert_eq!(heard["args"], json!(["Coffee?", "yes", "no", "--secret"]));
+    assert_eq!(heard["form"], json!(session));
+    take(&mut friend, step(&bot, &go("complete"), &[("secret", "1")])).await.unwrap_err();
+    assert!(host.heard_so_far(FULL, n).await.is_empty());
+}
+
+/// Row 152: the plugin's answer is shown in the form, and its progress to those who look again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_answers_in_the_form_while_its_handler_runs() {
+    let mut friend = friend("juliet").await;
+    let host = Plan::new().await.three().start().await;
+    let bot: Jid = host.call(FULL, "user.jid", json!({})).await.ok().as_str().unwrap().parse().unwrap();
+    declare(&host, FULL, json!({ "name": "roll", "help": "Rolls dice" })).await;
+    host.ears().promise("rolled").await;
+    let order = host.order(FULL, "listen.on-and-wait", json!({ "name": "command", "promise": "rolled" })).await;
+    host.answer(FULL, "listen.on-and-wait", order).await.ok();
+    let answer = |form: &Value, text: &str, more: bool| json!({ "form": form, "text": text, "more": more });
+
+    let answers = async {
+        let form = host.heard(FULL, order).await["payload"]["command"]["form"].clone();
+        host.call(FULL, "commands.answer", answer(&form, "rolling", true)).await.ok();
+        host.call(NARROW, "commands.answer", answer(&form, "mine", false)).await.fails("not-found");
+        host.call(FULL, "commands.answer", answer(&form, "4, 5\nsum 9", false)).await.ok();
+        host.call(FULL, "commands.answer", answer(&form, "6", false)).await.fails("not-found");
+    };
+    let (done, ()) = tokio::join!(take(&mut friend, step(&bot, "action='execute'", &[])), answers);
+    let done = done.unwrap();
+    assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "4, 5\nsum 9"));
+
+    // One that takes longer than somebody waits.
+    let progress = async {
+        let form = host.heard(FULL, order).await["payload"]["command"]["form"].clone();
+        host.call(FULL, "commands.answer", answer(&form, "still rolling", true)).await.ok();
+        form
+    };
+    let (waits, form) = tokio::join!(take(&mut friend, step(&bot, "action='execute'", &[])), progress);
+    let waits = waits.unwrap();
+    assert_eq!((waits.attr("status"), note(&waits).as_str()), (Some("executing"), "still rolling"));
+    host.call(FULL, "commands.answer", answer(&form, "6", false)).await.ok();
+    let next = format!("action='next' sessionid='{}'", form.as_str().unwrap());
+    let done = take(&mut friend, step(&bot, &next, &[])).await.unwrap();
+    assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "6"));
+
+    // One that is cancelled: the plugin is not told, and its answer finds nobody.
+    let begins = async { host.heard(FULL, order).await["payload"]["command"]["form"].clone() };
+    let (waits, form) = tokio::join!(take(&mut friend, step(&bot, "action='execute'", &[])), begins);
+    assert_eq!(waits.unwrap().attr("status"), Some("executing"));
+    let cancel = format!("action='cancel' sessionid='{}'", form.as_str().unwrap());
+    let cancelled = take(&mut friend, step(&bot, &cancel, &[])).await.unwrap();
+    assert_eq!(cancelled.attr("status"), Some("canceled"));
+    host.call(FULL, "commands.answer", answer(&form, "7", false)).await.fails("not-found");
+    host.ears().emit("rolled", &Value::Null).await;
+}

@@ -50,7 +50,7 @@ async fn sees_as(client: &mut Client, room: &BareJid, nick: &str, way: Type) {
 }
 
 /// Subscribes the host's account and a client to each other's presence.
-async fn befriend(host: &TestHost, other: &mut Client) {
+pub(crate) async fn befriend(host: &TestHost, other: &mut Client) {
     let (pushed, came) = (host.listen(FULL, "rosterPush").await, host.listen(FULL, "contactPresenceChanged").await);
     other.send(Presence::subscribe().with_to(host.account().jid.clone())).await.unwrap();
     // The host must have subscribed in turn: some servers ignore an approval that was not requested.

@@ -196,6 +196,9 @@ async fn without_the_grants_nothing_is_said_or_asked() {
             ("disco.own-identities-clear", Value::Null, "disco.own", None),
             ("disco.supports", json!({ "feature": INFO, "jid": "localhost" }), "disco.read", None),
             ("disco.get-identity", json!({ "category": "a", "kind": "b", "jid": "localhost" }), "disco.read", None),
+            ("disco.last-activity", json!({ "jid": "localhost" }), "disco.read", None),
+            ("disco.time", json!({ "jid": "localhost" }), "disco.read", None),
+            ("disco.version", json!({ "jid": "localhost" }), "disco.read", None),
         ],
     )
     .await;

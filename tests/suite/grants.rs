@@ -47,10 +47,10 @@ struct Trial {
 impl Trial {
     fn draw(number: usize, random: &mut StdRng) -> Self {
         // Requests over the web and files are no stanzas, and are tried in `http` and `files`. Requests and
-        // their answers are tried in `iq` and `requests`, and verdicts in `hooks`.
+        // their answers are tried in `iq` and `requests`, verdicts in `hooks`, and nodes in `pubsub`.
         let call = loop {
             let call = CALLS.choose(random).unwrap();
-            if !["http", "files", "hooks", "iq", "plugins"].contains(&call.grouping) {
+            if !["http", "files", "hooks", "iq", "plugins", "pubsub"].contains(&call.grouping) {
                 break call;
             }
         };
@@ -91,7 +91,7 @@ impl Trial {
             ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
             ScopeKind::Jids => covers(entry, &self.person),
             ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
-            ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces | ScopeKind::Plugins => {
+            ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces | ScopeKind::Plugins | ScopeKind::Nodes => {
                 unreachable!("no such call is drawn")
             }
             ScopeKind::Stanzas => {
@@ -135,6 +135,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         ScopeKind::Servers => "nobody.invalid".to_owned(),
         ScopeKind::Namespaces => "urn:example:nobody".to_owned(),
         ScopeKind::Plugins => "nobody".to_owned(),
+        ScopeKind::Nodes => "nobody.invalid/none".to_owned(),
         ScopeKind::Stanzas => {
             let stanza = ["message", "presence", "iq"].choose(random).unwrap();
             match address(person, DOMAINS, random).as_str() {
@@ -147,9 +148,12 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
     };
     match kind {
         ScopeKind::None => Vec::new(),
-        ScopeKind::Quota | ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces | ScopeKind::Plugins => {
-            vec![entry(random)]
-        }
+        ScopeKind::Quota
+        | ScopeKind::Servers
+        | ScopeKind::Files
+        | ScopeKind::Namespaces
+        | ScopeKind::Plugins
+        | ScopeKind::Nodes => vec![entry(random)],
         ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
             (0..random.random_range(1..4)).map(|_| entry(random)).collect()
         }

@@ -3,10 +3,12 @@
 
 mod c;
 mod dev;
+mod dialogs;
 mod go;
 mod javascript;
 mod missing;
 mod page;
+mod port;
 mod python;
 mod rust;
 mod steps;

@@ -194,6 +194,11 @@ async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
             ("rooms.kick", json!({ "jid": jid, "nick": "Juliet" }), "rooms.moderate", text),
             ("rooms.ban", json!({ "jid": jid, "user": "a@b" }), "rooms.moderate", text),
             ("rooms.retract", json!({ "jid": jid, "id": "7" }), "rooms.moderate", text),
+            ("rooms.request-voice", one.clone(), "rooms.join", text),
+            ("rooms.answer-voice", json!({ "jid": jid, "nick": "Juliet", "allow": true }), "rooms.moderate", text),
+            ("rooms.register", json!({ "jid": jid, "nick": "x", "fields": [] }), "rooms.join", text),
+            ("rooms.unregister", one.clone(), "rooms.join", text),
+            ("rooms.reserved-nick", one.clone(), "rooms.read", text),
             (
                 "rooms.set-affiliation",
                 json!({ "jid": jid, "user": "a@b", "affiliation": "member" }),

@@ -96,9 +96,12 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
             (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
-            (ScopeKind::Servers | ScopeKind::Files | ScopeKind::Plugins, "*") => entry.grant(name, &["*"]),
+            (ScopeKind::Servers | ScopeKind::Files | ScopeKind::Plugins | ScopeKind::Nodes, "*") => {
+                entry.grant(name, &["*"])
+            }
             (ScopeKind::Servers, _) => entry.grant(name, &["nobody.invalid"]),
             (ScopeKind::Plugins, _) => entry.grant(name, &["nobody"]),
+            (ScopeKind::Nodes, _) => entry.grant(name, &["nobody.invalid/none"]),
             (ScopeKind::Files, _) => entry.grant(name, &["font/otf 1 B"]),
             // One that the manifest does not list: else each test would see the account announce it.
             (ScopeKind::Namespaces, _) => entry.grant(name, &["urn:example:nobody"]),

@@ -24,7 +24,12 @@ struct Source {
 impl Source {
     /// Returns the text without tests: up to the tests at the end of the file.
     fn product(&self) -> &str {
-        self.text.split("#[cfg(test)]\nmod ").next().unwrap().split("#[cfg(test)]\npub(super) mod ").next().unwrap()
+        let mark = "#[cfg(test)]\n";
+        // The module may have any visibility.
+        let is_module =
+            |rest: &str| rest.lines().next().unwrap_or_default().split(' ').take(2).any(|word| word == "mod");
+        let begin = self.text.match_indices(mark).find(|(at, _)| is_module(&self.text[at + mark.len()..]));
+        begin.map_or(&self.text, |(at, _)| &self.text[..at])
     }
 
     fn is_test(&self) -> bool {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use parlor_sdk::prelude::*;
 
 use crate::book::{Book, Rules};
+use crate::patterns::Patterns;
 use crate::text;
 
 /// The most lines that wait for the log room at once; others are only counted.
@@ -19,6 +20,7 @@ const MAX_STORED: usize = 512;
 pub(crate) struct Kit {
     pub(crate) rules: RefCell<Rules>,
     pub(crate) book: RefCell<Book>,
+    pub(crate) patterns: RefCell<Patterns>,
     /// The rooms and people of kicks that are not answered yet.
     kicking: RefCell<BTreeSet<(String, String)>>,
     /// Lines that wait for the log room.

@@ -1,9 +1,11 @@
-//! Guards rooms: see the README. `book` remembers and decides, `act` retracts and kicks, `orders` are the commands, and
-//! `text` compares texts and finds links.
+//! Guards rooms: see the README. `book` remembers and decides, `act` retracts and kicks, `orders` and `sweep` are the
+//! commands, `patterns` are of names that are banned, and `text` compares texts and finds links.
 
 mod act;
 mod book;
 mod orders;
+mod patterns;
+mod sweep;
 mod text;
 
 use std::rc::Rc;
@@ -22,6 +24,7 @@ async fn start() -> Result<()> {
     let kit = Rc::new(Kit::default());
     *kit.rules.borrow_mut() = rules()?;
     orders::add(&kit).await?;
+    sweep::add(&kit).await?;
     let given = Rc::clone(&kit);
     on("message").kind("groupchat").run(move |message| heard(Rc::clone(&given), message))?;
     let given = Rc::clone(&kit);
@@ -29,7 +32,9 @@ async fn start() -> Result<()> {
     let given = Rc::clone(&kit);
     on("occupantChanged").run(move |occupant: Occupant| {
         meet(&given, &occupant);
-        async { Ok(()) }
+        let given = Rc::clone(&given);
+        // With another nickname.
+        async move { sweep::put_out(&given, &occupant).await.map(drop) }
     })?;
     let given = Rc::clone(&kit);
     on("roomLeft").run(move |room: Room| {
@@ -103,6 +108,9 @@ async fn keep_settled(room: &str, key: &str) {
 async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
     let (key, is_spared) = meet(&kit, &occupant);
     let room = occupant.room.as_str();
+    if sweep::put_out(&kit, &occupant).await? {
+        return Ok(());
+    }
     if is_spared || is_settled(&kit, room, &key).await {
         return Ok(());
     }

@@ -49,7 +49,7 @@ pub(crate) async fn add(kit: &Rc<Kit>) -> Result<()> {
 }
 
 /// Answers a moderator before everybody.
-async fn answer(by: &Occupant, text: &str) -> Result<()> {
+pub(crate) async fn answer(by: &Occupant, text: &str) -> Result<()> {
     rooms::send(&by.room, format!("{}: {text}", text::nick(&by.nick))).await.map(drop)
 }
 
@@ -99,7 +99,7 @@ async fn has_rank(room: &str, jid: &str) -> Result<bool> {
 }
 
 /// Returns a reason as a part of one line.
-fn one_line(reason: &str) -> String {
+pub(crate) fn one_line(reason: &str) -> String {
     reason.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(200).collect()
 }
 

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use parlor_base::atomic::{self, Readers};
 use parlor_base::child::NOWHERE;
@@ -235,6 +235,11 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
     }
     // A folder beside the SDK's own source has the pages there, too.
     if folder.join(kept::OURS).is_dir() { pages::equip(folder) } else { Ok(()) }
+}
+
+/// Returns a command that runs the machine's Python, if that is new enough. It runs in a folder without files.
+pub(crate) fn machine_python() -> Result<Command, BuildError> {
+    tools::machine_python()
 }
 
 /// Returns the default output path for this folder; `None` if another program decides it.

@@ -1,6 +1,7 @@
-//! The tools of plugin authors: builds, and tests on a mock server.
+//! The tools of plugin authors: builds, ports of plugins for other frameworks, and tests on a mock server.
 //!
-//! **Owns:** the build of a plugin in each language; the script of a `.chat` test, its mock server and its report.
+//! **Owns:** the build of a plugin in each language; what a plugin of another framework becomes; the script of a `.chat`
+//! test, its mock server and its report.
 //!
 //! **Must not** be part of a host that only runs plugins: `parlor run` calls nothing here.
 //!
@@ -8,3 +9,4 @@
 
 pub mod build;
 pub mod plugin_test;
+pub mod port;

@@ -48,6 +48,25 @@ pub enum ScopeKind {
     Namespaces,
     /// Other plugins, by their ids.
     Plugins,
+    /// Nodes of publish-subscribe services, each with its service.
+    Nodes,
+}
+
+impl ScopeKind {
+    /// Returns whether a grant lists what it covers. The other ones are there or not, or an amount.
+    pub const fn is_list(self) -> bool {
+        match self {
+            Self::None | Self::Quota => false,
+            Self::Jids
+            | Self::Rooms
+            | Self::Stanzas
+            | Self::Servers
+            | Self::Files
+            | Self::Namespaces
+            | Self::Plugins
+            | Self::Nodes => true,
+        }
+    }
 }
 
 /// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
@@ -93,7 +112,7 @@ permissions! {
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
     ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, answers their requests, and blocks people, whom nobody here hears any more. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
-    DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
+    DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do, how long they were idle, what time they have, and what they run.";
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
     FilesSend = "files.send", Medium, Files, "Uploads files of these kinds and sizes to the account's server, for everybody who is given their address.";
     HooksCommands = "hooks.commands", Medium, Jids, "As a hook that you put in the order: sees and refuses commands that these people give to other plugins, also in these rooms, and answers those people in this account's name.";
@@ -105,8 +124,11 @@ permissions! {
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
+    PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures and deletes these nodes (PubSub, PEP), in this account's name: who may read them, too.";
+    PubsubPublish = "pubsub.publish", Medium, Nodes, "Publishes and retracts items in these nodes (PubSub, PEP), in this account's name.";
+    PubsubRead = "pubsub.read", Medium, Nodes, "Reads and subscribes to these nodes (PubSub, PEP), and lets contacts know that the account wants to be told of them.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
-    RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms.";
+    RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms, registers with them, and asks for voice in them.";
     RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";
     RoomsRead = "rooms.read", Low, Rooms, "Sees rooms, who is in them, and invitations to them.";
     RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";

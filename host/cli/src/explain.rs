@@ -288,29 +288,11 @@ fn is_granted(denied: &Denied, grants: &Grants) -> bool {
     let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
     let Some(granted) = grants.get(permission) else { return false };
     let kind = permission.scope_kind();
-    match (kind, &denied.scope) {
+    match &denied.scope {
         // Changes of the operator's settings are denied by name, and no grant helps.
-        (ScopeKind::None | ScopeKind::Quota, scope) => scope.is_none(),
-        (ScopeKind::Stanzas, None) => true,
-        (
-            ScopeKind::Jids
-            | ScopeKind::Rooms
-            | ScopeKind::Servers
-            | ScopeKind::Files
-            | ScopeKind::Namespaces
-            | ScopeKind::Plugins,
-            None,
-        ) => granted.covering(&Scope::whole(kind)).is_some(),
-        (
-            ScopeKind::Jids
-            | ScopeKind::Rooms
-            | ScopeKind::Stanzas
-            | ScopeKind::Servers
-            | ScopeKind::Files
-            | ScopeKind::Namespaces
-            | ScopeKind::Plugins,
-            Some(scope),
-        ) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some()),
+        scope if !kind.is_list() => scope.is_none(),
+        None => kind == ScopeKind::Stanzas || granted.covering(&Scope::whole(kind)).is_some(),
+        Some(scope) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some()),
     }
 }
 

@@ -154,6 +154,10 @@ enum Ended {
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
     Unwell(String),
+    /// A plugin was ported, and lacks something.
+    #[cfg_attr(not(feature = "authoring"), expect(dead_code, reason = "only authors port plugins"))]
+    #[error("{0}")]
+    Lacking(String),
     /// No account can log in without a change by the owner. A service manager must not restart the host: servers lock
     /// out accounts and addresses.
     #[error("{0}")]
@@ -166,7 +170,7 @@ impl Ended {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
-            Self::Broken(_) | Self::Unwell(_) => ExitCode::from(5),
+            Self::Broken(_) | Self::Unwell(_) | Self::Lacking(_) => ExitCode::from(5),
             Self::Futile(_) => ExitCode::from(6),
         }
     }

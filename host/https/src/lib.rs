@@ -8,25 +8,32 @@
 //!
 //! Downloads trust the system's certificates, or those in the file that `SSL_CERT_FILE` names. Proxies are not supported.
 
-mod body;
 pub mod trust;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
+use hyper::http::response::Parts;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
 use parlor_base::escape::escape_untrusted;
 use parlor_config::url::{Url, UrlError};
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::trust::{client_config, handshake_failure};
-
-pub use body::{Head, NoBody, Wire};
 
 /// The maximum duration of one download, including redirects.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -36,6 +43,8 @@ const CONNECTING: Duration = Duration::from_secs(20);
 const REDIRECTS: usize = 5;
 /// The maximum number of headers in an answer.
 const MOST_HEADERS: usize = 100;
+/// The maximum length of the head of an answer, in bytes.
+const LONGEST_HEAD: usize = 32 << 10;
 /// The maximum length of server text shown in messages, in bytes.
 const SHOWN: usize = 200;
 
@@ -261,52 +270,127 @@ async fn ask(
     most: usize,
     ca_file: Option<&Path>,
 ) -> Result<Answer, FetchError> {
-    let mut wire = Wire::new(connect(url, ca_file).await?);
     let broken = |cause: String| FetchError::Broken { url: url.clone(), cause };
-    let mut request = format!(
-        "{} {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
-        if form.is_some() { "POST" } else { "GET" },
-        url.path(),
-        url.authority(),
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut request = Request::builder()
+        .method(if form.is_some() { Method::POST } else { Method::GET })
+        .uri(url.path())
+        .header(header::HOST, url.authority())
+        .header(header::USER_AGENT, concat!("parlor/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::CONNECTION, "close");
     for (name, value) in headers {
-        for part in [name, ": ", value, "\r\n"] {
-            request.push_str(part);
-        }
+        request = request.header(*name, value);
     }
-    if let Some(form) = form {
-        let length = form.len();
-        let headers = format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n");
-        request.push_str(&headers);
+    if form.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     }
-    request.push_str("\r\n");
-    request.push_str(form.unwrap_or_default());
-    wire.send(request.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
-    let head = wire.head().await.map_err(broken)?;
-    let mut answer = Answer {
-        status: head.status,
-        reason: escape_untrusted(&head.reason, SHOWN),
-        headers: head.headers.clone(),
-        body: Vec::new(),
-        from: url.clone(),
-        redirects: Vec::new(),
-    };
-    if answer.status != 200 {
-        return Ok(answer);
-    }
-    answer.body = wire.body(&head, most).await.map_err(|error| match error {
-        NoBody::TooLarge => FetchError::TooLarge { url: url.clone(), most },
-        NoBody::Compressed(encoding) => {
+    let body = Bytes::from(form.unwrap_or_default().to_owned());
+    let request = request.body(Full::new(body)).map_err(|error| broken(error.to_string()))?;
+    let stream = connect(url, ca_file).await?;
+    let (head, body) = exchange(stream, request, most).await.map_err(|error| match error {
+        NoAnswer::TooLarge => FetchError::TooLarge { url: url.clone(), most },
+        NoAnswer::Compressed(encoding) => {
             FetchError::Compressed { url: url.clone(), encoding: escape_untrusted(&encoding, SHOWN) }
         }
-        NoBody::Broken(cause) => broken(cause),
+        NoAnswer::Broken(cause) => broken(escape_untrusted(&cause, SHOWN)),
     })?;
-    Ok(answer)
+    let reason = match head.extensions.get::<ReasonPhrase>() {
+        Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        None => head.status.canonical_reason().unwrap_or_default().to_owned(),
+    };
+    let headers = head.headers.iter();
+    Ok(Answer {
+        status: head.status.as_u16(),
+        reason: escape_untrusted(&reason, SHOWN),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body,
+        from: url.clone(),
+        redirects: Vec::new(),
+    })
 }
 
-/// Posts a body without TLS to a program on this machine. Returns the status and the body of the answer, at most `most`
-/// bytes.
+/// The reason why an answer was not read.
+enum NoAnswer {
+    /// The body is larger than allowed.
+    TooLarge,
+    /// The body has this coding, which is not supported.
+    Compressed(String),
+    /// The answer is incomplete or malformed.
+    Broken(String),
+}
+
+impl From<hyper::Error> for NoAnswer {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_incomplete_message() {
+            return Self::Broken("it ends too early".to_owned());
+        }
+        if error.is_parse() {
+            return Self::Broken(format!("it is no HTTP: {error}"));
+        }
+        // The first error only says in which step the last one happened.
+        let mut last: &dyn std::error::Error = &error;
+        while let Some(cause) = last.source() {
+            last = cause;
+        }
+        let is_cut = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+        Self::Broken(match last.downcast_ref() {
+            Some(error) if is_cut(error) => "it ends too early".to_owned(),
+            _ => last.to_string(),
+        })
+    }
+}
+
+/// Sends a request over a connection of its own. Returns the head of the answer, and its body if the status is 200.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+    most: usize,
+) -> Result<(Parts, Vec<u8>), NoAnswer> {
+    let mut client = http1::Builder::new();
+    client.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD);
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await?;
+    let mut answer = pin!(async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = if head.status == StatusCode::OK { whole(&head, body, most).await? } else { Vec::new() };
+        Ok((head, body))
+    });
+    // The connection may end first, with the last parts of the body on their way.
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        _ = connection => {}
+    }
+    answer.await
+}
+
+/// Reads a body of at most so many bytes.
+async fn whole(head: &Parts, mut body: Incoming, most: usize) -> Result<Vec<u8>, NoAnswer> {
+    for (name, plain) in [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")] {
+        if let Some(coding) =
+            head.headers.get(name).filter(|one| !one.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+        {
+            return Err(NoAnswer::Compressed(String::from_utf8_lossy(coding.as_bytes()).into_owned()));
+        }
+    }
+    if body.size_hint().lower() > most as u64 {
+        return Err(NoAnswer::TooLarge);
+    }
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers are left out.
+        let Ok(part) = frame?.into_data() else { continue };
+        if part.len() > most - whole.len() {
+            return Err(NoAnswer::TooLarge);
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole)
+}
+
+/// Posts a body without TLS to a program on this machine. Returns the status, and the body of the answer, at most `most` bytes, if
+/// the status is 200.
 pub async fn post_here(
     address: SocketAddr,
     path: &str,
@@ -315,22 +399,16 @@ pub async fn post_here(
     most: usize,
 ) -> Result<(u16, Vec<u8>), String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let mut wire = Wire::new(stream);
-    let length = body.len();
-    let mut request =
-        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    let mut request = Request::post(path).header(header::HOST, address.to_string()).header(header::CONNECTION, "close");
     for (name, value) in headers {
-        for part in [name, ": ", value, "\r\n"] {
-            request.push_str(part);
-        }
+        request = request.header(*name, *value);
     }
-    request.push_str("\r\n");
-    let mut request = request.into_bytes();
-    request.extend_from_slice(body);
-    wire.send(&request).await.map_err(|error| error.to_string())?;
-    let head = wire.head().await?;
-    let body = wire.body(&head, most).await.map_err(|_| "its answer did not come whole")?;
-    Ok((head.status, body))
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).map_err(|error| error.to_string())?;
+    match exchange(stream, request, most).await {
+        Ok((head, body)) => Ok((head.status.as_u16(), body)),
+        Err(NoAnswer::Broken(cause)) => Err(cause),
+        Err(NoAnswer::TooLarge | NoAnswer::Compressed(_)) => Err("its answer did not come whole".to_owned()),
+    }
 }
 
 async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStream>, FetchError> {

@@ -227,7 +227,7 @@ limits! {
     /// Bytes that one call may carry across the boundary. A call with more ends the plugin. So this has to leave room
     /// for arguments that are merely too long, such as a text of 1 MiB, which are answered with an error.
     hostcall_bytes: Bytes = Bytes::mib(4), Bytes::kib(16) => Bytes::mib(64);
-    /// Handlers that have begun and not returned. While all these places are taken, one timer handler at a time may
+    /// Handlers that have begun and not returned, except those that wait for the answer to a question. While all these places are taken, one timer handler at a time may
     /// still run, since the others may be waiting for it.
     handlers: u32 = 32, 1 => 1_024;
     /// Events that wait for a handler, 32 MiB of them at most. Events beyond that are counted as lost.
@@ -262,6 +262,8 @@ limits! {
     rooms: u32 = 100, 0 => 1_000;
     /// Chat commands that the plugin registers.
     commands: u32 = 64, 0 => 1_024;
+    /// Questions to people that are open, or whose answers the plugin has not taken.
+    dialogs: u32 = 1_000, 0 => 10_000;
     /// Missed messages that the plugin is sent each time it catches up, from the account's archive and from that of
     /// each room. At most ten times as many are read from the archive for it.
     catch_up_messages: u32 = 5_000, 1 => 1_000_000;

@@ -11,6 +11,7 @@ pub(crate) mod callees;
 mod connecting;
 mod connection;
 pub mod foreign;
+mod forms;
 pub mod hooks;
 mod inputs;
 mod keepers;
@@ -28,6 +29,7 @@ mod screened;
 mod screening;
 mod sending;
 mod shared;
+pub(crate) mod wanted_nodes;
 pub mod web;
 mod worker;
 
@@ -112,6 +114,7 @@ impl Account {
             answerers: answerers::Answerers::default(),
             callees: Arc::default(),
             hooks: Hooks::default(),
+            wanted_nodes: wanted_nodes::WantedNodes::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),

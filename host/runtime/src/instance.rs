@@ -8,6 +8,7 @@ mod asking;
 mod budgets;
 mod context;
 mod denied;
+mod dialogs;
 mod handed;
 mod lasting;
 mod open;
@@ -34,6 +35,7 @@ use parlor_session::command_names::ChosenNames;
 use parlor_session::router::{MailReceiver, Mailbox};
 use tokio::time::Instant;
 
+use self::dialogs::Dialogs;
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
@@ -52,10 +54,11 @@ use crate::webhooks::listening::Tokens;
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
 pub use self::context::{Context, Grouping};
+pub(crate) use self::dialogs::{Asked, OpenDialog, Resting};
 pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
+pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest};
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
-pub(crate) use self::open::{OpenFile, OpenWebRequest};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
 pub(crate) use self::seen_files::SeenFiles;
@@ -118,6 +121,8 @@ pub struct Instance {
     pub(crate) schedules: Arc<Schedules>,
     /// The requests that wait for its answer.
     pub(crate) unanswered: Unanswered,
+    /// Its questions to people.
+    pub(crate) dialogs: Dialogs,
     /// Its rooms, commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
@@ -180,6 +185,7 @@ impl Instance {
             webhooks,
             schedules,
             unanswered,
+            dialogs: Dialogs::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),

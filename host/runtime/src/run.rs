@@ -112,6 +112,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                 }
                 Served::Until(shutdown) => shutdown,
             };
+            // Handlers do not wait for people any more.
+            instance.dialogs.end();
             if shutdown == ShutdownMode::Host {
                 running.finish_mail().await?;
             }
@@ -169,7 +171,7 @@ impl<'a> Running<'a> {
         let (mut timer, mut idle) = (pin!(tokio::time::sleep_until(Instant::now())), Idle::of(instance));
         let (mut due, mut host_stops) = (None, false);
         loop {
-            let is_full = self.spare.is_needed(self.handlers.len(), self.most);
+            let is_full = self.spare.is_needed(self.taken(), self.most);
             let takes_mail = !self.is_waking;
             tokio::select! {
                 biased;
@@ -193,7 +195,7 @@ impl<'a> Running<'a> {
                     ShutdownMode::Host if self.is_waking => host_stops = true,
                     shutdown => return Ok(Served::Until(shutdown)),
                 },
-                () = &mut timer, if due.is_some() && self.spare.is_there(self.handlers.len(), self.most) => {
+                () = &mut timer, if due.is_some() && self.spare.is_there(self.taken(), self.most) => {
                     if let Some(mail) = fire_timers(instance, is_full) {
                         let place = Some(self.spare.take());
                         self.begin(mail, place).await;
@@ -201,7 +203,7 @@ impl<'a> Running<'a> {
                     due = next_due(instance, timer.as_mut());
                     idle.ends();
                 }
-                () = instance.registered.timers_changed.notified(), if takes_mail => due = next_due(instance, timer.as_mut()),
+                () = instance.registered.changed.notified(), if takes_mail => due = next_due(instance, timer.as_mut()),
                 mail = self.mail.next(), if takes_mail && !is_full => {
                     let Some(mail) = mail else { return Ok(Served::Until(ShutdownMode::Now)) };
                     self.begin(mail, None).await;
@@ -214,6 +216,11 @@ impl<'a> Running<'a> {
                 },
             }
         }
+    }
+
+    /// Returns how many places handlers take. One that waits for the answer to a question takes none.
+    fn taken(&self) -> usize {
+        self.handlers.len().saturating_sub(self.instance.resting())
     }
 
     /// Notes that `initialize` has returned.
@@ -257,7 +264,7 @@ impl<'a> Running<'a> {
         let limit = self.instance.limits.stop;
         let finished = async {
             loop {
-                while self.handlers.len() < self.most
+                while self.taken() < self.most
                     && let Some(mail) = self.mail.waiting()
                 {
                     self.begin(mail, None).await;

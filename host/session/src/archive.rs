@@ -24,6 +24,7 @@ use crate::deadlines::Late;
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::{Seen, name_occupant};
+use crate::records::room::keep_trusted_ids;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::{Common, Turn};
@@ -337,8 +338,10 @@ impl Archives {
             turn.ignored += 1;
             return;
         };
+        let room = rooms.shown.get(&running.archive).filter(|_| running.of_room).map(|room| &**room);
+        keep_trusted_ids(room, &mut message);
         if running.of_room {
-            let nick = rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
+            let nick = room.map(|room| room.nick.as_str());
             message.own = match author {
                 Some(author) => author.to_bare() == turn.own.to_bare(),
                 None => message.nick.is_some() && message.nick.as_deref() == nick,

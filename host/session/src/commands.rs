@@ -1,14 +1,16 @@
 //! Commands that people give to plugins by name, and `help`.
 //!
 //! This file has the commands that are there, and who may add which. `commands/declaration.rs` checks those with typed
-//! arguments, `commands/giving.rs` decides about what people write, `commands/help.rs` shows what they may give, and
-//! `commands/forms.rs` offers that as forms.
+//! arguments, `commands/giving.rs` decides about what people write, `commands/help.rs` shows what they may give,
+//! `commands/filling.rs` offers that as forms, and `commands/forms.rs` has those that are open.
 
 mod arguments;
 mod cooldowns;
 pub(super) mod declaration;
-pub(super) mod forms;
-mod giving;
+mod fields;
+pub(super) mod filling;
+mod forms;
+pub(super) mod giving;
 mod help;
 pub(super) mod kinds;
 pub(super) mod people;

@@ -35,6 +35,10 @@ pub(super) enum Late {
     Doubts,
     /// Announce the changed features of this account.
     Caps,
+    /// The person who filled in this form waits for the answer.
+    Form(String),
+    /// The time of the dialog with this number is over.
+    Dialog(u64),
 }
 
 /// The key of a deadline, for cancelling it.

@@ -26,6 +26,10 @@ pub enum Effect {
     Fire(Event),
     /// Deliver this event to this instance, if it listens.
     FireFor(InstanceId, Event),
+    /// Deliver the event of the form of this id to this instance, if it listens, and report how its handler ended.
+    FireForForm(InstanceId, Event, String),
+    /// Deliver this event to all plugins that listen, except this instance.
+    FireExcept(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
     /// Store this part of the roster.

@@ -15,6 +15,7 @@ use crate::records::hook::Hook;
 use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
 use crate::records::plugin_request::PluginRequest;
+use crate::records::pubsub_item::PubsubItem;
 use crate::records::room::Room;
 use crate::records::status::Status;
 use crate::records::webhook::Webhook;
@@ -57,14 +58,24 @@ pub enum Payload {
     Message(Arc<Message>),
     Room(Arc<Room>),
     Occupant(Arc<Occupant>),
-    Feature { var: String, entity: Jid },
+    Feature {
+        var: String,
+        entity: Jid,
+    },
     Invite(Arc<Invite>),
-    Command { name: Arc<str>, args: Vec<String>, message: Arc<Message>, values: Vec<(String, CommandValue)> },
+    Command {
+        name: Arc<str>,
+        args: Vec<String>,
+        message: Arc<Message>,
+        values: Vec<(String, CommandValue)>,
+        form: Option<Arc<str>>,
+    },
     Webhook(Arc<Webhook>),
     Schedule(Arc<DueTime>),
     IqRequest(Arc<IqRequest>),
     PluginRequest(Arc<PluginRequest>),
     Hook(Arc<Hook>),
+    PubsubItem(Arc<PubsubItem>),
     Json(Arc<str>),
 }
 
@@ -98,6 +109,7 @@ impl Payload {
             Self::IqRequest(request) => request.bytes(),
             Self::PluginRequest(request) => request.bytes(),
             Self::Hook(hook) => hook.bytes(),
+            Self::PubsubItem(item) => item.bytes(),
         };
         RECORD + of_what_is_in_it
     }

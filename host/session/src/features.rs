@@ -23,11 +23,13 @@ use crate::cards::holders::CardHolders;
 use crate::chats::Chats;
 use crate::commands::Commands;
 use crate::deadlines::Late;
+use crate::dialogs::Dialogs;
 use crate::disco::Discovery;
 use crate::effect::Effect;
 use crate::messages::numbering::Numbering;
 use crate::messages::{MessageEvents, Seen};
 use crate::owners::Owners;
+use crate::pubsub::Subscriptions;
 use crate::rooms::Rooms;
 use crate::roster::{ContactViews, Roster};
 use crate::snapshot::Snapshot;
@@ -74,10 +76,13 @@ pub struct Features {
     pub(super) archives: Archives,
     pub(super) disco: Discovery,
     pub(super) commands: Commands,
+    pub(super) dialogs: Dialogs,
     pub(super) numbering: Numbering,
     /// Kept apart from `names`, for the hot path.
     message_events: MessageEvents,
     pub(super) owners: Owners,
+    /// The nodes of publish-subscribe to which plugins have subscribed the account.
+    pub(super) pubsub: Subscriptions,
 }
 
 impl Features {
@@ -94,9 +99,11 @@ impl Features {
             archives: Archives::new(),
             disco: Discovery::new(),
             commands: Commands::default(),
+            dialogs: Dialogs::default(),
             numbering: Numbering::default(),
             message_events: MessageEvents::new(&common.names),
             owners: Owners::default(),
+            pubsub: Subscriptions::default(),
         }
     }
 
@@ -163,7 +170,10 @@ impl Features {
                 FollowUp::OutOfRoom(room) => {
                     self.cards.forget_occupants(&room);
                     self.disco.known.forget_occupants(&room);
+                    self.dialogs.out_of_room(&room, turn);
                 }
+                FollowUp::OccupantLeft(room, nick) => self.dialogs.occupant_left(&room, &nick, turn),
+                FollowUp::OccupantRenamed(room, old, new) => self.dialogs.occupant_renamed(&room, &old, &new),
                 FollowUp::RoomChanged(room) => self.disco.ask_about(&room, turn),
             }
         }
@@ -192,7 +202,9 @@ impl Features {
                 }
                 Late::Discovery => self.disco.discovery_late(turn),
                 Late::Doubts => self.roster.doubts_end(turn),
+                Late::Dialog(number) => self.dialogs.late(number, turn),
                 Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
+                Late::Form(form) => self.commands.form_late(&form, turn),
                 Late::RosterAgain | Late::Caps => {}
             }
             self.follow_up(turn);
@@ -209,6 +221,8 @@ impl Features {
         self.disco.forget_abandoned();
         common.forget_own(instance);
         self.commands.instance_gone(instance);
+        self.dialogs.instance_gone(instance, &mut common.deadlines);
+        self.pubsub.instance_gone(instance);
         ad_hoc::announce(self, common);
     }
 

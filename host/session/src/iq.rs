@@ -4,6 +4,8 @@ pub(super) mod blocking;
 pub(super) mod bookmarks;
 pub(super) mod cards;
 pub(super) mod contacts;
+pub(super) mod entities;
+pub(super) mod pubsub;
 pub(super) mod rooms;
 
 use std::collections::HashMap;
@@ -22,6 +24,8 @@ use blocking::BlockingIq;
 use bookmarks::BookmarkIq;
 use cards::{CardFetch, OwnCardChange};
 use contacts::ContactIq;
+use entities::EntityIq;
+use pubsub::PubsubIq;
 use rooms::RoomIq;
 
 /// The largest limit `iqs` that an owner can allow a plugin.
@@ -47,6 +51,8 @@ pub(super) enum Waiting {
     Contact(ContactIq),
     /// The blocked addresses, or a change of them.
     Blocking(BlockingIq),
+    /// A question to an entity about itself.
+    Entity(EntityIq),
     /// Someone's vCard.
     Card(Jid, CardFetch),
     /// The own vCard, before a change.
@@ -64,6 +70,8 @@ pub(super) enum Waiting {
     Carbons,
     Room(BareJid, RoomIq),
     Bookmarks(BookmarkIq),
+    /// About a node of publish-subscribe.
+    Pubsub(PubsubIq),
     Plugin(Answer<RawStanza>),
 }
 
@@ -80,10 +88,12 @@ impl Waiting {
         match self {
             Self::Contact(pending) => pending.answer.is_abandoned(),
             Self::Blocking(iq) => iq.is_abandoned(),
+            Self::Entity(iq) => iq.is_abandoned(),
             Self::Card(_, fetch) => fetch.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
             Self::Room(_, iq) => iq.is_abandoned(),
             Self::Bookmarks(iq) => iq.is_abandoned(),
+            Self::Pubsub(iq) => iq.is_abandoned(),
             // Calls for archive pages and service discovery wait elsewhere. Changes of the vCard end in their turn,
             // since the next one waits for them.
             Self::OwnCard(_)
@@ -132,7 +142,9 @@ impl PendingIqs {
             match iq.waiting {
                 Waiting::Room(_, asked) => asked.end(out),
                 Waiting::Bookmarks(asked) => asked.end(out),
+                Waiting::Pubsub(asked) => asked.end(out),
                 Waiting::Blocking(asked) => asked.end(out),
+                Waiting::Entity(asked) => asked.fail(CallError::Offline, out),
                 Waiting::Contact(ContactIq { answer, .. })
                 | Waiting::OwnCard(OwnCardChange { answer, .. })
                 | Waiting::CardSet(OwnCardChange { answer, .. }, _) => {

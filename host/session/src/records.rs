@@ -9,6 +9,7 @@ pub(super) mod hook;
 pub(super) mod iq_request;
 pub(super) mod occupant;
 pub(super) mod plugin_request;
+pub(super) mod pubsub_item;
 pub(super) mod room;
 pub(super) mod status;
 pub(super) mod view;

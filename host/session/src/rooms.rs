@@ -8,9 +8,11 @@ pub(super) mod leaving;
 pub(super) mod membership;
 pub(super) mod occupants;
 pub(super) mod opening;
+mod registering;
 mod resend;
 mod staying;
 mod view;
+mod voice;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use membership::{Farewells, Membership, Stage, Tells};
 use resend::Resend;
+use voice::VoiceRequests;
 
 /// Maximum number of open rooms of an account.
 pub const MAX_ROOMS: usize = 1_000;
@@ -60,6 +63,8 @@ pub(super) struct Rooms {
     /// The automatic joins that have not ended.
     pub(super) auto: HashSet<BareJid>,
     pub(super) farewells: Farewells,
+    /// The visitors who ask for voice.
+    pub(super) voices: VoiceRequests,
 }
 
 impl Rooms {

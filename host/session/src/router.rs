@@ -29,6 +29,7 @@ use listeners::{Concerned, Listener, Listeners};
 use parlor_base::id::InstanceId;
 use screen::Seen;
 use subscription::Subscription;
+use tokio::sync::oneshot;
 
 use crate::event::{Event, EventName};
 use crate::permissions::Grants;
@@ -171,9 +172,49 @@ impl Router {
         }
     }
 
+    /// Delivers an event to all plugins that listen and may see it, but not to this instance.
+    pub fn route_except(
+        &self,
+        except: InstanceId,
+        event: Event,
+        delivery: Delivery,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) {
+        self.give(&Arc::new(event), None, delivery, is_contact, |mailbox, mut mail| {
+            if mailbox.instance() != except {
+                return mailbox.deliver(mail);
+            }
+            // A plugin that catches up does not get it later, either. Subscriptions to one event wait for the next.
+            if let Some(place) = mail.place.take() {
+                mailbox.deliver(Mail::passes(place));
+            }
+            false
+        });
+    }
+
     /// Delivers an event to one instance, if it listens and may see it.
     pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
         self.give(&Arc::new(event), Some(instance), self.live(), is_contact, Mailbox::deliver);
+    }
+
+    /// Does the same, and returns how its handler ends. None: it does not listen, may not see it, or has no room for it.
+    pub fn route_with_receipt(
+        &self,
+        instance: InstanceId,
+        event: Event,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Option<oneshot::Receiver<Handled>> {
+        let mut receipt = None;
+        self.give(&Arc::new(event), Some(instance), self.live(), is_contact, |mailbox, mail| {
+            if mail.subscriptions.is_empty() {
+                return mailbox.deliver(mail);
+            }
+            let (mail, handled) = mail.with_receipt();
+            let is_in = mailbox.deliver(mail);
+            receipt = is_in.then_some(handled);
+            is_in
+        });
+        receipt
     }
 
     /// Delivers a missed event to an instance, if it listens, may see it, and has not had it. Returns whether it was

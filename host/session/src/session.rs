@@ -171,6 +171,16 @@ impl Session {
         self.common.set_answered(namespaces)
     }
 
+    /// Notes that the handler of a command that came by this form has ended.
+    pub fn form_handled(&mut self, form: &str, is_well: bool, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.input(now, effects, |features, turn| features.commands.form_handled(form, is_well, turn));
+    }
+
+    /// Ends a form whose command was refused, in these words.
+    pub fn form_refused(&mut self, form: &str, words: Option<&str>, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.input(now, effects, |features, turn| features.commands.form_refused(form, words, turn));
+    }
+
     /// Returns the present settings.
     pub fn settings(&self) -> &Settings {
         &self.common.settings
@@ -208,12 +218,14 @@ impl Session {
     /// Lets an instance register the same as another one, which it is to replace.
     pub fn instance_successor(&mut self, new: InstanceId, of: InstanceId) {
         self.common.promises.successor(new, of);
+        self.features.pubsub.successor(new, of);
     }
 
     /// Transfers everything that one instance registered to the one that replaces it.
     pub fn instance_inherits(&mut self, new: InstanceId) {
         self.common.promises.inherit(new);
         self.features.commands.inherit(new);
+        self.features.pubsub.inherit(new);
     }
 
     /// Returns the snapshot for readers.

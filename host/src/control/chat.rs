@@ -87,7 +87,7 @@ async fn answer(
     let known = OWNER_COMMANDS.into_iter().find(|(node, _)| *node == command.node);
     let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
     match command.action {
-        AdHocAction::Go | AdHocAction::Cancel => {}
+        AdHocAction::Go | AdHocAction::Complete | AdHocAction::Cancel => {}
         AdHocAction::Back => return Err(AdHocRefusal::BadAction),
         AdHocAction::Unknown => return Err(AdHocRefusal::MalformedAction),
     }

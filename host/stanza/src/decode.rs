@@ -27,11 +27,13 @@ use crate::xml::Xml;
 
 mod archive;
 mod bookmarks;
+mod entity;
 mod extensions;
 mod filled;
 mod iq;
 mod muc;
 mod plain;
+mod pubsub;
 mod retraction;
 
 pub use self::filled::filled_in;
@@ -109,7 +111,8 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         {
             return Incoming::Bookmarks(changes);
         }
-        return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
+        let pubsub = pubsub::event(&message).map(Box::new);
+        return Incoming::Message(Box::new(Message { pubsub, ..read_message(message, None, None, own, now) }));
     };
     if !is_own_account(message.from.as_ref(), own) {
         return Incoming::Refused("a carbon that is not from the own account");
@@ -312,6 +315,7 @@ fn assemble<'a, E: Xml<'a>>(
             MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),
             _ => None,
         },
+        occupant_id: found.occupant_id.filter(|_| kind == MessageKind::Groupchat && from.is_full() && !is_own),
         kind,
         body,
         subject,
@@ -329,9 +333,11 @@ fn assemble<'a, E: Xml<'a>>(
         error: found.error,
         invite: found.invite,
         declined: found.declined,
+        voice: found.voice,
         room_status: found.room_status,
         affiliation: found.affiliation,
         labels: Vec::new(),
+        pubsub: None,
         from,
         to,
         raw,

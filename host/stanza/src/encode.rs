@@ -3,6 +3,7 @@
 mod adhoc;
 mod archive;
 mod blocking;
+mod pubsub;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ pub const OLDER_MODERATE: &str = "urn:xmpp:message-moderate:0";
 pub(crate) const OLDER_RETRACT: &str = "urn:xmpp:message-retract:0";
 /// XEP-0422, in which older requests and retractions are wrapped.
 pub(crate) const FASTEN: &str = "urn:xmpp:fasten:0";
+/// XEP-0012.
+pub(crate) const LAST_ACTIVITY: &str = "jabber:iq:last";
 /// XEP-0045, for owners.
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// XEP-0045, for administrators.
@@ -62,6 +65,7 @@ pub fn encode(outgoing: Outgoing) -> Stanza {
         }
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
+        Outgoing::Voice { room, id, voice } => Stanza::Message(rooms::voice(room, id, voice)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(request(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
         Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw.into_stanza(),
@@ -261,10 +265,17 @@ fn request(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::Unblock(jid) => (true, blocking::unblock(&jid)),
         Ask::Blocked => (false, Element::bare("blocklist", BLOCKING)),
         Ask::Affiliations { affiliation } => (false, rooms::admin_item(None, ("affiliation", affiliation), None)),
+        Ask::Activity => (false, Element::bare("query", LAST_ACTIVITY)),
+        Ask::Time => (false, Element::bare("time", ns::TIME)),
+        Ask::Software => (false, Element::bare("query", ns::VERSION)),
+        Ask::Registration => (false, Element::bare("query", ns::REGISTER)),
+        Ask::Register { fields } => (true, rooms::registration(fields)),
+        Ask::Unregister => (true, rooms::end_of_registration()),
         Ask::Bookmarks { place } => (false, rooms::bookmarks(place)),
         Ask::PublishBookmark { bookmark, plain } => (true, rooms::published(*bookmark, plain)),
         Ask::PrepareBookmarks { create, counted } => (true, rooms::prepared(create, counted)),
         Ask::RetractBookmark(room) => (true, rooms::retracted(&room)),
+        Ask::Pubsub(ask) => pubsub::request(*ask),
     };
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }

@@ -6,7 +6,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use crate::error::CallError;
-use crate::raw::check_shape;
+use crate::raw::{check_shape, weight};
 
 /// The name of the argument in errors.
 const ARGUMENT: &str = "xml";
@@ -66,6 +66,11 @@ impl IqPayload {
     /// Returns its name without a prefix.
     pub fn name(&self) -> &str {
         self.0.name()
+    }
+
+    /// Returns about how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        weight(&self.0)
     }
 
     /// Returns it as XML.

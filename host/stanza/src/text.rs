@@ -51,6 +51,13 @@ pub(crate) fn clean(text: String) -> String {
     if !is_usual(&text) && text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
 }
 
+/// Returns the beginning of a text as one line, `most` bytes at most; `None` if nothing is in it.
+pub(crate) fn line(text: &str, most: usize) -> Option<String> {
+    let plain = text.replace(|character: char| character.is_control() || is_forbidden(character), " ");
+    let plain = plain.trim();
+    (!plain.is_empty()).then(|| kept(plain.to_owned(), most))
+}
+
 /// Returns the beginning of a text, `most` bytes at most. Its memory is shrunk: otherwise each of thousands of texts
 /// would take as much as a stanza may have.
 pub fn kept(mut text: String, most: usize) -> String {

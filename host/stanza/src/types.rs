@@ -8,19 +8,24 @@ mod adhoc;
 mod archive;
 mod blocking;
 mod disco;
+mod entity;
 mod incoming;
 mod message;
 mod outgoing;
 mod presence;
+mod pubsub;
 mod rooms;
 
 use jid::BareJid;
 
 pub use address::{LONGEST_ADDRESS, NoAddress, address};
-pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
+pub use adhoc::{
+    AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS, FormStep,
+};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
+pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
     Carbon, Draft, Extensions, Fallback, Hint, Label, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions,
@@ -28,9 +33,13 @@ pub use message::{
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
+pub use pubsub::{
+    MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChange, NodeEvent, NodeItem, NodeOptions, NodePage, PubsubAsk,
+};
 pub use rooms::{
-    Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
-    MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
+    Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, HATS, Hat, History, Invitation, Invite,
+    MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,
+    VoiceRequest,
 };
 
 pub use crate::text::kept;

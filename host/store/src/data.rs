@@ -17,6 +17,7 @@ use super::change::{Changed, Only, Owner, Step, Write, Written};
 use super::changes;
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
+use super::schedules::Having;
 use super::webhooks::acceptance::{Accepted, accept};
 use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Positions, Store, StoreError};
@@ -61,6 +62,7 @@ pub struct PluginData {
     pub(super) tasks: WeakTasks,
     reads: Option<WeakReads>,
     pub(super) path: PathBuf,
+    pub(super) with_schedules: Arc<Having>,
     clock: Clock,
 }
 
@@ -71,6 +73,7 @@ impl PluginData {
             tasks: store.tasks.downgrade(),
             reads: store.reads.as_ref().map(fair::Sender::downgrade),
             path: store.path.clone(),
+            with_schedules: Arc::clone(&store.with_schedules),
             clock,
         }
     }

@@ -39,6 +39,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::fair;
 use reader::ReadsSender;
 use rusqlite::Connection;
+use schedules::Having;
 use tokio::sync::{oneshot, watch};
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
@@ -99,6 +100,7 @@ pub struct Store {
     /// The queue of the reader; `None` if only the writer thread sees the data.
     reads: Option<ReadsSender>,
     path: PathBuf,
+    with_schedules: Arc<Having>,
     /// Closes when the thread has ended and the file is closed.
     ended: watch::Receiver<()>,
 }
@@ -137,7 +139,7 @@ impl Store {
             }
             drop(alive);
         });
-        Self { tasks, reads: None, path: PathBuf::new(), ended }
+        Self { tasks, reads: None, path: PathBuf::new(), with_schedules: Arc::default(), ended }
     }
 
     fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
@@ -175,7 +177,7 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { tasks, reads, path, ended }
+        Self { tasks, reads, path, with_schedules: Arc::default(), ended }
     }
 
     /// Returns the data of plugins. This handle does not keep the thread alive.
@@ -221,7 +223,7 @@ impl Store {
 
     /// Waits until all queued jobs are done and the file is closed. All other handles must have been dropped.
     pub async fn close(self) {
-        let Self { tasks, reads, path: _, mut ended } = self;
+        let Self { tasks, reads, path: _, with_schedules: _, mut ended } = self;
         drop((tasks, reads));
         // Nothing is ever sent here; the channel only closes.
         let _ = ended.changed().await;

@@ -3,9 +3,11 @@
 //! A due time is written down before its plugin is told, and is over when that is written. So it is told again after a kill
 //! in between, whatever the clock shows then.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::OnceCell;
 
 use super::StoreError;
 use super::change::Owner;
@@ -141,6 +143,10 @@ pub enum DueOutcome {
     },
 }
 
+/// The plugins that have schedules on an account, or had some since the file was first asked. A plugin without schedules
+/// needs no read of its own when it starts.
+pub(super) type Having = OnceCell<Mutex<BTreeSet<Owner>>>;
+
 /// The schedules of one plugin on one account. Like [`PluginData`], it does not keep the store's thread alive.
 #[derive(Debug, Clone)]
 pub struct Schedules {
@@ -160,7 +166,20 @@ impl Schedules {
     /// many as there may be.
     pub async fn set(&self, new: NewSchedule, now: i64, most: u32) -> Result<Option<StoredSchedule>, StoreError> {
         let owner = Arc::clone(&self.owner);
+        // First: a read that comes between this and the change would not see it.
+        self.having().await?.insert(Owner::clone(&owner));
         self.change(move |file| set(file, &owner, &new, now, most)).await
+    }
+
+    /// Returns whether the plugin may have schedules. Only the first question for any plugin reads the file.
+    pub async fn may_be_there(&self) -> Result<bool, StoreError> {
+        Ok(self.having().await?.contains(&*self.owner))
+    }
+
+    async fn having(&self) -> Result<MutexGuard<'_, BTreeSet<Owner>>, StoreError> {
+        let read = || async { self.data.read(Lane::Host, having).await.map(Mutex::new) };
+        let having = self.data.with_schedules.get_or_try_init(read).await?;
+        Ok(having.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns all schedules, by name.
@@ -281,6 +300,20 @@ fn all(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<StoredSchedule>
     let query = format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 ORDER BY name");
     let mut query = file.prepare(&query)?;
     query.query_map(params![owner.account.as_str(), owner.plugin.as_str()], stored)?.collect()
+}
+
+fn having(file: &Connection) -> rusqlite::Result<BTreeSet<Owner>> {
+    let mut query = file.prepare("SELECT DISTINCT account, plugin FROM schedule")?;
+    let mut rows = query.query([])?;
+    let mut all = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
+        // A row with an invalid address or id belongs to no plugin.
+        if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
+            all.insert(Owner { account, plugin });
+        }
+    }
+    Ok(all)
 }
 
 fn end(file: &Connection, id: i64) -> rusqlite::Result<()> {

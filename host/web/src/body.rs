@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_compression::tokio::bufread::GzipDecoder;
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt as _, BodyStream};
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
 use crate::error::{Late, WebError};
+use crate::window::SmallWindow;
 
 /// The number of parts that wait to be sent. A writer of more waits.
 const PARTS: usize = 2;
@@ -196,6 +197,10 @@ impl Answer {
         let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
         let source = match coding.as_deref() {
             Some("gzip" | "x-gzip") => Source::Decoded(Box::pin(GzipDecoder::new(reader(body)))),
+            Some("br") => {
+                let body = SmallWindow::new(Box::pin(reader(body)));
+                Source::Decoded(Box::pin(BrotliDecoder::new(body)))
+            }
             _ => Source::Plain(body),
         };
         if matches!(source, Source::Decoded(_)) {

@@ -203,7 +203,8 @@ impl Client {
 
     async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
         let Request { method, to, mut headers, body, patience, most } = request;
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        // A server that has both chooses gzip, whose window is the smaller one.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0.5"));
         if !headers.contains_key(USER_AGENT) {
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
         }

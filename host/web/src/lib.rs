@@ -14,6 +14,7 @@ mod client;
 mod connector;
 mod error;
 pub mod server;
+mod window;
 
 pub use address::is_public;
 pub use body::{Answer, Outgoing, Sender};

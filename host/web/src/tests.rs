@@ -1,5 +1,6 @@
 //! A client against servers on this machine that speak HTTP by another library, or do not speak it.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -7,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_compression::brotli::EncoderParams;
+use async_compression::tokio::write::BrotliEncoder;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -248,8 +251,31 @@ async fn a_body_is_unpacked_up_to_its_limit() {
     request.most = zeros.len() as u64;
     let mut answer = client.send(request).await.unwrap();
     assert!(!answer.headers.contains_key("content-encoding") && !answer.headers.contains_key("content-length"));
-    assert_eq!(answer.headers["x-accepts"], "gzip");
+    assert_eq!(answer.headers["x-accepts"], "gzip, br;q=0.5");
     assert_eq!(answer.whole().await.unwrap(), zeros);
+}
+
+#[tokio::test]
+async fn brotli_is_unpacked_up_to_the_limit_and_with_small_windows_alone() {
+    let zeros = vec![0; 8 << 20];
+    let mut packed = HashMap::new();
+    for size in [22, 23] {
+        let mut encoder = BrotliEncoder::with_params(Vec::new(), EncoderParams::default().window_size(size));
+        encoder.write_all(&zeros).await.unwrap();
+        encoder.shutdown().await.unwrap();
+        packed.insert(format!("/{size}"), Bytes::from(encoder.into_inner()));
+    }
+    let server = Server::start("http/1.1", move |head, _| {
+        said(200, &[("content-encoding", "br")], packed[head.uri.path()].clone())
+    })
+    .await;
+    let client = server.client();
+    let mut whole = get(server.address("/22"));
+    whole.most = zeros.len() as u64;
+    assert_eq!(body(&client, whole).await.unwrap().len(), zeros.len());
+    assert_eq!(body(&client, get(server.address("/22"))).await, Err(WebError::TooLarge(MOST)));
+    let large = body(&client, get(server.address("/23"))).await;
+    assert!(matches!(&large, Err(WebError::Protocol(cause)) if cause.contains("more than 4 MiB")), "{large:?}");
 }
 
 #[tokio::test]
@@ -263,6 +289,9 @@ async fn servers_that_do_not_speak_http_end_in_typed_errors() {
         (format!("{head}content-length: 5\r\ncontent-length: 6\r\n\r\nabcdef"), "two lengths"),
         (format!("{head}transfer-encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n"), "a chunk that is longer"),
         (format!("{head}content-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd"), "what is not gzip"),
+        (format!("{head}content-encoding: br\r\ncontent-length: 4\r\n\r\nabcd"), "what is not brotli"),
+        // The window would have 1 GiB.
+        (format!("{head}content-encoding: br\r\ncontent-length: 4\r\n\r\n\x11bcd"), "what is larger than brotli"),
         ("SSH-2.0-OpenSSH\r\n".to_owned(), "another protocol"),
         (String::new(), "an end"),
     ] {

@@ -1,8 +1,8 @@
 //! Entry points for hostile bytes without a connection, for `tests/fuzz` and for property tests. They are not part of a
 //! normal build.
 
+use crate::http::Wire;
 use futures_util::FutureExt as _;
-use parlor_https::Wire;
 
 use super::{bosh, websocket};
 

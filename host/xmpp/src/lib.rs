@@ -20,6 +20,7 @@ mod fetched;
 mod framing;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+mod http;
 mod intake;
 mod keepalive;
 mod link;

@@ -8,11 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::http::{Head, Wire};
 use futures_util::{Sink, Stream};
 use minidom::Element;
 use parlor_base::escape::printable;
 use parlor_config::WebUrl;
-use parlor_https::{Head, Wire};
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{Cutter, MAX_BYTES};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};

@@ -3,6 +3,7 @@
 from xml.sax.saxutils import escape as escape
 from xml.sax.saxutils import quoteattr as quoteattr
 
+from . import dialogs as dialogs
 from . import errors as errors
 from . import files as files
 from . import hooks as hooks
@@ -20,6 +21,7 @@ from ._contract import connection as connection
 from ._contract import contacts as contacts
 from ._contract import disco as disco
 from ._contract import iq as iq
+from ._contract import pubsub as pubsub
 from ._contract import rooms as rooms
 from ._contract import tokens as tokens
 from ._contract import types as types
@@ -33,9 +35,11 @@ from ._contract.types import IqRequest as IqRequest
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
 from ._contract.types import PluginRequest as PluginRequest
+from ._contract.types import PubsubItem as PubsubItem
 from ._contract.types import Room as Room
 from ._contract.types import Webhook as Webhook
 from .arguments import Jid as Jid
+from .arguments import Page as Page
 from .arguments import People as People
 from .arguments import Range as Range
 from .arguments import Rest as Rest
@@ -50,9 +54,12 @@ from .listen import on as on
 from .listen import on_mention as on_mention
 from .loop import spawn as spawn
 from .messages import acknowledge as acknowledge
+from .messages import answer as answer
+from .messages import ask_author as ask_author
 from .messages import body_without_fallback as body_without_fallback
 from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing
+from .messages import progress as progress
 from .messages import reference_of as reference_of
 from .messages import reply as reply
 from .messages import reply_in_chat as reply_in_chat

@@ -1,7 +1,9 @@
 """Saying something, in a chat or in a room."""
 
-from typing import List, Optional, Sequence, Union
+from typing import Iterable, List, Optional, Sequence, Union
 
+from . import dialogs
+from .timers import Seconds
 from ._contract.types import Command, File, Message, Occupant, Outgoing
 
 def outgoing(
@@ -67,8 +69,25 @@ async def reply_in_chat(to: Union[Message, Command], message: Union[str, Outgoin
     is not answered: `Invalid`. Needs `messages.send`."""
     ...
 
+async def answer(command: Command, text: str) -> None:
+    """Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most
+    4 KiB. `NotFound`: nobody waits for it any more."""
+    ...
+
+async def progress(command: Command, text: str) -> None:
+    """Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again
+    before the answer. Nothing is said where the command was written."""
+    ...
+
 async def acknowledge(message: Union[Message, Command]) -> Optional[str]:
     """Tells the author of a message or a command that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if
     one was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs
     `messages.send`."""
+    ...
+
+async def ask_author(
+    to: Union[Message, Command], text: str, choices: Iterable[str] = ..., *, timeout: Optional[Seconds] = None
+) -> dialogs.Answer:
+    """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in
+    `dialogs`."""
     ...

@@ -26,14 +26,14 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import errors, files, hooks, http, plugins, schedules, timers, webhooks
-from .arguments import Jid, People, Range, Rest
+from . import dialogs, errors, files, hooks, http, plugins, schedules, timers, webhooks
+from .arguments import Jid, Page, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
 from .host import Grouping
 from .listen import OwnEvent, Subscription, off, on, on_mention
 from .loop import spawn
-from .messages import acknowledge, body_without_fallback, occupant_of, outgoing, reference_of, reply, reply_in_chat, say, send
+from .messages import acknowledge, answer, ask_author, body_without_fallback, occupant_of, outgoing, progress, reference_of, reply, reply_in_chat, say, send
 from .said import command
 from .stanza import Element, ns, parse_xml
 from .texts import Affiliation, Kind, Role
@@ -52,6 +52,7 @@ connection = Grouping("connection")
 contacts = Grouping("contacts")
 disco = Grouping("disco")
 iq = Grouping("iq")
+pubsub = Grouping("pubsub")
 rooms = Grouping("rooms", **_of_values)
 tokens = Grouping("tokens")
 user = Grouping("user")
@@ -66,12 +67,15 @@ Webhook = types.Webhook
 DueTime = types.DueTime
 IqRequest = types.IqRequest
 PluginRequest = types.PluginRequest
+PubsubItem = types.PubsubItem
 Hook = types.Hook
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "People", "PluginRequest", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "api",
-    "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
-    "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "plugins", "promise",
-    "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send", "set_setting", "setting", "settings",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page",
+    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api",
+    "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
+    "errors", "escape", "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
+    "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",
+    "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

@@ -25,6 +25,14 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Page:
+    """The title of the page that an argument begins where the command is given by a form:
+    `choices: Annotated[str, Page("What to choose from")]`. One line of at most 256 bytes."""
+
+    title: str
+
+
+@dataclass(frozen=True)
 class People:
     """People who may give a command."""
 

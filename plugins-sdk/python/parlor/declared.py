@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional
 
 from . import listen
-from .arguments import Jid, People, Range, Rest
+from .arguments import Jid, Page, People, Range, Rest
 from .host import Grouping
 from .timers import Seconds, in_seconds
 
@@ -74,11 +74,12 @@ def _people(one: People) -> Any:
 def _wanted(command: str, parameter: inspect.Parameter, hint: Any) -> Wanted:
     shown = parameter.name.rstrip("_").replace("_", "-")
     what = f"the argument {parameter.name} of the command {command}"
-    bounds, help = Range(), ""
+    bounds, help, page = Range(), "", None
     if typing.get_origin(hint) is typing.Annotated:
         hint, *notes = typing.get_args(hint)
         bounds = next((one for one in notes if isinstance(one, Range)), bounds)
         help = next((one for one in notes if isinstance(one, str)), help)
+        page = next((one.title for one in notes if isinstance(one, Page)), page)
     parts = [one for one in typing.get_args(hint) if one is not type(None)]
     may_be_none = len(parts) == 1 and type(None) in typing.get_args(hint)
     if may_be_none:
@@ -94,7 +95,7 @@ def _wanted(command: str, parameter: inspect.Parameter, hint: Any) -> Wanted:
         raise TypeError(f"{what} is a flag, and false where it is not given: call it by its opposite")
     is_named = is_flag or parameter.kind is parameter.KEYWORD_ONLY
     text = None if is_flag or default is None else _written(default)
-    return Wanted(parameter.name, shown, _commands.Argument(shown, kind, is_optional, text, is_named, help), default)
+    return Wanted(parameter.name, shown, _commands.Argument(shown, kind, is_optional, text, is_named, help, page), default)
 
 
 def _kind(what: str, hint: Any, bounds: Range) -> Any:

@@ -1,13 +1,16 @@
 """Saying something, in a chat or in a room."""
 
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Iterable, Optional, Sequence, Union
 
+from . import dialogs
 from .errors import Invalid
 from .host import Grouping
 from .stanza import ns
+from .timers import Seconds
 
 _types = Grouping("types")
 _chats = Grouping("chats")
+_commands = Grouping("commands")
 _rooms = Grouping("rooms")
 
 #: Asks servers to store a message although it has no text (XEP-0334).
@@ -143,6 +146,31 @@ async def reply_in_chat(to: Any, message: Union[str, Any]) -> str:
     is not answered: `Invalid`. Needs `messages.send`."""
     to = _said(to)
     return await send(to.from_ if to.kind == "groupchat" else to.chat, _answer(to, message))
+
+
+async def answer(command: Any, text: str) -> None:
+    """Answers a command in the form by which it was given; where it was written, as `reply` does. A form has one answer, of at most
+    4 KiB. `NotFound`: nobody waits for it any more."""
+    if command.form is None:
+        await reply(command, text)
+    else:
+        await _commands.answer(command.form, text, False)
+
+
+async def progress(command: Any, text: str) -> None:
+    """Says in the form by which a command was given how far the work is; `answer` follows. The person sees it if they look again
+    before the answer. Nothing is said where the command was written."""
+    if command.form is not None:
+        await _commands.answer(command.form, text, True)
+
+
+async def ask_author(to: Any, text: str, choices: Iterable[str] = (), *, timeout: Optional[Seconds] = None) -> dialogs.Answer:
+    """Asks the author of a message or a command where it was said, in its chat or in its room, and returns the answer. Errors as in
+    `dialogs`."""
+    to = _said(to)
+    if to.kind == "groupchat":
+        return await dialogs.ask_in_room(to.chat, to.nick or "", text, choices, timeout=timeout)
+    return await dialogs.ask(to.chat, text, choices, timeout=timeout)
 
 
 def _said(to: Any) -> Any:

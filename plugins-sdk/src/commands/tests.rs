@@ -17,6 +17,7 @@ fn command(values: Vec<(String, wit::Value)>) -> Command {
         from: String::new(),
         to: String::new(),
         nick: None,
+        occupant_id: None,
         kind: "chat".to_owned(),
         body: None,
         bodies: Vec::new(),
@@ -32,7 +33,7 @@ fn command(values: Vec<(String, wit::Value)>) -> Command {
         error: None,
         xml: None,
     };
-    Command { name: "roll".to_owned(), args: Vec::new(), message, values }
+    Command { name: "roll".to_owned(), args: Vec::new(), message, values, form: None }
 }
 
 #[test]
@@ -64,6 +65,8 @@ fn a_declaration_has_its_arguments_in_their_order() {
     assert!(arguments[1].named && arguments[1].optional && !arguments[2].optional);
     assert_eq!(declared.wanted.allow, [Allowed::Role("moderator".to_owned())]);
     assert_eq!(declared.wanted.room_cooldown, 2000);
+    let paged = declare("ask", "Asks").text("question").text("answer").page("Answers").wanted.arguments;
+    assert_eq!((paged[0].page.as_deref(), paged[1].page.as_deref()), (None, Some("Answers")));
     assert_eq!(declare("roll", "").default("1").text("x").misplaced, Some("default"));
 }
 

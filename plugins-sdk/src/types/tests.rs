@@ -11,6 +11,7 @@ fn message(kind: &str, body: &str) -> Message {
         from: "juliet@example.org/balcony".to_owned(),
         to: "romeo@example.org".to_owned(),
         nick: None,
+        occupant_id: None,
         kind: kind.to_owned(),
         body: Some(body.to_owned()),
         bodies: Vec::new(),
@@ -100,8 +101,13 @@ fn a_message_is_named_by_what_others_know_it_by() {
 #[test]
 fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     let rest = |name: &str, body: &str| {
-        let command =
-            Command { name: name.to_owned(), args: Vec::new(), values: Vec::new(), message: message("chat", body) };
+        let command = Command {
+            name: name.to_owned(),
+            args: Vec::new(),
+            values: Vec::new(),
+            message: message("chat", body),
+            form: None,
+        };
         command.rest()
     };
     assert_eq!(rest("say", "!say I don't  \"know\"\nit "), "I don't  \"know\"\nit");
@@ -111,20 +117,20 @@ fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     assert_eq!(rest("grüße", "!GRÜßE dich"), "dich");
     let message = with_fallback("> say what?\n!say hi", &[(Some(ns::REPLY), Some((0, 12)))]);
     assert_eq!(
-        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message }.rest(),
+        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message, form: None }.rest(),
         "hi",
         "what a reply quotes is not said"
     );
     let message = with_fallback("> say what?\n👍\n!say hi", &[(Some(ns::REACTIONS), Some((0, 14)))]);
     assert_eq!(
-        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message }.rest(),
+        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message, form: None }.rest(),
         "hi",
         "nor is a reaction"
     );
     let parts = [(None, Some((5, 10))), (Some(ns::REPLY), Some((12, 99)))];
     let message = with_fallback("!say > é\n hi\n> what?", &parts);
     assert_eq!(
-        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message }.rest(),
+        Command { name: "say".to_owned(), args: Vec::new(), values: Vec::new(), message, form: None }.rest(),
         "hi",
         "wherever it is"
     );

@@ -1,6 +1,7 @@
 /* The examples on the pages of docs/reference/api. Each page shows the part between its two marks. */
 
 #include <parlor.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char room[] = "hall@rooms.example.org", juliet[] = "juliet@example.org";
@@ -227,6 +228,13 @@ static parlor_error discover(const parlor_event *event, void *context) {
   plugin_string_t category = parlor_text("server"), kind = parlor_text("im");
   parlor_plugin_disco_option_identity_t identity;
   if (!error) error = parlor_done(parlor_plugin_disco_get_identity(&category, &kind, &server, &identity, &failed), &failed);
+  parlor_plugin_disco_entity_time_t clock;
+  if (!error) error = parlor_done(parlor_plugin_disco_time(&server, &clock, &failed), &failed);
+  parlor_plugin_disco_software_t software;
+  if (!error) error = parlor_done(parlor_plugin_disco_version(&server, &software, &failed), &failed);
+  plugin_string_t somebody = parlor_text(juliet);
+  parlor_plugin_disco_activity_t idle;
+  if (!error) error = parlor_done(parlor_plugin_disco_last_activity(&somebody, &idle, &failed), &failed);
   // ==
 
   // == log
@@ -293,6 +301,15 @@ static parlor_error invited(const parlor_event *event, void *context) {
   return parlor_done(parlor_plugin_rooms_decline(&jid, &from, &why, &failed), &failed);
 }
 
+static parlor_error asked_for_voice(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_plugin_types_error_t failed;
+  const parlor_occupant *visitor = event->occupant;
+  plugin_string_t jid = parlor_text(visitor->room), nick = parlor_text(visitor->nick);
+  bool is_member = strcmp(visitor->affiliation, PARLOR_AFFILIATION_MEMBER) == 0;
+  return parlor_done(parlor_plugin_rooms_answer_voice(&jid, &nick, is_member, &failed), &failed);
+}
+
 static parlor_error enter(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
@@ -330,6 +347,15 @@ static parlor_error enter(const parlor_event *event, void *context) {
   if (!error) error = parlor_rooms_kick(room, "romeo", "not on the list");
   if (!error) error = parlor_rooms_ban(room, "tybalt@example.org", "no duels");
   if (!error) error = parlor_rooms_retract(room, "the stanza-id of a message", "no duels");
+  if (!error) error = parlor_on("voiceRequest", NULL, asked_for_voice, context);
+  // As a visitor, and as somebody who wants to be known there:
+  plugin_string_t bot = parlor_text("bot");
+  if (!error) error = parlor_done(parlor_plugin_rooms_request_voice(&garden, &failed), &failed);
+  parlor_plugin_rooms_list_tuple2_string_config_value_t no_fields = {NULL, 0};
+  if (!error) error = parlor_done(parlor_plugin_rooms_register(&garden, &bot, &no_fields, &failed), &failed);
+  plugin_option_string_t reserved;
+  if (!error) error = parlor_done(parlor_plugin_rooms_reserved_nick(&garden, &reserved, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_unregister(&garden, &failed), &failed);
   if (!error) error = parlor_on("roomInviteReceived", NULL, invited, context);
 
   parlor_plugin_rooms_bookmark_t bookmark = {.jid = hall, .autojoin = true};
@@ -429,7 +455,8 @@ static parlor_error roll(const parlor_event *event, void *context) {
   parlor_command_integer(event->command, "count", &count);
   const char *dice = parlor_format("%d dice with %s sides", (int)count, parlor_command_text(event->command, "sides"));
   bool secret = parlor_command_flag(event->command, "secret");
-  return secret ? parlor_chats_reply(event->message, "%s", dice) : parlor_reply(event->message, "%s", dice);
+  /* In the form, if the command was given by one. */
+  return secret ? parlor_chats_reply(event->message, "%s", dice) : parlor_answer(event, "%s", dice);
 }
 
 static const char *const sides[] = {"6", "20", NULL};
@@ -575,8 +602,64 @@ static parlor_error judge(void) {
 }
 // ==
 
+// == dialogs
+static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+  char *person = context;
+  parlor_error said = PARLOR_OK;
+  if (size) said = parlor_chats_send(person, "A %s pizza it is.", size->text);
+  else if (error == PARLOR_TIMED_OUT || error == PARLOR_REJECTED) said = parlor_chats_send(person, "No pizza, then.");
+  else said = error;
+  free(person);
+  return said;
+}
+
+static parlor_error order_pizza(const parlor_event *event, void *context) {
+  (void)context;
+  static const char *const sizes[] = {"small", "large", NULL};
+  parlor_question question = {.text = "Which size?", .choices = sizes, .timeout = 60};
+  return parlor_dialogs_ask(event->message->chat, &question, sized, strdup(event->message->chat));
+}
+
+static parlor_error ask_people(void) { return parlor_commands_add("order", "Orders a pizza", "", order_pizza, NULL); }
+// ==
+
+// == pubsub
+static const char news[] = "pubsub.example.org";
+
+static parlor_error hear_weather(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_pubsub *item = event->pubsub;
+  parlor_log(PARLOR_INFO, "%s %s: %s", item->node, item->kind, item->xml ? item->xml : "");
+  return PARLOR_OK;
+}
+
+static parlor_error make_weather(void) {
+  parlor_error error = parlor_pubsub_create(news, "weather", NULL);
+  if (!error) error = parlor_pubsub_configure(news, "weather", &(parlor_node_options){.access = "open", .max_items = 10});
+  return error;
+}
+
+static parlor_error publish_weather(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  parlor_error error = parlor_pubsub_subscribe(news, "weather", NULL);
+  if (error) error = make_weather();
+  const char *degrees = "<temperature xmlns='urn:example:weather'>7</temperature>";
+  if (!error) error = parlor_pubsub_publish(news, "weather", "Verona", degrees, NULL, NULL);
+  parlor_node_item *items = NULL, *item = NULL;
+  size_t count = 0;
+  if (!error) error = parlor_pubsub_items(news, "weather", 10, NULL, &items, &count, NULL);
+  if (!error && count > 1) error = parlor_pubsub_item(news, "weather", "Padua", &item);
+  if (!error && item) error = parlor_pubsub_retract(news, "weather", "Padua");
+  return error;
+}
+
+void parlor_stop(void) {
+  if (parlor_pubsub_unsubscribe(news, "weather") == PARLOR_OK) parlor_pubsub_delete(news, "weather");
+}
+// ==
+
 parlor_error parlor_start(void) {
-  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know};
+  parlor_handler *const ready[] = {ask, look_back, talk, view, befriend, ask_the_web, share, discover, keep, enter, begin, know, publish_weather};
   parlor_error error = add_commands();
   if (!error) error = listen_to_room();
   if (!error) error = hear_requests();
@@ -584,6 +667,8 @@ parlor_error parlor_start(void) {
   if (!error) error = answer_requests();
   if (!error) error = answer_plugins();
   if (!error) error = judge();
+  if (!error) error = ask_people();
+  if (!error) error = parlor_on("pubsub-item", NULL, hear_weather, NULL);
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);
   return error;
 }

@@ -31,8 +31,8 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), judges(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
-		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
+		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), judges(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(publishes), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
 }
@@ -209,14 +209,18 @@ func looks(context.Context) error {
 	cleared := parlor.Done(disco.OwnIdentitiesClear())
 	support, asked := parlor.Value(disco.Supports("urn:xmpp:ping", "example.org"))
 	server, found := parlor.Value(disco.GetIdentity("server", "im", "example.org"))
+	clock, timed := parlor.Value(disco.Time("example.org"))
+	software, versioned := parlor.Value(disco.Version("example.org"))
+	idle, waited := parlor.Value(disco.LastActivity(juliet))
 	// ==
 	slog.Info("disco", "features", features, "identities", identities, "ping", support.Supported, "server", server)
+	slog.Info("disco", "clock", clock.Utc, "software", software.Name, "idle", idle.Seconds)
 
 	// == log
 	slog.Info("ready") // or parlor.Logger().Info("ready")
 	slog.Warn("somebody is not there", "jid", juliet)
 	// ==
-	return errors.Join(added, named, read, readBoth, cleared, asked, found)
+	return errors.Join(added, named, read, readBoth, cleared, asked, found, timed, versioned, waited)
 }
 
 func promising(ctx context.Context) error {
@@ -253,6 +257,15 @@ func enters(ctx context.Context) error {
 	kicked := parlor.Done(rooms.Kick(room, "romeo", wit.Some("not on the list")))
 	banned := parlor.Done(rooms.Ban(room, "tybalt@example.org", wit.Some("no duels")))
 	retracted := parlor.Done(rooms.Retract(room, "the stanza-id of a message", wit.Some("no duels")))
+	_, answering := parlor.On("voiceRequest", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		visitor := event.Occupant
+		return parlor.Done(rooms.AnswerVoice(visitor.Room, visitor.Nick, visitor.Affiliation == parlor.AffiliationMember))
+	})
+	// As a visitor, and as somebody who wants to be known there:
+	voiced := parlor.Done(rooms.RequestVoice("garden@rooms.example.org"))
+	registered := parlor.Done(rooms.Register("garden@rooms.example.org", "bot", nil))
+	reserved, asked := parlor.Value(rooms.ReservedNick("garden@rooms.example.org"))
+	unregistered := parlor.Done(rooms.Unregister("garden@rooms.example.org"))
 	_, listening := parlor.On("roomInviteReceived", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
 		return parlor.Done(rooms.Decline(event.Invite.Room, event.Invite.From, wit.Some("another time")))
 	})
@@ -273,10 +286,10 @@ func enters(ctx context.Context) error {
 	_, closedMany := parlor.Value(rooms.CloseMany([]string{garden}))
 	gone := parlor.Done(rooms.Destroy(ball, wit.Some("the ball is over"), wit.None[string]()))
 	// ==
-	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "bookmarks", bookmarks, "height", height)
+	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "reserved", reserved, "bookmarks", bookmarks, "height", height)
 	return errors.Join(
 		opened, openedBoth, made, configured, said, got, gotBoth, gotAll, seen, titled, muted, joined, listed, invited, kicked, banned,
-		retracted, listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
+		retracted, answering, voiced, registered, asked, unregistered, listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
 	)
 }
 
@@ -374,7 +387,8 @@ func commands(ctx context.Context) error {
 		if command.Flag("secret") {
 			return parlor.ReplyInChat(ctx, command.Message, dice)
 		}
-		return parlor.Reply(ctx, command.Message, dice)
+		// In the form, if the command was given by one.
+		return parlor.Answer(ctx, command, dice)
 	})
 	// ==
 	return errors.Join(err, declared)
@@ -522,4 +536,56 @@ func judges() error {
 	err := errors.Join(outgoing, incoming, commands)
 	// ==
 	return err
+}
+
+func asksPeople(ctx context.Context) error {
+	// == dialogs
+	_, err := parlor.OnCommand(ctx, "order", "Orders a pizza", "", func(ctx context.Context, order *parlor.Command) error {
+		question := parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}, Timeout: time.Minute}
+		size, err := parlor.AskAuthor(ctx, order.Message, question)
+		if rejected := (*parlor.Rejected)(nil); errors.Is(err, parlor.ErrTimedOut) || errors.As(err, &rejected) {
+			return parlor.Reply(ctx, order.Message, "No pizza, then.")
+		}
+		if err != nil {
+			return err
+		}
+		return parlor.Reply(ctx, order.Message, "A "+size.Text+" pizza it is.")
+	})
+	// ==
+	return err
+}
+
+func publishes(ctx context.Context) error {
+	// == pubsub
+	const service = "pubsub.example.org"
+	_, err := parlor.OnPubsub(func(ctx context.Context, event *parlor.PubsubEvent) error {
+		slog.Info(event.Node, "kind", event.Kind, "xml", event.XML)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := parlor.PubsubSubscribe(ctx, service, "weather"); err != nil {
+		created := parlor.PubsubCreate(ctx, service, "weather", nil)
+		configured := parlor.PubsubConfigure(ctx, service, "weather", parlor.NodeOptions{Access: "open", MaxItems: 10})
+		if err := errors.Join(created, configured); err != nil {
+			return err
+		}
+	}
+	degrees := parlor.NewElement("temperature").NS("urn:example:weather").Text("7")
+	if _, err := parlor.PubsubPublish(ctx, service, "weather", "Verona", degrees, nil); err != nil {
+		return err
+	}
+	items, _, err := parlor.PubsubItems(ctx, service, "weather", 10, "")
+	if err != nil {
+		return err
+	}
+	if item, err := parlor.PubsubItem(ctx, service, "weather", "Padua"); len(items) > 1 && item != nil && err == nil {
+		return parlor.PubsubRetract(ctx, service, "weather", "Padua")
+	}
+	parlor.OnStop(func(ctx context.Context) error {
+		return errors.Join(parlor.PubsubUnsubscribe(ctx, service, "weather"), parlor.PubsubDelete(ctx, service, "weather"))
+	})
+	// ==
+	return nil
 }

@@ -4,8 +4,8 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, Hook, IqRequest, Message, People, PluginRequest, Range, Role, Subscription, Webhook, api, archive, chats, chatviews, command, commands, connection, contacts,
-    after, disco, emit, errors, every, files, hooks, http, iq, ns, on, on_ready, on_start, outgoing, parse_xml, plugins, promises, reply, rooms, schedules, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, Hook, IqRequest, Message, People, PluginRequest, PubsubItem, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
+    after, answer, disco, emit, errors, every, files, hooks, http, iq, ns, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -154,8 +154,11 @@ async def discover() -> None:
     await disco.own_identities_clear()
     support = await disco.supports("urn:xmpp:ping", "example.org")
     server = await disco.get_identity("server", "im", "example.org")
+    clock = await disco.time("example.org")
+    software = await disco.version("example.org")
+    idle = await disco.last_activity(JULIET)
     # ==
-    log.info("%s %s %s %s", features, identities, support.supported, server)
+    log.info("%s %s %s %s %s %s %s", features, identities, support.supported, server, clock.utc, software.name, idle.seconds)
 
     # == promises
     await promises.add("libraryOpen")
@@ -191,6 +194,16 @@ async def enter() -> None:
     await rooms.ban(ROOM, "tybalt@example.org", "no duels")
     await rooms.retract(ROOM, "the stanza-id of a message", "no duels")
 
+    @on("voiceRequest")
+    async def asks_for_voice(visitor: types.Occupant) -> None:
+        await rooms.answer_voice(visitor.room, visitor.nick, visitor.affiliation == "member")
+
+    # As a visitor, and as somebody who wants to be known there:
+    await rooms.request_voice("garden@rooms.example.org")
+    await rooms.register("garden@rooms.example.org", "bot", {})
+    reserved = await rooms.reserved_nick("garden@rooms.example.org")
+    await rooms.unregister("garden@rooms.example.org")
+
     @on("roomInviteReceived")
     async def invited(invite: types.Invite) -> None:
         await rooms.decline(invite.room, invite.from_, "another time")
@@ -211,7 +224,7 @@ async def enter() -> None:
     await rooms.close_many(["garden@rooms.example.org"])
     await rooms.destroy("ball@rooms.example.org", "the ball is over")
     # ==
-    log.info("%s %s %s %s %s %s %s", there, both, all_of_them, people, members, bookmarks, height)
+    log.info("%s %s %s %s %s %s %s %s", there, both, all_of_them, people, members, reserved, bookmarks, height)
 
 
 @on_ready
@@ -297,20 +310,21 @@ async def no_weather() -> None:
 async def roll(
     command: Command, count: Annotated[int, Range(1, 100)] = 1, sides: Literal["6", "20"] = "6", secret: bool = False
 ) -> None:
-    answer_by = reply_in_chat if secret else reply
-    await answer_by(command, f"{count} dice with {sides} sides")
+    dice = f"{count} dice with {sides} sides"
+    # In the form, if the command was given by one.
+    await (reply_in_chat(command, dice) if secret else answer(command, dice))
 # ==
 
 
 # == listen
 @on("message", room=ROOM, prefix="bot:")
-async def answer(message: Message) -> None:
+async def serve(message: Message) -> None:
     await reply(message, "at your service")
 
 
 @on("disconnected", once=True)
 async def rest() -> None:
-    service: Subscription = answer
+    service: Subscription = serve
     service.end()
 # ==
 
@@ -397,4 +411,46 @@ async def label(hook: Hook) -> None:
 @hooks.commands
 async def ask_for_code(hook: Hook) -> hooks.Verdict:
     return None if hook.args[-1:] == ["123456"] else hooks.Stop("Add your code.")
+# ==
+
+
+# == dialogs
+@command("order", "Orders a pizza")
+async def pizza(order: Command) -> None:
+    try:
+        size = await ask_author(order, "Which size?", ["small", "large"], timeout=60)
+    except (errors.TimedOut, errors.Rejected):
+        await reply(order, "No pizza, then.")
+    else:
+        await reply(order, f"A {size.text} pizza it is.")
+# ==
+
+
+# == pubsub
+NEWS = "pubsub.example.org"
+
+
+@on("pubsub-item", sender=NEWS)
+async def hear_weather(item: PubsubItem) -> None:
+    log.info("%s %s: %s", item.node, item.kind, item.xml)
+
+
+@on_ready
+async def publish_weather() -> None:
+    try:
+        await pubsub.subscribe(NEWS, "weather")
+    except errors.Error:
+        await pubsub.create(NEWS, "weather")
+        await pubsub.configure(NEWS, "weather", access="open", max_items=10)
+    degrees = Element("temperature", "urn:example:weather", text="7")
+    await pubsub.publish(NEWS, "weather", degrees, id="Verona")
+    page = await pubsub.items(NEWS, "weather", 10)
+    if len(page.items) > 1 and await pubsub.item(NEWS, "weather", "Padua"):
+        await pubsub.retract(NEWS, "weather", "Padua")
+
+
+@on_stop
+async def leave_weather() -> None:
+    await pubsub.unsubscribe(NEWS, "weather")
+    await pubsub.delete(NEWS, "weather")
 # ==

@@ -1,8 +1,8 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, argument, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, ns, on, once,
-  onReady, onStart, plugins, promises, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user,
+  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, ns, on, once,
+  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 import type {
@@ -140,8 +140,11 @@ onReady(async () => {
   await disco.ownIdentitiesClear();
   const { supported } = await disco.supports("urn:xmpp:ping", "example.org");
   const server: Identity | null = await disco.getIdentity("server", "im", "example.org");
+  const clock = await disco.time("example.org");
+  const software = await disco.version("example.org");
+  const idle = await disco.lastActivity(juliet);
   // ==
-  log.info(features.length, identities.length, supported, server?.name);
+  log.info(features.length, identities.length, supported, server?.name, clock.utc, software.name, idle.seconds);
 });
 
 onReady(() => {
@@ -183,6 +186,12 @@ onReady(async () => {
   await rooms.kick(room, "romeo", "not on the list");
   await rooms.ban(room, "tybalt@example.org", "no duels");
   await rooms.retract(room, "the stanza-id of a message", "no duels");
+  on("voiceRequest", async (visitor) => rooms.answerVoice(visitor.room, visitor.nick, visitor.affiliation === "member"));
+  // As a visitor, and as somebody who wants to be known there:
+  await rooms.requestVoice("garden@rooms.example.org");
+  await rooms.register("garden@rooms.example.org", "bot", {});
+  const reserved = await rooms.reservedNick("garden@rooms.example.org");
+  await rooms.unregister("garden@rooms.example.org");
   on("roomInviteReceived", async (invite) => rooms.decline(invite.room, invite.from, "another time"));
 
   const bookmark: Bookmark = { jid: room, autojoin: true, name: "The hall", nick: null, password: null };
@@ -202,7 +211,7 @@ onReady(async () => {
   await rooms.closeMany(["garden@rooms.example.org"]);
   await rooms.destroy("ball@rooms.example.org", "the ball is over");
   // ==
-  log.info(there?.jid, both.length, all.length, people.length, members.length, bookmarks.length, height);
+  log.info(there?.jid, both.length, all.length, people.length, members.length, reserved, bookmarks.length, height);
 });
 
 onReady(async () => {
@@ -295,7 +304,8 @@ await command("roll", {
   personCooldown: 10,
 }, async (command, { count, sides, secret }) => {
   const dice = `${count} dice with ${sides} sides`;
-  await (secret ? replyInChat(command.message, dice) : reply(command.message, dice));
+  // In the form, if the command was given by one.
+  await (secret ? replyInChat(command.message, dice) : answer(command, dice));
 });
 // ==
 
@@ -364,4 +374,37 @@ on("hookIncoming", (hook) =>
 
 // A function that returns the verdict does the same.
 hooks.commands((hook) => (hook.args.at(-1) === "123456" ? undefined : { stop: "Add your code." }));
+// ==
+
+// == dialogs
+await command("order", { help: "Orders a pizza" }, async ({ message }) => {
+  try {
+    const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
+    await reply(message, `A ${size.text} pizza it is.`);
+  } catch (error) {
+    if (!(error instanceof TimedOut || error instanceof Rejected)) throw error;
+    await reply(message, "No pizza, then.");
+  }
+});
+// ==
+
+// == pubsub
+const news = "pubsub.example.org";
+on("pubsub-item", { from: news }, (item) => log.info(item.node, item.kind, item.xml));
+onReady(async () => {
+  try {
+    await pubsub.subscribe(news, "weather");
+  } catch {
+    await pubsub.create(news, "weather");
+    await pubsub.configure(news, "weather", { access: "open", maxItems: 10 });
+  }
+  const degrees = new Element("temperature").ns("urn:example:weather").text("7");
+  await pubsub.publish(news, "weather", String(degrees), "Verona");
+  const { items } = await pubsub.items(news, "weather", 10);
+  if (items.length > 1 && (await pubsub.item(news, "weather", "Padua"))) await pubsub.retract(news, "weather", "Padua");
+});
+onStop(async () => {
+  await pubsub.unsubscribe(news, "weather");
+  await pubsub.delete(news, "weather");
+});
 // ==

@@ -57,14 +57,11 @@ pub(super) fn page() -> String {
     for permission in Permission::ALL {
         let value = match permission.scope_kind() {
             ScopeKind::None => "`true`",
-            ScopeKind::Jids
-            | ScopeKind::Rooms
-            | ScopeKind::Stanzas
-            | ScopeKind::Servers
-            | ScopeKind::Files
-            | ScopeKind::Namespaces
-            | ScopeKind::Plugins => "list of texts",
             ScopeKind::Quota => "`true`, or a list of one size, such as `[\"1 MiB\"]`",
+            kind => {
+                debug_assert!(kind.is_list(), "{kind:?}");
+                "list of texts"
+            }
         };
         let _ = writeln!(page, "| `{permission}` | {value} | not granted | {} |", permission.describe());
     }

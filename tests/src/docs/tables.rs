@@ -114,6 +114,11 @@ pub(super) fn permissions() -> String {
                 "Scope: XML namespaces that the manifest lists, such as `urn:example:weather`; `*` is each of them. The host keeps those \
                  for itself that it answers, and those that are about the account."
             }
+            ScopeKind::Nodes => {
+                "Scope: nodes with their services, such as `pubsub.example.org/news` or `juliet@example.org/urn:example:mood`; in place of \
+                 the service `own` (this account), `contacts`, `@example.org` or `*`, in place of the node `*`. `*` alone is every node of \
+                 every service. Nodes that the host keeps for itself, such as bookmarks and keys, are refused."
+            }
             ScopeKind::Plugins => {
                 "Scope: plugins, by the ids that the owner gave them, such as `dice`; `*` is every plugin on the account."
             }
@@ -206,8 +211,17 @@ pub(super) fn testing() -> String {
         stands for anything, also for the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that names `!whoami` \
         somewhere.\n\n\
         A message that refers to an earlier one shows that in brackets, with the first line of the earlier one, or 40 characters of it \
-        and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has no form of its own: sent as a \
-        stanza, it is shown as the text that it has, if any.\n\n\
+        and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has the \
+        text that the host adds for clients that know none: `to alice (retracts \"helo\")* (glob)`.\n\n\
+        Somebody who gives a declared command by a form sees what an ordinary client shows: each page with its fields and what is \
+        in them, what is wrong, and the answer. A client has one form before it, and fills in the page that was shown last:\n\n\
+        ```text\n\
+        alice opens the form roll\n  \
+          shows alice the form \"Rolls dice\": sides = 6, secret\n\
+        alice fills in sides with 20\n\
+        alice sends the form\n  \
+          answers alice in the form: 14\n\
+        ```\n\n\
         The default limits apply: 50 messages at once and 10 a second, by the clock of the \
         test. If a plugin sends more than that, let time go by, `after 10 s`. Only its computing is measured otherwise: a \
         handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
@@ -226,7 +240,7 @@ pub(super) fn testing() -> String {
         a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
         room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
         nothing, configure nothing and set no subject. A room that is `retracting` retracts messages for moderators \
-        (XEP-0425), and others answer `rooms.retract` with `unsupported`.\n\n\
+        (XEP-0425), and others answer `rooms.retract` with `unsupported`. Whom the account blocks is not heard (XEP-0191).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
         plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` \

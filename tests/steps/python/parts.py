@@ -226,10 +226,10 @@ async def in_commands(steps: Steps) -> None:
     declared = lambda name: commands.Declaration(
         name, "Climbs stairs", [],
         [
-            commands.Argument("count", commands.Kind_Integer((1, 100)), True, "1", False, ""),
-            commands.Argument("how", commands.Kind_Choice(["slow", "fast"]), True, "slow", False, ""),
-            commands.Argument("loud", commands.Kind_Flag(), True, None, True, ""),
-            commands.Argument("why", commands.Kind_Rest(), True, None, False, ""),
+            commands.Argument("count", commands.Kind_Integer((1, 100)), True, "1", False, "", None),
+            commands.Argument("how", commands.Kind_Choice(["slow", "fast"]), True, "slow", False, "", None),
+            commands.Argument("loud", commands.Kind_Flag(), True, None, True, "", None),
+            commands.Argument("why", commands.Kind_Rest(), True, None, False, "", None),
         ],
         [], 0, 0,
     )

@@ -149,8 +149,37 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases.extend(timed());
     cases.extend(web());
     cases.extend(hooks());
+    cases.extend(nodes());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
+    cases.extend(questions(jid, room));
+    cases
+}
+
+/// The cases of questions to people.
+fn questions(jid: &str, room: &str) -> Vec<Case> {
+    let question = |mut place: Vec<(&'static str, Kind)>| {
+        let choices = [json!([""]), json!(["a", "A"]), json!(["a\nb"]), json!([long()]), json!(vec!["x"; 33])];
+        place.push(("question.text", Name));
+        place.push(("question.choices", These(choices.to_vec())));
+        place.push(("question.timeout", These(vec![json!(0), json!(86_400_001), json!(u64::MAX)])));
+        place
+    };
+    let person = || (json!({ "to": jid, "text": "?" }), question(vec![("to", Jid)]));
+    let occupant = || {
+        let place = vec![("room", Jid), ("nick", Text)];
+        (json!({ "room": room, "nick": "nobody", "text": "?" }), question(place))
+    };
+    let asked = [
+        ("dialogs.ask", person()),
+        ("dialogs.ask-in-room", occupant()),
+        ("dialogs.begin", person()),
+        ("dialogs.begin-in-room", occupant()),
+    ];
+    let mut cases: Vec<Case> = asked.into_iter().map(|(call, (good, wrong))| (call, good, wrong)).collect();
+    for call in ["dialogs.take", "dialogs.cancel"] {
+        cases.push((call, json!({}), vec![("dialog", Unknown(json!(u64::MAX)))]));
+    }
     cases
 }
 
@@ -180,6 +209,9 @@ fn plain(jid: &str) -> Vec<Case> {
             vec![("category", Name), ("kind", Name), ("jid", Jid)],
         ),
         ("disco.supports", json!({ "feature": "x", "jid": jid }), vec![("feature", Name), ("jid", Jid)]),
+        ("disco.last-activity", json!({ "jid": jid }), vec![("jid", Jid)]),
+        ("disco.time", json!({ "jid": jid }), vec![("jid", Jid)]),
+        ("disco.version", json!({ "jid": jid }), vec![("jid", Jid)]),
         ("listen.on", json!({ "name": "message" }), filter()),
         ("listen.once", json!({ "name": "message" }), filter()),
         ("listen.not", json!({}), vec![("subscription", Unknown(json!(u64::MAX)))]),
@@ -251,6 +283,11 @@ fn web() -> Vec<Case> {
         ("files.read", json!({}), vec![("transfer", none())]),
         ("files.close", json!({}), vec![("transfer", none())]),
         (
+            "commands.answer",
+            json!({ "form": "1", "text": "x" }),
+            vec![("form", Unknown(json!("nosuch"))), ("text", Text)],
+        ),
+        (
             "iq.answer",
             json!({ "id": "1" }),
             vec![("id", Unknown(json!("nosuch"))), ("xml", These(elements.into_iter().chain([long()]).collect()))],
@@ -306,6 +343,50 @@ fn hooks() -> Vec<Case> {
                 ("label", These(["", "a\nb"].map(Value::from).into_iter().chain([long()]).collect())),
             ],
         ),
+    ]
+}
+
+/// The cases of nodes of publish-subscribe.
+fn nodes() -> Vec<Case> {
+    let node = || json!({ "service": "pubsub.localhost", "node": "news" });
+    let with = |more: Value| {
+        let mut args = node();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            args[name] = value.clone();
+        }
+        args
+    };
+    let of = |more: Vec<(&'static str, Kind)>| {
+        let own = ["pubsub.localhost/x", "own", "contacts"].map(Value::from);
+        let mut all = vec![("service", Jid), ("service", These(own.into())), ("node", Name)];
+        all.extend(more);
+        all
+    };
+    let options = || {
+        let counts = These(vec![json!(0), json!(10_001), json!(u32::MAX)]);
+        vec![
+            ("options.access", Word),
+            ("options.publishers", Word),
+            ("options.max-items", counts),
+            ("options.title", Text),
+        ]
+    };
+    let elements = ["", "x", "<x/>", "<x xmlns='a'/><x xmlns='a'/>", "<x xmlns='a'>\u{1}</x>"].map(Value::from);
+    let elements = elements.into_iter().chain([long()]).collect();
+    let publish = [("xml", These(elements)), ("id", Id)].into_iter().chain(options()).collect();
+    let page = vec![("max", These(vec![json!(0), json!(101), json!(u32::MAX)])), ("after", Id)];
+    vec![
+        ("pubsub.publish", with(json!({ "xml": "<x xmlns='urn:x'/>" })), of(publish)),
+        ("pubsub.retract", with(json!({ "id": "1" })), of(vec![("id", Name)])),
+        ("pubsub.items", with(json!({ "max": 1 })), of(page)),
+        ("pubsub.item", with(json!({ "id": "1" })), of(vec![("id", Name)])),
+        ("pubsub.subscribe", node(), of(Vec::new())),
+        ("pubsub.unsubscribe", node(), of(Vec::new())),
+        ("pubsub.create", node(), of(options())),
+        ("pubsub.configure", with(json!({ "persist": true })), of(options())),
+        // Options without any field are invalid, too.
+        ("pubsub.configure", node(), vec![("options", These(vec![json!({})]))]),
+        ("pubsub.delete", node(), of(Vec::new())),
     ]
 }
 
@@ -473,6 +554,10 @@ fn declaration() -> Vec<(&'static str, Kind)> {
     let names = ["", "two words", "a\u{1}", "--a", &"x".repeat(33)].map(|name| json!([{ "name": name }]));
     let helps = ["a\nb", "a\u{1}", &"x".repeat(257)].map(|help| json!([{ "name": "a", "help": help }]));
     let arguments = names.into_iter().chain(helps).chain([
+        // A page without a title, or with one that is no line.
+        json!([{ "name": "a", "page": " " }]),
+        json!([{ "name": "a", "page": "a\nb" }]),
+        json!([{ "name": "a", "page": "x".repeat(257) }]),
         // Nobody could tell which one is meant.
         json!([{ "name": "a" }, { "name": "a" }]),
         json!([{ "name": "a", "optional": true }, { "name": "b" }]),
@@ -676,6 +761,15 @@ fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
         ("rooms.kick", json!({ "jid": room, "nick": "x" }), vec![("jid", Jid), ("nick", Name), ("reason", Text)]),
         ("rooms.ban", user.clone(), vec![("jid", Jid), ("user", Jid), ("reason", Text)]),
         ("rooms.retract", json!({ "jid": room, "id": "7" }), vec![("jid", Jid), ("id", Name), ("reason", Text)]),
+        ("rooms.request-voice", one.clone(), vec![("jid", Jid)]),
+        ("rooms.answer-voice", json!({ "jid": room, "nick": "x", "allow": true }), vec![("jid", Jid), ("nick", Name)]),
+        (
+            "rooms.register",
+            json!({ "jid": room, "nick": "x", "fields": [] }),
+            vec![("jid", Jid), ("nick", Name), ("fields", Fields)],
+        ),
+        ("rooms.unregister", one.clone(), vec![("jid", Jid)]),
+        ("rooms.reserved-nick", one.clone(), vec![("jid", Jid)]),
         (
             "rooms.invite",
             json!({ "jid": room, "user": jid, "direct": true }),

@@ -111,6 +111,8 @@ pub enum Part {
     Storage,
     /// Requests of plugins over the web, and requests to their webhooks
     Web,
+    /// Junk in a busy room, and how soon the plugin guard retracts it
+    Guard,
 }
 
 impl Part {
@@ -127,6 +129,7 @@ impl Part {
             Self::Archive => "archive",
             Self::Storage => "storage",
             Self::Web => "web",
+            Self::Guard => "guard",
         }
     }
 
@@ -143,6 +146,7 @@ impl Part {
             Self::Archive => "an archive of messages that a plugin reads",
             Self::Storage => "what a plugin stores, on disk when it is told so",
             Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
+            Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
         }
     }
 }

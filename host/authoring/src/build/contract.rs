@@ -33,6 +33,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "commands",
     "connection",
     "contacts",
+    "dialogs",
     "disco",
     "files",
     "guest",
@@ -43,6 +44,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "log",
     "plugins",
     "promises",
+    "pubsub",
     "rooms",
     "schedules",
     "settings",
@@ -84,6 +86,18 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
 /// Returns the whole contract.
 pub(super) fn whole() -> Resolve {
     parsed().expect("parlor's own contract, which bindings were made from").0
+}
+
+/// Returns the name of the record that an event with this payload carries. None: it carries a text, or nothing.
+pub(super) fn record_of<'a>(contract: &'a Resolve, payload: &str) -> Option<&'a str> {
+    let cases = contract.types.iter().find_map(|(_, ty)| match &ty.kind {
+        TypeDefKind::Variant(variant) if ty.name.as_deref() == Some("payload") => Some(&variant.cases),
+        _ => None,
+    })?;
+    match cases.iter().find(|case| case.name == payload)?.ty? {
+        Type::Id(id) => contract.types[id].name.as_deref(),
+        _ => None,
+    }
 }
 
 fn parsed() -> Result<(Resolve, PackageId), String> {

@@ -69,6 +69,7 @@ const SDK: &[(&str, &str)] = sdk![
     "__init__.py",
     "arguments.py",
     "declared.py",
+    "dialogs.py",
     "errors.py",
     "files.py",
     "guest.py",

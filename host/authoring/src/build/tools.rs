@@ -204,6 +204,12 @@ pub(super) fn python_is_there() -> Result<(), BuildError> {
     }
 }
 
+/// Returns a command that runs the machine's Python, if that is new enough.
+pub(super) fn machine_python() -> Result<Command, BuildError> {
+    PYTHON_IN_USE.check(BuildError::NoPython)?;
+    Ok(child::command(PYTHON_IN_USE.program, NOWHERE))
+}
+
 /// Checks that packages of npm can be installed.
 pub(super) fn npm_is_there() -> Result<(), BuildError> {
     silent(child::command("npm", NOWHERE).arg("--version")).status().map(drop).map_err(BuildError::NoNode)

@@ -1,5 +1,7 @@
 //! Parses the first line of a step: something that happens in a test.
 
+mod forms;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use serde_json::Value;
 
 use super::names;
 use super::rows::{ACTIONS, STEPS};
-use super::server::{About, How, Rank, RoomKind, Said};
+use super::server::{About, FormAct, How, Rank, RoomKind, Said};
 
 /// The longest time that one step may let pass.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
@@ -95,6 +97,11 @@ pub enum Act {
         xml: String,
     },
     Xml(String),
+    /// Somebody does something with a form.
+    Form {
+        who: FullJid,
+        does: FormAct,
+    },
     /// `answer` is none if the server cannot be reached.
     Web {
         method: String,
@@ -170,7 +177,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
             web(method, rest)
         }
         method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method) => hooked(method, rest),
-        subject => somebody(subject, rest, more),
+        subject => forms::act(subject, rest).unwrap_or_else(|| somebody(subject, rest, more)),
     }
 }
 
@@ -276,6 +283,14 @@ fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -
     Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
 }
 
+/// Parses `"hello"` or `2nd "hello"`.
+fn retracts(subject: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {subject} retracts \"hello\"");
+    let (which, begins) = rest.strip_suffix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
+    let about = about(How::Retraction, which, begins).ok_or_else(how_to)?;
+    Ok(Act::Say(said(subject, String::new(), Some(about))?))
+}
+
 /// Builds a reference to an earlier message: the last one that begins with this text, or the `1st`, `2nd` and so on.
 fn about(how: How, which: &str, begins: &str) -> Option<About> {
     let which = match which.trim() {
@@ -319,6 +334,7 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         "replies" => return speaks_of(How::Reply, subject, "replies to", object, more),
         "corrects" => return speaks_of(How::Correction, subject, verb, object, more),
         "bounces" => return bounces(subject, object),
+        "retracts" => return retracts(subject, object),
         "answers:" => {
             let who = names::person(subject)?.to_bare();
             return Ok(Act::Answers { who, xml: object.trim().to_owned() });

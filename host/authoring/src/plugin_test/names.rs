@@ -81,7 +81,8 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
         | ScopeKind::Servers
         | ScopeKind::Files
         | ScopeKind::Namespaces
-        | ScopeKind::Plugins => None,
+        | ScopeKind::Plugins
+        | ScopeKind::Nodes => None,
     };
     let address = |entry: toml::Value| match entry.as_str().and_then(long) {
         Some(address) => toml::Value::String(address),

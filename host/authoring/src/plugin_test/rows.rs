@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 45] = [
+pub const STEPS: [Row; 53] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -25,6 +25,18 @@ pub const STEPS: [Row; 45] = [
     row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),
     row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
     row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
+    row("retracts", "alice retracts \"helo\"", "and takes something of hers back"),
+    row("form", "alice opens the form roll", "alice's client begins a declared command of the plugin as a form"),
+    row("fills", "alice fills in sides with 6", "in a field of the page before her; nothing behind `with` empties it"),
+    row(
+        "form",
+        "alice sends the form",
+        "the page goes to the host, for the next one or to have the command carried out",
+    ),
+    row("form", "alice sends the form again", "the last step comes twice, as it was"),
+    row("form", "bob sends the form of alice", "bob tries to go on with it in her place"),
+    row("form", "alice goes back in the form", "to the page before"),
+    row("form", "alice cancels the form", "and the plugin hears nothing of it"),
     row("enters", "garden/alice enters", "alice enters the room"),
     row("leaves", "garden/alice leaves", "and leaves it"),
     row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
@@ -77,7 +89,7 @@ pub const STEPS: [Row; 45] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 26] = [
+pub const ACTIONS: [Row; 33] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -90,6 +102,8 @@ pub const ACTIONS: [Row; 26] = [
     row("invites", "invites alice to garden", "it invites somebody to a room"),
     row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
     row("retracts", "retracts \"spam\" in garden: rude", "it has a room retract a message of somebody"),
+    row("gives", "gives voice to garden/alice", "likewise refuses voice to garden/alice, and asks for voice in garden"),
+    row("blocks", "blocks alice", "the server lets nothing through from her; unblocks alice"),
     row("configures", "configures garden", "it configures a room, or destroys it"),
     row("is", "is away: at lunch", "the account's status changes"),
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
@@ -98,6 +112,15 @@ pub const ACTIONS: [Row; 26] = [
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),
+    row(
+        "form",
+        "shows alice the form \"Rolls dice\": sides = 6, secret",
+        "a page, with its fields; a bar begins what is wrong",
+    ),
+    row("form", "answers alice in the form: 4", "it answers the command there; fails in the form of alice: it failed"),
+    row("form", "goes on in the form of alice: rolling", "it is at work, and alice may send the form to look again"),
+    row("form", "ends the form of alice", "alice has cancelled it"),
+    row("form", "refuses the form of bob: bad-sessionid", "by a condition of XEP-0050 or of any request"),
     row("denied", "denied messages.send for alice", "it wanted to and may not"),
     row(
         "log",

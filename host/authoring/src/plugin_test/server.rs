@@ -7,6 +7,8 @@
 mod action;
 mod answers;
 mod archive;
+mod blocking;
+mod filling;
 mod form;
 mod impossible;
 mod memory;
@@ -35,12 +37,14 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use self::archive::Archive;
+use self::blocking::Blocked;
 use self::memory::Memory;
 use self::rooms::Rooms;
 use self::said::Ids;
 use self::words::presence;
 
-pub use action::Action;
+pub use action::{Action, FormShown};
+pub use filling::FormAct;
 pub use impossible::Impossible;
 pub use occupant::Rank;
 pub use rooms::RoomKind;
@@ -81,6 +85,7 @@ struct Server {
     waker: Option<Waker>,
     /// The contacts, with their roster items.
     roster: BTreeMap<BareJid, Element>,
+    blocked: Blocked,
     /// The addresses that are available, with their last presence.
     present: BTreeMap<Jid, Element>,
     rooms: Rooms,
@@ -94,6 +99,8 @@ struct Server {
     archive: Option<Archive>,
     /// The answers of people to requests, by person, and name and namespace of the request.
     answers: BTreeMap<(BareJid, String, String), Element>,
+    /// The forms of commands that people have before them.
+    people: filling::People,
     /// The number of ids assigned so far.
     numbered: u64,
 }
@@ -113,6 +120,7 @@ impl MockServer {
             unsent: VecDeque::new(),
             waker: None,
             roster: BTreeMap::new(),
+            blocked: Blocked::default(),
             present: BTreeMap::new(),
             rooms: Rooms::default(),
             expected: BTreeSet::new(),
@@ -120,6 +128,7 @@ impl MockServer {
             told: Memory::default(),
             archive: Some(Archive::default()),
             answers: BTreeMap::new(),
+            people: filling::People::default(),
             numbered: 0,
         })))
     }
@@ -395,6 +404,9 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
+        if self.blocked.has_sender_of(&element) {
+            return;
+        }
         if self.cut.is_some() {
             self.missed.push(element);
         } else {
@@ -411,6 +423,9 @@ impl Server {
     /// Handles a stanza of the account that has arrived.
     fn hear(&mut self, stanza: Stanza, of_a_plugin: bool) {
         let mut number = None;
+        if let Some(shown) = self.form_answer(&stanza) {
+            self.witness(shown);
+        }
         if let Some(mut action) = action::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
             if let Action::Said(message) = &mut action {
                 self.keep(message);

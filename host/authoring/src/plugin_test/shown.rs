@@ -9,7 +9,7 @@ use tracing::Level;
 
 use super::names::{short, short_text};
 use super::notes::Happened;
-use super::server::Action;
+use super::server::{Action, FormShown};
 
 /// The first character of each continuation line of a text.
 pub(super) const FURTHER: char = '|';
@@ -92,6 +92,14 @@ impl Shown {
             Action::Retracted { room, id, reason } => {
                 format!("retracts {} in {}{}", self.gist(id), short(&room.clone().into()), reasoned(reason))
             }
+            Action::Voice { room, nick: None, .. } => format!("asks for voice in {}", short(&room.clone().into())),
+            Action::Voice { room, nick: Some(nick), allow } => {
+                let what = if *allow { "gives" } else { "refuses" };
+                format!("{what} voice to {}/{nick}", short(&room.clone().into()))
+            }
+            Action::Blocked { jid, ends } => {
+                format!("{} {}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
+            }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
             Action::Requested { method, url, body } => {
                 let body =
@@ -103,6 +111,7 @@ impl Shown {
                     if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
                 format!("answers {webhook} {status}{body}")
             }
+            Action::Form { to, shows } => form(&short(to), shows),
             Action::Asked { to, set, name, namespace } => {
                 let to = to.as_ref().map_or_else(|| "the server".to_owned(), short);
                 format!("{} {to}: <{name} xmlns='{namespace}'>", if *set { "tells" } else { "asks" })
@@ -151,6 +160,26 @@ impl Shown {
     }
 }
 
+/// Formats what a form shows to somebody.
+fn form(to: &str, shows: &FormShown) -> String {
+    match shows {
+        FormShown::Page { title, step, fields, wrong } => {
+            let step = step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
+            let field = |(name, value): &(String, String)| {
+                if value.is_empty() { name.clone() } else { format!("{name} = {value}") }
+            };
+            let fields = fields.iter().map(field).collect::<Vec<_>>().join(", ");
+            let wrong = wrong.as_ref().map(|wrong| format!("\n{wrong}")).unwrap_or_default();
+            format!("shows {to} the form \"{title}\"{step}: {fields}{wrong}")
+        }
+        FormShown::Note { is_over: false, text, .. } => format!("goes on in the form of {to}: {text}"),
+        FormShown::Note { is_error: true, text, .. } => format!("fails in the form of {to}: {text}"),
+        FormShown::Note { text, .. } => format!("answers {to} in the form: {text}"),
+        FormShown::Cancelled => format!("ends the form of {to}"),
+        FormShown::Refused(why) => format!("refuses the form of {to}: {why}"),
+    }
+}
+
 /// Formats reactions to a message. An empty list retracts earlier reactions.
 fn reacted(emojis: &[String], gist: &str) -> String {
     let emojis = if emojis.is_empty() { "nothing".to_owned() } else { emojis.join(" ") };
@@ -160,6 +189,19 @@ fn reacted(emojis: &[String], gist: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_shown_with_its_fields_and_what_is_wrong() {
+        let fields = vec![("count".to_owned(), "7".to_owned()), ("secret".to_owned(), String::new())];
+        let (title, step) = ("Rolls dice".to_owned(), Some("Step 1 of 2".to_owned()));
+        let page = FormShown::Page { title, step, fields, wrong: Some("COUNT: no".to_owned()) };
+        let shown = "shows alice the form \"Rolls dice\" (Step 1 of 2): count = 7, secret\nCOUNT: no";
+        assert_eq!(form("alice", &page), shown);
+        let note = |is_over, is_error| FormShown::Note { is_over, is_error, text: "5".to_owned() };
+        assert_eq!(form("alice", &note(true, false)), "answers alice in the form: 5");
+        assert_eq!(form("alice", &note(true, true)), "fails in the form of alice: 5");
+        assert_eq!(form("alice", &note(false, false)), "goes on in the form of alice: 5");
+    }
 
     #[test]
     fn reactions_that_are_taken_back_are_shown_as_nothing() {

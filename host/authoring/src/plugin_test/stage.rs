@@ -414,6 +414,7 @@ impl Stage {
             Act::Cut => possible(self.server.cut())?,
             Act::Back => possible(self.server.resume())?,
             Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
+            Act::Form { who, does } => possible(self.server.form(who, self.player.id(), does))?,
             Act::Web { method, url, answer } => self.web.answer(method, url, answer.as_ref()),
             Act::Webhook(hooked) => web::bring(hooked, self.plugin.as_ref(), &self.notes)?,
         }

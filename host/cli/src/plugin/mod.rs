@@ -15,6 +15,8 @@ mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
+#[cfg(feature = "authoring")]
+mod port;
 mod schedules;
 #[cfg(feature = "authoring")]
 mod test;
@@ -73,6 +75,9 @@ pub enum PluginCommand {
     /// Create a plugin: a folder that builds at once
     New(new::NewArgs),
     #[cfg(feature = "authoring")]
+    /// Make a plugin of one for errbot or maubot, and say what it lacks
+    Port(port::PortArgs),
+    #[cfg(feature = "authoring")]
     /// Build a plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
     #[cfg(feature = "authoring")]
@@ -106,6 +111,8 @@ impl PluginCommand {
             Self::Schedules(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),
+            #[cfg(feature = "authoring")]
+            Self::Port(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::Build(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]

@@ -1,7 +1,10 @@
 //! Requests (IQs) of others on their way from the session to the plugin that answers them, and back.
 
+use std::sync::Arc;
+
 use jid::Jid;
 use parlor_base::id::PluginId;
+use parlor_session::router::Mailbox;
 use parlor_stanza::types::{ForeignRequest, Outgoing, Reply};
 
 use super::answerers::NotPassed;
@@ -18,9 +21,18 @@ impl Worker {
         }
     }
 
-    /// Announces the namespaces that plugins answer now.
+    /// Announces the namespaces that plugins answer now, and the nodes that they want to be told of.
     pub(super) fn announce_answered(&mut self) {
-        let left_out = self.session.set_answered(self.shared.answerers.answered());
+        let mut features = self.shared.answerers.answered();
+        let (nodes, left_out_nodes) = self.shared.wanted_nodes.features();
+        features.extend(nodes);
+        if left_out_nodes > 0 {
+            tracing::warn!(
+                account = %self.shared.name, left_out = left_out_nodes,
+                "plugins want to be told of more nodes than the account can announce; grant pubsub.read for fewer named nodes"
+            );
+        }
+        let left_out = self.session.set_answered(features);
         if left_out > 0 {
             tracing::warn!(
                 account = %self.shared.name, left_out,
@@ -30,7 +42,14 @@ impl Worker {
     }
 }
 
-/// Announces the namespaces that plugins answer now.
+/// Announces what an instance wants to be told of, which may read nodes by new grants.
+pub(crate) fn announce_wanted(account: &Arc<Shared>, mailbox: &Arc<Mailbox>) {
+    account.wanted_nodes.add(mailbox);
+    let told = Arc::clone(account);
+    account.place.runtime.spawn(async move { announce_answered(&told).await });
+}
+
+/// Announces the namespaces that plugins answer now, and the nodes that they want to be told of.
 pub async fn announce_answered(account: &Shared) {
     account.tell(|done| Order::Answered { done }).await;
 }

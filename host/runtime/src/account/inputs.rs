@@ -48,6 +48,7 @@ impl Worker {
                 // First: requests that still wait must not register anything for an instance that is gone.
                 self.asked.forget(&Asker::Plugin(instance));
                 self.session.instance_gone(instance, &mut self.effects);
+                self.announce_answered();
                 self.apply();
                 let _ = done.send(());
             }
@@ -89,6 +90,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
+            Order::FormHandled { form, is_well } => self.form_handled(&form, is_well),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();

@@ -31,6 +31,7 @@ pub(super) enum Order {
     TellMissed(Missed),
     Reply { to: Option<Jid>, id: String, reply: Reply },
     Answered { done: oneshot::Sender<()> },
+    FormHandled { form: String, is_well: bool },
     Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },

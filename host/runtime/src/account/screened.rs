@@ -8,7 +8,7 @@ use parlor_session::{command_owner, refuse_command};
 use parlor_stanza::types::Message;
 
 use super::hooks::incoming::{Judged, Permit};
-use super::screening::Screened;
+use super::screening::{Audience, Screened};
 use super::worker::Worker;
 
 /// Begins to ask hooks about messages that were added, and passes those on that wait for nobody, or for too long.
@@ -49,21 +49,35 @@ pub(super) fn release(worker: &mut Worker, judged: Judged) {
         if matches!(event.payload, Payload::Command { .. })
             && let Permit::Refused(words) = &command
         {
-            if let Some(words) = words {
-                let now = worker.now();
-                refuse_command(&mut worker.session, &message, words, now, &mut worker.effects);
-            }
+            refuse(worker, &to, &message, words.as_deref());
             continue;
         }
+        let sees = |instance: &InstanceId| shown.as_ref().is_none_or(|shown| shown.contains(instance));
         match (to, &shown) {
-            (None, None) => shared.route(event),
-            (None, Some(shown)) => shared.route_to(shown, event),
-            (Some(instance), shown) => {
-                if shown.as_ref().is_none_or(|shown: &Vec<InstanceId>| shown.contains(&instance)) {
-                    shared.route_to(&[instance], event);
-                }
+            (Audience::All, None) => shared.route(event),
+            (Audience::All, Some(shown)) => shared.route_to(shown, event),
+            (Audience::Except(except), None) => shared.route_except(except, event),
+            (Audience::Except(except), Some(shown)) => {
+                let others: Vec<_> = shown.iter().copied().filter(|instance| *instance != except).collect();
+                shared.route_to(&others, event);
             }
+            (Audience::One(instance), _) if sees(&instance) => shared.route_to(&[instance], event),
+            (Audience::Form(instance, form), _) if sees(&instance) => worker.tell_of_form(instance, event, form),
+            (Audience::Form(_, form), _) => worker.form_refused(&form, None),
+            (Audience::One(_), _) => {}
         }
+    }
+}
+
+/// Tells who gave a command that it was refused, where it was given.
+fn refuse(worker: &mut Worker, to: &Audience, message: &Message, words: Option<&str>) {
+    match (to, words) {
+        (Audience::Form(_, form), words) => worker.form_refused(form, words),
+        (_, Some(words)) => {
+            let now = worker.now();
+            refuse_command(&mut worker.session, message, words, now, &mut worker.effects);
+        }
+        (_, None) => {}
     }
 }
 

@@ -26,13 +26,26 @@ pub(super) struct Screening {
     bytes: usize,
 }
 
+/// The instances that hear an event.
+#[derive(Debug)]
+pub(super) enum Audience {
+    /// All that listen.
+    All,
+    /// This one.
+    One(InstanceId),
+    /// This one, with a command that came by the form of this id.
+    Form(InstanceId, String),
+    /// All that listen but this one, which gets the message in another way.
+    Except(InstanceId),
+}
+
 /// A message that waits, with its events.
 #[derive(Debug)]
 pub(super) struct Screened {
     /// The message.
     pub(super) message: Arc<Message>,
-    /// The events, each for one instance or for all.
-    pub(super) events: Vec<(Option<InstanceId>, Event)>,
+    /// The events, each with those that hear it.
+    pub(super) events: Vec<(Audience, Event)>,
     order: Arc<HookOrder>,
     state: State,
     bytes: usize,
@@ -60,6 +73,16 @@ fn message_of(event: &Event) -> Option<&Arc<Message>> {
     }
 }
 
+impl Audience {
+    /// Returns the one instance that it is, if it is one.
+    fn one(&self) -> Option<InstanceId> {
+        match self {
+            Self::One(instance) | Self::Form(instance, _) => Some(*instance),
+            Self::All | Self::Except(_) => None,
+        }
+    }
+}
+
 impl Screened {
     /// Returns whether hooks see the message. They do not see what the account wrote itself, and errors.
     fn is_shown(&self) -> bool {
@@ -70,7 +93,7 @@ impl Screened {
     /// Returns the instance whose command the message is, with its arguments, if hooks see commands.
     fn command(&self) -> Option<(Option<InstanceId>, &[String])> {
         let found = self.events.iter().find_map(|(to, event)| match &event.payload {
-            Payload::Command { args, .. } => Some((*to, args.as_slice())),
+            Payload::Command { args, .. } => Some((to.one(), args.as_slice())),
             _ => None,
         });
         found.filter(|_| !self.order.commands.is_empty())
@@ -83,8 +106,8 @@ impl Screening {
         self.waiting.is_empty()
     }
 
-    /// Adds an event of a message, for one instance or for all. Events of one message wait together.
-    pub(super) fn put(&mut self, to: Option<InstanceId>, event: Event, shared: &Shared) {
+    /// Adds an event of a message. Events of one message wait together.
+    pub(super) fn put(&mut self, to: Audience, event: Event, shared: &Shared) {
         let Some(message) = message_of(&event).cloned() else { return };
         if let Some(last) = self.waiting.back_mut()
             && matches!(last.state, State::New)

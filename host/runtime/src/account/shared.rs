@@ -14,7 +14,7 @@ use parlor_base::rng::RandomSource;
 use parlor_config::{AccountName, Settings, Web};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Delivery, Mailbox, Names, Router};
+use parlor_session::router::{Delivery, Handled, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
@@ -28,6 +28,7 @@ use super::callees::Callees;
 use super::connection::{Connection, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
+use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
 use crate::record::Records;
 use crate::threads::Place;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub(crate) callees: Arc<Callees>,
     /// The plugins that see what others send and get.
     pub(crate) hooks: Hooks,
+    /// The nodes of accounts that plugins want to be told of.
+    pub(crate) wanted_nodes: WantedNodes,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.
@@ -252,6 +255,7 @@ impl Shared {
         self.router.forget(instance);
         self.callees.forget(instance);
         self.hooks.forget(instance);
+        self.wanted_nodes.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
 
@@ -296,6 +300,13 @@ impl Shared {
         self.router.route(event, delivery, &|jid| snapshot.is_contact(jid));
     }
 
+    /// Does the same, except for this instance.
+    pub(super) fn route_except(&self, except: InstanceId, event: Event) {
+        let snapshot = self.snapshot.load();
+        let delivery = self.delivery(&event, &snapshot);
+        self.router.route_except(except, event, delivery, &|jid| snapshot.is_contact(jid));
+    }
+
     /// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages
     /// of a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
     /// before.
@@ -314,6 +325,12 @@ impl Shared {
         let snapshot = self.snapshot.load();
         let delivery = self.delivery(&event, &snapshot);
         self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid));
+    }
+
+    /// Does the same, and returns how its handler ends. None: it was not told.
+    pub(super) fn route_with_receipt(&self, instance: InstanceId, event: Event) -> Option<oneshot::Receiver<Handled>> {
+        let snapshot = self.snapshot.load();
+        self.router.route_with_receipt(instance, event, &|jid| snapshot.is_contact(jid))
     }
 
     /// Delivers an archived message to an instance that missed it. Returns whether it was delivered.

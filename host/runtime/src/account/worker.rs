@@ -23,7 +23,7 @@ use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
 use super::screened;
-use super::screening::{Screening, is_of_message};
+use super::screening::{Audience, Screening, is_of_message};
 use super::shared::Shared;
 
 /// Number of commands that are done before the link gets its next turn.
@@ -231,15 +231,23 @@ impl Worker {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Fire(event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(None, event, &self.shared);
+                    self.screening.put(Audience::All, event, &self.shared);
                 }
                 Effect::FireFor(to, event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Some(to), event, &self.shared);
+                    self.screening.put(Audience::One(to), event, &self.shared);
+                }
+                Effect::FireForForm(to, event, form) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::Form(to, form), event, &self.shared);
+                }
+                Effect::FireExcept(except, event) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::Except(except), event, &self.shared);
                 }
                 Effect::Fire(event) => {
                     self.shared.route(event);
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(&[instance], event),
+                Effect::FireForForm(instance, event, form) => self.tell_of_form(instance, event, form),
+                Effect::FireExcept(instance, event) => self.shared.route_except(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),
@@ -251,6 +259,10 @@ impl Worker {
         self.effects = effects;
         if is_screened {
             screened::begin(self);
+            // A command that was refused is answered at once.
+            if !self.effects.is_empty() {
+                return self.apply();
+            }
         }
         self.flush();
         self.say_connected();

@@ -6,17 +6,20 @@ use std::time::Duration;
 use parlor_session::command_rules::{MOST_PEOPLE, NoRank, People};
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
-    AddCommand, Added, AnswerFailed, Argument, Declaration, DeclareCommand, Declared, Kind, RemoveCommand, Spoken,
+    AddCommand, Added, AnswerFailed, AnswerForm, Argument, Declaration, DeclareCommand, Declared, Kind, RemoveCommand,
+    Spoken,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use wasmtime::component::Accessor;
 
-use super::{answer, bounded, caller, jid, order, pace, text};
+use super::{answer, bounded, caller, jid, order, pace, pace_bytes, text, words};
 use crate::bindings::parlor::plugin::commands::{self as wit, Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
 
+/// Maximum length of an answer in a form, in bytes.
+const LONGEST_ANSWER: usize = 4 << 10;
 /// Maximum length of a text that may wait for the session, which is stricter.
 const LONGEST: usize = 4_096;
 
@@ -25,6 +28,10 @@ impl Host for Context {}
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn declare(accessor: &Accessor<T, Self>, command: wit::Declaration) -> Result<(), Error> {
         answer(declare(accessor, command).await)
+    }
+
+    async fn answer(accessor: &Accessor<T, Self>, form: String, text: String, more: bool) -> Result<(), Error> {
+        answer(answer_form(accessor, form, text, more).await)
     }
 
     async fn add(accessor: &Accessor<T, Self>, name: String, help: String, usage: String) -> Result<(), Error> {
@@ -102,7 +109,7 @@ fn declaration(command: wit::Declaration) -> Result<Declaration, CallError> {
 }
 
 fn argument(argument: wit::Argument) -> Argument {
-    let wit::Argument { name, kind, optional, default, named, help } = argument;
+    let wit::Argument { name, kind, optional, default, named, help, page } = argument;
     let kind = match kind {
         wit::Kind::Text => Kind::Text,
         wit::Kind::Integer((least, most)) => Kind::Integer(least, most),
@@ -113,7 +120,7 @@ fn argument(argument: wit::Argument) -> Argument {
         wit::Kind::Flag => Kind::Flag,
         wit::Kind::Rest => Kind::Rest,
     };
-    Argument { name, kind, optional, default, named, help }
+    Argument { name, kind, optional, default, named, help, page }
 }
 
 fn people(people: wit::People) -> Result<People, CallError> {
@@ -156,6 +163,22 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
     let Added { name, is_short, .. } = added?;
     instance.registered.commands().insert(name, is_short);
     Ok(())
+}
+
+/// Answers a command that came by a form.
+async fn answer_form<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    form: String,
+    said: String,
+    more: bool,
+) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::CommandsAnswer)?;
+    let granted = call.granted(Target::None)?;
+    text("form", &form, LONGEST)?;
+    words("text", &said, LONGEST_ANSWER)?;
+    pace_bytes(&instance, said.len()).await?;
+    let plugin = instance.plugin.clone();
+    instance.ask(&granted, AnswerForm { plugin, form, text: said, more }).await
 }
 
 /// Informs the person who gave a command that it failed. This counts as a message of the plugin's, and needs no grant:

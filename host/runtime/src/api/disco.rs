@@ -6,14 +6,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use jid::Jid;
 use parlor_base::id::InstanceId;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{AddFeature, AddIdentity, ClearIdentities, Command, Discover};
+use parlor_session::{AddFeature, AddIdentity, ClearIdentities, Command, Discover, GetActivity, GetSoftware, GetTime};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
-use parlor_stanza::types::{Disco, Identity};
+use parlor_stanza::types::{Activity, Disco, EntityTime, Identity, Software};
 use wasmtime::component::Accessor;
 
+use super::types::date_time;
 use super::{answer, caller, jid, order, request, text};
-use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
+use crate::bindings::parlor::plugin::disco::{
+    Activity as WitActivity, EntityTime as WitTime, Host, HostWithStore, Identity as WitIdentity,
+    Software as WitSoftware, Support,
+};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
 use crate::instance::{Context, Grouping, Instance};
 
@@ -68,6 +72,24 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn supports(accessor: &Accessor<T, Self>, feature: String, jid: String) -> Result<Support, Error> {
         answer(supports(accessor, feature, &jid).await)
+    }
+
+    async fn last_activity(accessor: &Accessor<T, Self>, jid: String) -> Result<WitActivity, Error> {
+        let call = CallName::DiscoLastActivity;
+        let Activity { seconds, status } = about(accessor, call, &jid, |entity| GetActivity { entity }).await?;
+        Ok(WitActivity { seconds, status })
+    }
+
+    async fn time(accessor: &Accessor<T, Self>, jid: String) -> Result<WitTime, Error> {
+        let EntityTime { utc, offset } =
+            about(accessor, CallName::DiscoTime, &jid, |entity| GetTime { entity }).await?;
+        Ok(WitTime { utc: date_time(utc), offset })
+    }
+
+    async fn version(accessor: &Accessor<T, Self>, jid: String) -> Result<WitSoftware, Error> {
+        let Software { name, version, os } =
+            about(accessor, CallName::DiscoVersion, &jid, |entity| GetSoftware { entity }).await?;
+        Ok(WitSoftware { name, version, os })
     }
 }
 
@@ -129,6 +151,18 @@ async fn supports<T: Send + 'static>(
     let disco = ask(&instance, &granted, entity.clone()).await?;
     let supported = disco.features.contains(&feature);
     Ok(Support { supported, feature: supported.then(|| Feature { var: feature, entity: entity.to_string() }) })
+}
+
+/// Asks an entity about itself. Nothing of the answer is kept.
+async fn about<T: Send + 'static, C: Command>(
+    accessor: &Accessor<T, Grouping>,
+    call: CallName,
+    entity: &str,
+    command: impl FnOnce(Jid) -> C,
+) -> Result<C::Answer, CallError> {
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
+    request(&instance, &granted, command(jid("jid", entity)?)).await
 }
 
 fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {

@@ -3,6 +3,7 @@
 mod arguments;
 mod attributes;
 mod bookmarks;
+mod occupants;
 
 use std::sync::Arc;
 
@@ -10,16 +11,17 @@ use jid::BareJid;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
-    Attribute, ChangeRoomView, CloseRoom, Command, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
-    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, RetractInRoom, Room, RoomOptions, SendMessage,
-    SetBookmark, SetRoomAttribute, SetSubject, ViewChange,
+    AnswerVoice, Attribute, ChangeRoomView, CloseRoom, Command, ConfigureRoom, DeclineInvitation, GetReservedNick,
+    InviteToRoom, ListAffiliations, ModerateRoom, OpenRoom, ROOM_FIELDS, RegisterWithRoom, RemoveBookmark,
+    RequestVoice, RetractInRoom, Room, RoomOptions, SendMessage, SetBookmark, SetRoomAttribute, SetSubject,
+    UnregisterFromRoom, ViewChange,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, message_id, nick, optional, options, role};
-use super::types::{draft, shown_card};
+use super::types::draft;
 use super::{
     addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, request,
     request_for_much, words,
@@ -49,7 +51,7 @@ impl Host for Context {
     }
 
     fn occupants(&mut self, jid: String) -> Result<Vec<WitOccupant>, Error> {
-        answer(occupants(&self.instance, &jid))
+        answer(occupants::read(&self.instance, &jid))
     }
 
     fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
@@ -203,6 +205,36 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         message_id(&id)?;
         optional("reason", reason.as_ref())?;
         answer(room.ask(|jid| RetractInRoom { jid, id, reason }).await)
+    }
+
+    async fn request_voice(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(Caller::new(accessor, CallName::RoomsRequestVoice, &jid)?.ask(|jid| RequestVoice { jid }).await)
+    }
+
+    async fn answer_voice(accessor: &Accessor<T, Self>, jid: String, nick: String, allow: bool) -> Result<(), Error> {
+        let room = Caller::new(accessor, CallName::RoomsAnswerVoice, &jid)?;
+        self::nick(&room.jid, &nick)?;
+        answer(room.ask(|jid| AnswerVoice { jid, nick, allow }).await)
+    }
+
+    async fn register(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        nick: String,
+        fields: Vec<(String, WitValue)>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, CallName::RoomsRegister, &jid)?;
+        self::nick(&room.jid, &nick)?;
+        let fields = self::fields("fields", &fields)?;
+        answer(room.ask(|jid| RegisterWithRoom { jid, nick, fields }).await)
+    }
+
+    async fn unregister(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(Caller::new(accessor, CallName::RoomsUnregister, &jid)?.ask(|jid| UnregisterFromRoom { jid }).await)
+    }
+
+    async fn reserved_nick(accessor: &Accessor<T, Self>, jid: String) -> Result<Option<String>, Error> {
+        answer(Caller::new(accessor, CallName::RoomsReservedNick, &jid)?.ask(|jid| GetReservedNick { jid }).await)
     }
 
     async fn invite(
@@ -388,29 +420,6 @@ fn known(instance: &Instance, call: CallName, text: &str) -> Result<Arc<Room>, C
     let granted = instance.granted(call, Target::Room(&jid))?;
     let room = instance.snapshot(&granted).rooms.get(&jid).map(Arc::clone);
     room.ok_or_else(|| CallError::NotFound(jid.to_string()))
-}
-
-/// Size of an occupant in a plugin's memory without its texts, as the contract lays it out.
-const RECORD: usize = 240;
-
-fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
-    let room = known(instance, CallName::RoomsOccupants, text)?;
-    let texts = |one: &Occupant| {
-        let real = one.jid.as_ref().map_or(0, |jid| jid.as_str().len());
-        let status = one.status.as_ref().map_or(0, String::len);
-        2 * one.room.as_str().len() + one.nick.len() + real + status + shown_card(one.card.as_deref())
-    };
-    let remedy = "listen to `occupantJoined` and `occupantLeft` instead";
-    fits(instance, "occupants", remedy, room.occupants.values().map(|one| RECORD + texts(one)))?;
-    let has_ids = room.has_occupant_ids();
-    Ok(room
-        .occupants
-        .values()
-        .map(|occupant| {
-            let occupant: WitOccupant = (&**occupant).into();
-            if has_ids { occupant } else { WitOccupant { occupant_id: None, ..occupant } }
-        })
-        .collect())
 }
 
 async fn get_or_create(

@@ -10,7 +10,7 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
+    Actor, Carbon, Draft, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
     SharedFile, Show,
 };
 
@@ -212,12 +212,19 @@ impl From<&Occupant> for wit::Occupant {
             left: occupant.left.map(str::to_owned),
             reason: occupant.reason.clone(),
             occupant_id: occupant.occupant_id.clone(),
+            hats: occupant.hats.iter().map(Into::into).collect(),
             actor: occupant.actor.as_ref().map(Into::into),
             image: image(card),
             image_type: image_type(card),
             url: url(card),
             vcard_updated: vcard_updated(card),
         }
+    }
+}
+
+impl From<&Hat> for wit::Hat {
+    fn from(hat: &Hat) -> Self {
+        Self { uri: hat.uri.clone(), title: hat.title.clone() }
     }
 }
 
@@ -295,6 +302,7 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         from: message.from.to_string(),
         to: message.to.to_string(),
         nick: message.nick.clone(),
+        occupant_id: message.occupant_id.clone(),
         kind: message.kind.as_str().to_owned(),
         body: message.body.clone(),
         bodies: message.bodies.clone(),
@@ -339,17 +347,19 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             wit::Payload::Feature(wit::Feature { var: var.clone(), entity: entity.to_string() })
         }
         Payload::Invite(invite) => wit::Payload::Invite((&**invite).into()),
-        Payload::Command { name, args, message: carried, values } => wit::Payload::Command(wit::Command {
+        Payload::Command { name, args, message: carried, values, form } => wit::Payload::Command(wit::Command {
             name: name.to_string(),
             args: args.clone(),
             message: message(carried, xml),
             values: values.iter().map(|(name, one)| (name.clone(), value(one))).collect(),
+            form: form.as_ref().map(ToString::to_string),
         }),
         Payload::Webhook(webhook) => wit::Payload::Webhook((&**webhook).into()),
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::IqRequest(request) => wit::Payload::IqRequest((&**request).into()),
         Payload::PluginRequest(request) => wit::Payload::PluginRequest((&**request).into()),
         Payload::Hook(hook) => wit::Payload::Hook((&**hook).into()),
+        Payload::PubsubItem(item) => wit::Payload::PubsubItem((&**item).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }

@@ -66,6 +66,8 @@ fn named(target: Target<'_>) -> Option<String> {
         Target::File { media_type, bytes } => Some(format!("{media_type} {bytes} B")),
         Target::Namespace(namespace) => Some(namespace.to_owned()),
         Target::Plugin(plugin) => Some(plugin.to_string()),
+        Target::Node { service, node, is_own: false } => Some(format!("{service}/{node}")),
+        Target::Node { node, is_own: true, .. } => Some(format!("own/{node}")),
     }
 }
 

@@ -103,26 +103,27 @@ mod tests {
             args: vec!["6".to_owned()],
             message: message("chat"),
             values: Vec::new(),
+            form: None,
         };
         instance.only_handles.store(true, Relaxed);
-        let mut returned = instance.handling(&event("timer", Payload::None));
+        let mut returned = instance.handling(&event("timer", Payload::None), None);
         returned.has_returned();
         drop(returned);
         assert_eq!(at_what(&instance), "", "one that returned was not cut off");
-        drop(instance.handling(&event("message", Payload::Message(message("chat")))));
+        drop(instance.handling(&event("message", Payload::Message(message("chat"))), None));
         assert_eq!(at_what(&instance), " while it handled message (chat)");
         instance.only_handles.store(false, Relaxed);
         assert_eq!(at_what(&instance), "", "it may as well have been what it does when it stops");
         instance.only_handles.store(true, Relaxed);
-        drop(instance.handling(&event("message", Payload::Message(message("chat")))));
-        drop(instance.handling(&event("command", roll)));
+        drop(instance.handling(&event("message", Payload::Message(message("chat"))), None));
+        drop(instance.handling(&event("command", roll), None));
         assert_eq!(Arc::strong_count(&name), 2, "the event's own name is kept, and no copy is made of it");
         assert_eq!(at_what(&instance), " while it handled command roll and message (chat)");
-        drop(instance.handling(&event("message", Payload::Message(message("groupchat")))));
+        drop(instance.handling(&event("message", Payload::Message(message("groupchat"))), None));
         let three = " while it handled command roll, message (chat) and message (groupchat)";
         assert_eq!(at_what(&instance), three);
-        drop(instance.handling(&event("timer", Payload::None)));
-        drop(instance.handling(&event("x", Payload::Json("1".into()))));
+        drop(instance.handling(&event("timer", Payload::None), None));
+        drop(instance.handling(&event("x", Payload::Json("1".into())), None));
         let many = " while it handled command roll, message (chat), message (groupchat) and 2 more";
         assert_eq!(at_what(&instance), many);
         assert_eq!(Handed::of(&event("x\u{202e}", Payload::None)).to_string(), "x\\u{202e}");

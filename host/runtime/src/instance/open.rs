@@ -14,15 +14,19 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use tokio::time::Instant;
 use tracing::{Span, field, trace_span};
+use wasmtime::component::GuestTaskId;
 
 use super::Instance;
 use super::handed::Handed;
+use crate::watched::Watched;
 
 /// The operations of an instance that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The time when each handler began that has not returned.
-    handlers: Mutex<Vec<Instant>>,
+    /// The handlers that have not returned.
+    handlers: Mutex<Vec<OpenHandler>>,
+    /// How many of them wait for answers to questions.
+    pub(super) resting: Watched<usize>,
     /// Lists that are empty in most instances.
     rare: Mutex<Option<Box<Rare>>>,
     /// The number of calls that have not returned.
@@ -35,6 +39,17 @@ pub(super) struct Open {
     pub(super) requests: AtomicUsize,
     /// The number of files.
     pub(super) files: AtomicUsize,
+}
+
+/// A handler that has not returned.
+#[derive(Debug)]
+pub(super) struct OpenHandler {
+    /// When it began.
+    pub(super) began: Instant,
+    /// The guest's task that it runs as; `None` if it could not be started.
+    pub(super) task: Option<GuestTaskId>,
+    /// The number of questions whose answers it waits for.
+    pub(super) dialogs: u32,
 }
 
 /// The operations that ended badly, or that are traced. They take no memory while there are none.
@@ -74,28 +89,28 @@ impl Open {
 }
 
 impl Instance {
-    /// Counts a handler of this event, with its span, until the guard is dropped.
-    pub(crate) fn handling(self: &Arc<Self>, event: &Event) -> Handling {
+    /// Counts a handler of this event, with its span and the task that it runs as, until the guard is dropped.
+    pub(crate) fn handling(self: &Arc<Self>, event: &Event, task: Option<GuestTaskId>) -> Handling {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
             self.open.add_rare(|rare| rare.traced.push(span.clone()));
         }
         let began = Instant::now();
-        self.handlers().push(began);
+        self.handlers().push(OpenHandler { began, task, dialogs: 0 });
         let (instance, handed) = (Arc::clone(self), Handed::of(event));
-        Handling { instance, began, span, handed, command: command_in(event), has_returned: false }
+        Handling { instance, began, task, span, handed, command: command_in(event), has_returned: false }
     }
 
-    /// Locks the list of times when each unreturned handler began, the oldest first. Held only briefly.
-    pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<Instant>> {
+    /// Locks the list of handlers that have not returned, the oldest first. Held only briefly.
+    pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<OpenHandler>> {
         self.open.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a handler has not returned and no call to the host is open: the handler will continue without
-    /// any input.
+    /// Returns whether a handler has not returned, waits for nobody's answer, and no call to the host is open: the handler
+    /// will continue without any input.
     pub fn is_at_work(&self) -> bool {
-        !self.handlers().is_empty() && self.open.calls.load(Relaxed) == 0
+        self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| handler.dialogs == 0)
     }
 
     /// Takes the messages with commands whose handlers were dropped.
@@ -163,7 +178,8 @@ impl Instance {
 
 fn command_in(event: &Event) -> Option<Arc<Message>> {
     match &event.payload {
-        Payload::Command { message, .. } => Some(Arc::clone(message)),
+        // The person of a form is told there.
+        Payload::Command { message, form: None, .. } => Some(Arc::clone(message)),
         _ => None,
     }
 }
@@ -172,6 +188,8 @@ fn command_in(event: &Event) -> Option<Arc<Message>> {
 pub(crate) struct Handling {
     pub(crate) instance: Arc<Instance>,
     began: Instant,
+    /// The guest's task that it runs as.
+    pub(super) task: Option<GuestTaskId>,
     pub(crate) span: Span,
     pub(crate) handed: Handed,
     /// The message with the command that it carries out, whose sender expects an answer.
@@ -193,11 +211,13 @@ impl Handling {
 impl Drop for Handling {
     fn drop(&mut self) {
         let mut handlers = self.instance.handlers();
-        // If several began at the same time, it does not matter which one is removed.
-        if let Some(place) = handlers.iter().position(|began| *began == self.began) {
-            handlers.remove(place);
-        }
+        // If several without a task began at the same time, it does not matter which one is removed.
+        let place = handlers.iter().position(|one| one.began == self.began && one.task == self.task);
+        let has_rested = place.is_some_and(|place| handlers.remove(place).dialogs > 0);
         drop(handlers);
+        if has_rested {
+            self.instance.resting_changed();
+        }
         if !self.has_returned {
             self.instance.open.add_rare(|rare| {
                 rare.cut_off.push(self.handed.clone());

@@ -12,14 +12,15 @@ pub(crate) fn parks_after(instance: &Instance) -> Option<Duration> {
 }
 
 /// Returns whether nothing is under way that the guest waits for. No handler runs, no call is open, no archive query
-/// no IQ request, and no request or file in parts; it does not catch up, it is not beside an instance that it is to replace,
-/// and it is no hook.
+/// no IQ request, no question to a person, and no request or file in parts; it does not catch up, it is not beside an instance
+/// that it is to replace, and it is no hook.
 pub(crate) fn is_idle(instance: &Instance) -> bool {
     let open = &instance.open;
     let none_open = open.calls.load(Relaxed) == 0
         && open.iqs.load(Relaxed) == 0
         && instance.open_archive_queries() == 0
         && instance.parts.count() == 0
+        && instance.dialogs.count() == 0
         && open.files.load(Relaxed) == 0;
     none_open
         && instance.handlers().is_empty()

@@ -28,8 +28,8 @@ pub(crate) struct Registrations {
     /// Whether it has added a feature or an identity to those of the account.
     pub(crate) is_announced: AtomicBool,
     timers: Mutex<Timers>,
-    /// Notified when a timer was set or cancelled.
-    pub(crate) timers_changed: Notify,
+    /// Notified when a timer was set or cancelled, or a handler needs its place no more or again.
+    pub(crate) changed: Notify,
 }
 
 impl Registrations {
@@ -56,7 +56,7 @@ impl Registrations {
     /// Reads or changes its timers.
     pub(crate) fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
         let result = change(&mut self.timers());
-        self.timers_changed.notify_one();
+        self.changed.notify_one();
         result
     }
 }

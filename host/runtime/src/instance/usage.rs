@@ -8,7 +8,6 @@ use parlor_base::permission::Permission;
 use parlor_base::quantity::Bytes;
 use parlor_plugins::limits::WASM_STACK;
 use parlor_session::permissions::Scope;
-use tokio::time::Instant;
 
 use super::Instance;
 
@@ -103,7 +102,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "memories" => instance.taken.memories.load(Relaxed),
         "tables" => instance.taken.tables.load(Relaxed),
         "table_elements" => instance.taken.table_elements.load(Relaxed),
-        "handlers" => instance.handlers().len() as u64,
+        "handlers" => instance.handlers().iter().filter(|handler| handler.dialogs == 0).count() as u64,
         "mailbox" => instance.mailbox.waiting() as u64,
         "cpu_share" => return Some(cpu_share(instance)),
         "cpu_burst" => return Some(instance.cpu.spent(instance.limits.cpu_share).as_secs_f64()),
@@ -117,6 +116,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "archive_queries" => instance.open_archive_queries() as u64,
         "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
         "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
+        "dialogs" => instance.dialogs.count() as u64,
         "commands" => instance.registered.commands().len() as u64,
         "log_lines_per_second" => return Some(instance.budgets.log_lines().used().ceil()),
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
@@ -148,7 +148,7 @@ fn uptime(instance: &Instance) -> f64 {
 
 /// Returns how long the oldest handler has been running.
 fn oldest_handler(instance: &Instance) -> Duration {
-    instance.handlers().first().map(Instant::elapsed).unwrap_or_default()
+    instance.handlers().first().map(|handler| handler.began.elapsed()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -220,9 +220,9 @@ mod tests {
         let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
         let used =
             |name: &str| instance.usage(None).limits.into_iter().find(|one| one.name == name).and_then(|one| one.used);
-        let first = instance.handling(&event);
+        let first = instance.handling(&event, None);
         tokio::time::advance(Duration::from_secs(3)).await;
-        let second = instance.handling(&event);
+        let second = instance.handling(&event, None);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!((used("handlers"), used("handler")), (Some(2.0), Some(5.0)));
         drop(first);

@@ -1,7 +1,7 @@
 //! Turns mail into handlers: the order of events, the start of a handler, and its timeout.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use parlor_session::permissions::Granted;
 use parlor_session::router::{Handled, Mail, MailReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
-use wasmtime::component::Accessor;
+use wasmtime::component::{Accessor, TypedFuncCallConcurrent};
 
 use super::ended::{SlowHandler, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::instance::{Context, Handed, Instance};
-use crate::progress::Handling;
+use crate::instance::{Context, Handling, Instance};
+use crate::progress;
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;
@@ -72,18 +72,28 @@ impl Incoming {
     }
 }
 
-/// Runs a handler with its timeout. A handler that computes all that time is ended by the watchdog instead.
+/// Runs a handler with its timeout. A handler that computes all that time is ended by the watchdog instead. The time in
+/// which it waits for the answer to a question does not count.
 pub(super) async fn within<T>(
     limit: Option<Duration>,
-    handed: &Handed,
+    handling: &Handling,
     handler: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
-    match limit {
-        None => handler.await,
-        Some(limit) => match tokio::time::timeout(limit, handler).await {
-            Ok(result) => result,
-            Err(_) => Err(SlowHandler(handed.clone(), limit).into()),
-        },
+    let Some(limit) = limit else { return handler.await };
+    let (mut handler, mut left) = (pin!(handler), limit);
+    loop {
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            result = &mut handler => return result,
+            () = handling.until_resting(true) => left = left.saturating_sub(began.elapsed()),
+            () = tokio::time::sleep(left) => return Err(SlowHandler(handling.handed.clone(), limit).into()),
+        }
+        tokio::select! {
+            biased;
+            result = &mut handler => return result,
+            () = handling.until_resting(false) => {}
+        }
     }
 }
 
@@ -95,7 +105,7 @@ pub(super) async fn handle<'a>(
     mut mail: Box<Mail>,
     place: Option<SparePlace>,
     incoming: &mut Incoming,
-) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
+) -> Option<impl Future<Output = wasmtime::Result<Option<progress::Handling>>> + use<'a>> {
     if let Some(caught_up) = &instance.caught_up {
         caught_up.took.notify_one();
     }
@@ -113,13 +123,14 @@ pub(super) async fn handle<'a>(
     // The event is passed on at once: a future that held it would be kilobytes, and copied each time it is moved.
     let callee = guest.func_handle_event();
     let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
+    let task = call.as_ref().ok().map(TypedFuncCallConcurrent::task);
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
-    let mut handling = instance.handling(&mail.event);
+    let mut handling = instance.handling(&mail.event, task);
     let begun = instance.progress.began(mail.place.take()).await;
     let receipt = mail.receipt.take().map(|receipt| Receipt(Some(receipt)));
     Some(async move {
-        let result = within(limit, &handling.handed, handler).await;
+        let result = within(limit, &handling, handler).await;
         match &result {
             Ok((outcome,)) => {
                 if let Some(receipt) = receipt {
@@ -168,7 +179,8 @@ impl Spare {
 
     /// Returns whether all `most` places are taken, not counting the additional one.
     pub(super) fn is_needed(&self, handlers: usize, most: usize) -> bool {
-        handlers - usize::from(self.is_taken()) >= most
+        // The one that holds the additional place may wait for the answer to a question, and then is not counted.
+        handlers.saturating_sub(usize::from(self.is_taken())) >= most
     }
 
     /// Returns whether there is a place for a timer, the additional one or another.

@@ -15,20 +15,22 @@ use super::store::store;
 use crate::ceiling::Exceeded;
 use crate::compiler::Compiler;
 use crate::engine::Engine;
+use crate::instance::LONGEST_REASON;
 use crate::instance::tests::instance;
-use crate::instance::{Handed, LONGEST_REASON};
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_has_its_time_and_no_more() {
     let second = Some(Duration::from_secs(1));
-    let handed = Handed::of(&Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None });
+    let (instance, _mailbox) = instance("", Limits::default());
+    let event = Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+    let handling = instance.handling(&event, None);
     let of = |time| async move {
         tokio::time::sleep(time).await;
         Ok(())
     };
-    assert!(within(second, &handed, of(Duration::from_millis(900))).await.is_ok());
-    assert!(within(None, &handed, of(Duration::from_hours(1))).await.is_ok());
-    let error = within(second, &handed, of(Duration::from_hours(1))).await.unwrap_err();
+    assert!(within(second, &handling, of(Duration::from_millis(900))).await.is_ok());
+    assert!(within(None, &handling, of(Duration::from_hours(1))).await.is_ok());
+    let error = within(second, &handling, of(Duration::from_hours(1))).await.unwrap_err();
     assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use parlor_base::permission::Permission;
 use parlor_session::permissions::Grants;
 
 use super::{Shared, Supervised};
+use crate::account::foreign;
 use crate::instance::Instance;
 
 /// A handle for changing the grants of a plugin on an account, independent of its [`Supervised`].
@@ -23,6 +25,7 @@ impl GrantHandle {
         let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);
+            self.0.announce_wanted(&instance);
         }
     }
 
@@ -57,8 +60,16 @@ impl Shared {
             let grants = self.grants.load_full();
             instance.account.router.grant(&instance.mailbox, Arc::clone(&grants));
             if Arc::ptr_eq(&grants, &self.grants.load()) {
-                return;
+                break;
             }
+        }
+        self.announce_wanted(instance);
+    }
+
+    /// Announces the nodes that an instance may read now, if its manifest asks for any.
+    fn announce_wanted(&self, instance: &Instance) {
+        if self.admitted.manifest.permissions.contains_key(&Permission::PubsubRead) {
+            foreign::announce_wanted(&instance.account, &instance.mailbox);
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn begin(shared: &Arc<Shared>) {
         }
     });
     // If they cannot be read, the task tries again.
-    if stored(shared).all().await.map_or(true, |all| !all.is_empty()) {
+    if stored(shared).may_be_there().await.unwrap_or(true) {
         schedules.has_changed();
     }
 }

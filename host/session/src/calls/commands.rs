@@ -9,6 +9,8 @@ use super::Command;
 use crate::answer::Answer;
 use crate::command_names::ChosenNames;
 use crate::commands::declaration::Declared;
+use crate::commands::filling::FormAnswer;
+use crate::commands::people::Around;
 use crate::commands::{Added, New, Reading, Spoken};
 use crate::features::{Features, ad_hoc};
 use crate::router::Mailbox;
@@ -96,6 +98,33 @@ impl Command for RemoveCommand {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let result = features.commands.remove_command(self.by, &self.plugin, &self.name, turn);
         ad_hoc::announce(features, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Answer a command that came by a form, in the form. Answered when the answer is there for the person.
+#[derive(Debug)]
+pub struct AnswerForm {
+    /// The plugin of the calling instance.
+    pub plugin: PluginId,
+    /// The id of the form.
+    pub form: String,
+    /// The answer.
+    pub text: String,
+    /// Whether it is progress, and another one follows.
+    pub more: bool,
+}
+
+impl Command for AnswerForm {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { plugin, form, text, more } = self;
+        let Features { commands, rooms, roster, owners, .. } = features;
+        let around = Around { rooms, roster, owners };
+        let result = commands.answer_form(&plugin, &form, FormAnswer { text, more }, around, turn);
         turn.answer(answer, result);
     }
 }

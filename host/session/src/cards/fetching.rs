@@ -244,6 +244,13 @@ fn read(outcome: Result<Body, CallError>) -> Result<(Card, Option<WholeCard>), C
         | Body::Affiliations(_)
         | Body::Bookmarks(_)
         | Body::Blocked(_)
+        | Body::Activity(_)
+        | Body::Time(_)
+        | Body::Software(_)
+        | Body::Registration(_)
+        | Body::Published(_)
+        | Body::NodeItems(_)
+        | Body::Subscription { .. }
         | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

@@ -43,6 +43,8 @@ pub struct Argument {
     pub named: bool,
     /// One sentence about it; may be empty.
     pub help: String,
+    /// The title of the page of a form that it begins.
+    pub page: Option<String>,
 }
 
 /// A command with typed arguments, as a plugin describes it.
@@ -74,6 +76,8 @@ pub(super) struct Parameter {
     pub(super) default: Option<(String, CommandValue)>,
     pub(super) is_named: bool,
     pub(super) help: String,
+    /// The title of the page of a form that it begins.
+    pub(super) page: Option<String>,
 }
 
 /// A command with typed arguments that was checked. Only its names may still be taken.
@@ -115,7 +119,8 @@ impl Declared {
         let argument = |one: &Parameter| {
             let words = if let Kind::Choice(words) = &one.kind { words.as_slice() } else { &[] };
             let words: usize = words.iter().map(|word| size_of::<String>() + word.len()).sum();
-            size_of::<Parameter>() + one.name.len() + one.help.len() + words
+            let page = one.page.as_ref().map_or(0, String::len);
+            size_of::<Parameter>() + one.name.len() + one.help.len() + page + words
         };
         let arguments: usize = self.parameters.iter().map(argument).sum();
         let people = self.allow.len() * (size_of::<People>() + LONGEST_GROUP);
@@ -199,14 +204,21 @@ fn texts(argument: &Argument) -> usize {
         Kind::Choice(words) => words.iter().map(String::len).sum(),
         _ => 0,
     };
-    argument.name.len() + argument.help.len() + argument.default.as_ref().map_or(0, String::len) + words
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    argument.name.len() + argument.help.len() + optional(&argument.default) + optional(&argument.page) + words
 }
 
 /// Checks an argument by itself. The error continues "has NAME, which".
 fn check_argument(argument: Argument) -> Result<Parameter, String> {
-    let Argument { name, kind, optional, default, named, help } = argument;
+    let Argument { name, kind, optional, default, named, help, page } = argument;
     check_kind(&kind)?;
     is_line(&help).map_err(|reason| format!("has a help that {reason}"))?;
+    if let Some(title) = &page {
+        is_line(title).map_err(|reason| format!("begins a page with a title that {reason}"))?;
+        if title.trim().is_empty() {
+            return Err("begins a page without a title".to_owned());
+        }
+    }
     let is_flag = kind == Kind::Flag;
     if kind == Kind::Rest && named {
         return Err("is named, though it is the rest".to_owned());
@@ -222,7 +234,7 @@ fn check_argument(argument: Argument) -> Result<Parameter, String> {
         None => None,
     };
     let (is_optional, is_named) = (optional || is_flag || default.is_some(), named || is_flag);
-    Ok(Parameter { name, kind, is_optional, default, is_named, help })
+    Ok(Parameter { name, kind, is_optional, default, is_named, help, page })
 }
 
 fn check_kind(kind: &Kind) -> Result<(), String> {
@@ -273,7 +285,15 @@ pub(super) mod tests {
 
     /// Returns a required argument.
     pub(in crate::commands) fn argument(name: &str, kind: Kind) -> Argument {
-        Argument { name: name.to_owned(), kind, optional: false, default: None, named: false, help: String::new() }
+        Argument {
+            name: name.to_owned(),
+            kind,
+            optional: false,
+            default: None,
+            named: false,
+            help: String::new(),
+            page: None,
+        }
     }
 
     /// Returns a command for everybody.

@@ -1,281 +1,121 @@
-//! Commands with typed arguments as forms (XEP-0050), for people whose client shows them: the same people, arguments
-//! and cooldowns as for what is written in a chat.
+//! The forms (XEP-0050) that people fill in to give a command, each with its page and what was filled in so far.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use jid::{BareJid, FullJid, Jid};
-use jiff::Timestamp;
-use parlor_base::permission::Permission;
-use parlor_stanza::decode::filled_in;
-use parlor_stanza::types::{
-    AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, Disco, Identity, Message,
-};
+use jid::FullJid;
+use parlor_stanza::types::AdHocRefusal;
 
-use super::arguments::{Values, read_fields};
-use super::declaration::{Declared, Parameter};
-use super::giving::{may_send_to, waits};
-use super::kinds::Kind;
-use super::people::{Around, Person};
-use super::{Commands, Reading, Registered};
-use crate::effect::Effect;
-use crate::event::{Event, Payload};
+use crate::deadlines::DeadlineKey;
 use crate::iq::random_id;
-use crate::permissions::Target;
-use crate::records::command_value::CommandValue;
-use crate::turn::Turn;
 
-/// Maximum number of forms that wait to be filled in; the oldest is dropped first.
+/// Maximum number of forms that are open; the oldest is dropped first.
 pub(super) const MOST: usize = 64;
-/// How long a form waits.
-const PATIENCE: Duration = Duration::from_mins(10);
-/// Maximum number of commands that someone is offered.
-const MOST_OFFERED: usize = 200;
+/// Maximum number of those of one person, so that a stranger does not take the places of everybody.
+pub(super) const MOST_OF_ONE: usize = 8;
+/// How long a form waits for its next step.
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A request that waits for the plugin's answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The id of the IQ.
+    pub(super) id: String,
+    pub(super) deadline: DeadlineKey,
+}
+
+/// What a form waits for.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The person is to fill in this page.
+    Page(usize),
+    /// The plugin has the command, and has said this of its progress.
+    AtWork { asked: Option<Asked>, progress: String },
+    /// The plugin has answered, or failed, and the person has not asked since.
+    Ended { text: String, failed: bool },
+}
 
 /// A form that someone fills in.
 #[derive(Debug)]
-struct Open {
-    session: String,
-    by: FullJid,
-    node: String,
-    since: Duration,
+pub(super) struct Open {
+    /// Its id, which nobody else can guess.
+    pub(super) session: String,
+    pub(super) by: FullJid,
+    pub(super) node: String,
+    /// The last step.
+    pub(super) since: Duration,
+    /// What was filled in on the pages so far, by the names of the arguments.
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) stage: Stage,
 }
 
-/// The forms that people fill in, each under an id that nobody else can guess or use.
+/// The forms of an account, each under an id that nobody else can guess or use.
 #[derive(Debug, Default)]
 pub(super) struct Forms(VecDeque<Open>);
 
 impl Forms {
-    fn begin(&mut self, by: &FullJid, node: &str, now: Duration) -> String {
+    /// Begins a form. Returns its id, and the forms that were dropped to make room for it.
+    pub(super) fn begin(&mut self, by: &FullJid, node: &str, now: Duration) -> (String, Vec<Open>) {
+        let mut dropped = Vec::new();
+        let person = by.to_bare();
+        let is_theirs = |open: &Open| open.by.to_bare() == person;
+        if self.0.iter().filter(|open| is_theirs(open)).count() >= MOST_OF_ONE {
+            dropped.extend(self.0.iter().position(is_theirs).and_then(|place| self.0.remove(place)));
+        }
         if self.0.len() >= MOST {
-            self.0.pop_front();
+            dropped.extend(self.0.pop_front());
         }
         let session = new_session();
-        self.0.push_back(Open { session: session.clone(), by: by.clone(), node: node.to_owned(), since: now });
-        session
+        self.0.push_back(Open {
+            session: session.clone(),
+            by: by.clone(),
+            node: node.to_owned(),
+            since: now,
+            values: BTreeMap::new(),
+            stage: Stage::Page(0),
+        });
+        (session, dropped)
     }
 
-    /// Returns whose form it is, unless it is somebody else's or too old.
-    fn check(&mut self, session: &str, by: &FullJid, node: &str, now: Duration) -> Result<(), AdHocRefusal> {
+    /// Returns the form that someone goes on with, unless it is somebody else's or too old.
+    pub(super) fn go_on(
+        &mut self,
+        session: &str,
+        by: &FullJid,
+        node: &str,
+        now: Duration,
+    ) -> Result<&mut Open, AdHocRefusal> {
         let is_it = |open: &Open| open.session == session && open.by == *by && open.node == node;
         let place = self.0.iter().position(is_it).ok_or(AdHocRefusal::BadSession)?;
-        if now.saturating_sub(self.0[place].since) < PATIENCE {
-            return Ok(());
+        if now.saturating_sub(self.0[place].since) >= PATIENCE {
+            self.0.remove(place);
+            return Err(AdHocRefusal::SessionExpired);
         }
-        self.0.remove(place);
-        Err(AdHocRefusal::SessionExpired)
+        let open = &mut self.0[place];
+        open.since = now;
+        Ok(open)
     }
 
-    fn end(&mut self, session: &str) {
-        self.0.retain(|open| open.session != session);
+    /// Returns the form of this id.
+    pub(super) fn get(&mut self, session: &str) -> Option<&mut Open> {
+        self.0.iter_mut().find(|open| open.session == session)
+    }
+
+    /// Ends a form.
+    pub(super) fn end(&mut self, session: &str) -> Option<Open> {
+        let place = self.0.iter().position(|open| open.session == session)?;
+        self.0.remove(place)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
 /// Returns an id of 128 random bits.
-fn new_session() -> String {
+pub(super) fn new_session() -> String {
     random_id() + &random_id()
-}
-
-impl Commands {
-    /// Returns node and name of each command that this client's owner may give by a form.
-    pub(crate) fn offered(&self, from: &FullJid, around: Around<'_>) -> Vec<(String, String)> {
-        let bare = from.to_bare();
-        let person = Person::at(bare.clone(), around);
-        let own = self.all.iter().flat_map(|(plugin, own)| own.iter().map(move |(name, one)| (plugin, name, one)));
-        let offered = own.filter(|(_, name, one)| may_fill(name, one, &person, &bare, around).is_some());
-        let named = |one: &Registered, word: String| if one.help.is_empty() { word } else { one.help.clone() };
-        offered
-            .take(MOST_OFFERED)
-            .map(|(plugin, name, one)| (format!("{plugin}.{name}"), named(one, self.called(plugin, name, one))))
-            .collect()
-    }
-
-    /// Returns the information about such a command, for a client that asks before it shows it (XEP-0050, section 2).
-    pub(crate) fn form_node(&self, from: &FullJid, node: &str, around: Around<'_>) -> Option<Disco> {
-        let (name, found, _) = self.form(from, node, around)?;
-        let name = if found.help.is_empty() { name.to_owned() } else { found.help.clone() };
-        let is = Identity {
-            category: "automation".to_owned(),
-            kind: "command-node".to_owned(),
-            name: Some(name),
-            lang: None,
-        };
-        let features = [COMMANDS, "jabber:x:data"].map(str::to_owned).to_vec();
-        Some(Disco { identities: vec![is], features, ..Disco::default() })
-    }
-
-    fn form(&self, from: &FullJid, node: &str, around: Around<'_>) -> Option<(&str, &Registered, &Declared)> {
-        let (plugin, name) = node.split_once('.')?;
-        let (name, found) = self.all.get(plugin)?.get_key_value(name)?;
-        let bare = from.to_bare();
-        let declared = may_fill(name, found, &Person::at(bare.clone(), around), &bare, around)?;
-        Some((name, found, declared))
-    }
-
-    /// Carries out a step of a command that someone gives by a form. None: there is no such command for them.
-    pub(crate) fn fill(
-        &mut self,
-        from: &FullJid,
-        command: AdHoc,
-        around: Around<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Option<Result<AdHocAnswer, AdHocRefusal>> {
-        let (name, found, declared) = self.form(from, &command.node, around)?;
-        let now = turn.deadlines.elapsed();
-        let title = if found.help.is_empty() { name.to_owned() } else { found.help.clone() };
-        let mut step = Step {
-            fields: declared.parameters.iter().map(|one| field(one, &command.values)).collect(),
-            values: read_fields(&declared.parameters, &command.values).map_err(|misfit| misfit.to_string()),
-            words: words(&declared.parameters, &command.values),
-            has_form: !declared.parameters.is_empty(),
-            spelled: format!("{}{name}", turn.settings.command_prefix),
-        };
-        let person = Person::at(from.to_bare(), around);
-        let (plugin, _) = command.node.split_once('.')?;
-        let (plugin, _) = self.all.get_key_value(plugin)?;
-        let (owner, name): (_, Arc<str>) = (found.owner, name.into());
-        let lengths = found.reading.lengths(&found.names.rules(&name));
-        let tries = self.cooldowns.tries(plugin, &name, person.who(), None);
-        let node = command.node;
-        match command.action {
-            AdHocAction::Back => return Some(Err(AdHocRefusal::BadAction)),
-            AdHocAction::Unknown => return Some(Err(AdHocRefusal::MalformedAction)),
-            AdHocAction::Cancel | AdHocAction::Go => {}
-        }
-        let is_cancelled = command.action == AdHocAction::Cancel;
-        let session = match command.session {
-            Some(session) => match self.forms.check(&session, from, &node, now) {
-                Ok(()) => session,
-                Err(refusal) => return Some(Err(refusal)),
-            },
-            None if is_cancelled => return Some(Err(AdHocRefusal::BadAction)),
-            // What is filled in already does not count: the person has not seen the form.
-            None if step.has_form => {
-                let session = self.forms.begin(from, &node, now);
-                let stage = AdHocStage::Fill { title, fields: step.fields, wrong: None };
-                return Some(Ok(AdHocAnswer { node, session, stage }));
-            }
-            None => new_session(),
-        };
-        if is_cancelled {
-            self.forms.end(&session);
-            return Some(Ok(AdHocAnswer { node, session, stage: AdHocStage::Cancelled }));
-        }
-        let values = match self.cooldowns.wait(tries, lengths, now) {
-            Some(wait) => Err(waits(&step.spelled, wait)),
-            None => std::mem::replace(&mut step.values, Ok(Values::new())),
-        };
-        let stage = match values {
-            Err(wrong) if step.has_form => AdHocStage::Fill { title, fields: step.fields, wrong: Some(wrong) },
-            Err(wrong) => AdHocStage::Done { lines: vec![wrong], failed: true },
-            Ok(values) => {
-                self.forms.end(&session);
-                self.cooldowns.begin(tries, lengths, now);
-                let own = turn.own.try_as_full().ok()?;
-                let message = step.message(&name, from, own, turn.now);
-                let payload = Payload::Command { name, args: step.words, message: Arc::new(message), values };
-                let event = Event { name: turn.names.get("command"), at: turn.now, payload };
-                turn.out.push(Effect::FireFor(owner, event));
-                AdHocStage::Done { lines: vec!["done".to_owned()], failed: false }
-            }
-        };
-        Some(Ok(AdHocAnswer { node, session, stage }))
-    }
-}
-
-/// What a step of a command is made of.
-struct Step {
-    fields: Vec<AdHocField>,
-    values: Result<Values, String>,
-    words: Vec<String>,
-    has_form: bool,
-    /// What people write to give it.
-    spelled: String,
-}
-
-impl Step {
-    /// Returns the message that the person would have written.
-    fn message(&self, name: &str, from: &FullJid, own: &FullJid, now: Timestamp) -> Message {
-        let words = self.words.iter().map(|word| quoted(word));
-        let text: Vec<_> = std::iter::once(self.spelled.clone()).chain(words).collect();
-        let mut message = filled_in(from.clone(), text.join(" "), own, now);
-        message.command = Some(name.to_owned());
-        message
-    }
-}
-
-/// Returns the sender's client, if it is that of a person: an occupant appears under the room's address, and what this
-/// very client sends was sent by a plugin.
-pub(crate) fn client(from: Option<&Jid>, around: Around<'_>, turn: &Turn<'_>) -> Option<FullJid> {
-    let from = from?.try_as_full().ok()?;
-    let is_person = *from != turn.own && !around.rooms.has(&from.to_bare());
-    is_person.then(|| from.clone())
-}
-
-/// Returns the command as it is declared, if this person may give it by a form, and its plugin may speak to them.
-fn may_fill<'r>(
-    name: &str,
-    one: &'r Registered,
-    person: &Person<'_>,
-    bare: &BareJid,
-    around: Around<'_>,
-) -> Option<&'r Declared> {
-    let Reading::Host(declared) = &one.reading else { return None };
-    let rules = one.names.rules(name);
-    let may = !rules.off
-        && person.is_among(rules.allow.as_deref().unwrap_or(&declared.allow))
-        && may_send_to(one, Permission::MessagesSend, Target::Jid(bare), around.roster);
-    may.then_some(&**declared)
-}
-
-/// Returns the field for an argument, with what was filled in, else with its default.
-fn field(one: &Parameter, given: &BTreeMap<String, String>) -> AdHocField {
-    let kind = match one.kind {
-        Kind::Flag => "boolean",
-        Kind::Choice(_) => "list-single",
-        Kind::Jid => "jid-single",
-        Kind::Text | Kind::Integer(..) | Kind::Number(..) | Kind::Duration | Kind::Rest => "text-single",
-    };
-    let options = if let Kind::Choice(words) = &one.kind { words.clone() } else { Vec::new() };
-    let default = match &one.default {
-        // The word as it was declared, which is among the options.
-        Some((_, CommandValue::Text(word))) => Some(word.clone()),
-        Some((written, _)) => Some(written.clone()),
-        None => None,
-    };
-    let is_plain = matches!(one.kind, Kind::Text | Kind::Flag | Kind::Rest);
-    let about = if is_plain { String::new() } else { one.kind.may_be() };
-    AdHocField {
-        var: one.name.clone(),
-        kind,
-        label: if one.help.is_empty() { one.name.clone() } else { one.help.clone() },
-        about,
-        required: !one.is_optional,
-        value: given.get(&one.name).cloned().or(default),
-        options,
-    }
-}
-
-/// Returns what a person would have written in a chat, in words.
-fn words(parameters: &[Parameter], given: &BTreeMap<String, String>) -> Vec<String> {
-    let mut words = Vec::new();
-    for one in parameters {
-        let Some(text) = given.get(&one.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else { continue };
-        match one.kind {
-            Kind::Flag if matches!(text, "1" | "true") => words.push(one.label()),
-            Kind::Flag => {}
-            _ if one.is_named => words.extend([one.label(), text.to_owned()]),
-            _ => words.push(text.to_owned()),
-        }
-    }
-    words
-}
-
-/// Returns a word in quotes, if it needs them.
-fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
-    if is_plain { word.to_owned() } else { format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"")) }
 }
 
 #[cfg(test)]
@@ -289,41 +129,45 @@ mod tests {
     #[test]
     fn a_form_is_its_clients_and_waits_for_a_while() {
         let (mut forms, juliet) = (Forms::default(), jid("juliet@example.org/home"));
-        let id = forms.begin(&juliet, "dice.roll", Duration::ZERO);
+        let (id, _) = forms.begin(&juliet, "dice.roll", Duration::ZERO);
+        let refused = |forms: &mut Forms, session: &str, by: &str, node: &str, now: Duration| {
+            forms.go_on(session, &jid(by), node, now).map(|_| ()).unwrap_err()
+        };
         for (session, by, node) in [
             ("x", "juliet@example.org/home", "dice.roll"),
             (id.as_str(), "juliet@example.org/phone", "dice.roll"),
             (id.as_str(), "romeo@example.org/home", "dice.roll"),
             (id.as_str(), "juliet@example.org/home", "dice.throw"),
         ] {
-            let refused = forms.check(session, &jid(by), node, Duration::ZERO);
-            assert_eq!(refused, Err(AdHocRefusal::BadSession), "{session} {by} {node}");
+            let refusal = refused(&mut forms, session, by, node, Duration::ZERO);
+            assert_eq!(refusal, AdHocRefusal::BadSession, "{session} {by} {node}");
         }
-        assert_eq!(
-            forms.check(&id, &juliet, "dice.roll", PATIENCE.checked_sub(Duration::from_secs(1)).unwrap()),
-            Ok(())
-        );
-        assert_eq!(forms.check(&id, &juliet, "dice.roll", PATIENCE), Err(AdHocRefusal::SessionExpired));
-        assert_eq!(forms.check(&id, &juliet, "dice.roll", PATIENCE), Err(AdHocRefusal::BadSession));
+        let almost = PATIENCE.checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(forms.go_on(&id, &juliet, "dice.roll", almost).is_ok());
+        // Each step counts anew.
+        assert!(forms.go_on(&id, &juliet, "dice.roll", PATIENCE).is_ok());
+        let late = PATIENCE + PATIENCE;
+        let expired = refused(&mut forms, &id, "juliet@example.org/home", "dice.roll", late);
+        assert_eq!(expired, AdHocRefusal::SessionExpired);
+        let gone = refused(&mut forms, &id, "juliet@example.org/home", "dice.roll", late);
+        assert_eq!(gone, AdHocRefusal::BadSession);
         assert_ne!(new_session(), new_session());
     }
 
     #[test]
-    fn only_so_many_wait() {
+    fn a_person_has_some_forms_and_all_together_more() {
         let (mut forms, juliet) = (Forms::default(), jid("juliet@example.org/home"));
-        let ids: Vec<_> = (0..100).map(|_| forms.begin(&juliet, "dice.roll", Duration::ZERO)).collect();
-        assert_eq!(forms.0.len(), MOST);
-        assert!(forms.check(&ids[100 - MOST - 1], &juliet, "dice.roll", Duration::ZERO).is_err());
-        assert!(forms.check(&ids[100 - MOST], &juliet, "dice.roll", Duration::ZERO).is_ok());
-    }
-
-    #[test]
-    fn a_word_that_needs_quotes_has_them() {
-        for (word, written) in
-            [("a", "a"), ("", "\"\""), ("a b", "\"a b\""), ("a\"b", r#""a\"b""#), ("a\\", r#""a\\""#)]
-        {
-            assert_eq!(quoted(word), written);
-            assert_eq!(super::super::words::split(written, 9), [word]);
+        let (kept, _) = forms.begin(&juliet, "dice.roll", Duration::ZERO);
+        let romeo = |number: usize| jid(&format!("romeo@example.org/{number}"));
+        let begun: Vec<_> = (0..100).map(|number| forms.begin(&romeo(number), "dice.roll", Duration::ZERO)).collect();
+        assert_eq!(forms.len(), 1 + MOST_OF_ONE);
+        assert!(begun[..MOST_OF_ONE].iter().all(|(_, dropped)| dropped.is_empty()));
+        assert_eq!(begun[MOST_OF_ONE].1[0].session, begun[0].0, "the oldest is dropped");
+        assert!(forms.go_on(&kept, &juliet, "dice.roll", Duration::ZERO).is_ok(), "it is nobody else's");
+        for number in 0..100 {
+            forms.begin(&jid(&format!("x{number}@example.org/a")), "dice.roll", Duration::ZERO);
         }
+        assert_eq!(forms.len(), MOST);
+        assert!(forms.go_on(&kept, &juliet, "dice.roll", Duration::ZERO).is_err());
     }
 }

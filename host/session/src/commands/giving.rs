@@ -24,7 +24,7 @@ use crate::roster::Roster;
 use crate::turn::Turn;
 
 /// Maximum number of words of a command; the last one holds the rest of the line.
-const MAX_ARGS: usize = 256;
+pub(super) const MAX_ARGS: usize = 256;
 
 /// A command as someone gives it.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Commands {
             (None, Ok(values)) => {
                 self.cooldowns.begin(tries, lengths, now);
                 let args = words::split(&line.rest, MAX_ARGS);
-                let payload = Payload::Command { name, args, message: Arc::clone(message), values };
+                let payload = Payload::Command { name, args, message: Arc::clone(message), values, form: None };
                 let event = Event { name: turn.names.get("command"), at: turn.now, payload };
                 turn.out.push(Effect::FireFor(owner, event));
                 return;
@@ -171,7 +171,7 @@ impl Commands {
 
 /// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of commands that
 /// may already be done do not count.
-fn is_spoken(message: &Message) -> bool {
+pub(crate) fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,
         // Messages of the room itself are no commands.
@@ -186,7 +186,7 @@ fn is_spoken(message: &Message) -> bool {
 }
 
 /// Returns what follows our nickname and `:` or `,` in a message to a room.
-fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
+pub(crate) fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
     if message.kind != MessageKind::Groupchat {
         return None;
     }

@@ -4,7 +4,7 @@ use jid::{FullJid, Jid};
 use parlor_stanza::types::{AdHoc, AdHocRequest, COMMANDS, Disco, Outgoing, Reply};
 
 use super::Features;
-use crate::commands::forms::client;
+use crate::commands::filling::client;
 use crate::commands::people::Around;
 use crate::effect::Effect;
 use crate::owners::{OWNER_COMMANDS, command_node};
@@ -18,14 +18,16 @@ pub(super) fn carry_out(features: &mut Features, from: Option<Jid>, id: String, 
     let person = client(from.as_ref(), around, turn);
     let is_form = person.filter(|person| commands.form_node(person, &command.node, around).is_some());
     let filled = match (is_form, owner) {
-        (Some(person), _) => commands.fill(&person, command, around, turn),
+        (Some(person), _) => commands.fill(&person, command, &id, around, turn),
         (None, Some(owner)) => {
             return turn.out.push(Effect::Command(AdHocRequest { from: owner.into(), id, command }));
         }
         (None, None) => None,
     };
     let reply = match filled {
-        Some(Ok(answer)) => Reply::AdHoc(Box::new(answer)),
+        Some(Ok(Some(answer))) => Reply::AdHoc(Box::new(answer)),
+        // The plugin answers, or the host if it does not.
+        Some(Ok(None)) => return,
         Some(Err(refusal)) => Reply::RefuseAdHoc(refusal),
         // The same answer as from an entity without commands: whether an account has an owner is private.
         None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },

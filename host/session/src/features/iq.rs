@@ -5,12 +5,12 @@ use parlor_stanza::types::{self, Body, ForeignRequest, Outgoing, Query, Reply, R
 
 use super::{Features, ad_hoc};
 use crate::archive::archive_preferences_came;
-use crate::blocking;
 use crate::effect::Effect;
 use crate::iq::Waiting;
 use crate::owners::command_node;
 use crate::permissions::namespaces::reserved;
 use crate::turn::Turn;
+use crate::{blocking, entities};
 
 /// The node that lists the rooms in which someone is.
 const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
@@ -43,6 +43,7 @@ impl Features {
                 roster.contact_answered(pending, outcome.map(drop), &mut views, turn);
             }
             Waiting::Blocking(asked) => blocking::answered(asked, outcome, turn),
+            Waiting::Entity(asked) => entities::answered(asked, outcome, turn),
             Waiting::Card(owner, fetch) => {
                 let (cards, mut holders) = self.cards_and_holders();
                 cards.came(&owner, fetch, outcome, &mut holders, turn);
@@ -67,6 +68,7 @@ impl Features {
                 room.room_answered(asked, outcome);
             }
             Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
+            Waiting::Pubsub(asked) => self.pubsub.answered(asked, outcome, turn),
             Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }
     }

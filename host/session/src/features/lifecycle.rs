@@ -74,6 +74,7 @@ impl Features {
             turn.fire("chatBoxesFetched", Payload::None);
         }
         self.chats_ready(turn);
+        self.pubsub.again(turn);
         self.bookmarks.fetch(turn);
     }
 
@@ -173,12 +174,14 @@ impl Features {
         self.archives.end(turn);
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
+        self.pubsub.stream_gone();
         turn.caps_untold();
         self.rooms.cut(give_up, turn);
         if give_up == GiveUp::No {
             self.roster.doubt_presence(turn);
         } else {
             self.roster.forget_presence(turn);
+            self.dialogs.end_all(turn);
             self.rooms.auto.clear();
             self.rooms.forget_resends();
             turn.deadlines.clear();

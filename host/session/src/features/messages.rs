@@ -6,8 +6,10 @@ use parlor_stanza::types::{Message, MessageKind};
 
 use super::Features;
 use crate::commands::people::Around;
+use crate::dialogs::ANSWER;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
+use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
 use crate::rooms::membership::{Stage, Tells};
@@ -32,10 +34,14 @@ impl Features {
         if let Some(id) = claimed {
             self.seen.note_archived(None, &id, &message);
         }
+        if let Some(event) = message.pubsub.take() {
+            self.pubsub.said(&message.from, *event, &self.roster, turn);
+        }
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {
                 self.rooms.room_refused(&message, turn);
+                self.dialogs.refused(&message, turn);
                 name_occupant(&mut message, &self.rooms, &self.roster);
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
@@ -56,6 +62,14 @@ impl Features {
             message.at = turn.now;
         }
         message.delayed &= !turn.was_said_to_us(&message);
+        if let Some(request) = message.voice.take() {
+            if is_news(&message) {
+                self.rooms.voice_requested(&message.from.to_bare(), *request, turn);
+            }
+            if message.body.is_none() {
+                return;
+            }
+        }
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -101,6 +115,7 @@ impl Features {
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
+        keep_trusted_ids(Some(&**room), &mut message);
         let mentioned = mentions(&message.said(), &room.nick);
         self.rooms.one(&jid, turn).heard();
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
@@ -145,14 +160,19 @@ impl Features {
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
         let line = self.commands.command_in(&message, &self.rooms, turn);
-        message.command = line.as_ref().map(|line| line.name.clone());
+        // The plugin that asked gets it as the answer alone.
+        let asked = match &line {
+            None => self.dialogs.answered(&message, &self.rooms, &self.roster, turn),
+            Some(_) => None,
+        };
+        message.command = line.as_ref().map(|line| line.name.clone()).or_else(|| asked.map(|_| ANSWER.to_owned()));
         let message = Arc::from(message);
-        turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
+        turn.fire_except(asked, self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
         if enters {
-            turn.fire_named(self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
+            turn.fire_except(asked, self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
         }
         if notifies {
-            turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
+            turn.fire_except(asked, self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
         if let Some(line) = line {
             let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };

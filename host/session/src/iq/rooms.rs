@@ -39,6 +39,15 @@ pub(crate) struct WantedRetraction {
     pub(crate) reason: Option<String>,
 }
 
+/// A registration with a room that a plugin wants.
+#[derive(Debug)]
+pub(crate) struct WantedRegistration {
+    /// The nickname to reserve.
+    pub(crate) nick: String,
+    /// Further fields of the form.
+    pub(crate) fields: Wanted,
+}
+
 /// The purpose of a pending request to a room.
 #[derive(Debug)]
 pub(crate) enum RoomIq {
@@ -56,6 +65,10 @@ pub(crate) enum RoomIq {
     Done(Answer<()>),
     /// Get the features, to retract a message in the form that the room knows.
     BeforeRetraction(WantedRetraction, Answer<()>),
+    /// Get the form by which an account registers, with the values that a plugin wants.
+    Registration(WantedRegistration, Answer<()>),
+    /// Get the reserved nickname.
+    ReservedNick(Answer<Option<String>>),
     /// List the people with an affiliation.
     Affiliations(Answer<Vec<Affiliated>>),
     /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
@@ -69,9 +82,12 @@ impl RoomIq {
     /// Returns whether a plugin asked that has ended.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::BeforeRetraction(_, answer) | Self::Subject(answer) => {
-                answer.is_abandoned()
-            }
+            Self::Form(_, answer)
+            | Self::Done(answer)
+            | Self::BeforeRetraction(_, answer)
+            | Self::Registration(_, answer)
+            | Self::Subject(answer) => answer.is_abandoned(),
+            Self::ReservedNick(answer) => answer.is_abandoned(),
             Self::Affiliations(answer) => answer.is_abandoned(),
             Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {
                 false
@@ -82,9 +98,12 @@ impl RoomIq {
     /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
     pub(super) fn end(self, out: &mut Vec<Effect>) {
         match self {
-            Self::Form(_, answer) | Self::Done(answer) | Self::BeforeRetraction(_, answer) | Self::Subject(answer) => {
-                out.push(Effect::answer(answer, Err(CallError::Offline)));
-            }
+            Self::Form(_, answer)
+            | Self::Done(answer)
+            | Self::BeforeRetraction(_, answer)
+            | Self::Registration(_, answer)
+            | Self::Subject(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
+            Self::ReservedNick(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
             Self::Affiliations(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
             Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {}
         }

@@ -57,6 +57,8 @@ pub enum CallName {
     ChatviewsGetMany,
     /// `commands.declare`
     CommandsDeclare,
+    /// `commands.answer`
+    CommandsAnswer,
     /// `commands.add`
     CommandsAdd,
     /// `commands.remove`
@@ -89,6 +91,18 @@ pub enum CallName {
     ContactsUnblock,
     /// `contacts.blocked`
     ContactsBlocked,
+    /// `dialogs.ask`
+    DialogsAsk,
+    /// `dialogs.ask-in-room`
+    DialogsAskInRoom,
+    /// `dialogs.begin`
+    DialogsBegin,
+    /// `dialogs.begin-in-room`
+    DialogsBeginInRoom,
+    /// `dialogs.take`
+    DialogsTake,
+    /// `dialogs.cancel`
+    DialogsCancel,
     /// `disco.own-features-add`
     DiscoOwnFeaturesAdd,
     /// `disco.own-features-get`
@@ -103,6 +117,12 @@ pub enum CallName {
     DiscoGetIdentity,
     /// `disco.supports`
     DiscoSupports,
+    /// `disco.last-activity`
+    DiscoLastActivity,
+    /// `disco.time`
+    DiscoTime,
+    /// `disco.version`
+    DiscoVersion,
     /// `files.upload`
     FilesUpload,
     /// `files.write`
@@ -159,6 +179,24 @@ pub enum CallName {
     PromisesAddAll,
     /// `promises.reject`
     PromisesReject,
+    /// `pubsub.publish`
+    PubsubPublish,
+    /// `pubsub.retract`
+    PubsubRetract,
+    /// `pubsub.items`
+    PubsubItems,
+    /// `pubsub.item`
+    PubsubItem,
+    /// `pubsub.subscribe`
+    PubsubSubscribe,
+    /// `pubsub.unsubscribe`
+    PubsubUnsubscribe,
+    /// `pubsub.create`
+    PubsubCreate,
+    /// `pubsub.configure`
+    PubsubConfigure,
+    /// `pubsub.delete`
+    PubsubDelete,
     /// `rooms.get`
     RoomsGet,
     /// `rooms.get-many`
@@ -205,6 +243,16 @@ pub enum CallName {
     RoomsBan,
     /// `rooms.retract`
     RoomsRetract,
+    /// `rooms.request-voice`
+    RoomsRequestVoice,
+    /// `rooms.answer-voice`
+    RoomsAnswerVoice,
+    /// `rooms.register`
+    RoomsRegister,
+    /// `rooms.unregister`
+    RoomsUnregister,
+    /// `rooms.reserved-nick`
+    RoomsReservedNick,
     /// `rooms.invite`
     RoomsInvite,
     /// `rooms.decline`
@@ -326,6 +374,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("chatviews", "get", "chatviews.get"),
     ("chatviews", "get-many", "chatviews.get-many"),
     ("commands", "declare", "commands.declare"),
+    ("commands", "answer", "commands.answer"),
     ("commands", "add", "commands.add"),
     ("commands", "remove", "commands.remove"),
     ("connection", "connected", "connection.connected"),
@@ -342,6 +391,12 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("contacts", "block", "contacts.block"),
     ("contacts", "unblock", "contacts.unblock"),
     ("contacts", "blocked", "contacts.blocked"),
+    ("dialogs", "ask", "dialogs.ask"),
+    ("dialogs", "ask-in-room", "dialogs.ask-in-room"),
+    ("dialogs", "begin", "dialogs.begin"),
+    ("dialogs", "begin-in-room", "dialogs.begin-in-room"),
+    ("dialogs", "take", "dialogs.take"),
+    ("dialogs", "cancel", "dialogs.cancel"),
     ("disco", "own-features-add", "disco.own-features-add"),
     ("disco", "own-features-get", "disco.own-features-get"),
     ("disco", "own-identities-add", "disco.own-identities-add"),
@@ -349,6 +404,9 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("disco", "own-identities-clear", "disco.own-identities-clear"),
     ("disco", "get-identity", "disco.get-identity"),
     ("disco", "supports", "disco.supports"),
+    ("disco", "last-activity", "disco.last-activity"),
+    ("disco", "time", "disco.time"),
+    ("disco", "version", "disco.version"),
     ("files", "upload", "files.upload"),
     ("files", "write", "files.write"),
     ("files", "finish", "files.finish"),
@@ -377,6 +435,15 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("promises", "add", "promises.add"),
     ("promises", "add-all", "promises.add-all"),
     ("promises", "reject", "promises.reject"),
+    ("pubsub", "publish", "pubsub.publish"),
+    ("pubsub", "retract", "pubsub.retract"),
+    ("pubsub", "items", "pubsub.items"),
+    ("pubsub", "item", "pubsub.item"),
+    ("pubsub", "subscribe", "pubsub.subscribe"),
+    ("pubsub", "unsubscribe", "pubsub.unsubscribe"),
+    ("pubsub", "create", "pubsub.create"),
+    ("pubsub", "configure", "pubsub.configure"),
+    ("pubsub", "delete", "pubsub.delete"),
     ("rooms", "get", "rooms.get"),
     ("rooms", "get-many", "rooms.get-many"),
     ("rooms", "get-all", "rooms.get-all"),
@@ -400,6 +467,11 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("rooms", "kick", "rooms.kick"),
     ("rooms", "ban", "rooms.ban"),
     ("rooms", "retract", "rooms.retract"),
+    ("rooms", "request-voice", "rooms.request-voice"),
+    ("rooms", "answer-voice", "rooms.answer-voice"),
+    ("rooms", "register", "rooms.register"),
+    ("rooms", "unregister", "rooms.unregister"),
+    ("rooms", "reserved-nick", "rooms.reserved-nick"),
     ("rooms", "invite", "rooms.invite"),
     ("rooms", "decline", "rooms.decline"),
     ("rooms", "configure", "rooms.configure"),
@@ -449,7 +521,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 146;
+    pub const COUNT: usize = 170;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

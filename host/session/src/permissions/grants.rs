@@ -153,18 +153,12 @@ impl Grants {
             };
             match value {
                 Value::Boolean(false) => {}
-                Value::Boolean(true) => match permission.scope_kind() {
-                    kind @ (ScopeKind::None | ScopeKind::Quota) => {
-                        grants.0.insert(permission, Scope::whole(kind));
-                    }
-                    ScopeKind::Jids
-                    | ScopeKind::Rooms
-                    | ScopeKind::Stanzas
-                    | ScopeKind::Servers
-                    | ScopeKind::Files
-                    | ScopeKind::Namespaces
-                    | ScopeKind::Plugins => return Err(GrantError::NeedsScope { permission }),
-                },
+                Value::Boolean(true) if permission.scope_kind().is_list() => {
+                    return Err(GrantError::NeedsScope { permission });
+                }
+                Value::Boolean(true) => {
+                    grants.0.insert(permission, Scope::whole(permission.scope_kind()));
+                }
                 Value::Array(entries) => {
                     let entries = entries
                         .iter()
@@ -209,16 +203,8 @@ impl Grants {
     /// Adds entries to the grant of a permission. A permission without scope, or with one entry such as a quota, is
     /// replaced.
     pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
-        let mut all = match permission.scope_kind() {
-            ScopeKind::None | ScopeKind::Quota => Vec::new(),
-            ScopeKind::Jids
-            | ScopeKind::Rooms
-            | ScopeKind::Stanzas
-            | ScopeKind::Servers
-            | ScopeKind::Files
-            | ScopeKind::Namespaces
-            | ScopeKind::Plugins => self.get(permission).map(Scope::entries).unwrap_or_default(),
-        };
+        let before = self.get(permission).filter(|_| permission.scope_kind().is_list());
+        let mut all = before.map(Scope::entries).unwrap_or_default();
         all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
         self.grant(permission, &all)
     }
@@ -350,21 +336,15 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Files => "[\"10 MiB\"]",
         ScopeKind::Namespaces => "[\"urn:example:weather\"]",
         ScopeKind::Plugins => "[\"dice\"]",
+        ScopeKind::Nodes => "[\"pubsub.example.org/news\"]",
     }
 }
 
 fn scope_value(scope: &Scope) -> Value {
-    match scope.kind() {
-        ScopeKind::None => Value::Boolean(true),
-        ScopeKind::Jids
-        | ScopeKind::Rooms
-        | ScopeKind::Stanzas
-        | ScopeKind::Quota
-        | ScopeKind::Servers
-        | ScopeKind::Files
-        | ScopeKind::Namespaces
-        | ScopeKind::Plugins => Value::Array(scope.entries().into_iter().map(Value::String).collect()),
+    if scope.kind() == ScopeKind::None {
+        return Value::Boolean(true);
     }
+    Value::Array(scope.entries().into_iter().map(Value::String).collect())
 }
 
 fn a(value: &Value) -> &'static str {

@@ -8,6 +8,7 @@ mod call_name;
 mod granted;
 mod grants;
 pub mod namespaces;
+pub mod nodes;
 pub mod question;
 mod scope;
 pub mod table;

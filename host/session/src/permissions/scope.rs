@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod key;
 mod names;
+mod node;
 mod pattern;
 mod size;
 mod stanza;
@@ -19,6 +20,7 @@ use parlor_base::permission::ScopeKind;
 use super::target::Target;
 use file::FilePattern;
 use names::NamePattern;
+use node::NodePattern;
 use pattern::{Pattern, covered};
 use size::{MIB, parse_size, size};
 use stanza::{StanzaKind, StanzaPattern};
@@ -58,6 +60,9 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 /// XML namespaces (`iq.answer`): `urn:example:weather`; `*` is each that the manifest lists.
 ///
 /// Plugins (`plugins.call`, `plugins.answer`): `dice`, by the owner's id; `*` is every plugin.
+///
+/// Nodes (`pubsub.*`): `pubsub.example.org/news` is that node of that service, and `pubsub.example.org/*` each node of it. In place
+/// of the service, `own` is this account, and people are written as above: `contacts/urn:example:mood`. `*` is each node of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Inner);
 
@@ -72,6 +77,7 @@ enum Inner {
     Files(Box<[FilePattern]>),
     Namespaces(Box<[NamePattern]>),
     Plugins(Box<[NamePattern]>),
+    Nodes(Box<[NodePattern]>),
 }
 
 impl Scope {
@@ -91,6 +97,7 @@ impl Scope {
             ScopeKind::Files => Inner::Files([FilePattern::all()].into()),
             ScopeKind::Namespaces => Inner::Namespaces([NamePattern::All].into()),
             ScopeKind::Plugins => Inner::Plugins([NamePattern::All].into()),
+            ScopeKind::Nodes => Inner::Nodes([NodePattern::all()].into()),
         })
     }
 
@@ -116,6 +123,7 @@ impl Scope {
             ScopeKind::Files => Inner::Files(once(entries.map(FilePattern::parse))?),
             ScopeKind::Namespaces => Inner::Namespaces(once(entries.map(NamePattern::parse_namespace))?),
             ScopeKind::Plugins => Inner::Plugins(once(entries.map(NamePattern::parse_plugin))?),
+            ScopeKind::Nodes => Inner::Nodes(once(entries.map(NodePattern::parse))?),
         }))
     }
 
@@ -131,6 +139,7 @@ impl Scope {
             Inner::Namespaces(patterns) | Inner::Plugins(patterns) => {
                 patterns.iter().map(ToString::to_string).collect()
             }
+            Inner::Nodes(patterns) => patterns.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -146,6 +155,7 @@ impl Scope {
             Inner::Files(_) => ScopeKind::Files,
             Inner::Namespaces(_) => ScopeKind::Namespaces,
             Inner::Plugins(_) => ScopeKind::Plugins,
+            Inner::Nodes(_) => ScopeKind::Nodes,
         }
     }
 
@@ -168,6 +178,7 @@ impl Scope {
                 Inner::Namespaces(common(one, other, NamePattern::includes)?)
             }
             (Inner::Plugins(one), Inner::Plugins(other)) => Inner::Plugins(common(one, other, NamePattern::includes)?),
+            (Inner::Nodes(one), Inner::Nodes(other)) => Inner::Nodes(common(one, other, NodePattern::includes)?),
             _ => return None,
         }))
     }
@@ -194,7 +205,21 @@ impl Scope {
             let mut alike = theirs.iter().filter(|(other, _)| kind == other);
             alike.any(|(_, other)| [*one, *other].contains(&&Pattern::Contacts))
         });
+        let depends = depends || self.nodes().iter().chain(other.nodes()).any(NodePattern::names_contacts);
         if self.within(other).is_some() { Some(true) } else { (!depends).then_some(false) }
+    }
+
+    /// Returns its nodes.
+    fn nodes(&self) -> &[NodePattern] {
+        match &self.0 {
+            Inner::Nodes(patterns) => patterns,
+            _ => &[],
+        }
+    }
+
+    /// Returns the names of nodes that it lists and that accounts may have (PEP).
+    pub fn nodes_of_accounts(&self) -> impl Iterator<Item = &str> {
+        self.nodes().iter().filter_map(NodePattern::of_accounts)
     }
 
     /// Returns its addresses, each with its kind of stanza if it lists stanzas.
@@ -207,7 +232,8 @@ impl Scope {
             | Inner::Servers(_)
             | Inner::Files(_)
             | Inner::Namespaces(_)
-            | Inner::Plugins(_) => Vec::new(),
+            | Inner::Plugins(_)
+            | Inner::Nodes(_) => Vec::new(),
         }
     }
 
@@ -221,7 +247,8 @@ impl Scope {
             | Inner::Servers(_)
             | Inner::Files(_)
             | Inner::Namespaces(_)
-            | Inner::Plugins(_) => None,
+            | Inner::Plugins(_)
+            | Inner::Nodes(_) => None,
         }
     }
 
@@ -243,6 +270,7 @@ impl Scope {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
+            (Inner::Nodes(patterns), _) => patterns.iter().all(NodePattern::is_one),
             (Inner::Stanzas(_), None)
             | (
                 Inner::Whole
@@ -259,6 +287,7 @@ impl Scope {
     /// Returns whether it lists contacts.
     pub fn names_contacts(&self) -> bool {
         self.patterns().iter().any(|(_, pattern)| **pattern == Pattern::Contacts)
+            || self.nodes().iter().any(NodePattern::names_contacts)
     }
 
     /// Returns how many bytes it grants, if it is a quota.
@@ -292,6 +321,10 @@ impl Scope {
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
+            (Inner::Nodes(patterns), Target::None) => patterns.contains(&NodePattern::all()),
+            (Inner::Nodes(patterns), Target::Node { service, node, is_own }) => {
+                patterns.iter().any(|pattern| pattern.covers(service, node, is_own, is_contact))
+            }
             (Inner::Servers(patterns), Target::None) => patterns.contains(&WebPattern::all()),
             (Inner::Servers(patterns), Target::Web { method, address }) => {
                 patterns.iter().any(|pattern| pattern.covers(method, address))
@@ -321,7 +354,8 @@ impl Scope {
                 | Inner::Servers(_)
                 | Inner::Files(_)
                 | Inner::Namespaces(_)
-                | Inner::Plugins(_),
+                | Inner::Plugins(_)
+                | Inner::Nodes(_),
                 _,
             ) => false,
         }

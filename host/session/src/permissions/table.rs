@@ -10,10 +10,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, RoomsConfigure,
-    RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead,
-    StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend, HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure, PubsubPublish, PubsubRead, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -113,6 +110,8 @@ pub const CALLS: &[Call] = {
         needs(ChatsRead, CallName::ChatviewsGet).local(Nothing),
         needs(ChatsRead, CallName::ChatviewsGetMany).local(Nothing),
         free(CallName::CommandsDeclare).local(Nothing),
+        // The session checks that the plugin may send to the person of the form.
+        free(CallName::CommandsAnswer).local(Nothing),
         free(CallName::CommandsAdd).local(Nothing),
         free(CallName::CommandsRemove).local(Nothing),
         free(CallName::ConnectionConnected).local(Nothing),
@@ -129,6 +128,12 @@ pub const CALLS: &[Call] = {
         needs(ContactsWrite, CallName::ContactsBlock).online(Blockable),
         needs(ContactsWrite, CallName::ContactsUnblock).online(Nothing),
         needs(ContactsRead, CallName::ContactsBlocked).online(Nothing),
+        needs(MessagesSend, CallName::DialogsAsk).online(Person),
+        needs(RoomsSend, CallName::DialogsAskInRoom).online(InRoom),
+        needs(MessagesSend, CallName::DialogsBegin).online(Person),
+        needs(RoomsSend, CallName::DialogsBeginInRoom).online(InRoom),
+        free(CallName::DialogsTake).local(Nothing),
+        free(CallName::DialogsCancel).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesAdd).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesGet).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnIdentitiesAdd).local(Nothing),
@@ -136,6 +141,9 @@ pub const CALLS: &[Call] = {
         needs(DiscoOwn, CallName::DiscoOwnIdentitiesClear).local(Nothing),
         needs(DiscoRead, CallName::DiscoGetIdentity).online(Nothing),
         needs(DiscoRead, CallName::DiscoSupports).online(Nothing),
+        needs(DiscoRead, CallName::DiscoLastActivity).online(Nothing),
+        needs(DiscoRead, CallName::DiscoTime).online(Nothing),
+        needs(DiscoRead, CallName::DiscoVersion).online(Nothing),
         needs(FilesSend, CallName::FilesUpload).online(Nothing),
         needs(FilesSend, CallName::FilesWrite).local(Nothing),
         needs(FilesSend, CallName::FilesFinish).local(Nothing),
@@ -166,6 +174,15 @@ pub const CALLS: &[Call] = {
         free(CallName::PromisesAdd).local(Nothing),
         free(CallName::PromisesAddAll).local(Nothing),
         free(CallName::PromisesReject).local(Nothing),
+        needs(PubsubPublish, CallName::PubsubPublish).online(Nothing),
+        needs(PubsubPublish, CallName::PubsubRetract).online(Nothing),
+        needs(PubsubRead, CallName::PubsubItems).online(Nothing),
+        needs(PubsubRead, CallName::PubsubItem).online(Nothing),
+        needs(PubsubRead, CallName::PubsubSubscribe).online(Nothing),
+        needs(PubsubRead, CallName::PubsubUnsubscribe).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubCreate).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubConfigure).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubDelete).online(Nothing),
         needs(RoomsRead, CallName::RoomsGet).local(Nothing),
         needs(RoomsRead, CallName::RoomsGetMany).local(Nothing),
         needs(RoomsRead, CallName::RoomsGetAll).local(Nothing),
@@ -191,6 +208,11 @@ pub const CALLS: &[Call] = {
         needs(RoomsModerate, CallName::RoomsKick).online(AskedOfRoom(Rank::Moderator)),
         needs(RoomsModerate, CallName::RoomsBan).online(AskedOfRoom(Rank::Admin)),
         needs(RoomsModerate, CallName::RoomsRetract).online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsJoin, CallName::RoomsRequestVoice).online(Subject),
+        needs(RoomsModerate, CallName::RoomsAnswerVoice).online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsJoin, CallName::RoomsRegister).online(Rooms),
+        needs(RoomsJoin, CallName::RoomsUnregister).online(Rooms),
+        needs(RoomsRead, CallName::RoomsReservedNick).online(Rooms),
         needs(RoomsModerate, CallName::RoomsInvite).online(AskedOfRoom(Rank::Occupant)),
         needs(RoomsJoin, CallName::RoomsDecline).online(Rooms),
         needs(RoomsConfigure, CallName::RoomsConfigure).online(AskedOfRoom(Rank::Owner)),
@@ -265,6 +287,7 @@ pub const BESIDES: &[Call] = &[
     // The host lists a command and answers wrong ones only in chats and rooms where its plugin may send.
     needs(MessagesSend, CallName::CommandsDeclare).besides(),
     needs(RoomsSend, CallName::CommandsDeclare).besides(),
+    needs(MessagesSend, CallName::CommandsAnswer).besides(),
     needs(MessagesSend, CallName::CommandsAdd).besides(),
     needs(RoomsSend, CallName::CommandsAdd).besides(),
     // Messages with their stanzas, with `xml`.

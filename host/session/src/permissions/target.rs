@@ -41,6 +41,15 @@ pub enum Target<'a> {
     Namespace(&'a str),
     /// Another plugin.
     Plugin(&'a PluginId),
+    /// A node of a publish-subscribe service.
+    Node {
+        /// The service.
+        service: &'a BareJid,
+        /// The name of the node.
+        node: &'a str,
+        /// Whether the service is this account.
+        is_own: bool,
+    },
 }
 
 /// The target of an event, as far as a scope can tell.
@@ -66,6 +75,7 @@ impl<'a> About<'a> {
             Payload::Chat(chat) => Target::Jid(&chat.jid),
             Payload::IqRequest(request) => Target::Namespace(&request.namespace),
             Payload::PluginRequest(request) => Target::Plugin(&request.plugin),
+            Payload::PubsubItem(item) => Target::Node { service: &item.service, node: &item.node, is_own: item.is_own },
             Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
             // These payloads have no known target, so only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,

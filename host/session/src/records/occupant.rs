@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use parlor_stanza::types::{Actor, Show};
+use parlor_stanza::types::{Actor, Hat, Show};
 
 use super::card::KnownCard;
+use super::room::Room;
 
 /// An occupant of a room. Fields as in `occupant` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Occupant {
     pub reason: Option<String>,
     /// Shown only if [`Room::has_occupant_ids`](super::room::Room::has_occupant_ids).
     pub occupant_id: Option<String>,
+    /// Shown only if [`Room::has_hats`](super::room::Room::has_hats).
+    pub hats: Vec<Hat>,
     /// Set only in events: an occupant's record does not have it.
     pub actor: Option<Actor>,
     /// The occupant's vCard, once it was fetched.
@@ -37,7 +40,24 @@ impl Occupant {
     pub fn bytes(&self) -> usize {
         let optional = |text: Option<&str>| text.map_or(0, str::len);
         let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
-        size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str))
+        let hats: usize = self.hats.iter().map(Hat::bytes).sum();
+        size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str)) + hats
+    }
+
+    /// Returns whether there is nothing that [`Self::keep_trusted`] removes.
+    pub(crate) fn is_trusted(&self, room: Option<&Room>) -> bool {
+        (self.occupant_id.is_none() || room.is_some_and(Room::has_occupant_ids))
+            && (self.hats.is_empty() || room.is_some_and(Room::has_hats))
+    }
+
+    /// Removes what anybody may have written, unless this room announces that only it writes such.
+    pub fn keep_trusted(&mut self, room: Option<&Room>) {
+        if !room.is_some_and(Room::has_occupant_ids) {
+            self.occupant_id = None;
+        }
+        if !room.is_some_and(Room::has_hats) {
+            self.hats = Vec::new();
+        }
     }
 }
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use jid::BareJid;
-use parlor_stanza::types::Actor;
+use parlor_stanza::types::{Actor, HATS, Message};
 
 use super::occupant::Occupant;
 use super::view::View;
+
+/// Maximum length of an occupant id that is kept, in bytes (XEP-0421, section 3.1).
+pub(crate) const MAX_OCCUPANT_ID: usize = 128;
 
 /// A room. Fields as in `room` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,16 @@ impl Room {
 
     /// Returns whether its occupant ids can be trusted: elsewhere anyone may write them (XEP-0421, section 5).
     pub fn has_occupant_ids(&self) -> bool {
-        self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
+        self.has("urn:xmpp:occupant-id:0")
+    }
+
+    /// Returns whether its hats can be trusted: elsewhere anyone may write them (XEP-0317).
+    pub fn has_hats(&self) -> bool {
+        self.has(HATS)
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.about.features.iter().any(|feature| feature == wanted)
     }
 
     pub(crate) fn empty(&mut self) {
@@ -84,5 +96,15 @@ impl Room {
         "none".clone_into(&mut self.role);
         self.occupants = OrdMap::new();
         self.bytes = 0;
+    }
+}
+
+/// Removes the occupant ids in a message of this room, unless the room announces that only it writes such. None: the room is not
+/// open, so nothing is known of it.
+pub(crate) fn keep_trusted_ids(room: Option<&Room>, message: &mut Message) {
+    let moderated = message.extensions.as_mut().and_then(|extensions| extensions.moderated.as_mut());
+    let moderator = moderated.map(|moderated| &mut moderated.occupant_id);
+    for id in std::iter::once(&mut message.occupant_id).chain(moderator) {
+        id.take_if(|id| id.len() > MAX_OCCUPANT_ID || !room.is_some_and(Room::has_occupant_ids));
     }
 }

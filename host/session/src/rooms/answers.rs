@@ -8,6 +8,7 @@ use parlor_stanza::encode::{MODERATE, OLDER_MODERATE};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, Disco, MAM, Message};
 
+use super::registering::reserved_nick;
 use super::{RoomTurn, Rooms, STANZA_IDS};
 use crate::answer::Answer;
 use crate::event::Payload;
@@ -132,6 +133,15 @@ impl RoomTurn<'_, '_> {
             RoomIq::ConfiguredNew => self.configured_new(&result.map(drop)),
             RoomIq::GivenUp => {}
             RoomIq::Form(wanted, answer) => self.turn.form_came(jid, wanted, result, answer),
+            RoomIq::Registration(wanted, answer) => self.turn.registration_came(jid, wanted, result, answer),
+            RoomIq::ReservedNick(answer) => {
+                let result = result.and_then(|body| match body {
+                    Body::Disco(disco) => Ok(reserved_nick(&disco)),
+                    Body::Empty => Ok(None),
+                    _ => Err(CallError::Other(format!("{jid} did not say which nickname it has reserved"))),
+                });
+                self.turn.answer(answer, result);
+            }
             RoomIq::Done(answer) | RoomIq::Subject(answer) => self.turn.answer(answer, result.map(drop)),
             RoomIq::BeforeRetraction(wanted, answer) => match result {
                 Ok(Body::Disco(disco)) => self.turn.retract_in_room(jid, wanted, &disco.features, answer),

@@ -96,13 +96,24 @@ fn filled_in(
     let Body::RoomForm(form) = form? else {
         return Err(CallError::Other(format!("{jid} gave no form by which it could be configured")));
     };
+    filled(jid, form, wanted, "muc#roomconfig_", argument)
+}
+
+/// Fills in a form of a room. The names of its fields begin with `prefix`, which plugins leave out.
+pub(super) fn filled(
+    jid: &BareJid,
+    form: Vec<FormField>,
+    wanted: Wanted,
+    prefix: &str,
+    argument: &str,
+) -> Result<Vec<(String, Vec<String>)>, CallError> {
     if form.len() > MAX_FORM_FIELDS {
         return Err(CallError::Other(format!("the form of {jid} has more than {MAX_FORM_FIELDS} fields")));
     }
     let mut values = HashMap::new();
     for (name, value) in wanted {
         let argument = format!("{argument}.{name}");
-        let full = format!("muc#roomconfig_{name}");
+        let full = format!("{prefix}{name}");
         let field = form.iter().find(|field| field.var == full).or_else(|| form.iter().find(|field| field.var == name));
         let field = field.ok_or_else(|| CallError::invalid(&*argument, format!("{jid} has no such field")))?;
         let value = fitting(field, value).map_err(|reason| CallError::invalid(&*argument, reason))?;
@@ -120,7 +131,7 @@ fn filled_in(
         .map(|text| AROUND + written_len(text))
         .sum();
     if written > MAX_FORM_WRITTEN {
-        let reason = format!("{jid} is configured with {written} bytes of XML; at most {MAX_FORM_WRITTEN} are sent");
+        let reason = format!("the form of {jid} has {written} bytes of XML; at most {MAX_FORM_WRITTEN} are sent");
         return Err(CallError::OverLimit(reason));
     }
     Ok(fields)

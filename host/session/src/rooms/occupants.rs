@@ -11,7 +11,7 @@ use super::{RoomTurn, Rooms};
 use crate::event::Payload;
 use crate::presence::kept_status;
 use crate::records::occupant::Occupant;
-use crate::records::room::Room;
+use crate::records::room::{MAX_OCCUPANT_ID, Room};
 use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of occupants of one room.
@@ -25,8 +25,6 @@ pub(crate) const MAX_ALL_BYTES: usize = 64 << 20;
 pub(crate) const OWN_SHARE: usize = 64;
 /// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
-/// Maximum length of an occupant id that is kept, in bytes (XEP-0421, section 3.1).
-const MAX_OCCUPANT_ID: usize = 128;
 /// Maximum length of a reason that is kept, in bytes.
 const MAX_REASON: usize = 4_096;
 // The meanings of a room's status codes (XEP-0045, section 15.6).
@@ -111,11 +109,12 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
-/// Fires an event about an occupant. The occupant id is included only if it can be trusted.
+/// Fires an event about an occupant. The occupant id and the hats are included only if they can be trusted.
 pub(crate) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
-    let has_ids = rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
-    if occupant.occupant_id.is_some() && !has_ids {
-        Arc::make_mut(&mut occupant).occupant_id = None;
+    let room = rooms.shown.get(&occupant.room).map(|room| &**room);
+    // Most can be trusted, and copying each would cost as much as all else.
+    if !occupant.is_trusted(room) {
+        Arc::make_mut(&mut occupant).keep_trusted(room);
     }
     turn.fire(name, Payload::Occupant(occupant));
 }
@@ -161,6 +160,7 @@ fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut T
         left: None,
         reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
         occupant_id: None,
+        hats: Vec::new(),
         actor: muc.actor,
         card: None,
     };
@@ -186,6 +186,7 @@ impl Room {
             role: known.map_or("participant", |known| &known.role).to_owned(),
             jid: known.and_then(|known| known.jid.clone()),
             occupant_id: known.and_then(|known| known.occupant_id.clone()),
+            hats: known.map(|known| known.hats.clone()).unwrap_or_default(),
             ..MucUser::default()
         })
     }
@@ -275,6 +276,7 @@ impl RoomTurn<'_, '_> {
             left: None,
             reason: None,
             occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
+            hats: muc.hats,
             actor: None,
             card: before.and_then(|before| before.card.clone()),
         };
@@ -286,6 +288,7 @@ impl RoomTurn<'_, '_> {
         if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.rooms.has_bytes() {
             occupant.status = None;
             occupant.jid = before.and_then(|before| before.jid.clone());
+            occupant.hats = before.map(|before| before.hats.clone()).unwrap_or_default();
         }
         let occupant = Arc::new(occupant);
         // If another client of the account keeps the old nickname, a room does not report that ours was changed.
@@ -338,6 +341,7 @@ impl RoomTurn<'_, '_> {
                 return;
             }
             let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
+            self.turn.follow(FollowUp::OccupantRenamed(jid.clone(), nick.to_owned(), new.to_owned()));
             if ourselves && let Some(membership) = self.rooms.membership(jid) {
                 membership.is_called(new);
             }
@@ -353,6 +357,7 @@ impl RoomTurn<'_, '_> {
         }
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
         self.turn.changed = true;
+        self.turn.follow(FollowUp::OccupantLeft(jid.clone(), nick.to_owned()));
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);

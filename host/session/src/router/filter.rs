@@ -117,6 +117,7 @@ impl Filter {
                     && self.from.as_ref().is_none_or(|from| covers(from, &request.from))
             }
             Payload::Chat(chat) => self.matches_person(&chat.jid),
+            Payload::PubsubItem(item) => self.matches_person(&item.service),
             Payload::None
             | Payload::Text(_)
             | Payload::Status(_)
@@ -292,7 +293,9 @@ impl Filter {
                 || self.room.as_ref().is_some_and(is_other_room);
         let never = match rule.payload {
             "message" | "command" | "hook" => return self.reach_of_messages(rule, whom),
-            "contact" | "chat" | "iq-request" => self.room.is_some() || !self.is_free_of_message_fields(),
+            "contact" | "chat" | "iq-request" | "pubsub-item" => {
+                self.room.is_some() || !self.is_free_of_message_fields()
+            }
             "room" => self.from.is_some() || !self.is_free_of_message_fields(),
             "occupant" | "invite" => !self.is_free_of_message_fields(),
             _ => self.from.is_some() || self.room.is_some() || !self.is_free_of_message_fields(),

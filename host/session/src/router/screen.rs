@@ -96,7 +96,8 @@ impl<'e> Seen<'e> {
             | Target::Web { .. }
             | Target::File { .. }
             | Target::Namespace(_)
-            | Target::Plugin(_) => {
+            | Target::Plugin(_)
+            | Target::Node { .. } => {
                 return None;
             }
         };

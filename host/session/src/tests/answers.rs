@@ -87,6 +87,11 @@ fn call_cases() -> Vec<CallCase> {
         case("disco.supports", &["empty features", "odd features", "too many features"], |test| {
             Call::start(test, Discover { entity: jid(FRIEND) })
         }),
+        case("disco.last-activity", &["an idle time"], |test| Call::start(test, GetActivity { entity: jid(FRIEND) })),
+        case("disco.time", &["a time"], |test| Call::start(test, GetTime { entity: jid(FRIEND) })),
+        case("disco.version", &["an empty version", "an odd version"], |test| {
+            Call::start(test, GetSoftware { entity: jid(FRIEND) })
+        }),
         case("vcard.get", cards, |test| Call::start(test, GetCard { jid: jid(FRIEND), force: true })),
         case("vcard.update", cards, |test| Call::start(test, UpdateCard { jid: jid(ROMEO), force: true })),
         case("vcard.set", cards, |test| Call::start(test, SetCard { by: InstanceId(1), change: card_change() })),
@@ -112,6 +117,15 @@ fn call_cases() -> Vec<CallCase> {
         // It is asked first what it can do, and none of the answers has it.
         case("rooms.retract", &[], |test| {
             Call::start(test, RetractInRoom { jid: bare(ROOM), id: "7".to_owned(), reason: None })
+        }),
+        // Every other answer has no form with a nickname.
+        case("rooms.register", &["a registration"], |test| {
+            let nick = "bot".to_owned();
+            Call::start(test, RegisterWithRoom { jid: bare(ROOM), nick, fields: Vec::new() })
+        }),
+        case("rooms.unregister", ANY, |test| Call::start(test, UnregisterFromRoom { jid: bare(ROOM) })),
+        case("rooms.reserved-nick", &["nothing", "empty features", "odd features", "too many features"], |test| {
+            Call::start(test, GetReservedNick { jid: bare(ROOM) })
         }),
         // No form among the answers has the field.
         case("rooms.configure", &[], |test| {
@@ -166,6 +180,14 @@ fn results() -> Vec<(&'static str, String)> {
         ("nobody blocked", blocked("")),
         ("odd blocked", blocked("<item/><item jid='@@'/><x/>")),
         ("too many blocked", blocked(&many("<item jid='a@b'/>"))),
+        ("an idle time", "<query xmlns='jabber:iq:last' seconds='7'/>".to_owned()),
+        ("an odd idle time", "<query xmlns='jabber:iq:last' seconds='-7'/>".to_owned()),
+        ("a time", "<time xmlns='urn:xmpp:time'><tzo>Z</tzo><utc>2026-01-01T00:00:00Z</utc></time>".to_owned()),
+        ("an odd time", "<time xmlns='urn:xmpp:time'><tzo>Z</tzo><utc>soon</utc></time>".to_owned()),
+        ("an empty version", query("jabber:iq:version", "")),
+        ("an odd version", query("jabber:iq:version", "<name/><version><x/></version>")),
+        ("a registration", query("jabber:iq:register", "<registered/>")),
+        ("no registration", query("jabber:iq:register", "<x xmlns='jabber:x:data' type='form'><field/></x>")),
         ("an empty form", form("")),
         ("an odd form", form("<field/><field var='' type='list-single'/><field type='fixed'/><x/>")),
         ("too large a form", form(&many("<field var='x'/>"))),

@@ -9,7 +9,8 @@ use crate::commands::ANSWERS;
 const JULIET_HOME: &str = "juliet@example.org/home";
 
 pub(super) fn argument(name: &str, kind: Kind) -> Argument {
-    Argument { name: name.to_owned(), kind, optional: false, default: None, named: false, help: String::new() }
+    let (name, help) = (name.to_owned(), String::new());
+    Argument { name, kind, optional: false, default: None, named: false, help, page: None }
 }
 
 pub(super) fn declaration(name: &str) -> Declaration {

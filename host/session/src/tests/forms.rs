@@ -1,6 +1,7 @@
 //! Commands of plugins that people give by forms (XEP-0050).
 
-use parlor_stanza::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, Reply};
+use parlor_base::id::PluginId;
+use parlor_stanza::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, FormStep, Reply};
 
 use super::commands::{ROMEO_HOME, granted, plugin};
 use super::declared::{argument, declaration, only};
@@ -120,7 +121,8 @@ fn a_form_is_made_of_the_arguments_and_its_values_are_read_as_those_in_a_chat() 
     let filled = [("count", "3"), ("colour", "green"), ("secret", "1"), ("other", "x")];
     let done = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &filled));
     assert_eq!(done, AdHocStage::Done { lines: vec!["done".to_owned()], failed: false });
-    let Payload::Command { name, args, message, values } = test.last("command") else { panic!() };
+    let Payload::Command { name, args, message, values, form: Some(form) } = test.last("command") else { panic!() };
+    assert_eq!(**form, session);
     assert_eq!((&**name, args.join(" ")), ("roll", "3 green --secret".to_owned()));
     assert_eq!(
         (message.from.to_string(), message.body.as_deref()),
@@ -172,4 +174,168 @@ fn one_without_arguments_needs_no_form_and_its_cooldown_counts() {
     assert_eq!(lines, ["You can give !stop again in 1m."]);
     test.say("!stop");
     assert_eq!(test.count("command"), 1);
+}
+
+/// Returns a session with a command of three pages.
+fn with_pages() -> TestSession {
+    let mut test = TestSession::connected(Settings::default());
+    let paged = |name: &str, kind: Kind, page: Option<&str>| {
+        let page = page.map(str::to_owned);
+        Argument { page, ..argument(name, kind) }
+    };
+    let arguments = vec![
+        paged("question", Kind::Text, Some("What is asked")),
+        Argument { optional: true, ..paged("first", Kind::Text, Some("Answers")) },
+        Argument { optional: true, ..paged("second", Kind::Text, None) },
+        paged("secret", Kind::Flag, Some("How")),
+    ];
+    test.declare(&plugin("polls"), Declaration { arguments, ..declaration("ask") }).unwrap();
+    test.sent.clear();
+    test.forget();
+    test
+}
+
+/// Returns the title, the place and the fields with what is filled in.
+fn page(stage: AdHocStage) -> (String, FormStep, Vec<(String, Option<String>)>) {
+    let AdHocStage::Fill { title, fields, wrong: None, step } = stage else { panic!("{stage:?}") };
+    (title, step, fields.into_iter().map(|one| (one.var, one.value)).collect())
+}
+
+/// Row 152.
+#[test]
+fn a_form_of_several_pages_is_gone_through_and_back() {
+    let mut test = with_pages();
+    let (session, fields) = test.form(ROMEO_HOME, "polls.ask");
+    assert_eq!(fields.iter().map(|one| one.var.as_str()).collect::<Vec<_>>(), ["question"]);
+    let go = |action: &str| format!("sessionid='{session}' action='{action}'");
+    // There is nothing before the first page, and more to fill in after it.
+    for action in ["prev", "complete"] {
+        let refused = test.step(ROMEO_HOME, "polls.ask", &go(action), &[("question", "Tea?")]);
+        assert_eq!(refused, Reply::RefuseAdHoc(AdHocRefusal::BadAction), "{action}");
+    }
+    let wrong = stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("question", "")]));
+    assert!(matches!(wrong, AdHocStage::Fill { wrong: Some(_), step: FormStep { number: 1, of: 3 }, .. }), "{wrong:?}");
+    let first = [("question", "Tea?")];
+    let (title, step, fields) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &first)));
+    assert_eq!((title.as_str(), step), ("Answers", FormStep { number: 2, of: 3 }));
+    assert_eq!(fields, [("first".to_owned(), None), ("second".to_owned(), None)]);
+    // The first page comes twice: it does not count for the second one.
+    let (_, step, _) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &first)));
+    assert_eq!(step.number, 2);
+    let second = [("first", "yes"), ("second", "no")];
+    let (_, step, _) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &second)));
+    assert_eq!(step.number, 3);
+    let (_, step, fields) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("prev"), &[("secret", "1")])));
+    let filled = [("first".to_owned(), Some("yes".to_owned())), ("second".to_owned(), Some("no".to_owned()))];
+    assert_eq!((step.number, fields.as_slice()), (2, &filled[..]), "what was filled in stays");
+    let (_, step, fields) =
+        page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("first", "yes"), ("second", "maybe")])));
+    assert_eq!((step.number, fields.as_slice()), (3, &[("secret".to_owned(), Some("1".to_owned()))][..]));
+    assert_eq!(test.count("command"), 0);
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go("complete"), &[("secret", "1")]));
+    assert_eq!(done, AdHocStage::Done { lines: vec!["done".to_owned()], failed: false });
+    let Payload::Command { args, values, .. } = test.last("command") else { panic!() };
+    assert_eq!((args.join(" "), values.len()), ("Tea? yes maybe --secret".to_owned(), 4));
+    // It is over: what comes twice is not done twice.
+    let again = test.step(ROMEO_HOME, "polls.ask", &go("complete"), &[("secret", "1")]);
+    assert_eq!(again, Reply::RefuseAdHoc(AdHocRefusal::BadSession));
+    assert_eq!(test.count("command"), 1);
+}
+
+/// Row 152.
+#[test]
+fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let dice: PluginId = "dice".parse().unwrap();
+    let answer = |test: &mut TestSession, plugin: &PluginId, form: &str, text: &str, more: bool| {
+        let (plugin, form, text) = (plugin.clone(), form.to_owned(), text.to_owned());
+        let mut receiver = test.ask(AnswerForm { plugin, form, text, more });
+        got(&mut receiver).unwrap()
+    };
+    let begin = |test: &mut TestSession| {
+        let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+        let fields = "<field var='count'><value>3</value></field>";
+        test.hear_xml(&format!(
+            "<iq xmlns='jabber:client' type='set' id='2' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+             node='dice.roll' sessionid='{session}'><x xmlns='jabber:x:data' type='submit'>{fields}</x></command></iq>"
+        ));
+        session
+    };
+    let session = begin(&mut test);
+    assert!(test.sent.is_empty(), "the plugin has not answered");
+    let go_on = format!("sessionid='{session}'");
+    let twice = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &[("count", "3")]));
+    assert!(matches!(twice, AdHocStage::AtWork { .. }), "{twice:?}");
+    assert_eq!(test.count("command"), 1, "sent twice, and given once");
+    answer(&mut test, &dice, &session, "Rolling", true).unwrap();
+    let other: PluginId = "other".parse().unwrap();
+    assert!(matches!(answer(&mut test, &other, &session, "x", false), Err(CallError::NotFound(_))));
+    answer(&mut test, &dice, &session, "4\n5", false).unwrap();
+    let done = AdHocStage::Done { lines: vec!["4".to_owned(), "5".to_owned()], failed: false };
+    assert_eq!(stage(test.replied()), done);
+    assert!(matches!(answer(&mut test, &dice, &session, "6", false), Err(CallError::NotFound(_))));
+    test.returns(&session, true);
+    assert!(test.sent.is_empty());
+
+    // One that takes longer: the person is told so, and asks again.
+    let session = begin(&mut test);
+    answer(&mut test, &dice, &session, "Rolling", true).unwrap();
+    test.wait(5);
+    let at_work = AdHocStage::AtWork { note: "Rolling".to_owned() };
+    assert_eq!(stage(test.replied()), at_work);
+    test.returns(&session, false);
+    assert!(test.sent.is_empty());
+    let go_on = format!("sessionid='{session}'");
+    let failed = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &[]));
+    assert!(matches!(failed, AdHocStage::Done { failed: true, .. }), "{failed:?}");
+
+    // One that is cancelled: the request that waits is answered, too.
+    let session = begin(&mut test);
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='3' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+         node='dice.roll' action='cancel' sessionid='{session}'/></iq>"
+    ));
+    let stages = std::mem::take(&mut test.sent).into_iter().map(|stanza| match stanza {
+        Outgoing::Reply { reply, .. } => stage(reply),
+        other => panic!("{other:?}"),
+    });
+    let stages: Vec<_> = stages.collect();
+    assert_eq!(stages, [AdHocStage::Cancelled, AdHocStage::Cancelled]);
+    assert!(matches!(answer(&mut test, &dice, &session, "6", false), Err(CallError::NotFound(_))));
+}
+
+/// Row 152. Every request is answered, however long its id is.
+#[test]
+fn a_request_whose_id_is_too_long_to_be_kept_is_answered_at_once() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+    let id = "x".repeat(2_000);
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='{id}' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' node='dice.roll' \
+         sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='count'><value>3</value></field></x>\
+         </command></iq>"
+    ));
+    assert!(matches!(stage(test.replied()), AdHocStage::AtWork { .. }));
+    assert_eq!(test.count("command"), 1);
+}
+
+/// Row 152.
+#[test]
+fn what_a_plugin_said_last_is_the_answer_where_it_says_nothing_more() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='2' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' node='dice.roll' \
+         sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='count'><value>3</value></field></x>\
+         </command></iq>"
+    ));
+    let (form, text) = (session.clone(), "Rolled".to_owned());
+    let mut receiver = test.ask(AnswerForm { plugin: "dice".parse().unwrap(), form, text, more: true });
+    got(&mut receiver).unwrap().unwrap();
+    test.returns(&session, true);
+    let done = AdHocStage::Done { lines: vec!["Rolled".to_owned()], failed: false };
+    assert_eq!(stage(test.replied()), done);
 }

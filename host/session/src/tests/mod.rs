@@ -9,14 +9,17 @@ mod commands;
 mod connect;
 mod contacts;
 mod declared;
+mod dialogs;
 mod disco;
 mod forms;
 mod iq;
 mod limits;
 mod messages;
 mod owners;
+mod people;
 mod presence;
 mod promises;
+mod pubsub;
 mod resend;
 mod rooms;
 mod settings;
@@ -111,6 +114,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         stanza_id: None,
         origin_id: None,
         chat: from.to_bare().into(),
+        occupant_id: None,
         nick: (kind == MessageKind::Groupchat).then(|| from.resource().map(ToString::to_string)).flatten(),
         from,
         to: jid("bot@example.org"),
@@ -131,9 +135,11 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         error: None,
         invite: None,
         declined: None,
+        voice: None,
         room_status: Vec::new(),
         affiliation: None,
         labels: Vec::new(),
+        pubsub: None,
         raw: some_raw(),
     }
 }
@@ -158,6 +164,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Schedule(_) => "schedule",
         Payload::IqRequest(_) => "iq-request",
         Payload::PluginRequest(_) => "plugin-request",
+        Payload::PubsubItem(_) => "pubsub-item",
         Payload::Json(_) => "json",
     }
 }
@@ -179,13 +186,16 @@ struct TestSession {
     events: Vec<Event>,
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
+    /// Whether handlers of commands that came by forms do not return yet.
+    is_at_work: bool,
 }
 
 impl TestSession {
     fn new(settings: Settings) -> Self {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
-        Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new(), kept: Vec::new() }
+        let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session, now, lines, events, sent, kept, is_at_work: false }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -199,7 +209,7 @@ impl TestSession {
     }
 
     fn run(&mut self, step: impl FnOnce(&mut Session, Timestamp, &mut Vec<Effect>)) {
-        let mut effects = Vec::new();
+        let (mut effects, mut returns) = (Vec::new(), Vec::new());
         step(&mut self.session, self.now, &mut effects);
         for effect in effects {
             match effect {
@@ -225,10 +235,27 @@ impl TestSession {
                     self.lines.push(format!("{} for {instance}", event.name));
                     self.events.push(event);
                 }
+                Effect::FireForForm(instance, event, form) => {
+                    self.lines.push(format!("{} for {instance}", event.name));
+                    self.events.push(event);
+                    returns.extend((!self.is_at_work).then_some(form));
+                }
+                Effect::FireExcept(instance, event) => {
+                    self.lines.push(format!("{} except for {instance}", event.name));
+                    self.events.push(event);
+                }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
             }
         }
+        for form in returns {
+            self.returns(&form, true);
+        }
+    }
+
+    /// Lets the handler of a command that came by this form return.
+    fn returns(&mut self, form: &str, is_well: bool) {
+        self.run(|session, now, effects| session.form_handled(form, is_well, now, effects));
     }
 
     /// Binds a stream and lets the features of the server and the account time out, so that the roster is requested.
@@ -433,6 +460,7 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
         Outgoing::Ask { ask: Ask::Bookmarks { .. }, .. } => "> ask bookmarks".to_owned(),
         Outgoing::Invite { to, .. } => format!("> invite to {to}"),
+        Outgoing::Voice { room, voice, .. } => format!("> voice {voice:?} to {room}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask: Ask::DisableCarbons, .. } => "> ask no carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),

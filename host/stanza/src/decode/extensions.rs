@@ -13,7 +13,9 @@ use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
 use crate::files;
 use crate::text::{is_sendable, is_sendable_time};
-use crate::types::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
+use crate::types::{
+    Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, VoiceRequest, address,
+};
 use crate::xml::Xml;
 
 /// The namespace of delays from old servers (XEP-0091).
@@ -34,6 +36,10 @@ pub(super) struct Found {
     /// Whether an id from the archive was found, usable or not.
     is_numbered: bool,
     pub origin_id: Option<String>,
+    /// The id of the author in a room, from whoever wrote it.
+    pub occupant_id: Option<String>,
+    /// Whether such an id was found, usable or not.
+    is_identified: bool,
     /// When the message was sent, from a sender that is trusted.
     pub delay: Option<Timestamp>,
     /// When the message was sent, from anybody else.
@@ -44,6 +50,7 @@ pub(super) struct Found {
     pub error: Option<Box<StanzaError>>,
     pub invite: Option<Box<Invite>>,
     pub declined: Option<Box<Invite>>,
+    pub voice: Option<Box<VoiceRequest>>,
     pub room_status: Vec<u16>,
     pub affiliation: Option<Box<MucUser>>,
     pub of_occupant: bool,
@@ -127,6 +134,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
                 found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
                 found.affiliation = found.affiliation.take().or_else(|| muc::affiliation(payload, from).map(Box::new));
+                found.voice = found.voice.take().or_else(|| muc::voice_request(payload, from).map(Box::new));
                 found.of_occupant |= muc::is_of_occupant(payload);
             }
             "retract" | "apply-to" => {
@@ -179,6 +187,11 @@ fn names(by: &str, archive: &Jid) -> bool {
 
 fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
     match payload.name() {
+        // A room removes what an occupant writes in its name. If there are two, it does not, and neither counts.
+        "occupant-id" if payload.has_ns(ns::OID) => {
+            let is_second = std::mem::replace(&mut found.is_identified, true);
+            found.occupant_id = id_of(payload).filter(|_| !is_second);
+        }
         "reply" if payload.has_ns(REPLY) => {
             if let Some(id) = id_of(payload) {
                 let to = payload.attr("to").and_then(|to| address(to).ok());
@@ -275,7 +288,7 @@ pub(super) fn stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
 }
 
 /// Parses a time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     const DIGITS: usize = 9;
     zoned(text).or_else(|| {
         let (whole, fraction) = text.split_once('.')?;

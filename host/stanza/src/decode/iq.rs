@@ -7,7 +7,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
+use super::{archive, bare_jid_attribute, bookmarks, entity, is_own_account, jid_attribute, muc, pubsub, stanza_error};
 use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
@@ -97,8 +97,9 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
         node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
         session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
         action: match payload.attr("action") {
-            // All of these mean the same if only one step is left (XEP-0050, section 3.4).
-            None | Some("execute" | "complete" | "next") => AdHocAction::Go,
+            // `execute` is the default action, which is the next page, or the end after the last one.
+            None | Some("execute" | "next") => AdHocAction::Go,
+            Some("complete") => AdHocAction::Complete,
             Some("cancel") => AdHocAction::Cancel,
             Some("prev") => AdHocAction::Back,
             Some(_) => AdHocAction::Unknown,
@@ -154,7 +155,9 @@ fn body(payload: &Element) -> Body {
         let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
-    muc::answer(payload).or_else(|| bookmarks::answer(payload)).unwrap_or(Body::Other)
+    let known = muc::answer(payload).or_else(|| bookmarks::answer(payload)).or_else(|| entity::answer(payload));
+    let known = known.or_else(|| pubsub::answer(payload));
+    known.unwrap_or(Body::Other)
 }
 
 /// The context of a roster item.

@@ -1,5 +1,5 @@
-//! Reads `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). They are read by hand, since
-//! the library's types lack half of this.
+//! Reads `muc#user`, `muc#owner`, `muc#admin`, forms of rooms, hats and direct invitations (XEP-0045, XEP-0249, XEP-0317).
+//! They are read by hand, since the library's types lack half of this.
 
 use jid::{FullJid, Jid, ResourcePart};
 use minidom::Element;
@@ -7,8 +7,10 @@ use xmpp_parsers::ns;
 
 use super::{bare_jid_attribute, jid_attribute};
 use crate::encode::{MUC_ADMIN, MUC_OWNER};
+use crate::text::{is_one_line, line};
 use crate::types::{
-    Actor, Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser, PresenceKind,
+    Actor, Affiliated, Body, FormField, HATS, Hat, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MAX_HATS, MucUser,
+    PresenceKind, Registration, VOICE, VoiceRequest, address,
 };
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
@@ -16,6 +18,8 @@ const DIRECT_INVITE: &str = "jabber:x:conference";
 const MAX_STATUS: usize = 16;
 /// The maximum number of values, and of options, read from one field of a form.
 const MAX_VALUES: usize = 512;
+/// The maximum length of the URI and of the title of a hat, in bytes.
+const MAX_HAT: usize = 256;
 /// The roles and affiliations (XEP-0045, sections 5.1 and 5.2). The first of each replaces an invalid word.
 const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
 const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
@@ -46,12 +50,40 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
         actor: item.and_then(actor),
         status: status(x),
         destroyed: destroy.map(|destroy| bare_jid_attribute(destroy, "jid")),
-        occupant_id: payloads
-            .iter()
-            .find(|payload| payload.is("occupant-id", ns::OID))
-            .and_then(|id| id.attr("id"))
-            .map(str::to_owned),
+        occupant_id: only(payloads, "occupant-id", ns::OID).and_then(|id| id.attr("id")).map(str::to_owned),
+        hats: only(payloads, "hats", HATS).map(hats).unwrap_or_default(),
     }
+}
+
+/// Returns the element of this name that a room adds to what occupants send. A room removes theirs; if there are two, it does
+/// not, and neither counts.
+fn only<'a>(payloads: &'a [Element], name: &str, namespace: &str) -> Option<&'a Element> {
+    let mut found = payloads.iter().filter(|payload| payload.is(name, namespace));
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Reads the first hats of an occupant (XEP-0317).
+fn hats(hats: &Element) -> Vec<Hat> {
+    let hat = |hat: &Element| {
+        let uri = hat.attr("uri").filter(|uri| !uri.is_empty() && uri.len() <= MAX_HAT && is_one_line(uri))?;
+        Some(Hat { uri: uri.to_owned(), title: line(hat.attr("title")?, MAX_HAT)? })
+    };
+    hats.children().filter(|child| child.is("hat", HATS)).take(MAX_HATS).filter_map(hat).collect()
+}
+
+/// Reads a room's notice that a visitor asks for voice (XEP-0045, section 8.6). Only the room itself may say so.
+pub(super) fn voice_request(x: &Element, from: &Jid) -> Option<VoiceRequest> {
+    if !from.is_bare() || !x.is("x", ns::DATA_FORMS) || x.attr("type") != Some("form") {
+        return None;
+    }
+    let value = |var: &str| {
+        let is_meant = |field: &&Element| field.is("field", ns::DATA_FORMS) && field.attr("var") == Some(var);
+        Some(x.children().find(is_meant)?.get_child("value", ns::DATA_FORMS)?.text())
+    };
+    value("FORM_TYPE").filter(|kind| kind == VOICE)?;
+    let jid = address(value("muc#jid")?.trim()).ok()?;
+    let nick = ResourcePart::new(&value("muc#roomnick")?).ok()?.as_str().to_owned();
+    Some(VoiceRequest { jid, nick })
 }
 
 /// Returns one of these words, or an empty string if the attribute is missing. Occupants are many, so a room's free
@@ -150,9 +182,16 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
         return Some(Body::Affiliations(payload.children().filter_map(affiliated).take(MAX_AFFILIATED).collect()));
     }
     // A cancelled form has nothing to fill in.
-    let form = payload.get_child("x", ns::DATA_FORMS).filter(|_| payload.is("query", MUC_OWNER))?;
-    (form.attr("type") == Some("form"))
-        .then(|| Body::RoomForm(form.children().filter_map(field).take(MAX_FORM_FIELDS + 1).collect()))
+    let form = || payload.get_child("x", ns::DATA_FORMS).filter(|form| form.attr("type") == Some("form")).map(fields);
+    if payload.is("query", ns::REGISTER) {
+        let is_registered = payload.has_child("registered", ns::REGISTER);
+        return Some(Body::Registration(Registration { is_registered, form: form() }));
+    }
+    if payload.is("query", MUC_OWNER) { form().map(Body::RoomForm) } else { None }
+}
+
+fn fields(form: &Element) -> Vec<FormField> {
+    form.children().filter_map(field).take(MAX_FORM_FIELDS + 1).collect()
 }
 
 fn affiliated(item: &Element) -> Option<Affiliated> {

@@ -6,7 +6,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 
 use super::{clean, name, refusal, text};
-use crate::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS};
+use crate::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, FormStep};
 
 /// Returns the answer to a command.
 pub(super) fn answer(answer: AdHocAnswer) -> Element {
@@ -38,32 +38,46 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
                 .append(text("title", ns::DATA_FORMS, title))
                 .append(field)
                 .build();
-            command("executing").append(actions()).append(form).build()
+            command("executing").append(actions(ONLY)).append(form).build()
         }
-        AdHocStage::Fill { title, fields, wrong } => {
+        AdHocStage::Fill { title, fields, wrong, step } => {
+            let number = format!("Step {} of {}", step.number, step.of);
             let form = Element::builder("x", ns::DATA_FORMS)
                 .attr(name("type"), "form")
                 .append(text("title", ns::DATA_FORMS, title))
+                .append_all((step.of > 1).then(|| text("instructions", ns::DATA_FORMS, number)))
                 .append_all(fields.into_iter().map(field))
                 .build();
-            let note = wrong.map(|wrong| {
-                Element::builder("note", COMMANDS).attr(name("type"), "error").append(clean(wrong)).build()
-            });
-            command("executing").append(actions()).append(form).append_all(note).build()
+            let note = wrong.map(|wrong| note("error", wrong));
+            command("executing").append(actions(step)).append(form).append_all(note).build()
+        }
+        AdHocStage::AtWork { note: said } => {
+            command("executing").append(actions(MORE)).append(note("info", said)).build()
         }
         AdHocStage::Done { lines, failed } => {
             let kind = if failed { "error" } else { "info" };
-            let note = Element::builder("note", COMMANDS).attr(name("type"), kind);
-            command("completed").append(note.append(clean(lines.join("\n"))).build()).build()
+            command("completed").append(note(kind, lines.join("\n"))).build()
         }
     }
 }
 
-/// Returns what can be done with a form: it completes the command.
-fn actions() -> Element {
+/// The only page of a form.
+const ONLY: FormStep = FormStep { number: 1, of: 1 };
+/// A page without one before it, and with one after it.
+const MORE: FormStep = FormStep { number: 1, of: 2 };
+
+fn note(kind: &str, text: String) -> Element {
+    Element::builder("note", COMMANDS).attr(name("type"), kind).append(clean(text)).build()
+}
+
+/// Returns what can be done with a page of a form (XEP-0050, section 3.4). The default is the next page, and after the last
+/// one the end.
+fn actions(step: FormStep) -> Element {
+    let forward = if step.has_next() { "next" } else { "complete" };
     Element::builder("actions", COMMANDS)
-        .attr(name("execute"), "complete")
-        .append(Element::bare("complete", COMMANDS))
+        .attr(name("execute"), forward)
+        .append_all(step.has_previous().then(|| Element::bare("prev", COMMANDS)))
+        .append(Element::bare(forward, COMMANDS))
         .build()
 }
 

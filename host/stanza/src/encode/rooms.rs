@@ -1,4 +1,4 @@
-//! Writes requests to rooms, invitations, and bookmarks (XEP-0045, XEP-0249, XEP-0402).
+//! Writes requests to rooms, invitations, requests for voice, and bookmarks (XEP-0045, XEP-0249, XEP-0402).
 
 use jid::{BareJid, Jid};
 use minidom::Element;
@@ -9,13 +9,16 @@ use xmpp_parsers::muc::muc::History as WireHistory;
 use xmpp_parsers::ns;
 
 use super::{FASTEN, MODERATE, MUC_ADMIN, MUC_OWNER, OLDER_MODERATE, OLDER_RETRACT, clean, name, text, with_id};
-use crate::types::{Bookmark, BookmarkPlace, History, Invitation, MAX_BOOKMARKS, RETRACT, RoomJoin};
+use crate::types::{
+    Bookmark, BookmarkPlace, History, Invitation, MAX_BOOKMARKS, RETRACT, RoomJoin, VOICE, Voice, VoiceRequest,
+};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
-const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
-const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
-const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+const REGISTER: &str = "http://jabber.org/protocol/muc#register";
+pub(super) const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+pub(super) const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+pub(super) const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
 const MAX_ITEMS: &str = "pubsub#max_items";
 /// The publish options of XEP-0402, section 3.
@@ -54,10 +57,39 @@ pub(super) fn invitation(to: Jid, id: String, invitation: Invitation) -> Message
         Invitation::Mediated { user, reason } => by_way_of_room("invite", &user.into(), reason),
         Invitation::Declined { inviter, reason } => by_way_of_room("decline", &inviter, reason),
     };
+    carrying(to, id, x)
+}
+
+/// Returns a message that has nothing but this element.
+fn carrying(to: Jid, id: String, payload: Element) -> Message {
     let mut message = Message::normal(to);
     message.id = Some(Id(clean(id)));
-    message.payloads.push(x);
+    message.payloads.push(payload);
     message
+}
+
+/// Returns a request for voice, or the answer to one (XEP-0045, sections 7.13 and 8.6).
+pub(super) fn voice(room: BareJid, id: String, voice: Voice) -> Message {
+    let mut fields = vec![("muc#role", "participant".to_owned())];
+    if let Voice::Answer { to: VoiceRequest { jid, nick }, allow } = voice {
+        fields.extend([
+            ("muc#jid", jid.to_string()),
+            ("muc#roomnick", nick),
+            ("muc#request_allow", if allow { "true" } else { "false" }.to_owned()),
+        ]);
+    }
+    let fields = fields.into_iter().map(|(var, value)| (var.to_owned(), vec![value])).collect();
+    carrying(room.into(), id, submitted_as(VOICE, fields))
+}
+
+/// Returns the request to register with a room (XEP-0045, section 7.10).
+pub(super) fn registration(fields: Vec<(String, Vec<String>)>) -> Element {
+    Element::builder("query", ns::REGISTER).append(submitted_as(REGISTER, fields)).build()
+}
+
+/// Returns the request to end the registration with a room (XEP-0077, section 3.2).
+pub(super) fn end_of_registration() -> Element {
+    Element::builder("query", ns::REGISTER).append(Element::bare("remove", ns::REGISTER)).build()
 }
 
 fn by_way_of_room(what: &'static str, to: &Jid, reason: Option<String>) -> Element {
@@ -78,7 +110,7 @@ pub(super) fn cancelled_configuration() -> Element {
 }
 
 /// Returns a submitted form (XEP-0004, section 3.1).
-fn submitted_as(kind: &str, fields: Vec<(String, Vec<String>)>) -> Element {
+pub(super) fn submitted_as(kind: &str, fields: Vec<(String, Vec<String>)>) -> Element {
     let kind = ("FORM_TYPE".to_owned(), vec![kind.to_owned()]);
     submitted(std::iter::once(kind).chain(fields))
 }

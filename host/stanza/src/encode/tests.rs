@@ -705,3 +705,55 @@ fn invitations_go_to_the_person_or_to_the_room() {
          to='x@y/z'/></x></message>",
     );
 }
+
+/// XEP-0045, sections 7.10, 7.13 and 8.6.
+#[test]
+fn voice_and_registrations_are_forms_for_the_room() {
+    use crate::types::{Voice, VoiceRequest};
+    let room = || jid::BareJid::new("r@b").unwrap();
+    let sent = |voice| xml(Outgoing::Voice { room: room(), id: "1".to_owned(), voice });
+    let field = |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let form = |kind: &str, fields: &str| {
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+             <value>http://jabber.org/protocol/{kind}</value></field>{fields}</x>"
+        )
+    };
+    let role = field("muc#role", "participant");
+    let message = |form: &str| format!("<message xmlns='jabber:client' to='r@b' id='1'>{form}</message>");
+    same(&sent(Voice::Ask), &message(&form("muc#request", &role)));
+    let to = VoiceRequest { jid: jid("a@b/c"), nick: "n".to_owned() };
+    let said = [field("muc#jid", "a@b/c"), field("muc#roomnick", "n"), field("muc#request_allow", "true")].concat();
+    same(&sent(Voice::Answer { to, allow: true }), &message(&form("muc#request", &format!("{role}{said}"))));
+
+    let out = asked(Ask::Register { fields: vec![("muc#register_roomnick".to_owned(), vec!["n".to_owned()])] });
+    for part in ["jabber:iq:register", "http://jabber.org/protocol/muc#register", "<value>n</value>"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(asked(Ask::Unregister).contains("<remove"));
+    assert!(asked(Ask::Activity).contains("jabber:iq:last"));
+#[test]
+fn requests_about_nodes() {
+    use crate::types::{NodeOptions, PubsubAsk};
+    let asked = |ask: PubsubAsk| asked(Ask::Pubsub(Box::new(ask)));
+    let node = || "news".to_owned();
+    let options =
+        || NodeOptions { access: Some("open"), persist: Some(true), max_items: Some(3), ..Default::default() };
+    let payload = IqPayload::parse("<mood xmlns='urn:example:mood'/>").unwrap();
+    let publish = asked(PubsubAsk::Publish { node: node(), id: Some("1".to_owned()), payload, options: options() });
+    for part in ["type='set'", "<publish node='news'>", "<item id='1'>", "urn:example:mood", "pubsub#publish-options"] {
+        assert!(publish.contains(part), "{part}: {publish}");
+    }
+    let create = asked(PubsubAsk::Create { node: node(), options: NodeOptions::default() });
+    assert!(create.contains("<create node='news'") && !create.contains("configure"), "{create}");
+    let configure = asked(PubsubAsk::Configure { node: node(), options: options() });
+    for part in ["pubsub#owner", "pubsub#node_config", "pubsub#max_items", ">3<", ">true<", ">open<"] {
+        assert!(configure.contains(part), "{part}: {configure}");
+    }
+    let first = asked(PubsubAsk::Items { node: node(), max: 5, after: None });
+    assert!(first.contains("type='get'") && first.contains("max_items='5'") && !first.contains("<after"), "{first}");
+    let next = asked(PubsubAsk::Items { node: node(), max: 5, after: Some("x".to_owned()) });
+    assert!(!next.contains("max_items") && next.contains("<after>x</after>"), "{next}");
+    let retract = asked(PubsubAsk::Retract { node: node(), id: "1".to_owned() });
+    assert!(retract.contains("notify='true'"), "{retract}");
+}

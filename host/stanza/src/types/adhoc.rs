@@ -1,4 +1,4 @@
-//! Ad-hoc commands (XEP-0050), as an account offers them: one step, or one form and one step.
+//! Ad-hoc commands (XEP-0050), as an account offers them: one step, or a form of one or several pages.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +25,11 @@ pub struct AdHoc {
 pub enum AdHocAction {
     /// Execute, or continue.
     Go,
+    /// Execute what is filled in so far, on the last page.
+    Complete,
     /// Cancel the command.
     Cancel,
-    /// Go back, which no command here supports.
+    /// Go back to the page before.
     Back,
     /// An invalid action.
     Unknown,
@@ -75,6 +77,13 @@ pub enum AdHocStage {
         fields: Vec<AdHocField>,
         /// What is wrong with the form that was sent, if one was.
         wrong: Option<String>,
+        /// Which page of the form it is.
+        step: FormStep,
+    },
+    /// It is being carried out, and the person may ask again.
+    AtWork {
+        /// What the person is told meanwhile.
+        note: String,
     },
     /// It is completed, or failed.
     Done {
@@ -85,6 +94,27 @@ pub enum AdHocStage {
     },
     /// It was cancelled.
     Cancelled,
+}
+
+/// The place of a page among those of a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormStep {
+    /// Its number, from 1.
+    pub number: usize,
+    /// The number of pages.
+    pub of: usize,
+}
+
+impl FormStep {
+    /// Returns whether there is a page before it.
+    pub fn has_previous(self) -> bool {
+        self.number > 1
+    }
+
+    /// Returns whether there is a page after it.
+    pub fn has_next(self) -> bool {
+        self.number < self.of
+    }
 }
 
 /// A field of a form (XEP-0004, section 3.2).

@@ -3,8 +3,8 @@
 use jid::Jid;
 
 use super::{
-    AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco, FormField,
-    Message, Presence, PresenceKind, RosterItem,
+    Activity, AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco,
+    EntityTime, FormField, Message, NodePage, Presence, PresenceKind, Registration, RosterItem, Software,
 };
 use crate::card::Card;
 use crate::error::StanzaError;
@@ -183,6 +183,23 @@ pub enum Body {
     Blocked(Vec<Jid>),
     /// The bookmarks of the account, [`MAX_BOOKMARKS`](super::MAX_BOOKMARKS) at most (XEP-0402; XEP-0048).
     Bookmarks(Vec<Bookmark>),
+    /// How long an entity was idle (XEP-0012).
+    Activity(Activity),
+    /// The time of an entity (XEP-0202).
+    Time(EntityTime),
+    /// The software of an entity (XEP-0092).
+    Software(Software),
+    /// The form by which an account registers with a room (XEP-0045, section 7.10).
+    Registration(Registration),
+    /// The id of a published item, if the service names it (XEP-0060, section 7.1).
+    Published(Option<String>),
+    /// Items of a node (XEP-0060, section 6.5).
+    NodeItems(Box<NodePage>),
+    /// A subscription to a node (XEP-0060, section 6.1).
+    Subscription {
+        /// Whether somebody has to approve it first.
+        is_pending: bool,
+    },
     /// Any other result.
     Other,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use jid::Jid;
 use jiff::Timestamp;
 
-use super::{Invite, MucUser};
+use super::{Invite, MucUser, NodeEvent, VoiceRequest};
 use crate::error::StanzaError;
 use crate::raw::RawStanza;
 
@@ -79,6 +79,8 @@ pub struct Message {
     pub to: Jid,
     /// The occupant's nickname, for a groupchat message from an occupant.
     pub nick: Option<String>,
+    /// The author's id in the room (XEP-0421), for such a message. `session` removes it unless the room announces such ids.
+    pub occupant_id: Option<String>,
     /// The type of the message.
     pub kind: MessageKind,
     /// The text; the first one if there are several.
@@ -114,12 +116,16 @@ pub struct Message {
     pub invite: Option<Box<Invite>>,
     /// The decline of our invitation (XEP-0045, section 7.8.2); the field `from` names who declined.
     pub declined: Option<Box<Invite>>,
+    /// A visitor asks for voice, says a room (XEP-0045, section 8.6).
+    pub voice: Option<Box<VoiceRequest>>,
     /// Status codes about changes of the room itself (XEP-0045, section 10.2.1).
     pub room_status: Vec<u16>,
     /// The room's notice about the new affiliation of someone who is not in it.
     pub affiliation: Option<Box<MucUser>>,
     /// The labels that hooks gave it.
     pub labels: Vec<Label>,
+    /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
+    pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
     pub raw: RawStanza,
 }

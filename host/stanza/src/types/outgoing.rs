@@ -6,7 +6,7 @@ use parlor_base::id::InstanceId;
 
 use super::{
     AdHocAnswer, AdHocRefusal, ArchivePreferences, ArchiveQuery, Bookmark, BookmarkPlace, Disco, Draft, Invitation,
-    MessageKind, PresenceOut, PresenceOutKind, Report, RosterItem,
+    MessageKind, PresenceOut, PresenceOutKind, PubsubAsk, Report, RosterItem, Voice,
 };
 use crate::card::CardChange;
 use crate::iq_payload::IqPayload;
@@ -40,6 +40,15 @@ pub enum Outgoing {
         id: String,
         /// The invitation or decline.
         invitation: Invitation,
+    },
+    /// A request for voice in a room, or the answer to one.
+    Voice {
+        /// The room.
+        room: BareJid,
+        /// The id of the message.
+        id: String,
+        /// The request or answer.
+        voice: Voice,
     },
     /// A request; the answer comes as [`Answer`](super::Answer) with the same id.
     Ask {
@@ -82,7 +91,8 @@ impl Outgoing {
                 PresenceOutKind::Available | PresenceOutKind::Unavailable => false,
             },
             Self::Raw(raw) | Self::Again(raw) => raw.outlives_its_stream(),
-            Self::Ask { .. } | Self::Reply { .. } | Self::Private(..) => false,
+            // A room that is entered again may have given voice meanwhile.
+            Self::Voice { .. } | Self::Ask { .. } | Self::Reply { .. } | Self::Private(..) => false,
         }
     }
 }
@@ -185,6 +195,21 @@ pub enum Ask {
         /// The affiliation to list.
         affiliation: &'static str,
     },
+    /// How long an entity was idle (XEP-0012).
+    Activity,
+    /// The time of an entity (XEP-0202).
+    Time,
+    /// The software of an entity (XEP-0092).
+    Software,
+    /// How to register with a room (XEP-0045, section 7.10).
+    Registration,
+    /// Register with a room.
+    Register {
+        /// Fields with their full names and values.
+        fields: Vec<(String, Vec<String>)>,
+    },
+    /// End the registration with a room.
+    Unregister,
     /// The bookmarks of the account.
     Bookmarks {
         /// The place to read them from.
@@ -207,6 +232,8 @@ pub enum Ask {
     },
     /// Remove a bookmark (XEP-0402).
     RetractBookmark(BareJid),
+    /// A request of a plugin about a node (XEP-0060).
+    Pubsub(Box<PubsubAsk>),
 }
 
 /// The content of an answer to a request.

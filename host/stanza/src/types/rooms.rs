@@ -9,6 +9,12 @@ pub const MAX_FORM_FIELDS: usize = 512;
 pub const MAX_AFFILIATED: usize = 10_000;
 /// Maximum number of bookmarks.
 pub const MAX_BOOKMARKS: usize = 1_000;
+/// Maximum number of hats that are read of one occupant.
+pub const MAX_HATS: usize = 16;
+/// The feature of a room that gives hats, and their namespace (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
+/// The type of the form about voice (XEP-0045, section 7.13).
+pub const VOICE: &str = "http://jabber.org/protocol/muc#request";
 
 /// An invitation to a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +56,55 @@ pub struct MucUser {
     pub destroyed: Option<Option<BareJid>>,
     /// The occupant id (XEP-0421). Trusted only in a room that announces the feature.
     pub occupant_id: Option<String>,
+    /// The hats, [`MAX_HATS`] at most. Trusted only in a room that announces the feature.
+    pub hats: Vec<Hat>,
+}
+
+/// A title that a room gives an occupant (XEP-0317). Fields as in `hat` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Hat {
+    pub uri: String,
+    pub title: String,
+}
+
+impl Hat {
+    /// Returns how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.uri.len() + self.title.len()
+    }
+}
+
+/// A room's notice that a visitor asks for voice (XEP-0045, section 8.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceRequest {
+    /// The real address of the visitor.
+    pub jid: Jid,
+    /// The nickname of the visitor.
+    pub nick: String,
+}
+
+/// A message to a room about voice (XEP-0045, sections 7.13 and 8.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voice {
+    /// This account asks for it.
+    Ask,
+    /// The answer to a visitor who asks.
+    Answer {
+        /// The visitor.
+        to: VoiceRequest,
+        /// Whether the visitor may speak.
+        allow: bool,
+    },
+}
+
+/// A room's answer to the question how an account registers with it (XEP-0045, section 7.10).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// Whether it is registered already.
+    pub is_registered: bool,
+    /// The fields to fill in, [`MAX_FORM_FIELDS`] + 1 of them if there are more. None: the room gives no form.
+    pub form: Option<Vec<FormField>>,
 }
 
 /// The parameters for entering a room (XEP-0045, sections 7.2.5 and 7.2.14).

@@ -98,11 +98,15 @@ async fn schedules_outlive_the_host_and_go_with_the_data_of_their_plugin() {
     drop(one);
     store.close().await;
     let store = Store::open(folder.path()).unwrap();
+    assert!(schedules(&store, "a").may_be_there().await.unwrap());
     let all = schedules(&store, "a").all().await.unwrap();
     assert_eq!((&all[0], &all[1].timing), (&set, &StoredTiming::At(-5)));
     store.close().await;
     DataFile::open(folder.path()).unwrap().unwrap().forget(&"a".parse().unwrap()).unwrap();
     let store = Store::open(folder.path()).unwrap();
-    assert!(schedules(&store, "a").all().await.unwrap().is_empty());
+    let one = schedules(&store, "a");
+    assert!(one.all().await.unwrap().is_empty() && !one.may_be_there().await.unwrap());
+    one.set(every("x", 60_000), 5, 9).await.unwrap();
+    assert!(schedules(&store, "a").may_be_there().await.unwrap());
     assert_eq!(schedules(&store, "b").all().await.unwrap().len(), 1);
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::{NoBody, Wire};
 use parlor_base::escape::printable;
 use parlor_config::url::Url;
 use parlor_config::{LinkSettings, TlsMode};
 use parlor_https::trust::NO_TLS;
-use parlor_https::{NoBody, Wire};
 use parlor_stanza::sieve::{MAX_BYTES, Sieve};
 use tokio::net::TcpStream;
 use tokio::sync::watch;

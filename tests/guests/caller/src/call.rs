@@ -5,6 +5,7 @@ mod chats;
 mod commands;
 mod connection;
 mod contacts;
+mod dialogs;
 mod disco;
 mod files;
 mod hooks;
@@ -12,6 +13,7 @@ mod http;
 mod iq;
 mod parts;
 mod plugins;
+mod pubsub;
 mod rooms;
 mod schedules;
 mod storage;
@@ -46,6 +48,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "commands" => commands::call(n, function, args).await,
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
+        "dialogs" => dialogs::call(n, function, args).await,
         "disco" => disco::call(function, args).await,
         "files" => files::call(function, args).await,
         "hooks" => hooks::call(function, args).await,
@@ -55,6 +58,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "log" => call_log(function, args),
         "plugins" => plugins::call(function, args).await,
         "promises" => call_promises(function, args).await,
+        "pubsub" => pubsub::call(function, args).await,
         "rooms" => rooms::call(function, args).await,
         "schedules" => schedules::call(function, args).await,
         "settings" => call_settings(function, args).await,

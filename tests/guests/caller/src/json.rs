@@ -88,6 +88,7 @@ pub(crate) fn payload(payload: &Payload) -> Value {
             let values: Value = one.values.iter().map(|(name, value)| json!([name, given(value)])).collect();
             json!({ "command": {
                 "name": one.name, "args": one.args, "message": message(&one.message), "values": values,
+                "form": one.form,
             } })
         }
         Payload::Webhook(one) => json!({ "webhook": webhook(one) }),
@@ -109,6 +110,12 @@ pub(crate) fn payload(payload: &Payload) -> Value {
         Payload::Hook(one) => {
             json!({ "hook": {
                 "id": one.id, "plugin": one.plugin, "args": one.args, "message": message(&one.message),
+            } })
+        }
+        Payload::PubsubItem(one) => {
+            json!({ "pubsub-item": {
+                "kind": one.kind, "service": one.service, "node": one.node, "id": one.id, "publisher": one.publisher, "xml": one.xml,
+                "cut": one.cut,
             } })
         }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
@@ -189,7 +196,8 @@ pub(crate) fn occupant(occupant: &Occupant) -> Value {
         "room": occupant.room, "nick": occupant.nick, "role": occupant.role, "affiliation": occupant.affiliation,
         "jid": occupant.jid, "show": occupant.show, "status": occupant.status, "own": occupant.own,
         "previous-nick": occupant.previous_nick, "left": occupant.left, "reason": occupant.reason,
-        "occupant-id": occupant.occupant_id, "actor": occupant.actor.as_ref().map(actor), "image": occupant.image,
+        "occupant-id": occupant.occupant_id,
+        "hats": occupant.hats.iter().map(|one| (&one.uri, &one.title)).collect::<Vec<_>>(), "actor": occupant.actor.as_ref().map(actor), "image": occupant.image,
         "image-type": occupant.image_type, "url": occupant.url, "vcard-updated": occupant.vcard_updated,
     })
 }
@@ -220,7 +228,7 @@ pub(crate) fn message(message: &Message) -> Value {
     });
     let mut shown = json!({
         "id": message.id, "stanza-id": message.stanza_id, "origin-id": message.origin_id, "chat": message.chat, "from": message.from, "to": message.to,
-        "nick": message.nick, "kind": message.kind, "body": message.body, "subject": message.subject,
+        "nick": message.nick, "occupant-id": message.occupant_id, "kind": message.kind, "body": message.body, "subject": message.subject,
         "bodies": message.bodies, "command": message.command, "cut": message.cut,
         "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
         "extensions": extensions, "error": message.error.as_ref().map(|one| &one.condition), "xml": message.xml,

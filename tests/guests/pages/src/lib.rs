@@ -2,8 +2,10 @@
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::contacts::Report;
+use parlor_sdk::dialogs::Question;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
+use parlor_sdk::pubsub::NodeOptions;
 use parlor_sdk::rooms::Bookmark;
 use parlor_sdk::stanza::{self, Element, IqKind, ns};
 use parlor_sdk::vcard::CardData;
@@ -21,6 +23,7 @@ async fn start() -> Result<()> {
     answers()?;
     answers_plugins()?;
     judges()?;
+    asks_people().await?;
     on_ready(asks)?;
     on_ready(reads)?;
     on_ready(chatting)?;
@@ -31,6 +34,7 @@ async fn start() -> Result<()> {
     on_ready(asks_the_web)?;
     on_ready(keeps)?;
     on_ready(enters)?;
+    on_ready(publishes)?;
     on_ready(waits)?;
     on_ready(knows)
 }
@@ -135,8 +139,12 @@ async fn looks() -> Result<()> {
     disco::own_identities_clear().await?;
     let support = disco::supports("urn:xmpp:ping", "example.org").await?;
     let server = disco::get_identity("server", "im", "example.org").await?;
+    let clock = disco::time("example.org").await?;
+    let software = disco::version("example.org").await?;
+    let idle = disco::last_activity(JULIET).await?;
     // ==
     info!("{features:?} {identities:?} {} {server:?}", support.supported);
+    info!("{} {:?} {}", clock.utc, software.name, idle.seconds);
 
     // == log
     info!("ready");
@@ -255,6 +263,14 @@ async fn enters() -> Result<()> {
     rooms::kick(ROOM, "romeo", Some("not on the list")).await?;
     rooms::ban(ROOM, "tybalt@example.org", Some("no duels")).await?;
     rooms::retract(ROOM, "the stanza-id of a message", Some("no duels")).await?;
+    on("voiceRequest").run(|visitor: Occupant| async move {
+        rooms::answer_voice(&visitor.room, &visitor.nick, visitor.affiliation == Affiliation::Member).await
+    })?;
+    // As a visitor, and as somebody who wants to be known there:
+    rooms::request_voice(GARDEN).await?;
+    rooms::register(GARDEN, "bot", Vec::new()).await?;
+    let reserved = rooms::reserved_nick(GARDEN).await?;
+    rooms::unregister(GARDEN).await?;
     on("roomInviteReceived")
         .run(|invite: Invite| async move { rooms::decline(&invite.room, &invite.from, Some("another time")).await })?;
 
@@ -281,7 +297,7 @@ async fn enters() -> Result<()> {
     rooms::close_many([GARDEN]).await?;
     rooms::destroy(BALL, Some("the ball is over"), None).await?;
     // ==
-    info!("{there:?} {both:?} {all:?} {people:?} {members:?} {bookmarks:?} {height:?}");
+    info!("{there:?} {both:?} {all:?} {people:?} {members:?} {reserved:?} {bookmarks:?} {height:?}");
     Ok(())
 }
 
@@ -348,7 +364,8 @@ async fn add_commands() -> Result<()> {
             if command.flag("secret") {
                 chats::reply(&command.message, dice).await.map(drop)
             } else {
-                command.message.reply(dice).await.map(drop)
+                // In the form, if the command was given by one.
+                command.answer(dice).await
             }
         })
         .await?;
@@ -448,6 +465,47 @@ fn judges() -> Result<()> {
         let has_code = hook.args.last().is_some_and(|code| code == "123456");
         Ok(if has_code { hooks::Command::Allow } else { hooks::Command::refuse("Add your code.") })
     })?;
+    // ==
+    Ok(())
+}
+
+async fn asks_people() -> Result<()> {
+    // == dialogs
+    commands::add("order", "Orders a pizza", "", |order: Command| async move {
+        let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_secs(60));
+        match order.message.ask(size).await {
+            Ok(size) => order.message.reply(format!("A {} pizza it is.", size.text)).await.map(drop),
+            Err(Error::TimedOut | Error::Rejected(_)) => order.message.reply("No pizza, then.").await.map(drop),
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    // ==
+    Ok(())
+}
+
+async fn publishes() -> Result<()> {
+    // == pubsub
+    const SERVICE: &str = "pubsub.example.org";
+    on("pubsub-item").from(SERVICE).run(|item: PubsubItem| async move {
+        info!("{} {}: {:?}", item.node, item.kind, item.xml);
+        Ok(())
+    })?;
+    if pubsub::subscribe(SERVICE, "weather").await.is_err() {
+        pubsub::create(SERVICE, "weather", None).await?;
+        let options = NodeOptions { access: Some("open".to_owned()), max_items: Some(10), ..NodeOptions::default() };
+        pubsub::configure(SERVICE, "weather", options).await?;
+    }
+    let degrees = Element::new("temperature").ns("urn:example:weather").text("7");
+    pubsub::publish(SERVICE, "weather", degrees, Some("Verona"), None).await?;
+    let page = pubsub::items(SERVICE, "weather", 10, None).await?;
+    if page.items.len() > 1 && pubsub::item(SERVICE, "weather", "Padua").await?.is_some() {
+        pubsub::retract(SERVICE, "weather", "Padua").await?;
+    }
+    on_stop(|| async {
+        pubsub::unsubscribe(SERVICE, "weather").await?;
+        pubsub::delete(SERVICE, "weather").await
+    });
     // ==
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod case;
 mod neighbours;
+mod nodes;
 mod report;
 mod soak;
 mod stage;
@@ -16,13 +17,16 @@ mod between;
 mod calls;
 mod commands;
 mod cpu;
+mod dialogs;
 mod fairness;
 mod files;
+mod forms;
 mod hooks;
 mod loading;
 mod memory;
 mod operator;
 mod peer;
+mod people;
 mod requests;
 mod schedules;
 mod secrets;

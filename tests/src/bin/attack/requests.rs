@@ -29,15 +29,6 @@ fn iq(from: &str, id: &str, namespace: &str) -> String {
     )
 }
 
-/// Returns the next event that the plugin of mallory has heard.
-async fn heard(stage: &mut Stage) -> Result<Value> {
-    loop {
-        if let Some(heard) = stage.answer().await?.strip_prefix("heard ") {
-            return Ok(serde_json::from_str(heard)?);
-        }
-    }
-}
-
 /// Returns how often the host has sent this text.
 fn sent(stage: &Stage, text: &str) -> usize {
     stage.wire().matches(text).count()
@@ -68,7 +59,7 @@ async fn reserved(trial: &mut Trial) -> Result<String> {
     ensure!(answered == RESERVED.len(), "{answered} of {} are answered", RESERVED.len());
     // One that the manifest lists is heard, which proves that the others could have been.
     stage.raw(iq(MALLORY, "open", WEATHER)).await?;
-    let first = heard(stage).await?;
+    let first = stage.heard().await?;
     ensure!(first["event"]["payload"]["iq-request"]["namespace"] == WEATHER, "it heard of another one: {first}");
     stage.during().await?;
     Ok(format!("{} of them: the host answers, and no owner can grant them", RESERVED.len()))
@@ -108,10 +99,10 @@ async fn foreign_request(trial: &mut Trial) -> Result<String> {
     }
     let listens = order(7, "listen.on-and-wait", &json!({ "name": "iq", "promise": "later" }));
     stage.call("api.emit", &listens).await?;
-    while heard(stage).await?["event"]["payload"]["json"]["n"] != 7 {}
+    while stage.heard().await?["event"]["payload"]["json"]["n"] != 7 {}
     stage.raw(iq(MALLORY, "theirs", WEATHER)).await?;
     let id = loop {
-        let event = heard(stage).await?;
+        let event = stage.heard().await?;
         let request = &event["event"]["payload"]["json"]["event"]["payload"]["iq-request"];
         if let Some(id) = request["id"].as_str() {
             break id.to_owned();
@@ -126,7 +117,7 @@ async fn foreign_request(trial: &mut Trial) -> Result<String> {
     }
     let answers = order(8, "iq.answer", &json!({ "id": id, "xml": xml("genuine") }));
     stage.call("api.emit", &answers).await?;
-    while heard(stage).await?["event"]["payload"]["json"]["n"] != 8 {}
+    while stage.heard().await?["event"]["payload"]["json"]["n"] != 8 {}
     stage.during().await?;
     let wire = stage.wire();
     let answer = wire.split("id='theirs'").nth(1).context("the request is not answered")?;
@@ -158,10 +149,10 @@ async fn cycle(trial: &mut Trial) -> Result<String> {
     refused_as_cycle(stage, &ask("caller")).await?;
     // The other one waits for this one, which asks back.
     stage.call("api.emit", &order(7, "plugins.call", &ask("caller"))).await?;
-    while heard(stage).await?["event"]["payload"]["plugin-request"]["plugin"] != "victim" {}
+    while stage.heard().await?["event"]["payload"]["plugin-request"]["plugin"] != "victim" {}
     refused_as_cycle(stage, &ask("victim")).await?;
     // It does not answer, and who asked goes on all the same.
-    while heard(stage).await?["event"]["payload"]["json"]["n"] != 7 {}
+    while stage.heard().await?["event"]["payload"]["json"]["n"] != 7 {}
     stage.during().await?;
     let status = stage.status("victim").await?;
     ensure!(status["state"] == "running", "{status}");

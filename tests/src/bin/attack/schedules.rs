@@ -46,9 +46,7 @@ async fn all_at_once(trial: &mut Trial) -> Result<String> {
     stage.refused("schedules.at", &more, "over-limit").await?;
     let mut told = BTreeSet::new();
     while told.len() < MOST {
-        let answer = stage.answer().await?;
-        let Some(heard) = answer.strip_prefix("heard ") else { continue };
-        let heard: Value = serde_json::from_str(heard).with_context(|| format!("not an event: {answer}"))?;
+        let heard = stage.heard().await?;
         let due = &heard["event"]["payload"]["schedule"];
         ensure!(due["attempt"] == 1 && told.insert(due["name"].to_string()), "told again: {}", short(&heard));
         if told.len() == 1 {

@@ -252,6 +252,8 @@ pub(crate) struct Stage {
     /// The data folder as this process sees it. `None` if the program around the host has no control socket to ask.
     data: Option<PathBuf>,
     said: u64,
+    /// The events that the hostile plugin told of while the result of a call was waited for.
+    told: VecDeque<String>,
     /// The sorted times of the neighbour's answers: before, during, after.
     trips: [Vec<Duration>; 3],
     /// Further addresses that may be sent to.
@@ -317,6 +319,7 @@ impl Stage {
             rest: None,
             data,
             said: 0,
+            told: VecDeque::new(),
             trips: Default::default(),
             allowed: Vec::new(),
             metrics,
@@ -348,6 +351,22 @@ impl Stage {
             let answer = self.answer().await.with_context(|| format!("{call} {args}"))?;
             if let Some(json) = answer.strip_prefix("done ") {
                 return serde_json::from_str(json).with_context(|| format!("not an answer: {answer}"));
+            }
+            if answer.starts_with("heard ") {
+                self.told.push_back(answer);
+            }
+        }
+    }
+
+    /// Returns the next event that the hostile plugin tells of, also one that came before the result of a call.
+    pub(crate) async fn heard(&mut self) -> Result<Value> {
+        loop {
+            let line = match self.told.pop_front() {
+                Some(line) => line,
+                None => self.answer().await?,
+            };
+            if let Some(event) = line.strip_prefix("heard ") {
+                return serde_json::from_str(event).with_context(|| format!("not an event: {line}"));
             }
         }
     }

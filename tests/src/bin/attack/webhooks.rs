@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use parlor_tests::policy::Entry;
 use parlor_tests::webhooks::{github, status};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::case::{Case, case};
 use crate::cpu::remove;
@@ -243,11 +243,7 @@ async fn line_breaks(stage: &mut Stage, hooks: &Hooks) -> Result<()> {
     stage.call("listen.on-and-wait", &listen).await?;
     let theirs = Hooks { paths: paths(stage, "caller").await?, ..hooks.clone() };
     let sender = tokio::spawn(async move { theirs.post("asked", "", "x").await });
-    let heard = loop {
-        if let Some(heard) = stage.answer().await?.strip_prefix("heard ") {
-            break serde_json::from_str::<Value>(heard)?;
-        }
-    };
+    let heard = stage.heard().await?;
     let id = &heard["event"]["payload"]["webhook"]["id"];
     for (name, value) in [
         ("etag", "x\r\nset-cookie: mine"),

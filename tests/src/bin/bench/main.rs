@@ -9,6 +9,7 @@ mod archive;
 mod bots;
 mod calls;
 mod echo;
+mod guard;
 mod host;
 mod instances;
 mod languages;
@@ -98,6 +99,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Archive => archive::rows().await,
             Part::Storage => storage::rows().await,
             Part::Web => web::rows(flags.rounds).await,
+            Part::Guard => guard::rows().await,
         };
         match measured.with_context(|| format!("cannot measure {}", part.name())) {
             Ok(measured) => rows.extend(measured),

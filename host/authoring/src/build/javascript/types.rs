@@ -42,7 +42,7 @@ pub(super) fn of_contract() -> String {
     // The SDK declares all but the last itself, which the host calls.
     groupings.retain(|interface| {
         let name = interface.name.as_deref().unwrap_or_default();
-        !["files", "hooks", "http", "log", "plugins", "schedules", "storage", "timers", "webhooks", "guest"]
+        !["dialogs", "files", "hooks", "http", "log", "plugins", "schedules", "storage", "timers", "webhooks", "guest"]
             .contains(&name)
     });
     for few in texts::ALL {
@@ -81,10 +81,7 @@ pub(super) fn of_contract() -> String {
         let carries = match event.payload {
             "none" => "null".to_owned(),
             "json" => "any".to_owned(),
-            "text" | "stanza" => "string".to_owned(),
-            // The record of this case has a name of its own.
-            "schedule" => "DueTime".to_owned(),
-            record => pascal(record),
+            payload => contract::record_of(file.contract, payload).map_or_else(|| "string".to_owned(), pascal),
         };
         let _ = writeln!(out, "  {:?}: {carries};", event.name);
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use parlor_session::permissions::table;
+use wit_parser::Resolve;
 
+use super::super::contract;
 use super::stubs::pascal;
 
 /// The line of `listen.pyi` that the overloads replace.
@@ -15,8 +17,9 @@ pub(super) fn into_stub(stub: &str) -> String {
     let parameters = stub.split_once("    name: OwnEvent,\n").and_then(|(_, rest)| rest.split_once(") -> "));
     let (parameters, _) = parameters.unwrap_or_default();
     let mut by_payload: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let contract = contract::whole();
     for event in table::EVENTS {
-        by_payload.entry(carried(event.payload)).or_default().push(format!("{:?}", event.name));
+        by_payload.entry(carried(&contract, event.payload)).or_default().push(format!("{:?}", event.name));
     }
     let overload = |(carried, names): (&String, &Vec<String>)| {
         let names = names.join(", ");
@@ -27,14 +30,11 @@ pub(super) fn into_stub(stub: &str) -> String {
     stub.replacen(PLACE, &by_payload.iter().map(overload).collect::<String>(), 1)
 }
 
-fn carried(payload: &str) -> String {
+fn carried(contract: &Resolve, payload: &str) -> String {
     match payload {
         "none" => "None".to_owned(),
         "json" => "Any".to_owned(),
-        // The record of this case has a name of its own.
-        "schedule" => "DueTime".to_owned(),
-        "text" | "stanza" => "str".to_owned(),
-        record => pascal(record),
+        payload => contract::record_of(contract, payload).map_or_else(|| "str".to_owned(), pascal),
     }
 }
 

@@ -9,7 +9,8 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
+    "dialogs",
     "files",
     "guest",
     "hooks",
@@ -109,7 +110,7 @@ impl Stub<'_> {
         if name != "types" {
             out.push_str("\nfrom . import types\n");
         }
-        if ["api", "iq"].contains(&name) {
+        if ["api", "iq", "pubsub"].contains(&name) {
             out.push_str("from ..stanza import Element\n");
         }
         for id in self.interface.types.values() {
@@ -268,6 +269,7 @@ impl Stub<'_> {
                 ("value", ..) if contract::TAKES_VALUES.contains(&function.name.as_str()) => "Any".to_owned(),
                 _ if sends => "Union[str, Element]".to_owned(),
                 ("xml", ..) if grouping == "iq" => "Union[str, Element, None]".to_owned(),
+                ("xml", ..) if grouping == "pubsub" => "Union[str, Element]".to_owned(),
                 ("jids", ..) => format!("Sequence[{}]", entity()),
                 (_, _, of) if addressed.is_some() => of.replace("str", &entity()),
                 // A text is a nickname.

@@ -133,3 +133,48 @@ fn headers_stand_before_the_body() {
     assert_eq!(answer("200 without much"), Some((200, Vec::new(), "without much".to_owned())));
     assert_eq!(answer("200 with nothing"), None);
 }
+
+#[test]
+fn people_give_commands_by_forms() {
+    let form = |line: &str| match act(line, &[]) {
+        Ok(Act::Form { who, does }) => Ok((who.to_string(), does)),
+        Ok(other) => panic!("{line}: {other:?}"),
+        Err(why) => Err(why),
+    };
+    let alice = |does: FormAct| Ok(("alice@example.org/home".to_owned(), does));
+    let fills = |field: &str, value: &str| FormAct::FillsIn { field: field.to_owned(), value: value.to_owned() };
+    assert_eq!(form("alice opens the form Roll"), alice(FormAct::Opens("roll".to_owned())));
+    assert_eq!(form("alice fills in sides with 6"), alice(fills("sides", "6")));
+    assert_eq!(form("alice fills in why with peace with honour"), alice(fills("why", "peace with honour")));
+    assert_eq!(form("alice fills in why with"), alice(fills("why", "")));
+    assert_eq!(form("alice sends the form"), alice(FormAct::Sends));
+    assert_eq!(form("alice sends the form again"), alice(FormAct::SendsAgain));
+    assert_eq!(form("alice goes back in the form"), alice(FormAct::GoesBack));
+    assert_eq!(form("alice cancels the form"), alice(FormAct::Cancels));
+    let bob = names::person("bob").unwrap();
+    assert_eq!(form("alice sends the form of bob"), alice(FormAct::SendsOf(bob)));
+    for (line, expected) in [
+        ("alice opens the form", "write the command's name: alice opens the form roll"),
+        ("alice opens the form of dice", "write the command's name: alice opens the form roll"),
+        ("alice fills in sides", "write: alice fills in sides with 6"),
+        ("alice fills in the sides with 6", "write: alice fills in sides with 6"),
+        (
+            "alice sends the form twice",
+            "write: alice sends the form; or: sends the form again, or: sends the form of bob",
+        ),
+    ] {
+        assert_eq!(form(line), Err(expected.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn what_was_said_may_be_taken_back() {
+    let about = |line: &str| match act(line, &[]) {
+        Ok(Act::Say(Said { to_room, body, about, .. })) => (to_room, body, about),
+        other => panic!("{line}: {other:?}"),
+    };
+    let retraction = |which, begins: &str| Some(About { how: How::Retraction, begins: begins.to_owned(), which });
+    assert_eq!(about("alice retracts \"helo\""), (false, String::new(), retraction(None, "helo")));
+    assert_eq!(about("garden/alice retracts 2nd \"a \"b\"\""), (true, String::new(), retraction(Some(2), "a \"b\"")));
+    assert_eq!(act("alice retracts hello", &[]).unwrap_err(), "write: alice retracts \"hello\"");
+}

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use parlor_stanza::decode;
 use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
-use parlor_stanza::types::Message;
+use parlor_stanza::types::{BLOCKING, Message, VOICE};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
@@ -33,14 +33,49 @@ pub enum Action {
     Moderated { room: BareJid, whom: String, role: Option<String>, affiliation: Option<String>, reason: Option<String> },
     /// It had a room retract the message of this id.
     Retracted { room: BareJid, id: String, reason: Option<String> },
+    /// It asked for voice in a room, or gave or refused it to the visitor with this nickname.
+    Voice { room: BareJid, nick: Option<String>, allow: bool },
+    /// It blocked an address, or ended that.
+    Blocked { jid: String, ends: bool },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
     /// A plugin made a request over the web.
     Requested { method: String, url: String, body: String },
     /// A request to a webhook of the plugin was answered.
     Answered { webhook: String, status: u16, body: String },
+    /// It answered a step of a form (XEP-0050).
+    Form { to: Jid, shows: FormShown },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
+}
+
+/// What a form shows to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FormShown {
+    /// A page to fill in.
+    Page {
+        /// Its title.
+        title: String,
+        /// Its place, if there are several.
+        step: Option<String>,
+        /// Its fields, with what is in them.
+        fields: Vec<(String, String)>,
+        /// What is wrong with what was sent.
+        wrong: Option<String>,
+    },
+    /// A text alone.
+    Note {
+        /// Whether the command is over.
+        is_over: bool,
+        /// Whether it failed.
+        is_error: bool,
+        /// The text.
+        text: String,
+    },
+    /// The command was cancelled.
+    Cancelled,
+    /// The step was refused, by this condition.
+    Refused(String),
 }
 
 /// Returns the action in an outgoing stanza; `None` for stanzas that every session sends by itself.
@@ -50,6 +85,9 @@ pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timesta
             let to = message.to.clone()?;
             if let Some(invited) = message.payloads.iter().find_map(|payload| invited(payload, &to)) {
                 return Some(invited);
+            }
+            if let Some(voice) = message.payloads.iter().find_map(|payload| voice(payload, &to)) {
+                return Some(voice);
             }
             decode::leaving(stanza, own, now).map(|message| Action::Said(Box::new(message)))
         }
@@ -101,6 +139,18 @@ fn invited(payload: &Element, to: &Jid) -> Option<Action> {
     Some(Action::Invited { room: to.to_bare(), whom, reason: reason(invite) })
 }
 
+fn voice(payload: &Element, to: &Jid) -> Option<Action> {
+    let value = |var: &str| {
+        let field = payload.children().find(|field| field.attr("var") == Some(var))?;
+        Some(field.get_child("value", ns::DATA_FORMS)?.text())
+    };
+    if !payload.is("x", ns::DATA_FORMS) || value("FORM_TYPE").as_deref() != Some(VOICE) {
+        return None;
+    }
+    let allow = value("muc#request_allow").as_deref() == Some("true");
+    Some(Action::Voice { room: to.to_bare(), nick: value("muc#roomnick"), allow })
+}
+
 fn reason(element: &Element) -> Option<String> {
     element.children().find(|child| child.name() == "reason").map(Element::text).filter(|text| !text.is_empty())
 }
@@ -115,6 +165,9 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
             groups: item.children().map(Element::text).collect(),
             removed: item.attr("subscription") == Some("remove"),
         });
+    }
+    if payload.has_ns(BLOCKING) {
+        return Some(Action::Blocked { jid: item?.attr("jid")?.to_owned(), ends: payload.name() == "unblock" });
     }
     let room = to?.to_bare();
     if payload.is("query", MUC_ADMIN) {

@@ -3,7 +3,7 @@
 use jid::{BareJid, Jid};
 use minidom::Element;
 use parlor_stanza::encode::element;
-use parlor_stanza::types::MAM;
+use parlor_stanza::types::{BLOCKING, MAM};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
@@ -74,10 +74,11 @@ impl Server {
             "query" if payload.has_ns(ns::DISCO_INFO) => Ok(Some(match self.archive_features() {
                 // Messages in an archive have ids (XEP-0313, section 2).
                 [archive] if self.is_account(to) => words::disco("account", "registered", &[*archive, ns::SID]),
-                _ if home => words::disco("server", "im", &[]),
+                _ if home => words::disco("server", "im", &[BLOCKING]),
                 _ => words::disco("client", "pc", &[]),
             })),
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "blocklist" if home && payload.has_ns(BLOCKING) => Ok(Some(self.blocked.list())),
             "pubsub" if home => Ok(Some(words::no_items(payload))),
             "vCard" if home => Ok(Some(Element::bare("vCard", ns::VCARD))),
             "vCard" => Err("item-not-found"),
@@ -113,6 +114,7 @@ impl Server {
                 self.push_roster(item);
                 Ok(None)
             }
+            "block" | "unblock" if home && payload.has_ns(BLOCKING) => self.blocked.change(payload).map(|()| None),
             "pubsub" | "vCard" if home => Ok(None),
             _ => Err("service-unavailable"),
         }

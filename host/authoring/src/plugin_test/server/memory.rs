@@ -48,6 +48,7 @@ impl Memory {
                 Extensions { reply, fallback: vec![fallback], ..Extensions::default() }
             }
             // XEP-0308, section 3: a correction uses the author's id, in a room as well.
+            How::Retraction => Extensions { retract: Some(id), hints: vec![Hint::Store], ..Extensions::default() },
             How::Correction => Extensions { replace: Some(told.ids.own.clone()), ..Extensions::default() },
         })
     }
@@ -95,11 +96,11 @@ impl Memory {
         self.0.push_back(told);
     }
 
-    /// Returns the message in the chat that begins like this; for a correction, only one of the same author.
+    /// Returns the message in the chat that begins like this; for a correction or a retraction, only one of the same author.
     fn find(&self, said: &Said, about: &About) -> Result<&Remembered, Impossible> {
         let (from, begins) = (Jid::from(said.from.clone()), &about.begins);
         let chat = chat(&from, said.to_room);
-        let is_own = about.how == How::Correction;
+        let is_own = matches!(about.how, How::Correction | How::Retraction);
         let fits = |told: &&Remembered| {
             told.chat == chat && told.body.starts_with(begins.as_str()) && (!is_own || is_by(&told.from, &from, &chat))
         };

@@ -41,6 +41,8 @@ pub enum How {
     Reply,
     /// A new text for it (XEP-0308).
     Correction,
+    /// It is taken back (XEP-0424).
+    Retraction,
 }
 
 impl Said {

@@ -1,7 +1,7 @@
-//! What the host tells one plugin alone: requests to its webhooks, in its namespaces and of other plugins, due times, and what it
-//! decides about as a hook.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes, and what a
+//! plugin decides about as a hook.
 
-use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, Webhook};
+use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, PubsubItem, Webhook};
 
 use super::{date_time, message, wit};
 
@@ -58,6 +58,20 @@ impl From<&Hook> for wit::Hook {
             plugin: hook.plugin.as_ref().map(ToString::to_string),
             args: hook.args.clone(),
             message: message(&hook.message, false),
+        }
+    }
+}
+
+impl From<&PubsubItem> for wit::PubsubItem {
+    fn from(item: &PubsubItem) -> Self {
+        Self {
+            kind: item.kind.as_str().to_owned(),
+            service: item.service.to_string(),
+            node: item.node.clone(),
+            id: item.id.clone(),
+            publisher: item.publisher.as_ref().map(ToString::to_string),
+            xml: item.xml.clone(),
+            cut: item.is_cut,
         }
     }
 }

@@ -24,7 +24,7 @@ impl GrantChange {
     pub fn check(&self, permission: Permission) -> Result<(), String> {
         let kind = permission.scope_kind();
         let targets = match self {
-            Self::Targets(targets) if !matches!(kind, ScopeKind::None | ScopeKind::Quota) => targets,
+            Self::Targets(targets) if kind.is_list() => targets,
             _ => return Ok(()),
         };
         for target in targets {
@@ -48,16 +48,8 @@ impl GrantChange {
             // The command grants it as the manifest requests it.
             (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
             (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
-            (
-                ScopeKind::Jids
-                | ScopeKind::Rooms
-                | ScopeKind::Servers
-                | ScopeKind::Files
-                | ScopeKind::Namespaces
-                | ScopeKind::Plugins,
-                Self::Whole,
-            ) => vec!["*"],
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
+            (_, Self::Whole) => vec!["*"],
         };
         // The command splits entries at commas and trims spaces; a resource may contain both. A resource may also
         // contain invisible characters, which are escaped wherever they are shown.

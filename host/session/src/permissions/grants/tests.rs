@@ -238,6 +238,7 @@ fn events_are_seen_by_grant_and_scope() {
             left: None,
             reason: None,
             occupant_id: None,
+            hats: Vec::new(),
             actor: None,
             card: None,
         }))
@@ -610,7 +611,7 @@ proptest! {
     #[test]
     fn hostile_entries_are_refused_or_round_trip(text in ".{0,40}", kind in prop::sample::select(vec![
         ScopeKind::Jids, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota, ScopeKind::Servers, ScopeKind::Files,
-        ScopeKind::Namespaces, ScopeKind::Plugins,
+        ScopeKind::Namespaces, ScopeKind::Plugins, ScopeKind::Nodes,
     ])) {
         if let Ok(scope) = Scope::parse(kind, &[&text]) {
             let written = scope.entries();

@@ -298,7 +298,8 @@ fn ask_for_address(kind: ScopeKind) -> &'static str {
         | ScopeKind::Servers
         | ScopeKind::Files
         | ScopeKind::Namespaces
-        | ScopeKind::Plugins => "",
+        | ScopeKind::Plugins
+        | ScopeKind::Nodes => "",
     }
 }
 

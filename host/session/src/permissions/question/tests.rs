@@ -289,7 +289,8 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
 const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
     chatviews.get chatviews.get-many commands.add commands.declare commands.remove connection.connected connection.disconnect
-    contacts.block contacts.blocked contacts.unblock disco.get-identity disco.own-features-add disco.own-features-get disco.own-identities-add
+    contacts.block contacts.blocked contacts.unblock disco.get-identity disco.last-activity disco.own-features-add disco.own-features-get
+    disco.own-identities-add disco.time disco.version
     disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
     files.upload files.write http.answer http.close http.fetch http.open http.read http.write iq.answer iq.refuse listen.not log.write
     plugins.answer plugins.call plugins.refuse promises.add
@@ -302,7 +303,7 @@ const YES_ABOUT_A_STRANGER: &str = "
 const YES_WHEN_READY: &str = "
     archive.query archive.query-all chats.open chats.open-many contacts.add contacts.get contacts.get-all
     contacts.get-many rooms.bookmarks rooms.decline rooms.get-or-create rooms.open rooms.open-many
-    rooms.set-bookmark tokens.get";
+    rooms.register rooms.reserved-nick rooms.set-bookmark rooms.unregister tokens.get";
 
 /// About somebody of whom the account knows nothing, whatever is granted. A call that is new in the contract, and
 /// states no condition in the table, comes here as a yes that is not listed.

@@ -102,6 +102,14 @@ pub enum BadScope {
         /// Why it is none.
         reason: String,
     },
+    /// An entry is no node of a service.
+    #[error("{entry:?} is no node ({reason}): write {NODE_ENTRIES}")]
+    NoNode {
+        /// The entry, as the owner wrote it.
+        entry: String,
+        /// Why it is none.
+        reason: String,
+    },
     /// An entry is no server of the web.
     #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
     NoServer {
@@ -124,6 +132,9 @@ pub(super) const NAMESPACE_ENTRIES: &str = "XML namespaces such as \"urn:example
 
 pub(super) const PLUGIN_ENTRIES: &str = "\"*\", or the id of a plugin such as \"dice\"";
 
+pub(super) const NODE_ENTRIES: &str =
+    "\"*\", \"pubsub.example.org/news\", \"pubsub.example.org/*\" or \"own/urn:example:mood\"";
+
 pub(super) const FILE_ENTRIES: &str = "\"*\", \"image/*\", \"10 MiB\" or \"image/png 5 MiB\"";
 
 /// Returns the entries that a list of this kind can hold, for messages.
@@ -138,5 +149,6 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Files => FILE_ENTRIES,
         ScopeKind::Namespaces => NAMESPACE_ENTRIES,
         ScopeKind::Plugins => PLUGIN_ENTRIES,
+        ScopeKind::Nodes => NODE_ENTRIES,
     }
 }

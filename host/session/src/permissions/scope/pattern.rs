@@ -5,7 +5,7 @@ use std::fmt;
 use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
 use parlor_base::nearest::nearest;
 
-use super::error::{BadScope, JID_ENTRIES, ROOM_ENTRIES};
+use super::error::{BadScope, JID_ENTRIES, NODE_ENTRIES, ROOM_ENTRIES};
 use super::key::{AddressKey, in_dns};
 
 /// The addresses that one entry covers. Parsing normalises them (RFC 7622), except international domains, which keep
@@ -57,6 +57,11 @@ impl Pattern {
                 },
             },
         }
+    }
+
+    /// Parses the address of a service, or a word for several.
+    pub(super) fn parse_service(entry: &str) -> Result<Self, BadScope> {
+        Self::parse(entry, NODE_ENTRIES)
     }
 
     pub(super) fn parse_room(entry: &str) -> Result<Self, BadScope> {

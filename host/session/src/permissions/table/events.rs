@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead,
-    PluginsAnswer, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead, PluginsAnswer, PubsubRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -37,9 +36,10 @@ impl EventRule {
 
     /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
-        const LOCAL: [&str; 16] = [
+        const LOCAL: [&str; 17] = [
             "connectionInitialized",
             "connfeedback",
+            "dialog",
             "disconnected",
             "initialized",
             "lagged",
@@ -91,6 +91,8 @@ pub const EVENTS: &[EventRule] = &[
     open("settingsChanged", "json"),
     open("command", "command"),
     open("timer", "none"),
+    // Delivered only to the plugin that asked.
+    open("dialog", "none"),
     // Delivered only to the plugin that the schedule belongs to.
     open("schedule", "schedule"),
     shown(StatusRead, "statusChanged", "status"),
@@ -137,6 +139,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "occupantChanged", "occupant"),
     // The affiliation of somebody who is not in the room.
     shown(RoomsRead, "affiliationChanged", "occupant"),
+    // A visitor asks its moderators for voice.
+    shown(RoomsRead, "voiceRequest", "occupant"),
     shown(RoomsRead, "roomSubjectChanged", "room"),
     shown(RoomsRead, "roomLeft", "room"),
     // It was minimized, maximized, shown, or given the focus.
@@ -152,6 +156,7 @@ pub const EVENTS: &[EventRule] = &[
     shown(HooksCommands, "hookCommand", "hook"),
     shown(HooksIncoming, "hookIncoming", "hook"),
     shown(HooksOutgoing, "hookOutgoing", "hook"),
+    shown(PubsubRead, "pubsub-item", "pubsub-item"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),
 ];
@@ -198,6 +203,7 @@ pub(super) const EVENTS_DEPEND: &[(&str, Depends)] = {
         ("roomViewChanged", OpenRoom),
         // A card may be fetched from anybody.
         ("vcardUpdated", Nothing),
+        ("voiceRequest", InRoom),
     ]
 };
 

@@ -18,6 +18,12 @@ pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> 
                 .map(Value::from)
         }
         "declare" => declare(n, args).await.map(Value::from),
+        // Without the SDK, which answers only forms that it heard of.
+        "answer" => {
+            let (form, said) = (text(args, "form")?, text(args, "text")?);
+            let more = arg::<Option<bool>>(args, "more")?.unwrap_or_default();
+            raw::answer(form, said, more).await.map_err(Error::from).map(Value::from)
+        }
         "remove" => commands::remove(text(args, "name")?).await.map(Value::from),
         _ => Err(unknown(function)),
     }
@@ -67,6 +73,7 @@ fn argument(args: &Value) -> Result<Argument> {
         default: arg(args, "default")?,
         named: arg::<Option<_>>(args, "named")?.unwrap_or_default(),
         help: arg::<Option<_>>(args, "help")?.unwrap_or_default(),
+        page: arg(args, "page")?,
     })
 }
 

@@ -25,6 +25,18 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
             let feature = option(support.feature, |one| json!({ "var": one.var, "entity": one.entity }));
             json!({ "supported": support.supported, "feature": feature })
         }
+        "last-activity" => {
+            let activity = disco::last_activity(text(args, "jid")?).await?;
+            json!({ "seconds": activity.seconds, "status": activity.status })
+        }
+        "time" => {
+            let clock = disco::time(text(args, "jid")?).await?;
+            json!({ "utc": clock.utc, "offset": clock.offset })
+        }
+        "version" => {
+            let software = disco::version(text(args, "jid")?).await?;
+            json!({ "name": software.name, "version": software.version, "os": software.os })
+        }
         _ => return Err(unknown(function)),
     })
 }

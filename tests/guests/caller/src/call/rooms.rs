@@ -83,6 +83,22 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
             rooms::set_bookmark(bookmark).await.map(Value::from)?
         }
         "remove-bookmark" => rooms::remove_bookmark(jid()?).await.map(Value::from)?,
+        _ => return standing(function, args).await,
+    })
+}
+
+/// Makes a call about voice or registration.
+async fn standing(function: &str, args: &Value) -> Result<Value> {
+    let jid = || text(args, "jid");
+    Ok(match function {
+        "request-voice" => rooms::request_voice(jid()?).await.map(Value::from)?,
+        "answer-voice" => {
+            let allow = arg::<Option<bool>>(args, "allow")?.unwrap_or_default();
+            rooms::answer_voice(jid()?, text(args, "nick")?, allow).await.map(Value::from)?
+        }
+        "register" => rooms::register(jid()?, text(args, "nick")?, fields(args, "fields")?).await.map(Value::from)?,
+        "unregister" => rooms::unregister(jid()?).await.map(Value::from)?,
+        "reserved-nick" => rooms::reserved_nick(jid()?).await?.into(),
         _ => return Err(unknown(function)),
     })
 }

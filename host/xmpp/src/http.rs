@@ -1,11 +1,14 @@
-//! Parses HTTP answers: the head, and a body that ends by length, by chunks or with the connection.
+//! Parses HTTP answers for BOSH and for the opening of WebSockets: the head, and a body that ends by length, by chunks or with
+//! the connection.
+//!
+//! A library does not tell when a request was written, and BOSH measures the pause to the next one from there.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::MOST_HEADERS;
-
+/// The maximum number of headers in an answer.
+const MOST_HEADERS: usize = 100;
 /// The maximum length of a head, in bytes.
 const LONGEST_HEAD: usize = 32 << 10;
 /// The maximum number of interim answers (1xx) before the final one.

@@ -1,0 +1,318 @@
+"""Finds the functions that have to wait, and writes `async` and `await` where they stand.
+
+A plugin has no threads: a call that takes time is awaited. The frameworks that plugins come from let a function block, as
+`requests.get` and `time.sleep` do. So each function that makes such a call, and each that calls one of these, becomes an `async def`,
+and the calls get an `await`. Nothing else of the source changes.
+"""
+
+import ast
+import builtins
+from types import SimpleNamespace
+from typing import Any, Iterator, Optional
+
+import tree
+from tree import Finding, Function, Module
+
+#: The calls that wait.
+SUSPENDS = {
+    *(f"requests.{name}" for name in ("get", "post", "put", "delete", "patch", "head", "options", "request")),
+    "time.sleep",
+    "urllib.request.urlopen",
+}
+#: The calls that make an object whose methods wait, and these methods.
+SESSIONS = {"requests.Session", "requests.session", "requests.sessions.Session"}
+OF_SESSIONS = {"get", "post", "put", "delete", "patch", "head", "options", "request"}
+
+#: Decorators whose functions may be `async`.
+DECORATORS = {"staticmethod", "classmethod"}
+#: Calls that take a function and await what it returns.
+TAKERS = {"start_poller", "stop_poller"}
+#: Methods of Python's own types: a call of this name is hardly one of the plugin's.
+COMMON = {name for kind in (str, bytes, list, dict, set, int) for name in dir(kind)} | {"read", "write", "close"}
+
+class Sources:
+    """All modules of the plugin together."""
+
+    def __init__(self, modules: list[Module], framework: tuple[str, ...]) -> None:
+        self.modules = modules
+        self.framework = framework
+        self.findings: list[Finding] = []
+        #: Each function with its module and what is around it.
+        self.functions: dict[Function, tuple[Module, list[ast.AST]]] = {}
+        self.methods: dict[str, list[tuple[ast.ClassDef, Function]]] = {}
+        self.tops: dict[tuple[str, str], Function] = {}
+        self.classes: dict[tuple[str, str], ast.ClassDef] = {}
+        self.bases: dict[ast.ClassDef, list[ast.ClassDef]] = {}
+        for module in modules:
+            for name, node in module.classes.items():
+                self.classes[(module.name, name)] = node
+            for function, around in tree.functions(module):
+                self.functions[function] = (module, around)
+                if around and isinstance(around[-1], ast.ClassDef):
+                    self.methods.setdefault(function.name, []).append((around[-1], function))
+                elif not around:
+                    self.tops[(module.name, function.name)] = function
+        for module in modules:
+            for node in module.classes.values():
+                self.bases[node] = [one for one in (self.class_of(module, base) for base in node.bases) if one]
+        self.sessions = {module.path: sessions(module) for module in modules}
+        self.waiting = self._waiting()
+
+    def class_of(self, module: Module, node: ast.expr) -> Optional[ast.ClassDef]:
+        if isinstance(node, ast.Name) and node.id in module.classes:
+            return module.classes[node.id]
+        base, _, name = (module.dotted(node) or "").rpartition(".")
+        return self.classes.get((base, name))
+
+    def family(self, node: ast.ClassDef) -> set[ast.ClassDef]:
+        """Returns a class with those that it inherits from, and those that inherit from it."""
+        found, unread = {node}, [node]
+        while unread:
+            one = unread.pop()
+            near = self.bases.get(one, []) + [other for other, bases in self.bases.items() if one in bases]
+            unread += [other for other in near if other not in found]
+            found.update(near)
+        return found
+
+    def _waiting(self) -> set[Function]:
+        calls: dict[Function, list[Function]] = {}
+        own: list[Function] = []
+        for function, (module, around) in self.functions.items():
+            for call in _calls(function):
+                if self.suspends(module, call):
+                    own.append(function)
+                for called in self.called(module, [*around, function], call):
+                    calls.setdefault(called, []).append(function)
+        waiting: set[Function] = set()
+        refused: set[Function] = set()
+        unread = list(own)
+        while unread:
+            function = unread.pop()
+            if function in waiting or function in refused:
+                continue
+            if isinstance(function, ast.AsyncFunctionDef):
+                # Its callers await it already.
+                waiting.add(function)
+            elif self._may_wait(function):
+                waiting.add(function)
+                unread += calls.get(function, [])
+            else:
+                refused.add(function)
+        return waiting
+
+    def suspends(self, module: Module, call: ast.Call) -> bool:
+        name = module.dotted(call.func)
+        if name in SUSPENDS:
+            return True
+        function = call.func
+        is_session = isinstance(function, ast.Attribute) and function.attr in OF_SESSIONS
+        return is_session and ast.unparse(function.value) in self.sessions[module.path]
+
+    def called(self, module: Module, around: list[ast.AST], call: ast.Call) -> list[Function]:
+        """Returns the plugin's functions that a call may mean."""
+        return self.meant(module, around, call.func)
+
+    def meant(self, module: Module, around: list[ast.AST], node: ast.expr) -> list[Function]:
+        if isinstance(node, ast.Name):
+            for scope in reversed(around):
+                if isinstance(scope, tree.FUNCTIONS):
+                    inner = [one for one in tree.within(scope) if isinstance(one, tree.FUNCTIONS) and one.name == node.id]
+                    if inner:
+                        return inner
+            top = self.tops.get((module.name, node.id))
+            if top is None:
+                base, _, name = module.aliases.get(node.id, "").rpartition(".")
+                top = self.tops.get((base, name))
+            return [top] if top else []
+        if not isinstance(node, ast.Attribute):
+            return []
+        base, name = (module.dotted(node) or "").rpartition(".")[::2]
+        if (base, name) in self.tops:
+            return [self.tops[(base, name)]]
+        known = self.methods.get(node.attr, [])
+        owner = self._owner(module, around, node.value)
+        if owner is not None:
+            family = self.family(owner)
+            return [function for of, function in known if of in family]
+        # Of an object that nothing is known of: only if it can be no other.
+        return [known[0][1]] if len(known) == 1 and node.attr not in COMMON else []
+
+    def _owner(self, module: Module, around: list[ast.AST], node: ast.expr) -> Optional[ast.ClassDef]:
+        is_super = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+        if is_super or isinstance(node, ast.Name) and node.id in ("self", "cls"):
+            return next((one for one in reversed(around) if isinstance(one, ast.ClassDef)), None)
+        return self.class_of(module, node)
+
+    def _may_wait(self, function: Function) -> bool:
+        """Returns whether a function may become `async`, and tells why not."""
+        module, around = self.functions[function]
+        why = None
+        is_method = bool(around) and isinstance(around[-1], ast.ClassDef)
+        if is_method and function.name.startswith("__") and function.name.endswith("__"):
+            why = f"Python calls {function.name} itself, and does not await it"
+        for one in function.decorator_list:
+            name = ast.unparse(one.func if isinstance(one, ast.Call) else one)
+            dotted = module.dotted(one.func if isinstance(one, ast.Call) else one) or name
+            if name not in DECORATORS and not dotted.startswith(self.framework) and not _of_command(name):
+                why = f"@{name} makes something else of it"
+        if is_generator(function):
+            body = list(tree.within(function))
+            if any(isinstance(one, ast.YieldFrom) for one in body):
+                why = "an `async def` has no `yield from`"
+            elif any(isinstance(one, ast.Return) and one.value is not None for one in body):
+                why = "an `async def` that yields cannot return a value"
+        if why is None:
+            return True
+        self.findings.append(Finding(
+            "lacks", module.path, function.lineno, f"{function.name}() waits", why,
+            "write it so that it can be an `async def`: what it calls has to be awaited"))
+        return False
+
+
+def _of_command(name: str) -> bool:
+    # `@points.subcommand(…)`, where `points` is a command of the plugin itself.
+    return name.rpartition(".")[2] in ("subcommand", "callback", "argument")
+
+
+def sessions(module: Module) -> set[str]:
+    """Returns the expressions that hold a session of `requests`."""
+    found = set()
+    for node in ast.walk(module.tree):
+        pairs = []
+        if isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets]
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            pairs = [(one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None]
+        for target, value in pairs:
+            if isinstance(value, ast.Call) and module.dotted(value.func) in SESSIONS:
+                found.add(ast.unparse(target))
+    return found
+
+
+def is_generator(function: Function) -> bool:
+    return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in tree.within(function))
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    return (one for one in tree.within(node) if isinstance(one, ast.Call))
+
+
+class Rewriter:
+    """Writes `async` and `await` into one module."""
+
+    def __init__(self, sources: Sources, module: Module) -> None:
+        self.sources = sources
+        self.module = module
+        self.lines = [line.encode() for line in module.text.split("\n")]
+        #: The insertions: line, column in bytes, order at one place, and the text.
+        self.edits: list[tuple[int, int, int, str]] = []
+        self.changed: set[int] = set()
+
+    def tell(self, node: Any, what: str, why: str, instead: str) -> None:
+        self.sources.findings.append(Finding("lacks", self.module.path, node.lineno, what, why, instead))
+
+    def run(self) -> str:
+        """Returns the text with all changes."""
+        self._walk(self.module.tree, [], False, set())
+        if not self.edits:
+            return self.module.text
+        by_line: dict[int, list[tuple[int, int, str]]] = {}
+        for line, column, order, text in self.edits:
+            by_line.setdefault(line, []).append((column, order, text))
+        lines = list(self.lines)
+        for line, edits in by_line.items():
+            text = lines[line - 1]
+            for column, _, put in sorted(edits, reverse=True):
+                text = text[:column] + put.encode() + text[column:]
+            lines[line - 1] = text
+        text = b"\n".join(lines).decode()
+        try:
+            compile(text, self.module.path, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            self.tell(SimpleNamespace(lineno=error.lineno or 1), "it waits", f"what waits there cannot be awaited: {error.msg}", "write it anew with `await`")
+            return self.module.text
+        for line in sorted(self.changed):
+            self.sources.findings.append(Finding(
+                "changed", self.module.path, line, lines[line - 1].decode().strip()[:200], "it waits, and is awaited now", ""))
+        return text
+
+    def _walk(self, node: ast.AST, around: list[ast.AST], is_apart: bool, done: set[ast.AST]) -> None:
+        """`is_apart`: the node stands where nothing can be awaited, such as in a lambda."""
+        if isinstance(node, ast.Call):
+            self._call(node, around, is_apart)
+            done.add(node.func)
+            if isinstance(node.func, ast.Attribute) and node.func.attr in TAKERS:
+                done.update(node.args)
+                done.update(one.value for one in node.keywords)
+        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load) and node not in done:
+            self._value(node, around)
+        elif isinstance(node, ast.FunctionDef) and node in self.sources.waiting:
+            self._edit(node.lineno, node.col_offset, 0, "async ")
+        if isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, ast.Call):
+            self._loop(node.iter, around)
+        apart = is_apart or isinstance(node, (ast.Lambda, ast.GeneratorExp))
+        if isinstance(node, tree.FUNCTIONS):
+            # Its decorators and defaults belong to what is around it.
+            for one in [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]:
+                self._walk(one, around, is_apart, done)
+            for one in node.body:
+                self._walk(one, [*around, node], False, done)
+            return
+        inner = [*around, node] if isinstance(node, ast.ClassDef) else around
+        for one in ast.iter_child_nodes(node):
+            self._walk(one, inner, apart, done)
+
+    def _waits(self, call: ast.Call, around: list[ast.AST]) -> bool:
+        if self.sources.suspends(self.module, call):
+            return True
+        called = self.sources.called(self.module, around, call)
+        # A function that was `async` before is awaited by its author.
+        return any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) for one in called)
+
+    def _call(self, call: ast.Call, around: list[ast.AST], is_apart: bool) -> None:
+        if not self._waits(call, around):
+            return
+        shown = ast.unparse(call.func)[:100]
+        function = next((one for one in reversed(around) if isinstance(one, tree.FUNCTIONS)), None)
+        inmost = around[-1] if around else None
+        if is_apart:
+            self.tell(call, f"{shown}() waits", "a lambda and a generator expression cannot await", "write a loop in its place")
+        elif function is None or inmost is not function:
+            self.tell(call, f"{shown}() waits", "it stands outside of functions, which runs while the plugin is built: there is no host yet",
+                      "call it in `activate` or `start`")
+        elif function not in self.sources.waiting:
+            self.tell(call, f"{shown}() waits", f"{function.name} cannot be an `async def`", "see what is told of that function")
+        elif any(is_generator(one) for one in self.sources.called(self.module, around, call)):
+            return
+        elif self._is_there(call):
+            self._edit(call.lineno, call.col_offset, 0, "(await ")
+            self._edit(call.end_lineno, call.end_col_offset, 1, ")")
+            self.changed.add(call.lineno)
+        else:
+            self.tell(call, f"{shown}() waits", "its place in a text cannot be told", "give its result a name in a line before, with `await`")
+
+    def _is_there(self, call: ast.Call) -> bool:
+        """Returns whether the text there is the call: older versions of Python are wrong about places in f-strings."""
+        text = ast.get_source_segment(self.module.text, call)
+        try:
+            return text is not None and ast.dump(ast.parse(f"({text})", mode="eval").body) == ast.dump(call)
+        except (SyntaxError, ValueError):
+            return False
+
+    def _loop(self, call: ast.Call, around: list[ast.AST]) -> None:
+        called = self.sources.called(self.module, around, call)
+        if any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) and is_generator(one) for one in called):
+            self.tell(call, f"{ast.unparse(call.func)[:100]}() yields and waits", "a plain loop cannot await it", "write `async for`")
+
+    def _value(self, node: ast.expr, around: list[ast.AST]) -> None:
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+            return
+        if isinstance(node, ast.Name) and hasattr(builtins, node.id):
+            return
+        meant = self.sources.meant(self.module, around, node)
+        if any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) for one in meant):
+            self.tell(node, f"{ast.unparse(node)[:100]} is handed on", "it waits, and whoever calls it does not await it",
+                      "call it yourself, with `await`")
+
+    def _edit(self, line: int, column: int, order: int, text: str) -> None:
+        self.edits.append((line, column, order, text))

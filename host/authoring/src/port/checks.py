@@ -1,0 +1,147 @@
+"""Finds uses of things that the layer lacks, line by line."""
+
+import ast
+import re
+from typing import Iterable, Optional
+
+import lacks
+import tree
+from tree import Finding, Module
+
+#: The names that commands may have.
+COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
+
+#: The packages that the layer brings along.
+OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
+#: The names of these that plugins may use.
+REQUESTS = {
+    "get", "post", "put", "delete", "patch", "head", "options", "request", "Session", "session", "Response", "exceptions", "codes",
+    "RequestException", "HTTPError", "ConnectionError", "Timeout", "ConnectTimeout", "ReadTimeout", "TooManyRedirects", "JSONDecodeError",
+    "InvalidURL", "auth", "sessions", "models",
+}
+AIOHTTP = {
+    "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError",
+    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL",
+}
+INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
+
+
+class Checker:
+    """Collects what one plugin lacks."""
+
+    def __init__(self, modules: list[Module]) -> None:
+        self.modules = modules
+        self.siblings = {module.name.partition(".")[0] for module in modules}
+        self.findings: list[Finding] = []
+        #: Parts of the layer that the plugin needs, and modules that it imports while it runs.
+        self.parts: set[str] = set()
+        self.late: set[str] = set()
+        #: Modules of the layer that replace functions of Python.
+        self.replaced: set[str] = set()
+        self._told: set[tuple[str, int, str]] = set()
+
+    def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
+        line = node if isinstance(node, int) else getattr(node, "lineno", 1)
+        if (module.path, line, what) not in self._told:
+            self._told.add((module.path, line, what))
+            self.findings.append(Finding(kind, module.path, line, what, why, instead))
+
+    def run(self) -> None:
+        for module in self.modules:
+            self._imports(module)
+            self._calls(module)
+
+    def _imports(self, module: Module) -> None:
+        for name, line, may_miss, is_late in tree.imports(module):
+            top = name.partition(".")[0]
+            if top in OURS:
+                self.parts.add("maubot" if top == "mautrix" else top)
+                continue
+            if name.startswith("urllib.request"):
+                self.replaced.add("opened")
+            if top == "time":
+                self.replaced.add("slept")
+            known = _longest(name, lacks.MODULES)
+            if top in self.siblings and not known:
+                if is_late:
+                    self.late.add(name if any(one.name == name for one in self.modules) else name.rpartition(".")[0] or name)
+            elif known:
+                self.tell("lacks", module, line, known, *lacks.MODULES[known])
+            elif tree.is_standard(top):
+                if is_late:
+                    self.late.add(top)
+            elif may_miss:
+                self.tell("check", module, line, top, "the package is not there, and the plugin goes on without it",
+                          INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
+            elif top in lacks.FOREIGN:
+                self.tell("lacks", module, line, top, *lacks.FOREIGN[top])
+            else:
+                self.tell("package", module, line, top, "the package is not part of Python", INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
+
+    def _calls(self, module: Module) -> None:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute):
+                name = module.dotted(node)
+                if name in lacks.CALLS and self._is_whole(module, node):
+                    self.tell("lacks", module, node, name, *lacks.CALLS[name])
+                self._of_web(module, node, name)
+                if node.attr == "has_key":
+                    self.tell("lacks", module, node, ".has_key()", "it is Python 2", "`key in mapping`")
+            elif isinstance(node, ast.Name) and module.aliases.get(node.id) in lacks.CALLS:
+                name = module.aliases[node.id]
+                self.tell("lacks", module, node, name, *lacks.CALLS[name])
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+                if "open" not in module.aliases and not self._runs_at_build(module, node):
+                    self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+
+    def _is_whole(self, module: Module, node: ast.Attribute) -> bool:
+        # `os.environ.get` is told once, and not as `os.environ` besides.
+        return (module.dotted(node) or "") != "os.environ" or not any(
+            isinstance(one, ast.Attribute) and one.value is node and f"os.environ.{one.attr}" in lacks.CALLS for one in ast.walk(module.tree))
+
+    def _of_web(self, module: Module, node: ast.Attribute, name: Optional[str]) -> None:
+        base, _, last = (name or "").rpartition(".")
+        for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
+            if base == package and last not in known:
+                self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
+        if base == "aiohttp" and last == "web" or (name or "").startswith("aiohttp.web."):
+            self.tell("lacks", module, node, "aiohttp.web", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+
+    def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
+        return not any(node in ast.walk(function) for function, _ in tree.functions(module))
+
+    def names(self, prefix: tuple[str, ...], known: dict[str, set[str]], lacking: dict[str, tuple[str, str]]) -> None:
+        """Checks what is imported of the framework's own modules."""
+        for module in self.modules:
+            for name, line, may_miss, _ in tree.imports(module):
+                if name.partition(".")[0] not in prefix:
+                    continue
+                base, _, last = name.rpartition(".")
+                if name in known or base in known and (last in known[base] or last == "*"):
+                    continue
+                told = _longest(name, lacking)
+                if told:
+                    self.tell("lacks", module, line, name, *lacking[told])
+                elif not may_miss:
+                    self.tell("lacks", module, line, name, "the layer does not know it", "see what parlor offers: reference/README.md")
+
+
+def _longest(name: str, table: Iterable[str]) -> Optional[str]:
+    found = [one for one in table if name == one or name.startswith(f"{one}.")]
+    return max(found, key=len) if found else None
+
+
+def command_name(checker: Checker, module: Module, node: ast.AST, name: str) -> None:
+    """Tells of a name that no command can have."""
+    if not COMMAND.match(name):
+        checker.tell("lacks", module, node, f"the command {name}", "a name has 1 to 32 letters, digits, `-` and `_`", "another name")
+    elif name == "help":
+        checker.tell("lacks", module, node, "the command help", "it is the host's own, and lists all commands", "another name")
+
+
+def keywords(call: ast.Call) -> dict[str, ast.expr]:
+    return {one.arg: one.value for one in call.keywords if one.arg}
+
+
+def is_true(node: Optional[ast.expr]) -> bool:
+    return isinstance(node, ast.Constant) and bool(node.value)

@@ -1,0 +1,234 @@
+"""The things that plugins of other frameworks use and parlor lacks, each with the reason and a replacement.
+
+Each entry is written from the use of published plugins and from what parlor's own pages say. A name that stands in none of these
+tables and not in the layer either is reported as unknown to the layer.
+"""
+
+FILES = "a plugin has no files: `storage` keeps data, and what it reads at the top of a module is read while it is built"
+THREADS = "a plugin is one thread: `start_poller`, or `parlor.spawn` with an `async def`"
+PROGRAMS = "a plugin starts no programs: ask a service over the web in its place"
+NETWORK = "a plugin has no sockets: requests over the web go by `requests` or `parlor.http`"
+
+#: Modules of Python that do nothing in a plugin: why, and what to use.
+MODULES = {
+    "threading": ("there are no threads", THREADS),
+    "_thread": ("there are no threads", THREADS),
+    "queue": ("there are no threads to wait for", "`asyncio.Queue`"),
+    "multiprocessing": ("there are no processes", THREADS),
+    "concurrent.futures": ("there are no threads", THREADS),
+    "subprocess": ("there are no other programs", PROGRAMS),
+    "socket": ("there is no network but the host's", NETWORK),
+    "ssl": ("there is no network but the host's", NETWORK),
+    "select": ("there is no network but the host's", NETWORK),
+    "smtplib": ("there is no network but the host's", "a service that takes mail over the web"),
+    "imaplib": ("there is no network but the host's", "a service that gives mail over the web"),
+    "ftplib": ("there is no network but the host's", NETWORK),
+    "telnetlib": ("there is no network but the host's", NETWORK),
+    "http.client": ("there is no network but the host's", NETWORK),
+    "http.server": ("there is no network but the host's", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
+    "xmlrpc.client": ("there is no network but the host's", NETWORK),
+    "sqlite3": ("there are no files and no databases", "`self[key]`, or `parlor.storage`"),
+    "shelve": ("there are no files", "`self[key]`, or `parlor.storage`"),
+    "dbm": ("there are no files", "`self[key]`, or `parlor.storage`"),
+    "ctypes": ("there are no libraries in other languages", "code that is all Python"),
+    "tempfile": ("there are no files", "`io.BytesIO`"),
+    "shutil": ("there are no files", FILES),
+    "glob": ("there are no files", FILES),
+    "zoneinfo": ("its data is in files, which are not there", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
+}
+
+#: Calls of Python that do nothing in a plugin.
+CALLS = {
+    "os.system": ("there are no other programs", PROGRAMS),
+    "os.popen": ("there are no other programs", PROGRAMS),
+    "os.environ": ("a plugin has no environment", "`[settings.NAME]` in plugin.toml, and `parlor.setting`"),
+    "os.getenv": ("a plugin has no environment", "`[settings.NAME]` in plugin.toml, and `parlor.setting`"),
+    "os.environ.get": ("a plugin has no environment", "`[settings.NAME]` in plugin.toml, and `parlor.setting`"),
+    "os.listdir": ("there are no files", FILES),
+    "os.makedirs": ("there are no files", FILES),
+    "os.mkdir": ("there are no files", FILES),
+    "os.remove": ("there are no files", FILES),
+    "os.path.exists": ("there are no files", FILES),
+    "os.path.isfile": ("there are no files", FILES),
+    "urllib.request.urlretrieve": ("there are no files", "`urlopen(…).read()`"),
+    "urllib.request.build_opener": ("the host makes the requests", "`requests` or `parlor.http`, with headers"),
+    "urllib.request.install_opener": ("the host makes the requests", "`requests` or `parlor.http`, with headers"),
+    "asyncio.create_subprocess_exec": ("there are no other programs", PROGRAMS),
+    "asyncio.create_subprocess_shell": ("there are no other programs", PROGRAMS),
+    "asyncio.to_thread": ("there are no threads", THREADS),
+    "importlib.import_module": ("where a plugin runs there are no files to import from", "`import` at the top of the module"),
+    "sys.exit": ("a plugin does not end itself", "`return`"),
+    "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
+}
+
+GONE = "it is gone from the Python that plugins run in, 3.14"
+CALLS |= {f"ast.{name}": (GONE, "`ast.Constant`") for name in ("Num", "Str", "Bytes", "NameConstant", "Ellipsis")}
+CALLS |= {
+    f"collections.{name}": (GONE, f"`collections.abc.{name}`")
+    for name in ("Mapping", "MutableMapping", "Sequence", "Iterable", "Iterator", "Callable", "Hashable", "Set")
+}
+CALLS |= {"inspect.getargspec": (GONE, "`inspect.signature`"), "asyncio.coroutine": (GONE, "`async def`")}
+MODULES |= {
+    name: (GONE, instead)
+    for name, instead in (
+        ("imp", "`import` at the top of the module"), ("distutils", "nothing"), ("cgi", "`html.escape`, `urllib.parse`"), ("pipes", "`shlex`"),
+        ("crypt", "`hashlib.scrypt`"), ("asynchat", NETWORK), ("asyncore", NETWORK), ("nntplib", NETWORK), ("imghdr", "nothing"),
+        ("lib2to3", "nothing"), ("cgitb", "`traceback`"), ("sndhdr", "nothing"), ("uu", "`binascii`"), ("xdrlib", "`struct`"),
+    )
+}
+
+#: Packages with parts in other languages, or that need files or a network of their own: they do not run in a plugin.
+FOREIGN = {
+    "lxml": ("it has parts in C", "`parlor.parse_xml`, or `xml.etree.ElementTree`"),
+    "numpy": ("it has parts in C", "Python's own `statistics` and `math`"),
+    "pandas": ("it has parts in C", "Python's own `csv` and `statistics`"),
+    "matplotlib": ("it has parts in C", "a service that draws, over the web"),
+    "PIL": ("it has parts in C", "a service that works on pictures, over the web"),
+    "cryptography": ("it has parts in C and Rust", "`hashlib` and `hmac`; no own ciphers"),
+    "bcrypt": ("it has parts in C", "`hashlib.scrypt`"),
+    "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
+    "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
+    "sqlalchemy": ("there are no databases", "`self[key]`, or `parlor.storage`"),
+    "asyncpg": ("there are no databases", "`parlor.storage`"),
+    "aiosqlite": ("there are no databases", "`parlor.storage`"),
+    "pymongo": ("there are no databases", "`parlor.storage`"),
+    "redis": ("there are no databases", "`parlor.storage`"),
+    "config": ("a plugin does not read the bot's configuration", "`[settings.NAME]` in plugin.toml"),
+    "docker": ("there is no socket to Docker", "a service that does it, over the web"),
+    "kubernetes": ("its requests go by sockets of its own", "`requests` to the API of the cluster"),
+    "git": ("it starts the program git", "the API of the forge, over the web"),
+    "paramiko": ("it needs sockets", "a service that does it, over the web"),
+    "boto3": ("its requests go by sockets of its own", "`requests` to the API"),
+    "httpx": ("its requests go by sockets of its own", "`requests`, or `parlor.http`"),
+    "urllib3": ("its requests go by sockets of its own", "`requests`, or `parlor.http`"),
+    "feedparser": ("it fetches by itself; a text can be given to it, if the package is brought along", "`requests`, and `feedparser.parse(text)`"),
+    "openai": ("its requests go by sockets of its own", "`requests` to the API"),
+    "pyppeteer": ("it starts a browser", "a service that does it, over the web"),
+    "selenium": ("it starts a browser", "a service that does it, over the web"),
+    "pytz": ("its data is in files, which are not there when it runs", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
+    "paho": ("it needs sockets", "a bridge that speaks HTTP"),
+    "telegram": ("it is another network", "nothing: parlor speaks XMPP"),
+    "slack_sdk": ("it is another network", "nothing: parlor speaks XMPP"),
+    "slackclient": ("it is another network", "nothing: parlor speaks XMPP"),
+    "discord": ("it is another network", "nothing: parlor speaks XMPP"),
+}
+
+#: The names of packages whose modules are called otherwise.
+PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
+
+#: Names of `errbot` and its modules that the layer has.
+ERRBOT = {
+    "errbot": {
+        "BotPlugin", "botcmd", "arg_botcmd", "re_botcmd", "webhook", "Message", "CommandError", "ValidationException", "PY2", "PY3",
+    },
+    "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
+    "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
+    "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
+    "errbot.errBot": set(),
+}
+
+#: Names of `errbot` that parlor lacks.
+NOT_IN_ERRBOT = {
+    "errbot.cmdfilter": ("no plugin sees or stops the commands of another one", "`admin_only=True`, and the owner's plugins.toml"),
+    "errbot.botflow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
+    "errbot.BotFlow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
+    "errbot.FlowRoot": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
+    "errbot.botmatch": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
+    "errbot.templating": ("there are no templates", "an f-string, or `string.Template`"),
+    "errbot.tenv": ("there are no templates", "an f-string, or `string.Template`"),
+    "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
+    "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
+    "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
+    "errbot.core": ("a plugin has no hand on the host", "the groupings of parlor"),
+    "errbot.rendering": ("messages are sent as they are", "XMPP's signs for bold and italics (XEP-0393)"),
+}
+
+#: Attributes of a plugin of errbot that parlor lacks.
+OF_SELF = {
+    "_bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
+    "bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
+    "bot_config": ("a plugin does not read the host's configuration", "`[settings.NAME]` in plugin.toml"),
+    "plugin_dir": ("a plugin has no files", FILES),
+    "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
+    "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
+    "send_templated": ("there are no templates", "`self.send` with an f-string"),
+    "send_stream_request": ("files go by the account's server", "`await parlor.files.upload(…)`, in an `async def`"),
+    "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
+    "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
+    "warn_admins": ("a plugin is not told who its owners are", "`self.log.warning`: `parlor status` and the log show it"),
+    "inject_commands_from": ("commands are those of the source", "the decorators"),
+    "program_next_poll": ("it is no function for plugins", "`self.start_poller`"),
+    "change_presence": ("several plugins share the account", "`await parlor.user.set_status(…)`, with the permission `status.write`"),
+    "prefix_groupchat_reply": ("the host answers in the place of the question", "nothing"),
+    "set_message_size_limit": ("the limit is the host's", "nothing"),
+}
+
+#: Functions that errbot calls, and the layer does not.
+UNCALLED = {
+    "callback_presence": ("the layer does not listen to presence", "`@on(\"contactPresenceChanged\")`, with `contacts.read`"),
+    "callback_room_joined": ("the layer does not listen to rooms", "`@on(\"occupantJoined\")`, with `rooms.read`"),
+    "callback_room_left": ("the layer does not listen to rooms", "`@on(\"occupantLeft\")`, with `rooms.read`"),
+    "callback_room_topic": ("the layer does not listen to rooms", "`@on(\"roomSubjectChanged\")`; reference/events.md names all"),
+    "callback_stream": ("files come as addresses in messages", "`message.files`, and `parlor.files`"),
+    "callback_botmessage": ("a plugin does not hear what it says itself", "`@on(\"message\", own=True)`"),
+    "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
+}
+
+#: Methods of messages of errbot before 4.
+OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "type", "getMuckNick": "nick", "getMuckRoom": "room"}
+
+#: Names of `maubot` and `mautrix` that the layer has.
+MAUBOT = {
+    "maubot": {"Plugin", "MessageEvent"},
+    "maubot.handlers": {"command", "event"},
+    "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
+    "maubot.handlers.event": {"on"},
+    "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
+    "maubot.plugin_base": {"Plugin"},
+    "mautrix": {"types"},
+    "mautrix.types": {
+        "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
+        "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
+        "Serializable", "InReplyTo",
+    },
+    "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
+    "mautrix.util": {"config", "background_task"},
+    "mautrix.util.logging": {"TraceLogger"},
+    "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
+}
+
+#: Names of `maubot` and `mautrix` that parlor lacks.
+NOT_IN_MAUBOT = {
+    "maubot.handlers.web": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
+    "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
+    "mautrix.types.RedactionEvent": ("XMPP tells of a retraction by a message", "`@on(\"message\")`, and `message.extensions.retract`"),
+    "mautrix.types.StateEvent": ("a room of XMPP has no state events", "parlor's events of rooms: reference/events.md"),
+    "mautrix.types.Membership": ("a room of XMPP has no state events", "`@on(\"occupantJoined\")`, `@on(\"occupantLeft\")`"),
+    "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
+    "mautrix.types.ImageInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
+    "mautrix.types.FileInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
+    "mautrix.types.MediaMessageEventContent": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
+    "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
+    "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
+    "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
+}
+
+#: Attributes of a plugin of maubot that parlor lacks.
+OF_PLUGIN = {
+    "database": ("there are no databases", "`parlor.storage`: keys and values"),
+    "webapp": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
+    "webapp_url": ("requests come by the host, which verifies them", "`await parlor.webhooks.address(\"NAME\")`"),
+    "loader": ("a plugin has no files", FILES),
+    "scheduler": ("the layer has no scheduler", "`parlor.schedules.cron`, `parlor.every`"),
+}
+
+#: Attributes of the layer's `self.client`.
+CLIENT = {
+    "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
+    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing",
+}
+NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+#: Events of `EventType` that the layer passes on.
+EVENTS = {"ROOM_MESSAGE", "REACTION"}
+NO_EVENT = ("the layer passes messages and reactions on", "`parlor.on(…)`: reference/events.md names all events")

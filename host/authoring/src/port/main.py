@@ -1,0 +1,212 @@
+"""Reads a plugin of errbot or maubot, and prints as JSON the files of the same plugin for parlor, and what it lacks.
+
+It is given the files as JSON, and touches nothing else. None of the plugin's code is run.
+"""
+
+import configparser
+import json
+import re
+import resource
+import signal
+import sys
+from typing import Any, Optional
+
+import awaits
+import checks
+import manifest
+import of_errbot
+import of_maubot
+import tree
+import web
+from tree import Finding, Module
+
+#: Bounds for files that are made to take long, or all memory.
+SECONDS = 60
+MEMORY = 1 << 30
+MOST_FINDINGS = 1000
+
+#: Names that a module of the plugin cannot have beside the layer.
+TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "wit_world"}
+KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
+
+
+def main(place: str) -> None:
+    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.setrecursionlimit(2000)
+    with open(place, encoding="utf-8") as file:
+        job = json.load(file)
+    try:
+        result = port(job["files"], job["framework"], job["folder"])
+    except ValueError as error:
+        result = {"error": str(error)}
+    except (RecursionError, MemoryError):
+        result = {"error": "its source is nested too deeply"}
+    sys.stdout.reconfigure(encoding="utf-8")
+    json.dump(result, sys.stdout)
+
+
+def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[str, Any]:
+    plugs = sorted(path for path in files if path.endswith(".plug"))
+    found = framework or ("maubot" if "maubot.yaml" in files else "errbot" if plugs else None)
+    if found is None:
+        raise ValueError("it has neither a .plug file (errbot) nor maubot.yaml (maubot)")
+    if found == "maubot" and "maubot.yaml" not in files:
+        raise ValueError("it has no maubot.yaml")
+    if found == "errbot" and not plugs:
+        raise ValueError("it has no .plug file")
+    draft = manifest.Draft(framework=found)
+    findings: list[Finding] = []
+    if found == "errbot":
+        read = _plugs(plugs, files)
+        root = read[0].folder
+        starts = [plug.module for plug in read]
+    else:
+        about = of_maubot._read("maubot.yaml", files["maubot.yaml"])
+        root = ""
+        names = about.get("modules")
+        starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
+    modules = reached(files, root, starts, findings)
+    checker = checks.Checker(modules)
+    checker.run()
+    if found == "errbot":
+        kind: Any = of_errbot.Errbot(checker, read, draft)
+        kind.run()
+        draft.name = manifest.identifier(read[0].name if len(read) == 1 else folder, "ported")
+        draft.description = read[0].description if len(read) == 1 else ""
+    else:
+        kind = of_maubot.Maubot(checker, files, draft)
+        kind.run()
+        about = kind.about
+        draft.name = manifest.identifier(str(about.get("id", "")).rpartition(".")[2], "ported")
+        draft.version = manifest.version(about.get("version", ""))
+        draft.license = str(about.get("license") or "")
+    requests = web.of(modules)
+    if requests.are_made:
+        draft.servers = ["*"] if requests.are_unknown else sorted(requests.servers)
+        checker.findings += requests.findings
+    sources = awaits.Sources(modules, ("errbot.",) if found == "errbot" else ("maubot.",))
+    renamed = _renamed(modules, starts, root, checker)
+    written = {}
+    for module in modules:
+        written[renamed.get(module.path, _below(module.path, root))] = awaits.Rewriter(sources, module).run()
+    written["plugin.py"] = _plugin(found, kind, renamed, root, checker.late)
+    written["plugin.toml"] = manifest.text_of(draft)
+    written.update({path: text for path, text in files.items() if "/" not in path and KEPT.match(path) and path not in written})
+    findings += checker.findings + sources.findings
+    told = {(one.kind, one.file, one.line, one.what): one for one in findings}
+    ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    return {
+        "framework": found,
+        "name": draft.name,
+        "files": written,
+        "parts": sorted(parts),
+        "findings": [one.as_json() for one in ordered[:MOST_FINDINGS]],
+        "left_out": max(0, len(ordered) - MOST_FINDINGS),
+    }
+
+
+def _plugs(paths: list[str], files: dict[str, str]) -> list[of_errbot.Plug]:
+    found = []
+    for path in paths:
+        try:
+            plug = of_errbot.Plug(path, files[path])
+        except configparser.Error as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+        found.append(plug)
+    if len({plug.folder for plug in found}) > 1:
+        raise ValueError("it has plugins in several folders: port one folder after the other")
+    return found
+
+
+def reached(files: dict[str, str], root: str, starts: list[str], findings: list[Finding]) -> list[Module]:
+    """Returns the modules that the plugin consists of: those that are named, and those that they import."""
+    modules: dict[str, Module] = {}
+    unread = [path for start in starts for path in (f"{start}.py", f"{start}/__init__.py") if path in files]
+    while unread:
+        path = unread.pop()
+        if path in modules or path not in files:
+            continue
+        try:
+            module = tree.parse(path, files[path])
+        except SyntaxError as error:
+            findings.append(Finding("lacks", path, error.lineno or 1, "a syntax error", f"Python reads it as: {error.msg}",
+                                    "Python 3: what is of Python 2 has to be written anew"))
+            continue
+        except ValueError as error:
+            findings.append(Finding("lacks", path, 1, "the file", str(error), "a text of Python"))
+            continue
+        if root:
+            module.name = module.name.removeprefix(root.replace("/", ".") + ".")
+        modules[path] = module
+        for name, _, _, _ in tree.imports(module):
+            parts = name.split(".")
+            for size in range(1, len(parts) + 1):
+                base = "/".join([*([root] if root else []), *parts[:size]])
+                unread += [f"{base}.py", f"{base}/__init__.py"]
+    if not modules:
+        raise ValueError("none of its modules can be read" + "".join(f"; {one.file}:{one.line}: {one.why}" for one in findings[:1]))
+    return [modules[path] for path in sorted(modules)]
+
+
+def _below(path: str, root: str) -> str:
+    return path.removeprefix(f"{root}/") if root else path
+
+
+def _renamed(modules: list[Module], starts: list[str], root: str, checker: checks.Checker) -> dict[str, str]:
+    """Returns new paths for modules whose names are taken, by Python or by the layer."""
+    found = {}
+    for module in modules:
+        path = _below(module.path, root)
+        top = path.removesuffix(".py")
+        if "/" in path or not (top in TAKEN or tree.is_standard(top)):
+            continue
+        is_imported = any(name.partition(".")[0] == top for other in modules if other is not module for name, *_ in tree.imports(other))
+        if module.path.removesuffix(".py") in starts and not is_imported:
+            found[module.path] = f"{top}_ported.py"
+            checker.tell("check", module, 1, f"the file is called {top}_ported.py now", f"the name {top} is taken", "nothing")
+        else:
+            checker.tell("lacks", module, 1, f"the module {top}", "a module of that name is found before the plugin's own", "another name")
+    return found
+
+
+def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late: set[str]) -> str:
+    """Returns the text of `plugin.py`."""
+    def name_of(module: Module) -> str:
+        return tree.module_name(renamed[module.path]) if module.path in renamed else module.name
+
+    lines = [f'"""Runs a plugin of {framework} on parlor. `parlor plugin port` wrote this file."""', "", f"import {framework}"]
+    # These replace functions of Python, before the plugin imports them by name.
+    lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
+    if late:
+        lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]
+    if framework == "errbot":
+        names = sorted({name_of(module) for module, *_ in kind.found})
+        lines += ["", *(f"import {one}" for one in names), ""]
+        for module, owner, shown, settings, webhooks in kind.found:
+            more: dict[str, Any] = {"webhooks": webhooks} if webhooks else {}
+            more |= {"keeps": True} if kind.draft.keeps else {}
+            lines += _run(framework, f"{name_of(module)}.{owner}", shown, settings, more)
+    else:
+        module, owner = kind.found
+        lines += ["", f"import {name_of(module)}", ""]
+        identity = str(kind.about.get("id", ""))
+        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, {"hears": True} if kind.draft.hears else {})
+    return "\n".join(lines) + "\n"
+
+
+def _run(framework: str, owner: str, name: str, settings: dict, more: dict) -> list[str]:
+    if not all(part.isidentifier() for part in owner.split(".")):
+        raise ValueError(f"{owner} is no name of a class")
+    lines = [f"{framework}.run(", f"    {owner},", f"    name={name!r},"]
+    if settings:
+        lines += ["    # The keys that the plugin uses, with the settings in plugin.toml and how they are read.", "    settings={"]
+        lines += [f"        {key!r}: {tuple(value)!r}," for key, value in settings.items()]
+        lines.append("    },")
+    lines += [f"    {key}={value!r}," for key, value in more.items()]
+    return [*lines, ")"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,161 @@
+"""Writes `plugin.toml` for a plugin: its permissions with reasons, its settings and its webhooks."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Iterator
+
+SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|apikey|credentials?)(_|$)")
+NAME = re.compile(r"[^a-z0-9_-]+")
+#: How many settings a manifest may have, and what its texts may be.
+MOST_SETTINGS = 60
+MOST_TEXT = 900
+
+
+@dataclass
+class Draft:
+    """The facts known about a plugin so far."""
+
+    name: str = ""
+    version: str = "0.1.0"
+    description: str = ""
+    license: str = ""
+    #: The framework it comes from.
+    framework: str = ""
+    answers: bool = False
+    hears: bool = False
+    keeps: bool = False
+    knows_rooms: bool = False
+    joins_rooms: bool = False
+    #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
+    has_prefix: bool = False
+    #: The servers that it asks over the web.
+    servers: list[str] = field(default_factory=list)
+    #: By their names: type, default and description.
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    webhooks: dict[str, list[str]] = field(default_factory=dict)
+
+    def webhook(self, name: str, methods: list[str]) -> str:
+        name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "hook"
+        if not name[0].isalpha():
+            name = f"w{name}"[:32]
+        self.webhooks[name] = methods
+        return name
+
+    def setting(self, key: str, kind: str, default: Any, description: str) -> str:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
+        name = re.sub(r"[^a-z0-9_]+", "_", name).strip("_")[:56] or "setting"
+        if not name[0].isalpha():
+            name = f"s_{name}"
+        own, number = name, 2
+        while own in self.settings:
+            own, number = f"{name}_{number}", number + 1
+        if len(self.settings) >= MOST_SETTINGS:
+            raise ValueError(f"it has more than {MOST_SETTINGS} settings")
+        self.settings[own] = {"type": kind, "description": description[:MOST_TEXT] or f"The plugin's setting {key}"[:MOST_TEXT]}
+        if kind != "secret" and default is not None:
+            self.settings[own]["default"] = default
+        return own
+
+
+def settings_of(values: dict[str, Any], comments: dict[str, str], draft: Draft) -> dict[str, list[str]]:
+    """Adds settings to the draft. Returns, by the keys that the plugin uses, the names of the settings and how they are read."""
+    found: dict[str, list[str]] = {}
+    for key, value in _flat(values, bool(comments)):
+        kind, read = _kind(key, value)
+        default = json.dumps(value, ensure_ascii=False) if read == "json" else value
+        found[key] = [draft.setting(key, kind, default, comments.get(key, "")), read]
+    return found
+
+
+def _flat(values: dict[str, Any], is_deep: bool, path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        inner = f"{path}.{key}" if path else str(key)
+        if is_deep and isinstance(value, dict) and value:
+            yield from _flat(value, is_deep, inner)
+        else:
+            yield inner, value
+
+
+def _kind(key: str, value: Any) -> tuple[str, str]:
+    """Returns the type of a setting, and how the layer reads it."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower().rpartition(".")[2]
+    if isinstance(value, bool):
+        return "boolean", "plain"
+    if isinstance(value, int) and abs(value) < 1 << 53:
+        return "number", "integer"
+    if isinstance(value, float) and value == value and abs(value) < 1e300:
+        return "number", "plain"
+    if value is None or isinstance(value, str) and len(value.encode()) <= 16_000:
+        return ("secret" if SECRET.search(name) else "string"), "plain"
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value) and len(value) <= 1024:
+        return "list", "plain"
+    json.dumps(value)
+    return "string", "json"
+
+
+def identifier(text: str, otherwise: str) -> str:
+    """Returns a plugin's name: of `a`-`z`, `0`-`9`, `_` and `-`, a letter or digit first."""
+    name = NAME.sub("-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text).lower()).strip("-_")[:64].rstrip("-_")
+    return name or otherwise
+
+
+def version(text: Any) -> str:
+    """Returns a version by the rules of semver, out of one of Python's."""
+    match = re.match(r"v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", str(text))
+    return ".".join(str(int(one or 0)) for one in match.groups()) if match else "0.1.0"
+
+
+def text_of(draft: Draft) -> str:
+    """Returns the text of `plugin.toml`."""
+    lines = [
+        "# Every key that may stand here: .parlor/docs/reference/manifest.md. `parlor plugin port` wrote this file.",
+        "[plugin]", f"name = {quoted(draft.name)}", f"version = {quoted(draft.version)}", 'api = "0.1.0"',
+        f"description = {quoted(draft.description[:MOST_TEXT] or f'{draft.name}, which was written for {draft.framework}')}",
+    ]
+    if draft.license:
+        lines.append(f"license = {quoted(draft.license[:150])}")
+    lines += ["", "[permissions]", *_permissions(draft)]
+    if draft.has_prefix:
+        lines += ["", "[settings.prefix]", 'type = "string"', 'default = "!"',
+                  'description = "What stands before a command: the same as the setting command_prefix of the host"']
+    for name, setting in draft.settings.items():
+        lines += ["", f"[settings.{name}]", f"type = {quoted(setting['type'])}"]
+        if "default" in setting:
+            lines.append(f"default = {_value(setting['default'])}")
+        lines.append(f"description = {quoted(setting['description'])}")
+    for name, methods in draft.webhooks.items():
+        lines += ["", f"[webhook.{name}]", f'description = "Requests to {name}"', 'verify = "none"', 'mode = "answer"',
+                  f"methods = {_value(methods)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _permissions(draft: Draft) -> Iterator[str]:
+    if draft.hears:
+        yield '"messages.read" = { scope = ["*"], reason = "to hear what people say" }'
+    if draft.answers:
+        yield '"messages.send" = { scope = ["*"], reason = "to answer people" }'
+        yield '"rooms.send" = { scope = ["*"], reason = "to answer in rooms" }'
+    if draft.knows_rooms:
+        yield '"rooms.read" = { scope = ["*"], reason = "to tell rooms from people" }'
+    if draft.joins_rooms:
+        yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
+    if draft.keeps:
+        yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
+    if draft.servers:
+        yield f'"http.fetch" = {{ scope = {_value(draft.servers)}, reason = "to ask these servers" }}'
+    if draft.webhooks:
+        yield '"webhooks.receive" = { reason = "to hear what others send" }'
+
+
+def quoted(text: str) -> str:
+    """Returns a text as TOML writes it, on one line."""
+    return json.dumps(str(text).encode("utf-8", "replace").decode(), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    return repr(value) if isinstance(value, (int, float)) else quoted(value)

@@ -1,0 +1,215 @@
+"""Plugins of errbot: what their classes use, and what plugin.toml has to say for them."""
+
+import ast
+import configparser
+from typing import Optional
+
+import checks
+import lacks
+import tree
+from manifest import Draft, settings_of
+from tree import Module
+
+DECORATORS = {"errbot.botcmd": "botcmd", "errbot.arg_botcmd": "arg_botcmd", "errbot.re_botcmd": "re_botcmd", "errbot.webhook": "webhook"}
+OPTIONS = {
+    "botcmd": {"split_args_with", "hidden", "name", "admin_only", "historize", "syntax", "template", "flow_only"},
+    "arg_botcmd": {"hidden", "name", "admin_only", "historize", "template", "flow_only", "unpack_args"},
+    "re_botcmd": {"hidden", "name", "admin_only", "historize", "template", "pattern", "flags", "matchall", "prefixed", "flow_only", "re_cmd_name_help"},
+    "webhook": {"uri_rule", "methods", "form_param", "raw"},
+}
+HEARS = {"callback_message", "callback_mention"}
+#: Methods of the mapping that a plugin is.
+MAPPING = {"get", "keys", "items", "values", "setdefault", "pop", "update", "mutable", "clear", "popitem"}
+PLACES = {"build_identifier", "query_room", "rooms"}
+
+
+class Plug:
+    """The contents of a `.plug` file."""
+
+    def __init__(self, path: str, text: str) -> None:
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        parser.read_string(text, path)
+        self.path = path
+        self.name = parser.get("Core", "Name", fallback="").strip()
+        module = parser.get("Core", "Module", fallback="").strip().removesuffix(".py")
+        self.folder = path.rpartition("/")[0]
+        self.module = f"{self.folder}/{module}" if self.folder else module
+        self.description = " ".join(parser.get("Documentation", "Description", fallback="").split())
+
+
+class Errbot:
+    """One folder with plugins of errbot."""
+
+    def __init__(self, checker: checks.Checker, plugs: list[Plug], draft: Draft) -> None:
+        self.checker = checker
+        self.draft = draft
+        self.plugs = plugs
+        #: For each plugin: its module's path, its class, its name, its settings and its webhooks.
+        self.found: list[tuple[Module, str, str, dict, dict]] = []
+
+    def run(self) -> None:
+        self.checker.names(("errbot",), lacks.ERRBOT, lacks.NOT_IN_ERRBOT)
+        for plug in self.plugs:
+            paths = {f"{plug.module}.py", f"{plug.module}/__init__.py"}
+            module = next((one for one in self.checker.modules if one.path in paths), None)
+            if module is None:
+                raise ValueError(f"{plug.path} names the module {plug.module}, which cannot be read")
+            kinds = [name for name, node in module.classes.items() if self._is_plugin(module, node)]
+            if not kinds:
+                raise ValueError(f"{module.path} has no class that inherits from BotPlugin")
+            for kind in kinds:
+                settings, webhooks = self._settings(module, module.classes[kind]), self._webhooks(module, module.classes[kind])
+                self.found.append((module, kind, plug.name or kind, settings, webhooks))
+        for module in self.checker.modules:
+            for node in module.classes.values():
+                self._class(module, node)
+
+    def _is_plugin(self, module: Module, node: ast.ClassDef, depth: int = 0) -> bool:
+        for base in node.bases:
+            name = module.dotted(base) or ""
+            if name.startswith("errbot.") and name.endswith(".BotPlugin"):
+                return True
+            inner = self._class_named(module, base)
+            if inner is not None and depth < 5 and self._is_plugin(*inner, depth + 1):
+                return True
+        return False
+
+    def _class_named(self, module: Module, base: ast.expr) -> Optional[tuple[Module, ast.ClassDef]]:
+        if isinstance(base, ast.Name) and base.id in module.classes:
+            return module, module.classes[base.id]
+        name, _, last = (module.dotted(base) or "").rpartition(".")
+        other = next((one for one in self.checker.modules if one.name == name), None)
+        return (other, other.classes[last]) if other is not None and last in other.classes else None
+
+    def _class(self, module: Module, node: ast.ClassDef) -> None:
+        is_plugin = self._is_plugin(module, node)
+        self._names(module, node)
+        for one in node.body:
+            if isinstance(one, tree.FUNCTIONS):
+                self._function(module, one, is_plugin)
+        for one in ast.walk(node):
+            if isinstance(one, ast.Attribute):
+                self._attribute(module, one, is_plugin)
+            if is_plugin:
+                self._mapping(one)
+
+    def _names(self, module: Module, node: ast.ClassDef) -> None:
+        """Checks the first words of commands: the host knows commands by them."""
+        found: dict[str, list[tuple[ast.expr, bool]]] = {}
+        for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS)):
+            for one in function.decorator_list:
+                call = one if isinstance(one, ast.Call) else None
+                if DECORATORS.get(module.dotted(call.func if call else one) or "") in ("botcmd", "arg_botcmd"):
+                    given = checks.keywords(call) if call else {}
+                    name = given.get("name")
+                    text = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else function.name
+                    root = next((word for word in text.lower().split("_") if word), text)
+                    checks.command_name(self.checker, module, one, root)
+                    found.setdefault(root, []).append((one, checks.is_true(given.get("admin_only"))))
+        for root, several in found.items():
+            if len({is_for_admins for _, is_for_admins in several}) > 1:
+                where = next(one for one, is_for_admins in several if is_for_admins)
+                self.checker.tell("check", module, where, f"admin_only of a command !{root} …",
+                                  f"the host knows commands by their first word: all of !{root} are the owners' now", "another first word")
+
+    def _function(self, module: Module, function: tree.Function, is_plugin: bool) -> None:
+        draft = self.draft
+        if is_plugin and function.name in lacks.UNCALLED:
+            self.checker.tell("lacks", module, function, f"{function.name}()", *lacks.UNCALLED[function.name])
+        if is_plugin and function.name in HEARS:
+            draft.hears = True
+        for one in function.decorator_list:
+            call = one if isinstance(one, ast.Call) else None
+            kind = DECORATORS.get(module.dotted(call.func if call else one) or "")
+            if kind is None:
+                continue
+            draft.answers = True
+            given = checks.keywords(call) if call else {}
+            self._options(module, one, kind, given)
+            if kind == "re_botcmd":
+                draft.hears = True
+                prefixed = given.get("prefixed")
+                if prefixed is None or checks.is_true(prefixed):
+                    draft.has_prefix = True
+
+    def _options(self, module: Module, node: ast.expr, kind: str, given: dict) -> None:
+        def tell(option: str, why: str, instead: str) -> None:
+            self.checker.tell("lacks", module, node, f"@{kind}({option}=…)", why, instead)
+
+        for option in given:
+            is_argument = kind == "arg_botcmd" and option in ("dest", "type", "default", "help", "nargs", "action", "choices", "metavar", "required", "const")
+            if option not in OPTIONS[kind] and not is_argument:
+                tell(option, "the layer does not know it", "see the report of other lines")
+        if "template" in given:
+            tell("template", *lacks.NOT_IN_ERRBOT["errbot.templating"])
+        if "flow_only" in given:
+            tell("flow_only", *lacks.NOT_IN_ERRBOT["errbot.BotFlow"])
+        if kind == "webhook" and checks.is_true(given.get("raw")):
+            tell("raw", "a webhook is given what was sent, and not a request of a web server", "what is given: JSON as a mapping, else a text")
+
+    def _attribute(self, module: Module, node: ast.Attribute, is_plugin: bool) -> None:
+        tell = self.checker.tell
+        if is_plugin and isinstance(node.value, ast.Name) and node.value.id == "self":
+            if node.attr in lacks.OF_SELF:
+                tell("lacks", module, node, f"self.{node.attr}", *lacks.OF_SELF[node.attr])
+            if node.attr in PLACES:
+                self.draft.knows_rooms = True
+            if node.attr in ("send", "send_card"):
+                self.draft.answers = True
+            if node.attr == "send_card":
+                tell("check", module, node, "self.send_card", "XMPP has no cards: it is sent as a text", "nothing, if a text will do")
+        if node.attr in lacks.OLD_MESSAGES:
+            tell("lacks", module, node, f".{node.attr}()", "messages of errbot before 4 had it", f"`.{lacks.OLD_MESSAGES[node.attr]}`")
+
+    def _mapping(self, node: ast.AST) -> None:
+        """Notes whether the plugin keeps something: it is itself a mapping."""
+        def is_self(one: Optional[ast.AST]) -> bool:
+            return isinstance(one, ast.Name) and one.id == "self"
+
+        is_kept = isinstance(node, ast.Subscript) and is_self(node.value)
+        is_kept |= isinstance(node, ast.Compare) and any(is_self(one) for one in node.comparators)
+        is_kept |= isinstance(node, (ast.For, ast.comprehension)) and is_self(node.iter)
+        is_kept |= isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_self(node.func.value) and node.func.attr in MAPPING
+        is_kept |= isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("len", "list", "sorted", "dict") \
+            and any(is_self(one) for one in node.args)
+        self.draft.keeps |= is_kept
+
+    def _settings(self, module: Module, node: ast.ClassDef) -> dict:
+        function = next((one for one in node.body if isinstance(one, tree.FUNCTIONS) and one.name == "get_configuration_template"), None)
+        if function is None:
+            return {}
+        returned = next((one.value for one in tree.within(function) if isinstance(one, ast.Return)), None)
+        try:
+            template = tree.literal(returned, module)
+            if not isinstance(template, dict):
+                raise ValueError("it is no dict")
+            return settings_of({str(key): value for key, value in template.items()}, {}, self.draft)
+        except (ValueError, TypeError, SyntaxError, RecursionError):
+            self.checker.tell("lacks", module, function, "get_configuration_template()", "its value is computed, and cannot be read here",
+                              "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
+            return {}
+
+    def _webhooks(self, module: Module, node: ast.ClassDef) -> dict:
+        found = {}
+        for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS)):
+            for one in function.decorator_list:
+                call = one if isinstance(one, ast.Call) else None
+                if DECORATORS.get(module.dotted(call.func if call else one) or "") != "webhook":
+                    continue
+                given = checks.keywords(call) if call else {}
+                rule = call.args[0] if call and call.args else given.get("uri_rule")
+                text = rule.value if isinstance(rule, ast.Constant) and isinstance(rule.value, str) else function.name
+                if "<" in text:
+                    self.checker.tell("lacks", module, one, f"@webhook({text!r})", "the address of a webhook is the host's, and has no parameters",
+                                      "put them into what is sent")
+                    continue
+                name = self.draft.webhook(function.name, _methods(given.get("methods")))
+                found[function.name] = name
+                self.checker.tell("check", module, one, f"the webhook {name}", "nobody verifies who sends, as before: `verify = \"none\"`",
+                                  "a secret, by `verify` and `secret` in plugin.toml")
+        return found
+
+
+def _methods(node: Optional[ast.expr]) -> list[str]:
+    names = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)] if node is not None else []
+    return [one for one in names if one in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")] or ["POST"]

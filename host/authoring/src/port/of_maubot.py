@@ -1,0 +1,126 @@
+"""Plugins of maubot: what their classes use, and what plugin.toml has to say for them."""
+
+import ast
+import re
+from typing import Any, Optional
+
+import checks
+import lacks
+import simple_yaml
+import tree
+from manifest import Draft, settings_of
+from tree import Module
+
+CONFIG = "base-config.yaml"
+
+
+class Maubot:
+    """One folder with a plugin of maubot."""
+
+    def __init__(self, checker: checks.Checker, files: dict[str, str], draft: Draft) -> None:
+        self.checker = checker
+        self.files = files
+        self.draft = draft
+        self.about: dict[str, Any] = {}
+        self.found: Optional[tuple[Module, str]] = None
+        self.settings: dict = {}
+
+    def run(self) -> None:
+        self.about = _read("maubot.yaml", self.files["maubot.yaml"])
+        self.found = self._main()
+        self._of_folder()
+        self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
+        for module in self.checker.modules:
+            for node in ast.walk(module.tree):
+                self._node(module, node)
+
+    def _main(self) -> tuple[Module, str]:
+        modules = self.about.get("modules")
+        names = [one for one in modules if isinstance(one, str)] if isinstance(modules, list) else []
+        main, _, kind = str(self.about.get("main_class", "")).rpartition("/")
+        main = main or (names[-1] if names else "")
+        base = main.replace(".", "/")
+        module = next((one for one in self.checker.modules if one.path in (f"{base}.py", f"{base}/__init__.py")), None)
+        if module is None:
+            raise ValueError(f"maubot.yaml names the module {main!r}, which cannot be read")
+        return module, kind
+
+    def _of_folder(self) -> None:
+        if CONFIG in self.files:
+            reader = simple_yaml.Reader(self.files[CONFIG])
+            try:
+                values = reader.read()
+                self.settings = settings_of(values if isinstance(values, dict) else {}, reader.of_keys, self.draft)
+            except ValueError as error:
+                self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
+                                "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
+        if self.about.get("database"):
+            self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
+        if self.about.get("webapp"):
+            self._tell_file("maubot.yaml", "webapp: true", *lacks.OF_PLUGIN["webapp"])
+
+    def _tell_file(self, path: str, what: str, why: str, instead: str) -> None:
+        key = what.partition(":")[0]
+        lines = self.files[path].split("\n")
+        line = next((number for number, text in enumerate(lines, 1) if text.startswith(f"{key}:")), 1)
+        self.checker.findings.append(tree.Finding("lacks", path, line, what, why, instead))
+
+    def _node(self, module: Module, node: ast.AST) -> None:
+        tell = self.checker.tell
+        if isinstance(node, tree.FUNCTIONS):
+            for one in node.decorator_list:
+                self._decorator(module, one)
+        elif isinstance(node, ast.Attribute):
+            self._attribute(module, node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "matrix.to/" in node.value:
+            tell("check", module, node, "a link to matrix.to", "it leads to people and rooms of Matrix", "an address of XMPP, `xmpp:…`")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in ("split", "partition") and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":":
+                if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
+                    tell("lacks", module, node, ast.unparse(node)[:100], "an address of XMPP has no `:`", "`.partition(\"@\")`: the domain is behind it")
+            if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
+                self.draft.answers = True
+
+    def _decorator(self, module: Module, one: ast.expr) -> None:
+        call = one if isinstance(one, ast.Call) else None
+        name = module.dotted(call.func if call else one) or ""
+        given = checks.keywords(call) if call else {}
+        if name.startswith("maubot.handlers.web."):
+            self.checker.tell("lacks", module, one, f"@web.{name.rpartition('.')[2]}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+        if name == "maubot.handlers.command.new":
+            self.draft.answers = True
+            named = call.args[0] if call and call.args else given.get("name")
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                checks.command_name(self.checker, module, one, named.value)
+            if isinstance(given.get("aliases"), ast.Lambda):
+                self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
+        if name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
+            self.draft.hears = self.draft.answers = True
+
+    def _attribute(self, module: Module, node: ast.Attribute) -> None:
+        tell = self.checker.tell
+        shown = ast.unparse(node)
+        name = module.dotted(node) or ""
+        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS:
+            tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
+        owner, _, last = shown.rpartition(".")
+        if owner == "self" and last in lacks.OF_PLUGIN:
+            tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
+        if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
+            if last not in lacks.CLIENT:
+                tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+            elif last in ("join_room", "leave_room", "get_joined_rooms") or last.startswith("send_"):
+                self.draft.knows_rooms = True
+                self.draft.joins_rooms |= last in ("join_room", "leave_room")
+        if last in ("mark_read",):
+            self.draft.answers = True
+
+
+def _read(path: str, text: str) -> dict[str, Any]:
+    try:
+        value = simple_yaml.Reader(text).read()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: it is no map")
+    return value

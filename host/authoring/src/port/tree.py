@@ -1,0 +1,173 @@
+"""The sources of a plugin as trees: modules, classes, functions, and the dotted names of what is imported."""
+
+import ast
+import sys
+from dataclasses import dataclass, field
+from typing import Iterator, Optional, Union
+
+Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+#: The nodes whose bodies run later, or in a scope of their own.
+SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
+
+
+@dataclass
+class Finding:
+    """Something to tell the author about a line."""
+
+    #: `lacks`, `package`, `check` or `changed`.
+    kind: str
+    file: str
+    line: int
+    what: str
+    why: str
+    instead: str
+
+    def as_json(self) -> dict:
+        return dict(self.__dict__)
+
+
+@dataclass
+class Module:
+    """A file with Python's source."""
+
+    #: The path in the plugin's folder, with `/`.
+    path: str
+    #: The dotted name by which the plugin imports it.
+    name: str
+    text: str
+    tree: ast.Module
+    #: Local names, with the dotted names of what they stand for.
+    aliases: dict[str, str] = field(default_factory=dict)
+    #: The constants at the top, by their names.
+    constants: dict[str, ast.expr] = field(default_factory=dict)
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+
+    def dotted(self, node: Optional[ast.AST]) -> Optional[str]:
+        """Returns the dotted name that an expression stands for, as far as imports tell."""
+        if isinstance(node, ast.Name):
+            return self.aliases.get(node.id)
+        if isinstance(node, ast.Attribute):
+            base = self.dotted(node.value)
+            return None if base is None else f"{base}.{node.attr}"
+        return None
+
+
+def module_name(path: str) -> str:
+    name = path.removesuffix(".py").removesuffix("/__init__")
+    return name.replace("/", ".")
+
+
+def parse(path: str, text: str) -> Module:
+    """Parses a file. `SyntaxError`, `ValueError`, `RecursionError` or `MemoryError`: it cannot be parsed."""
+    module = Module(path, module_name(path), text, ast.parse(text, path))
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                top = one.name.partition(".")[0]
+                module.aliases[one.asname or top] = one.name if one.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(module, node)
+            for one in node.names:
+                module.aliases[one.asname or one.name] = f"{base}.{one.name}" if base else one.name
+    for node in module.tree.body:
+        if isinstance(node, ast.ClassDef):
+            module.classes[node.name] = node
+    module.constants = assigned(module.tree.body)
+    return module
+
+
+def absolute(module: Module, node: ast.ImportFrom) -> str:
+    """Returns the dotted name of the module that a `from … import` names."""
+    if not node.level:
+        return node.module or ""
+    parts = module.name.split(".")
+    if not module.path.endswith("__init__.py"):
+        parts = parts[:-1]
+    parts = parts[: len(parts) - (node.level - 1)]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """Returns the values that statements give to simple names, the first of each."""
+    found: dict[str, ast.expr] = {}
+    for node in body:
+        targets, value = [], None
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign):
+            targets, value = [node.target], node.value
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None:
+                found.setdefault(target.id, value)
+    return found
+
+
+def within(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields the nodes of a function's body that run when it does: none of inner functions, lambdas and classes."""
+    unread = list(ast.iter_child_nodes(node))
+    if isinstance(node, FUNCTIONS):
+        unread = list(node.body)
+    while unread:
+        one = unread.pop()
+        yield one
+        if not isinstance(one, SCOPES):
+            unread += ast.iter_child_nodes(one)
+
+
+def functions(module: Module) -> Iterator[tuple[Function, list[ast.AST]]]:
+    """Yields each function with the functions and classes around it, the outermost first."""
+    unread: list[tuple[ast.AST, list[ast.AST]]] = [(module.tree, [])]
+    while unread:
+        node, around = unread.pop()
+        if isinstance(node, FUNCTIONS):
+            yield node, around
+        inner = [*around, node] if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else around
+        unread += ((one, inner) for one in ast.iter_child_nodes(node))
+
+
+def is_standard(name: str) -> bool:
+    return name in sys.stdlib_module_names or name == "__future__"
+
+
+def imports(module: Module) -> Iterator[tuple[str, int, bool, bool]]:
+    """Yields what the module imports: the dotted name, its line, whether it may be missing, and whether it is imported later, by a
+    function."""
+    unread: list[tuple[ast.AST, bool, bool]] = [(module.tree, False, False)]
+    while unread:
+        node, may_miss, is_late = unread.pop()
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                yield one.name, node.lineno, may_miss, is_late
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(module, node)
+            for one in node.names:
+                yield f"{base}.{one.name}" if base else one.name, node.lineno, may_miss, is_late
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If) and _is_of_python_2(node.test):
+            # Its branch is never taken.
+            children = list(node.orelse)
+        if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+            children = list(node.orelse)
+        if isinstance(node, ast.Try) and any(_catches_import(one) for one in node.handlers):
+            unread += ((one, True, is_late) for one in node.body)
+            children = [one for one in children if one not in node.body]
+        unread += ((one, may_miss, is_late or isinstance(node, FUNCTIONS)) for one in children)
+
+
+def _is_of_python_2(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "PY2"
+
+
+def _catches_import(handler: ast.ExceptHandler) -> bool:
+    names = [] if handler.type is None else [one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)]
+    return handler.type is None or any(one in ("ImportError", "ModuleNotFoundError", "Exception") for one in names)
+
+
+def literal(node: Optional[ast.expr], module: Module) -> object:
+    """Returns the value of an expression of literals and constants. `ValueError`: it is none."""
+    if isinstance(node, ast.Name) and node.id in module.constants:
+        node = module.constants[node.id]
+    if node is None:
+        raise ValueError("it has no value")
+    return ast.literal_eval(node)

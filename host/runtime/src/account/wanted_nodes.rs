@@ -1,0 +1,89 @@
+//! The nodes of accounts (PEP, XEP-0163) that plugins want to be told of, which the account announces for contacts' servers.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parlor_base::id::InstanceId;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Scope;
+use parlor_session::router::Mailbox;
+
+/// Maximum number of nodes that are announced.
+const MOST: usize = 64;
+/// Maximum length of the name of one, in bytes: everybody who sees the account gets all of them.
+const LONGEST: usize = 500;
+
+/// The instances that may read nodes.
+#[derive(Debug, Default)]
+pub(crate) struct WantedNodes(Mutex<Vec<Arc<Mailbox>>>);
+
+impl WantedNodes {
+    fn readers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an instance that may read nodes, by the grants that its mailbox has.
+    pub(crate) fn add(&self, mailbox: &Arc<Mailbox>) {
+        let mut readers = self.readers();
+        if readers.iter().all(|one| one.instance() != mailbox.instance()) {
+            readers.push(Arc::clone(mailbox));
+        }
+    }
+
+    /// Forgets an instance that is gone.
+    pub(super) fn forget(&self, instance: InstanceId) {
+        self.readers().retain(|one| one.instance() != instance);
+    }
+
+    /// Returns the features that say which nodes are wanted (XEP-0163, section 4.3), and how many nodes have none.
+    pub(super) fn features(&self) -> (Vec<String>, usize) {
+        let mut nodes = BTreeSet::new();
+        let readers = self.readers();
+        for reader in &*readers {
+            let grants = reader.grants();
+            let named = grants.get(Permission::PubsubRead).into_iter().flat_map(Scope::nodes_of_accounts);
+            nodes.extend(named.map(str::to_owned));
+        }
+        let count = nodes.len();
+        // The hash of all features could not tell one with this character from two.
+        let announced = nodes.into_iter().filter(|node| node.len() <= LONGEST && !node.contains('<'));
+        let features: Vec<_> = announced.take(MOST).map(|node| format!("{node}+notify")).collect();
+        let left_out = count - features.len();
+        (features, left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_session::permissions::Grants;
+
+    use super::*;
+
+    fn mailbox(entries: &[&str]) -> Arc<Mailbox> {
+        let mut grants = Grants::default();
+        grants.grant(Permission::PubsubRead, entries).unwrap();
+        Mailbox::new(InstanceId::next(), 1, Arc::new(grants)).0
+    }
+
+    #[test]
+    fn the_named_nodes_of_accounts_are_announced_while_a_plugin_may_read_them() {
+        let wanted = WantedNodes::default();
+        let one = mailbox(&["contacts/urn:a", "pubsub.example.org/news", "own/urn:b", "example.org/*"]);
+        let other = mailbox(&["*/urn:a", "*", "own/a<b"]);
+        wanted.add(&one);
+        wanted.add(&one);
+        wanted.add(&other);
+        assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned(), "urn:b+notify".to_owned()], 1));
+        wanted.forget(one.instance());
+        assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned()], 1));
+    }
+
+    #[test]
+    fn only_so_many_are_announced() {
+        let wanted = WantedNodes::default();
+        let nodes: Vec<_> = (0..=MOST).map(|number| format!("own/{number}")).collect();
+        wanted.add(&mailbox(&nodes.iter().map(String::as_str).collect::<Vec<_>>()));
+        let (features, left_out) = wanted.features();
+        assert_eq!((features.len(), left_out), (MOST, 1));
+    }
+}

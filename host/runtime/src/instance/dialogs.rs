@@ -1,0 +1,260 @@
+//! The questions of an instance to people, and the handlers that wait for the answers: they take no places meanwhile.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use parlor_base::held::Holding;
+use parlor_session::DialogEnd;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::{Mail, SubscriptionId};
+use parlor_stanza::error::CallError;
+use tokio::sync::oneshot;
+use wasmtime::component::GuestTaskId;
+
+use super::Instance;
+use super::open::Handling;
+use crate::watched::Watched;
+
+/// How long the end of a question waits before the mailbox is checked again for room.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// The questions of an instance.
+#[derive(Debug, Default)]
+pub(crate) struct Dialogs {
+    /// How many are open, or were not taken.
+    open: Arc<AtomicUsize>,
+    /// Those that were begun without waiting for the answer. They take no memory while there are none.
+    begun: Mutex<Option<Box<HashMap<u64, Begun>>>>,
+    /// Whether the instance is to stop.
+    is_over: Watched<bool>,
+}
+
+/// A question that was begun without waiting for the answer.
+#[derive(Debug)]
+enum Begun {
+    /// It waits. It is cancelled by dropping the sender.
+    Waits(#[expect(dead_code, reason = "it is dropped")] oneshot::Sender<()>),
+    /// It has ended, and was not taken.
+    Ended(DialogEnd, OpenDialog),
+}
+
+impl Dialogs {
+    /// Returns how many are open, or were not taken.
+    pub(crate) fn count(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Ends all that wait, because the instance is to stop.
+    pub(crate) fn end(&self) {
+        self.is_over.change(|is_over| *is_over = true);
+    }
+
+    /// Takes the end of a question that was begun.
+    pub(crate) fn take(&self, id: u64) -> DialogEnd {
+        let mut begun = self.begun();
+        let all = begun.as_mut();
+        let ended =
+            all.and_then(|all| matches!(all.get(&id), Some(Begun::Ended(..))).then(|| all.remove(&id)).flatten());
+        if begun.as_ref().is_some_and(|all| all.is_empty()) {
+            *begun = None;
+        }
+        match ended {
+            Some(Begun::Ended(end, open)) => {
+                drop(open);
+                end
+            }
+            Some(Begun::Waits(_)) | None => Err(CallError::NotFound(format!("the answer to question {id}"))),
+        }
+    }
+
+    /// Cancels a question that was begun. Returns false if there is none.
+    pub(crate) fn cancel(&self, id: u64) -> bool {
+        let mut begun = self.begun();
+        let was_there = begun.as_mut().and_then(|all| all.remove(&id)).is_some();
+        if begun.as_ref().is_some_and(|all| all.is_empty()) {
+            *begun = None;
+        }
+        was_there
+    }
+
+    /// Keeps the end of a question that was begun, until it is taken. Returns false if it was cancelled.
+    fn has_ended(&self, id: u64, end: DialogEnd, open: OpenDialog) -> bool {
+        let mut begun = self.begun();
+        let waits = begun.as_mut().and_then(|all| all.get_mut(&id));
+        waits.map(|waits| *waits = Begun::Ended(end, open)).is_some()
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Option<Box<HashMap<u64, Begun>>>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenDialog {
+    count: Arc<AtomicUsize>,
+    /// The bytes that the host holds for it.
+    _held: Holding,
+}
+
+impl OpenDialog {
+    /// Counts a question of this many bytes.
+    pub(crate) fn begin(instance: &Instance, bytes: usize) -> Result<Self, CallError> {
+        let held = instance.hold(bytes)?;
+        let (count, most) = (Arc::clone(&instance.dialogs.open), instance.limits.dialogs);
+        let open = count.fetch_add(1, Relaxed);
+        let guard = Self { count, _held: held };
+        if open >= most as usize { Err(CallError::OverLimit(format!("{most} dialogs"))) } else { Ok(guard) }
+    }
+}
+
+impl Drop for OpenDialog {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A question that was asked.
+pub(crate) struct Asked {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) open: OpenDialog,
+    pub(crate) ends: oneshot::Receiver<DialogEnd>,
+}
+
+impl Asked {
+    /// Waits for the end, or until the instance is to stop.
+    pub(crate) async fn wait(&mut self) -> DialogEnd {
+        tokio::select! {
+            biased;
+            end = &mut self.ends => end.unwrap_or(Err(CallError::Stopped)),
+            () = self.instance.dialogs.is_over.until(|is_over| *is_over) => Err(CallError::Stopped),
+        }
+    }
+
+    /// Waits for the end and tells the plugin of it by an event, unless the question is cancelled before.
+    pub(crate) fn begin(mut self) -> (u64, impl Future<Output = ()> + Send + 'static) {
+        let instance = Arc::clone(&self.instance);
+        let (id, (cancels, is_cancelled)) = (SubscriptionId::next(), oneshot::channel());
+        instance.dialogs.begun().get_or_insert_default().insert(id.0, Begun::Waits(cancels));
+        let tells = async move {
+            let end = tokio::select! {
+                biased;
+                _ = is_cancelled => return,
+                end = self.wait() => end,
+            };
+            if !instance.dialogs.has_ended(id.0, end, self.open) {
+                return;
+            }
+            while !instance.mailbox.has_room() {
+                tokio::time::sleep(RETRY).await;
+            }
+            let (name, at) = (EventName::from("dialog"), instance.account.clock.now());
+            instance.mailbox.deliver(Mail::new(Arc::new(Event { name, at, payload: Payload::None }), vec![id], false));
+        };
+        (id.0, tells)
+    }
+}
+
+/// A handler that waits for the answer to a question, and takes no place until this is dropped.
+pub(crate) struct Resting {
+    instance: Arc<Instance>,
+    task: Option<GuestTaskId>,
+}
+
+impl Resting {
+    /// Lets the handler rest that runs as this task, if any does.
+    pub(crate) fn begin(instance: &Arc<Instance>, task: Option<GuestTaskId>) -> Self {
+        change(instance, task, |dialogs| dialogs.saturating_add(1));
+        Self { instance: Arc::clone(instance), task }
+    }
+}
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        change(&self.instance, self.task, |dialogs| dialogs.saturating_sub(1));
+    }
+}
+
+/// Changes for how many answers a handler waits. The run of the instance then knows how many places are free.
+fn change(instance: &Instance, task: Option<GuestTaskId>, count: impl FnOnce(u32) -> u32) {
+    let Some(task) = task else { return };
+    let mut handlers = instance.handlers();
+    let Some(handler) = handlers.iter_mut().find(|one| one.task == Some(task)) else { return };
+    handler.dialogs = count(handler.dialogs);
+    drop(handlers);
+    instance.resting_changed();
+}
+
+impl Instance {
+    /// Returns how many handlers wait for answers to questions, and so take no place.
+    pub(crate) fn resting(&self) -> usize {
+        self.open.resting.with(|resting| *resting)
+    }
+
+    /// Counts the handlers that rest anew.
+    pub(super) fn resting_changed(&self) {
+        let resting = self.handlers().iter().filter(|one| one.dialogs > 0).count();
+        self.open.resting.change(|before| *before = resting);
+        self.registered.changed.notify_one();
+    }
+}
+
+impl Handling {
+    /// Waits until the handler waits for the answer to a question, or until it does not. Cancel-safe.
+    pub(crate) async fn until_resting(&self, rests: bool) {
+        let is_resting = || {
+            let handlers = self.instance.handlers();
+            self.task.is_some_and(|task| handlers.iter().any(|one| one.task == Some(task) && one.dialogs > 0))
+        };
+        self.instance.open.resting.pick(|_| (is_resting() == rests).then_some(())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::DialogAnswer;
+
+    use super::*;
+    use crate::instance::tests::instance;
+
+    fn answer(text: &str) -> DialogEnd {
+        Ok(DialogAnswer { text: text.to_owned(), choice: None })
+    }
+
+    fn asked(instance: &Arc<Instance>) -> (oneshot::Sender<DialogEnd>, Asked) {
+        let (ends, arrives) = oneshot::channel();
+        let open = OpenDialog::begin(instance, 1).unwrap();
+        (ends, Asked { instance: Arc::clone(instance), open, ends: arrives })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_counts_until_its_answer_is_taken() {
+        let (instance, _mailbox) = instance("", Limits { dialogs: 2, ..Limits::default() });
+        let ((ends, one), (_waits, other)) = (asked(&instance), asked(&instance));
+        assert!(matches!(OpenDialog::begin(&instance, 1), Err(CallError::OverLimit(what)) if what == "2 dialogs"));
+        let ((id, tells), (cancelled, waits)) = (one.begin(), other.begin());
+        assert!(instance.dialogs.take(id).is_err(), "it has not ended");
+        ends.send(answer("yes")).unwrap();
+        tells.await;
+        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 2));
+        assert_eq!(instance.dialogs.take(id), answer("yes"));
+        assert!(instance.dialogs.take(id).is_err() && !instance.dialogs.cancel(id), "it was taken");
+        assert!(instance.dialogs.cancel(cancelled));
+        waits.await;
+        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 0), "without an event");
+        assert!(instance.dialogs.begun().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_end_with_the_instance() {
+        let (instance, _mailbox) = instance("", Limits::default());
+        let (_ends, mut waits) = asked(&instance);
+        assert_eq!(waits.wait().now_or_never(), None);
+        instance.dialogs.end();
+        assert_eq!(waits.wait().now_or_never(), Some(Err(CallError::Stopped)));
+    }
+}

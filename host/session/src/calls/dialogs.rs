@@ -1,0 +1,47 @@
+//! Asking people.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use tokio::sync::oneshot::Receiver;
+
+use super::Command;
+use crate::answer::Answer;
+use crate::dialogs::{DialogEnd, New, Question};
+use crate::features::Features;
+use crate::router::Mailbox;
+use crate::turn::Turn;
+
+/// Ask a person a question. Answered when the question is queued, with where its end arrives.
+#[derive(Debug)]
+pub struct BeginDialog {
+    /// The calling instance's mailbox, with its grants.
+    pub mailbox: Arc<Mailbox>,
+    /// The person, an occupant, or the room with `nick`.
+    pub to: Jid,
+    /// The nickname of the occupant who is asked, if the question is asked in a room.
+    pub nick: Option<String>,
+    /// The question.
+    pub question: Question,
+    /// Maximum number of dialogs that the instance may have.
+    pub most: usize,
+}
+
+impl Command for BeginDialog {
+    type Answer = Receiver<DialogEnd>;
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.question.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { mailbox, to, nick, question, most } = self;
+        if nick.is_none() {
+            features.chats.chat_active(&to, turn.now, turn);
+        }
+        let begun = features.dialogs.begin(New { mailbox, to, nick, question, most }, &features.rooms, turn);
+        turn.answer(answer, begun);
+    }
+}

@@ -1,0 +1,337 @@
+//! Dialogs: questions of plugins to people, whose next message in the same place is the answer.
+//!
+//! A room names its occupants by nicknames, which it gives to one at a time. So a question to an occupant is one to a
+//! nickname, follows it when it changes, and ends when the occupant leaves.
+
+mod question;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use parlor_base::id::InstanceId;
+use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, Message, MessageKind};
+use tokio::sync::oneshot::Receiver;
+
+use crate::answer::Answer;
+use crate::commands::giving::{addressed, is_spoken};
+use crate::deadlines::{DeadlineKey, Deadlines, Late};
+use crate::iq::random_id;
+use crate::messages::{may_send, outgoing};
+use crate::permissions::{Decision, Target, Use};
+use crate::rooms::Rooms;
+use crate::roster::Roster;
+use crate::router::Mailbox;
+use crate::turn::Turn;
+use question::Read;
+
+pub use question::{DialogAnswer, Question};
+
+/// The number of answers that a person has to a question with choices.
+const TRIES: u8 = 3;
+/// What a message has as its command that is the answer to a question. No command has this name.
+pub(super) const ANSWER: &str = "?";
+
+/// How a dialog ended.
+pub type DialogEnd = Result<DialogAnswer, CallError>;
+
+/// A question that a plugin asks.
+pub(super) struct New {
+    /// The mailbox of the instance that asks, with its grants.
+    pub(super) mailbox: Arc<Mailbox>,
+    /// The person, an occupant, or the room with `nick`.
+    pub(super) to: Jid,
+    /// The occupant's nickname, if the question is asked in a room.
+    pub(super) nick: Option<String>,
+    pub(super) question: Question,
+    /// Maximum number of dialogs that the instance may have.
+    pub(super) most: usize,
+}
+
+/// The place of a question with the person: the conversation, and in a room the nickname.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    chat: Jid,
+    nick: Option<String>,
+}
+
+impl Place {
+    /// Returns the place of a message that this person writes.
+    fn of(to: &Jid, nick: Option<String>, rooms: &Rooms) -> Self {
+        // An occupant is one person by the full JID, and anybody else by the bare one.
+        let bare = Jid::from(to.to_bare());
+        let chat = if nick.is_none() && rooms.is_known(&bare) { to.clone() } else { bare };
+        Self { chat, nick }
+    }
+
+    /// Returns the places of an occupant: in the room, and in private.
+    fn of_occupant(room: &BareJid, nick: &str) -> [Option<Self>; 2] {
+        let private = room.with_resource_str(nick).ok().map(|jid| Self { chat: jid.into(), nick: None });
+        [Some(Self { chat: room.clone().into(), nick: Some(nick.to_owned()) }), private]
+    }
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+struct Dialog {
+    by: InstanceId,
+    mailbox: Arc<Mailbox>,
+    place: Place,
+    to: Jid,
+    /// The id of the message with the question.
+    id: String,
+    question: Question,
+    /// The number of answers that the person still has.
+    tries: u8,
+    deadline: DeadlineKey,
+    end: Answer<DialogAnswer>,
+}
+
+impl Dialog {
+    /// Returns whether the plugin waits for the answer, and may still write there.
+    fn is_wanted(&self, roster: &Roster) -> bool {
+        let room = self.to.to_bare();
+        let (permission, target) = match self.place.nick {
+            Some(_) => (Permission::RoomsSend, Target::Room(&room)),
+            None => (Permission::MessagesSend, Target::Jid(&self.to)),
+        };
+        let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| roster.has(jid)));
+        !self.end.is_abandoned() && decision.is_some_and(Decision::allows)
+    }
+
+    /// Returns the kind of message in which it is asked.
+    fn kind(&self) -> MessageKind {
+        kind(self.place.nick.as_deref())
+    }
+}
+
+/// The dialogs of an account.
+#[derive(Debug, Default)]
+pub(super) struct Dialogs {
+    /// By the order in which they were asked.
+    open: BTreeMap<u64, Dialog>,
+    /// The numbers of those in each place, the latest last.
+    at: HashMap<Place, Vec<u64>>,
+    next: u64,
+}
+
+impl Dialogs {
+    /// Asks a question. Returns where its end arrives.
+    pub(super) fn begin(
+        &mut self,
+        new: New,
+        rooms: &Rooms,
+        turn: &mut Turn<'_>,
+    ) -> Result<Receiver<DialogEnd>, CallError> {
+        let New { mailbox, to, nick, question, most } = new;
+        let by = mailbox.instance();
+        let draft = draft(question.asked(nick.as_deref(), false));
+        may_send(rooms, &to, kind(nick.as_deref()), &draft, turn)?;
+        if let Some(nick) = &nick {
+            is_asked(rooms, &to, nick)?;
+        }
+        let place = Place::of(&to, nick, rooms);
+        let older =
+            self.numbers(&place).into_iter().find(|number| self.open.get(number).is_some_and(|one| one.by == by));
+        if let Some(older) = older {
+            self.end(older, Err(CallError::Stopped), turn);
+        }
+        self.make_room(by, most, turn)?;
+        let id = random_id();
+        turn.send(outgoing(rooms, to.clone(), kind(place.nick.as_deref()), id.clone(), draft));
+        self.next += 1;
+        let number = self.next;
+        let deadline = turn.deadlines.set(question.timeout(), Late::Dialog(number));
+        let (end, arrives) = Answer::channel();
+        self.at.entry(place.clone()).or_default().push(number);
+        self.open.insert(number, Dialog { by, mailbox, place, to, id, question, tries: TRIES, deadline, end });
+        Ok(arrives)
+    }
+
+    /// Takes a message as the answer to the latest question to its sender there. Returns the instance that asked.
+    pub(super) fn answered(
+        &mut self,
+        message: &Message,
+        rooms: &Rooms,
+        roster: &Roster,
+        turn: &mut Turn<'_>,
+    ) -> Option<InstanceId> {
+        if self.open.is_empty() || !is_spoken(message) {
+            return None;
+        }
+        let said = message.said();
+        let text = addressed(&said, message, rooms).unwrap_or(&said).trim();
+        if text.is_empty() {
+            return None;
+        }
+        let nick = message.nick.clone().filter(|_| message.kind == MessageKind::Groupchat);
+        let place = Place { chat: message.chat.clone(), nick };
+        let number = loop {
+            let number = *self.at.get(&place)?.last()?;
+            if self.open.get(&number).is_some_and(|dialog| dialog.is_wanted(roster)) {
+                break number;
+            }
+            self.end(number, Err(CallError::Stopped), turn);
+        };
+        let dialog = self.open.get(&number)?;
+        let by = dialog.by;
+        match dialog.question.read(text) {
+            Read::Answer(answer) => self.end(number, Ok(answer), turn),
+            Read::Cancelled => self.end(number, Err(CallError::Rejected("cancelled".to_owned())), turn),
+            Read::Wrong => self.wrong(number, rooms, turn),
+        }
+        Some(by)
+    }
+
+    /// Answers a text that is none of the choices with the choices, until the person has no more tries.
+    fn wrong(&mut self, number: u64, rooms: &Rooms, turn: &mut Turn<'_>) {
+        let Some(dialog) = self.open.get_mut(&number) else { return };
+        dialog.tries -= 1;
+        if dialog.tries == 0 {
+            return self.end(number, Err(CallError::Rejected("wrong".to_owned())), turn);
+        }
+        let draft = draft(dialog.question.asked(dialog.place.nick.as_deref(), true));
+        // It fails only if sending is impossible, and the answer came a moment ago.
+        if may_send(rooms, &dialog.to, dialog.kind(), &draft, turn).is_ok() {
+            turn.send(outgoing(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft));
+        }
+    }
+
+    /// Ends a question whose time is over.
+    pub(super) fn late(&mut self, number: u64, turn: &mut Turn<'_>) {
+        self.end(number, Err(CallError::TimedOut), turn);
+    }
+
+    /// Ends the question that came back with this error.
+    pub(super) fn refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        let (Some(id), Some(error)) = (&message.id, &message.error) else { return };
+        let from = message.from.to_bare();
+        let found = self.open.iter().find(|(_, dialog)| dialog.id == *id && dialog.to.to_bare() == from);
+        if let Some(number) = found.map(|(number, _)| *number) {
+            self.end(number, Err(CallError::Stanza(error.clone())), turn);
+        }
+    }
+
+    /// Ends the questions to an occupant who has left.
+    pub(super) fn occupant_left(&mut self, room: &BareJid, nick: &str, turn: &mut Turn<'_>) {
+        if self.open.is_empty() {
+            return;
+        }
+        for place in Place::of_occupant(room, nick).into_iter().flatten() {
+            for number in self.numbers(&place) {
+                self.end(number, Err(CallError::NotFound(format!("{nick} in the room {room}"))), turn);
+            }
+        }
+    }
+
+    /// Lets the questions to an occupant follow the new nickname.
+    pub(super) fn occupant_renamed(&mut self, room: &BareJid, old: &str, new: &str) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (old, new) = (Place::of_occupant(room, old), Place::of_occupant(room, new));
+        for (old, new) in old.into_iter().zip(new) {
+            let (Some(old), Some(new)) = (old, new) else { continue };
+            let Some(numbers) = self.at.remove(&old) else { continue };
+            for number in &numbers {
+                let Some(dialog) = self.open.get_mut(number) else { continue };
+                // In private, the address is that of the occupant.
+                dialog.to = new.chat.clone();
+                dialog.place = new.clone();
+            }
+            self.at.entry(new).or_default().extend(numbers);
+        }
+    }
+
+    /// Ends the questions to the occupants of a room that we are out of.
+    pub(super) fn out_of_room(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let there = |dialog: &Dialog| dialog.place.chat.to_bare() == *room;
+        for number in self.numbers_of(there) {
+            self.end(
+                number,
+                Err(CallError::NotFound(format!("the room {room} among those that this account is in"))),
+                turn,
+            );
+        }
+    }
+
+    /// Ends all questions, because the session has ended.
+    pub(super) fn end_all(&mut self, turn: &mut Turn<'_>) {
+        for number in self.numbers_of(|_| true) {
+            self.end(number, Err(CallError::Offline), turn);
+        }
+    }
+
+    /// Forgets the questions of an instance that is gone.
+    pub(super) fn instance_gone(&mut self, gone: InstanceId, deadlines: &mut Deadlines) {
+        for number in self.numbers_of(|dialog| dialog.by == gone) {
+            if let Some(dialog) = self.take(number) {
+                deadlines.cancel(dialog.deadline);
+            }
+        }
+    }
+
+    /// Checks that an instance may have one more, not counting those that it gave up.
+    fn make_room(&mut self, by: InstanceId, most: usize, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        let count = |dialogs: &Self| dialogs.open.values().filter(|dialog| dialog.by == by).count();
+        if self.open.len() < most || count(self) < most {
+            return Ok(());
+        }
+        for number in self.numbers_of(|dialog| dialog.by == by && dialog.end.is_abandoned()) {
+            self.end(number, Err(CallError::Stopped), turn);
+        }
+        if count(self) < most { Ok(()) } else { Err(CallError::OverLimit(format!("{most} dialogs"))) }
+    }
+
+    fn numbers(&self, place: &Place) -> Vec<u64> {
+        self.at.get(place).cloned().unwrap_or_default()
+    }
+
+    fn numbers_of(&self, is_meant: impl Fn(&Dialog) -> bool) -> Vec<u64> {
+        self.open.iter().filter(|(_, dialog)| is_meant(dialog)).map(|(number, _)| *number).collect()
+    }
+
+    fn end(&mut self, number: u64, end: DialogEnd, turn: &mut Turn<'_>) {
+        let Some(dialog) = self.take(number) else { return };
+        turn.deadlines.cancel(dialog.deadline);
+        turn.answer(dialog.end, end);
+    }
+
+    fn take(&mut self, number: u64) -> Option<Dialog> {
+        let dialog = self.open.remove(&number)?;
+        if let Some(numbers) = self.at.get_mut(&dialog.place) {
+            numbers.retain(|one| *one != number);
+            if numbers.is_empty() {
+                self.at.remove(&dialog.place);
+            }
+        }
+        Some(dialog)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.open.len(), self.at.values().map(Vec::len).sum::<usize>());
+        self.open.len()
+    }
+}
+
+fn kind(nick: Option<&str>) -> MessageKind {
+    if nick.is_some() { MessageKind::Groupchat } else { MessageKind::Chat }
+}
+
+fn draft(body: String) -> Draft {
+    Draft { body: Some(body), ..Draft::default() }
+}
+
+/// Checks that somebody else with this nickname is in a room.
+fn is_asked(rooms: &Rooms, room: &Jid, nick: &str) -> Result<(), CallError> {
+    let jid = room.to_bare();
+    let found = rooms.shown.get(&jid).filter(|room| room.occupants.contains_key(nick));
+    match found {
+        None => Err(CallError::NotFound(format!("{} in the room {jid}", nick.escape_debug()))),
+        Some(room) if room.nick == nick => Err(CallError::invalid("nick", "is our own")),
+        Some(_) => Ok(()),
+    }
+}

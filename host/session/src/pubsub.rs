@@ -1,0 +1,271 @@
+//! Nodes of publish-subscribe (XEP-0060) and of accounts (PEP, XEP-0163): subscriptions of plugins, and notifications.
+//!
+//! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may forget subscriptions all
+//! the same, so each is made again on a new stream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jid::Jid;
+use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Ask, Body, NodeChange, NodeEvent, NodeItem, NodePage, PubsubAsk};
+
+use crate::answer::Answer;
+use crate::event::Payload;
+use crate::iq::pubsub::{NodeAddress, PubsubIq};
+use crate::iq::{PATIENCE, Waiting};
+use crate::permissions::nodes::reserved_node;
+use crate::records::pubsub_item::{PubsubItem, PubsubKind};
+use crate::roster::Roster;
+use crate::turn::Turn;
+
+/// Maximum number of subscriptions of one plugin.
+pub(super) const MAX_OF_ONE: usize = 64;
+/// Maximum number of nodes to which an account is subscribed.
+pub(super) const MAX_NODES: usize = 256;
+
+/// A plugin's instance that is subscribed to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Subscriber {
+    instance: InstanceId,
+    /// Whether the service has answered.
+    is_confirmed: bool,
+}
+
+/// The nodes to which plugins have subscribed the account.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    all: BTreeMap<NodeAddress, Vec<Subscriber>>,
+    /// Instances that are to replace others: the new one, and the old one.
+    successors: Vec<(InstanceId, InstanceId)>,
+}
+
+impl Subscriptions {
+    /// Subscribes the account to a node for a plugin.
+    pub(super) fn subscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<bool>, turn: &mut Turn<'_>) {
+        if let Err(error) = may_ask(turn).and_then(|()| self.add(by, &at)) {
+            return turn.answer(answer, Err(error));
+        }
+        ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
+    }
+
+    /// Ends a plugin's subscription. While another plugin has one to the node, the service is not told.
+    pub(super) fn unsubscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<()>, turn: &mut Turn<'_>) {
+        let subscribers = self.all.get(&at).map(Vec::as_slice).unwrap_or_default();
+        if !has(subscribers, by) {
+            let what = format!("a subscription of this plugin to {} of {}", at.node, at.service);
+            return turn.answer(answer, Err(CallError::NotFound(what)));
+        }
+        if subscribers.len() > 1 {
+            self.remove(by, &at);
+            return turn.answer(answer, Ok(()));
+        }
+        if let Err(error) = may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let request = PubsubAsk::Unsubscribe { node: at.node.clone(), jid: turn.own.to_bare() };
+        ask(&at.clone(), request, PubsubIq::Unsubscribe { at, by, answer }, turn);
+    }
+
+    /// Notes that an instance subscribes. It counts at once: items may come before the answer.
+    fn add(&mut self, by: InstanceId, at: &NodeAddress) -> Result<(), CallError> {
+        if self.all.get(at).is_some_and(|subscribers| has(subscribers, by)) {
+            return Ok(());
+        }
+        if self.all.values().filter(|subscribers| has(subscribers, by)).count() >= MAX_OF_ONE {
+            return Err(CallError::OverLimit(format!("{MAX_OF_ONE} subscriptions to nodes of one plugin")));
+        }
+        if self.all.len() >= MAX_NODES && !self.all.contains_key(at) {
+            return Err(CallError::OverLimit(format!("{MAX_NODES} nodes to which the account is subscribed")));
+        }
+        let subscriber = Subscriber { instance: by, is_confirmed: false };
+        self.all.entry(at.clone()).or_default().push(subscriber);
+        Ok(())
+    }
+
+    fn remove(&mut self, by: InstanceId, at: &NodeAddress) {
+        if let Some(subscribers) = self.all.get_mut(at) {
+            subscribers.retain(|one| one.instance != by);
+        }
+        self.forget_empty();
+    }
+
+    fn forget_empty(&mut self) {
+        self.all.retain(|_, subscribers| !subscribers.is_empty());
+    }
+
+    /// Notes the service's answer to a subscription that was not confirmed before.
+    fn settle(&mut self, by: InstanceId, at: &NodeAddress, is_subscribed: bool) {
+        let Some(subscribers) = self.all.get_mut(at) else { return };
+        if is_subscribed {
+            subscribers.iter_mut().filter(|one| one.instance == by).for_each(|one| one.is_confirmed = true);
+        } else {
+            // One that was made earlier is still there.
+            subscribers.retain(|one| one.instance != by || one.is_confirmed);
+            self.forget_empty();
+        }
+    }
+
+    /// Handles the answer to a request.
+    pub(super) fn answered(&mut self, asked: PubsubIq, outcome: Result<Body, CallError>, turn: &mut Turn<'_>) {
+        match asked {
+            PubsubIq::Change(answer) => turn.answer(answer, outcome.map(drop)),
+            PubsubIq::Publish { id, answer } => {
+                let published = outcome.map(|body| match body {
+                    Body::Published(Some(made_up)) => made_up,
+                    // Services need not repeat the id.
+                    _ => id.unwrap_or_default(),
+                });
+                turn.answer(answer, published);
+            }
+            PubsubIq::Items(answer) => turn.answer(answer, outcome.and_then(page)),
+            PubsubIq::Subscribe { at, by, answer } => {
+                self.settle(by, &at, outcome.is_ok());
+                let in_force = outcome.map(|body| !matches!(body, Body::Subscription { is_pending: true }));
+                turn.answer(answer, in_force);
+            }
+            PubsubIq::Unsubscribe { at, by, answer } => {
+                // A service that refuses has no such subscription.
+                if matches!(outcome, Ok(_) | Err(CallError::Stanza(_))) {
+                    self.remove(by, &at);
+                }
+                turn.answer(answer, outcome.map(drop));
+            }
+            PubsubIq::Again(at) => {
+                if matches!(&outcome, Err(CallError::Stanza(error)) if error.kind != "wait") {
+                    self.ended(&at, turn);
+                }
+            }
+        }
+    }
+
+    /// Forgets a subscription that the service ended, and reports that.
+    fn ended(&mut self, at: &NodeAddress, turn: &mut Turn<'_>) {
+        if self.all.remove(at).is_some() {
+            tell(at, NodeChange::Unsubscribed, turn);
+        }
+    }
+
+    /// Handles a notification of a node. It is believed of a service to which the account is subscribed, of a contact's account, and of
+    /// this account; anybody could send it.
+    pub(super) fn said(&mut self, from: &Jid, event: NodeEvent, roster: &Roster, turn: &mut Turn<'_>) {
+        let NodeEvent { node, changes } = event;
+        let Err(service) = from.try_as_full() else {
+            turn.ignored += 1;
+            return;
+        };
+        let at = NodeAddress { service: service.clone(), node };
+        let is_account = *service == turn.own.to_bare() || (service.node().is_some() && roster.has(service));
+        if !(is_account || self.all.contains_key(&at)) || reserved_node(&at.node).is_some() {
+            turn.ignored += 1;
+            return;
+        }
+        for change in changes {
+            match change {
+                NodeChange::Unsubscribed => self.ended(&at, turn),
+                // Its subscriptions are gone as well.
+                NodeChange::Deleted => {
+                    self.all.remove(&at);
+                    tell(&at, change, turn);
+                }
+                NodeChange::Item(_) | NodeChange::Retracted(_) | NodeChange::Purged => tell(&at, change, turn),
+            }
+        }
+    }
+
+    /// Subscribes the account again, on a new stream.
+    pub(super) fn again(&self, turn: &mut Turn<'_>) {
+        for at in self.all.keys() {
+            ask_to_subscribe(at, PubsubIq::Again(at.clone()), turn);
+        }
+    }
+
+    /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are told that they failed.
+    pub(super) fn stream_gone(&mut self) {
+        for subscribers in self.all.values_mut() {
+            subscribers.retain(|one| one.is_confirmed);
+        }
+        self.forget_empty();
+    }
+
+    /// Forgets the subscriptions of an instance that is gone. Later items of the service are ignored.
+    pub(super) fn instance_gone(&mut self, gone: InstanceId) {
+        for subscribers in self.all.values_mut() {
+            subscribers.retain(|one| one.instance != gone);
+        }
+        self.forget_empty();
+        self.successors.retain(|(new, _)| *new != gone);
+    }
+
+    /// Notes that an instance is to replace another one.
+    pub(super) fn successor(&mut self, new: InstanceId, of: InstanceId) {
+        self.successors.push((new, of));
+    }
+
+    /// Gives an instance the subscriptions of the one that it replaces.
+    pub(super) fn inherit(&mut self, new: InstanceId) {
+        let Some(at) = self.successors.iter().position(|(one, _)| *one == new) else { return };
+        let (_, of) = self.successors.swap_remove(at);
+        for subscribers in self.all.values_mut() {
+            let is_new = subscribers.iter().all(|one| one.instance != new);
+            if let Some(old) = subscribers.iter().find(|one| one.instance == of).copied().filter(|_| is_new) {
+                subscribers.push(Subscriber { instance: new, ..old });
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+fn has(subscribers: &[Subscriber], by: InstanceId) -> bool {
+    subscribers.iter().any(|one| one.instance == by)
+}
+
+/// Checks whether a service may be asked now.
+pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
+    if !turn.is_live() {
+        return Err(CallError::Offline);
+    }
+    turn.make_room_for_iq()
+}
+
+/// Sends a request about a node.
+pub(super) fn ask(at: &NodeAddress, request: PubsubAsk, asked: PubsubIq, turn: &mut Turn<'_>) {
+    // The own account is asked without an address (RFC 6120, section 8.1.1.1).
+    let to = Some(at.service.clone()).filter(|service| *service != turn.own.to_bare()).map(Jid::from);
+    turn.ask(to, Ask::Pubsub(Box::new(request)), Waiting::Pubsub(asked), PATIENCE);
+}
+
+fn ask_to_subscribe(at: &NodeAddress, asked: PubsubIq, turn: &mut Turn<'_>) {
+    let request = PubsubAsk::Subscribe { node: at.node.clone(), jid: turn.own.to_bare() };
+    ask(at, request, asked, turn);
+}
+
+/// Reads items from an answer.
+fn page(body: Body) -> Result<NodePage, CallError> {
+    match body {
+        Body::NodeItems(page) => Ok(*page),
+        // The limits for received data leave out an answer as a whole.
+        _ => Err(CallError::Other("the answer had no items, or more than the host takes in; ask for fewer".to_owned())),
+    }
+}
+
+/// Reports what a node says.
+fn tell(at: &NodeAddress, change: NodeChange, turn: &mut Turn<'_>) {
+    let (kind, item) = match change {
+        NodeChange::Item(item) => (PubsubKind::Item, item),
+        NodeChange::Retracted(id) => (PubsubKind::Retracted, NodeItem { id: Some(id), ..NodeItem::default() }),
+        NodeChange::Purged => (PubsubKind::Purged, NodeItem::default()),
+        NodeChange::Deleted => (PubsubKind::Deleted, NodeItem::default()),
+        NodeChange::Unsubscribed => (PubsubKind::Unsubscribed, NodeItem::default()),
+    };
+    let NodeItem { id, publisher, xml, is_cut } = item;
+    let is_own = at.service == turn.own.to_bare();
+    let NodeAddress { service, node } = at.clone();
+    let told = PubsubItem { kind, service, node, id, publisher, xml, is_cut, is_own };
+    turn.fire("pubsub-item", Payload::PubsubItem(Arc::new(told)));
+}

@@ -1,0 +1,200 @@
+//! Questions of plugins to people.
+
+use super::commands::{Plugin, ROMEO_HOME, granted, plugin};
+use super::*;
+
+const JULIET_THERE: &str = "room@muc.example.org/juliet";
+
+/// The end of a dialog, as far as it has come.
+type End = Receiver<DialogEnd>;
+
+impl TestSession {
+    fn begin(&mut self, plugin: &Plugin, to: &str, nick: Option<&str>, choices: &[&str]) -> Result<End, CallError> {
+        let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+        let question = Question::check("Which?".to_owned(), choices, Some(Duration::from_mins(1))).unwrap();
+        let (mailbox, nick) = (Arc::clone(&plugin.mailbox), nick.map(str::to_owned));
+        let mut begun = self.ask(BeginDialog { mailbox, to: jid(to), nick, question, most: 3 });
+        got(&mut begun).unwrap()
+    }
+
+    fn dialogs(&self) -> usize {
+        self.session.features.dialogs.len()
+    }
+
+    fn says(&mut self, from: &str, kind: MessageKind, body: &str) {
+        self.message(message(from, kind, body));
+    }
+}
+
+fn text(end: &mut End) -> Option<Result<String, CallError>> {
+    got(end).map(|end| end.map(|answer| answer.text))
+}
+
+fn no(reason: &str) -> Option<Result<String, CallError>> {
+    Some(Err(CallError::Rejected(reason.to_owned())))
+}
+
+/// Row 153.
+#[test]
+fn the_next_message_of_the_person_is_the_answer_and_no_event_for_the_plugin_that_asked() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    let mut end = test.begin(&asks, ROMEO, None, &["red", "Blue"]).unwrap();
+    assert_eq!(test.answers(), [(format!("chat {ROMEO}"), "Which?\n1. red\n2. Blue".to_owned())]);
+    test.forget();
+    test.says("juliet@example.org/balcony", MessageKind::Chat, "red");
+    assert_eq!(text(&mut end), None, "she was not asked");
+    test.forget();
+    test.says(ROMEO_HOME, MessageKind::Chat, " BLUE ");
+    assert_eq!(got(&mut end), Some(Ok(DialogAnswer { text: "Blue".to_owned(), choice: Some(1) })));
+    assert!(test.lines().contains(&format!("message except for {}", asks.instance)));
+    let Payload::Message(message) = test.last("message") else { panic!() };
+    assert_eq!(message.command.as_deref(), Some("?"));
+    test.forget();
+    test.says(ROMEO_HOME, MessageKind::Chat, "blue");
+    assert!(test.lines().contains(&"message".to_owned()), "one message is one answer");
+    assert_eq!(test.dialogs(), 0);
+}
+
+/// Row 153.
+#[test]
+fn a_wrong_answer_is_answered_with_the_choices_twice() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    let mut end = test.begin(&asks, ROMEO, None, &["red"]).unwrap();
+    for left in [2, 1] {
+        test.sent.clear();
+        test.says(ROMEO_HOME, MessageKind::Chat, "green");
+        assert_eq!((test.answers().len(), text(&mut end)), (1, None), "{left} left");
+    }
+    test.says(ROMEO_HOME, MessageKind::Chat, "green");
+    assert_eq!((test.answers().len(), text(&mut end)), (0, no("wrong")));
+    let mut end = test.begin(&asks, ROMEO, None, &["red"]).unwrap();
+    test.says(ROMEO_HOME, MessageKind::Chat, "Cancel");
+    assert_eq!(text(&mut end), no("cancelled"));
+    let mut end = test.begin(&asks, ROMEO, None, &["red"]).unwrap();
+    test.wait(59);
+    assert_eq!(text(&mut end), None);
+    test.wait(2);
+    assert_eq!(text(&mut end), Some(Err(CallError::TimedOut)));
+    assert_eq!(test.dialogs(), 0);
+}
+
+/// Row 153.
+#[test]
+fn commands_history_and_copies_are_no_answers() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    test.add(&asks, "roll").unwrap();
+    let mut end = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    test.says(ROMEO_HOME, MessageKind::Chat, "!roll");
+    assert_eq!((test.count("command"), text(&mut end)), (1, None));
+    test.message(Message { delayed: true, ..message(ROMEO_HOME, MessageKind::Chat, "old") });
+    test.message(Message { body: None, ..message(ROMEO_HOME, MessageKind::Chat, "") });
+    test.says(ROMEO_HOME, MessageKind::Chat, " ");
+    assert_eq!(text(&mut end), None);
+    test.says(ROMEO_HOME, MessageKind::Chat, "!unknown");
+    assert_eq!(text(&mut end), Some(Ok("!unknown".to_owned())), "nobody has that command");
+}
+
+/// Row 153.
+#[test]
+fn a_question_in_a_room_is_one_to_an_occupant_whatever_the_nickname() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    test.in_room();
+    for (nick, is_there) in [("nobody", false), ("bot", false), ("juliet", true)] {
+        assert_eq!(test.begin(&asks, ROOM, Some(nick), &[]).is_ok(), is_there, "{nick}");
+    }
+    let mut end = test.begin(&asks, ROOM, Some("juliet"), &[]).unwrap();
+    assert_eq!(test.answers().pop().unwrap(), (format!("groupchat {ROOM}"), "juliet: Which?".to_owned()));
+    test.presence(occupant("romeo", PresenceKind::Available, &[]));
+    test.says("room@muc.example.org/romeo", MessageKind::Groupchat, "mine");
+    test.says(JULIET_THERE, MessageKind::Chat, "elsewhere");
+    assert_eq!(text(&mut end), None);
+    let mut renamed = occupant("juliet", PresenceKind::Unavailable, &[303]);
+    renamed.muc.as_mut().unwrap().nick = Some("Capulet".to_owned());
+    test.presence(renamed);
+    test.presence(occupant("Capulet", PresenceKind::Available, &[]));
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    test.says(JULIET_THERE, MessageKind::Groupchat, "not mine");
+    assert_eq!(text(&mut end), None, "another person has the nickname now");
+    test.says("room@muc.example.org/Capulet", MessageKind::Groupchat, "bot: yes");
+    assert_eq!(text(&mut end), Some(Ok("yes".to_owned())));
+
+    let mut ends = [
+        test.begin(&asks, ROOM, Some("Capulet"), &[]).unwrap(),
+        test.begin(&asks, "room@muc.example.org/Capulet", None, &[]).unwrap(),
+    ];
+    test.presence(occupant("Capulet", PresenceKind::Unavailable, &[]));
+    for end in &mut ends {
+        assert!(matches!(text(end), Some(Err(CallError::NotFound(_)))));
+    }
+    let mut end = test.begin(&asks, ROOM, Some("juliet"), &[]).unwrap();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    assert!(matches!(text(&mut end), Some(Err(CallError::NotFound(_)))));
+    assert_eq!(test.dialogs(), 0);
+}
+
+/// Row 153.
+#[test]
+fn a_person_has_one_question_of_a_plugin_and_the_latest_of_several_plugins_is_answered() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, other) = (plugin("one"), plugin("other"));
+    let mut first = test.begin(&one, ROMEO, None, &[]).unwrap();
+    let mut second = test.begin(&one, ROMEO_HOME, None, &[]).unwrap();
+    assert_eq!(text(&mut first), Some(Err(CallError::Stopped)));
+    let mut third = test.begin(&other, ROMEO, None, &[]).unwrap();
+    test.says(ROMEO_HOME, MessageKind::Chat, "a");
+    assert_eq!((text(&mut second), text(&mut third)), (None, Some(Ok("a".to_owned()))));
+    test.says("romeo@example.org/phone", MessageKind::Chat, "b");
+    assert_eq!(text(&mut second), Some(Ok("b".to_owned())), "from any client");
+}
+
+/// Row 153.
+#[test]
+fn questions_are_limited_and_end_with_their_plugin_and_its_grants() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    let begin = |test: &mut TestSession, number: u32| test.begin(&asks, &format!("{number}@example.org"), None, &[]);
+    let ends: Vec<_> = (0..3).map(|number| begin(&mut test, number).unwrap()).collect();
+    assert!(matches!(begin(&mut test, 3), Err(CallError::OverLimit(what)) if what == "3 dialogs"));
+    drop(ends);
+    let _end = begin(&mut test, 4).unwrap();
+    assert_eq!(test.dialogs(), 1, "those that nobody waits for were forgotten");
+    test.run(|session, _, effects| session.instance_gone(asks.instance, effects));
+    assert_eq!(test.dialogs(), 0);
+
+    let revoked = granted("revoked", "\"messages.send\" = [\"juliet@example.org\"]");
+    let mut end = test.begin(&revoked, ROMEO, None, &[]).unwrap();
+    test.forget();
+    test.says(ROMEO_HOME, MessageKind::Chat, "yes");
+    assert_eq!(text(&mut end), Some(Err(CallError::Stopped)));
+    assert!(test.lines().contains(&"message".to_owned()), "it is a message like any other");
+}
+
+/// Row 153.
+#[test]
+fn a_question_that_comes_back_ends_and_so_do_all_with_the_session() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    let mut end = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    let id = test.sent.iter().find_map(|stanza| match stanza {
+        Outgoing::Message { id, .. } => Some(id.clone()),
+        _ => None,
+    });
+    let bounce = |from: &str| Message {
+        id: id.clone(),
+        body: None,
+        error: Some(stanza_error("service-unavailable")),
+        ..message(from, MessageKind::Error, "")
+    };
+    test.message(bounce("tybalt@example.org"));
+    assert_eq!(text(&mut end), None, "from somebody else");
+    test.message(bounce(ROMEO));
+    assert!(matches!(text(&mut end), Some(Err(CallError::Stanza(_)))));
+    let mut end = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    test.run(|session, now, effects| session.lost("gone", now, effects));
+    assert_eq!(text(&mut end), Some(Err(CallError::Offline)));
+    assert!(matches!(test.begin(&asks, ROMEO, None, &[]), Err(CallError::Offline)));
+}

@@ -1,0 +1,164 @@
+//! Subscriptions to nodes, and whom the host believes what they say.
+
+use parlor_stanza::types::{NodePage, PubsubAsk};
+
+use super::*;
+use crate::pubsub::MAX_OF_ONE;
+
+const SERVICE: &str = "pubsub.example.org";
+
+fn news(test: &mut TestSession, from: &str, node: &str, id: &str) {
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{from}' type='headline'><event \
+         xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'><item id='{id}' publisher='romeo@example.org'>\
+         <entry xmlns='urn:example:news'>hi</entry></item></items></event></message>"
+    ));
+}
+
+fn subscribe(test: &mut TestSession, by: u64, node: &str) -> Receiver<Result<bool, CallError>> {
+    test.ask(SubscribeNode { by: InstanceId(by), service: bare(SERVICE), node: node.to_owned() })
+}
+
+fn unsubscribe(test: &mut TestSession, by: u64, node: &str) -> Receiver<Result<(), CallError>> {
+    test.ask(UnsubscribeNode { by: InstanceId(by), service: bare(SERVICE), node: node.to_owned() })
+}
+
+fn subscribes(ask: &Ask) -> bool {
+    matches!(ask, Ask::Pubsub(ask) if matches!(**ask, PubsubAsk::Subscribe { .. }))
+}
+
+fn subscribed(test: &mut TestSession, by: u64, node: &str) {
+    let mut receiver = subscribe(test, by, node);
+    let id = test.asked_of(SERVICE, subscribes);
+    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false }));
+    assert_eq!(got(&mut receiver), Some(Ok(true)));
+}
+
+fn last_item(test: &TestSession) -> Arc<PubsubItem> {
+    let Payload::PubsubItem(item) = test.last("pubsub-item") else { panic!("an item") };
+    Arc::clone(item)
+}
+
+/// Row 156.
+#[test]
+fn a_service_is_believed_while_the_account_is_subscribed_and_a_stranger_never() {
+    let mut test = TestSession::connected(Settings::default());
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(test.count("pubsub-item"), 0, "nobody is subscribed");
+    subscribed(&mut test, 1, "news");
+    news(&mut test, SERVICE, "news", "2");
+    let item = last_item(&test);
+    assert_eq!((item.kind, item.id.as_deref(), item.node.as_str()), (PubsubKind::Item, Some("2"), "news"));
+    assert!(item.xml.as_deref().is_some_and(|xml| xml.contains("urn:example:news")) && !item.is_own);
+    test.forget();
+    for (from, node) in [
+        (SERVICE, "other"),
+        ("pubsub.example.org/x", "news"),
+        ("evil.example.org", "news"),
+        ("mallory@example.org", "news"),
+        ("mallory@example.org/x", "news"),
+        ("romeo@example.org/x", "news"),
+    ] {
+        news(&mut test, from, node, "3");
+        assert_eq!(test.count("pubsub-item"), 0, "{from} {node}");
+    }
+    let mut receiver = unsubscribe(&mut test, 1, "news");
+    let id = test.asked_of(SERVICE, |ask| matches!(ask, Ask::Pubsub(_)));
+    test.answer(Some(SERVICE), id, Ok(Body::Empty));
+    assert_eq!(got(&mut receiver), Some(Ok(())));
+    news(&mut test, SERVICE, "news", "4");
+    assert_eq!(test.count("pubsub-item"), 0);
+}
+
+#[test]
+fn contacts_and_the_account_speak_for_themselves_but_not_of_what_the_host_keeps() {
+    let mut test = TestSession::connected(Settings::default());
+    for (from, is_own) in [(ROMEO, false), ("bot@example.org", true)] {
+        news(&mut test, from, "urn:example:mood", "1");
+        let item = last_item(&test);
+        assert_eq!((item.service.as_str(), item.is_own), (from, is_own));
+        test.forget();
+        for node in ["storage:bookmarks", "urn:xmpp:omemo:2:devices", "urn:xmpp:avatar:data"] {
+            news(&mut test, from, node, "1");
+            assert_eq!(test.count("pubsub-item"), 0, "{node}");
+        }
+    }
+}
+
+#[test]
+fn a_node_says_what_became_of_items_and_of_itself() {
+    let mut test = TestSession::connected(Settings::default());
+    let event = "http://jabber.org/protocol/pubsub#event";
+    for (content, kind, id) in [
+        ("<items node='n'><retract id='7'/></items>", PubsubKind::Retracted, Some("7")),
+        ("<purge node='n'/>", PubsubKind::Purged, None),
+        ("<delete node='n'/>", PubsubKind::Deleted, None),
+    ] {
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{ROMEO}'><event xmlns='{event}'>{content}</event></message>"
+        ));
+        let item = last_item(&test);
+        assert_eq!((item.kind, item.id.as_deref()), (kind, id), "{content}");
+    }
+    let long = "x".repeat(300 << 10);
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{ROMEO}'><event xmlns='{event}'><items node='n'><item id='8'>\
+         <a xmlns='urn:x'>{long}</a></item></items></event></message>"
+    ));
+    let item = last_item(&test);
+    assert_eq!((item.id.as_deref(), item.xml.as_deref(), item.is_cut), (Some("8"), None, true));
+}
+
+#[test]
+fn subscriptions_are_made_again_on_a_new_stream_and_end_with_their_plugins() {
+    let mut test = TestSession::connected(Settings::default());
+    subscribed(&mut test, 1, "news");
+    subscribed(&mut test, 2, "news");
+    subscribed(&mut test, 2, "more");
+    assert_eq!(got(&mut unsubscribe(&mut test, 1, "news")), Some(Ok(())), "another plugin has it still");
+    assert!(matches!(got(&mut unsubscribe(&mut test, 1, "news")), Some(Err(CallError::NotFound(_)))));
+    let unanswered = subscribe(&mut test, 1, "never");
+    test.sent.clear();
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    assert_eq!(test.count_asked(subscribes), 2);
+    let id = test.asked_of(SERVICE, subscribes);
+    test.forget();
+    test.answer(Some(SERVICE), id, Err(stanza_error("item-not-found")));
+    assert_eq!(last_item(&test).kind, PubsubKind::Unsubscribed);
+    drop(unanswered);
+    test.run(|session, _, effects| session.instance_gone(InstanceId(2), effects));
+    assert_eq!(test.session.features.pubsub.len(), 0);
+}
+
+#[test]
+fn subscriptions_are_bounded_and_are_those_of_the_one_that_replaces() {
+    let mut test = TestSession::connected(Settings::default());
+    for number in 0..MAX_OF_ONE {
+        subscribed(&mut test, 1, &number.to_string());
+    }
+    assert!(matches!(got(&mut subscribe(&mut test, 1, "more")), Some(Err(CallError::OverLimit(_)))));
+    subscribed(&mut test, 1, "0");
+    test.session.instance_successor(InstanceId(2), InstanceId(1));
+    test.session.instance_inherits(InstanceId(2));
+    test.run(|session, _, effects| session.instance_gone(InstanceId(1), effects));
+    assert_eq!(test.session.features.pubsub.len(), MAX_OF_ONE);
+}
+
+#[test]
+fn items_are_read_and_an_answer_without_any_is_an_error() {
+    let mut test = TestSession::connected(Settings::default());
+    let ask = |test: &mut TestSession, service: &str| {
+        let which = WhichItems::Page { max: 10, after: None };
+        test.ask(GetItems { service: bare(service), node: "n".to_owned(), which })
+    };
+    let mut receiver = ask(&mut test, SERVICE);
+    let id = test.asked_of(SERVICE, |ask| matches!(ask, Ask::Pubsub(_)));
+    test.answer(Some(SERVICE), id, Ok(Body::NodeItems(Box::default())));
+    assert_eq!(got(&mut receiver), Some(Ok(NodePage::default())));
+    let mut receiver = ask(&mut test, "bot@example.org");
+    let id = test.asked(|ask| matches!(ask, Ask::Pubsub(_)));
+    assert!(matches!(test.sent.last(), Some(Outgoing::Ask { to: None, .. })), "the own account");
+    test.answer(None, id, Ok(Body::Empty));
+    assert!(matches!(got(&mut receiver), Some(Err(CallError::Other(_)))));
+}

@@ -1,0 +1,88 @@
+//! Reads items and notifications of nodes (XEP-0060). Their senders are checked above.
+
+use minidom::Element;
+use xmpp_parsers::message::{Message as WireMessage, MessageType};
+use xmpp_parsers::ns;
+
+use super::{jid_attribute, xml_within};
+use crate::iq_payload::MAX_BYTES;
+use crate::text::is_one_line;
+use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChange, NodeEvent, NodeItem, NodePage};
+
+/// The maximum length of the name of a node, in bytes.
+const MAX_NODE: usize = 1_024;
+
+/// Reads an answer; `None` if it is about something else.
+pub(super) fn answer(payload: &Element) -> Option<Body> {
+    if !payload.is("pubsub", ns::PUBSUB) {
+        return None;
+    }
+    let child = payload.children().find(|child| child.has_ns(ns::PUBSUB))?;
+    match child.name() {
+        "publish" => Some(Body::Published(child.get_child("item", ns::PUBSUB).and_then(id))),
+        "items" => Some(Body::NodeItems(Box::new(page(payload, child)))),
+        "subscription" => Some(Body::Subscription { is_pending: child.attr("subscription") == Some("pending") }),
+        _ => None,
+    }
+}
+
+/// Reads what a node says in a message. A room's messages, and those that came back, say nothing of nodes.
+pub(super) fn event(message: &WireMessage) -> Option<NodeEvent> {
+    if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
+        return None;
+    }
+    let event = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))?;
+    let child = event.children().find(|child| child.has_ns(ns::PUBSUB_EVENT))?;
+    let changes: Vec<_> = match child.name() {
+        "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
+        "purge" => vec![NodeChange::Purged],
+        "delete" => vec![NodeChange::Deleted],
+        "subscription" if child.attr("subscription") == Some("none") => vec![NodeChange::Unsubscribed],
+        _ => return None,
+    };
+    let is_name = |node: &&str| !node.is_empty() && node.len() <= MAX_NODE && is_one_line(node);
+    let node = child.attr("node").filter(is_name)?.to_owned();
+    (!changes.is_empty()).then_some(NodeEvent { node, changes })
+}
+
+fn change(element: &Element) -> Option<NodeChange> {
+    match element.name() {
+        "item" if element.has_ns(ns::PUBSUB_EVENT) => Some(NodeChange::Item(item(element))),
+        "retract" if element.has_ns(ns::PUBSUB_EVENT) => id(element).map(NodeChange::Retracted),
+        _ => None,
+    }
+}
+
+fn page(payload: &Element, items: &Element) -> NodePage {
+    let of_node = items.children().filter(|one| one.is("item", ns::PUBSUB));
+    let items: Vec<_> = of_node.map(item).take(MAX_NODE_ITEMS).collect();
+    let Some(set) = payload.get_child("set", ns::RSM) else {
+        return NodePage { items, is_paged: false, last: None };
+    };
+    let text = |name: &str| set.get_child(name, ns::RSM).map(Element::text);
+    let number = |text: Option<String>| text.and_then(|text| text.trim().parse::<u64>().ok());
+    let index = set.get_child("first", ns::RSM).and_then(|first| first.attr("index")).map(str::to_owned);
+    let is_end = match (number(index), number(text("count"))) {
+        (Some(index), Some(count)) => index.saturating_add(items.len() as u64) >= count,
+        _ => false,
+    };
+    let last =
+        text("last").filter(|last| !is_end && !items.is_empty() && !last.is_empty() && last.len() <= MAX_ITEM_ID);
+    NodePage { items, is_paged: true, last }
+}
+
+fn item(item: &Element) -> NodeItem {
+    let payload = item.children().next();
+    let xml = payload.and_then(|payload| xml_within(payload, MAX_BYTES));
+    NodeItem {
+        id: id(item),
+        publisher: jid_attribute(item, "publisher"),
+        is_cut: payload.is_some() && xml.is_none(),
+        xml,
+    }
+}
+
+/// Returns the id of an item, unless it is too long.
+fn id(item: &Element) -> Option<String> {
+    item.attr("id").filter(|id| !id.is_empty() && id.len() <= MAX_ITEM_ID).map(str::to_owned)
+}

@@ -1,0 +1,142 @@
+package parlor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"parlor/contract/dialogs"
+	"parlor/contract/types"
+	"parlor/contract/wit"
+)
+
+// Question is one to a person, whose next message in the same chat or room is the answer.
+type Question struct {
+	Text string
+	// Choices are the only answers, at most 32. The host writes them below the text, with numbers. Without any, each text is an answer.
+	Choices []string
+	// Timeout is the time for the answer, at most a day; zero is five minutes.
+	Timeout time.Duration
+}
+
+// Answer is that of a person.
+type Answer struct {
+	// Text is that of the message, or the choice as it was given.
+	Text string
+	// Choice is the index of the choice; -1 if there were no choices.
+	Choice int
+}
+
+// DialogsAsk asks a person in a private chat, and waits for the answer; no longer than the context lasts. Other handlers run meanwhile: for
+// the host the one that asks has returned. It gives ErrTimedOut where the person did not answer in time, Rejected where the answer was
+// cancel or wrong three times, for the reason cancelled or wrong, NotFound where the person is an occupant of a room and has left, and
+// ErrStopped where another question to the person took its place. Needs messages.send.
+func DialogsAsk(ctx context.Context, to string, question Question) (Answer, error) {
+	wire := question.wire()
+	return ask(ctx, to, func() wit.Result[uint64, types.Error] { return dialogs.Begin(to, wire) })
+}
+
+// DialogsAskInRoom asks an occupant of a room by the nickname, so that all in the room see it. It gives NotFound where nobody there has this
+// nickname, or the person has left; else as DialogsAsk. Needs rooms.send.
+func DialogsAskInRoom(ctx context.Context, room, nick string, question Question) (Answer, error) {
+	wire := question.wire()
+	return ask(ctx, room, func() wit.Result[uint64, types.Error] { return dialogs.BeginInRoom(room, nick, wire) })
+}
+
+// AskAuthor asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send.
+//
+//	size, err := parlor.AskAuthor(ctx, command.Message, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
+func AskAuthor(ctx context.Context, of *Message, question Question) (Answer, error) {
+	if of.Kind == "groupchat" {
+		return DialogsAskInRoom(ctx, of.Chat, of.Nick, question)
+	}
+	return DialogsAsk(ctx, of.Chat, question)
+}
+
+func (question Question) wire() dialogs.Question {
+	timeout := wit.None[uint64]()
+	if question.Timeout != 0 {
+		timeout = wit.Some(milliseconds(question.Timeout))
+	}
+	return dialogs.Question{Text: question.Text, Choices: question.Choices, Timeout: timeout}
+}
+
+func ask(ctx context.Context, about string, begin func() wit.Result[uint64, types.Error]) (Answer, error) {
+	if isAlone {
+		return Answer{}, errors.New("a question is asked by a handler, and not while the plugin starts or stops: nobody could answer")
+	}
+	number, err := call(ctx, about, begin)
+	if err != nil {
+		return Answer{}, err
+	}
+	// With room for one: what tells of the answer does not wait for who has given up.
+	ended := make(chan struct{}, 1)
+	listeners[number] = &listener{once: true, handle: func(context.Context, *Event) error {
+		ended <- struct{}{}
+		return nil
+	}}
+	letHostGo()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		delete(listeners, number)
+		// It may have ended just now.
+		_ = Done(dialogs.Cancel(number))
+		return Answer{}, ctx.Err()
+	}
+	answer, err := Value(dialogs.Take(number))
+	if err != nil {
+		return Answer{}, err
+	}
+	choice := -1
+	if index, ok := answer.Choice.Get(); ok {
+		choice = int(index)
+	}
+	return Answer{Text: answer.Text, Choice: choice}, nil
+}
+
+// Whether the plugin starts or stops, which nothing goes on beside.
+var isAlone bool
+
+// Where the host's call waits for the handler that runs; nil if it waits for none.
+var returns chan error
+
+// Runs a handler in a goroutine of its own, until it has returned or waits for an answer. A handler that waits goes on as other goroutines
+// do; what it returns then goes into the log.
+func beside(what string, handle func() error) error {
+	returned := make(chan error)
+	go func() {
+		err := errors.New("the handler has ended its goroutine")
+		defer func() {
+			select {
+			case returned <- err:
+			default:
+				// The host's call has returned.
+				if err != nil {
+					slog.Error(fmt.Sprintf("a handler of %s failed: %s", what, logged(err)))
+				}
+			}
+		}()
+		err = guard(handle)
+	}()
+	// There is one thread: the goroutine begins where this one waits.
+	before := returns
+	returns = returned
+	err := <-returned
+	returns = before
+	return err
+}
+
+// Lets the host's call return that waits for a handler. Whichever goroutine asks, the handler goes on by itself.
+func letHostGo() {
+	if returns == nil {
+		return
+	}
+	select {
+	case returns <- nil:
+	default:
+	}
+	returns = nil
+}

@@ -1,0 +1,216 @@
+"""Requests over the web by the names that plugins know from the package of this name.
+
+    async with session.get("https://api.example.org/tea", params={"kind": "green"}) as answer:
+        answer.raise_for_status()
+        print(await answer.json())
+
+The host makes the requests, to the servers that plugin.toml names. There are no cookies, no proxies, no streams and no web server.
+"""
+
+import json as _json
+from types import SimpleNamespace
+from typing import Any, Generator, NamedTuple, Optional
+
+from parlor import errors
+from parlor_port import web
+
+
+class ClientError(Exception):
+    """Any reason why a request was not made."""
+
+
+class ClientConnectionError(ClientError):
+    """There is no connection to the server, or the owner did not grant it."""
+
+
+class ClientConnectorError(ClientConnectionError):
+    """There is no connection to the server."""
+
+
+class InvalidURL(ClientError, ValueError):
+    """The address is none."""
+
+
+class ContentTypeError(ClientError, ValueError):
+    """The body is not what was expected."""
+
+
+class ClientResponseError(ClientError):
+    """The status is 400 or more."""
+
+    def __init__(self, status: int, url: str) -> None:
+        super().__init__(f"status {status} of {url}")
+        self.status = status
+        self.message = f"status {status}"
+
+
+class ClientTimeout:
+    """How long a request may take."""
+
+    def __init__(self, total: Optional[float] = None, **_: Any) -> None:
+        self.total = total
+
+
+class BasicAuth(NamedTuple):
+    """Who asks."""
+
+    login: str
+    password: str = ""
+
+
+class FormData(dict[str, Any]):
+    """A form."""
+
+    def add_field(self, name: str, value: Any, **_: Any) -> None:
+        """Adds a field."""
+        self[name] = value
+
+
+class ClientResponse:
+    """The answer to a request."""
+
+    def __init__(self, answer: Any) -> None:
+        self.status: int = answer.status
+        self.url: str = answer.url
+        self.headers = web.Headers(answer.headers)
+        self.reason = ""
+        self._content: bytes = answer.content
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status < 400
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body."""
+        return self.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._content
+
+    async def text(self, encoding: Optional[str] = None, errors: str = "replace") -> str:
+        """The body as text."""
+        return self._content.decode(encoding or "utf-8", errors)
+
+    async def json(self, *, loads: Any = _json.loads, content_type: Optional[str] = None, **_: Any) -> Any:
+        """The body as JSON. `ValueError`: it is none."""
+        return loads(self._content)
+
+    def raise_for_status(self) -> None:
+        """`ClientResponseError`: the status is 400 or more."""
+        if not self.ok:
+            raise ClientResponseError(self.status, self.url)
+
+    def release(self) -> None:
+        """Nothing is open any more."""
+
+    close = release
+
+    async def __aenter__(self) -> "ClientResponse":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        self.release()
+
+
+class _Asked:
+    """A request, for `await` and for `async with`."""
+
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, None, ClientResponse]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> ClientResponse:
+        return await self._coroutine
+
+    async def __aexit__(self, *_: Any) -> None:
+        pass
+
+
+class ClientSession:
+    """Requests that share their headers."""
+
+    def __init__(self, base_url: Any = None, *, headers: Any = None, timeout: Any = None, auth: Any = None,
+                 raise_for_status: bool = False, cookies: Any = None, **_: Any) -> None:
+        if cookies:
+            raise NotImplementedError("requests on parlor have no cookies")
+        self.headers = web.Headers(headers)
+        self.closed = False
+        self._base = str(base_url or "")
+        self._timeout = timeout
+        self._auth = auth
+        self._raises = raise_for_status
+
+    def request(self, method: str, url: Any, **options: Any) -> _Asked:
+        """Makes a request."""
+        return _Asked(self._request(method, url, **options))
+
+    async def _request(self, method: str, url: Any, *, params: Any = None, headers: Any = None, json: Any = None, data: Any = None,
+                       auth: Any = None, timeout: Any = None, allow_redirects: bool = True, raise_for_status: Optional[bool] = None,
+                       **others: Any) -> ClientResponse:
+        for name in ("cookies", "proxy"):
+            if others.get(name):
+                raise NotImplementedError(f"requests on parlor have no {name}")
+        try:
+            answer = ClientResponse(await web.fetch(
+                method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json, data=data,
+                auth=auth or self._auth, timeout=timeout or self._timeout, follow=web.FOLLOW if allow_redirects else 0,
+            ))
+        except errors.TimedOut:
+            # It is a `TimeoutError` there as well.
+            raise
+        except errors.Invalid as error:
+            raise InvalidURL(str(error)) from error
+        except errors.Error as error:
+            raise ClientConnectorError(str(error)) from error
+        if self._raises if raise_for_status is None else raise_for_status:
+            answer.raise_for_status()
+        return answer
+
+    def get(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method GET."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method POST."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method PUT."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method PATCH."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method DELETE."""
+        return self.request("DELETE", url, **options)
+
+    def head(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method HEAD."""
+        return self.request("HEAD", url, **{"allow_redirects": False, **options})
+
+    def options(self, url: Any, **options: Any) -> _Asked:
+        """A request of the method OPTIONS."""
+        return self.request("OPTIONS", url, **options)
+
+    async def close(self) -> None:
+        """Nothing is open any more."""
+        self.closed = True
+
+    async def __aenter__(self) -> "ClientSession":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.close()
+
+
+client_exceptions = SimpleNamespace(
+    ClientError=ClientError, ClientConnectionError=ClientConnectionError, ClientConnectorError=ClientConnectorError,
+    ClientResponseError=ClientResponseError, ContentTypeError=ContentTypeError,
+)

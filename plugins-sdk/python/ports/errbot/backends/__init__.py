@@ -1,0 +1,1 @@
+"""The one network that there is: XMPP."""

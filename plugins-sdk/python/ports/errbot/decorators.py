@@ -1,0 +1,125 @@
+"""The decorators of commands. They only note what is declared: `running` gives it to the host."""
+
+import argparse
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional
+
+#: The attribute of a function that holds what was declared.
+NOTED = "_parlor_declared"
+
+
+@dataclass
+class Declared:
+    """What the decorators of one function say."""
+
+    #: `command`, `arguments`, `pattern` or `webhook`.
+    kind: str
+    name: str
+    admin_only: bool = False
+    hidden: bool = False
+    help: str = ""
+    syntax: str = ""
+    #: How the text is split: "" = not at all, None = at white space.
+    split_args_with: Optional[str] = ""
+    #: Of `arg_botcmd`: the arguments of each decorator, the lowest first.
+    arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    unpack_args: bool = True
+    pattern: Optional["re.Pattern[str]"] = None
+    prefixed: bool = True
+    matchall: bool = False
+    form_param: Optional[str] = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that people write: `basket_add` is `basket add`."""
+        return tuple(word for word in self.name.lower().split("_") if word) or (self.name.lower(),)
+
+    def parser(self) -> "Parser":
+        """What reads the arguments of `arg_botcmd`."""
+        parser = Parser(prog=" ".join(self.words), add_help=False)
+        for names, options in self.arguments:
+            parser.add_argument(*names, **options)
+        return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises what it would print."""
+
+    def error(self, message: str) -> Any:
+        raise ValueError(f"{message}\n{self.format_usage().strip()}")
+
+    def exit(self, status: int = 0, message: Optional[str] = None) -> Any:
+        raise ValueError(message or self.format_usage().strip())
+
+
+# Python loads parts of `argparse` when they are first used: that has to be now, where there are files.
+_warm = Parser(prog="warm", add_help=False)
+_warm.add_argument("--number", type=int)
+_warm.format_help()
+try:
+    _warm.parse_args(["--number", "none"])
+except ValueError:
+    pass
+
+
+def _noted(function: Callable[..., Any], declared: Declared) -> Callable[..., Any]:
+    declared.help = declared.help or inspect.getdoc(function) or ""
+    setattr(function, NOTED, declared)
+    return function
+
+
+def botcmd(
+    *functions: Callable[..., Any], split_args_with: Optional[str] = "", hidden: Optional[bool] = None, name: Optional[str] = None,
+    admin_only: bool = False, syntax: Optional[str] = None, **_: Any,
+) -> Any:
+    """Makes a command of a method: `def basket_add(self, msg, args)` is `!basket add`."""
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _noted(function, Declared(
+            "command", name or function.__name__, admin_only, bool(hidden), split_args_with=split_args_with, syntax=syntax or ""))
+
+    return note(functions[0]) if functions else note
+
+
+def arg_botcmd(
+    *names: Any, hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, unpack_args: bool = True, **options: Any
+) -> Any:
+    """Adds an argument to a command, with the options of `argparse`."""
+    for other in ("historize", "template", "flow_only"):
+        options.pop(other, None)
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        declared = getattr(function, NOTED, None) or Declared("arguments", name or function.__name__)
+        declared.name = name or declared.name
+        declared.admin_only |= admin_only
+        declared.hidden |= bool(hidden)
+        declared.unpack_args &= unpack_args
+        declared.arguments.append((names, options))
+        return _noted(function, declared)
+
+    return note
+
+
+def re_botcmd(
+    *functions: Callable[..., Any], pattern: Any = None, flags: int = 0, prefixed: bool = True, matchall: bool = False,
+    hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, **_: Any,
+) -> Any:
+    """Has a method called with each message in which a regular expression is found."""
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = re.compile(pattern if pattern is not None else function.__name__, flags)
+        return _noted(function, Declared(
+            "pattern", name or function.__name__, admin_only, bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall))
+
+    return note(functions[0]) if functions else note
+
+
+def webhook(*given: Any, uri_rule: Optional[str] = None, form_param: Optional[str] = None, **_: Any) -> Any:
+    """Has a method called with what is sent to a webhook."""
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _noted(function, Declared("webhook", function.__name__, form_param=form_param))
+
+    return note(given[0]) if given and callable(given[0]) else note

@@ -1,0 +1,215 @@
+"""People, rooms and messages, by the names that plugins of errbot know."""
+
+from typing import Any, Optional
+
+from parlor import errors, rooms, user
+from parlor_port import places
+
+
+class Identifier:
+    """Whom something is sent to. As a text, it is the address."""
+
+    def __init__(self, jid: str) -> None:
+        self._jid = jid
+
+    def __str__(self) -> str:
+        return self._jid
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._jid!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(other) == self._jid if isinstance(other, (Identifier, str)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._jid)
+
+    @property
+    def bare(self) -> str:
+        """The address without what stands behind `/`."""
+        return self._jid.partition("/")[0]
+
+    @property
+    def node(self) -> str:
+        """What stands before `@`."""
+        return self.bare.rpartition("@")[0]
+
+    @property
+    def domain(self) -> str:
+        """What stands behind `@`."""
+        return self.bare.rpartition("@")[2]
+
+    @property
+    def resource(self) -> str:
+        """What stands behind `/`."""
+        return self._jid.partition("/")[2]
+
+
+class Person(Identifier):
+    """A person."""
+
+    @property
+    def person(self) -> str:
+        """The address."""
+        return self.bare
+
+    @property
+    def nick(self) -> str:
+        """The name: what stands before `@`."""
+        return self.node or self.domain
+
+    fullname = username = nick
+
+    @property
+    def client(self) -> str:
+        """The device, which is not told."""
+        return self.resource
+
+    @property
+    def aclattr(self) -> str:
+        """The address, as rules name it."""
+        return self.bare
+
+    @property
+    def email(self) -> str:
+        """It is not known."""
+        return ""
+
+    def stripped(self) -> "Person":
+        """The person, whatever the device."""
+        return Person(self.bare)
+
+
+class Room(Identifier):
+    """A room."""
+
+    @property
+    def name(self) -> str:
+        """What stands before `@`."""
+        return self.node
+
+    room = name
+
+    @property
+    def exists(self) -> bool:
+        """Whether the account is in it."""
+        return places.is_room(self._jid)
+
+    joined = exists
+
+    @property
+    def occupants(self) -> "list[RoomOccupant]":
+        """Who is in it. Needs `rooms.read`."""
+        return [RoomOccupant(f"{self._jid}/{one.nick}") for one in rooms.occupants(self._jid)]
+
+    @property
+    def topic(self) -> Optional[str]:
+        """Its subject. Needs `rooms.read`."""
+        found = rooms.get(self._jid)
+        return None if found is None else getattr(found, "subject", None)
+
+
+class RoomOccupant(Person):
+    """Somebody in a room, by the nickname there."""
+
+    @property
+    def room(self) -> Room:
+        """The room."""
+        return Room(self.bare)
+
+    @property
+    def nick(self) -> str:
+        """The nickname."""
+        return self.resource
+
+    fullname = username = nick
+
+    @property
+    def person(self) -> str:
+        """The address in the room."""
+        return self._jid
+
+
+class RoomError(Exception):
+    """Something about a room went wrong."""
+
+
+class Message:
+    """A message."""
+
+    def __init__(self, body: str = "", frm: Any = None, to: Any = None, parent: Any = None, **_: Any) -> None:
+        self.body = body
+        self.frm = frm
+        self.to = to
+        self.parent = parent
+        #: What plugins keep beside it while they handle it.
+        self.ctx: dict[str, Any] = {}
+        self.extras: dict[str, Any] = {}
+        self.delayed = False
+        self.type = "groupchat" if isinstance(to, Room) else "chat"
+        #: The message as parlor has it, if it is one that came.
+        self.of_parlor: Any = None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it was said in a room."""
+        return self.type == "groupchat"
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it was said to the bot alone."""
+        return not self.is_group
+
+    @property
+    def is_threaded(self) -> bool:
+        """Whether it belongs to a thread."""
+        return self.of_parlor is not None and self.of_parlor.thread is not None
+
+    @property
+    def nick(self) -> str:
+        """Who said it."""
+        return str(getattr(self.frm, "nick", ""))
+
+    def clone(self) -> "Message":
+        """The same once more."""
+        other = Message(self.body, self.frm, self.to, self.parent)
+        other.ctx, other.extras = dict(self.ctx), dict(self.extras)
+        other.type, other.of_parlor = self.type, self.of_parlor
+        return other
+
+    def __str__(self) -> str:
+        return self.body
+
+
+def bot() -> Person:
+    """The bot itself."""
+    return Person(str(user.bare_jid()))
+
+
+def identifier(text: str) -> Identifier:
+    """Whom an address means. An occupant of a room is told from a person's device by the room."""
+    text = str(text).strip()
+    bare, _, resource = text.partition("/")
+    if not bare:
+        raise ValueError("an address is empty")
+    if places.is_room(bare):
+        return RoomOccupant(text) if resource else Room(bare)
+    return Person(text)
+
+
+def message(of: Any) -> Message:
+    """A message that came."""
+    places.hear(of)
+    is_group = of.kind == "groupchat"
+    if is_group:
+        frm: Identifier = RoomOccupant(f"{of.chat}/{of.nick or ''}")
+        to: Identifier = Room(of.chat)
+    else:
+        frm = RoomOccupant(of.chat) if "/" in of.chat else Person(of.chat)
+        try:
+            to = bot()
+        except errors.Error:
+            to = Person("")
+    made = Message(of.body or "", frm, to)
+    made.type, made.of_parlor, made.delayed = "groupchat" if is_group else "chat", of, bool(of.delayed)
+    return made

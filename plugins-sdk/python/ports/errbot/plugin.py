@@ -1,0 +1,233 @@
+"""The class that plugins of errbot inherit from."""
+
+import contextlib
+import logging
+from typing import Any, Callable, Iterator, Mapping, Optional
+
+import parlor
+from parlor_port import running as port
+from parlor_port.kept import Kept
+from parlor_port.places import Outbox
+
+from . import people
+from .utils import recurse_check_structure
+
+_log = logging.getLogger("errbot")
+
+
+class CommandError(Exception):
+    """Why a command was not done. People are told the reason."""
+
+    def __init__(self, reason: str, template: Optional[str] = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.template = template
+
+
+class BotPlugin:
+    """A plugin. It is also a mapping, which is kept: what is taken out of it is a copy, and has to be put back."""
+
+    def __init__(self, bot: Any = None, name: Optional[str] = None) -> None:
+        self.name = name or type(self).__name__
+        self.log = logging.getLogger(f"errbot.plugins.{self.name}")
+        self.config: Any = None
+        self.is_activated = False
+        self.mode = "xmpp"
+        self._parlor_kept = Kept(f"{self.name}/")
+        self._parlor_outbox = Outbox()
+        self._parlor_pollers: list[tuple[Callable[..., Any], Any]] = []
+
+    # The life of the plugin
+
+    def activate(self) -> None:
+        """Called when the plugin starts."""
+        self.is_activated = True
+
+    def deactivate(self) -> None:
+        """Called when it ends."""
+        self.is_activated = False
+        for _, timer in self._parlor_pollers:
+            timer.cancel()
+        self._parlor_pollers.clear()
+
+    def callback_connect(self) -> None:
+        """Called once the account is connected."""
+
+    def callback_message(self, message: Any) -> None:
+        """Called with each message."""
+
+    def callback_mention(self, message: Any, mentioned_people: Any) -> None:
+        """Called with each message in a room that names the bot."""
+
+    # Settings
+
+    def get_configuration_template(self) -> Any:
+        """What can be set."""
+        return None
+
+    def check_configuration(self, configuration: Any) -> None:
+        """Raises if the settings are not what they should be."""
+        template = self.get_configuration_template()
+        if template is not None and configuration is not None:
+            recurse_check_structure(template, configuration)
+
+    def configure(self, configuration: Any) -> None:
+        """Takes the settings."""
+        self.config = configuration
+
+    # Saying something
+
+    @property
+    def bot_identifier(self) -> people.Person:
+        """The bot itself."""
+        return people.bot()
+
+    def build_identifier(self, txtrep: str) -> people.Identifier:
+        """Whom an address means."""
+        return people.identifier(txtrep)
+
+    def query_room(self, room: str) -> people.Room:
+        """A room by its address."""
+        return people.Room(str(room))
+
+    def rooms(self) -> list[people.Room]:
+        """The rooms that the account is in. Needs `rooms.read`."""
+        return [people.Room(str(one.jid)) for one in parlor.rooms.get_all()]
+
+    def send(
+        self, identifier: Any, text: Any, in_reply_to: Any = None, groupchat_nick_reply: bool = False, message_type: Any = None
+    ) -> None:
+        """Says something to a person or in a room, once the function that says it returns or yields."""
+        if identifier is None:
+            raise ValueError("it is to be sent to nobody")
+        reply_to = getattr(in_reply_to, "of_parlor", None)
+        in_room = True if isinstance(identifier, people.Room) else False if isinstance(identifier, people.Person) else None
+        text = str(text)
+        if groupchat_nick_reply and in_reply_to is not None and in_reply_to.is_group:
+            text = f"{in_reply_to.nick}: {text}"
+        self._parlor_outbox.put(str(identifier), text, reply_to, in_room)
+
+    def send_card(
+        self, body: str = "", to: Any = None, in_reply_to: Any = None, summary: Optional[str] = None, title: str = "", link: Optional[str] = None,
+        image: Optional[str] = None, thumbnail: Optional[str] = None, color: Optional[str] = None, fields: Any = (),
+    ) -> None:
+        """Says what a card has as a text."""
+        where = to if to is not None else getattr(in_reply_to, "to" if getattr(in_reply_to, "is_group", False) else "frm", None)
+        head = f"*{title}*" if title else ""
+        lines = [head, link or "", summary or "", body, *(f"{name}: {value}" for name, value in fields), image or ""]
+        self.send(where, "\n".join(line for line in lines if line), in_reply_to)
+
+    # What is done again and again
+
+    def start_poller(
+        self, interval: float, method: Callable[..., Any], times: Optional[int] = None, args: Any = None, kwargs: Any = None
+    ) -> None:
+        """Calls a method each so many seconds, the first time when they have passed."""
+        poll = _Poll(self, method, times, tuple(args or ()), dict(kwargs or {}))
+        poll.timer = parlor.every(interval, poll.ring)
+        self._parlor_pollers.append((method, poll.timer))
+
+    def stop_poller(self, method: Callable[..., Any], args: Any = None, kwargs: Any = None) -> None:
+        """Calls it no more."""
+        for one in [one for one in self._parlor_pollers if one[0] == method]:
+            one[1].cancel()
+            self._parlor_pollers.remove(one)
+
+    async def _parlor_flush(self) -> None:
+        """Writes what is kept, and says what is to be said."""
+        await self._parlor_kept.flush()
+        await self._parlor_outbox.flush()
+
+    # The mapping
+
+    def __getitem__(self, key: str) -> Any:
+        return self._parlor_kept[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._parlor_kept[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._parlor_kept[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parlor_kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parlor_kept)
+
+    def __len__(self) -> int:
+        return len(self._parlor_kept)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or another one."""
+        return self._parlor_kept.get(key, default)
+
+    def keys(self) -> Any:
+        """All keys."""
+        return self._parlor_kept.keys()
+
+    def values(self) -> Any:
+        """All values."""
+        return self._parlor_kept.values()
+
+    def items(self) -> Any:
+        """All keys with their values."""
+        return self._parlor_kept.items()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value, which is put there if there is none."""
+        return self._parlor_kept.setdefault(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Takes a value out."""
+        return self._parlor_kept.pop(key, *default)
+
+    def update(self, values: Optional[Mapping[str, Any]] = None, **more: Any) -> None:
+        """Puts several values in."""
+        self._parlor_kept.update(values or {}, **more)
+
+    def clear(self) -> None:
+        """Takes everything out."""
+        self._parlor_kept.clear()
+
+    @contextlib.contextmanager
+    def mutable(self, key: str, default: Any = None) -> Iterator[Any]:
+        """A value that is put back when the block ends."""
+        value = self._parlor_kept.get(key, default)
+        yield value
+        self._parlor_kept[key] = value
+
+
+class _Poll:
+    """A method that is called again and again."""
+
+    def __init__(self, plugin: BotPlugin, method: Callable[..., Any], times: Optional[int], args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self._plugin = plugin
+        self._method = method
+        self._left = times
+        self._args = args
+        self._named = named
+        self._runs = False
+        self.timer: Any = None
+
+    async def ring(self) -> None:
+        """Calls it, unless the call before goes on."""
+        if self._runs:
+            return
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self.timer.cancel()
+                return
+        self._runs = True
+        try:
+            await port.done(self._method(*self._args, **self._named))
+        except Exception:
+            # One that fails is called again nevertheless.
+            _log.exception("the poller %s failed", getattr(self._method, "__name__", self._method))
+        finally:
+            self._runs = False
+            await self._plugin._parlor_flush()

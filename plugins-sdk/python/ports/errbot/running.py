@@ -1,0 +1,262 @@
+"""Gives a plugin's commands to the host, and the host's events to the plugin."""
+
+import inspect
+import json
+import shlex
+from typing import Any, Callable, Mapping, Optional
+from urllib.parse import parse_qs
+
+import parlor
+from parlor import People, Rest, setting
+from parlor_port import places
+from parlor_port import running as port
+
+from . import people
+from .decorators import NOTED, Declared
+from .plugin import BotPlugin, CommandError
+from .utils import ValidationException
+
+#: Why a handler did not do what was asked, in words for people.
+_TOLD = (CommandError, ValidationException)
+
+
+def run(
+    kind: type[BotPlugin],
+    name: str,
+    settings: Optional[Mapping[str, tuple[str, str]]] = None,
+    webhooks: Optional[Mapping[str, str]] = None,
+    keeps: bool = False,
+) -> None:
+    """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `webhooks`: by its methods,
+    the names of the webhooks. `keeps`: whether it keeps something, and so asks for `storage`."""
+    Runner(kind, name, settings or {}, webhooks or {}, keeps).begin()
+
+
+class Runner:
+    """One plugin."""
+
+    def __init__(
+        self, kind: type[BotPlugin], name: str, settings: Mapping[str, tuple[str, str]], webhooks: Mapping[str, str], keeps: bool
+    ) -> None:
+        self._kind = kind
+        self._name = name
+        self._keeps = keeps
+        self._settings = settings
+        self._webhooks = webhooks
+        self._plugin: Any = None
+        #: The methods with their declarations.
+        self._declared: list[tuple[str, Declared]] = []
+        for attribute in dir(kind):
+            declared = getattr(getattr(kind, attribute, None), NOTED, None)
+            if isinstance(declared, Declared):
+                self._declared.append((attribute, declared))
+        self._patterns = [one for one in self._declared if one[1].kind == "pattern"]
+        self._prefix = "!"
+
+    def begin(self) -> None:
+        """Has the host call the plugin."""
+        parlor.on_start(self._start)
+        roots: dict[str, list[tuple[str, Declared]]] = {}
+        for one in self._declared:
+            if one[1].kind in ("command", "arguments"):
+                roots.setdefault(one[1].words[0], []).append(one)
+        for root, several in sorted(roots.items()):
+            self._command(root, several)
+        for method, hook in self._webhooks.items():
+            parlor.on("webhook", webhook=hook)(self._webhook(method))
+        if self._patterns or self._kind.callback_message is not BotPlugin.callback_message:
+            parlor.on("message")(self._hear)
+        if self._kind.callback_mention is not BotPlugin.callback_mention:
+            parlor.on_mention(self._mention)
+        parlor.on_ready(self._ready)
+        parlor.on_stop(self._stop)
+
+    # The life of the plugin
+
+    async def _start(self) -> None:
+        plugin = self._plugin = self._made()
+        if self._keeps:
+            await plugin._parlor_kept.load()
+        if self._patterns:
+            self._prefix = str(setting("prefix", "!"))
+        config = port.values_of(self._settings) if self._settings else None
+        await port.done(plugin.check_configuration(config))
+        await port.done(plugin.configure(config))
+        await port.done(plugin.activate())
+        await plugin._parlor_flush()
+
+    def _made(self) -> BotPlugin:
+        try:
+            inspect.signature(self._kind).bind(None, self._name)
+        except TypeError:
+            # One that takes nothing of the bot's.
+            return self._kind()
+        return self._kind(None, self._name)
+
+    async def _ready(self) -> None:
+        self._plugin._parlor_outbox.is_open = True
+        await port.done(self._plugin.callback_connect())
+        await self._plugin._parlor_flush()
+
+    async def _stop(self) -> None:
+        if self._plugin is not None:
+            await port.done(self._plugin.deactivate())
+            await self._plugin._parlor_flush()
+
+    # Commands
+
+    def _command(self, root: str, several: list[tuple[str, Declared]]) -> None:
+        allow = [People.owners()] if any(declared.admin_only for _, declared in several) else []
+        alone = several[0][1] if len(several) == 1 and len(several[0][1].words) == 1 else None
+        help = port.first_line(alone.help) if alone else port.first_line(", ".join(" ".join(one.words) for _, one in several))
+
+        async def give(command: parlor.Command) -> None:
+            await self._give(several, command)
+
+        async def give_rest(command: parlor.Command, args: Rest = Rest("")) -> None:
+            await self._give(several, command)
+
+        if allow:
+            # The host knows who may give a command only where it reads the arguments: they are one text then.
+            parlor.command(root, help=help, allow=allow)(give_rest)
+        else:
+            parlor.command(root, help=help, usage=port.first_line(_usage(several)))(give)
+
+    async def _give(self, several: list[tuple[str, Declared]], command: Any) -> None:
+        found = _longest(several, command.rest)
+        if found is None:
+            names = ", ".join(f"{self._prefix}{' '.join(one.words)}" for _, one in several if not one.hidden)
+            await parlor.reply(command, f"There is: {names}")
+            return
+        method, declared, rest = found
+        message = people.message(command.message)
+        try:
+            arguments, named = _arguments(declared, rest)
+        except ValueError as error:
+            await parlor.reply(command, str(error))
+            return
+        await self._answer(command.message, message, getattr(self._plugin, method), (message, *arguments), named)
+
+    async def _answer(self, to: Any, message: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Calls a handler, and says what it answers."""
+        try:
+            async for one in port.answers(function(*arguments, **named)):
+                await self._plugin._parlor_flush()
+                text = _text(one)
+                if text:
+                    await parlor.reply(to, text)
+        except _TOLD as error:
+            await parlor.reply(to, str(error) or type(error).__name__)
+        finally:
+            await self._plugin._parlor_flush()
+
+    # Messages
+
+    async def _hear(self, message: Any) -> None:
+        if self._plugin is None or message.carbon or message.own or message.body is None:
+            return
+        made = people.message(message)
+        if self._kind.callback_message is not BotPlugin.callback_message:
+            try:
+                await port.done(self._plugin.callback_message(made))
+            finally:
+                await self._plugin._parlor_flush()
+        if message.command:
+            # Another one answers it.
+            return
+        for method, declared in self._patterns:
+            text = made.body
+            if declared.prefixed:
+                if not text.startswith(self._prefix):
+                    continue
+                text = text[len(self._prefix) :]
+            pattern: Any = declared.pattern
+            match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
+            if match:
+                await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
+
+    async def _mention(self, message: Any) -> None:
+        if self._plugin is None:
+            return
+        try:
+            await port.done(self._plugin.callback_mention(people.message(message), [people.bot()]))
+        finally:
+            await self._plugin._parlor_flush()
+
+    # Webhooks
+
+    def _webhook(self, method: str) -> Callable[..., Any]:
+        form = getattr(getattr(self._kind, method), NOTED).form_param
+
+        async def take(hook: Any) -> None:
+            try:
+                given = _sent(hook, form)
+            except ValueError as error:
+                await parlor.webhooks.answer(hook, 400, text=str(error))
+                return
+            try:
+                answer = await port.done(getattr(self._plugin, method)(given))
+            finally:
+                await self._plugin._parlor_flush()
+            if isinstance(answer, (dict, list)):
+                await parlor.webhooks.answer(hook, json=answer)
+            else:
+                await parlor.webhooks.answer(hook, text=_text(answer))
+
+        return take
+
+
+def _longest(several: list[tuple[str, Declared]], rest: str) -> Optional[tuple[str, Declared, str]]:
+    """The command whose further words the text begins with, the longest one, and what is left of the text."""
+    best = None
+    for method, declared in several:
+        left: Optional[str] = rest
+        for word in declared.words[1:]:
+            first, _, after = (left or "").lstrip().partition(" ")
+            left = after if left is not None and first.lower() == word else None
+            if left is None:
+                break
+        if left is not None and (best is None or len(declared.words) > len(best[1].words)):
+            best = (method, declared, left.strip())
+    return best
+
+
+def _arguments(declared: Declared, rest: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a command is called with. `ValueError`: what people wrote is not what it takes."""
+    if declared.kind == "command":
+        if declared.split_args_with == "":
+            return (rest,), {}
+        return (rest.split(declared.split_args_with),), {}
+    parsed = declared.parser().parse_args(shlex.split(rest))
+    return ((), vars(parsed)) if declared.unpack_args else ((parsed,), {})
+
+
+def _usage(several: list[tuple[str, Declared]]) -> str:
+    """What stands behind the first word."""
+    if len(several) > 1 or len(several[0][1].words) > 1:
+        return " | ".join(" ".join(one.words[1:]) for _, one in several if len(one.words) > 1)
+    declared = several[0][1]
+    if declared.kind == "arguments":
+        return " ".join(declared.parser().format_usage().split()[2:])
+    return declared.syntax
+
+
+def _text(answer: Any) -> str:
+    if answer is None:
+        return ""
+    if isinstance(answer, dict):
+        # A template would have made something of it.
+        return "\n".join(str(one) for one in answer.values())
+    return str(answer)
+
+
+def _sent(hook: Any, form: Optional[str]) -> Any:
+    """What was sent: JSON as what it is, a form as a mapping, else a text."""
+    kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if form is not None:
+        return json.loads(parse_qs(hook.text).get(form, ["null"])[0])
+    if kind.endswith("json"):
+        return hook.json()
+    if kind == "application/x-www-form-urlencoded":
+        return {key: values[0] for key, values in parse_qs(hook.text).items()}
+    return hook.text

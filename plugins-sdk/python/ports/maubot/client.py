@@ -1,0 +1,112 @@
+"""The account, by the names that plugins of maubot know."""
+
+from typing import Any, Optional
+
+import parlor
+from mautrix.types import EventID, EventType, MessageType, RoomID, TextMessageEventContent, UserID
+from mautrix.errors import MNotFound
+from parlor import errors, outgoing, rooms, user
+from parlor_port import places
+
+from . import texts
+
+
+class Client:
+    """What a plugin may do in the name of the account."""
+
+    @property
+    def mxid(self) -> UserID:
+        """The own address."""
+        return UserID(user.bare_jid())
+
+    async def send_message(self, room_id: Any, content: Any, **_: Any) -> EventID:
+        """Says something in a room or to a person."""
+        return EventID(await places.say(str(room_id), of_content(str(room_id), content)))
+
+    async def send_message_event(self, room_id: Any, event_type: Any, content: Any, **_: Any) -> EventID:
+        """Says something, or reacts."""
+        if event_type is EventType.REACTION:
+            relates = getattr(content, "relates_to", None)
+            return await self.react(room_id, getattr(relates, "event_id", ""), getattr(relates, "key", ""))
+        return await self.send_message(room_id, content)
+
+    async def send_text(self, room_id: Any, text: Optional[str] = None, *, html: Optional[str] = None, relates_to: Any = None, **_: Any) -> EventID:
+        """Says a text; of HTML, what it shows."""
+        body = text if text is not None else texts.of_html(html or "")
+        return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
+
+    send_notice = send_text
+
+    async def send_markdown(self, room_id: Any, markdown: str, *, allow_html: bool = False, relates_to: Any = None, **_: Any) -> EventID:
+        """Says a text with signs."""
+        body = texts.of_html(markdown) if allow_html else markdown
+        return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
+
+    async def react(self, room_id: Any, event_id: Any, key: str, **_: Any) -> EventID:
+        """Reacts to a message that was heard lately."""
+        about = places.heard(str(room_id), str(event_id))
+        if about is None:
+            raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
+        return EventID(await places.say(str(room_id), outgoing(react_to=about, emojis=[key])))
+
+    async def redact(self, room_id: Any, event_id: Any, reason: Optional[str] = None, **_: Any) -> EventID:
+        """Takes an own message back."""
+        return EventID(await places.say(str(room_id), outgoing(retract=str(event_id))))
+
+    async def get_event(self, room_id: Any, event_id: Any) -> Any:
+        """A message that was heard lately. `MNotFound`: it was not, or too long ago."""
+        from .events import message_event
+
+        about = places.heard(str(room_id), str(event_id))
+        if about is None:
+            raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
+        return message_event(self, about)
+
+    async def get_displayname(self, user_id: Any, **_: Any) -> str:
+        """The nickname in a room, or what stands before `@`."""
+        bare, _, nick = str(user_id).partition("/")
+        return nick or bare.partition("@")[0]
+
+    async def join_room(self, room_id: Any, **_: Any) -> RoomID:
+        """Enters a room."""
+        await rooms.open(str(room_id))
+        return RoomID(room_id)
+
+    async def leave_room(self, room_id: Any, **_: Any) -> None:
+        """Leaves a room."""
+        await rooms.close(str(room_id))
+
+    async def get_joined_rooms(self) -> list[RoomID]:
+        """The rooms that the account is in."""
+        return [RoomID(one.jid) for one in rooms.get_all()]
+
+    async def set_typing(self, room_id: Any, timeout: Any = 0, **_: Any) -> None:
+        """Shows that the bot writes, in a chat."""
+        if not places.is_room(str(room_id)):
+            await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
+
+
+def of_content(place: str, content: Any) -> Any:
+    """A message to send, as parlor has it."""
+    if isinstance(content, str):
+        return content
+    body = getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
+    relates = getattr(content, "relates_to", None)
+    kind = str(getattr(relates, "rel_type", "") or "")
+    if kind == "m.replace":
+        inner = getattr(content, "new_content", None)
+        return outgoing(getattr(inner, "body", None) or body, replace=str(relates.event_id))
+    reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None)
+    about = places.heard(place, str(reply)) if reply else None
+    return outgoing(body, reply_to=about) if about is not None else body
+
+
+async def mark_read(message: Any) -> None:
+    """Tells the author of a message in a chat that it was read, if they asked for that."""
+    wants = message.extensions is not None and message.extensions.markable
+    if wants and message.kind != "groupchat" and message.id:
+        try:
+            await parlor.chats.send(message.chat, outgoing(marker="displayed", marked=message))
+        except errors.Denied:
+            # A plugin of maubot expects no error there.
+            return

@@ -1,0 +1,85 @@
+"""Messages and reactions, by the names that plugins of maubot know."""
+
+from typing import Any, Optional
+
+import parlor
+from mautrix.types import EventID, EventType, InReplyTo, MessageType, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
+from parlor import outgoing
+from parlor_port import places
+
+from . import texts
+from .client import Client, mark_read, of_content
+
+
+class MessageEvent:
+    """A message or a reaction."""
+
+    def __init__(self, client: Client, message: Any, content: Any, event_type: EventType) -> None:
+        self.client = client
+        self.type = event_type
+        self.content = content
+        self.room_id = RoomID(message.chat)
+        self.sender = UserID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
+        self.event_id = EventID(places.id_of(message))
+        self.timestamp = int(message.at.timestamp() * 1000)
+        #: Whether replies are marked as such.
+        self.disable_reply = False
+        #: The message as parlor has it.
+        self.of_parlor = message
+
+    async def respond(
+        self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, **_: Any
+    ) -> EventID:
+        """Answers where it was said."""
+        return EventID(await parlor.reply(self.of_parlor, self._message(content, allow_html, edits, None)))
+
+    async def reply(self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, **_: Any) -> EventID:
+        """Answers, and refers to it."""
+        about = None if self.disable_reply else self.of_parlor
+        return EventID(await parlor.reply(self.of_parlor, self._message(content, allow_html, None, about)))
+
+    def _message(self, content: Any, allow_html: bool, edits: Any, about: Any) -> Any:
+        if not isinstance(content, str):
+            made = of_content(str(self.room_id), content)
+            return outgoing(made, reply_to=about) if about is not None and isinstance(made, str) else made
+        body = texts.of_html(content) if allow_html else content
+        return outgoing(body, reply_to=about, replace=None if edits is None else str(getattr(edits, "event_id", edits)))
+
+    async def react(self, key: str) -> EventID:
+        """Reacts to it."""
+        return EventID(await parlor.reply(self.of_parlor, outgoing(react_to=self.of_parlor, emojis=[key])))
+
+    async def mark_read(self) -> None:
+        """Tells its author that it was read, if they asked for that."""
+        await mark_read(self.of_parlor)
+
+    async def edit(self, content: Any, **options: Any) -> EventID:
+        """Says something in the place of an own message."""
+        return await self.respond(content, edits=self.event_id, **options)
+
+
+def message_event(client: Client, message: Any) -> MessageEvent:
+    """A message that came."""
+    places.hear(message)
+    extensions = message.extensions
+    reply = extensions.reply if extensions is not None else None
+    replaced = extensions.replace if extensions is not None else None
+    relates: Optional[RelatesTo] = None
+    if replaced:
+        relates = RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(replaced))
+    elif reply is not None:
+        relates = RelatesTo(in_reply_to=InReplyTo(event_id=EventID(reply.id)))
+    content = TextMessageEventContent(MessageType.TEXT, parlor.body_without_fallback(message), relates_to=relates)
+    return MessageEvent(client, message, content, EventType.ROOM_MESSAGE)
+
+
+def reaction_events(client: Client, message: Any) -> list[MessageEvent]:
+    """The reactions of a message, one for each sign."""
+    reactions = message.extensions.reactions if message.extensions is not None else None
+    if reactions is None:
+        return []
+    found = []
+    for emoji in reactions.emojis:
+        relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=EventID(reactions.id), key=emoji)
+        found.append(MessageEvent(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION))
+    return found

@@ -1,0 +1,204 @@
+"""Commands and their arguments, and messages in which a regular expression is found."""
+
+import inspect
+import re
+from typing import Any, Callable, Iterable, Optional
+
+from mautrix.types import EventType, MessageType
+
+#: The attribute of a function that holds what was declared of it.
+ARGUMENTS = "_parlor_arguments"
+PASSIVE = "_parlor_passive"
+
+
+class ArgumentSyntaxError(ValueError):
+    """What people wrote is no such argument."""
+
+    def __init__(self, message: str, show_usage: bool = True) -> None:
+        super().__init__(message)
+        self.show_usage = show_usage
+
+
+class Argument:
+    """One argument. A class that inherits from it says by `match` what it takes of the text."""
+
+    def __init__(self, name: str, label: Optional[str] = None, *, required: bool = False, pass_raw: bool = False) -> None:
+        self.name = name
+        self.label = label or name
+        self.required = required
+        self.pass_raw = pass_raw
+
+    def match(self, val: str, **named: Any) -> tuple[str, Any]:
+        """What is left of the text, and the value. None: there is none."""
+        if self.pass_raw:
+            return "", val
+        word, _, rest = val.partition(" ")
+        return rest.lstrip(), word
+
+    def __call__(self, function: Any) -> Any:
+        return argument_of(function, self)
+
+    @property
+    def shown(self) -> str:
+        """As the usage shows it."""
+        return f"<{self.label}>" if self.required else f"[{self.label}]"
+
+
+class _Simple(Argument):
+    def __init__(
+        self, name: str, label: Optional[str], required: bool, matches: Any, parser: Optional[Callable[[str], Any]], pass_raw: bool
+    ) -> None:
+        super().__init__(name, label, required=required, pass_raw=pass_raw)
+        self._matches = re.compile(matches) if isinstance(matches, str) else matches
+        self._parser = parser
+
+    def match(self, val: str, **named: Any) -> tuple[str, Any]:
+        if self._matches is not None:
+            found = self._matches.match(val)
+            return (val[found.end() :].lstrip(), found.group()) if found else (val, None)
+        quote = val[:1]
+        if not self.pass_raw and quote in ("'", '"') and quote in val[1:]:
+            word, _, rest = val[1:].partition(quote)
+            rest = rest.lstrip()
+        else:
+            rest, word = super().match(val)
+        return rest, self._parser(word) if self._parser is not None else word
+
+
+def argument(
+    name: str, label: Optional[str] = None, *, required: bool = True, matches: Any = None,
+    parser: Optional[Callable[[str], Any]] = None, pass_raw: bool = False,
+) -> Argument:
+    """An argument of a command: a word, what is left of the text (`pass_raw`), or what a regular expression matches."""
+    return _Simple(name, label, required, matches, parser, pass_raw)
+
+
+def argument_of(function: Any, one: Argument) -> Any:
+    """Notes an argument. Decorators are called from the lowest to the highest, and arguments stand in the order of the text."""
+    if isinstance(function, Command):
+        function.arguments.insert(0, one)
+    else:
+        setattr(function, ARGUMENTS, [one, *getattr(function, ARGUMENTS, [])])
+    return function
+
+
+class Command:
+    """A command, as a class has it."""
+
+    def __init__(
+        self, function: Callable[..., Any], name: Any, help: str, aliases: Iterable[str], require_subcommand: bool, arg_fallthrough: bool,
+        must_consume_args: bool,
+    ) -> None:
+        self.function = function
+        self.name = name if name is not None else function.__name__
+        self.help = help
+        self.aliases = [] if callable(aliases) else [aliases] if isinstance(aliases, str) else [str(one) for one in aliases]
+        self.require_subcommand = require_subcommand
+        self.arg_fallthrough = arg_fallthrough
+        self.must_consume_args = must_consume_args
+        self.arguments: list[Argument] = list(getattr(function, ARGUMENTS, []))
+        self.subcommands: list[Command] = []
+        self.__doc__ = function.__doc__
+
+    def subcommand(
+        self, name: Any = None, *, help: str = "", aliases: Any = (), required_subcommand: bool = True, arg_fallthrough: bool = True, **_: Any
+    ) -> Callable[[Any], "Command"]:
+        """Makes a further command of a method: `!points give`."""
+
+        def note(function: Any) -> Command:
+            made = Command(function, name, help, aliases, required_subcommand, arg_fallthrough, True)
+            self.subcommands.append(made)
+            return made
+
+        return note
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Bound(self, instance)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.function(*arguments, **named)
+
+    def name_for(self, instance: Any) -> str:
+        """The name, which the plugin may take out of its settings."""
+        return str(self.name(instance) if callable(self.name) else self.name)
+
+    def usage(self, names: str) -> str:
+        """How it is written."""
+        words = [names, *(one.shown for one in self.arguments)]
+        if self.subcommands:
+            words.append("<subcommand> [...]")
+        return f"Usage: {' '.join(words)}"
+
+
+class Bound:
+    """A command of one plugin that runs."""
+
+    def __init__(self, command: Command, instance: Any) -> None:
+        self.command = command
+        self.instance = instance
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.command.function(self.instance, *arguments, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.command, name)
+
+
+class Passive:
+    """A regular expression that a method waits for."""
+
+    def __init__(
+        self, regex: Any, msgtypes: Optional[Iterable[Any]], field: Callable[[Any], Any], event_type: Any, multiple: bool, flags: int
+    ) -> None:
+        self.regex = re.compile(regex, flags) if isinstance(regex, str) else regex
+        self.msgtypes = None if msgtypes is None else tuple(msgtypes)
+        self.field = field
+        self.event_type = event_type
+        self.multiple = multiple
+
+    def found(self, event: Any) -> Any:
+        """What is found in an event: the whole and the groups; of several, a list of these. None: nothing."""
+        if self.msgtypes is not None and getattr(event.content, "msgtype", None) not in self.msgtypes:
+            return None
+        try:
+            text = self.field(event)
+        except AttributeError:
+            return None
+        if not isinstance(text, str):
+            return None
+        if self.multiple:
+            return [(one.group(), *one.groups()) for one in self.regex.finditer(text)] or None
+        one = self.regex.search(text)
+        return (one.group(), *one.groups()) if one else None
+
+
+def new(
+    name: Any = None, *, help: str = "", aliases: Any = (), event_type: Any = EventType.ROOM_MESSAGE, msgtypes: Any = None,
+    require_subcommand: bool = True, arg_fallthrough: bool = True, must_consume_args: bool = True, **_: Any,
+) -> Any:
+    """Makes a command of a method."""
+
+    def note(function: Any) -> Command:
+        return Command(function, name, help, aliases, require_subcommand, arg_fallthrough, must_consume_args)
+
+    if inspect.isfunction(name) and name.__name__ != "<lambda>":
+        # `@command.new` without parentheses.
+        function, name = name, None
+        return note(function)
+    return note
+
+
+def passive(
+    regex: Any, *, msgtypes: Optional[Iterable[Any]] = (MessageType.TEXT,), field: Callable[[Any], Any] = lambda event: event.content.body,
+    event_type: Any = EventType.ROOM_MESSAGE, multiple: bool = False, case_insensitive: bool = False, multiline: bool = False,
+    dot_all: bool = False, **_: Any,
+) -> Callable[[Any], Any]:
+    """Has a method called with each message in which a regular expression is found."""
+    flags = re.IGNORECASE * case_insensitive | re.MULTILINE * multiline | re.DOTALL * dot_all
+    waits = Passive(regex, msgtypes, field, event_type, multiple, flags)
+
+    def note(function: Any) -> Any:
+        setattr(function, PASSIVE, [*getattr(function, PASSIVE, []), waits])
+        return function
+
+    return note

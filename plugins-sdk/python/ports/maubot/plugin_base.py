@@ -1,0 +1,55 @@
+"""The class that plugins of maubot inherit from."""
+
+import asyncio
+import logging
+from typing import Any, Optional
+
+import aiohttp
+
+from .client import Client
+
+
+class Plugin:
+    """A plugin."""
+
+    def __init__(self, identity: str, config: Any) -> None:
+        self.id = identity
+        self.log = logging.getLogger(f"maubot.{identity}")
+        self.config = config
+        self.client = Client()
+        self.http = aiohttp.ClientSession()
+        self.database: Any = None
+        self.webapp: Any = None
+        #: Other objects whose methods are handlers.
+        self._parlor_handlers: list[Any] = []
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that everything runs on."""
+        return asyncio.get_running_loop()
+
+    @classmethod
+    def get_config_class(cls) -> Optional[type]:
+        """The class of the settings."""
+        return None
+
+    def on_external_config_update(self) -> Any:
+        """Called when the settings have changed."""
+        if self.config is not None:
+            self.config.load_and_update()
+
+    async def pre_start(self) -> None:
+        """Called before `start`."""
+
+    async def start(self) -> None:
+        """Called when the plugin starts."""
+
+    async def pre_stop(self) -> None:
+        """Called before `stop`."""
+
+    async def stop(self) -> None:
+        """Called when it ends."""
+
+    def register_handler_class(self, obj: Any) -> None:
+        """Has the methods of another object called as well."""
+        self._parlor_handlers.append(obj)

@@ -1,0 +1,168 @@
+"""Gives a plugin's commands to the host, and the host's events to the plugin."""
+
+from typing import Any, Callable, Iterator, Mapping, Optional
+
+import parlor
+from mautrix.types import EventType
+from mautrix.util.config import BaseProxyConfig
+from parlor_port import running as port
+
+from .events import message_event, reaction_events
+from .handlers import command as commands
+from .handlers import event as events
+from .plugin_base import Plugin
+
+#: What is shown before the name of a command.
+_PREFIX = "!"
+
+
+def run(kind: type[Plugin], name: str, settings: Optional[Mapping[str, tuple[str, str]]] = None, hears: bool = False) -> None:
+    """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
+    messages, and so asks for `messages.read`."""
+    Runner(kind, name, settings or {}, hears).begin()
+
+
+class Runner:
+    """One plugin."""
+
+    def __init__(self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool) -> None:
+        self._kind = kind
+        self._name = name
+        self._settings = settings
+        self._hears = hears
+        self._plugin: Any = None
+        self._passives: list[tuple[Callable[..., Any], commands.Passive]] = []
+        self._listeners: list[tuple[Callable[..., Any], EventType]] = []
+
+    def begin(self) -> None:
+        """Has the host call the plugin."""
+        parlor.on_start(self._start)
+        # The others have names that the plugin makes when it starts.
+        for command in _commands(self._kind):
+            if not callable(command.name):
+                self._command(command, lambda: self._plugin)
+        if self._hears:
+            parlor.on("message")(self._hear)
+        parlor.on_stop(self._stop)
+
+    async def _start(self) -> None:
+        values = port.values_of(self._settings)
+        of_config = self._kind.get_config_class()
+        config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
+        plugin = self._plugin = self._made(config)
+        await port.done(plugin.pre_start())
+        await port.done(plugin.start())
+        # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
+        for owner in [plugin, *plugin._parlor_handlers]:
+            for command in _commands(type(owner)):
+                if owner is not plugin or callable(command.name):
+                    self._command(command, lambda owner=owner: owner)
+            for found in _methods(owner):
+                self._passives += ((found, waits) for waits in getattr(found, commands.PASSIVE, []))
+                self._listeners += ((found, kind) for kind in getattr(found, events.NOTED, []))
+        # So that the host has been asked to add them before it is told that the plugin has started.
+        await parlor.sleep(0)
+
+    def _made(self, config: Any) -> Any:
+        plugin = self._kind.__new__(self._kind)
+        Plugin.__init__(plugin, self._name, config)
+        return plugin
+
+    async def _stop(self) -> None:
+        if self._plugin is not None:
+            await port.done(self._plugin.pre_stop())
+            await port.done(self._plugin.stop())
+
+    # Commands
+
+    def _command(self, command: commands.Command, owner: Callable[[], Any]) -> None:
+        name = command.name_for(owner())
+        help = port.first_line(command.help or command.__doc__)
+        usage = port.first_line(command.usage("").removeprefix("Usage: ").strip())
+
+        async def give(given: parlor.Command) -> None:
+            event = message_event(self._plugin.client, given.message)
+            await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
+
+        # The host would read the arguments of one with aliases.
+        for one in dict.fromkeys([name, *command.aliases]):
+            parlor.command(one, help=help, usage=usage)(give)
+
+    async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
+        word, _, after = rest.partition(" ")
+        for one in command.subcommands:
+            own = one.name_for(instance)
+            if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
+                await self._give(instance, one, f"{names} {own}", event, after.lstrip())
+                return
+        if command.subcommands and command.require_subcommand:
+            await event.reply("\n".join(_help(instance, command, names)))
+            return
+        try:
+            values = _values(instance, command, event, rest)
+        except commands.ArgumentSyntaxError as error:
+            text = str(error)
+            await event.reply("\n".join(one for one in (text, command.usage(names) if error.show_usage else "") if one))
+            return
+        await port.done(command.function(instance, event, **values))
+
+    # Messages
+
+    async def _hear(self, message: Any) -> None:
+        if self._plugin is None or message.carbon or message.own:
+            return
+        for event in self._events(message):
+            for function, kind in self._listeners:
+                if kind is event.type:
+                    await port.done(function(event))
+            for function, waits in self._passives:
+                found = waits.found(event) if waits.event_type is event.type else None
+                if found is not None:
+                    await port.done(function(event, found))
+
+    def _events(self, message: Any) -> list[Any]:
+        reactions = reaction_events(self._plugin.client, message)
+        if reactions or message.body is None:
+            return reactions
+        return [message_event(self._plugin.client, message)]
+
+
+def _commands(kind: type) -> list[commands.Command]:
+    """The commands of a class, without those that belong to another one, in the order of their names."""
+    found = [one for one in (getattr(kind, name, None) for name in dir(kind)) if isinstance(one, commands.Command)]
+    inner = {id(one) for command in found for one in command.subcommands}
+    return [one for one in dict.fromkeys(found) if id(one) not in inner]
+
+
+def _methods(owner: Any) -> Iterator[Any]:
+    """The methods of an object that are no commands, in the order of their names."""
+    for name in dir(type(owner)):
+        kept = getattr(type(owner), name, None)
+        if not name.startswith("__") and callable(kept) and not isinstance(kept, (commands.Command, type)):
+            yield getattr(owner, name)
+
+
+def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for one in command.arguments:
+        if rest or type(one).match is not commands._Simple.match:
+            try:
+                rest, value = one.match(rest, evt=event, instance=instance)
+            except commands.ArgumentSyntaxError:
+                raise
+            except ValueError as error:
+                raise commands.ArgumentSyntaxError(str(error)) from error
+        else:
+            value = "" if one.pass_raw else None
+        if one.required and value in (None, ""):
+            raise commands.ArgumentSyntaxError("")
+        values[one.name] = value
+        rest = rest.lstrip()
+    return values
+
+
+def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
+    yield command.usage(names)
+    for one in command.subcommands:
+        shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
+        yield f"- {shown}{' - ' if one.help else ''}{one.help}"

@@ -1,0 +1,56 @@
+"""HTML as text: XMPP's messages have none."""
+
+from html.parser import HTMLParser
+from typing import Any, Optional
+
+#: Tags after which a new line begins, and signs for those that XMPP has signs for (XEP-0393).
+_BREAKS = {"br", "p", "div", "li", "tr", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "hr"}
+_SIGNS = {"b": "*", "strong": "*", "i": "_", "em": "_", "code": "`", "del": "~", "strike": "~", "s": "~"}
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._link: Optional[tuple[str, int]] = None
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag in _SIGNS:
+            self.parts.append(_SIGNS[tag])
+        elif tag == "li":
+            self.parts.append("\n- ")
+        elif tag in _BREAKS and (tag == "br" or self.parts):
+            self.parts.append("\n")
+        elif tag == "a":
+            self._link = (dict(attrs).get("href") or "", len(self.parts))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _SIGNS:
+            self.parts.append(_SIGNS[tag])
+        elif tag == "a" and self._link is not None:
+            address, begin = self._link
+            self._link = None
+            if address and address != "".join(self.parts[begin:]).strip():
+                self.parts.append(f" ({address})")
+        elif tag in _BREAKS - {"br", "li"}:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+
+def of_html(text: str) -> str:
+    """The text that HTML shows."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    lines = [" ".join(line.split()) for line in "".join(reader.parts).split("\n")]
+    shown: list[str] = []
+    for line in lines:
+        if line or (shown and shown[-1]):
+            shown.append(line)
+    return "\n".join(shown).strip()
+
+
+# The parser may load parts of Python when it is first used: that has to be now, where there are files.
+of_html("<p>a &amp; <b>b</b><br/></p>")

@@ -1,0 +1,1 @@
+"""The names of Matrix that plugins of maubot use, on parlor. It has no code of the library of this name."""

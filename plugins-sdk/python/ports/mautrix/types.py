@@ -1,0 +1,160 @@
+"""The types that plugins of maubot use: what is sent and heard, and texts that name people, rooms and messages."""
+
+from enum import Enum
+from typing import Any, Optional
+
+
+class UserID(str):
+    """The address of a person: a JID, or that of a room with a nickname."""
+
+
+class RoomID(str):
+    """The address of a room or a chat: a JID."""
+
+
+class RoomAlias(str):
+    """The same."""
+
+
+class EventID(str):
+    """The id of a message."""
+
+
+class ContentURI(str):
+    """The address of a file."""
+
+
+class EventType(Enum):
+    """What has happened."""
+
+    ROOM_MESSAGE = "m.room.message"
+    REACTION = "m.reaction"
+    # Those below are never heard: `parlor plugin port` tells of them.
+    ROOM_MEMBER = "m.room.member"
+    ROOM_REDACTION = "m.room.redaction"
+    ROOM_NAME = "m.room.name"
+    ROOM_TOPIC = "m.room.topic"
+    ROOM_POWER_LEVELS = "m.room.power_levels"
+    ROOM_TOMBSTONE = "m.room.tombstone"
+    STICKER = "m.sticker"
+
+
+class MessageType(Enum):
+    """What kind of message it is. XMPP has texts."""
+
+    TEXT = "m.text"
+    NOTICE = "m.notice"
+    EMOTE = "m.emote"
+    IMAGE = "m.image"
+    VIDEO = "m.video"
+    AUDIO = "m.audio"
+    FILE = "m.file"
+    LOCATION = "m.location"
+
+
+class Format(Enum):
+    """How a text is written."""
+
+    HTML = "org.matrix.custom.html"
+
+
+class RelationType(str):
+    """How a message relates to another one."""
+
+    REPLACE: "RelationType"
+    ANNOTATION: "RelationType"
+    REFERENCE: "RelationType"
+    THREAD: "RelationType"
+
+
+RelationType.REPLACE = RelationType("m.replace")
+RelationType.ANNOTATION = RelationType("m.annotation")
+RelationType.REFERENCE = RelationType("m.reference")
+RelationType.THREAD = RelationType("m.thread")
+
+
+class Serializable:
+    """Something with fields."""
+
+
+class _Fields(Serializable):
+    """Other fields than those that are known are kept beside, and not sent."""
+
+    def __getitem__(self, name: str) -> Any:
+        others = self.__dict__.setdefault("_others", {})
+        return others[name] if name in others else getattr(self, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.__dict__.setdefault("_others", {})[name] = value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field, or another value."""
+        try:
+            return self[name]
+        except (AttributeError, KeyError):
+            return default
+
+
+SerializableAttrs = _Fields
+
+
+class InReplyTo(_Fields):
+    """The message that another one answers."""
+
+    def __init__(self, event_id: Any = None) -> None:
+        self.event_id = event_id
+
+
+class RelatesTo(_Fields):
+    """How a message relates to another one."""
+
+    def __init__(self, rel_type: Any = None, event_id: Any = None, key: Optional[str] = None, in_reply_to: Any = None, **_: Any) -> None:
+        self.rel_type = rel_type
+        self.event_id = event_id
+        self.key = key
+        self.in_reply_to = in_reply_to
+
+
+class TextMessageEventContent(_Fields):
+    """What a message says."""
+
+    def __init__(
+        self, msgtype: Any = MessageType.TEXT, body: str = "", format: Any = None, formatted_body: Optional[str] = None, relates_to: Any = None,
+        **_: Any,
+    ) -> None:
+        self.msgtype = msgtype
+        self.body = body
+        self.format = format
+        self.formatted_body = formatted_body
+        self.relates_to = relates_to
+        self.new_content: Any = None
+
+    def get_reply_to(self) -> Optional[EventID]:
+        """The id of the message that it answers, if any."""
+        inner = getattr(self.relates_to, "in_reply_to", None)
+        return getattr(inner, "event_id", None)
+
+    def get_edit(self) -> Optional[EventID]:
+        """The id of the message that it corrects, if any."""
+        return self.relates_to.event_id if getattr(self.relates_to, "rel_type", None) == RelationType.REPLACE else None
+
+    def set_reply(self, reply_to: Any, **_: Any) -> None:
+        """Makes it an answer to a message."""
+        self.relates_to = RelatesTo(in_reply_to=InReplyTo(getattr(reply_to, "event_id", reply_to)))
+
+    def set_edit(self, edits: Any) -> None:
+        """Makes it a correction of a message."""
+        self.relates_to = RelatesTo(RelationType.REPLACE, getattr(edits, "event_id", edits))
+
+    def trim_reply_fallback(self) -> None:
+        """The layer has done so already."""
+
+
+MessageEventContent = TextMessageEventContent
+
+
+class Event:
+    """Something that has happened."""
+
+
+GenericEvent = MessageEvent = ReactionEvent = Event

@@ -1,0 +1,100 @@
+"""The settings of a plugin."""
+
+import copy
+import logging
+from typing import Any, Iterator, Mapping
+
+_log = logging.getLogger("maubot")
+
+
+class _Tree:
+    """Values by dotted keys: `a.b` is `b` in `a`."""
+
+    def __init__(self, values: Any = None) -> None:
+        self.values: dict[str, Any] = values if values is not None else {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        inner: Any = self.values
+        for part in key.split("."):
+            if not isinstance(inner, Mapping) or part not in inner:
+                return default
+            inner = inner[part]
+        return inner
+
+    def put(self, key: str, value: Any) -> None:
+        *parts, last = key.split(".")
+        inner = self.values
+        for part in parts:
+            kept = inner.get(part)
+            if not isinstance(kept, dict):
+                kept = inner[part] = {}
+            inner = kept
+        inner[last] = value
+
+
+class ConfigUpdateHelper:
+    """Takes values over from the settings to those that the plugin uses."""
+
+    def __init__(self, config: "BaseProxyConfig") -> None:
+        self.source = config
+        self.base = BaseProxyConfig({})
+
+    def copy(self, from_path: str, to_path: Any = None) -> None:
+        """Takes one value over."""
+        if from_path in self.source:
+            self.base[to_path or from_path] = self.source[from_path]
+
+    def copy_dict(self, from_path: str, to_path: Any = None, override_existing_map: bool = True) -> None:
+        """Takes a mapping over."""
+        self.copy(from_path, to_path)
+
+
+class BaseProxyConfig:
+    """The settings, by their keys: `config["a.b"]` is `config["a"]["b"]`."""
+
+    def __init__(self, values: Any = None, *_: Any) -> None:
+        self._data = _Tree()
+        for key, value in (values or {}).items():
+            self._data.put(key, value)
+
+    def do_update(self, helper: ConfigUpdateHelper) -> None:
+        """What a plugin takes over. All of it, if it does not say."""
+        helper.base._data = self._data
+
+    def load_and_update(self) -> None:
+        """Reads the settings, and lets the plugin take over what it uses."""
+        helper = ConfigUpdateHelper(self)
+        self.do_update(helper)
+        # A plugin may compute more, and read what it did not take over.
+        merged = _Tree(copy.deepcopy(self._data.values))
+        for key in helper.base:
+            merged.put(key, helper.base[key])
+        self._data = merged
+
+    def load(self) -> None:
+        """They are there already."""
+
+    def save(self) -> None:
+        """They are the owner's: nothing is written."""
+        _log.warning("settings are the owner's, and are not written: keep what changes in parlor.storage")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or another one."""
+        return self._data.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        missing = object()
+        value = self._data.get(key, missing)
+        if value is missing:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._data.put(key, value)
+
+    def __contains__(self, key: object) -> bool:
+        missing = object()
+        return isinstance(key, str) and self._data.get(key, missing) is not missing
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data.values)

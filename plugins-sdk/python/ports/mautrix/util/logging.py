@@ -1,0 +1,5 @@
+"""The log."""
+
+from logging import Logger as TraceLogger
+
+__all__ = ["TraceLogger"]

@@ -1,0 +1,86 @@
+"""Requests over the web, in the forms that plugins know. The host makes them, by `parlor.http`."""
+
+import base64
+from typing import Any, Iterator, Mapping, MutableMapping, Optional
+from urllib.parse import urlencode
+
+from parlor import http
+
+#: How many redirects are followed, as the libraries do it that plugins know.
+FOLLOW = 10
+#: The longest time to wait, in seconds. The host's own limit is `http_time`.
+LONGEST = 300.0
+
+
+class Headers(MutableMapping[str, str]):
+    """Headers, whose names are the same in capitals and small letters."""
+
+    def __init__(self, given: Optional[Mapping[str, Any]] = None) -> None:
+        self._all: dict[str, tuple[str, str]] = {}
+        for name, value in (given or {}).items():
+            if value is not None:
+                self[name] = str(value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._all[name.lower()][1]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._all[name.lower()] = (name, value)
+
+    def __delitem__(self, name: str) -> None:
+        del self._all[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._all.values()])
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+async def fetch(
+    method: str,
+    url: Any,
+    *,
+    params: Any = None,
+    headers: Optional[Mapping[str, Any]] = None,
+    json: Any = None,
+    data: Any = None,
+    auth: Any = None,
+    timeout: Any = None,
+    follow: int = FOLLOW,
+) -> Any:
+    """Makes a request. Gives the answer as `parlor.http` has it, whatever its status."""
+    url = with_params(str(url), params)
+    given = Headers(headers)
+    if auth is not None and "authorization" not in given:
+        name, password = auth
+        given["Authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    if data is not None and not isinstance(data, (bytes, str)):
+        data = urlencode(pairs(data), doseq=True)
+        given.setdefault("Content-Type", "application/x-www-form-urlencoded")
+    return await http.fetch(
+        method.upper(), url, headers=dict(given), json=json, data=data, follow=follow, timeout=seconds(timeout)
+    )
+
+
+def with_params(url: str, params: Any) -> str:
+    """An address with more in its query."""
+    if not params:
+        return url
+    text = params if isinstance(params, str) else urlencode(pairs(params), doseq=True)
+    url, mark, fragment = url.partition("#")
+    return f"{url}{'&' if '?' in url else '?'}{text}{mark}{fragment}" if text else f"{url}{mark}{fragment}"
+
+
+def pairs(given: Any) -> list[tuple[Any, Any]]:
+    """The pairs of a mapping, or of a list of them; what is None is left out."""
+    return [(key, value) for key, value in (given.items() if hasattr(given, "items") else given) if value is not None]
+
+
+def seconds(timeout: Any) -> Optional[float]:
+    """How long a request may take: a number of seconds, or several for its parts."""
+    total = getattr(timeout, "total", timeout)
+    if isinstance(total, (tuple, list)):
+        parts = [one for one in total if one is not None]
+        total = sum(parts) if parts else None
+    return None if not isinstance(total, (int, float)) or total <= 0 else min(float(total), LONGEST)

@@ -1,0 +1,250 @@
+"""A stand-in for the SDK, with which the layers for plugins of other frameworks run in plain Python: what the host would be told is
+noted, and a test says what happens."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any, NewType
+
+Rest = NewType("Rest", str)
+
+
+class Error(Exception):
+    """Any reason."""
+
+
+class Denied(Error):
+    """It is not granted."""
+
+
+class Invalid(Error):
+    """An argument is wrong."""
+
+
+class TimedOut(Error, TimeoutError):
+    """No answer came."""
+
+
+class Unreachable(Error):
+    """There is no server."""
+
+
+errors = SimpleNamespace(Error=Error, Denied=Denied, Invalid=Invalid, TimedOut=TimedOut, Unreachable=Unreachable)
+
+
+@dataclass
+class People:
+    kind: str
+
+    @staticmethod
+    def owners() -> "People":
+        return People("owners")
+
+
+@dataclass
+class Message:
+    body: Any = None
+    chat: str = "alice@example.org"
+    kind: str = "chat"
+    nick: Any = None
+    id: Any = "m1"
+    stanza_id: Any = None
+    origin_id: Any = None
+    thread: Any = None
+    at: Any = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    delayed: bool = False
+    carbon: Any = None
+    own: bool = False
+    command: Any = None
+    extensions: Any = None
+
+
+@dataclass
+class Command:
+    name: str
+    rest: str
+    message: Message
+    args: list[str] = field(default_factory=list)
+
+
+class Outgoing(SimpleNamespace):
+    """A message that is to be sent."""
+
+
+def outgoing(body: Any = None, **named: Any) -> Outgoing:
+    return Outgoing(body=body, **{key: value for key, value in named.items() if value is not None})
+
+
+class Host:
+    """All that the plugin has told the host."""
+
+    def __init__(self) -> None:
+        self.starts: list[Any] = []
+        self.readies: list[Any] = []
+        self.stops: list[Any] = []
+        self.commands: dict[str, Any] = {}
+        self.declared: dict[str, dict[str, Any]] = {}
+        self.listeners: list[tuple[str, dict[str, Any], Any]] = []
+        self.sent: list[tuple[str, Any]] = []
+        self.kept: dict[str, bytes] = {}
+        self.settings: dict[str, Any] = {}
+        self.timers: list[SimpleNamespace] = []
+        self.requests: list[tuple[str, str, dict[str, Any]]] = []
+        self.answers: dict[str, Any] = {}
+        self.webhooks: list[tuple[Any, int, Any]] = []
+        self.rooms: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        for one in self.starts + self.readies:
+            await one()
+
+    async def says(self, text: str, **named: Any) -> None:
+        """Somebody says something: a command, or a message."""
+        name, _, rest = text[1:].partition(" ")
+        is_command = text.startswith("!") and name in self.commands
+        message = Message(text, command=name if is_command else None, **named)
+        if is_command:
+            await self.commands[name](Command(name, rest.strip(), message))
+        for event, _, handler in list(self.listeners):
+            if event == "message":
+                await handler(message)
+
+    def take(self) -> list[tuple[str, Any]]:
+        """What was said since the last time, as pairs of a place and a text."""
+        sent, self.sent = self.sent, []
+        return [(place, one if isinstance(one, str) else one.body) for place, one in sent]
+
+
+host = Host()
+
+
+def on_start(function: Any) -> Any:
+    host.starts.append(function)
+    return function
+
+
+def on_ready(function: Any) -> Any:
+    host.readies.append(function)
+    return function
+
+
+def on_stop(function: Any) -> Any:
+    host.stops.append(function)
+    return function
+
+
+def on(name: str, **options: Any) -> Any:
+    def note(function: Any) -> Any:
+        host.listeners.append((name, options, function))
+        return function
+
+    return note
+
+
+def on_mention(function: Any) -> Any:
+    return on("messageNotification")(function)
+
+
+def command(name: str, **options: Any) -> Any:
+    def note(function: Any) -> Any:
+        host.commands[name] = function
+        for alias in options.get("aliases", ()):
+            host.commands[alias] = function
+        host.declared[name] = options
+        return function
+
+    return note
+
+
+async def reply(to: Any, message: Any) -> str:
+    to = to.message if isinstance(to, Command) else to
+    host.sent.append((to.chat, message))
+    return f"id{len(host.sent)}"
+
+
+async def _send(jid: str, message: Any) -> str:
+    host.sent.append((jid, message))
+    return f"id{len(host.sent)}"
+
+
+def body_without_fallback(message: Any) -> str:
+    return message.body or ""
+
+
+def setting(key: str, default: Any = None) -> Any:
+    return host.settings.get(key, default)
+
+
+async def sleep(seconds: float, result: Any = None) -> Any:
+    return await asyncio.sleep(0, result)
+
+
+def spawn(coroutine: Any) -> Any:
+    return asyncio.get_running_loop().create_task(coroutine)
+
+
+def every(seconds: float, later: Any) -> Any:
+    timer = SimpleNamespace(seconds=seconds, later=later, ended=False)
+    timer.cancel = lambda: setattr(timer, "ended", True)
+    host.timers.append(timer)
+    return timer
+
+
+class Changes:
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+
+    def set_bytes(self, key: str, value: bytes) -> "Changes":
+        self.made.append((key, value))
+        return self
+
+    def delete(self, key: str) -> "Changes":
+        self.made.append((key, None))
+        return self
+
+    async def make(self) -> bool:
+        for key, value in self.made:
+            if value is None:
+                host.kept.pop(key, None)
+            else:
+                host.kept[key] = value
+        return True
+
+
+class Storage:
+    def changes(self) -> Changes:
+        return Changes()
+
+    async def entries(self, prefix: str) -> dict[str, Any]:
+        return {key: json.loads(value) for key, value in host.kept.items() if key.startswith(prefix)}
+
+
+@dataclass
+class Response:
+    status: int
+    url: str
+    content: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+async def _fetch(method: str, url: str, **options: Any) -> Response:
+    host.requests.append((method, url, options))
+    answer = host.answers.get(url)
+    if answer is None:
+        raise Unreachable("nobody is there")
+    status, body = answer if isinstance(answer, tuple) else (200, answer)
+    return Response(status, url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"content-type": "application/json"})
+
+
+async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, **_: Any) -> None:
+    host.webhooks.append((hook, status, json if json is not None else text))
+
+
+storage = Storage()
+http = SimpleNamespace(fetch=_fetch)
+chats = SimpleNamespace(send=_send)
+rooms = SimpleNamespace(send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: [])
+user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
+webhooks = SimpleNamespace(answer=_answer)

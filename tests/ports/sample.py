@@ -1,0 +1,65 @@
+"""Ports the sample plugins, and runs them with a stand-in for the SDK."""
+
+import importlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TOOLS = ROOT / "host/authoring/src/port"
+LAYERS = ROOT / "plugins-sdk/python/ports"
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(TOOLS))
+
+import main  # noqa: E402
+
+
+def files(folder: Path) -> dict[str, str]:
+    """The texts of a folder, by their paths."""
+    found = {}
+    for around, _, names in os.walk(folder):
+        for name in names:
+            path = Path(around, name)
+            if path.suffix in (".py", ".plug", ".yaml"):
+                found[path.relative_to(folder).as_posix()] = path.read_text()
+    return found
+
+
+def port(texts: dict[str, str], framework: Any = None) -> dict[str, Any]:
+    return main.port(texts, framework, "sample")
+
+
+def ported(name: str) -> dict[str, Any]:
+    return port(files(HERE / name))
+
+
+def told(result: dict[str, Any], kind: str) -> list[str]:
+    """What was found of one kind: file, line and what it is."""
+    return [f"{one['file']}:{one['line']} {one['what']}" for one in result["findings"] if one["kind"] == kind]
+
+
+def begun(name: str, into: Path, **settings: Any) -> Any:
+    """Ports a sample, imports it, and gives the stand-in for the host. It is started by the caller."""
+    result = ported(name)
+    for path, text in result["files"].items():
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        (into / path).write_text(text)
+    for part in result["parts"]:
+        shutil.copytree(LAYERS / part, into / part)
+    shutil.copy(HERE / "fake/parlor.py", into / "parlor.py")
+    # What an earlier sample has imported, and what it has put in the place of Python's own.
+    own = {path.name.partition(".")[0] for path in into.iterdir()}
+    for module in [one for one in sys.modules if one.partition(".")[0] in own or one in ("requests", "aiohttp")]:
+        del sys.modules[module]
+    sys.path.insert(0, str(into))
+    try:
+        parlor = importlib.import_module("parlor")
+        parlor.host.settings.update(settings)
+        importlib.import_module("plugin")
+    finally:
+        sys.path.remove(str(into))
+    return parlor

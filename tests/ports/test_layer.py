@@ -1,0 +1,262 @@
+"""The layers for plugins of errbot and maubot, with the sample plugins: `python3 -m unittest discover tests/ports`."""
+
+import asyncio
+import tempfile
+import time
+import unittest
+import urllib.request
+from datetime import date, datetime, time as clock, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import sample
+
+SLEEP, URLOPEN = time.sleep, urllib.request.urlopen
+
+
+class Case(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.addCleanup(setattr, time, "sleep", SLEEP)
+        self.addCleanup(setattr, urllib.request, "urlopen", URLOPEN)
+
+    async def begun(self, name: str, **settings: Any) -> Any:
+        self.parlor = sample.begun(name, Path(self.folder.name), **settings)
+        self.host = self.parlor.host
+        await self.host.start()
+        return self.host
+
+    async def answers(self, text: str, **named: Any) -> list[str]:
+        await self.host.says(text, **named)
+        return [text for _, text in self.host.take()]
+
+
+class Errbot(Case):
+    async def test_commands_answer_by_what_they_return_and_yield(self) -> None:
+        host = await self.begun("tally")
+        self.assertEqual(sorted(host.commands), ["forget", "raise", "since", "slow", "swap", "tally"])
+        self.assertEqual(await self.answers("!tally add"), ["Add what?"])
+        self.assertEqual(await self.answers("!tally add old socks"), ["old socks: 1"])
+        self.assertEqual(await self.answers("!tally add tea"), ["tea: 1"])
+        self.assertEqual(await self.answers("!tally list"), ["old socks: 1", "tea: 1", "That is all."])
+        self.assertEqual(await self.answers("!tally"), ["There is: !tally add, !tally list"])
+        self.assertEqual(await self.answers("!swap a b  c"), ["c b a"])
+        self.assertEqual(await self.answers("!slow"), ["wait", "now"])
+
+    async def test_arguments_are_read_as_declared(self) -> None:
+        await self.begun("tally")
+        self.assertEqual(await self.answers("!raise it 'old socks' --by 3"), ["old socks: 3"])
+        self.assertEqual(await self.answers("!raise it --by 2 tea"), ["tea: 2"])
+        self.assertEqual(self.host.declared["raise"]["usage"], "it")
+        answer = await self.answers("!raise it tea --by many")
+        self.assertIn("usage: raise it", answer[0])
+        self.assertIn("invalid int value", answer[0])
+        answer = await self.answers("!raise it 'tea")
+        self.assertEqual(answer, ["No closing quotation"])
+
+    async def test_what_is_kept_outlives_a_restart(self) -> None:
+        host = await self.begun("tally")
+        await self.answers("!tally add tea")
+        kept = dict(host.kept)
+        self.assertEqual(sorted(kept), ["Tally/last", "Tally/things"])
+        self.folder.cleanup()
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        parlor = sample.begun("tally", Path(self.folder.name))
+        self.host = parlor.host
+        parlor.host.kept.update(kept)
+        await parlor.host.start()
+        self.assertEqual(await self.answers("!tally add tea"), ["tea: 2"])
+        self.assertEqual(await self.answers("!since"), ["0 seconds ago"])
+
+    async def test_owners_alone_may_give_what_is_for_admins(self) -> None:
+        host = await self.begun("tally")
+        self.assertEqual([one.kind for one in host.declared["forget"]["allow"]], ["owners"])
+        self.assertNotIn("allow", host.declared["swap"])
+        self.assertEqual(host.declared["swap"]["help"], "Says words the other way round")
+
+    async def test_requests_are_awaited_and_their_errors_have_the_names_that_are_known(self) -> None:
+        host = await self.begun("forecast", town="Padua", days=3.0, notify="")
+        host.answers["https://api.example.org/weather?town=Padua&days=3"] = {"sky": "grey"}
+        host.answers["https://api.example.org/weather?town=Rome&days=3"] = {"sky": "blue"}
+        host.answers["https://api.example.org/weather?town=Nowhere&days=3"] = (404, {})
+        self.assertEqual(await self.answers("!weather"), ["Padua: grey"])
+        self.assertEqual(await self.answers("!compare Rome Padua"), ["Rome: blue", "Padua: grey"])
+        self.assertEqual(await self.answers("!compare Rome Nowhere Padua"), ["Rome: blue", "Nobody knows Nowhere"])
+        self.assertEqual(await self.answers("!report hello"), ["That did not work."])
+        host.answers["https://api.example.org/reports"] = {}
+        self.assertEqual(await self.answers("!report hello"), ["Sent."])
+        method, _, options = host.requests[-1]
+        self.assertEqual((method, options["json"]), ("POST", {"text": "hello"}))
+
+    async def test_a_poller_runs_and_says_what_is_to_be_said(self) -> None:
+        host = await self.begun("forecast", town="Padua", days=2, notify="hall@rooms.example.org")
+        host.rooms["hall@rooms.example.org"] = SimpleNamespace(jid="hall@rooms.example.org")
+        host.answers["https://api.example.org/weather?town=Padua&days=2"] = {"sky": "grey"}
+        [timer] = host.timers
+        self.assertEqual(timer.seconds, 600)
+        await timer.later()
+        self.assertEqual(host.take(), [("hall@rooms.example.org", "grey")])
+        host.answers.clear()
+        with self.assertLogs("errbot", "ERROR"):
+            await timer.later()
+        for stop in host.stops:
+            await stop()
+        self.assertTrue(timer.ended)
+
+    async def test_expressions_and_messages_are_heard(self) -> None:
+        host = await self.begun("listener")
+        self.assertEqual(await self.answers("see Issue #12, please"), ["https://issues.example.org/12"])
+        self.assertEqual(await self.answers("!what is tea?"), ["tea? I do not know."])
+        self.assertEqual(await self.answers("what is tea?"), [])
+        self.assertEqual(await self.answers("issue #1", own=True), [])
+        self.assertEqual(await self.answers("!heard so far"), ["3"])
+        room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
+        await host.says("issue #7", **room)
+        self.assertEqual(host.take(), [("hall@rooms.example.org", "https://issues.example.org/7")])
+
+    async def test_a_webhook_is_answered(self) -> None:
+        host = await self.begun("listener")
+        [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
+        self.assertEqual(options, {"webhook": "deploy"})
+        hook = SimpleNamespace(headers={"content-type": "application/json"}, json=lambda: {"version": "1.2"}, text="")
+        await take(hook)
+        self.assertEqual(host.webhooks, [(hook, 200, "OK")])
+        self.assertEqual(host.take(), [("alice@example.org", "1.2 is out")])
+
+
+class Maubot(Case):
+    async def test_commands_have_subcommands_and_arguments(self) -> None:
+        host = await self.begun("points")
+        self.assertEqual(sorted(host.commands), ["points", "pts", "shout"])
+        self.assertEqual(await self.answers("!points give alice 3"), ["**alice** has 3"])
+        self.assertEqual(await self.answers("!pts give alice"), ["**alice** has 4"])
+        self.assertEqual(await self.answers("!points give 'bob the builder' 2"), ["**bob the builder** has 2"])
+        self.assertEqual(await self.answers("!points of alice"), ["4"])
+        [usage] = await self.answers("!points")
+        self.assertEqual(usage, "Usage: !points <subcommand> [...]\n- give <name> [count] - Gives points\n- of <name> - Says who has how many")
+        self.assertEqual(await self.answers("!points of"), ["Usage: !points of <name>"])
+        [wrong] = await self.answers("!points give alice many")
+        self.assertTrue(wrong.endswith("Usage: !points give <name> [count]"), wrong)
+
+    async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
+        host = await self.begun("points")
+        self.assertEqual(await self.answers("!shout"), ["Shout what?"])
+        await host.says("!shout it works")
+        [(place, said), (_, reaction)] = host.sent
+        self.assertEqual((place, said.body), ("alice@example.org", "*IT WORKS*"))
+        self.assertEqual((reaction.emojis, reaction.react_to.body), (["📣"], "!shout it works"))
+
+    async def test_settings_requests_and_expressions(self) -> None:
+        host = await self.begun("lookup", language="en", limits_meanings=2)
+        host.answers["https://words.example.org/en/tea"] = {"meanings": ["a plant", "a drink", "a meal"]}
+        self.assertEqual(await self.answers("!define tea"), ["tea: a plant; a drink"])
+        host.answers["https://words.example.org/en/tee"] = (404, {})
+        self.assertEqual(await self.answers("!define tee"), ["No meaning of tee is known."])
+        self.assertEqual(await self.answers("from 50 °F to 212°F"), ["10 °C, 100 °C"])
+        self.assertEqual(await self.answers("nothing"), [])
+
+    async def test_messages_reactions_and_commands_with_names_of_settings(self) -> None:
+        host = await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        await host.says("tea, please", stanza_id="s1", kind="groupchat", chat="hall@rooms.example.org", nick="bob")
+        [(place, reaction)] = host.sent
+        self.assertEqual((place, reaction.emojis), ("hall@rooms.example.org", ["🍵"]))
+        host.take()
+        reactions = SimpleNamespace(reactions=SimpleNamespace(id="m1", emojis=["👍"]), reply=None, replace=None)
+        message = self.parlor.Message(None, extensions=reactions)
+        for event, _, handler in host.listeners:
+            if event == "message":
+                await handler(message)
+        self.assertEqual(host.take(), [("alice@example.org", "👍 to you, too")])
+        real, self.waited = asyncio.sleep, []
+
+        async def sleep(seconds: float, result: Any = None) -> Any:
+            self.waited.append(seconds)
+            return await real(0, result)
+
+        self.addCleanup(setattr, asyncio, "sleep", real)
+        asyncio.sleep = sleep
+        self.assertEqual(await self.answers("!brew 4"), ["In 4 min.", "Tea!"])
+        self.assertIn(240, self.waited)
+
+
+class Parts(Case):
+    async def test_values_are_kept_with_their_types(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept
+
+        kept = Kept("x/")
+        values: dict[str, Any] = {
+            "a": {1: "one", "two": [1.5, None, True]}, "b": (1, {2}), "c": datetime(2026, 1, 1, 12), "d": date(2026, 1, 1), "e": clock(9, 30),
+            "f": timedelta(hours=2), "g": b"\x00\xff", "h": {"parlor:type": "set"}, "i": "\ud800", "j": {},
+        }
+        kept.update(values)
+        await kept.flush()
+        again = Kept("x/")
+        await again.load()
+        self.assertEqual(dict(again), values)
+        again["a"]["two"] = "lost"
+        self.assertEqual(again["a"], values["a"])
+        del again["a"]
+        await again.flush()
+        self.assertNotIn("x/a", self.host.kept)
+        for wrong in (object(), lambda: None):
+            with self.assertRaises(TypeError):
+                kept["k"] = wrong
+        with self.assertRaises(TypeError):
+            kept[1] = 1  # type: ignore[index]
+
+    async def test_many_changes_go_in_several_parts(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept
+
+        kept = Kept("x/")
+        kept.update({f"k{number}": "y" * 1000 for number in range(450)})
+        await kept.flush()
+        self.assertEqual(len([key for key in self.host.kept if key.startswith("x/")]), 450)
+
+    async def test_urlopen_gives_a_file_or_raises(self) -> None:
+        await self.begun("tally")
+        import urllib.error
+
+        from parlor_port import opened
+
+        self.host.answers["https://example.org/a"] = b"hello"
+        self.host.answers["https://example.org/b"] = (503, b"no")
+        with await opened.urlopen("https://example.org/a") as file:
+            self.assertEqual((file.read(), file.status), (b"hello", 200))
+        request = urllib.request.Request("https://example.org/a", b"x", {"Referer": "me"})
+        await opened.urlopen(request)
+        method, _, options = self.host.requests[-1]
+        self.assertEqual((method, options["data"], options["headers"]["Referer"]), ("POST", b"x", "me"))
+        with self.assertRaises(urllib.error.HTTPError):
+            await opened.urlopen("https://example.org/b")
+        with self.assertRaises(urllib.error.URLError):
+            await opened.urlopen("https://example.org/c")
+
+    async def test_sessions_merge_what_they_share(self) -> None:
+        await self.begun("forecast", town="Padua", days=2, notify="")
+        import requests
+
+        self.host.answers["https://example.org/?a=1&b=2"] = {}
+        with requests.Session() as session:
+            session.headers["X-Own"] = "1"
+            session.params = {"a": 1}
+            session.auth = ("me", "secret")
+            answer = await session.get("https://example.org/", params={"b": 2, "c": None}, headers={"X-Other": "2"}, timeout=(3, 4))
+        _, _, options = self.host.requests[-1]
+        self.assertTrue(answer.ok)
+        self.assertEqual(options["headers"], {"X-Own": "1", "X-Other": "2", "Authorization": "Basic bWU6c2VjcmV0"})
+        self.assertEqual(options["timeout"], 7.0)
+        with self.assertRaises(requests.exceptions.ConnectionError):
+            await requests.get("https://example.org/none")
+        with self.assertRaises(NotImplementedError):
+            await requests.get("https://example.org/none", cookies={"a": "b"})
+        with self.assertRaises(requests.JSONDecodeError):
+            requests.Response(SimpleNamespace(status=200, url="", content=b"x", headers={})).json()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,257 @@
+"""What `parlor plugin port` makes of sources, and what it tells of them: `python3 -m unittest discover tests/ports`."""
+
+import ast
+import importlib
+import sys
+import unittest
+from typing import Any
+
+import sample
+# The folder of these is on the path from here on.
+import lacks  # noqa: I001
+import simple_yaml
+
+PLUG = "[Core]\nName = A\nModule = a\n"
+YAML = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
+
+
+def errbot(body: str, head: str = "") -> dict[str, Any]:
+    """Ports a class with this body."""
+    lines = "\n".join(f"    {line}" if line else "" for line in body.split("\n"))
+    return sample.port({"a.plug": PLUG, "a.py": f"from errbot import BotPlugin, botcmd\n{head}\n\nclass A(BotPlugin):\n{lines}\n"})
+
+
+def maubot(body: str, head: str = "", about: str = YAML) -> dict[str, Any]:
+    lines = "\n".join(f"    {line}" if line else "" for line in body.split("\n"))
+    head = f"from maubot import Plugin, MessageEvent\nfrom maubot.handlers import command, event\n{head}"
+    return sample.port({"maubot.yaml": about, "a.py": f"{head}\n\nclass A(Plugin):\n{lines}\n"})
+
+
+def whole(result: dict[str, Any]) -> bool:
+    return not sample.told(result, "lacks") and not sample.told(result, "package")
+
+
+class Samples(unittest.TestCase):
+    def test_the_samples_are_ported_whole(self) -> None:
+        for name in ("tally", "forecast", "listener", "points", "lookup", "watcher"):
+            result = sample.ported(name)
+            self.assertTrue(whole(result), f"{name}: {result['findings']}")
+            self.assertEqual(result["name"], name)
+            for path, text in result["files"].items():
+                if path.endswith(".py"):
+                    ast.parse(text)
+
+    def test_what_the_layer_is_said_to_have_it_has(self) -> None:
+        self.forget()
+        sys.path[:0] = [str(sample.HERE / "fake"), str(sample.LAYERS)]
+        try:
+            for table in (lacks.ERRBOT, lacks.MAUBOT):
+                for module, names in table.items():
+                    if module == "errbot.errBot":
+                        continue
+                    found = importlib.import_module(module)
+                    for name in names:
+                        try:
+                            importlib.import_module(f"{module}.{name}")
+                        except ModuleNotFoundError:
+                            self.assertTrue(hasattr(found, name), f"{module} has no {name}")
+            client = importlib.import_module("maubot.client").Client
+            self.assertEqual([name for name in lacks.CLIENT if not hasattr(client, name)], [])
+            plugin = importlib.import_module("errbot.plugin").BotPlugin
+            self.assertEqual([name for name in lacks.OF_SELF if hasattr(plugin, name)], [])
+            events = importlib.import_module("mautrix.types").EventType
+            self.assertTrue(all(hasattr(events, name) for name in lacks.EVENTS))
+        finally:
+            del sys.path[:2]
+            self.forget()
+
+    def forget(self) -> None:
+        """What an earlier test has imported."""
+        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests")
+        for module in [one for one in sys.modules if one.partition(".")[0] in own]:
+            del sys.modules[module]
+
+
+class Waiting(unittest.TestCase):
+    def text(self, body: str, head: str = "import requests, time") -> tuple[str, dict[str, Any]]:
+        result = errbot(body, head)
+        return result["files"]["a.py"], result
+
+    def test_functions_that_wait_and_their_callers_become_async(self) -> None:
+        text, result = self.text(
+            "def fetch(self, url):\n    return requests.get(url).json()['a']\n"
+            "def both(self):\n    return [self.fetch(u) for u in ('https://a.example', 'https://b.example')]\n"
+            "def other(self):\n    return 1\n"
+            "@botcmd\ndef go(self, msg, args):\n    return str(self.both()) + str(self.other())")
+        self.assertIn("async def fetch(self, url):", text)
+        self.assertIn("return (await requests.get(url)).json()['a']", text)
+        self.assertIn("async def both(self):", text)
+        self.assertIn("[(await self.fetch(u)) for u in", text)
+        self.assertIn("    def other(self):", text)
+        self.assertIn("str((await self.both())) + str(self.other())", text)
+        self.assertEqual(len(sample.told(result, "changed")), 3)
+        self.assertTrue(whole(result), result["findings"])
+
+    def test_nothing_else_of_the_text_changes(self) -> None:
+        body = "@botcmd\ndef ünd(self, msg, args):  # ä comment\n\n    x = 'größe'; time.sleep(1)   # behind\n    return x"
+        text, _ = self.text(body)
+        before = errbot(body.replace("time.sleep(1)", "len('1')"), "import requests, time")["files"]["a.py"]
+        self.assertEqual(text, before.replace("len('1')", "(await time.sleep(1))").replace("def ünd", "async def ünd"))
+
+    def test_what_cannot_be_awaited_is_told(self) -> None:
+        for body, says in (
+            ("x = requests.get('https://a.example')", "requests.get() waits"),
+            ("def a(self):\n    return lambda: requests.get('https://a.example')", "requests.get() waits"),
+            ("def a(self):\n    return max(requests.get(u) for u in ['https://a.example'])", "requests.get() waits"),
+            ("@property\ndef a(self):\n    return requests.get('https://a.example')", "a() waits"),
+            ("def __str__(self):\n    return requests.get('https://a.example').text", "__str__() waits"),
+            ("def a(self):\n    yield from requests.get('https://a.example')", "a() waits"),
+            ("def a(self):\n    yield requests.get('https://a.example')\n    return 1", "a() waits"),
+            ("def a(self):\n    time.sleep(1)\ndef b(self):\n    return map(self.a, [1])", "self.a is handed on"),
+            ("def a(self):\n    yield 1\n    time.sleep(1)\ndef b(self):\n    for x in self.a():\n        pass", "self.a() yields and waits"),
+        ):
+            text, result = self.text(body)
+            compile(text, "a.py", "exec")
+            self.assertTrue(any(says in one for one in sample.told(result, "lacks")), f"{body}: {result['findings']}")
+
+    def test_a_poller_may_wait(self) -> None:
+        text, result = self.text("def activate(self):\n    super().activate()\n    self.start_poller(60, self.poll)\ndef poll(self):\n    time.sleep(1)")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertIn("async def poll", text)
+        self.assertIn("    def activate", text)
+
+    def test_functions_of_other_modules_and_sessions_wait(self) -> None:
+        result = sample.port({
+            "a.plug": PLUG,
+            "a.py": "from errbot import BotPlugin, botcmd\nimport helper\nfrom helper import ask as question\n\n\nclass A(BotPlugin):\n"
+                    "    @botcmd\n    def go(self, msg, args):\n        return helper.ask() + question()\n",
+            "helper.py": "import requests\n\nsession = requests.Session()\n\n\ndef ask():\n    return session.get('https://a.example/x').text\n",
+        })
+        self.assertIn("async def ask():\n    return (await session.get('https://a.example/x')).text", result["files"]["helper.py"])
+        self.assertIn("return (await helper.ask()) + (await question())", result["files"]["a.py"])
+        self.assertTrue(whole(result), result["findings"])
+
+
+class Servers(unittest.TestCase):
+    def scope(self, body: str, head: str = "import requests") -> str:
+        lines = errbot(body, head)["files"]["plugin.toml"].split("\n")
+        return next((line for line in lines if line.startswith('"http.fetch"')), "")
+
+    def test_servers_are_those_that_the_text_names(self) -> None:
+        for expression, scope in (
+            ("'https://a.example/x'", '["a.example"]'),
+            ("'http://a.example:8080/x'", '["http://a.example:8080"]'),
+            ("BASE + '/x'", '["b.example"]'),
+            ("self.URL % 3", '["c.example"]'),
+            ("f'{BASE}/x/{args}'", '["b.example"]'),
+            ("'https://d.example/{}'.format(args)", '["d.example"]'),
+            ("'https://d.example/a' if args else 'https://e.example/a'", '["d.example", "e.example"]'),
+            ("args", '["*"]'),
+            ("f'https://{args}.example/x'", '["*"]'),
+            ("f'https://a.example{args}'", '["*"]'),
+            ("'https://a.example' + args", '["*"]'),
+            ("'https://a.example%s' % args", '["*"]'),
+            ("'https://a.example@' + args", '["*"]'),
+        ):
+            body = f"URL = 'https://c.example/%s'\n@botcmd\ndef go(self, msg, args):\n    return requests.get({expression}).text"
+            self.assertIn(f"scope = {scope}", self.scope(body, "import requests\nBASE = 'https://b.example'"), expression)
+
+
+class Told(unittest.TestCase):
+    def lacks(self, result: dict[str, Any]) -> list[str]:
+        return [one.partition(" ")[2] for one in sample.told(result, "lacks")]
+
+    def test_what_plugins_of_errbot_use_beyond_the_layer(self) -> None:
+        for body, head, says in (
+            ("def a(self):\n    return self._bot", "", "self._bot"),
+            ("@botcmd(template='x')\ndef a(self, msg, args):\n    return {}", "", "@botcmd(template=…)"),
+            ("def callback_presence(self, presence):\n    pass", "", "callback_presence()"),
+            ("def a(self, m):\n    return m.getFrom()", "", ".getFrom()"),
+            ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
+            ("def a(self):\n    return os.environ.get('X')", "import os", "os.environ.get"),
+            ("def a(self):\n    return open('x')", "", "open()"),
+            ("def a(self):\n    pass", "from errbot import cmdfilter", "errbot.cmdfilter"),
+            ("def a(self):\n    pass", "import numpy as np", "numpy"),
+            ("def a(self, d):\n    return d.has_key(1)", "", ".has_key()"),
+        ):
+            self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+
+    def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
+        for body, head, says in (
+            ("def a(self):\n    return self.database", "", "self.database"),
+            ("async def a(self):\n    await self.client.upload_media(b'')", "", "self.client.upload_media"),
+            ("@event.on(EventType.ROOM_MEMBER)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_MEMBER"),
+            ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
+            ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
+        ):
+            self.assertEqual(self.lacks(maubot(body, head)), [says], body)
+        self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
+
+    def test_names_that_the_host_does_not_take_and_mixed_rights_are_told(self) -> None:
+        result = errbot("@botcmd\ndef help_me(self, msg, args):\n    pass\n@botcmd\ndef a_b(self, msg, args):\n    pass\n"
+                        "@botcmd(admin_only=True)\ndef a_c(self, msg, args):\n    pass")
+        self.assertEqual(self.lacks(result), ["the command help"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["admin_only of a command !a …"])
+        self.assertEqual(self.lacks(maubot("@command.new('two words')\nasync def a(self, evt):\n    pass")), ["the command two words"])
+
+    def test_packages_are_told_apart_from_what_cannot_be(self) -> None:
+        result = errbot("pass", "import bs4\ntry:\n    import fancy\nexcept ImportError:\n    fancy = None")
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["bs4"])
+        self.assertIn("beautifulsoup4", result["findings"][0]["instead"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["fancy"])
+
+    def test_python_2_is_told(self) -> None:
+        with self.assertRaisesRegex(ValueError, "a.py:1"):
+            sample.port({"a.plug": PLUG, "a.py": "print 'x'\n"})
+
+    def test_a_module_whose_name_is_taken_gets_another_one(self) -> None:
+        result = sample.port({"a.plug": PLUG.replace("= a", "= random"), "random.py": "from errbot import BotPlugin\nclass A(BotPlugin):\n    pass\n"})
+        self.assertIn("random_ported.py", result["files"])
+        self.assertIn("import random_ported\n", result["files"]["plugin.py"])
+
+    def test_modules_that_are_imported_later_are_imported_at_once(self) -> None:
+        result = errbot("def a(self):\n    import colorsys\n    return colorsys")
+        self.assertIn("import colorsys\n", result["files"]["plugin.py"])
+
+
+class Hostile(unittest.TestCase):
+    def test_names_and_texts_cannot_break_out_of_what_is_written(self) -> None:
+        import tomllib
+
+        name = 'x"\n[permissions]\n"api.send" = {}\n\x7f\u202e'
+        plug = "[Core]\nName = " + name.replace("\n", " ") + "\nModule = a\n[Documentation]\nDescription = " + name.replace("\n", "\n  ") + "\n"
+        result = sample.port({"a.plug": plug, "a.py": "from errbot import BotPlugin\nclass A(BotPlugin):\n"
+                              f"    def get_configuration_template(self):\n        return {{{name!r}: {name!r}, 'b': [1, {{}}], 'c': None}}\n"})
+        manifest = tomllib.loads(result["files"]["plugin.toml"])
+        self.assertEqual(manifest.get("permissions"), {})
+        self.assertEqual(manifest["plugin"]["name"], "x-permissions-api-send")
+        self.assertEqual(len(manifest["settings"]), 3)
+        compile(result["files"]["plugin.py"], "plugin.py", "exec")
+        calls = [node for node in ast.walk(ast.parse(result["files"]["plugin.py"])) if isinstance(node, ast.Call)]
+        self.assertEqual(len(calls), 1)
+
+    def test_a_configuration_of_any_form_is_read_or_refused(self) -> None:
+        for text in ("a: &b c", "a: !x y", "a: [[1]]", "- a\nb", "a:\n   b: c\n  d: e", "a: {b: [1]}", ":\n", "a\n", "\t", "? a", "a: '"):
+            try:
+                simple_yaml.Reader(text).read()
+            except ValueError:
+                pass
+        deep = "\n".join(" " * level + "a:" for level in range(100))
+        with self.assertRaises(ValueError):
+            simple_yaml.Reader(deep).read()
+
+    def test_yaml_is_read_as_plugins_write_it(self) -> None:
+        text = (
+            "# The greeting.\n# Two lines.\ngreeting: 'it''s'  # behind\nlist:\n- a\n- \"b\\n\"\nmaps:\n  - name: x\n    n: 1\n  - name: y\n"
+            "inner:\n  on: true\n  off: off\n  n: -1.5\nempty:\nflow: [a, 2]\ntext: |\n  one\n  two\nurl: https://a.example/#x\nnone: {}\n"
+        )
+        reader = simple_yaml.Reader(text)
+        self.assertEqual(reader.read(), {
+            "greeting": "it's", "list": ["a", "b\n"], "maps": [{"name": "x", "n": 1}, {"name": "y"}], "inner": {"on": True, "off": "off", "n": -1.5},
+            "empty": None, "flow": ["a", 2], "text": "one\ntwo", "url": "https://a.example/#x", "none": {},
+        })
+        self.assertEqual(reader.of_keys["greeting"], "The greeting. Two lines.")
+
+
+if __name__ == "__main__":
+    unittest.main()

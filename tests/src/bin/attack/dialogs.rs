@@ -1,0 +1,93 @@
+//! Attacks by questions to people: answers of others and floods of them, and questions without end.
+
+use anyhow::{Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+
+use crate::case::{Case, case};
+use crate::cpu::remove;
+use crate::stage::{Plan, Stage};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(129, "a flood of answers to a question, and answers of others", answers),
+        case!(130, "questions to people without end", without_end),
+    ]
+}
+
+/// The person who is asked. The plugin gets its orders from another one.
+const ROMEO: &str = "romeo@localhost";
+
+/// Writes a message as if a client of this person had sent it.
+fn says(from: &str, number: usize, body: &str) -> String {
+    format!(
+        "<message xmlns='jabber:client' type='chat' id='answer-{number}' from='{from}/lair' to='bot@localhost/parlor'>\
+         <body>{body}</body></message>"
+    )
+}
+
+/// Lets a plugin write to anybody, and often.
+fn talks(entry: Entry) -> Entry {
+    let entry = entry.grant("messages.send", &["*"]).limit("messages_per_second", 10_000);
+    entry.limit("messages_burst", 10_000)
+}
+
+/// Returns how much of a limit a plugin uses.
+async fn used(stage: &Stage, plugin: &str, limit: &str) -> Result<f64> {
+    let status = stage.status(plugin).await?;
+    let found = status["limits"].as_array().into_iter().flatten().find(|one| one["name"] == limit);
+    Ok(found.and_then(|one| one["used"].as_f64()).unwrap_or_default())
+}
+
+async fn answers(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(talks)?).await?;
+    let question = json!({ "to": ROMEO, "text": "Which?", "choices": ["red", "blue"] });
+    stage.allow(ROMEO);
+    stage.order_call(7, "dialogs.ask", &question).await?;
+    for _ in 0..100 {
+        if used(stage, "caller", "dialogs").await? >= 1.0 {
+            break;
+        }
+    }
+    // Others answer first, and from addresses that look alike.
+    for (number, from) in ["romeo@localhost.invalid", "romeo2@localhost", "localhost"].iter().enumerate() {
+        stage.raw(says(from, number, "red")).await?;
+    }
+    stage.during().await?;
+    ensure!(used(stage, "caller", "dialogs").await? >= 1.0, "somebody else has answered");
+    for round in 0..20 {
+        let many = (0..100).map(|number| says(ROMEO, 100 * (round + 1) + number, "neither"));
+        stage.raw(many.collect::<String>()).await?;
+    }
+    stage.during().await?;
+    ensure!(used(stage, "caller", "dialogs").await? < 1.0, "the question is still open");
+    let again = stage.wire().matches("That is none of the choices").count();
+    ensure!(again == 2, "{again} answers to 2000 wrong ones");
+    let status = stage.status("caller").await?;
+    ensure!(status["state"] == "running", "{status}");
+    remove(stage).await?;
+    Ok("nobody else's counts, and 2000 wrong ones are answered twice".to_owned())
+}
+
+async fn without_end(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| talks(entry).limit("dialogs", 50))?).await?;
+    let mut refused = 0;
+    for number in 0..200 {
+        let person = format!("person-{number}@localhost");
+        stage.allow(&person);
+        let question = json!({ "to": person, "text": "?", "timeout": 86_400_000 });
+        let answer: Value = stage.call("dialogs.begin", &question).await?;
+        if answer["err"]["case"] == "over-limit" {
+            refused += 1;
+        }
+    }
+    ensure!(refused == 150, "{refused} of 200 questions were refused, not 150");
+    let open = used(stage, "caller", "dialogs").await?;
+    ensure!(open <= 50.0, "{open} are open");
+    stage.during().await?;
+    let status = stage.status("caller").await?;
+    ensure!(status["state"] == "running", "{status}");
+    remove(stage).await?;
+    Ok("50 at once, and over-limit for the others".to_owned())
+}
