@@ -27,6 +27,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config, Web};
 use parlor_plugins::components::Components;
+use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError};
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Account;
@@ -39,7 +40,7 @@ use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::threads::Threads;
 use parlor_store::{OpenError, Store};
 use plugin::{Plugin, Standing};
-use reload::Read;
+use reload::{Read, hook};
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -82,6 +83,8 @@ pub struct Host {
     changing: Mutex<()>,
     /// The policy as it was last read. Held for moments only.
     read: std::sync::Mutex<Read>,
+    /// The owner's orders of hooks.
+    hooks: ArcSwap<Hooks>,
     /// Why the configuration, as last read, is not in force. None: it is.
     config_fault: ArcSwapOption<String>,
     /// Held while the host runs: one host for each data folder.
@@ -192,11 +195,14 @@ impl Host {
             crowded: Notify::new(),
             changing: Mutex::default(),
             read: Read::of(text.as_deref()).into(),
+            hooks: ArcSwap::default(),
             config_fault: ArcSwapOption::empty(),
             _lock: lock,
             began: Timestamp::now(),
             stands_since: Instant::now(),
         };
+        // Before any plugin runs: nothing must pass a hook that the owner wants.
+        hook(&host, policy.hooks);
         match late {
             Late::Awaited => add_all(&host, policy.plugins).await,
             Late::LeftBehind => add_ready(&host, policy.plugins).await,

@@ -1966,6 +1966,30 @@ parlor_error parlor_plugins_refuse(const char *id, const char *text) {
   return parlor_done(parlor_plugin_plugins_refuse(&request, &why, &error), &error);
 }
 
+parlor_error parlor_hooks_allow(const char *id) {
+  plugin_string_t question = parlor_text(id);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_allow(&question, &error), &error);
+}
+
+parlor_error parlor_hooks_alter(const char *id, const char *body, const char *subject) {
+  plugin_string_t question = parlor_text(id), text = parlor_text(body ? body : ""), about = parlor_text(subject ? subject : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_alter(&question, body ? &text : NULL, subject ? &about : NULL, &error), &error);
+}
+
+parlor_error parlor_hooks_stop(const char *id, const char *reason) {
+  plugin_string_t question = parlor_text(id), why = parlor_text(reason ? reason : "");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_stop(&question, reason ? &why : NULL, &error), &error);
+}
+
+parlor_error parlor_hooks_mark(const char *id, const char *label) {
+  plugin_string_t question = parlor_text(id), text = parlor_text(label);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_hooks_mark(&question, &text, &error), &error);
+}
+
 /* A question that waits for its answer. */
 typedef struct question {
   uint64_t number;
@@ -2557,6 +2581,14 @@ static const parlor_request *shown_request(const parlor_plugin_types_plugin_requ
   return shown;
 }
 
+static const parlor_hook *shown_hook(const parlor_plugin_types_hook_t *all) {
+  parlor_hook *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_hook){
+      .id = some(all->id), .plugin = maybe(all->plugin), .arguments = texts(all->args), .count = all->args.len,
+      .message = message_of(&all->message)};
+  return shown;
+}
+
 static const parlor_pubsub *shown_pubsub(const parlor_plugin_types_pubsub_item_t *all) {
   parlor_pubsub *shown = parlor_memory(sizeof *shown);
   *shown = (parlor_pubsub){
@@ -2605,6 +2637,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_IQ_REQUEST) event.iq = shown_iq(&all->payload.val.iq_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_HOOK) event.hook = shown_hook(&all->payload.val.hook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PUBSUB_ITEM) event.pubsub = shown_pubsub(&all->payload.val.pubsub_item);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);

@@ -243,6 +243,15 @@ typedef struct parlor_request {
   const char *json;   /* the value */
 } parlor_request;
 
+/* A message or a command that waits for the verdict of this plugin. The event has the message. */
+typedef struct parlor_hook {
+  const char *id;         /* by which the verdict is given */
+  const char *plugin;     /* who sends the message, or whose command it is, by the owner's id; NULL for a message that came */
+  const char **arguments; /* those of a command; what stood in quotes is one */
+  size_t count;
+  const parlor_message *message;
+} parlor_hook;
+
 /* What a node of a publish-subscribe service or of an account says. */
 typedef struct parlor_pubsub {
   const char *kind;          /* item, retracted, purged, deleted or unsubscribed */
@@ -266,6 +275,7 @@ typedef struct parlor_event {
   const parlor_due_time *due;    /* of the event schedule, else NULL */
   const parlor_iq *iq;           /* of the event iq, else NULL */
   const parlor_request *request; /* of the event request, else NULL */
+  const parlor_hook *hook;       /* of the events hookOutgoing, hookIncoming and hookCommand, else NULL */
   const parlor_pubsub *pubsub;   /* of the event pubsub-item, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
@@ -1016,6 +1026,32 @@ parlor_error parlor_plugins_answer(const char *id, const char *json);
  * parlor_plugins_answer. Needs plugins.answer. */
 parlor_error parlor_plugins_refuse(const char *id, const char *text);
 
+/* Hooks: the plugin sees what passes between people and other plugins, by the events hookOutgoing, hookIncoming and hookCommand, and gives
+ * a verdict on each before its handler returns and before the owner's deadline, 50 ms by default. It needs the permission of the event,
+ * and a place in the owner's order. A handler without a verdict leaves the decision to the owner's rule.
+ *
+ * Lets it pass as it is. PARLOR_NOT_FOUND: nobody waits for a verdict: it was given, or its time is over.
+ *
+ *     static parlor_error stamp(const parlor_event *event, void *context) {
+ *       const char *body = event->hook->message->body;
+ *       if (!body) return parlor_hooks_allow(event->hook->id);
+ *       return parlor_hooks_alter(event->hook->id, parlor_format("%s (a bot)", body), NULL);
+ *     }
+ */
+parlor_error parlor_hooks_allow(const char *id);
+
+/* Lets an outgoing message pass with another body, subject or both; NULL leaves one. PARLOR_INVALID: it is no outgoing message, or nothing
+ * is changed. PARLOR_NOT_FOUND: as with parlor_hooks_allow. Needs hooks.outgoing. */
+parlor_error parlor_hooks_alter(const char *id, const char *body, const char *subject);
+
+/* Stops a message or a command. The plugin that sends a message gets the reason, and so does the person who gives a command; it may be NULL.
+ * PARLOR_NOT_FOUND: as with parlor_hooks_allow. */
+parlor_error parlor_hooks_stop(const char *id, const char *reason);
+
+/* Lets an incoming message pass with a label. PARLOR_INVALID: it is no incoming message, or the label is none. PARLOR_NOT_FOUND: as with
+ * parlor_hooks_allow. Needs hooks.incoming. */
+parlor_error parlor_hooks_mark(const char *id, const char *label);
+
 /* A question to a person, whose next message in the same chat or room is the answer. */
 typedef struct parlor_question {
   const char *text;
@@ -1291,6 +1327,10 @@ extern struct parlor_call {
 #define parlor_iq_answer(...) (PARLOR_CALL("parlor_iq_answer"), parlor_iq_answer(__VA_ARGS__))
 #define parlor_plugins_call(...) (PARLOR_CALL("parlor_plugins_call"), parlor_plugins_call(__VA_ARGS__))
 #define parlor_plugins_answer(...) (PARLOR_CALL("parlor_plugins_answer"), parlor_plugins_answer(__VA_ARGS__))
+#define parlor_hooks_allow(...) (PARLOR_CALL("parlor_hooks_allow"), parlor_hooks_allow(__VA_ARGS__))
+#define parlor_hooks_alter(...) (PARLOR_CALL("parlor_hooks_alter"), parlor_hooks_alter(__VA_ARGS__))
+#define parlor_hooks_stop(...) (PARLOR_CALL("parlor_hooks_stop"), parlor_hooks_stop(__VA_ARGS__))
+#define parlor_hooks_mark(...) (PARLOR_CALL("parlor_hooks_mark"), parlor_hooks_mark(__VA_ARGS__))
 #define parlor_plugins_refuse(...) (PARLOR_CALL("parlor_plugins_refuse"), parlor_plugins_refuse(__VA_ARGS__))
 #define parlor_dialogs_ask(to, ...) (PARLOR_CALL("parlor_dialogs_ask"), parlor_dialogs_ask(parlor_address(to), __VA_ARGS__))
 #define parlor_dialogs_ask_in_room(room, ...) (PARLOR_CALL("parlor_dialogs_ask_in_room"), parlor_dialogs_ask_in_room(parlor_address(room), __VA_ARGS__))

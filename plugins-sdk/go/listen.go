@@ -47,6 +47,7 @@ type Event struct {
 	Due      *DueTime
 	IQ       *IQRequest
 	Request  *PluginRequest
+	Hook     *Hook
 	Pubsub   *PubsubEvent
 
 	// Text is of events that carry a text, a JID or a stanza.
@@ -390,6 +391,10 @@ func (event *Event) carry(payload types.Payload) (err error) {
 	case types.PayloadPluginRequest:
 		raw := payload.PluginRequest()
 		event.Request = &PluginRequest{ID: raw.Id, Plugin: raw.Plugin, Name: raw.Name, Value: json.RawMessage(raw.Value)}
+	case types.PayloadHook:
+		raw := payload.Hook()
+		event.Hook = &Hook{ID: raw.Id, Plugin: raw.Plugin.Some(), Arguments: raw.Args}
+		event.Hook.Message, err = NewMessage(raw.Message)
 	case types.PayloadPubsubItem:
 		event.Pubsub = newPubsubEvent(payload.PubsubItem())
 	case types.PayloadWebhook:

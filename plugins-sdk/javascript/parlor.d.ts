@@ -43,6 +43,7 @@ export type Events = {
     : contract.Events[Name] extends contract.Webhook ? Webhook
     : contract.Events[Name] extends contract.DueTime ? DueTime
     : contract.Events[Name] extends contract.PluginRequest ? PluginRequest
+    : contract.Events[Name] extends contract.Hook ? Hook
     : contract.Events[Name];
 };
 
@@ -759,6 +760,41 @@ export const plugins: {
   answer(request: PluginRequest, value?: unknown): Promise<void>;
   /** Refuses a request: the other plugin gets `Rejected` with this reason. `NotFound`: as with `answer`. Permission: `plugins.answer`. */
   refuse(request: PluginRequest, text: string): Promise<void>;
+};
+
+/** A message or a command that waits for the verdict of this plugin. */
+export type Hook = Omit<contract.Hook, "message"> & { message: Message };
+
+/** The verdict on a message that another plugin sends: nothing lets it pass. `stop` may be the reason, which that plugin gets. */
+export type OutgoingVerdict = { body?: string; subject?: string } | { stop: string | boolean } | null | undefined | void;
+/** The verdict on a message that came: nothing lets it pass, `stop` hides it. */
+export type IncomingVerdict = { label: string } | { stop: boolean } | null | undefined | void;
+/** The verdict on a command to another plugin: nothing lets it pass. `stop` may be the text, which the person gets. */
+export type CommandVerdict = { stop: string | boolean } | null | undefined | void;
+
+/**
+ * Hooks: the plugin sees what passes between people and other plugins, and gives a verdict on it. It needs the permission, and a place in
+ * the owner's order. It has the owner's deadline for each, 50 ms by default. A handler that throws gives none, and the owner's rule decides.
+ *
+ *     hooks.outgoing((hook) => ({ body: `${hook.message.body} (a bot)` }));
+ *     hooks.incoming((hook) => (hook.message.body?.includes("casino") ? { stop: true } : undefined));
+ *     hooks.commands((hook) => (hook.args.at(-1) === "123456" ? undefined : { stop: "Add your code." }));
+ */
+export const hooks: {
+  /** Calls the handler with each message that another plugin sends. Permission: `hooks.outgoing`. */
+  outgoing(handler: (hook: Hook) => OutgoingVerdict | Promise<OutgoingVerdict>): Subscription;
+  /** Calls the handler with each message that came, before other plugins hear of it. Permission: `hooks.incoming`. */
+  incoming(handler: (hook: Hook) => IncomingVerdict | Promise<IncomingVerdict>): Subscription;
+  /** Calls the handler with each command to another plugin. Permission: `hooks.commands`. */
+  commands(handler: (hook: Hook) => CommandVerdict | Promise<CommandVerdict>): Subscription;
+  /** Lets it pass as it is. `NotFound`: nobody waits for a verdict: it was given, or its time is over. */
+  allow(hook: Hook): Promise<void>;
+  /** Lets an outgoing message pass with another body, subject or both. `NotFound`: as with `allow`. Permission: `hooks.outgoing`. */
+  alter(hook: Hook, texts: { body?: string; subject?: string }): Promise<void>;
+  /** Stops a message or a command, for this reason. `NotFound`: as with `allow`. */
+  stop(hook: Hook, reason?: string): Promise<void>;
+  /** Lets an incoming message pass with a label. `NotFound`: as with `allow`. Permission: `hooks.incoming`. */
+  mark(hook: Hook, label: string): Promise<void>;
 };
 
 /** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */

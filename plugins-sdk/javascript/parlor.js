@@ -10,6 +10,7 @@ import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
 import * as dialogsCalls from "parlor:plugin/dialogs@0.1.0";
 import * as discoCalls from "parlor:plugin/disco@0.1.0";
 import * as filesCalls from "parlor:plugin/files@0.1.0";
+import * as hooksCalls from "parlor:plugin/hooks@0.1.0";
 import * as httpCalls from "parlor:plugin/http@0.1.0";
 import * as iqCalls from "parlor:plugin/iq@0.1.0";
 import * as listenCalls from "parlor:plugin/listen@0.1.0";
@@ -770,6 +771,7 @@ function value(payload) {
   if (payload.tag === "webhook") return new Webhook(payload.val);
   if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) / 1000 };
   if (payload.tag === "plugin-request") return { ...payload.val, value: JSON.parse(payload.val.value) };
+  if (payload.tag === "hook") return { ...payload.val, message: dated(payload.val.message) };
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message), values: valuesOf(payload.val) };
   }
@@ -1380,7 +1382,8 @@ function asText(bytes) {
 // Requests over the web, and from there
 
 const web = grouping("http", httpCalls);
-const hooks = grouping("webhooks", webhooksCalls);
+const posted = grouping("webhooks", webhooksCalls);
+const verdicts = grouping("hooks", hooksCalls);
 const transfers = grouping("files", filesCalls);
 const others = grouping("plugins", pluginsCalls);
 const asking = grouping("dialogs", dialogsCalls);
@@ -1607,9 +1610,9 @@ export const webhooks = {
   answer: noticing("webhooks.answer", async (hook, answer = {}) => {
     refuseOthers("webhooks.answer: answer", answer, ANSWER);
     const { headers, body = new Uint8Array() } = toWeb("webhooks.answer", answer, "text/plain; charset=utf-8");
-    await hooks.answer(hook.id, { status: answer.status ?? 200, headers, body });
+    await posted.answer(hook.id, { status: answer.status ?? 200, headers, body });
   }),
-  address: noticing("webhooks.address", async (name) => hooks.address(name)),
+  address: noticing("webhooks.address", async (name) => posted.address(name)),
 };
 
 // Schedules
@@ -1679,6 +1682,37 @@ export const plugins = {
   call: noticing("plugins.call", async (plugin, name, value) => JSON.parse(await others.call(plugin, name, asJson("plugins.call", value)))),
   answer: noticing("plugins.answer", async (request, value) => others.answer(request.id, asJson("plugins.answer", value))),
   refuse: noticing("plugins.refuse", async (request, text) => others.refuse(request.id, text)),
+};
+
+// Gives what the handler of a hook returned.
+async function judge(call, hook, verdict) {
+  if (verdict === undefined || verdict === null) return verdicts.allow(hook.id);
+  if (typeof verdict !== "object") misfit(`${call}: what the handler returns`, "nothing, or an object", verdict);
+  refuseOthers(`${call}: what the handler returns`, verdict, ["body", "label", "stop", "subject"]);
+  const { body, label, stop, subject } = verdict;
+  if (stop !== undefined && stop !== false) return verdicts.stop(hook.id, stop === true ? null : stop);
+  if (label !== undefined) return verdicts.mark(hook.id, label);
+  if (body !== undefined || subject !== undefined) return verdicts.alter(hook.id, body ?? null, subject ?? null);
+  return verdicts.allow(hook.id);
+}
+
+// Listens to the event of a hook.
+const judging = (call, event) => (handler) => {
+  if (typeof handler !== "function") throw new TypeError(`what ${call} is given has to be a function`);
+  return on(event, async (hook) => judge(call, hook, await handler(hook)));
+};
+
+export const hooks = {
+  outgoing: judging("hooks.outgoing", "hookOutgoing"),
+  incoming: judging("hooks.incoming", "hookIncoming"),
+  commands: judging("hooks.commands", "hookCommand"),
+  allow: noticing("hooks.allow", async (hook) => verdicts.allow(hook.id)),
+  alter: noticing("hooks.alter", async (hook, texts = {}) => {
+    refuseOthers("hooks.alter: texts", texts, ["body", "subject"]);
+    await verdicts.alter(hook.id, texts.body ?? null, texts.subject ?? null);
+  }),
+  stop: noticing("hooks.stop", async (hook, reason) => verdicts.stop(hook.id, reason ?? null)),
+  mark: noticing("hooks.mark", async (hook, label) => verdicts.mark(hook.id, label)),
 };
 
 // How long a value is kept.

@@ -62,6 +62,7 @@ mod error;
 pub mod export;
 mod failure;
 pub mod files;
+pub mod hooks;
 pub mod http;
 pub mod iq;
 pub mod listen;

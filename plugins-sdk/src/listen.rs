@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{
-    Chat, Command, Contact, DueTime, Feature, Invite, IqRequest, Message, Occupant, Payload, PluginRequest, PubsubItem,
+    Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, Payload, PluginRequest, PubsubItem,
     Room, Status, Webhook, owned,
 };
 
@@ -352,6 +352,7 @@ from_payload!(
     Schedule => DueTime,
     IqRequest => IqRequest,
     PluginRequest => PluginRequest,
+    Hook => Hook,
     PubsubItem => PubsubItem,
 );
 

@@ -13,9 +13,9 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Invite, IqRequest, Message,
-    Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource, Room, StanzaError,
-    Status, View, Webhook,
+    Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
+    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource, Room,
+    StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -475,6 +475,7 @@ impl Payload {
             Self::Schedule(_) => "a due time",
             Self::IqRequest(_) => "a request",
             Self::PluginRequest(_) => "a request of a plugin",
+            Self::Hook(_) => "a question to a hook",
             Self::PubsubItem(_) => "an item of a node",
             Self::Json(_) => "JSON",
         }

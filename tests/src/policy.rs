@@ -9,6 +9,9 @@ use toml::{Table, Value};
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Policy {
+    /// The orders of hooks, with the owner's deadline and rule.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub hooks: Table,
     /// The plugins, by id.
     pub plugin: BTreeMap<String, Entry>,
 }
@@ -43,6 +46,13 @@ impl Policy {
     #[must_use]
     pub fn with(mut self, id: &str, entry: Entry) -> Self {
         self.plugin.insert(id.to_owned(), entry);
+        self
+    }
+
+    /// Sets the orders of hooks.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Table) -> Self {
+        self.hooks = hooks;
         self
     }
 

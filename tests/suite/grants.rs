@@ -47,10 +47,10 @@ struct Trial {
 impl Trial {
     fn draw(number: usize, random: &mut StdRng) -> Self {
         // Requests over the web and files are no stanzas, and are tried in `http` and `files`. Requests and
-        // their answers are tried in `iq` and `requests`, and nodes in `pubsub`.
+        // their answers are tried in `iq` and `requests`, verdicts in `hooks`, and nodes in `pubsub`.
         let call = loop {
             let call = CALLS.choose(random).unwrap();
-            if !["http", "files", "iq", "plugins", "pubsub"].contains(&call.grouping) {
+            if !["http", "files", "hooks", "iq", "plugins", "pubsub"].contains(&call.grouping) {
                 break call;
             }
         };

@@ -20,6 +20,7 @@ mod contacts;
 mod counts;
 mod dialogs;
 mod disco;
+mod hooks;
 mod http;
 mod iq;
 mod listen;

@@ -34,15 +34,17 @@ const PLAIN: [&str; 13] = [
 /// Calls that return only what the scope covers, which may be nothing.
 const FILTERED: [&str; 2] = ["rooms.bookmarks", "rooms.get-all"];
 
-/// Calls that go on with what a granted call or an event has begun, and that find nothing here. `http`, `files`, `iq` and
-/// `requests` try them.
-const GOING_ON: [&str; 10] = [
+/// Calls that go on with what a granted call or an event has begun, and that find nothing here. `http`, `files`, `hooks`, `iq`
+/// and `requests` try them.
+const GOING_ON: [&str; 12] = [
     "http.write",
     "http.answer",
     "http.read",
     "files.write",
     "files.finish",
     "files.read",
+    "hooks.alter",
+    "hooks.mark",
     "iq.answer",
     "iq.refuse",
     "plugins.answer",

@@ -337,6 +337,12 @@ impl Plan {
         self
     }
 
+    /// Sets the orders of hooks, as they stand under `[hooks]`.
+    pub(crate) fn hooks(mut self, hooks: &str) -> Self {
+        self.policy = self.policy.hooks(hooks.parse().unwrap());
+        self
+    }
+
     /// Adds [`FULL`], [`BARE`] and [`NARROW`].
     pub(crate) fn three(self) -> Self {
         self.caller(FULL, granted).caller(BARE, |entry| entry).caller(NARROW, narrowly_granted)
@@ -447,6 +453,12 @@ impl TestHost {
         let ping = said.iter().rposition(|stanza| stanza.contains("urn:xmpp:ping")).expect("the peer heard the ping");
         said.remove(ping);
         said
+    }
+
+    /// Changes the orders of hooks while it runs.
+    pub(crate) async fn set_hooks(&self, hooks: &str) {
+        self.home.set_policy(&self.policy.clone().hooks(hooks.parse().unwrap())).unwrap();
+        self.host.reload().await.unwrap();
     }
 
     /// Returns the listener on its first account.

@@ -115,6 +115,9 @@ permissions! {
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do, how long they were idle, what time they have, and what they run.";
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";
     FilesSend = "files.send", Medium, Files, "Uploads files of these kinds and sizes to the account's server, for everybody who is given their address.";
+    HooksCommands = "hooks.commands", Medium, Jids, "As a hook that you put in the order: sees and refuses commands that these people give to other plugins, also in these rooms, and answers those people in this account's name.";
+    HooksIncoming = "hooks.incoming", Medium, Jids, "As a hook that you put in the order: sees what these people and rooms send before other plugins do, labels it, and hides it from them.";
+    HooksOutgoing = "hooks.outgoing", Medium, Jids, "As a hook that you put in the order: sees, changes and stops what other plugins send to these people and rooms, in this account's name.";
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
     IqAnswer = "iq.answer", Medium, Namespaces, "Answers what others ask this account in these XML namespaces, in its name, and lets everybody know that it does.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";

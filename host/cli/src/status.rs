@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use parlor::control::VERSION;
-use parlor::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
+use parlor::control::views::{Account, HookRecord, Limit, Plugin, Record, Status, Usage, absolute};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
@@ -224,7 +224,14 @@ fn note(plugin: &Plugin) -> Option<String> {
             notes.push(times(record.lost, "event lost", "events lost"));
         }
     }
+    let hooks = plugin.record.as_ref().map(|record| record.hooks).unwrap_or_default();
     let asks = if notes.is_empty() { String::new() } else { format!("; `parlor explain {}` says why", plugin.id) };
+    if hooks.seen > 0 {
+        let HookRecord { seen, altered, marked, stopped, failed } = hooks;
+        notes.push(format!(
+            "as a hook {seen} seen, {altered} changed, {marked} labelled, {stopped} stopped, {failed} without a verdict"
+        ));
+    }
     if plugin.restarts > 0 {
         notes.push(format!("restarted {}", times(plugin.restarts, "time", "times")));
     }

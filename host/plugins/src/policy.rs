@@ -5,6 +5,7 @@
 mod commands;
 pub mod edit;
 pub mod file;
+pub mod hooks;
 pub mod keys;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::secret::SecretSource;
 use crate::signature::{self, KeyName, Keys, TrustedKey};
 use crate::source::Source;
 use commands::commands;
+use hooks::{Hooks, hooks};
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -46,6 +48,8 @@ pub struct Policy {
     pub plugins: BTreeMap<PluginId, Entry>,
     /// The keys whose signatures the owner trusts.
     pub keys: Keys,
+    /// The plugins that see what others send and get.
+    pub hooks: Hooks,
     /// Whether only plugins signed with one of these keys can be installed.
     pub require_signature: bool,
 }
@@ -176,13 +180,15 @@ impl Policy {
                 policy.keys.insert(node.parse_key()?, TrustedKey::read(&node.section()?)?);
             }
         }
-        let Some(plugins) = root.section("plugin")? else { return Ok(policy) };
-        for (index, node) in plugins.entries().enumerate() {
-            if index == MAX_PLUGINS {
-                return Err(node.error(format!("there are more than {MAX_PLUGINS} plugins")));
+        if let Some(plugins) = root.section("plugin")? {
+            for (index, node) in plugins.entries().enumerate() {
+                if index == MAX_PLUGINS {
+                    return Err(node.error(format!("there are more than {MAX_PLUGINS} plugins")));
+                }
+                policy.plugins.insert(node.parse_key()?, entry(&node.section()?, folder)?);
             }
-            policy.plugins.insert(node.parse_key()?, entry(&node.section()?, folder)?);
         }
+        policy.hooks = hooks(&root, &policy.plugins)?;
         Ok(policy)
     }
 }

@@ -12,6 +12,7 @@ mod connecting;
 mod connection;
 pub mod foreign;
 mod forms;
+pub mod hooks;
 mod inputs;
 mod keepers;
 mod leaving;
@@ -24,6 +25,8 @@ mod panicked;
 pub(crate) mod parking;
 mod published;
 mod rewriting;
+mod screened;
+mod screening;
 mod sending;
 mod shared;
 pub(crate) mod wanted_nodes;
@@ -46,11 +49,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::alarm::Alarm;
+use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
 use self::order::Order;
 use self::outbox::Outbox;
 use self::published::{Published, Watched};
+use self::screening::Screening;
 use self::worker::Worker;
 use crate::record::Records;
 use crate::threads::Place;
@@ -108,6 +113,7 @@ impl Account {
             names: Names::default(),
             answerers: answerers::Answerers::default(),
             callees: Arc::default(),
+            hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
@@ -137,6 +143,7 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            screening: Screening::default(),
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),

@@ -27,6 +27,7 @@ use parlor_store::{Handled, StoreError};
 use tokio::sync::Semaphore;
 
 use self::caught_up::UnderWay;
+use crate::account::hooks::incoming::shown_of_missed;
 use crate::api::archive::first_page;
 use crate::instance::Instance;
 use crate::progress::{CatchUpProgress, LOOKED_BACK};
@@ -400,10 +401,11 @@ async fn hand_over(
     tell(instance, left, most).await
 }
 
-/// Lets the account's task deliver messages as the plugin makes room, until it has received as many as it may. Returns
-/// how many it received, and whether that was all.
+/// Lets the account's task deliver messages that no hook hides, as the plugin makes room, until it has received as many as
+/// it may. Returns how many it received, and whether that was all.
 async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usize) -> Result<(usize, bool), CallError> {
     let mut told = 0;
+    left = shown_of_missed(&instance.account, &instance.plugin, left).await;
     while !left.is_empty() && told < most {
         room_for_the_past(instance).await;
         let mut later = left.split_off(left.len().min(most - told));

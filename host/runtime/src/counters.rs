@@ -1,13 +1,14 @@
 //! The activity of plugins in numbers: what an instance counts, and the sums in a plugin's record.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parlor_base::permission::Permission;
 use parlor_session::router::Mailbox;
 
+use crate::unanswered::Verdict;
 use crate::watchdog;
 
 /// A plugin's activity in numbers.
@@ -27,6 +28,34 @@ pub struct Totals {
     pub cpu: Duration,
     /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
     pub withheld: BTreeMap<Permission, u64>,
+    /// What it decided about as a hook.
+    pub hooks: HookTotals,
+}
+
+/// What a plugin decided about as a hook, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HookTotals {
+    /// Messages and commands that it was asked about.
+    pub seen: u64,
+    /// Messages that it changed.
+    pub altered: u64,
+    /// Messages that it gave a label.
+    pub marked: u64,
+    /// Messages and commands that it stopped.
+    pub stopped: u64,
+    /// Messages and commands about which it gave no verdict in time.
+    pub failed: u64,
+}
+
+impl HookTotals {
+    fn add(&mut self, more: Self) {
+        let Self { seen, altered, marked, stopped, failed } = more;
+        self.seen += seen;
+        self.altered += altered;
+        self.marked += marked;
+        self.stopped += stopped;
+        self.failed += failed;
+    }
 }
 
 impl Totals {
@@ -38,6 +67,7 @@ impl Totals {
         self.denials += more.denials;
         self.lost += more.lost;
         self.cpu += more.cpu;
+        self.hooks.add(more.hooks);
         for (permission, count) in more.withheld {
             *self.withheld.entry(permission).or_default() += count;
         }
@@ -56,6 +86,8 @@ pub struct Counters {
     pub requests: AtomicU64,
     /// The number of calls that were denied.
     pub denials: AtomicU64,
+    /// Counts what it decides about as a hook, once it is one.
+    hooks: OnceLock<Box<HookCounters>>,
     /// The number of lines that were dropped since one was last logged.
     pub(super) log_dropped: AtomicU64,
     /// Counts the events that it lost, and those that were withheld from it.
@@ -68,7 +100,12 @@ impl Counters {
     /// Creates the counters of an instance with this mailbox and this CPU account.
     pub(super) fn new(mailbox: Arc<Mailbox>, cpu: Arc<watchdog::Account>) -> Self {
         let [handled, sent, requests, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { handled, sent, requests, denials, log_dropped, mailbox, cpu }
+        Self { handled, sent, requests, denials, hooks: OnceLock::new(), log_dropped, mailbox, cpu }
+    }
+
+    /// Returns what counts its verdicts.
+    pub(super) fn hooks(&self) -> &HookCounters {
+        self.hooks.get_or_init(Box::default)
     }
 
     /// Returns the number of lines that were dropped, and counts anew.
@@ -86,6 +123,42 @@ impl Counters {
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
             withheld: self.mailbox.withheld.counts(),
+            hooks: self.hooks.get().map(|hooks| hooks.totals()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The verdicts of an instance, in numbers.
+#[derive(Debug, Default)]
+pub(super) struct HookCounters {
+    /// The number of messages and commands that it was asked about.
+    pub(super) seen: AtomicU64,
+    altered: AtomicU64,
+    marked: AtomicU64,
+    stopped: AtomicU64,
+    /// The number of those about which it gave no verdict in time.
+    pub(super) failed: AtomicU64,
+}
+
+impl HookCounters {
+    /// Counts a verdict.
+    pub(super) fn count(&self, verdict: &Verdict) {
+        let counter = match verdict {
+            Verdict::Allow => return,
+            Verdict::Alter(_) => &self.altered,
+            Verdict::Mark(_) => &self.marked,
+            Verdict::Stop(_) => &self.stopped,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    fn totals(&self) -> HookTotals {
+        HookTotals {
+            seen: self.seen.load(Relaxed),
+            altered: self.altered.load(Relaxed),
+            marked: self.marked.load(Relaxed),
+            stopped: self.stopped.load(Relaxed),
+            failed: self.failed.load(Relaxed),
         }
     }
 }

@@ -16,6 +16,7 @@ use parlor_session::{NoBookmarks, OwnArchive};
 use parlor_stanza::types::MAM;
 
 use crate::account::Connection;
+use crate::account::hooks::Point;
 use crate::api::acts_for;
 use crate::instance::Instance;
 
@@ -194,7 +195,7 @@ impl AccountState for Running<'_> {
 
 /// Answers a question about an instance that runs.
 pub fn explain(account: &AccountName, instance: &Arc<Instance>, manifest: &Manifest, question: &Question) -> Explained {
-    let answer = question.answer(&Running { instance, manifest });
+    let answer = in_order(question.answer(&Running { instance, manifest }), instance, question);
     let connection = instance.account.connection();
     let answer = match apart(&connection.borrow()).filter(|_| question.needs_connection()) {
         Some(why) => answer.only(&format!("{why}; once it is connected")),
@@ -202,6 +203,22 @@ pub fn explain(account: &AccountName, instance: &Arc<Instance>, manifest: &Manif
     };
     let remedy = answer.remedy(instance.plugin.as_str());
     Explained { account: Some(account.clone()), answer, remedy }
+}
+
+/// Returns the answer about a hook, which also needs a place in the owner's order.
+fn in_order(answer: Answer, instance: &Instance, question: &Question) -> Answer {
+    let Some(point) = question.permission().and_then(Point::of_permission) else { return answer };
+    if answer.outcome == Outcome::No {
+        return answer;
+    }
+    let order = instance.account.hooks.order();
+    let Some(place) = point.order(&order).iter().position(|plugin| *plugin == instance.plugin) else {
+        let key = point.key();
+        let reason = format!("it is not in the list `{key}` under [hooks] of plugins.toml; {}", answer.reason);
+        return Answer { outcome: Outcome::No, reason, ..answer };
+    };
+    let reason = format!("{}; it is asked as number {} of {}", answer.reason, place + 1, point.order(&order).len());
+    Answer { reason, ..answer }
 }
 
 /// Returns why the account is not connected, as a clause. None: it is connected.

@@ -13,6 +13,7 @@ mod handed;
 mod lasting;
 mod open;
 mod open_parts;
+pub(crate) mod outgoing;
 pub(crate) mod parking;
 mod registered;
 mod seen_files;

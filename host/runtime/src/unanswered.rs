@@ -1,11 +1,12 @@
-//! The requests to a plugin that wait for its answer: those to its webhooks, those of others (IQs), and those of other
-//! plugins.
+//! The requests to a plugin that wait for its answer: those to its webhooks, those of others (IQs), those of other
+//! plugins, and what it decides about as a hook.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use parlor_session::router::{Handled, Mail, Mailbox};
+use parlor_stanza::altered::Texts;
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
@@ -23,6 +24,19 @@ pub struct WebhookAnswer {
 /// The answer to a request of another plugin: JSON, or why it is refused.
 pub(crate) type CallAnswer = Result<String, String>;
 
+/// The verdict of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It passes.
+    Allow,
+    /// It passes with other texts. Only an outgoing message.
+    Alter(Texts),
+    /// It is stopped, for this reason.
+    Stop(Option<String>),
+    /// It passes with this label. Only an incoming message.
+    Mark(String),
+}
+
 /// The requests that wait, of each kind. Clones share them: the instance that replaces another one answers what that one
 /// was told.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +47,8 @@ pub(crate) struct Unanswered {
     pub(crate) iqs: Arc<Waiting<Reply>>,
     /// Those of other plugins.
     pub(crate) calls: Arc<Waiting<CallAnswer>>,
+    /// What it decides about as a hook.
+    pub(crate) hooks: Arc<Waiting<Verdict>>,
 }
 
 /// Those who wait for an answer, by the id of the request.

@@ -14,6 +14,7 @@ pub(super) mod giving;
 mod help;
 pub(super) mod kinds;
 pub(super) mod people;
+pub(super) mod refusing;
 mod usage;
 mod words;
 

@@ -11,6 +11,7 @@ use crate::records::chat::Chat;
 use crate::records::command_value::CommandValue;
 use crate::records::contact::{Contact, ContactResource};
 use crate::records::due_time::DueTime;
+use crate::records::hook::Hook;
 use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
 use crate::records::plugin_request::PluginRequest;
@@ -73,6 +74,7 @@ pub enum Payload {
     Schedule(Arc<DueTime>),
     IqRequest(Arc<IqRequest>),
     PluginRequest(Arc<PluginRequest>),
+    Hook(Arc<Hook>),
     PubsubItem(Arc<PubsubItem>),
     Json(Arc<str>),
 }
@@ -106,6 +108,7 @@ impl Payload {
             Self::Schedule(due) => due.name.len(),
             Self::IqRequest(request) => request.bytes(),
             Self::PluginRequest(request) => request.bytes(),
+            Self::Hook(hook) => hook.bytes(),
             Self::PubsubItem(item) => item.bytes(),
         };
         RECORD + of_what_is_in_it

@@ -158,6 +158,20 @@ impl Router {
         self.give(&Arc::new(event), None, delivery, is_contact, Mailbox::deliver);
     }
 
+    /// Delivers an event to these instances alone, as far as they listen and may see it.
+    pub fn route_among(
+        &self,
+        instances: &[InstanceId],
+        event: Event,
+        delivery: Delivery,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) {
+        let event = Arc::new(event);
+        for instance in instances {
+            self.give(&event, Some(*instance), delivery, is_contact, Mailbox::deliver);
+        }
+    }
+
     /// Delivers an event to all plugins that listen and may see it, but not to this instance.
     pub fn route_except(
         &self,
@@ -234,8 +248,18 @@ impl Router {
     /// Returns the mail of an event for one instance, if it listens. The mail is returned rather than put into the
     /// mailbox, which may have no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
+        self.mail_about(instance, event, &|_| false)
+    }
+
+    /// Does the same with an event about somebody who may be a contact.
+    pub fn mail_about(
+        &self,
+        instance: InstanceId,
+        event: Event,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Option<Mail> {
         let mut found = None;
-        self.give(&Arc::new(event), Some(instance), self.live(), &|_| false, |_, mail| {
+        self.give(&Arc::new(event), Some(instance), self.live(), is_contact, |_, mail| {
             found = Some(mail);
             true
         });

@@ -176,6 +176,11 @@ impl Session {
         self.input(now, effects, |features, turn| features.commands.form_handled(form, is_well, turn));
     }
 
+    /// Ends a form whose command was refused, in these words.
+    pub fn form_refused(&mut self, form: &str, words: Option<&str>, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.input(now, effects, |features, turn| features.commands.form_refused(form, words, turn));
+    }
+
     /// Returns the present settings.
     pub fn settings(&self) -> &Settings {
         &self.common.settings

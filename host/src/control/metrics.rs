@@ -19,7 +19,7 @@ use super::listening::Listening;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::show;
-use super::views::{Plugin, Record, Status, Usage};
+use super::views::{HookRecord, Plugin, Record, Status, Usage};
 use crate::host::Host;
 use crate::web::Counts;
 
@@ -112,6 +112,19 @@ fn is_local(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Returns the numbers of the plugins that were asked as hooks.
+fn hooks(status: &Status) -> Vec<(String, f64)> {
+    let records = status.plugins.iter().filter_map(|one| Some((one, one.record.as_ref()?.hooks)));
+    let counts = records.filter(|(_, hooks)| hooks.seen > 0).flat_map(|(one, hooks)| {
+        let HookRecord { seen, altered, marked, stopped, failed } = hooks;
+        let plugin = names(one);
+        let counts =
+            [("seen", seen), ("altered", altered), ("marked", marked), ("stopped", stopped), ("failed", failed)];
+        counts.map(|(outcome, count)| (format!("{{{plugin},outcome=\"{outcome}\"}}"), number(count)))
+    });
+    counts.collect()
+}
+
 /// Writes all metrics. Label values consist of a-z, 0-9, _ and -, which need no escaping.
 fn metrics(status: &Status) -> String {
     let mut text = String::new();
@@ -168,6 +181,8 @@ fn metrics(status: &Status) -> String {
     });
     let help = "Events that it listens to and was not shown, by the permission that did not cover them.";
     put("plugin_events_withheld_total", "counter", help, withheld.collect());
+    let help = "Messages and commands that it was asked about as a hook, and what became of them.";
+    put("plugin_hook_questions_total", "counter", help, hooks(status));
     let mut usage = |name: &str, help: &str, value: fn(&Usage) -> f64| {
         let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
         put(name, "gauge", help, used.collect());

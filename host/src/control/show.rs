@@ -7,7 +7,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::account::{Connection, Shared};
-use parlor_runtime::counters::Totals;
+use parlor_runtime::counters::{HookTotals, Totals};
 use parlor_runtime::denials::Denial;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::instance::{LimitUse, Usage as Used};
@@ -21,7 +21,7 @@ use parlor_store::{RequestState, ShownRequest};
 
 use super::VERSION;
 use super::views::{
-    Account, Answer, Denied, Limit, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook,
+    Account, Answer, Denied, HookRecord, Limit, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook,
     WebhookRequest, Webhooks, absolute,
 };
 use crate::host::{Host, PluginStatus};
@@ -219,7 +219,12 @@ fn record_view(totals: &Totals) -> Record {
         lost: totals.lost,
         cpu_ms: u64::try_from(totals.cpu.as_millis()).unwrap_or(u64::MAX),
         withheld: totals.withheld.iter().map(|(permission, count)| (permission.to_string(), *count)).collect(),
+        hooks: hooks_view(totals.hooks),
     }
+}
+
+fn hooks_view(HookTotals { seen, altered, marked, stopped, failed }: HookTotals) -> HookRecord {
+    HookRecord { seen, altered, marked, stopped, failed }
 }
 
 fn usage_view(usage: &Used) -> Usage {

@@ -272,6 +272,24 @@ pub struct Record {
     pub cpu_ms: u64,
     /// Events that it listens to and did not receive, by the permission that did not cover them.
     pub withheld: BTreeMap<String, u64>,
+    /// What it decided about as a hook.
+    #[serde(default)]
+    pub hooks: HookRecord,
+}
+
+/// What a plugin decided about as a hook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookRecord {
+    /// Messages and commands that it was asked about.
+    pub seen: u64,
+    /// Messages that it changed.
+    pub altered: u64,
+    /// Messages that it gave a label.
+    pub marked: u64,
+    /// Messages and commands that it stopped.
+    pub stopped: u64,
+    /// Messages and commands about which it gave no verdict in time.
+    pub failed: u64,
 }
 
 /// The answer to a question about a plugin on one account.

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, Settings};
+use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Asker, Connection, Shared};
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
@@ -99,6 +100,7 @@ impl Host {
             .map(|new| {
                 let account = Account::start(new.clone(), self.store.clone(), self.threads.place());
                 let shared = Arc::clone(account.shared());
+                set_order(&shared, self.hooks.load().on(&shared.name));
                 tracing::info!(account = %new.name, jid = %shared.own, "account added");
                 self.held().insert(new.name.clone(), account);
                 shared

@@ -6,8 +6,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admission::Admitted;
+use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use parlor_plugins::{approved, secret};
+use parlor_runtime::account::hooks::order::set_order;
 
 use super::Host;
 use super::accounts::spread;
@@ -145,6 +147,7 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     // Changes that take something away wait for nothing: not for secrets, nor for plugins that start slowly or
     // never.
     hold_to(host, &policy).await;
+    hook(host, policy.hooks.clone());
     log_as_decided(host, &policy).await;
     name_as_decided(host, &policy).await;
     let mut returning = take_out_all(host, &policy).await;
@@ -202,6 +205,15 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     prune_cache(host).await;
     tracing::info!(policy = %path.escaped(), "policy read again");
     Ok(())
+}
+
+/// Sets the orders of hooks on all accounts.
+pub(super) fn hook(host: &Host, hooks: Hooks) {
+    let hooks = Arc::new(hooks);
+    host.hooks.store(Arc::clone(&hooks));
+    for account in host.accounts() {
+        set_order(&account, hooks.on(&account.name));
+    }
 }
 
 /// Limits each running plugin, whatever its version, to grants that both its own entry and the policy contain.

@@ -336,6 +336,7 @@ fn assemble<'a, E: Xml<'a>>(
         voice: found.voice,
         room_status: found.room_status,
         affiliation: found.affiliation,
+        labels: Vec::new(),
         pubsub: None,
         from,
         to,

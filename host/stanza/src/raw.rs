@@ -31,7 +31,7 @@ const ARGUMENT: &str = "stanza";
 /// The maximum length of a stanza from a plugin, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 /// The maximum length of the stanza when written again; servers end the whole stream at 256 KiB.
-const MAX_WRITTEN_BYTES: usize = 252 * 1024;
+pub(crate) const MAX_WRITTEN_BYTES: usize = 252 * 1024;
 /// The maximum depth of elements. Trees are dropped recursively, so this also bounds the host's stack.
 const MAX_DEPTH: usize = 64;
 /// The maximum number of elements in a stanza.

@@ -28,8 +28,8 @@ pub use disco::{Disco, Field, Form, Identity};
 pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
-    Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions, ReplyTo,
-    SharedFile,
+    Carbon, Draft, Extensions, Fallback, Hint, Label, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions,
+    ReplyTo, SharedFile,
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};

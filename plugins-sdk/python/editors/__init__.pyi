@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr as quoteattr
 from . import dialogs as dialogs
 from . import errors as errors
 from . import files as files
+from . import hooks as hooks
 from . import http as http
 from . import plugins as plugins
 from . import schedules as schedules
@@ -29,6 +30,7 @@ from ._contract import vcard as vcard
 from ._contract.types import Command as Command
 from ._contract.types import Contact as Contact
 from ._contract.types import DueTime as DueTime
+from ._contract.types import Hook as Hook
 from ._contract.types import IqRequest as IqRequest
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant

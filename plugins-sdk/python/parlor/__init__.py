@@ -26,7 +26,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import dialogs, errors, files, http, plugins, schedules, timers, webhooks
+from . import dialogs, errors, files, hooks, http, plugins, schedules, timers, webhooks
 from .arguments import Jid, Page, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
@@ -68,13 +68,14 @@ DueTime = types.DueTime
 IqRequest = types.IqRequest
 PluginRequest = types.PluginRequest
 PubsubItem = types.PubsubItem
+Hook = types.Hook
 
 __all__ = [
-    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page", "People",
-    "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api", "archive",
-    "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit", "errors",
-    "escape", "every", "files", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml",
-    "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "schedules", "send",
-    "set_setting", "setting", "settings",
+    "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page",
+    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api",
+    "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
+    "errors", "escape", "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
+    "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",
+    "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

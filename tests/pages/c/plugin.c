@@ -573,6 +573,35 @@ static parlor_error answer_rate(const parlor_event *event, void *context) {
 static parlor_error answer_plugins(void) { return parlor_on("request", NULL, answer_rate, NULL); }
 // ==
 
+// == hooks
+static parlor_error judge_outgoing(const parlor_event *event, void *context) {
+  (void)context;
+  const char *id = event->hook->id, *body = event->hook->message->body;
+  if (!body) return parlor_hooks_allow(id);
+  if (strstr(body, "secret")) return parlor_hooks_stop(id, "it names a secret");
+  return parlor_hooks_alter(id, parlor_format("%s (a bot)", body), NULL);
+}
+
+static parlor_error judge_incoming(const parlor_event *event, void *context) {
+  (void)context;
+  const char *id = event->hook->id, *body = event->hook->message->body;
+  return body && strstr(body, "casino") ? parlor_hooks_mark(id, "advertisement") : parlor_hooks_allow(id);
+}
+
+static parlor_error judge_commands(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_hook *hook = event->hook;
+  bool has_code = hook->count && !strcmp(hook->arguments[hook->count - 1], "123456");
+  return has_code ? parlor_hooks_allow(hook->id) : parlor_hooks_stop(hook->id, "Add your code.");
+}
+
+static parlor_error judge(void) {
+  parlor_error error = parlor_on("hookOutgoing", NULL, judge_outgoing, NULL);
+  if (!error) error = parlor_on("hookIncoming", NULL, judge_incoming, NULL);
+  return error ? error : parlor_on("hookCommand", NULL, judge_commands, NULL);
+}
+// ==
+
 // == dialogs
 static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
   char *person = context;
@@ -637,6 +666,7 @@ parlor_error parlor_start(void) {
   if (!error) error = plan();
   if (!error) error = answer_requests();
   if (!error) error = answer_plugins();
+  if (!error) error = judge();
   if (!error) error = ask_people();
   if (!error) error = parlor_on("pubsub-item", NULL, hear_weather, NULL);
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);

@@ -31,7 +31,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), judges(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(publishes), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -503,6 +503,37 @@ func answersPlugins() error {
 		}
 		return parlor.PluginsAnswer(ctx, request, map[string]float64{"rate": price * 1.02})
 	})
+	// ==
+	return err
+}
+
+func judges() error {
+	// == hooks
+	_, outgoing := parlor.On("hookOutgoing", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		body := event.Hook.Message.Body
+		switch {
+		case body == "":
+			return parlor.HooksAllow(ctx, event.Hook)
+		case strings.Contains(body, "secret"):
+			return parlor.HooksStop(ctx, event.Hook, "it names a secret")
+		default:
+			return parlor.HooksAlter(ctx, event.Hook, body+" (a bot)", "")
+		}
+	})
+	_, incoming := parlor.On("hookIncoming", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		if strings.Contains(event.Hook.Message.Body, "casino") {
+			return parlor.HooksMark(ctx, event.Hook, "advertisement")
+		}
+		return parlor.HooksAllow(ctx, event.Hook)
+	})
+	// A function that returns the verdict does the same.
+	_, commands := parlor.OnHookCommand(func(ctx context.Context, hook *parlor.Hook) (parlor.CommandVerdict, error) {
+		if count := len(hook.Arguments); count > 0 && hook.Arguments[count-1] == "123456" {
+			return parlor.CommandVerdict{}, nil
+		}
+		return parlor.CommandVerdict{Refuse: true, Text: "Add your code."}, nil
+	})
+	err := errors.Join(outgoing, incoming, commands)
 	// ==
 	return err
 }

@@ -1,7 +1,7 @@
 // The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
-  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, iq, log, ns, on, once,
+  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, ns, on, once,
   onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
@@ -355,6 +355,21 @@ on("request", async (request) => {
     await plugins.refuse(request, `${request.value} is no currency`);
   }
 });
+// ==
+
+// == hooks
+on("hookOutgoing", async (hook) => {
+  const { body } = hook.message;
+  if (!body) return hooks.allow(hook);
+  if (body.includes("secret")) return hooks.stop(hook, "it names a secret");
+  return hooks.alter(hook, { body: `${body} (a bot)` });
+});
+
+on("hookIncoming", (hook) =>
+  hook.message.body?.includes("casino") ? hooks.mark(hook, "advertisement") : hooks.allow(hook));
+
+// A function that returns the verdict does the same.
+hooks.commands((hook) => (hook.args.at(-1) === "123456" ? undefined : { stop: "Add your code." }));
 // ==
 
 // == dialogs

@@ -4,8 +4,8 @@ import logging
 from typing import Annotated, Literal
 
 from parlor import (
-    Command, Contact, DueTime, Element, IqRequest, Message, People, PluginRequest, PubsubItem, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
-    after, answer, disco, emit, errors, every, files, http, iq, ns, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
+    Command, Contact, DueTime, Element, Hook, IqRequest, Message, People, PluginRequest, PubsubItem, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
+    after, answer, disco, emit, errors, every, files, hooks, http, iq, ns, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -384,6 +384,33 @@ async def rate(request: PluginRequest) -> None:
         await plugins.refuse(request, f"{request.value} is no currency")
     else:
         await plugins.answer(request, {"rate": price * 1.02})
+# ==
+
+
+# == hooks
+@on("hookOutgoing")
+async def stamp(hook: Hook) -> None:
+    body = hook.message.body
+    if body is None:
+        await hooks.allow(hook)
+    elif "secret" in body:
+        await hooks.stop(hook, "it names a secret")
+    else:
+        await hooks.alter(hook, body=f"{body} (a bot)")
+
+
+@on("hookIncoming")
+async def label(hook: Hook) -> None:
+    if "casino" in (hook.message.body or ""):
+        await hooks.mark(hook, "advertisement")
+    else:
+        await hooks.allow(hook)
+
+
+# A function that returns the verdict does the same.
+@hooks.commands
+async def ask_for_code(hook: Hook) -> hooks.Verdict:
+    return None if hook.args[-1:] == ["123456"] else hooks.Stop("Add your code.")
 # ==
 
 

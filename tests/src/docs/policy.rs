@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_plugins::limits::{Limits, Row};
-use parlor_plugins::policy::keys::{COMMAND, EXAMPLE, KEY, Key, PLUGIN, TOP};
+use parlor_plugins::policy::keys::{COMMAND, EXAMPLE, HOOKS, KEY, Key, PLUGIN, TOP};
 
 use super::default;
 
@@ -20,6 +20,11 @@ pub(super) fn page() -> String {
     );
     for (heading, about, keys) in [
         ("At the top", "", TOP),
+        (
+            "`[hooks]`",
+            "A plugin is a hook by two decisions: its place in an order here, and the grant. [Hooks](../owner/hooks.md) says more.\n\n",
+            HOOKS,
+        ),
         (
             "`[key.NAME]`",
             "A NAME is of your choice: 1 to 64 of `a`-`z`, `0`-`9`, `_` and `-`, a letter or digit first.\n\n",

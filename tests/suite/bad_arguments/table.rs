@@ -148,6 +148,7 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases.extend(kept());
     cases.extend(timed());
     cases.extend(web());
+    cases.extend(hooks());
     cases.extend(nodes());
     cases.extend(private(jid));
     cases.extend(in_rooms(jid, room));
@@ -319,6 +320,27 @@ fn web() -> Vec<Case> {
                 ("answer.status", These(vec![json!(0), json!(101), json!(600)])),
                 ("answer.headers", These(vec![json!([["set-cookie", "a"]]), json!([["etag", "a\r\nb"]])])),
                 ("answer.body", These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })])),
+            ],
+        ),
+    ]
+}
+
+/// The cases of hooks.
+fn hooks() -> Vec<Case> {
+    vec![
+        ("hooks.allow", json!({}), vec![("id", Unknown(json!("nosuch")))]),
+        (
+            "hooks.alter",
+            json!({ "id": "hookOutgoing-1", "body": "x" }),
+            vec![("id", These(vec![json!("nosuch"), json!("hookIncoming-1")])), ("body", Text), ("subject", Text)],
+        ),
+        ("hooks.stop", json!({ "id": "1" }), vec![("id", Unknown(json!("nosuch"))), ("reason", Text)]),
+        (
+            "hooks.mark",
+            json!({ "id": "hookIncoming-1", "label": "x" }),
+            vec![
+                ("id", These(vec![json!("nosuch"), json!("hookOutgoing-1")])),
+                ("label", These(["", "a\nb"].map(Value::from).into_iter().chain([long()]).collect())),
             ],
         ),
     ]

@@ -37,6 +37,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "disco",
     "files",
     "guest",
+    "hooks",
     "http",
     "iq",
     "listen",

@@ -49,6 +49,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "files.go",
     "go.mod",
     "goroutines.go",
+    "hooks.go",
     "http.go",
     "internal/abi/abi.go",
     "internal/abi/empty.s",

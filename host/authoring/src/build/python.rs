@@ -73,6 +73,7 @@ const SDK: &[(&str, &str)] = sdk![
     "errors.py",
     "files.py",
     "guest.py",
+    "hooks.py",
     "host.py",
     "http.py",
     "listen.py",

@@ -10,6 +10,7 @@
 //! results.
 
 mod act;
+mod hooks;
 pub mod names;
 mod notes;
 pub mod report;

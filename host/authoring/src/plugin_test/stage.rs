@@ -30,6 +30,7 @@ use parlor_store::Store;
 use parlor_xmpp::Dialer;
 use serde_json::Value;
 
+use super::hooks::put_in_order;
 use super::names;
 use super::notes::{Happened, Notes};
 use super::script::Act;
@@ -239,6 +240,7 @@ impl Stage {
         if is_of_a_test(self.server.clock()) {
             self.web.serve(&shared, &self.notes);
         }
+        put_in_order(&shared, &self.player.examined.manifest, self.player.id());
         self.start_plugin().await;
         shared.plugins_initialized().await;
         shared.warn_of_unknown_names();

@@ -9,6 +9,12 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// The keys at the top of the file.
 pub const TOP: &[Key] = &[
+    key(
+        "hooks",
+        "a table",
+        NONE,
+        "The plugins that see what other plugins send and get, with the keys of `[hooks]` below.",
+    ),
     key("key", "tables", NONE, "The keys whose signatures you trust, each with the keys of `[key.NAME]` below."),
     key("plugin", "tables", NONE, "The plugins, each with the keys of `[plugin.ID]` below."),
     key(
@@ -16,6 +22,40 @@ pub const TOP: &[Key] = &[
         "true or false",
         Some("false"),
         "Refuse to install, update to or roll back to a component that none of these keys signed. Installed plugins still run; `parlor doctor` names those without a signature.",
+    ),
+];
+
+/// The keys under `[hooks]`.
+pub const HOOKS: &[Key] = &[
+    key(
+        "outgoing",
+        "list of texts",
+        Some("[]"),
+        "The IDs of the plugins that see, change and stop what other plugins send, at most eight, in the order in which they are asked. Each also needs `hooks.outgoing`.",
+    ),
+    key(
+        "incoming",
+        "list of texts",
+        Some("[]"),
+        "The IDs of the plugins that see messages before other plugins do, label them and hide them. Each also needs `hooks.incoming`.",
+    ),
+    key(
+        "commands",
+        "list of texts",
+        Some("[]"),
+        "The IDs of the plugins that see and refuse commands to other plugins. Each also needs `hooks.commands`.",
+    ),
+    key(
+        "deadline",
+        "a duration, such as `\"50 ms\"`",
+        Some("\"50 ms\""),
+        "How long each of them may take for one message or command, from 1 ms to 5 s.",
+    ),
+    key(
+        "on_failure",
+        "`\"pass\"` or `\"stop\"`",
+        Some("\"pass\""),
+        "What happens to a message or command when a hook does not answer in time, fails or does not run.",
     ),
 ];
 
@@ -86,6 +126,8 @@ pub const COMMAND: &[Key] = &[
 
 /// The names of the keys in [`TOP`].
 pub(crate) static TOP_NAMES: [&str; TOP.len()] = names(TOP);
+/// The names of the keys in [`HOOKS`].
+pub(crate) static HOOK_NAMES: [&str; HOOKS.len()] = names(HOOKS);
 /// The names of the keys in [`KEY`].
 pub(crate) static KEY_NAMES: [&str; KEY.len()] = names(KEY);
 /// The names of the keys in [`PLUGIN`].
@@ -112,7 +154,13 @@ mod tests {
         let document: toml::Table = EXAMPLE.parse().unwrap();
         let plugin = inner(&document, "plugin");
         let pour = plugin["commands"]["pour"].as_table().unwrap();
-        for (place, keys) in [(&document, TOP), (inner(&document, "key"), KEY), (plugin, PLUGIN), (pour, COMMAND)] {
+        for (place, keys) in [
+            (&document, TOP),
+            (document["hooks"].as_table().unwrap(), HOOKS),
+            (inner(&document, "key"), KEY),
+            (plugin, PLUGIN),
+            (pour, COMMAND),
+        ] {
             let missing: Vec<_> = keys.iter().map(|key| key.name).filter(|name| !place.contains_key(*name)).collect();
             assert_eq!(missing, [""; 0]);
         }
@@ -128,7 +176,8 @@ mod tests {
         let digest = "a".repeat(64);
         let least = format!("[plugin.tea]\nsource = \"tea.wasm\"\ndigest = \"sha256:{digest}\"\n");
         let usual = parse(&least);
-        for (keys, before, after) in [(TOP, "", &*least), (PLUGIN, &least, "")] {
+        let hooks = format!("{least}[hooks]\n");
+        for (keys, before, after) in [(TOP, "", &*least), (PLUGIN, &least, ""), (HOOKS, &hooks, "")] {
             for Key { name, default, .. } in keys {
                 let Some(default) = default.filter(|default| *default != "none") else { continue };
                 assert_eq!(parse(&format!("{before}{name} = {default}\n{after}")), usual, "{name}");

@@ -31,4 +31,10 @@ impl Worker {
         self.session.form_handled(form, is_well, now, &mut self.effects);
         self.apply();
     }
+
+    /// Ends a form whose command a hook refused, in these words.
+    pub(super) fn form_refused(&mut self, form: &str, words: Option<&str>) {
+        let now = self.now();
+        self.session.form_refused(form, words, now, &mut self.effects);
+    }
 }

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::leaving::Farewell;
 use super::logins::{self, Logins};
 use super::order::Order;
+use super::screened;
 use super::worker::Worker;
 
 impl Worker {
@@ -79,6 +80,8 @@ impl Worker {
                 if let Some(link) = &mut self.link {
                     link.acknowledge_no_more();
                 }
+                screened::settle(self).await;
+                self.apply();
                 let _ = done.send(());
             }
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to, id, reply }, None),

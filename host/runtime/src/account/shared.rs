@@ -26,6 +26,7 @@ use super::Asker;
 use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, Credentials};
+use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
@@ -60,6 +61,8 @@ pub struct Shared {
     pub(crate) answerers: Answerers,
     /// The plugins that answer requests of other plugins.
     pub(crate) callees: Arc<Callees>,
+    /// The plugins that see what others send and get.
+    pub(crate) hooks: Hooks,
     /// The nodes of accounts that plugins want to be told of.
     pub(crate) wanted_nodes: WantedNodes,
     /// The records of its plugins since the host started.
@@ -251,6 +254,7 @@ impl Shared {
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
         self.callees.forget(instance);
+        self.hooks.forget(instance);
         self.wanted_nodes.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
@@ -316,10 +320,11 @@ impl Shared {
         entered.map_or_else(|| self.router.live(), Delivery::Live)
     }
 
-    /// Routes an event to this one instance.
-    pub(super) fn route_to(&self, instance: InstanceId, event: Event) {
+    /// Routes an event to these instances alone.
+    pub(super) fn route_to(&self, instances: &[InstanceId], event: Event) {
         let snapshot = self.snapshot.load();
-        self.router.route_to(instance, event, &|jid| snapshot.is_contact(jid));
+        let delivery = self.delivery(&event, &snapshot);
+        self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid));
     }
 
     /// Does the same, and returns how its handler ends. None: it was not told.

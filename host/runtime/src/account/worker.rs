@@ -22,6 +22,8 @@ use super::logins::Logins;
 use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
+use super::screened;
+use super::screening::{Audience, Screening, is_of_message};
 use super::shared::Shared;
 
 /// Number of commands that are done before the link gets its next turn.
@@ -74,6 +76,8 @@ pub(super) struct Worker {
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
     pub(super) outbox: Outbox,
+    /// The messages that hooks are asked about before plugins hear of them.
+    pub(super) screening: Screening,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
     pub(super) in_question: Option<InQuestion>,
     /// The host is shutting down: incoming messages and requests are left to the server.
@@ -120,6 +124,7 @@ impl Worker {
                     }
                 }
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
+                judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
                 next = next_on_link(&mut self.link, !has_room) => {
                     heard += 1;
                     if let Some(event) = next {
@@ -221,13 +226,26 @@ impl Worker {
         if self.session.changed() {
             self.publish();
         }
+        let is_screened = self.shared.hooks.see_incoming() || !self.screening.is_empty();
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
+                Effect::Fire(event) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::All, event, &self.shared);
+                }
+                Effect::FireFor(to, event) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::One(to), event, &self.shared);
+                }
+                Effect::FireForForm(to, event, form) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::Form(to, form), event, &self.shared);
+                }
+                Effect::FireExcept(except, event) if is_screened && is_of_message(&event) => {
+                    self.screening.put(Audience::Except(except), event, &self.shared);
+                }
                 Effect::Fire(event) => {
                     self.shared.route(event);
                 }
-                Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
+                Effect::FireFor(instance, event) => self.shared.route_to(&[instance], event),
                 Effect::FireForForm(instance, event, form) => self.tell_of_form(instance, event, form),
                 Effect::FireExcept(instance, event) => self.shared.route_except(instance, event),
                 Effect::Answer(due) => due.give(),
@@ -239,6 +257,13 @@ impl Worker {
             }
         }
         self.effects = effects;
+        if is_screened {
+            screened::begin(self);
+            // A command that was refused is answered at once.
+            if !self.effects.is_empty() {
+                return self.apply();
+            }
+        }
         self.flush();
         self.say_connected();
     }

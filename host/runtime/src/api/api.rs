@@ -18,7 +18,7 @@ use super::contacts::note_as_added;
 use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, outgoing};
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;
@@ -210,13 +210,13 @@ async fn noted(
     read()
 }
 
-async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
+async fn send(instance: &Arc<Instance>, xml: &str) -> Result<(), CallError> {
     let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, CallName::ApiSend, xml, RawStanza::parse);
     let stanza = noted(instance, read()?, read).await?;
     let (stanza, granted) = in_turn(instance, stanza, xml.len(), read).await?;
     let by = instance.id;
-    instance.ask(&granted, SendRaw { by, stanza }).await
+    outgoing::send_raw(instance, &granted, SendRaw { by, stanza }).await
 }
 
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {

@@ -17,7 +17,7 @@ use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_u
 use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, outgoing};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
@@ -212,7 +212,7 @@ async fn send<T: Send + 'static>(
     let granted = call.granted(Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
-    instance.ask(&granted, SendMessage { to, kind: MessageKind::Chat, draft }).await
+    outgoing::send(&instance, &granted, SendMessage { to, kind: MessageKind::Chat, draft }).await
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod contacts;
 mod dialogs;
 mod disco;
 pub(crate) mod files;
+mod hooks;
 pub(crate) mod http;
 mod iq;
 pub mod listen;

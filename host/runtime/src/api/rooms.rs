@@ -31,7 +31,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::instance::{Context, Grouping, Instance, OpenCall};
+use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
@@ -493,7 +493,7 @@ async fn send<T: Send + 'static>(
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
-    instance.ask(&granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
+    outgoing::send(&instance, &granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hat, Hint, Invite, Message, Moderated, Reactions, ReplyTo, SharedFile,
-    Show,
+    Actor, Carbon, Draft, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
+    SharedFile, Show,
 };
 
 use super::jid;
@@ -322,8 +322,13 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         own: message.own,
         extensions: message.extensions.as_deref().map(Into::into),
         error: message.error.as_deref().cloned().map(Into::into),
+        labels: message.labels.iter().map(label).collect(),
         xml: xml.then(|| message.raw.to_xml()),
     }
+}
+
+fn label(Label { plugin, text }: &Label) -> wit::Label {
+    wit::Label { plugin: plugin.clone(), text: text.clone() }
 }
 
 /// Converts the payload of an event.
@@ -353,6 +358,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::Schedule(due) => wit::Payload::Schedule((&**due).into()),
         Payload::IqRequest(request) => wit::Payload::IqRequest((&**request).into()),
         Payload::PluginRequest(request) => wit::Payload::PluginRequest((&**request).into()),
+        Payload::Hook(hook) => wit::Payload::Hook((&**hook).into()),
         Payload::PubsubItem(item) => wit::Payload::PubsubItem((&**item).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }

@@ -1,15 +1,31 @@
-//! The requests of other plugins that an instance answers.
+//! The requests of other plugins that an instance answers, and what it decides about as a hook.
 
 use std::sync::Arc;
 
+use parlor_base::permission::Permission;
+
 use super::Instance;
 use crate::account::callees::Callee;
+use crate::account::hooks::Hooker;
 
 /// Bytes of an event beside the value of a request.
 const BESIDE: usize = 8 << 10;
+/// The permissions of hooks.
+const HOOKS: [Permission; 3] = [Permission::HooksCommands, Permission::HooksIncoming, Permission::HooksOutgoing];
 
-/// Lets other plugins ask an instance what its manifest lists. The account forgets it with the instance.
+/// Lets other plugins ask an instance what its manifest lists, and the account ask it as a hook. The account forgets it with
+/// the instance.
 pub(super) fn begin(instance: &Instance) {
+    if HOOKS.iter().any(|permission| instance.manifest.permissions.contains_key(permission)) {
+        instance.account.hooks.add(Hooker {
+            plugin: instance.plugin.clone(),
+            instance: instance.id,
+            mailbox: Arc::clone(&instance.mailbox),
+            waiting: Arc::clone(&instance.unanswered.hooks),
+            counters: Arc::clone(&instance.counters),
+            longest: instance.limits.hostcall_bytes.as_usize(),
+        });
+    }
     let names = instance.manifest.requests.clone();
     if names.is_empty() {
         return;

@@ -12,7 +12,8 @@ pub(crate) fn parks_after(instance: &Instance) -> Option<Duration> {
 }
 
 /// Returns whether nothing is under way that the guest waits for. No handler runs, no call is open, no archive query
-/// no IQ request, no question to a person, and no request or file in parts; it does not catch up, and it is not beside an instance that it is to replace.
+/// no IQ request, no question to a person, and no request or file in parts; it does not catch up, it is not beside an instance
+/// that it is to replace, and it is no hook.
 pub(crate) fn is_idle(instance: &Instance) -> bool {
     let open = &instance.open;
     let none_open = open.calls.load(Relaxed) == 0
@@ -25,6 +26,8 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
         && instance.handlers().is_empty()
         && instance.caught_up.as_ref().is_none_or(|caught_up| caught_up.is_at_rest())
         && !instance.mailbox.is_shadowed()
+        // Waking would take a part of the time that a hook has.
+        && !instance.account.hooks.ask(&instance.plugin)
 }
 
 /// Returns whether the session has anything that it registered: commands, promises, features or identities.

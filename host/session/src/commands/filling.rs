@@ -38,6 +38,9 @@ const AT_WORK: &str = "At work. Go on to see the answer.";
 /// The answer to a person if the plugin has given none.
 const DONE: &str = "done";
 
+/// The same if the command was refused without a reason.
+const REFUSED: &str = "It was refused.";
+
 /// The answer to a step of a form. None: it follows when the plugin has given one.
 pub(crate) type Answered = Result<Option<AdHocAnswer>, AdHocRefusal>;
 
@@ -315,6 +318,11 @@ impl Commands {
             }
         };
         self.end_form(form, text, !is_well, turn);
+    }
+
+    /// Ends a form whose command a hook refused.
+    pub(crate) fn form_refused(&mut self, form: &str, words: Option<&str>, turn: &mut Turn<'_>) {
+        self.end_form(form, words.unwrap_or(REFUSED).to_owned(), true, turn);
     }
 
     /// Tells a person who waits that the plugin is at work.

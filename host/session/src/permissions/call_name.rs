@@ -135,6 +135,14 @@ pub enum CallName {
     FilesRead,
     /// `files.close`
     FilesClose,
+    /// `hooks.allow`
+    HooksAllow,
+    /// `hooks.alter`
+    HooksAlter,
+    /// `hooks.stop`
+    HooksStop,
+    /// `hooks.mark`
+    HooksMark,
     /// `http.fetch`
     HttpFetch,
     /// `http.open`
@@ -405,6 +413,10 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
     ("files", "open", "files.open"),
     ("files", "read", "files.read"),
     ("files", "close", "files.close"),
+    ("hooks", "allow", "hooks.allow"),
+    ("hooks", "alter", "hooks.alter"),
+    ("hooks", "stop", "hooks.stop"),
+    ("hooks", "mark", "hooks.mark"),
     ("http", "fetch", "http.fetch"),
     ("http", "open", "http.open"),
     ("http", "write", "http.write"),
@@ -509,7 +521,7 @@ const PARTS: [(&str, &str, &str); CallName::COUNT] = [
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 166;
+    pub const COUNT: usize = 170;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -10,10 +10,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
-    HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure, PubsubPublish, PubsubRead,
-    RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite,
-    StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend, HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure, PubsubPublish, PubsubRead, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 
@@ -153,6 +150,11 @@ pub const CALLS: &[Call] = {
         needs(FilesRead, CallName::FilesOpen).local(Nothing),
         needs(FilesRead, CallName::FilesRead).local(Nothing),
         free(CallName::FilesClose).local(Nothing),
+        // A verdict needs a question, which needs the grant.
+        free(CallName::HooksAllow).local(Nothing),
+        needs(HooksOutgoing, CallName::HooksAlter).local(Nothing),
+        free(CallName::HooksStop).local(Nothing),
+        needs(HooksIncoming, CallName::HooksMark).local(Nothing),
         needs(HttpFetch, CallName::HttpFetch).local(Nothing),
         needs(HttpFetch, CallName::HttpOpen).local(Nothing),
         needs(HttpFetch, CallName::HttpWrite).local(Nothing),

@@ -70,6 +70,7 @@ impl<'a> About<'a> {
             Payload::Room(room) => Target::Room(&room.jid),
             Payload::Occupant(occupant) => Target::Room(&occupant.room),
             Payload::Invite(invite) => Target::Room(&invite.room),
+            Payload::Hook(hook) => Target::Jid(&hook.message.chat),
             Payload::Contact(contact) => Target::Jid(&contact.jid),
             Payload::Chat(chat) => Target::Jid(&chat.jid),
             Payload::IqRequest(request) => Target::Namespace(&request.namespace),

@@ -89,6 +89,8 @@ impl Filter {
                 (self.own || !message.own || &*event.name != "message") && self.matches_message(message, heard)
             }
             Payload::Command { message, .. } => (self.own || !message.own) && self.matches_message(message, heard),
+            // A hook that may see a message sees it whether it is delayed or not: spam may be, too.
+            Payload::Hook(hook) => self.matches_words(&hook.message, heard),
             Payload::Occupant(occupant) => {
                 self.is_free_of_message_fields()
                     && self.room.as_ref().is_none_or(|room| *room == occupant.room)
@@ -150,8 +152,11 @@ impl Filter {
     }
 
     fn matches_message<'e>(&self, message: &'e Message, heard: &Heard<'e>) -> bool {
-        (self.delayed || !message.delayed)
-            && self.admits(message.kind, Some(&message.from), Some(&message.chat))
+        (self.delayed || !message.delayed) && self.matches_words(message, heard)
+    }
+
+    fn matches_words<'e>(&self, message: &'e Message, heard: &Heard<'e>) -> bool {
+        self.admits(message.kind, Some(&message.from), Some(&message.chat))
             && self.prefix.as_ref().is_none_or(|prefix| {
                 let begins = |text: &str| text.starts_with(prefix.as_str());
                 begins(heard.said(message)) || message.body.as_deref().is_some_and(begins)
@@ -238,11 +243,11 @@ fn kinds_of(event: &str, in_room: bool) -> &'static [MessageKind] {
     match (event, in_room) {
         ("messageError", _) => &[Error],
         ("messageAdded", true) => &[Groupchat],
-        ("messageAdded" | "command", false) => &[Chat, Normal],
-        ("command", true) => &[Groupchat, Chat, Normal],
+        ("messageAdded" | "command" | "hookCommand", false) => &[Chat, Normal],
+        ("command" | "hookCommand", true) => &[Groupchat, Chat, Normal],
         // A plugin may send any kind as a stanza.
-        ("messageSend", true) => &[Groupchat, Chat, Normal, Headline, Error],
-        ("messageSend", false) => &[Chat, Normal, Headline, Error],
+        ("messageSend" | "hookOutgoing", true) => &[Groupchat, Chat, Normal, Headline, Error],
+        ("messageSend" | "hookOutgoing", false) => &[Chat, Normal, Headline, Error],
         (_, true) => &[Groupchat, Chat, Normal, Headline],
         (_, false) => &[Chat, Normal, Headline],
     }
@@ -287,7 +292,7 @@ impl Filter {
             self.from.as_ref().is_some_and(|from| whom.is_some_and(|whom| whom.bare() != from.to_bare()))
                 || self.room.as_ref().is_some_and(is_other_room);
         let never = match rule.payload {
-            "message" | "command" => return self.reach_of_messages(rule, whom),
+            "message" | "command" | "hook" => return self.reach_of_messages(rule, whom),
             "contact" | "chat" | "iq-request" | "pubsub-item" => {
                 self.room.is_some() || !self.is_free_of_message_fields()
             }
@@ -343,7 +348,7 @@ impl Filter {
         };
         let address = whom.address();
         // Outgoing messages are from the account itself.
-        let is_sender = event != "messageSend" || matches!(whom, Whom::Own(_));
+        let is_sender = !matches!(event, "messageSend" | "hookOutgoing") || matches!(whom, Whom::Own(_));
         let from = self.from.as_ref().filter(|from| !is_sender || (address.is_bare() && from.to_bare() == address));
         let mut usual = whom.samples(event, is_sender.then_some(&address));
         let mut rare = from.map(|from| whom.samples(event, Some(from))).unwrap_or_default();

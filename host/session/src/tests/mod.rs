@@ -138,6 +138,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         voice: None,
         room_status: Vec::new(),
         affiliation: None,
+        labels: Vec::new(),
         pubsub: None,
         raw: some_raw(),
     }
@@ -153,6 +154,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::Contact(_) => "contact",
         Payload::Chat(_) => "chat",
         Payload::Message(_) => "message",
+        Payload::Hook(_) => "hook",
         Payload::Room(_) => "room",
         Payload::Occupant(_) => "occupant",
         Payload::Feature { .. } => "feature",

@@ -52,6 +52,15 @@ pub enum Carbon {
     Sent,
 }
 
+/// A label that a hook gave a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The id of the hook's plugin.
+    pub plugin: String,
+    /// Its text.
+    pub text: String,
+}
+
 /// A message that came from the server. Fields as in `message` of `wit/types.wit`.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -113,6 +122,8 @@ pub struct Message {
     pub room_status: Vec<u16>,
     /// The room's notice about the new affiliation of someone who is not in it.
     pub affiliation: Option<Box<MucUser>>,
+    /// The labels that hooks gave it.
+    pub labels: Vec<Label>,
     /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.

@@ -8,6 +8,7 @@ mod contacts;
 mod dialogs;
 mod disco;
 mod files;
+mod hooks;
 mod http;
 mod iq;
 mod parts;
@@ -50,6 +51,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "dialogs" => dialogs::call(n, function, args).await,
         "disco" => disco::call(function, args).await,
         "files" => files::call(function, args).await,
+        "hooks" => hooks::call(function, args).await,
         "http" => http::call(function, args).await,
         "iq" => iq::call(function, args).await,
         "listen" => call_listen(n, function, args),
@@ -133,6 +135,17 @@ fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
                 async move {
                     heard(n, event(&one)).await?;
                     wait_until(promise).await.map(drop)
+                }
+            })?
+        }
+        // Gives this verdict at once, and then reports the event.
+        "on-and-judge" => {
+            let verdict = arg::<Value>(args, "verdict")?;
+            filtered(args)?.run(move |one: Event| {
+                let verdict = verdict.clone();
+                async move {
+                    hooks::judge(&one, &verdict).await?;
+                    heard(n, event(&one)).await
                 }
             })?
         }

@@ -107,6 +107,11 @@ pub(crate) fn payload(payload: &Payload) -> Value {
                 "id": one.id, "plugin": one.plugin, "name": one.name, "value": one.json::<Value>().unwrap_or_default(),
             } })
         }
+        Payload::Hook(one) => {
+            json!({ "hook": {
+                "id": one.id, "plugin": one.plugin, "args": one.args, "message": message(&one.message),
+            } })
+        }
         Payload::PubsubItem(one) => {
             json!({ "pubsub-item": {
                 "kind": one.kind, "service": one.service, "node": one.node, "id": one.id, "publisher": one.publisher, "xml": one.xml,
@@ -221,11 +226,15 @@ pub(crate) fn message(message: &Message) -> Value {
             "files": one.files.iter().map(file).collect::<Value>(),
         })
     });
-    json!({
+    let mut shown = json!({
         "id": message.id, "stanza-id": message.stanza_id, "origin-id": message.origin_id, "chat": message.chat, "from": message.from, "to": message.to,
         "nick": message.nick, "occupant-id": message.occupant_id, "kind": message.kind, "body": message.body, "subject": message.subject,
         "bodies": message.bodies, "command": message.command, "cut": message.cut,
         "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
         "extensions": extensions, "error": message.error.as_ref().map(|one| &one.condition), "xml": message.xml,
-    })
+    });
+    if !message.labels.is_empty() {
+        shown["labels"] = message.labels.iter().map(|one| json!([one.plugin, one.text])).collect();
+    }
+    shown
 }

@@ -22,6 +22,7 @@ async fn start() -> Result<()> {
     wakes().await?;
     answers()?;
     answers_plugins()?;
+    judges()?;
     asks_people().await?;
     on_ready(asks)?;
     on_ready(reads)?;
@@ -441,6 +442,28 @@ fn answers_plugins() -> Result<()> {
             Err(Error::Rejected(_)) => plugins::refuse(&request, format!("{currency} is no currency")).await,
             Err(error) => Err(error),
         }
+    })?;
+    // ==
+    Ok(())
+}
+
+fn judges() -> Result<()> {
+    // == hooks
+    on("hookOutgoing").run(|hook: Hook| async move {
+        match hook.message.body.as_deref() {
+            Some(body) if body.contains("secret") => hooks::stop(&hook, Some("it names a secret")).await,
+            Some(body) => hooks::alter(&hook, Some(&format!("{body} (a bot)")), None).await,
+            None => hooks::allow(&hook).await,
+        }
+    })?;
+    on("hookIncoming").run(|hook: Hook| async move {
+        let body = hook.message.body.as_deref().unwrap_or_default();
+        if body.contains("casino") { hooks::mark(&hook, "advertisement").await } else { hooks::allow(&hook).await }
+    })?;
+    // A function that returns the verdict does the same.
+    hooks::commands(|hook: Hook| async move {
+        let has_code = hook.args.last().is_some_and(|code| code == "123456");
+        Ok(if has_code { hooks::Command::Allow } else { hooks::Command::refuse("Add your code.") })
     })?;
     // ==
     Ok(())

@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, commands, cpu, dialogs, fairness, files, forms, loading, memory, nodes, operator, peer, people, requests, schedules,
+    between, calls, commands, cpu, dialogs, fairness, files, forms, hooks, loading, memory, nodes, operator, peer, people, requests, schedules,
     secrets, sends, wasi, web, webhooks,
 };
 
@@ -58,6 +58,7 @@ pub(crate) fn all() -> Vec<Case> {
         commands::cases(),
         forms::cases(),
         requests::cases(),
+        hooks::cases(),
         dialogs::cases(),
         people::cases(),
         nodes::cases(),

@@ -21,6 +21,7 @@ mod dialogs;
 mod fairness;
 mod files;
 mod forms;
+mod hooks;
 mod loading;
 mod memory;
 mod operator;

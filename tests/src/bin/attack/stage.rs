@@ -103,6 +103,12 @@ impl Plan {
         self
     }
 
+    /// Sets the orders of hooks, as they stand under `[hooks]`.
+    pub(crate) fn hooks(mut self, hooks: &str) -> Result<Self> {
+        self.policy = self.policy.hooks(hooks.parse()?);
+        Ok(self)
+    }
+
     /// Adds the plugin that misbehaves on order, and may talk to mallory alone.
     pub(crate) fn unruly(self, change: impl FnOnce(Entry) -> Entry) -> Result<Self> {
         self.named("unruly", "unruly", change)
@@ -440,6 +446,11 @@ impl Stage {
     /// Waits until the host logs this message about a plugin.
     pub(crate) async fn logged(&self, message: &str, plugin: &str) -> Result<Line> {
         self.host.wait_count(message, &[("plugin", plugin)], 1, SOON).await
+    }
+
+    /// Returns the lines of the host's log with this message.
+    pub(crate) fn host_lines(&self, message: &str) -> Vec<Line> {
+        self.host.lines(message, &[])
     }
 
     /// Has the host read this policy, and waits until it has.

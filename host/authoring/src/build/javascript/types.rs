@@ -42,7 +42,7 @@ pub(super) fn of_contract() -> String {
     // The SDK declares all but the last itself, which the host calls.
     groupings.retain(|interface| {
         let name = interface.name.as_deref().unwrap_or_default();
-        !["dialogs", "files", "http", "log", "plugins", "schedules", "storage", "timers", "webhooks", "guest"]
+        !["dialogs", "files", "hooks", "http", "log", "plugins", "schedules", "storage", "timers", "webhooks", "guest"]
             .contains(&name)
     });
     for few in texts::ALL {

@@ -9,10 +9,11 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "dialogs",
     "files",
     "guest",
+    "hooks",
     "http",
     "listen",
     "log",

@@ -39,6 +39,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "export.rs",
     "failure.rs",
     "files.rs",
+    "hooks.rs",
     "http.rs",
     "iq.rs",
     "lib.rs",

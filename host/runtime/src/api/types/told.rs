@@ -1,8 +1,9 @@
-//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, and items of nodes.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes, and what a
+//! plugin decides about as a hook.
 
-use parlor_session::{DueTime, IqRequest, PluginRequest, PubsubItem, Webhook};
+use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, PubsubItem, Webhook};
 
-use super::{date_time, wit};
+use super::{date_time, message, wit};
 
 impl From<&Webhook> for wit::Webhook {
     fn from(webhook: &Webhook) -> Self {
@@ -47,6 +48,17 @@ impl From<&IqRequest> for wit::IqRequest {
 impl From<&PluginRequest> for wit::PluginRequest {
     fn from(PluginRequest { id, plugin, name, value }: &PluginRequest) -> Self {
         Self { id: id.clone(), plugin: plugin.to_string(), name: name.clone(), value: value.clone() }
+    }
+}
+
+impl From<&Hook> for wit::Hook {
+    fn from(hook: &Hook) -> Self {
+        Self {
+            id: hook.id.clone(),
+            plugin: hook.plugin.as_ref().map(ToString::to_string),
+            args: hook.args.clone(),
+            message: message(&hook.message, false),
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl Question {
         };
         match (rule.payload, &self.about) {
             ("none", _) => vec![part(About::Nothing, None, String::new())],
-            ("message" | "command" | "contact" | "chat", Some(jid)) => {
+            ("message" | "command" | "hook" | "contact" | "chat", Some(jid)) => {
                 let of =
                     |(jid, words): (Jid, String)| part(About::Target(Target::Jid(&jid)), Some(jid.to_string()), words);
                 conversations(jid, judge).into_iter().map(of).collect()

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, IqAnswer, MessagesRead, PluginsAnswer, PubsubRead, RoomsRead, StanzaRead,
-    StatusRead, WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead, PluginsAnswer, PubsubRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
@@ -153,6 +152,10 @@ pub const EVENTS: &[EventRule] = &[
     shown(IqAnswer, "iq", "iq-request"),
     // Delivered only to the plugin that is asked.
     shown(PluginsAnswer, "request", "plugin-request"),
+    // Delivered only to the plugins in the owner's order, one after the other.
+    shown(HooksCommands, "hookCommand", "hook"),
+    shown(HooksIncoming, "hookIncoming", "hook"),
+    shown(HooksOutgoing, "hookOutgoing", "hook"),
     shown(PubsubRead, "pubsub-item", "pubsub-item"),
     // Delivered only to the plugin that the webhook belongs to.
     shown(WebhooksReceive, "webhook", "webhook"),

@@ -1,0 +1,194 @@
+//! `[hooks]`: the plugins that see what others send and get, in the owner's order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parlor_base::document::{DocumentError, Node, Section};
+use parlor_base::id::PluginId;
+use parlor_base::nearest::nearest;
+use parlor_base::quantity::duration;
+use parlor_config::AccountName;
+
+use super::{Entry, keys};
+
+/// Maximum number of plugins in one order.
+const MOST: usize = 8;
+/// How long a hook may take, if the owner does not say.
+const DEADLINE: Duration = Duration::from_millis(50);
+/// The shortest time that a hook may have.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest time that a hook may have: everything that it is asked about waits for it.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What happens to a message or command when a hook gives no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// It passes.
+    #[default]
+    Pass,
+    /// It is stopped.
+    Stop,
+}
+
+/// A plugin in an order.
+#[derive(Debug, Clone, PartialEq)]
+struct Listed {
+    plugin: PluginId,
+    /// The accounts on which it runs. None: all of them.
+    accounts: Option<Vec<AccountName>>,
+}
+
+/// The owner's orders of hooks for all accounts. Disabled plugins are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hooks {
+    outgoing: Vec<Listed>,
+    incoming: Vec<Listed>,
+    commands: Vec<Listed>,
+    deadline: Duration,
+    on_failure: OnFailure,
+}
+
+/// The orders of hooks on one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookOrder {
+    /// The plugins that see what others send.
+    pub outgoing: Vec<PluginId>,
+    /// The plugins that see what comes in.
+    pub incoming: Vec<PluginId>,
+    /// The plugins that see commands.
+    pub commands: Vec<PluginId>,
+    /// How long each of them may take.
+    pub deadline: Duration,
+    /// What happens when one gives no verdict.
+    pub on_failure: OnFailure,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        let [outgoing, incoming, commands] = [const { Vec::new() }; 3];
+        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: OnFailure::Pass }
+    }
+}
+
+impl Default for HookOrder {
+    fn default() -> Self {
+        let [outgoing, incoming, commands] = [const { Vec::new() }; 3];
+        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: OnFailure::Pass }
+    }
+}
+
+impl Hooks {
+    /// Returns the orders on this account: of the plugins that run there.
+    pub fn on(&self, account: &AccountName) -> HookOrder {
+        let on = |listed: &[Listed]| {
+            let runs = |one: &&Listed| one.accounts.as_ref().is_none_or(|accounts| accounts.contains(account));
+            listed.iter().filter(runs).map(|one| one.plugin.clone()).collect()
+        };
+        HookOrder {
+            outgoing: on(&self.outgoing),
+            incoming: on(&self.incoming),
+            commands: on(&self.commands),
+            deadline: self.deadline,
+            on_failure: self.on_failure,
+        }
+    }
+}
+
+/// Reads the section. Every plugin in it has to be one of these.
+pub(super) fn hooks(root: &Section<'_>, plugins: &BTreeMap<PluginId, Entry>) -> Result<Hooks, DocumentError> {
+    let Some(section) = root.section("hooks")? else { return Ok(Hooks::default()) };
+    section.allow(&keys::HOOK_NAMES)?;
+    let order = |key: &str| section.get(key).map_or(Ok(Vec::new()), |node| order(&node, plugins));
+    Ok(Hooks {
+        outgoing: order("outgoing")?,
+        incoming: order("incoming")?,
+        commands: order("commands")?,
+        deadline: section.get("deadline").map_or(Ok(DEADLINE), |node| deadline(&node))?,
+        on_failure: section.get("on_failure").map_or(Ok(OnFailure::Pass), |node| on_failure(&node))?,
+    })
+}
+
+fn order(node: &Node<'_>, plugins: &BTreeMap<PluginId, Entry>) -> Result<Vec<Listed>, DocumentError> {
+    let mut order: Vec<Listed> = Vec::new();
+    let mut known = Vec::new();
+    for id in node.strings(MOST)? {
+        if known.contains(&id) {
+            return Err(node.error(format!("`{id}` is in the order twice")));
+        }
+        known.push(id);
+        let Some((plugin, entry)) = plugins.get_key_value(id) else {
+            let advice = match nearest(id, plugins.keys().map(PluginId::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "take it out of the order, or add the plugin first".to_owned(),
+            };
+            return Err(node.error(format!("the hook {id:?} is no plugin of this file; {advice}")));
+        };
+        if entry.enabled {
+            order.push(Listed { plugin: plugin.clone(), accounts: entry.accounts.clone() });
+        }
+    }
+    Ok(order)
+}
+
+fn deadline(node: &Node<'_>) -> Result<Duration, DocumentError> {
+    let time = duration(node.string()?).map_err(|error| node.error(error))?;
+    if (SHORTEST..=LONGEST).contains(&time) { Ok(time) } else { Err(node.wants("from 1 ms to 5 s")) }
+}
+
+fn on_failure(node: &Node<'_>) -> Result<OnFailure, DocumentError> {
+    match node.string()? {
+        "pass" => Ok(OnFailure::Pass),
+        "stop" => Ok(OnFailure::Stop),
+        _ => Err(node.wants("\"pass\" or \"stop\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use parlor_base::id::Digest;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    fn read(hooks: &str) -> Result<Hooks, String> {
+        let plugin = |id: &str, more: &str| {
+            format!("[plugin.{id}]\nsource = \"a.wasm\"\ndigest = \"{}\"\n{more}\n", Digest::of(id.as_bytes()))
+        };
+        let plugins =
+            plugin("filter", "") + &plugin("stamp", "accounts = [\"main\"]") + &plugin("off", "enabled = false");
+        let policy = Policy::parse(&format!("[hooks]\n{hooks}\n{plugins}"), Path::new(""));
+        policy.map(|policy| policy.hooks).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_order_is_the_owners_and_has_the_plugins_that_run_on_the_account() {
+        let text = "outgoing = [\"stamp\", \"off\", \"filter\"]\nincoming = [\"filter\"]\ndeadline = \"80 ms\"\n";
+        let hooks = read(&format!("{text}on_failure = \"stop\"")).unwrap();
+        let names = |order: &[PluginId]| order.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let main = hooks.on(&"main".parse().unwrap());
+        assert_eq!(names(&main.outgoing), ["stamp", "filter"]);
+        assert_eq!(names(&main.incoming), ["filter"]);
+        assert!(main.commands.is_empty());
+        assert_eq!((main.deadline, main.on_failure), (Duration::from_millis(80), OnFailure::Stop));
+        assert_eq!(names(&hooks.on(&"other".parse().unwrap()).outgoing), ["filter"]);
+        assert_eq!(read("").unwrap(), Hooks::default());
+        assert_eq!(Hooks::default().on(&"main".parse().unwrap()), HookOrder::default());
+    }
+
+    #[test]
+    fn every_mistake_names_its_line_and_what_to_write() {
+        let refusal = |text: &str| read(text).unwrap_err();
+        assert_eq!(refusal("outgoin = []"), "2:1: unknown key `hooks.outgoin`; did you mean `outgoing`?");
+        let unknown = refusal("outgoing = [\"fliter\"]");
+        assert!(unknown.contains("\"fliter\" is no plugin of this file") && unknown.contains("filter"), "{unknown}");
+        assert!(refusal("commands = [\"filter\", \"filter\"]").contains("in the order twice"));
+        for wrong in ["deadline = \"0 ms\"", "deadline = \"6 s\"", "deadline = 50"] {
+            assert!(refusal(wrong).starts_with("2:1: "), "{wrong}");
+        }
+        assert!(refusal("on_failure = \"maybe\"").contains("has to be \"pass\" or \"stop\""));
+        let many = ["\"filter\""; 9].join(", ");
+        assert!(refusal(&format!("incoming = [{many}]")).contains("at most 8"));
+    }
+}

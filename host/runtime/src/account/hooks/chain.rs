@@ -1,0 +1,146 @@
+//! Asks the hooks of an order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parlor_base::id::PluginId;
+use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
+use parlor_session::Hook;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::Mail;
+use parlor_stanza::types::Message;
+use rand::RngExt as _;
+
+use super::{Hooker, Point};
+use crate::account::Shared;
+use crate::unanswered::{Outcome, UnansweredRequest, Verdict};
+
+/// Maximum number of questions that may wait for one hook. It is asked once about each message that waits.
+const MOST: u32 = 1_024;
+/// Bytes of an event beside the message.
+const BESIDE: usize = 8 << 10;
+
+/// The facts about a message or a command, beside the message itself.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) point: Point,
+    /// The plugin that sends it, or whose command it is.
+    pub(super) plugin: Option<PluginId>,
+    /// The arguments of a command.
+    pub(super) args: Vec<String>,
+}
+
+/// The answer of one hook.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// It is not asked: its grant or its filter leaves this out.
+    Skipped,
+    /// Its verdict.
+    Given(Verdict),
+    /// It gave none, and the owner's rule decides.
+    Missing(OnFailure),
+}
+
+/// Asks one hook about a message. The answer is counted.
+pub(super) async fn ask(
+    account: &Shared,
+    hook: &PluginId,
+    order: &HookOrder,
+    asked: &Asked,
+    message: &Arc<Message>,
+) -> Answer {
+    let why = match question(account, hook, asked, message) {
+        Question::Left => return Answer::Skipped,
+        Question::Lost(why) => why,
+        Question::Put { unanswered, mail, hooker } => {
+            let counts = hooker.counters.hooks();
+            counts.seen.fetch_add(1, Relaxed);
+            let why = match unanswered.ask(&hooker.mailbox, *mail, order.deadline).await {
+                Outcome::Answered(verdict) => {
+                    counts.count(&verdict);
+                    return Answer::Given(verdict);
+                }
+                Outcome::Late => "it did not answer in time",
+                Outcome::Returned => "its handler returned without an answer",
+                Outcome::NotTold => "its mailbox is full",
+                Outcome::Failed => "its handler failed, or it ended",
+            };
+            counts.failed.fetch_add(1, Relaxed);
+            why
+        }
+    };
+    if let Some(failed) = account.hooks.count_failure() {
+        let passes = order.on_failure == OnFailure::Pass;
+        tracing::warn!(
+            account = %account.name, plugin = %hook, hook = asked.point.key(), why, failed, passes,
+            "a hook gave no verdict, so on_failure decided"
+        );
+    }
+    Answer::Missing(order.on_failure)
+}
+
+/// A question that is about to be put.
+enum Question {
+    /// It is not for this hook.
+    Left,
+    /// The hook cannot be asked, for this reason.
+    Lost(&'static str),
+    /// It is put by this mail.
+    Put { unanswered: UnansweredRequest<Verdict>, mail: Box<Mail>, hooker: Arc<Hooker> },
+}
+
+fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Message>) -> Question {
+    let Some(hooker) = account.hooks.find(hook) else { return Question::Lost("it does not run") };
+    let name = asked.point.event();
+    if !account.router.listens(hooker.instance, name) {
+        return Question::Lost("it does not listen");
+    }
+    let id = format!("{name}-{}", hex::encode(account.rng.generator().random::<[u8; 16]>()));
+    let (args, message) = (asked.args.clone(), Arc::clone(message));
+    let told = Hook { id: id.clone(), plugin: asked.plugin.clone(), args, message };
+    let bytes = told.bytes();
+    let payload = Payload::Hook(Arc::new(told));
+    let event = Event { name: EventName::from(name), at: account.clock.now(), payload };
+    let snapshot = account.snapshot();
+    let mail = account.router.mail_about(hooker.instance, event, &|jid| snapshot.is_contact(jid));
+    let Some(mail) = mail else { return Question::Left };
+    if bytes + BESIDE > hooker.longest {
+        return Question::Lost("the message is too large for it");
+    }
+    // The other half of the mailbox is for what has no deadline.
+    if !hooker.mailbox.has_room_for_the_past() {
+        return Question::Lost("its mailbox is full");
+    }
+    match UnansweredRequest::begin(&hooker.waiting, id, MOST) {
+        Some(unanswered) => Question::Put { unanswered, mail: Box::new(mail), hooker },
+        None => Question::Lost("too much waits for it"),
+    }
+}
+
+/// Returns the hooks behind this plugin in an order; all of them if it is not in it.
+pub(super) fn behind<'o>(order: &'o [PluginId], plugin: &PluginId) -> &'o [PluginId] {
+    match order.iter().position(|one| one == plugin) {
+        Some(at) => order.get(at + 1..).unwrap_or_default(),
+        None => order,
+    }
+}
+
+/// Returns the hooks before this plugin in an order; all of them if it is not in it.
+pub(super) fn before<'o>(order: &'o [PluginId], plugin: &PluginId) -> &'o [PluginId] {
+    let end = order.iter().position(|one| one == plugin).unwrap_or(order.len());
+    order.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_in_an_order_is_before_some_and_behind_others_and_never_its_own_hook() {
+        let [a, b, c, other]: [PluginId; 4] = ["a", "b", "c", "other"].map(|id| id.parse().unwrap());
+        let order = [a.clone(), b.clone(), c.clone()];
+        assert_eq!((before(&order, &b), behind(&order, &b)), (&order[..1], &order[2..]));
+        assert_eq!((before(&order, &a), behind(&order, &c)), (&order[..0], &order[3..]));
+        assert_eq!((before(&order, &other), behind(&order, &other)), (&order[..], &order[..]));
+    }
+}

@@ -1,0 +1,10 @@
+//! Sets the owner's orders of hooks on an account, while it runs.
+
+use parlor_plugins::policy::hooks::HookOrder;
+
+use crate::account::Shared;
+
+/// Sets the orders of hooks. Messages that wait for a verdict go on by the orders before.
+pub fn set_order(account: &Shared, order: HookOrder) {
+    account.hooks.set_order(order);
+}

@@ -1,0 +1,84 @@
+//! The messages of plugins on their way out.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
+use parlor_stanza::altered::Texts;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{Message, MessageKind};
+
+use super::Point;
+use super::chain::{Answer, Asked, ask, behind};
+use super::lines::Place;
+use crate::account::Shared;
+use crate::unanswered::Verdict;
+
+/// A message that may go on with these texts. It keeps its place in the line of its sender and recipient until this is dropped.
+pub(crate) struct Passed {
+    pub(crate) texts: Texts,
+    _place: Place,
+}
+
+/// Returns a stanza as hooks see it; `None` if it is no message, or while the account has no address.
+pub(crate) fn shown(account: &Shared, stanza: &RawStanza) -> Option<Message> {
+    let snapshot = account.snapshot();
+    let own = snapshot.jid.try_as_full().ok()?;
+    let mut message = *stanza.leaving(own, account.clock.now())?;
+    let in_room = |to: &Jid| to.is_full() && snapshot.rooms.contains_key(&to.to_bare());
+    // A private message to an occupant is a conversation of its own.
+    if message.kind != MessageKind::Groupchat && in_room(&message.to) {
+        message.chat = message.to.clone();
+    }
+    Some(message)
+}
+
+/// Asks the hooks about a message of a plugin, and waits for its turn.
+pub(crate) async fn pass(
+    account: &Shared,
+    instance: InstanceId,
+    plugin: &PluginId,
+    to: BareJid,
+    message: Message,
+) -> Result<Passed, CallError> {
+    let order = account.hooks.order();
+    let mut place = Place::take(&account.hooks.lines, instance, to);
+    let verdict = place.unless_overdue(verdict(account, &order, plugin, message)).await;
+    // Also one that is stopped: else those behind it would pass those before it.
+    place.comes().await;
+    let texts = match verdict {
+        Some(verdict) => verdict?,
+        None => by_rule(order.on_failure).map(|()| Texts::default())?,
+    };
+    Ok(Passed { texts, _place: place })
+}
+
+/// Returns the texts with which a message passes the hooks, or the error that its sender gets.
+async fn verdict(account: &Shared, order: &HookOrder, plugin: &PluginId, message: Message) -> Result<Texts, CallError> {
+    let asked = Asked { point: Point::Outgoing, plugin: Some(plugin.clone()), args: Vec::new() };
+    let (mut message, mut texts) = (Arc::new(message), Texts::default());
+    for hook in behind(&order.outgoing, plugin) {
+        match ask(account, hook, order, &asked, &message).await {
+            Answer::Skipped | Answer::Given(Verdict::Allow | Verdict::Mark(_)) => {}
+            Answer::Given(Verdict::Alter(changes)) => {
+                changes.show_in(Arc::make_mut(&mut message));
+                texts.then(changes);
+            }
+            Answer::Given(Verdict::Stop(reason)) => {
+                return Err(CallError::Rejected(reason.unwrap_or_else(|| "a hook stopped the message".to_owned())));
+            }
+            Answer::Missing(rule) => by_rule(rule)?,
+        }
+    }
+    Ok(texts)
+}
+
+/// Decides about a message without a verdict.
+fn by_rule(rule: OnFailure) -> Result<(), CallError> {
+    match rule {
+        OnFailure::Pass => Ok(()),
+        OnFailure::Stop => Err(CallError::Rejected("a hook that decides about the message did not answer".to_owned())),
+    }
+}

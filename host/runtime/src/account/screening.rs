@@ -1,0 +1,179 @@
+//! Messages that came, and the commands in them, while hooks are asked about them. They go on to the plugins in the order in
+//! which they came, however long a hook takes.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_plugins::policy::hooks::HookOrder;
+use parlor_session::event::{Event, Payload};
+use parlor_stanza::types::{Message, MessageKind};
+use tokio::task::JoinHandle;
+
+use super::hooks::incoming::{Given, Judged, judge};
+use super::shared::Shared;
+
+/// Maximum number of messages of one account that wait for verdicts. One more ends the wait of the oldest.
+const MOST: usize = 256;
+/// Maximum weight of these messages, in bytes.
+const MOST_BYTES: usize = 8 << 20;
+
+/// The messages that wait, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Screening {
+    waiting: VecDeque<Screened>,
+    bytes: usize,
+}
+
+/// The instances that hear an event.
+#[derive(Debug)]
+pub(super) enum Audience {
+    /// All that listen.
+    All,
+    /// This one.
+    One(InstanceId),
+    /// This one, with a command that came by the form of this id.
+    Form(InstanceId, String),
+    /// All that listen but this one, which gets the message in another way.
+    Except(InstanceId),
+}
+
+/// A message that waits, with its events.
+#[derive(Debug)]
+pub(super) struct Screened {
+    /// The message.
+    pub(super) message: Arc<Message>,
+    /// The events, each with those that hear it.
+    pub(super) events: Vec<(Audience, Event)>,
+    order: Arc<HookOrder>,
+    state: State,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody was asked yet: it may have more events.
+    New,
+    /// Nobody has to be asked. It only keeps its place.
+    Free,
+    /// Hooks are asked.
+    Asked(JoinHandle<Judged>),
+}
+
+/// Returns whether an event is about a message that came.
+pub(super) fn is_of_message(event: &Event) -> bool {
+    message_of(event).is_some()
+}
+
+fn message_of(event: &Event) -> Option<&Arc<Message>> {
+    match &event.payload {
+        Payload::Message(message) | Payload::Command { message, .. } => Some(message),
+        _ => None,
+    }
+}
+
+impl Audience {
+    /// Returns the one instance that it is, if it is one.
+    fn one(&self) -> Option<InstanceId> {
+        match self {
+            Self::One(instance) | Self::Form(instance, _) => Some(*instance),
+            Self::All | Self::Except(_) => None,
+        }
+    }
+}
+
+impl Screened {
+    /// Returns whether hooks see the message. They do not see what the account wrote itself, and errors.
+    fn is_shown(&self) -> bool {
+        let is_told = self.events.iter().any(|(_, event)| &*event.name == "message");
+        is_told && !self.message.own && self.message.kind != MessageKind::Error && !self.order.incoming.is_empty()
+    }
+
+    /// Returns the instance whose command the message is, with its arguments, if hooks see commands.
+    fn command(&self) -> Option<(Option<InstanceId>, &[String])> {
+        let found = self.events.iter().find_map(|(to, event)| match &event.payload {
+            Payload::Command { args, .. } => Some((to.one(), args.as_slice())),
+            _ => None,
+        });
+        found.filter(|_| !self.order.commands.is_empty())
+    }
+}
+
+impl Screening {
+    /// Returns whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds an event of a message. Events of one message wait together.
+    pub(super) fn put(&mut self, to: Audience, event: Event, shared: &Shared) {
+        let Some(message) = message_of(&event).cloned() else { return };
+        if let Some(last) = self.waiting.back_mut()
+            && matches!(last.state, State::New)
+            && Arc::ptr_eq(&last.message, &message)
+        {
+            last.events.push((to, event));
+            return;
+        }
+        let (bytes, order) = (message.raw.weight(), shared.hooks.order());
+        self.bytes += bytes;
+        self.waiting.push_back(Screened { message, events: vec![(to, event)], order, state: State::New, bytes });
+    }
+
+    /// Begins to ask hooks about the messages that were added. The callback finds the plugin of an instance with commands.
+    pub(super) fn begin(&mut self, shared: &Arc<Shared>, plugin_of: impl Fn(InstanceId) -> Option<PluginId>) {
+        let Some(first) = self.waiting.iter().position(|one| matches!(one.state, State::New)) else { return };
+        for one in self.waiting.iter_mut().skip(first) {
+            let is_shown = one.is_shown();
+            let command =
+                one.command().map(|(to, args)| Given { plugin: to.and_then(&plugin_of), args: args.to_vec() });
+            one.state = if is_shown || command.is_some() {
+                let (shared, order, message) = (Arc::clone(shared), Arc::clone(&one.order), Arc::clone(&one.message));
+                let runtime = shared.place.runtime.clone();
+                State::Asked(runtime.spawn(async move { judge(&shared, &order, message, is_shown, command).await }))
+            } else {
+                State::Free
+            };
+        }
+    }
+
+    /// Returns whether the oldest message only kept its place.
+    pub(super) fn is_first_free(&self) -> bool {
+        matches!(self.waiting.front(), Some(Screened { state: State::Free, .. }))
+    }
+
+    /// Returns whether so many wait that the oldest one waits no longer.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() > MOST || self.bytes > MOST_BYTES
+    }
+
+    /// Waits for the verdict about the oldest message, or forever if none waits. Cancel-safe.
+    pub(super) async fn verdict(&mut self) -> Judged {
+        let Some(first) = self.waiting.front_mut() else { return pending().await };
+        match &mut first.state {
+            State::Asked(task) => match task.await {
+                Ok(judged) => judged,
+                // A bug in the host, which the runtime has logged.
+                Err(_) => self.overdue(),
+            },
+            State::New | State::Free => Judged::default(),
+        }
+    }
+
+    /// Returns what the owner's rule says about the oldest message.
+    pub(super) fn overdue(&self) -> Judged {
+        let rule = |one: &Screened| Judged::by_rule(&one.order, one.is_shown(), one.command().is_some());
+        self.waiting.front().map(rule).unwrap_or_default()
+    }
+
+    /// Takes out the oldest message.
+    pub(super) fn take(&mut self) -> Option<Screened> {
+        let one = self.waiting.pop_front()?;
+        self.bytes -= one.bytes;
+        if let State::Asked(task) = &one.state {
+            task.abort();
+        }
+        Some(one)
+    }
+}

@@ -1,0 +1,30 @@
+//! Commands that hooks refuse.
+
+use jiff::Timestamp;
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_stanza::types::Message;
+
+use crate::effect::Effect;
+use crate::session::Session;
+
+/// Answers somebody whose command was refused with these words, in the conversation in which it was given, unless the host has
+/// just answered many.
+pub fn refuse_command(
+    session: &mut Session,
+    message: &Message,
+    words: &str,
+    now: Timestamp,
+    effects: &mut Vec<Effect>,
+) {
+    session.input(now, effects, |features, turn| {
+        // It fails only if sending is impossible, and the command came a moment ago.
+        let _ = features.commands.answer(message, words, &features.rooms, turn);
+    });
+}
+
+/// Returns the plugin whose commands this instance has.
+pub fn command_owner(session: &Session, instance: InstanceId) -> Option<PluginId> {
+    let mut all = session.features.commands.all.iter();
+    let found = all.find(|(_, own)| own.values().any(|one| one.owner == instance));
+    found.map(|(plugin, _)| plugin.clone())
+}
