@@ -29,8 +29,8 @@ use crate::error::{Error, Result};
 use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{
-    Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, Payload, PluginRequest, PubsubItem,
-    Room, Status, Webhook, owned,
+    Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, Payload, PluginRequest,
+    PubsubItem, Room, Status, Webhook, owned,
 };
 
 pub use crate::bindings::parlor::plugin::listen::Event;

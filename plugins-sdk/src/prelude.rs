@@ -4,13 +4,13 @@ pub use crate::api::{emit, wait_until};
 pub use crate::clock::{now, random};
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
 pub use crate::types::{
-    Affiliation, Command, Contact, DueTime, Hook, Invite, IqRequest, Message, Occupant, Outgoing, Payload, PluginRequest,
-    PubsubItem, Role, Room, Webhook,
+    Affiliation, Command, Contact, DueTime, Hook, Invite, IqRequest, Message, Occupant, Outgoing, Payload,
+    PluginRequest, PubsubItem, Role, Room, Webhook,
 };
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
-    api, archive, chats, chatviews, commands, connection, contacts, dialogs, disco, files, hooks, http, iq, listen, plugins,
-    promises, pubsub, rooms, schedules, settings, stanza, storage, timers, tokens, user, vcard, webhooks,
+    api, archive, chats, chatviews, commands, connection, contacts, dialogs, disco, files, hooks, http, iq, listen,
+    plugins, promises, pubsub, rooms, schedules, settings, stanza, storage, timers, tokens, user, vcard, webhooks,
 };
 pub use crate::{debug, error, fatal, info, warn};
 pub use std::time::Duration;

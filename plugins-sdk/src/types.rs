@@ -14,8 +14,8 @@ use crate::stanza::ns;
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
-    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource, Room,
-    StanzaError, Status, View, Webhook,
+    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource,
+    Room, StanzaError, Status, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).

@@ -73,8 +73,9 @@ impl Patterns {
     }
 
     /// Returns the reason for which somebody with one of these names is banned.
-    pub(crate) fn reason<'n>(&self, room: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
-        let is_meant = |pattern: &str| names.clone().any(|name| matches(pattern, name));
+    pub(crate) fn reason<'n>(&self, room: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        let names: Vec<_> = names.collect();
+        let is_meant = |pattern: &str| names.iter().any(|name| matches(pattern, name));
         let of_room = self.0.get(room)?;
         of_room.iter().find(|(pattern, _)| is_meant(pattern)).map(|(_, reason)| reason.clone())
     }

@@ -133,9 +133,9 @@ async fn sweep(kit: Rc<Kit>, command: Command) -> Result<()> {
         let has_id = message.occupant_id.is_some() && message.occupant_id == one.occupant_id;
         has_id || message.nick.as_deref() == Some(one.nick.as_str())
     };
-    let mut past = archive::query_all(Options::with(room).start(start).max(MAX_READ)).await?;
+    let mut archived_messages = archive::query_all(Options::with(room).start(start).max(MAX_READ)).await?;
     let (mut count, mut failed) = (0, None);
-    while let Some(archived) = past.next().await? {
+    while let Some(archived) = archived_messages.next().await? {
         let message = &archived.message;
         let mut texts = message.body.as_deref().into_iter().chain(message.bodies.iter().map(|(_, text)| text.as_str()));
         let is_meant = texts.any(|text| matches(&wanted, text));

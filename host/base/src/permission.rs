@@ -124,9 +124,9 @@ permissions! {
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
-    PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures and deletes these nodes (PubSub, PEP), in this account's name: who may read them, too.";
-    PubsubPublish = "pubsub.publish", Medium, Nodes, "Publishes and retracts items in these nodes (PubSub, PEP), in this account's name.";
-    PubsubRead = "pubsub.read", Medium, Nodes, "Reads and subscribes to these nodes (PubSub, PEP), and lets contacts know that the account wants to be told of them.";
+    PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures and deletes these nodes of publish-subscribe, in this account's name: who may read them, too.";
+    PubsubPublish = "pubsub.publish", Medium, Nodes, "Publishes and retracts items in these nodes of publish-subscribe, in this account's name.";
+    PubsubRead = "pubsub.read", Medium, Nodes, "Reads and subscribes to these nodes of publish-subscribe, and lets contacts know that the account wants to be told of them.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
     RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms, registers with them, and asks for voice in them.";
     RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";

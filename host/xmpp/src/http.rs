@@ -1,4 +1,4 @@
-//! Parses HTTP answers for BOSH and for the opening of WebSockets: the head, and a body that ends by length, by chunks or with
+//! Parses HTTP answers for BOSH and for the opening of `WebSocket`s: the head, and a body that ends by length, by chunks or with
 //! the connection.
 //!
 //! A library does not tell when a request was written, and BOSH measures the pause to the next one from there.
@@ -17,31 +17,31 @@ const MOST_FOREWORDS: usize = 8;
 const LONGEST_LINE: usize = 1 << 10;
 
 /// A connection to a server, with the bytes that were read but not yet parsed.
-pub struct Wire<S> {
+pub(crate) struct Wire<S> {
     stream: S,
     bytes: Vec<u8>,
 }
 
 /// The head of an answer.
-pub struct Head {
+pub(crate) struct Head {
     /// The status code (RFC 9110, section 15).
-    pub status: u16,
+    pub(crate) status: u16,
     /// The reason phrase of the status line.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The headers, with lower-case names.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Whether the server speaks HTTP/1.1.
     is_current: bool,
 }
 
 impl Head {
     /// Returns the value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns whether the connection can carry another request after this body (RFC 9112, section 9.3).
-    pub fn keeps_open(&self) -> bool {
+    pub(crate) fn keeps_open(&self) -> bool {
         let closes = |value: &str| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
         let says_its_end = self.header("content-length").or_else(|| self.header("transfer-encoding")).is_some();
         self.is_current && says_its_end && !self.header("connection").is_some_and(closes)
@@ -50,7 +50,7 @@ impl Head {
 
 /// An error from reading a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoBody {
+pub(crate) enum NoBody {
     /// The body is larger than allowed.
     TooLarge,
     /// The body has this coding, which is not supported.
@@ -67,7 +67,7 @@ impl From<String> for NoBody {
 
 impl<S: AsyncWrite + Unpin> Wire<S> {
     /// Sends a request.
-    pub async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
         self.stream.write_all(request).await?;
         self.stream.flush().await
     }
@@ -75,22 +75,22 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 
 impl<S: AsyncRead + Unpin> Wire<S> {
     /// Wraps a connection from which nothing was read yet.
-    pub fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, bytes: Vec::new() }
     }
 
     /// Returns whether the server sent more than the answer. Such a connection cannot be reused.
-    pub fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         !self.bytes.is_empty()
     }
 
     /// Returns the connection and the unparsed bytes, for a switch to a protocol other than HTTP.
-    pub fn into_parts(self) -> (S, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.bytes)
     }
 
     /// Reads the body that belongs to this head, at most `most` bytes.
-    pub async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
+    pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
         let mut body = Vec::new();
         self.each_part(head, most as u64, |part| {
             if part.len() > most - body.len() {
@@ -105,7 +105,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 
     /// Passes the body that belongs to this head to `take` part by part, as it arrives. Fails if the server announces
     /// more than `most` bytes.
-    pub async fn each_part(
+    pub(crate) async fn each_part(
         &mut self,
         head: &Head,
         most: u64,
@@ -137,7 +137,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 
     /// Reads the head of the final answer. Interim answers have no body and are skipped, requested or not (RFC 9110,
     /// section 15.2). Status 101 is returned, because the connection speaks another protocol after it.
-    pub async fn head(&mut self) -> Result<Head, String> {
+    pub(crate) async fn head(&mut self) -> Result<Head, String> {
         for _ in 0..=MOST_FOREWORDS {
             let head = self.next_head().await?;
             if !matches!(head.status, 100 | 102..=199) {

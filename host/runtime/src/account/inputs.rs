@@ -76,12 +76,7 @@ impl Worker {
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
             Order::Drain { done } => {
-                self.is_draining = true;
-                if let Some(link) = &mut self.link {
-                    link.acknowledge_no_more();
-                }
-                screened::settle(self).await;
-                self.apply();
+                self.drain().await;
                 let _ = done.send(());
             }
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to, id, reply }, None),
@@ -98,6 +93,16 @@ impl Worker {
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
+    }
+
+    /// Acknowledges nothing any more, and passes on what came before.
+    async fn drain(&mut self) {
+        self.is_draining = true;
+        if let Some(link) = &mut self.link {
+            link.acknowledge_no_more();
+        }
+        screened::settle(self).await;
+        self.apply();
     }
 
     /// Connects, unless the account has nothing to log in with.

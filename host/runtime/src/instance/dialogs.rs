@@ -1,6 +1,6 @@
 //! The questions of an instance to people, and the handlers that wait for the answers: they take no places meanwhile.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Dialogs {
     /// How many are open, or were not taken.
     open: Arc<AtomicUsize>,
     /// Those that were begun without waiting for the answer. They take no memory while there are none.
-    begun: Mutex<Option<Box<HashMap<u64, Begun>>>>,
+    begun: Mutex<BTreeMap<u64, Begun>>,
     /// Whether the instance is to stop.
     is_over: Watched<bool>,
 }
@@ -54,13 +54,8 @@ impl Dialogs {
     /// Takes the end of a question that was begun.
     pub(crate) fn take(&self, id: u64) -> DialogEnd {
         let mut begun = self.begun();
-        let all = begun.as_mut();
-        let ended =
-            all.and_then(|all| matches!(all.get(&id), Some(Begun::Ended(..))).then(|| all.remove(&id)).flatten());
-        if begun.as_ref().is_some_and(|all| all.is_empty()) {
-            *begun = None;
-        }
-        match ended {
+        let has_ended = matches!(begun.get(&id), Some(Begun::Ended(..)));
+        match has_ended.then(|| begun.remove(&id)).flatten() {
             Some(Begun::Ended(end, open)) => {
                 drop(open);
                 end
@@ -71,22 +66,16 @@ impl Dialogs {
 
     /// Cancels a question that was begun. Returns false if there is none.
     pub(crate) fn cancel(&self, id: u64) -> bool {
-        let mut begun = self.begun();
-        let was_there = begun.as_mut().and_then(|all| all.remove(&id)).is_some();
-        if begun.as_ref().is_some_and(|all| all.is_empty()) {
-            *begun = None;
-        }
-        was_there
+        self.begun().remove(&id).is_some()
     }
 
     /// Keeps the end of a question that was begun, until it is taken. Returns false if it was cancelled.
     fn has_ended(&self, id: u64, end: DialogEnd, open: OpenDialog) -> bool {
         let mut begun = self.begun();
-        let waits = begun.as_mut().and_then(|all| all.get_mut(&id));
-        waits.map(|waits| *waits = Begun::Ended(end, open)).is_some()
+        begun.get_mut(&id).map(|waits| *waits = Begun::Ended(end, open)).is_some()
     }
 
-    fn begun(&self) -> MutexGuard<'_, Option<Box<HashMap<u64, Begun>>>> {
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<u64, Begun>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,7 +126,7 @@ impl Asked {
     pub(crate) fn begin(mut self) -> (u64, impl Future<Output = ()> + Send + 'static) {
         let instance = Arc::clone(&self.instance);
         let (id, (cancels, is_cancelled)) = (SubscriptionId::next(), oneshot::channel());
-        instance.dialogs.begun().get_or_insert_default().insert(id.0, Begun::Waits(cancels));
+        instance.dialogs.begun().insert(id.0, Begun::Waits(cancels));
         let tells = async move {
             let end = tokio::select! {
                 biased;
@@ -246,7 +235,7 @@ mod tests {
         assert!(instance.dialogs.cancel(cancelled));
         waits.await;
         assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 0), "without an event");
-        assert!(instance.dialogs.begun().is_none());
+        assert!(instance.dialogs.begun().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub(crate) async fn send(
     let Some(passed) = hooked(instance, message).await? else {
         return instance.ask(granted, SendMessage { to, kind, draft }).await;
     };
-    let draft = passed.texts.in_draft(draft).map_err(of_a_hook)?;
+    let draft = passed.texts.in_draft(draft).map_err(|error| of_a_hook(&error))?;
     instance.ask(granted, SendMessage { to, kind, draft }).await
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn send_raw(instance: &Arc<Instance>, granted: &Granted, comman
         return instance.ask(granted, SendRaw { by, stanza }).await;
     };
     let is_same = passed.texts.change_nothing();
-    let stanza = if is_same { stanza } else { passed.texts.in_stanza(&stanza).map_err(of_a_hook)? };
+    let stanza = if is_same { stanza } else { passed.texts.in_stanza(&stanza).map_err(|error| of_a_hook(&error))? };
     instance.ask(granted, SendRaw { by, stanza }).await
 }
 
@@ -58,6 +58,6 @@ async fn hooked(instance: &Arc<Instance>, message: Option<Message>) -> Result<Op
 }
 
 /// Returns the error for a message that cannot be sent with what a hook made of it.
-fn of_a_hook(error: CallError) -> CallError {
+fn of_a_hook(error: &CallError) -> CallError {
     CallError::Rejected(format!("a hook changed the message, and it cannot be sent so: {error}"))
 }

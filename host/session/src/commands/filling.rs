@@ -129,7 +129,7 @@ impl Commands {
             if matches!(action, AdHocAction::Cancel | AdHocAction::Back) {
                 return Err(AdHocRefusal::BadAction);
             }
-            return self.begin(from, node, id, given, turn);
+            return Ok(self.begin(from, node, id, given, turn));
         };
         let open = self.forms.go_on(&session, from, &node, turn.deadlines.elapsed())?;
         let stage = match &open.stage {
@@ -206,14 +206,21 @@ impl Commands {
 
     /// Begins a command: with its first page, or at once if it has none. What is filled in already does not count, since
     /// the person has not seen the form.
-    fn begin(&mut self, from: &FullJid, node: String, id: &str, given: &Given<'_>, turn: &mut Turn<'_>) -> Answered {
+    fn begin(
+        &mut self,
+        from: &FullJid,
+        node: String,
+        id: &str,
+        given: &Given<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Option<AdHocAnswer> {
         let now = turn.deadlines.elapsed();
         let pages = pages(given.parameters);
         if pages.is_empty()
             && let Some(wait) = self.cooldowns.wait(given.tries, given.lengths, now)
         {
             let stage = ended(&waits(&given.spelled, wait), true);
-            return Ok(Some(AdHocAnswer { node, session: new_session(), stage }));
+            return Some(AdHocAnswer { node, session: new_session(), stage });
         }
         let (session, dropped) = self.forms.begin(from, &node, now);
         for open in dropped {
@@ -221,13 +228,13 @@ impl Commands {
         }
         if !pages.is_empty() {
             let stage = shown(&pages, 0, &given.title, &BTreeMap::new(), None);
-            return Ok(Some(AdHocAnswer { node, session, stage }));
+            return Some(AdHocAnswer { node, session, stage });
         }
         match self.obey_form(&session, from, &BTreeMap::new(), id, given, turn) {
-            Ok(()) => Ok(None),
+            Ok(()) => None,
             Err(wrong) => {
                 self.forms.end(&session);
-                Ok(Some(AdHocAnswer { node, session, stage: ended(&wrong, true) }))
+                Some(AdHocAnswer { node, session, stage: ended(&wrong, true) })
             }
         }
     }

@@ -10,7 +10,11 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend, HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure, PubsubPublish, PubsubRead, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite, WebhooksReceive,
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, FilesRead, FilesSend,
+    HooksIncoming, HooksOutgoing, HttpFetch, IqAnswer, MessagesSend, PluginsAnswer, PluginsCall, PubsubConfigure,
+    PubsubPublish, PubsubRead, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl,
+    SettingsRead, SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead,
+    VcardWrite, WebhooksReceive,
 };
 use parlor_base::permission::{Need, UnknownPermission};
 

@@ -732,6 +732,8 @@ fn voice_and_registrations_are_forms_for_the_room() {
     }
     assert!(asked(Ask::Unregister).contains("<remove"));
     assert!(asked(Ask::Activity).contains("jabber:iq:last"));
+}
+
 #[test]
 fn requests_about_nodes() {
     use crate::types::{NodeOptions, PubsubAsk};

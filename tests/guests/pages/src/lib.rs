@@ -472,7 +472,7 @@ fn judges() -> Result<()> {
 async fn asks_people() -> Result<()> {
     // == dialogs
     commands::add("order", "Orders a pizza", "", |order: Command| async move {
-        let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_secs(60));
+        let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_mins(1));
         match order.message.ask(size).await {
             Ok(size) => order.message.reply(format!("A {} pizza it is.", size.text)).await.map(drop),
             Err(Error::TimedOut | Error::Rejected(_)) => order.message.reply("No pizza, then.").await.map(drop),

@@ -5,8 +5,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, commands, cpu, dialogs, fairness, files, forms, hooks, loading, memory, nodes, operator, peer, people, requests, schedules,
-    secrets, sends, wasi, web, webhooks,
+    between, calls, commands, cpu, dialogs, fairness, files, forms, hooks, loading, memory, nodes, operator, peer,
+    people, requests, schedules, secrets, sends, wasi, web, webhooks,
 };
 
 /// The number of cases in `SECURITY.md`.

@@ -80,7 +80,7 @@ async fn claims(trial: &mut Trial) -> Result<String> {
 
 /// Answers the host's next question about what the hall can do.
 async fn announce(stage: &mut Stage, features: &[&str]) -> Result<()> {
-    let features: String = features.iter().map(|feature| format!("<feature var='{feature}'/>")).collect();
+    let features: String = features.iter().flat_map(|feature| ["<feature var='", feature, "'/>"]).collect();
     loop {
         let (id, xml) = stage.request().await?;
         let is_hall = xml.contains(HALL);

@@ -66,7 +66,7 @@ impl MockServer {
     /// Has somebody do something with a form of this plugin.
     pub fn form(&self, who: &FullJid, plugin: &PluginId, does: &FormAct) -> Result<(), Impossible> {
         let mut server = self.server();
-        let none = || Impossible(format!("no form is before {who}; write: {} opens the form roll", first(who)));
+        let no_form = || Impossible(format!("no form is before {who}; write: {} opens the form roll", first(who)));
         match does {
             FormAct::Opens(command) => {
                 let node = if command.contains('.') { command.clone() } else { format!("{plugin}.{command}") };
@@ -76,16 +76,17 @@ impl MockServer {
                 server.send_step(who, step);
             }
             FormAct::FillsIn { field, value } => {
-                let shown = server.people.shown.get_mut(who).ok_or_else(none)?;
+                let shown = server.people.shown.get_mut(who).ok_or_else(no_form)?;
                 shown.fill_in(field, value)?;
             }
             FormAct::SendsAgain => {
-                let sent = server.people.shown.get(who).and_then(|shown| shown.sent.clone()).ok_or_else(none)?;
+                let sent = server.people.shown.get(who).and_then(|shown| shown.sent.clone()).ok_or_else(no_form)?;
                 server.send_step(who, sent);
             }
             FormAct::Sends | FormAct::SendsOf(_) | FormAct::GoesBack | FormAct::Cancels => {
                 let whose = if let FormAct::SendsOf(whose) = does { whose } else { who };
-                let shown = server.people.shown.get(whose).filter(|shown| shown.session.is_some()).ok_or_else(none)?;
+                let shown =
+                    server.people.shown.get(whose).filter(|shown| shown.session.is_some()).ok_or_else(no_form)?;
                 let step = match does {
                     FormAct::GoesBack => step(shown, "prev", true),
                     FormAct::Cancels => step(shown, "cancel", false),
@@ -151,7 +152,7 @@ impl Shown {
         let note = command.get_child("note", COMMANDS).map(Element::text);
         self.session = command.attr("sessionid").map(str::to_owned);
         let forward = command.get_child("actions", COMMANDS).and_then(|actions| actions.attr("execute"));
-        self.forward = forward.unwrap_or("execute").to_owned();
+        forward.unwrap_or("execute").clone_into(&mut self.forward);
         let is_over = command.attr("status") != Some("executing");
         if is_over {
             self.fields.clear();

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parlor_base::permission::Permission::{
-    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead, PluginsAnswer, PubsubRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
+    self, ChatsRead, ContactsRead, DiscoRead, HooksCommands, HooksIncoming, HooksOutgoing, IqAnswer, MessagesRead,
+    PluginsAnswer, PubsubRead, RoomsRead, StanzaRead, StatusRead, WebhooksReceive,
 };
 
 use super::depends::Depends;
