@@ -4,6 +4,7 @@ use super::*;
 
 fn message(kind: &str, body: &str) -> Message {
     Message {
+        labels: Vec::new(),
         id: Some("author's".to_owned()),
         stanza_id: Some("archive's".to_owned()),
         origin_id: None,

@@ -210,8 +210,8 @@ mod tests {
     use super::*;
     use crate::instance::tests::instance;
 
-    fn answer(text: &str) -> DialogEnd {
-        Ok(DialogAnswer { text: text.to_owned(), choice: None })
+    fn answer(text: &str) -> DialogAnswer {
+        DialogAnswer { text: text.to_owned(), choice: None }
     }
 
     fn asked(instance: &Arc<Instance>) -> (oneshot::Sender<DialogEnd>, Asked) {
@@ -227,10 +227,10 @@ mod tests {
         assert!(matches!(OpenDialog::begin(&instance, 1), Err(CallError::OverLimit(what)) if what == "2 dialogs"));
         let ((id, tells), (cancelled, waits)) = (one.begin(), other.begin());
         assert!(instance.dialogs.take(id).is_err(), "it has not ended");
-        ends.send(answer("yes")).unwrap();
+        ends.send(Ok(answer("yes"))).unwrap();
         tells.await;
         assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 2));
-        assert_eq!(instance.dialogs.take(id), answer("yes"));
+        assert_eq!(instance.dialogs.take(id), Ok(answer("yes")));
         assert!(instance.dialogs.take(id).is_err() && !instance.dialogs.cancel(id), "it was taken");
         assert!(instance.dialogs.cancel(cancelled));
         waits.await;

@@ -248,9 +248,9 @@ fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
     let mut test = with_commands();
     test.is_at_work = true;
     let dice: PluginId = "dice".parse().unwrap();
-    let answer = |test: &mut TestSession, plugin: &PluginId, form: &str, text: &str, more: bool| {
-        let (plugin, form, text) = (plugin.clone(), form.to_owned(), text.to_owned());
-        let mut receiver = test.ask(AnswerForm { plugin, form, text, more });
+    let answer = |test: &mut TestSession, plugin: &PluginId, form: &str, words: &str, more: bool| {
+        let (plugin, form) = (plugin.clone(), form.to_owned());
+        let mut receiver = test.ask(AnswerForm { plugin, form, text: words.to_owned(), more });
         got(&mut receiver).unwrap()
     };
     let begin = |test: &mut TestSession| {
@@ -332,8 +332,9 @@ fn what_a_plugin_said_last_is_the_answer_where_it_says_nothing_more() {
          sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='count'><value>3</value></field></x>\
          </command></iq>"
     ));
-    let (form, text) = (session.clone(), "Rolled".to_owned());
-    let mut receiver = test.ask(AnswerForm { plugin: "dice".parse().unwrap(), form, text, more: true });
+    let answer =
+        AnswerForm { plugin: "dice".parse().unwrap(), form: session.clone(), text: "Rolled".to_owned(), more: true };
+    let mut receiver = test.ask(answer);
     got(&mut receiver).unwrap().unwrap();
     test.returns(&session, true);
     let done = AdHocStage::Done { lines: vec!["Rolled".to_owned()], failed: false };

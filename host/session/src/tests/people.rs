@@ -79,10 +79,10 @@ fn visitors_ask_for_voice_and_are_answered_once() {
 fn an_account_registers_by_the_rooms_form() {
     let field = |var: &str| FormField { var: var.to_owned(), kind: "text-single".to_owned(), ..FormField::default() };
     let form = |fields: &[&str]| Some(fields.iter().map(|var| field(var)).collect::<Vec<_>>());
-    let text = |value: &str| ConfigValue::Text(value.to_owned());
+    let configured = |value: &str| ConfigValue::Text(value.to_owned());
     let mut test = TestSession::connected(Settings::default());
     let mut register = |answer: Body, fields: &[&str]| {
-        let fields = fields.iter().map(|name| ((*name).to_owned(), text("x"))).collect();
+        let fields = fields.iter().map(|name| ((*name).to_owned(), configured("x"))).collect();
         let mut registered = test.ask(RegisterWithRoom { jid: bare(ROOM), nick: "bot".to_owned(), fields });
         let id = test.asked_of(ROOM, |ask| matches!(ask, Ask::Registration));
         test.sent.clear();
