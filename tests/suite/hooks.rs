@@ -223,7 +223,7 @@ async fn hooks_mark_and_hide_messages_before_other_plugins_hear_of_them() {
     host.call(BARE, "hooks.mark", json!({ "id": "hookIncoming-1", "label": "x" })).await.denied("hooks.incoming", None);
     let (mut juliet, bot) = (friend("juliet").await, bot(&host));
     let (first, second) = (asked(&host, FIRST, "hookIncoming").await, asked(&host, SECOND, "hookIncoming").await);
-    let hears = host.listen(FULL, "message").await;
+    let subscription = host.listen(FULL, "message").await;
     let commands = host.order(FULL, "commands.add", json!({ "name": "say", "help": "Says it", "usage": "WHAT" })).await;
     host.answer(FULL, "commands.add", commands).await.ok();
 
@@ -235,9 +235,9 @@ async fn hooks_mark_and_hide_messages_before_other_plugins_hear_of_them() {
     host.call(FIRST, "hooks.mark", json!({ "id": id, "label": "advertisement" })).await.ok();
     let told = question(&host, SECOND, second).await;
     assert_eq!(told["message"]["labels"], json!([[FIRST, "advertisement"]]), "{told}");
-    assert!(host.heard_so_far(FULL, hears).await.is_empty(), "it hears nothing before the last verdict");
+    assert!(host.heard_so_far(FULL, subscription).await.is_empty(), "it hears nothing before the last verdict");
     host.call(SECOND, "hooks.allow", json!({ "id": told["id"] })).await.ok();
-    let heard = host.heard(FULL, hears).await["payload"]["message"].clone();
+    let heard = host.heard(FULL, subscription).await["payload"]["message"].clone();
     assert_eq!(heard["labels"], json!([[FIRST, "advertisement"]]), "{heard}");
 
     // A message that is hidden, with the command in it. The one behind it waits for it, and stays behind it.
@@ -248,9 +248,9 @@ async fn hooks_mark_and_hide_messages_before_other_plugins_hear_of_them() {
     host.call(FIRST, "hooks.allow", json!({ "id": behind["id"] })).await.ok();
     let last = question(&host, SECOND, second).await;
     host.call(SECOND, "hooks.allow", json!({ "id": last["id"] })).await.ok();
-    assert!(host.heard_so_far(FULL, hears).await.is_empty(), "it stays behind the first one");
+    assert!(host.heard_so_far(FULL, subscription).await.is_empty(), "it stays behind the first one");
     host.call(FIRST, "hooks.stop", json!({ "id": told["id"] })).await.ok();
-    assert_eq!(host.heard(FULL, hears).await["payload"]["message"]["body"], "behind it");
+    assert_eq!(host.heard(FULL, subscription).await["payload"]["message"]["body"], "behind it");
     assert!(host.heard_so_far(FULL, commands).await.is_empty(), "nor does the command come");
     let totals = host.instance(FIRST).await.counters.totals().hooks;
     assert_eq!((totals.seen, totals.marked, totals.stopped, totals.failed), (3, 1, 1, 0));

@@ -72,6 +72,12 @@ mod tests {
     /// The name that an example may use for a call instead, which is the same function or the language's own.
     fn other_name(language: &str, call: &str) -> Option<&'static str> {
         Some(match (language, call) {
+            // The way that the SDKs have for who wrote a message.
+            ("Rust", call) if call.starts_with("dialogs.") => "ask",
+            ("Python", call) if call.starts_with("dialogs.") => "ask_author",
+            ("JavaScript" | "TypeScript", call) if call.starts_with("dialogs.") => "askAuthor",
+            ("Go", call) if call.starts_with("dialogs.") => "AskAuthor",
+            ("C", call) if call.starts_with("dialogs.") => "parlor_dialogs_ask",
             ("Rust", "api.emit") => "emit",
             ("Rust", "api.wait-until") => "wait_until",
             ("Rust", "listen.on") => "on",

@@ -328,7 +328,7 @@ mod tests {
                         "{call}: it is made from the contract"
                     );
                 }
-                [module @ ("dialogs" | "files" | "http" | "plugins" | "schedules" | "webhooks"), one] => {
+                [module @ ("dialogs" | "files" | "hooks" | "http" | "plugins" | "schedules" | "webhooks"), one] => {
                     let text = sources("python/parlor", &format!("/{module}.py"));
                     has(&text, &[format!("\nasync def {one}("), format!("\ndef {one}(")], &row.python);
                 }

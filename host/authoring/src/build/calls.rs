@@ -295,7 +295,10 @@ mod tests {
             names.sort_unstable();
             names.join(" ")
         };
-        assert_eq!(names(Language::Rust, "chats", "send"), ".reply( chats::acknowledge chats::reply chats::send");
+        assert_eq!(
+            names(Language::Rust, "chats", "send"),
+            ".answer( .progress( .reply( chats::acknowledge chats::reply chats::send commands::in_form"
+        );
         assert_eq!(names(Language::Rust, "disco", "own-features-get"), "disco::own_features_get");
         assert_eq!(
             names(Language::Go, "chats", "send"),

@@ -104,7 +104,7 @@ fn each_event_that_may_be_about_an_address_says_what_it_depends_on() {
     found.sort_unstable();
     assert_eq!(found, wanted);
     let local = EVENTS.iter().filter(|event| !event.needs_connection()).count();
-    assert_eq!(local, 16, "each that is named is an event");
+    assert_eq!(local, 17, "each that is named is an event");
 }
 
 #[test]
