@@ -2007,7 +2007,7 @@ static parlor_error dialog_ended(const parlor_event *event, void *context) {
     parlor_error why = parlor_done(false, &error);
     return asked.answered(NULL, why, asked.context);
   }
-  parlor_answer answer = {.text = some(given.text), .choice = given.choice.is_some ? (int)given.choice.val : -1};
+  parlor_dialog_answer answer = {.text = some(given.text), .choice = given.choice.is_some ? (int)given.choice.val : -1};
   return asked.answered(&answer, PARLOR_OK, asked.context);
 }
 

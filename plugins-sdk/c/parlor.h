@@ -1059,21 +1059,21 @@ typedef struct parlor_question {
   double timeout;             /* seconds, at most a day; 0 is five minutes */
 } parlor_question;
 
-typedef struct parlor_answer {
+typedef struct parlor_dialog_answer {
   const char *text; /* of the message, or the choice as it was given */
   int choice;       /* the index of the choice; -1 if there were no choices */
-} parlor_answer;
+} parlor_dialog_answer;
 
 /* Called when a question has ended: with the answer, or with NULL and the error. PARLOR_TIMED_OUT: the person did not answer in time.
  * PARLOR_REJECTED: the answer was cancel, or wrong three times; the text of the failure is cancelled or wrong. PARLOR_NOT_FOUND: the person
  * has left the room. PARLOR_STOPPED: another question to the person took its place. One that does not return PARLOR_OK is written to the
  * log, and the plugin goes on. */
-typedef parlor_error parlor_answered(const parlor_answer *answer, parlor_error error, void *context);
+typedef parlor_error parlor_answered(const parlor_dialog_answer *answer, parlor_error error, void *context);
 
 /* Asks a person in a private chat, and returns when the question is sent; the function is called later. Other handlers run meanwhile, and
  * hundreds of questions may be open at once, as many as the limit `dialogs` says. Needs messages.send.
  *
- *     static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+ *     static parlor_error sized(const parlor_dialog_answer *size, parlor_error error, void *context) {
  *       char *person = context;
  *       parlor_error said = size ? parlor_chats_send(person, "A %s pizza it is.", size->text) : parlor_chats_send(person, "No pizza, then.");
  *       free(person);

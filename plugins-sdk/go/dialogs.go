@@ -21,8 +21,8 @@ type Question struct {
 	Timeout time.Duration
 }
 
-// Answer is that of a person.
-type Answer struct {
+// DialogAnswer is what a person answers.
+type DialogAnswer struct {
 	// Text is that of the message, or the choice as it was given.
 	Text string
 	// Choice is the index of the choice; -1 if there were no choices.
@@ -33,14 +33,14 @@ type Answer struct {
 // the host the one that asks has returned. It gives ErrTimedOut where the person did not answer in time, Rejected where the answer was
 // cancel or wrong three times, for the reason cancelled or wrong, NotFound where the person is an occupant of a room and has left, and
 // ErrStopped where another question to the person took its place. Needs messages.send.
-func DialogsAsk(ctx context.Context, to string, question Question) (Answer, error) {
+func DialogsAsk(ctx context.Context, to string, question Question) (DialogAnswer, error) {
 	wire := question.wire()
 	return ask(ctx, to, func() wit.Result[uint64, types.Error] { return dialogs.Begin(to, wire) })
 }
 
 // DialogsAskInRoom asks an occupant of a room by the nickname, so that all in the room see it. It gives NotFound where nobody there has this
 // nickname, or the person has left; else as DialogsAsk. Needs rooms.send.
-func DialogsAskInRoom(ctx context.Context, room, nick string, question Question) (Answer, error) {
+func DialogsAskInRoom(ctx context.Context, room, nick string, question Question) (DialogAnswer, error) {
 	wire := question.wire()
 	return ask(ctx, room, func() wit.Result[uint64, types.Error] { return dialogs.BeginInRoom(room, nick, wire) })
 }
@@ -48,7 +48,7 @@ func DialogsAskInRoom(ctx context.Context, room, nick string, question Question)
 // AskAuthor asks the author of a message where it was said, in a chat or in a room. Needs messages.send and rooms.send.
 //
 //	size, err := parlor.AskAuthor(ctx, command.Message, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
-func AskAuthor(ctx context.Context, of *Message, question Question) (Answer, error) {
+func AskAuthor(ctx context.Context, of *Message, question Question) (DialogAnswer, error) {
 	if of.Kind == "groupchat" {
 		return DialogsAskInRoom(ctx, of.Chat, of.Nick, question)
 	}
@@ -63,13 +63,13 @@ func (question Question) wire() dialogs.Question {
 	return dialogs.Question{Text: question.Text, Choices: question.Choices, Timeout: timeout}
 }
 
-func ask(ctx context.Context, about string, begin func() wit.Result[uint64, types.Error]) (Answer, error) {
+func ask(ctx context.Context, about string, begin func() wit.Result[uint64, types.Error]) (DialogAnswer, error) {
 	if isAlone {
-		return Answer{}, errors.New("a question is asked by a handler, and not while the plugin starts or stops: nobody could answer")
+		return DialogAnswer{}, errors.New("a question is asked by a handler, and not while the plugin starts or stops: nobody could answer")
 	}
 	number, err := call(ctx, about, begin)
 	if err != nil {
-		return Answer{}, err
+		return DialogAnswer{}, err
 	}
 	// With room for one: what tells of the answer does not wait for who has given up.
 	ended := make(chan struct{}, 1)
@@ -84,17 +84,17 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 		delete(listeners, number)
 		// It may have ended just now.
 		_ = Done(dialogs.Cancel(number))
-		return Answer{}, ctx.Err()
+		return DialogAnswer{}, ctx.Err()
 	}
 	answer, err := Value(dialogs.Take(number))
 	if err != nil {
-		return Answer{}, err
+		return DialogAnswer{}, err
 	}
 	choice := -1
 	if index, ok := answer.Choice.Get(); ok {
 		choice = int(index)
 	}
-	return Answer{Text: answer.Text, Choice: choice}, nil
+	return DialogAnswer{Text: answer.Text, Choice: choice}, nil
 }
 
 // Whether the plugin starts or stops, which nothing goes on beside.

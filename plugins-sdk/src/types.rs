@@ -24,8 +24,7 @@ const STORE: &str = "store";
 impl Message {
     /// Answers where it was said: in the chat or in the room.
     ///
-    /// This needs `messages.send` as well as `rooms.send`, since it imports both calls. A plugin for chats alone takes
-    /// [`chats::reply`](crate::chats::reply), one for rooms alone [`rooms::reply`](crate::rooms::reply).
+    /// Needs `messages.send` and `rooms.send`. [`chats::reply`](crate::chats::reply) and [`rooms::reply`](crate::rooms::reply) need one.
     #[track_caller]
     pub fn reply(&self, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
         located(async move {

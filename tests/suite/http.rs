@@ -52,7 +52,11 @@ async fn a_request_goes_to_a_granted_server_by_a_granted_method_below_a_granted_
     assert!(answer["headers"].as_array().unwrap().contains(&json!(["content-length", "5"])), "{answer}");
     assert_eq!(fetch(&host, json!({ "url": url(&web, "/a/none") })).await.unwrap()["status"], 404);
     let before = web.requests();
-    assert!(before[0].contains("x-one: 1\r\n") && before[0].contains("accept-encoding: gzip\r\n"), "{}", before[0]);
+    assert!(
+        before[0].contains("x-one: 1\r\n") && before[0].contains("accept-encoding: gzip, br;q=0.5\r\n"),
+        "{}",
+        before[0]
+    );
     for args in [
         json!({ "url": url(&web, "/a/b"), "method": "POST" }),
         json!({ "url": url(&web, "/b") }),

@@ -193,8 +193,8 @@ async fn a_plugin_makes_nodes_of_the_account_but_has_none_of_the_hosts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn contacts_tell_of_their_nodes_and_strangers_of_none() {
     let scope = format!("contacts/{MOOD}");
-    let plan =
-        Plan::new().await.caller(FULL, granted).caller(NARROW, |entry| entry.grant("pubsub.read", &["contacts/x"]));
+    let plan = Plan::new().await.set("auto_subscribe", true);
+    let plan = plan.caller(FULL, granted).caller(NARROW, |entry| entry.grant("pubsub.read", &["contacts/x"]));
     let host = plan.caller(MOODS, |entry| entry.grant("pubsub.read", &[&scope])).start().await;
     for plugin in [FULL, NARROW, MOODS] {
         running(&host, plugin).await;

@@ -54,7 +54,7 @@ use crate::webhooks::listening::Tokens;
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
 pub use self::context::{Context, Grouping};
-pub(crate) use self::dialogs::{Asked, OpenDialog, Resting};
+pub(crate) use self::dialogs::{Asked, OpenDialog, Resting, resting};
 pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
 pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest};

@@ -27,7 +27,7 @@ use self::mail::{Incoming, Spare, SparePlace, fire_timers, handle, next_due};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
-use crate::instance::{Context, Instance, LONGEST_REASON, parking};
+use crate::instance::{Context, Instance, LONGEST_REASON, parking, resting};
 use crate::progress::Handling;
 
 pub(crate) use self::ended::{Ended, Remains};
@@ -220,7 +220,7 @@ impl<'a> Running<'a> {
 
     /// Returns how many places handlers take. One that waits for the answer to a question takes none.
     fn taken(&self) -> usize {
-        self.handlers.len().saturating_sub(self.instance.resting())
+        self.handlers.len().saturating_sub(resting(self.instance))
     }
 
     /// Notes that `initialize` has returned.

@@ -12,7 +12,7 @@ mod registering;
 mod resend;
 mod staying;
 mod view;
-mod voice;
+pub(crate) mod voice;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -240,7 +240,11 @@ fn read_message(
     now: Timestamp,
 ) -> Message {
     let notes = Notes::take(&mut message.payloads);
-    let bodies = notes.texts("body");
+    let mut bodies = notes.texts("body");
+    if bodies.is_empty() && message.bodies.len() > 1 {
+        // Nobody noted the order in a stanza that was not received. A hook has to see all of them.
+        bodies = message.bodies.iter().map(|(lang, text)| (lang.to_string(), text.clone())).collect();
+    }
     let raw = RawStanza::from(Stanza::Message(message));
     let whole = raw.clone();
     let Stanza::Message(message) = whole.stanza() else { unreachable!("it was made of a message") };

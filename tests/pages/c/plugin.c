@@ -603,7 +603,7 @@ static parlor_error judge(void) {
 // ==
 
 // == dialogs
-static parlor_error sized(const parlor_answer *size, parlor_error error, void *context) {
+static parlor_error sized(const parlor_dialog_answer *size, parlor_error error, void *context) {
   char *person = context;
   parlor_error said = PARLOR_OK;
   if (size) said = parlor_chats_send(person, "A %s pizza it is.", size->text);

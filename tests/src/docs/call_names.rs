@@ -8,12 +8,11 @@ use super::contract::Interface;
 pub(super) fn source(interfaces: &[Interface]) -> String {
     let calls: Vec<_> =
         interfaces.iter().flat_map(|one| one.functions().map(move |function| (one.name.as_str(), function))).collect();
-    let (mut variants, mut parts) = (String::new(), String::new());
+    let mut rows = String::new();
     for (grouping, function) in &calls {
-        let _ = writeln!(variants, "    /// `{grouping}.{function}`\n    {}{},", capital(grouping), capital(function));
-        let _ = writeln!(parts, "    (\"{grouping}\", \"{function}\", \"{grouping}.{function}\"),");
+        let _ = writeln!(rows, "    {}{} = \"{grouping}\" \"{function}\";", capital(grouping), capital(function));
     }
-    FORM.replace("VARIANTS\n", &variants).replace("ROWS\n", &parts).replace("NUMBER", &calls.len().to_string())
+    FORM.replace("ROWS\n", &rows).replace("NUMBER", &calls.len().to_string())
 }
 
 /// Returns a name of the contract as a part of a Rust name: `set-subject` as `SetSubject`.
@@ -25,16 +24,24 @@ fn capital(name: &str) -> String {
 const FORM: &str = "\
 //! The calls of the contract by name. Made by `cargo xtask docs` from `wit/`; a change here is lost.
 
-/// A call of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallName {
-VARIANTS
+/// Declares a variant for each call, and the table of their names.
+macro_rules! calls {
+    ($($variant:ident = $grouping:literal $function:literal;)*) => {
+        /// A call of the contract.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum CallName {
+            $(#[doc = concat!(\"`\", $grouping, \".\", $function, \"`\")] $variant,)*
+        }
+
+        /// The grouping, function and name of each call.
+        const PARTS: [(&str, &str, &str); CallName::COUNT] =
+            [$(($grouping, $function, concat!($grouping, \".\", $function)),)*];
+    };
 }
 
-/// The grouping, function and name of each call.
-const PARTS: [(&str, &str, &str); CallName::COUNT] = [
+calls! {
 ROWS
-];
+}
 
 impl CallName {
     /// The number of calls.

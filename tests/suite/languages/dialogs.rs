@@ -147,7 +147,7 @@ const C: &str = r#"
 #include <stdlib.h>
 #include <string.h>
 
-static parlor_error answered(const parlor_answer *answer, parlor_error error, void *context) {
+static parlor_error answered(const parlor_dialog_answer *answer, parlor_error error, void *context) {
   char *person = context;
   if (!error) error = parlor_chats_send(person, "thanks for %s", answer->text);
   free(person);

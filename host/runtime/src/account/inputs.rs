@@ -8,6 +8,7 @@ use parlor_xmpp::{ConnectError, LinkEvent};
 
 use super::Asker;
 use super::connection::Connection;
+use super::forms;
 use super::leaving::Farewell;
 use super::logins::{self, Logins};
 use super::order::Order;
@@ -85,7 +86,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
-            Order::FormHandled { form, is_well } => self.form_handled(&form, is_well),
+            Order::FormHandled { form, is_well } => forms::handled(self, &form, is_well),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();

@@ -22,7 +22,9 @@ impl Missed {
         {
             let payload = Payload::Message(Arc::from(archived.message));
             let event = Event { name: "message".into(), at: shared.clock.now(), payload };
-            told += usize::from(shared.route_missed(&self.to, event));
+            let snapshot = shared.snapshot.load();
+            let is_told = shared.router.route_missed(self.to.instance(), event, &|jid| snapshot.is_contact(jid));
+            told += usize::from(is_told);
         }
         // The plugin may have ended.
         let _ = self.outcome.send((told, self.messages));

@@ -7,6 +7,7 @@ use parlor_session::event::{Event, Payload};
 use parlor_session::{command_owner, refuse_command};
 use parlor_stanza::types::Message;
 
+use super::forms;
 use super::hooks::incoming::{Judged, Permit};
 use super::screening::{Audience, Screened};
 use super::worker::Worker;
@@ -54,16 +55,16 @@ pub(super) fn release(worker: &mut Worker, judged: Judged) {
         }
         let sees = |instance: &InstanceId| shown.as_ref().is_none_or(|shown| shown.contains(instance));
         match (to, &shown) {
-            (Audience::All, None) => shared.route(event),
+            (Audience::All, None) => shared.route(event, None),
             (Audience::All, Some(shown)) => shared.route_to(shown, event),
-            (Audience::Except(except), None) => shared.route_except(except, event),
+            (Audience::Except(except), None) => shared.route(event, Some(except)),
             (Audience::Except(except), Some(shown)) => {
                 let others: Vec<_> = shown.iter().copied().filter(|instance| *instance != except).collect();
                 shared.route_to(&others, event);
             }
             (Audience::One(instance), _) if sees(&instance) => shared.route_to(&[instance], event),
-            (Audience::Form(instance, form), _) if sees(&instance) => worker.tell_of_form(instance, event, form),
-            (Audience::Form(_, form), _) => worker.form_refused(&form, None),
+            (Audience::Form(instance, form), _) if sees(&instance) => forms::tell(worker, instance, event, form),
+            (Audience::Form(_, form), _) => forms::refused(worker, &form, None),
             (Audience::One(_), _) => {}
         }
     }
@@ -72,7 +73,7 @@ pub(super) fn release(worker: &mut Worker, judged: Judged) {
 /// Tells who gave a command that it was refused, where it was given.
 fn refuse(worker: &mut Worker, to: &Audience, message: &Message, words: Option<&str>) {
     match (to, words) {
-        (Audience::Form(_, form), words) => worker.form_refused(form, words),
+        (Audience::Form(_, form), words) => forms::refused(worker, form, words),
         (_, Some(words)) => {
             let now = worker.now();
             refuse_command(&mut worker.session, message, words, now, &mut worker.effects);

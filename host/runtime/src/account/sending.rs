@@ -69,7 +69,7 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
         let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
         match of {
             Some(instance) => shared.route_to(&[instance], event),
-            None => shared.route(event),
+            None => shared.route(event, None),
         }
     }
     if hears_messages
@@ -80,7 +80,7 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
         session.leaving(message, now, &mut effects);
         for effect in effects {
             if let Effect::Fire(event) = effect {
-                shared.route(event);
+                shared.route(event, None);
             }
         }
     }

@@ -14,7 +14,7 @@ use parlor_base::rng::RandomSource;
 use parlor_config::{AccountName, Settings, Web};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Delivery, Handled, Mailbox, Names, Router};
+use parlor_session::router::{Delivery, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
@@ -293,18 +293,15 @@ impl Shared {
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
-    /// Routes an event to the plugins that listen and may see it.
-    pub(super) fn route(&self, event: Event) {
+    /// Routes an event to the plugins that listen and may see it, but not to the instance that has it already.
+    pub(super) fn route(&self, event: Event, has_it: Option<InstanceId>) {
         let snapshot = self.snapshot.load();
         let delivery = self.delivery(&event, &snapshot);
-        self.router.route(event, delivery, &|jid| snapshot.is_contact(jid));
-    }
-
-    /// Does the same, except for this instance.
-    pub(super) fn route_except(&self, except: InstanceId, event: Event) {
-        let snapshot = self.snapshot.load();
-        let delivery = self.delivery(&event, &snapshot);
-        self.router.route_except(except, event, delivery, &|jid| snapshot.is_contact(jid));
+        let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
+        match has_it {
+            None => self.router.route(event, delivery, &is_contact),
+            Some(instance) => self.router.route_except(instance, event, delivery, &is_contact),
+        }
     }
 
     /// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages
@@ -325,18 +322,6 @@ impl Shared {
         let snapshot = self.snapshot.load();
         let delivery = self.delivery(&event, &snapshot);
         self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid));
-    }
-
-    /// Does the same, and returns how its handler ends. None: it was not told.
-    pub(super) fn route_with_receipt(&self, instance: InstanceId, event: Event) -> Option<oneshot::Receiver<Handled>> {
-        let snapshot = self.snapshot.load();
-        self.router.route_with_receipt(instance, event, &|jid| snapshot.is_contact(jid))
-    }
-
-    /// Delivers an archived message to an instance that missed it. Returns whether it was delivered.
-    pub(super) fn route_missed(&self, to: &Mailbox, event: Event) -> bool {
-        let snapshot = self.snapshot.load();
-        self.router.route_missed(to.instance(), event, &|jid| snapshot.is_contact(jid))
     }
 
     /// Gives an order of the host. Never called in a plugin's own task: all orders wait in one channel.

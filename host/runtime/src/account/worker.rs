@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Asker;
 use super::alarm::Alarm;
 use super::arrived::{self, InQuestion};
+use super::forms;
 use super::keepers::Keepers;
 use super::logins::Logins;
 use super::order::{Asked, Order};
@@ -243,11 +244,11 @@ impl Worker {
                     self.screening.put(Audience::Except(except), event, &self.shared);
                 }
                 Effect::Fire(event) => {
-                    self.shared.route(event);
+                    self.shared.route(event, None);
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(&[instance], event),
-                Effect::FireForForm(instance, event, form) => self.tell_of_form(instance, event, form),
-                Effect::FireExcept(instance, event) => self.shared.route_except(instance, event),
+                Effect::FireForForm(instance, event, form) => forms::tell(self, instance, event, form),
+                Effect::FireExcept(instance, event) => self.shared.route(event, Some(instance)),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),

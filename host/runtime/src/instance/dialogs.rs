@@ -173,21 +173,19 @@ fn change(instance: &Instance, task: Option<GuestTaskId>, count: impl FnOnce(u32
     let Some(handler) = handlers.iter_mut().find(|one| one.task == Some(task)) else { return };
     handler.dialogs = count(handler.dialogs);
     drop(handlers);
-    instance.resting_changed();
+    count_resting(instance);
 }
 
-impl Instance {
-    /// Returns how many handlers wait for answers to questions, and so take no place.
-    pub(crate) fn resting(&self) -> usize {
-        self.open.resting.with(|resting| *resting)
-    }
+/// Returns how many handlers wait for answers to questions, and so take no place.
+pub(crate) fn resting(instance: &Instance) -> usize {
+    instance.open.resting.with(|resting| *resting)
+}
 
-    /// Counts the handlers that rest anew.
-    pub(super) fn resting_changed(&self) {
-        let resting = self.handlers().iter().filter(|one| one.dialogs > 0).count();
-        self.open.resting.change(|before| *before = resting);
-        self.registered.changed.notify_one();
-    }
+/// Counts the handlers that rest anew.
+pub(super) fn count_resting(instance: &Instance) {
+    let resting = instance.handlers().iter().filter(|one| one.dialogs > 0).count();
+    instance.open.resting.change(|before| *before = resting);
+    instance.registered.changed.notify_one();
 }
 
 impl Handling {

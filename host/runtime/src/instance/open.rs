@@ -216,7 +216,7 @@ impl Drop for Handling {
         let has_rested = place.is_some_and(|place| handlers.remove(place).dialogs > 0);
         drop(handlers);
         if has_rested {
-            self.instance.resting_changed();
+            super::dialogs::count_resting(&self.instance);
         }
         if !self.has_returned {
             self.instance.open.add_rare(|rare| {

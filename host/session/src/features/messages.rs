@@ -13,6 +13,7 @@ use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
 use crate::rooms::membership::{Stage, Tells};
+use crate::rooms::voice::voice_requested;
 use crate::turn::Turn;
 
 impl Features {
@@ -64,7 +65,7 @@ impl Features {
         message.delayed &= !turn.was_said_to_us(&message);
         if let Some(request) = message.voice.take() {
             if is_news(&message) {
-                self.rooms.voice_requested(&message.from.to_bare(), *request, turn);
+                voice_requested(&mut self.rooms, &message.from.to_bare(), *request, turn);
             }
             if message.body.is_none() {
                 return;

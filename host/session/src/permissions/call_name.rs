@@ -1,523 +1,192 @@
 //! The calls of the contract by name. Made by `cargo xtask docs` from `wit/`; a change here is lost.
 
-/// A call of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallName {
-    /// `api.emit`
-    ApiEmit,
-    /// `api.send`
-    ApiSend,
-    /// `api.send-iq`
-    ApiSendIq,
-    /// `api.wait-until`
-    ApiWaitUntil,
-    /// `archive.query`
-    ArchiveQuery,
-    /// `archive.query-all`
-    ArchiveQueryAll,
-    /// `archive.next`
-    ArchiveNext,
-    /// `archive.previous`
-    ArchivePrevious,
-    /// `chats.get`
-    ChatsGet,
-    /// `chats.get-many`
-    ChatsGetMany,
-    /// `chats.get-all`
-    ChatsGetAll,
-    /// `chats.open`
-    ChatsOpen,
-    /// `chats.open-many`
-    ChatsOpenMany,
-    /// `chats.close`
-    ChatsClose,
-    /// `chats.close-many`
-    ChatsCloseMany,
-    /// `chats.focus`
-    ChatsFocus,
-    /// `chats.show`
-    ChatsShow,
-    /// `chats.maximize`
-    ChatsMaximize,
-    /// `chats.minimize`
-    ChatsMinimize,
-    /// `chats.get-attribute`
-    ChatsGetAttribute,
-    /// `chats.set-attribute`
-    ChatsSetAttribute,
-    /// `chats.initiate-otr`
-    ChatsInitiateOtr,
-    /// `chats.end-otr`
-    ChatsEndOtr,
-    /// `chats.send`
-    ChatsSend,
-    /// `chatviews.get`
-    ChatviewsGet,
-    /// `chatviews.get-many`
-    ChatviewsGetMany,
-    /// `commands.declare`
-    CommandsDeclare,
-    /// `commands.answer`
-    CommandsAnswer,
-    /// `commands.add`
-    CommandsAdd,
-    /// `commands.remove`
-    CommandsRemove,
-    /// `connection.connected`
-    ConnectionConnected,
-    /// `connection.disconnect`
-    ConnectionDisconnect,
-    /// `contacts.get`
-    ContactsGet,
-    /// `contacts.get-many`
-    ContactsGetMany,
-    /// `contacts.get-all`
-    ContactsGetAll,
-    /// `contacts.add`
-    ContactsAdd,
-    /// `contacts.remove`
-    ContactsRemove,
-    /// `contacts.rename`
-    ContactsRename,
-    /// `contacts.set-groups`
-    ContactsSetGroups,
-    /// `contacts.accept`
-    ContactsAccept,
-    /// `contacts.deny`
-    ContactsDeny,
-    /// `contacts.block`
-    ContactsBlock,
-    /// `contacts.unblock`
-    ContactsUnblock,
-    /// `contacts.blocked`
-    ContactsBlocked,
-    /// `dialogs.ask`
-    DialogsAsk,
-    /// `dialogs.ask-in-room`
-    DialogsAskInRoom,
-    /// `dialogs.begin`
-    DialogsBegin,
-    /// `dialogs.begin-in-room`
-    DialogsBeginInRoom,
-    /// `dialogs.take`
-    DialogsTake,
-    /// `dialogs.cancel`
-    DialogsCancel,
-    /// `disco.own-features-add`
-    DiscoOwnFeaturesAdd,
-    /// `disco.own-features-get`
-    DiscoOwnFeaturesGet,
-    /// `disco.own-identities-add`
-    DiscoOwnIdentitiesAdd,
-    /// `disco.own-identities-get`
-    DiscoOwnIdentitiesGet,
-    /// `disco.own-identities-clear`
-    DiscoOwnIdentitiesClear,
-    /// `disco.get-identity`
-    DiscoGetIdentity,
-    /// `disco.supports`
-    DiscoSupports,
-    /// `disco.last-activity`
-    DiscoLastActivity,
-    /// `disco.time`
-    DiscoTime,
-    /// `disco.version`
-    DiscoVersion,
-    /// `files.upload`
-    FilesUpload,
-    /// `files.write`
-    FilesWrite,
-    /// `files.finish`
-    FilesFinish,
-    /// `files.open`
-    FilesOpen,
-    /// `files.read`
-    FilesRead,
-    /// `files.close`
-    FilesClose,
-    /// `hooks.allow`
-    HooksAllow,
-    /// `hooks.alter`
-    HooksAlter,
-    /// `hooks.stop`
-    HooksStop,
-    /// `hooks.mark`
-    HooksMark,
-    /// `http.fetch`
-    HttpFetch,
-    /// `http.open`
-    HttpOpen,
-    /// `http.write`
-    HttpWrite,
-    /// `http.answer`
-    HttpAnswer,
-    /// `http.read`
-    HttpRead,
-    /// `http.close`
-    HttpClose,
-    /// `iq.answer`
-    IqAnswer,
-    /// `iq.refuse`
-    IqRefuse,
-    /// `listen.on`
-    ListenOn,
-    /// `listen.once`
-    ListenOnce,
-    /// `listen.not`
-    ListenNot,
-    /// `log.write`
-    LogWrite,
-    /// `plugins.call`
-    PluginsCall,
-    /// `plugins.answer`
-    PluginsAnswer,
-    /// `plugins.refuse`
-    PluginsRefuse,
-    /// `promises.add`
-    PromisesAdd,
-    /// `promises.add-all`
-    PromisesAddAll,
-    /// `promises.reject`
-    PromisesReject,
-    /// `pubsub.publish`
-    PubsubPublish,
-    /// `pubsub.retract`
-    PubsubRetract,
-    /// `pubsub.items`
-    PubsubItems,
-    /// `pubsub.item`
-    PubsubItem,
-    /// `pubsub.subscribe`
-    PubsubSubscribe,
-    /// `pubsub.unsubscribe`
-    PubsubUnsubscribe,
-    /// `pubsub.create`
-    PubsubCreate,
-    /// `pubsub.configure`
-    PubsubConfigure,
-    /// `pubsub.delete`
-    PubsubDelete,
-    /// `rooms.get`
-    RoomsGet,
-    /// `rooms.get-many`
-    RoomsGetMany,
-    /// `rooms.get-all`
-    RoomsGetAll,
-    /// `rooms.get-or-create`
-    RoomsGetOrCreate,
-    /// `rooms.open`
-    RoomsOpen,
-    /// `rooms.open-many`
-    RoomsOpenMany,
-    /// `rooms.close`
-    RoomsClose,
-    /// `rooms.close-many`
-    RoomsCloseMany,
-    /// `rooms.send`
-    RoomsSend,
-    /// `rooms.occupants`
-    RoomsOccupants,
-    /// `rooms.focus`
-    RoomsFocus,
-    /// `rooms.show`
-    RoomsShow,
-    /// `rooms.maximize`
-    RoomsMaximize,
-    /// `rooms.minimize`
-    RoomsMinimize,
-    /// `rooms.get-attribute`
-    RoomsGetAttribute,
-    /// `rooms.set-attribute`
-    RoomsSetAttribute,
-    /// `rooms.set-subject`
-    RoomsSetSubject,
-    /// `rooms.set-role`
-    RoomsSetRole,
-    /// `rooms.set-affiliation`
-    RoomsSetAffiliation,
-    /// `rooms.affiliations`
-    RoomsAffiliations,
-    /// `rooms.kick`
-    RoomsKick,
-    /// `rooms.ban`
-    RoomsBan,
-    /// `rooms.retract`
-    RoomsRetract,
-    /// `rooms.request-voice`
-    RoomsRequestVoice,
-    /// `rooms.answer-voice`
-    RoomsAnswerVoice,
-    /// `rooms.register`
-    RoomsRegister,
-    /// `rooms.unregister`
-    RoomsUnregister,
-    /// `rooms.reserved-nick`
-    RoomsReservedNick,
-    /// `rooms.invite`
-    RoomsInvite,
-    /// `rooms.decline`
-    RoomsDecline,
-    /// `rooms.configure`
-    RoomsConfigure,
-    /// `rooms.destroy`
-    RoomsDestroy,
-    /// `rooms.bookmarks`
-    RoomsBookmarks,
-    /// `rooms.set-bookmark`
-    RoomsSetBookmark,
-    /// `rooms.remove-bookmark`
-    RoomsRemoveBookmark,
-    /// `schedules.every`
-    SchedulesEvery,
-    /// `schedules.at`
-    SchedulesAt,
-    /// `schedules.cron`
-    SchedulesCron,
-    /// `schedules.list`
-    SchedulesList,
-    /// `schedules.cancel`
-    SchedulesCancel,
-    /// `schedules.to-local`
-    SchedulesToLocal,
-    /// `schedules.format`
-    SchedulesFormat,
-    /// `schedules.parse`
-    SchedulesParse,
-    /// `settings.get`
-    SettingsGet,
-    /// `settings.set`
-    SettingsSet,
-    /// `settings.set-many`
-    SettingsSetMany,
-    /// `settings.update`
-    SettingsUpdate,
-    /// `storage.get`
-    StorageGet,
-    /// `storage.set`
-    StorageSet,
-    /// `storage.delete`
-    StorageDelete,
-    /// `storage.list`
-    StorageList,
-    /// `storage.entries`
-    StorageEntries,
-    /// `storage.compare-and-set`
-    StorageCompareAndSet,
-    /// `storage.range`
-    StorageRange,
-    /// `storage.add`
-    StorageAdd,
-    /// `storage.change`
-    StorageChange,
-    /// `timers.sleep`
-    TimersSleep,
-    /// `timers.after`
-    TimersAfter,
-    /// `timers.every`
-    TimersEvery,
-    /// `timers.cancel`
-    TimersCancel,
-    /// `tokens.get`
-    TokensGet,
-    /// `user.jid`
-    UserJid,
-    /// `user.bare-jid`
-    UserBareJid,
-    /// `user.get-status`
-    UserGetStatus,
-    /// `user.set-status`
-    UserSetStatus,
-    /// `user.set-status-message`
-    UserSetStatusMessage,
-    /// `user.login`
-    UserLogin,
-    /// `user.logout`
-    UserLogout,
-    /// `vcard.get`
-    VcardGet,
-    /// `vcard.set`
-    VcardSet,
-    /// `vcard.update`
-    VcardUpdate,
-    /// `webhooks.answer`
-    WebhooksAnswer,
-    /// `webhooks.address`
-    WebhooksAddress,
+/// Declares a variant for each call, and the table of their names.
+macro_rules! calls {
+    ($($variant:ident = $grouping:literal $function:literal;)*) => {
+        /// A call of the contract.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum CallName {
+            $(#[doc = concat!("`", $grouping, ".", $function, "`")] $variant,)*
+        }
+
+        /// The grouping, function and name of each call.
+        const PARTS: [(&str, &str, &str); CallName::COUNT] =
+            [$(($grouping, $function, concat!($grouping, ".", $function)),)*];
+    };
 }
 
-/// The grouping, function and name of each call.
-const PARTS: [(&str, &str, &str); CallName::COUNT] = [
-    ("api", "emit", "api.emit"),
-    ("api", "send", "api.send"),
-    ("api", "send-iq", "api.send-iq"),
-    ("api", "wait-until", "api.wait-until"),
-    ("archive", "query", "archive.query"),
-    ("archive", "query-all", "archive.query-all"),
-    ("archive", "next", "archive.next"),
-    ("archive", "previous", "archive.previous"),
-    ("chats", "get", "chats.get"),
-    ("chats", "get-many", "chats.get-many"),
-    ("chats", "get-all", "chats.get-all"),
-    ("chats", "open", "chats.open"),
-    ("chats", "open-many", "chats.open-many"),
-    ("chats", "close", "chats.close"),
-    ("chats", "close-many", "chats.close-many"),
-    ("chats", "focus", "chats.focus"),
-    ("chats", "show", "chats.show"),
-    ("chats", "maximize", "chats.maximize"),
-    ("chats", "minimize", "chats.minimize"),
-    ("chats", "get-attribute", "chats.get-attribute"),
-    ("chats", "set-attribute", "chats.set-attribute"),
-    ("chats", "initiate-otr", "chats.initiate-otr"),
-    ("chats", "end-otr", "chats.end-otr"),
-    ("chats", "send", "chats.send"),
-    ("chatviews", "get", "chatviews.get"),
-    ("chatviews", "get-many", "chatviews.get-many"),
-    ("commands", "declare", "commands.declare"),
-    ("commands", "answer", "commands.answer"),
-    ("commands", "add", "commands.add"),
-    ("commands", "remove", "commands.remove"),
-    ("connection", "connected", "connection.connected"),
-    ("connection", "disconnect", "connection.disconnect"),
-    ("contacts", "get", "contacts.get"),
-    ("contacts", "get-many", "contacts.get-many"),
-    ("contacts", "get-all", "contacts.get-all"),
-    ("contacts", "add", "contacts.add"),
-    ("contacts", "remove", "contacts.remove"),
-    ("contacts", "rename", "contacts.rename"),
-    ("contacts", "set-groups", "contacts.set-groups"),
-    ("contacts", "accept", "contacts.accept"),
-    ("contacts", "deny", "contacts.deny"),
-    ("contacts", "block", "contacts.block"),
-    ("contacts", "unblock", "contacts.unblock"),
-    ("contacts", "blocked", "contacts.blocked"),
-    ("dialogs", "ask", "dialogs.ask"),
-    ("dialogs", "ask-in-room", "dialogs.ask-in-room"),
-    ("dialogs", "begin", "dialogs.begin"),
-    ("dialogs", "begin-in-room", "dialogs.begin-in-room"),
-    ("dialogs", "take", "dialogs.take"),
-    ("dialogs", "cancel", "dialogs.cancel"),
-    ("disco", "own-features-add", "disco.own-features-add"),
-    ("disco", "own-features-get", "disco.own-features-get"),
-    ("disco", "own-identities-add", "disco.own-identities-add"),
-    ("disco", "own-identities-get", "disco.own-identities-get"),
-    ("disco", "own-identities-clear", "disco.own-identities-clear"),
-    ("disco", "get-identity", "disco.get-identity"),
-    ("disco", "supports", "disco.supports"),
-    ("disco", "last-activity", "disco.last-activity"),
-    ("disco", "time", "disco.time"),
-    ("disco", "version", "disco.version"),
-    ("files", "upload", "files.upload"),
-    ("files", "write", "files.write"),
-    ("files", "finish", "files.finish"),
-    ("files", "open", "files.open"),
-    ("files", "read", "files.read"),
-    ("files", "close", "files.close"),
-    ("hooks", "allow", "hooks.allow"),
-    ("hooks", "alter", "hooks.alter"),
-    ("hooks", "stop", "hooks.stop"),
-    ("hooks", "mark", "hooks.mark"),
-    ("http", "fetch", "http.fetch"),
-    ("http", "open", "http.open"),
-    ("http", "write", "http.write"),
-    ("http", "answer", "http.answer"),
-    ("http", "read", "http.read"),
-    ("http", "close", "http.close"),
-    ("iq", "answer", "iq.answer"),
-    ("iq", "refuse", "iq.refuse"),
-    ("listen", "on", "listen.on"),
-    ("listen", "once", "listen.once"),
-    ("listen", "not", "listen.not"),
-    ("log", "write", "log.write"),
-    ("plugins", "call", "plugins.call"),
-    ("plugins", "answer", "plugins.answer"),
-    ("plugins", "refuse", "plugins.refuse"),
-    ("promises", "add", "promises.add"),
-    ("promises", "add-all", "promises.add-all"),
-    ("promises", "reject", "promises.reject"),
-    ("pubsub", "publish", "pubsub.publish"),
-    ("pubsub", "retract", "pubsub.retract"),
-    ("pubsub", "items", "pubsub.items"),
-    ("pubsub", "item", "pubsub.item"),
-    ("pubsub", "subscribe", "pubsub.subscribe"),
-    ("pubsub", "unsubscribe", "pubsub.unsubscribe"),
-    ("pubsub", "create", "pubsub.create"),
-    ("pubsub", "configure", "pubsub.configure"),
-    ("pubsub", "delete", "pubsub.delete"),
-    ("rooms", "get", "rooms.get"),
-    ("rooms", "get-many", "rooms.get-many"),
-    ("rooms", "get-all", "rooms.get-all"),
-    ("rooms", "get-or-create", "rooms.get-or-create"),
-    ("rooms", "open", "rooms.open"),
-    ("rooms", "open-many", "rooms.open-many"),
-    ("rooms", "close", "rooms.close"),
-    ("rooms", "close-many", "rooms.close-many"),
-    ("rooms", "send", "rooms.send"),
-    ("rooms", "occupants", "rooms.occupants"),
-    ("rooms", "focus", "rooms.focus"),
-    ("rooms", "show", "rooms.show"),
-    ("rooms", "maximize", "rooms.maximize"),
-    ("rooms", "minimize", "rooms.minimize"),
-    ("rooms", "get-attribute", "rooms.get-attribute"),
-    ("rooms", "set-attribute", "rooms.set-attribute"),
-    ("rooms", "set-subject", "rooms.set-subject"),
-    ("rooms", "set-role", "rooms.set-role"),
-    ("rooms", "set-affiliation", "rooms.set-affiliation"),
-    ("rooms", "affiliations", "rooms.affiliations"),
-    ("rooms", "kick", "rooms.kick"),
-    ("rooms", "ban", "rooms.ban"),
-    ("rooms", "retract", "rooms.retract"),
-    ("rooms", "request-voice", "rooms.request-voice"),
-    ("rooms", "answer-voice", "rooms.answer-voice"),
-    ("rooms", "register", "rooms.register"),
-    ("rooms", "unregister", "rooms.unregister"),
-    ("rooms", "reserved-nick", "rooms.reserved-nick"),
-    ("rooms", "invite", "rooms.invite"),
-    ("rooms", "decline", "rooms.decline"),
-    ("rooms", "configure", "rooms.configure"),
-    ("rooms", "destroy", "rooms.destroy"),
-    ("rooms", "bookmarks", "rooms.bookmarks"),
-    ("rooms", "set-bookmark", "rooms.set-bookmark"),
-    ("rooms", "remove-bookmark", "rooms.remove-bookmark"),
-    ("schedules", "every", "schedules.every"),
-    ("schedules", "at", "schedules.at"),
-    ("schedules", "cron", "schedules.cron"),
-    ("schedules", "list", "schedules.list"),
-    ("schedules", "cancel", "schedules.cancel"),
-    ("schedules", "to-local", "schedules.to-local"),
-    ("schedules", "format", "schedules.format"),
-    ("schedules", "parse", "schedules.parse"),
-    ("settings", "get", "settings.get"),
-    ("settings", "set", "settings.set"),
-    ("settings", "set-many", "settings.set-many"),
-    ("settings", "update", "settings.update"),
-    ("storage", "get", "storage.get"),
-    ("storage", "set", "storage.set"),
-    ("storage", "delete", "storage.delete"),
-    ("storage", "list", "storage.list"),
-    ("storage", "entries", "storage.entries"),
-    ("storage", "compare-and-set", "storage.compare-and-set"),
-    ("storage", "range", "storage.range"),
-    ("storage", "add", "storage.add"),
-    ("storage", "change", "storage.change"),
-    ("timers", "sleep", "timers.sleep"),
-    ("timers", "after", "timers.after"),
-    ("timers", "every", "timers.every"),
-    ("timers", "cancel", "timers.cancel"),
-    ("tokens", "get", "tokens.get"),
-    ("user", "jid", "user.jid"),
-    ("user", "bare-jid", "user.bare-jid"),
-    ("user", "get-status", "user.get-status"),
-    ("user", "set-status", "user.set-status"),
-    ("user", "set-status-message", "user.set-status-message"),
-    ("user", "login", "user.login"),
-    ("user", "logout", "user.logout"),
-    ("vcard", "get", "vcard.get"),
-    ("vcard", "set", "vcard.set"),
-    ("vcard", "update", "vcard.update"),
-    ("webhooks", "answer", "webhooks.answer"),
-    ("webhooks", "address", "webhooks.address"),
-];
+calls! {
+    ApiEmit = "api" "emit";
+    ApiSend = "api" "send";
+    ApiSendIq = "api" "send-iq";
+    ApiWaitUntil = "api" "wait-until";
+    ArchiveQuery = "archive" "query";
+    ArchiveQueryAll = "archive" "query-all";
+    ArchiveNext = "archive" "next";
+    ArchivePrevious = "archive" "previous";
+    ChatsGet = "chats" "get";
+    ChatsGetMany = "chats" "get-many";
+    ChatsGetAll = "chats" "get-all";
+    ChatsOpen = "chats" "open";
+    ChatsOpenMany = "chats" "open-many";
+    ChatsClose = "chats" "close";
+    ChatsCloseMany = "chats" "close-many";
+    ChatsFocus = "chats" "focus";
+    ChatsShow = "chats" "show";
+    ChatsMaximize = "chats" "maximize";
+    ChatsMinimize = "chats" "minimize";
+    ChatsGetAttribute = "chats" "get-attribute";
+    ChatsSetAttribute = "chats" "set-attribute";
+    ChatsInitiateOtr = "chats" "initiate-otr";
+    ChatsEndOtr = "chats" "end-otr";
+    ChatsSend = "chats" "send";
+    ChatviewsGet = "chatviews" "get";
+    ChatviewsGetMany = "chatviews" "get-many";
+    CommandsDeclare = "commands" "declare";
+    CommandsAnswer = "commands" "answer";
+    CommandsAdd = "commands" "add";
+    CommandsRemove = "commands" "remove";
+    ConnectionConnected = "connection" "connected";
+    ConnectionDisconnect = "connection" "disconnect";
+    ContactsGet = "contacts" "get";
+    ContactsGetMany = "contacts" "get-many";
+    ContactsGetAll = "contacts" "get-all";
+    ContactsAdd = "contacts" "add";
+    ContactsRemove = "contacts" "remove";
+    ContactsRename = "contacts" "rename";
+    ContactsSetGroups = "contacts" "set-groups";
+    ContactsAccept = "contacts" "accept";
+    ContactsDeny = "contacts" "deny";
+    ContactsBlock = "contacts" "block";
+    ContactsUnblock = "contacts" "unblock";
+    ContactsBlocked = "contacts" "blocked";
+    DialogsAsk = "dialogs" "ask";
+    DialogsAskInRoom = "dialogs" "ask-in-room";
+    DialogsBegin = "dialogs" "begin";
+    DialogsBeginInRoom = "dialogs" "begin-in-room";
+    DialogsTake = "dialogs" "take";
+    DialogsCancel = "dialogs" "cancel";
+    DiscoOwnFeaturesAdd = "disco" "own-features-add";
+    DiscoOwnFeaturesGet = "disco" "own-features-get";
+    DiscoOwnIdentitiesAdd = "disco" "own-identities-add";
+    DiscoOwnIdentitiesGet = "disco" "own-identities-get";
+    DiscoOwnIdentitiesClear = "disco" "own-identities-clear";
+    DiscoGetIdentity = "disco" "get-identity";
+    DiscoSupports = "disco" "supports";
+    DiscoLastActivity = "disco" "last-activity";
+    DiscoTime = "disco" "time";
+    DiscoVersion = "disco" "version";
+    FilesUpload = "files" "upload";
+    FilesWrite = "files" "write";
+    FilesFinish = "files" "finish";
+    FilesOpen = "files" "open";
+    FilesRead = "files" "read";
+    FilesClose = "files" "close";
+    HooksAllow = "hooks" "allow";
+    HooksAlter = "hooks" "alter";
+    HooksStop = "hooks" "stop";
+    HooksMark = "hooks" "mark";
+    HttpFetch = "http" "fetch";
+    HttpOpen = "http" "open";
+    HttpWrite = "http" "write";
+    HttpAnswer = "http" "answer";
+    HttpRead = "http" "read";
+    HttpClose = "http" "close";
+    IqAnswer = "iq" "answer";
+    IqRefuse = "iq" "refuse";
+    ListenOn = "listen" "on";
+    ListenOnce = "listen" "once";
+    ListenNot = "listen" "not";
+    LogWrite = "log" "write";
+    PluginsCall = "plugins" "call";
+    PluginsAnswer = "plugins" "answer";
+    PluginsRefuse = "plugins" "refuse";
+    PromisesAdd = "promises" "add";
+    PromisesAddAll = "promises" "add-all";
+    PromisesReject = "promises" "reject";
+    PubsubPublish = "pubsub" "publish";
+    PubsubRetract = "pubsub" "retract";
+    PubsubItems = "pubsub" "items";
+    PubsubItem = "pubsub" "item";
+    PubsubSubscribe = "pubsub" "subscribe";
+    PubsubUnsubscribe = "pubsub" "unsubscribe";
+    PubsubCreate = "pubsub" "create";
+    PubsubConfigure = "pubsub" "configure";
+    PubsubDelete = "pubsub" "delete";
+    RoomsGet = "rooms" "get";
+    RoomsGetMany = "rooms" "get-many";
+    RoomsGetAll = "rooms" "get-all";
+    RoomsGetOrCreate = "rooms" "get-or-create";
+    RoomsOpen = "rooms" "open";
+    RoomsOpenMany = "rooms" "open-many";
+    RoomsClose = "rooms" "close";
+    RoomsCloseMany = "rooms" "close-many";
+    RoomsSend = "rooms" "send";
+    RoomsOccupants = "rooms" "occupants";
+    RoomsFocus = "rooms" "focus";
+    RoomsShow = "rooms" "show";
+    RoomsMaximize = "rooms" "maximize";
+    RoomsMinimize = "rooms" "minimize";
+    RoomsGetAttribute = "rooms" "get-attribute";
+    RoomsSetAttribute = "rooms" "set-attribute";
+    RoomsSetSubject = "rooms" "set-subject";
+    RoomsSetRole = "rooms" "set-role";
+    RoomsSetAffiliation = "rooms" "set-affiliation";
+    RoomsAffiliations = "rooms" "affiliations";
+    RoomsKick = "rooms" "kick";
+    RoomsBan = "rooms" "ban";
+    RoomsRetract = "rooms" "retract";
+    RoomsRequestVoice = "rooms" "request-voice";
+    RoomsAnswerVoice = "rooms" "answer-voice";
+    RoomsRegister = "rooms" "register";
+    RoomsUnregister = "rooms" "unregister";
+    RoomsReservedNick = "rooms" "reserved-nick";
+    RoomsInvite = "rooms" "invite";
+    RoomsDecline = "rooms" "decline";
+    RoomsConfigure = "rooms" "configure";
+    RoomsDestroy = "rooms" "destroy";
+    RoomsBookmarks = "rooms" "bookmarks";
+    RoomsSetBookmark = "rooms" "set-bookmark";
+    RoomsRemoveBookmark = "rooms" "remove-bookmark";
+    SchedulesEvery = "schedules" "every";
+    SchedulesAt = "schedules" "at";
+    SchedulesCron = "schedules" "cron";
+    SchedulesList = "schedules" "list";
+    SchedulesCancel = "schedules" "cancel";
+    SchedulesToLocal = "schedules" "to-local";
+    SchedulesFormat = "schedules" "format";
+    SchedulesParse = "schedules" "parse";
+    SettingsGet = "settings" "get";
+    SettingsSet = "settings" "set";
+    SettingsSetMany = "settings" "set-many";
+    SettingsUpdate = "settings" "update";
+    StorageGet = "storage" "get";
+    StorageSet = "storage" "set";
+    StorageDelete = "storage" "delete";
+    StorageList = "storage" "list";
+    StorageEntries = "storage" "entries";
+    StorageCompareAndSet = "storage" "compare-and-set";
+    StorageRange = "storage" "range";
+    StorageAdd = "storage" "add";
+    StorageChange = "storage" "change";
+    TimersSleep = "timers" "sleep";
+    TimersAfter = "timers" "after";
+    TimersEvery = "timers" "every";
+    TimersCancel = "timers" "cancel";
+    TokensGet = "tokens" "get";
+    UserJid = "user" "jid";
+    UserBareJid = "user" "bare-jid";
+    UserGetStatus = "user" "get-status";
+    UserSetStatus = "user" "set-status";
+    UserSetStatusMessage = "user" "set-status-message";
+    UserLogin = "user" "login";
+    UserLogout = "user" "logout";
+    VcardGet = "vcard" "get";
+    VcardSet = "vcard" "set";
+    VcardUpdate = "vcard" "update";
+    WebhooksAnswer = "webhooks" "answer";
+    WebhooksAddress = "webhooks" "address";
+}
 
 impl CallName {
     /// The number of calls.

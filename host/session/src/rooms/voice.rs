@@ -60,19 +60,17 @@ impl VoiceRequests {
     }
 }
 
-impl Rooms {
-    /// Tells that a visitor asks for voice, as the room says to its moderators.
-    pub(crate) fn voice_requested(&mut self, room: &BareJid, request: VoiceRequest, turn: &mut Turn<'_>) {
-        let is_in = self.stage(room).is_some_and(Stage::is_in);
-        let shown = self.shown.get(room).filter(|_| is_in);
-        let Some(occupant) = shown.and_then(|room| room.occupants.get(request.nick.as_str())) else {
-            turn.ignored += 1;
-            return;
-        };
-        let asking = Occupant { jid: Some(request.jid.clone()), ..Occupant::clone(occupant) };
-        self.voices.note(room, request, turn.now);
-        fire_occupant(self, "voiceRequest", Arc::new(asking), turn);
-    }
+/// Tells that a visitor asks for voice, as the room says to its moderators.
+pub(crate) fn voice_requested(rooms: &mut Rooms, room: &BareJid, request: VoiceRequest, turn: &mut Turn<'_>) {
+    let is_in = rooms.stage(room).is_some_and(Stage::is_in);
+    let shown = rooms.shown.get(room).filter(|_| is_in);
+    let Some(occupant) = shown.and_then(|room| room.occupants.get(request.nick.as_str())) else {
+        turn.ignored += 1;
+        return;
+    };
+    let asking = Occupant { jid: Some(request.jid.clone()), ..Occupant::clone(occupant) };
+    rooms.voices.note(room, request, turn.now);
+    fire_occupant(rooms, "voiceRequest", Arc::new(asking), turn);
 }
 
 #[cfg(test)]

@@ -1,0 +1,92 @@
+//! Tests of what rooms and their occupants write.
+
+use super::*;
+
+#[test]
+fn a_room_speaks_of_itself_under_its_own_address() {
+    let x =
+        "<x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/><status code='x'/><status code='170'/></x>";
+    assert_eq!(message("from='r@muc' type='groupchat'", x).room_status, [104, 170]);
+    assert!(message("from='r@muc/juliet' type='groupchat'", x).room_status.is_empty());
+    assert!(message("from='r@muc'", x).room_status.is_empty());
+    let seen = presence(
+        "from='r@muc/n'",
+        "<x xmlns='http://jabber.org/protocol/muc#user'><item role='visitor'/></x><occupant-id \
+         xmlns='urn:xmpp:occupant-id:0' id='o1'/>",
+    );
+    assert_eq!(seen.muc.unwrap().occupant_id.as_deref(), Some("o1"));
+}
+
+/// XEP-0421, section 5, and XEP-0317. A room that knows them removes those of others, so that of two one is forged.
+#[test]
+fn ids_of_occupants_and_hats_are_read_if_there_is_one_of_each() {
+    let one = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='o1'/>";
+    let two = format!("{one}<occupant-id xmlns='urn:xmpp:occupant-id:0' id='o2'/>");
+    let said = |attributes: &str, ids: &str| message(attributes, &format!("<body>hi</body>{ids}")).occupant_id;
+    let in_room = "from='r@muc/n' type='groupchat'";
+    assert_eq!(said(in_room, one).as_deref(), Some("o1"));
+    assert_eq!(said(in_room, &two), None);
+    for other in
+        ["from='r@muc/n' type='chat'", "from='r@muc' type='groupchat'", "from='me@house/here' type='groupchat'"]
+    {
+        assert_eq!(said(other, one), None, "{other}");
+    }
+    let hat = |uri: &str, title: &str| format!("<hat uri='{uri}' title='{title}'/>");
+    let seen = |inside: &str| {
+        let x = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='visitor'/></x>";
+        presence("from='r@muc/n'", &format!("{x}{inside}")).muc.unwrap()
+    };
+    let hats = |inside: &str| seen(&format!("<hats xmlns='urn:xmpp:hats:0'>{inside}</hats>")).hats;
+    assert_eq!(
+        hats(&hat("urn:x", " Boss ")),
+        [crate::types::Hat { uri: "urn:x".to_owned(), title: "Boss".to_owned() }]
+    );
+    assert_eq!(hats(&hat("urn:x", &"t".repeat(1_000)))[0].title.len(), 256);
+    assert_eq!(hats(&hat("urn:x", "t").repeat(1_000)).len(), crate::types::MAX_HATS);
+    for odd in [hat("", "t"), hat("urn:x", ""), hat(&"u".repeat(257), "t"), "<hat title='t'/>".to_owned()] {
+        assert!(hats(&odd).is_empty(), "{odd}");
+    }
+    let twice = format!("<hats xmlns='urn:xmpp:hats:0'>{}</hats>", hat("urn:x", "t")).repeat(2);
+    assert!(seen(&twice).hats.is_empty());
+    assert_eq!(seen(&two).occupant_id, None);
+}
+
+/// XEP-0045, section 8.6.
+#[test]
+fn a_request_for_voice_is_the_rooms() {
+    let form = |kind: &str, form_type: &str, jid: &str| {
+        format!(
+            "<x xmlns='jabber:x:data' type='{kind}'><field var='FORM_TYPE' type='hidden'><value>{form_type}</value></field>\
+             <field var='muc#jid'><value>{jid}</value></field><field var='muc#roomnick'><value>n</value></field></x>"
+        )
+    };
+    let asked = |from: &str, form: &str| message(from, form).voice;
+    let voice = crate::types::VOICE;
+    let request = asked("from='r@muc'", &form("form", voice, "a@b/c")).unwrap();
+    assert_eq!((request.nick.as_str(), request.jid), ("n", jid("a@b/c")));
+    for (from, form) in [
+        ("from='r@muc/n'", form("form", voice, "a@b/c")),
+        ("from='r@muc' type='groupchat'", form("form", voice, "a@b/c")),
+        ("from='r@muc'", form("submit", voice, "a@b/c")),
+        ("from='r@muc'", form("form", "urn:x", "a@b/c")),
+        ("from='r@muc'", form("form", voice, "@@")),
+        ("from='r@muc'", "<x xmlns='jabber:x:data' type='form'/>".to_owned()),
+    ] {
+        assert!(asked(from, &form).is_none(), "{from}: {form}");
+    }
+}
+
+/// XEP-0045, section 7.10.
+#[test]
+fn a_room_says_how_to_register() {
+    let read = |inside: &str| match iq("type='result'", &format!("<query xmlns='jabber:iq:register'>{inside}</query>"))
+    {
+        Incoming::Answer(Answer { outcome: Ok(Body::Registration(registration)), .. }) => registration,
+        other => panic!("{other:?}"),
+    };
+    let form = "<x xmlns='jabber:x:data' type='form'><field var='muc#register_roomnick' type='text-single'/></x>";
+    let found = read(form);
+    assert_eq!((found.is_registered, found.form.unwrap()[0].var.as_str()), (false, "muc#register_roomnick"));
+    let found = read("<registered/><username>n</username>");
+    assert!(found.is_registered && found.form.is_none());
+}
