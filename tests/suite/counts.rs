@@ -27,7 +27,7 @@ const SYSTEM_CALLS: u64 = 10;
 /// The number of further plugins that are counted.
 const PLUGINS: u64 = 100;
 /// The most bytes of the heap for each plugin. Its memory and its stack are beside the heap.
-const HEAP: u64 = 37 << 10;
+const HEAP: u64 = 38 << 10;
 
 /// The most bytes of the heap for each plugin that is parked, with its entry in the policy.
 const PARKED: u64 = 8 << 10;

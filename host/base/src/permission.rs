@@ -121,7 +121,7 @@ permissions! {
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
     IqAnswer = "iq.answer", Medium, Namespaces, "Answers what others ask this account in these XML namespaces, in its name, and lets everybody know that it does.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
-    MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
+    MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name, and hears what people answer to its questions.";
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
     PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures and deletes these nodes of publish-subscribe, in this account's name: who may read them, too.";
@@ -131,7 +131,7 @@ permissions! {
     RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms, registers with them, and asks for voice in them.";
     RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, retracts what they said, and sets a room's subject.";
     RoomsRead = "rooms.read", Low, Rooms, "Sees rooms, who is in them, and invitations to them.";
-    RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";
+    RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name, and hears what people answer to its questions.";
     SessionControl = "session.control", High, None, "Logs this account in and out, and disconnects it.";
     SettingsRead = "settings.read", Low, None, "Reads the host's settings, without its secrets.";
     SettingsWrite = "settings.write", Medium, None, "Changes those of the host's settings that are not the operator's alone: which rooms the account enters by itself, too.";

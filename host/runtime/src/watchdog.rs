@@ -277,11 +277,11 @@ impl<R> Metered<R> {
         *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
     }
 
-    /// Counts a poll that used this much CPU time, in nanoseconds. If a tick interrupted it, the guest computes. If it was
-    /// only long, it does if another one was before.
+    /// Counts a poll that used this much CPU time, in nanoseconds. If a tick interrupted it, the guest computes, unless the
+    /// thread itself had to wait for a core meanwhile. If it was only long, it does if another one was before.
     fn count(&mut self, is_interrupted: bool, used: u64) {
-        let is_long = is_interrupted || used > nanos(LONG);
-        let computes = is_interrupted || (is_long && self.since_long < ALONE);
+        let is_long = used > nanos(LONG);
+        let computes = is_long && (is_interrupted || self.since_long < ALONE);
         self.short_polls = if computes { 0 } else { self.short_polls.saturating_add(1) };
         self.since_long = if is_long { 0 } else { self.since_long.saturating_add(1) };
     }

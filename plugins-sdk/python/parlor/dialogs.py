@@ -1,7 +1,7 @@
 """Questions to people, whose next message in the same chat or room is the answer. In a private chat that needs `messages.send` for the
 person, in a room `rooms.send` for the room.
 
-    @command("order", "Orders a pizza")
+    @command("order", help="Orders a pizza")
     async def order(command: Command) -> None:
         try:
             size = await ask_author(command, "Which size?", ["small", "large"], timeout=60)

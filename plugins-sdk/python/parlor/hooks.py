@@ -23,7 +23,7 @@ verdict, 50 ms by default. A handler that fails gives none, and then the owner's
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Literal, Optional, Union
 
 from .host import Grouping
 from .listen import Subscription, check, on
@@ -97,7 +97,7 @@ async def _give(hook: "Hook", verdict: Verdict) -> None:
         raise TypeError(f"a hook returns hooks.Alter, hooks.Stop, hooks.Mark or nothing, not {verdict!r}")
 
 
-def _subscribe(event: str, taker: str, handler: Handler) -> Subscription:
+def _subscribe(event: Literal["hookOutgoing", "hookIncoming", "hookCommand"], taker: str, handler: Handler) -> Subscription:
     check(handler, taker, "hook")
 
     async def judge(hook: "Hook") -> None:

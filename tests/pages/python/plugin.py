@@ -415,7 +415,7 @@ async def ask_for_code(hook: Hook) -> hooks.Verdict:
 
 
 # == dialogs
-@command("order", "Orders a pizza")
+@command("order", help="Orders a pizza")
 async def pizza(order: Command) -> None:
     try:
         size = await ask_author(order, "Which size?", ["small", "large"], timeout=60)

@@ -34,6 +34,7 @@ ANY = {
     "values: Mapping[str, Any]": "values: List[Tuple[str, Value]]",
     "stanza: Union[str, Element]": "stanza: str",
     "xml: Union[str, Element, None]": "xml: Optional[str]",
+    "xml: Union[str, Element]": "xml: str",
     **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
 }
 

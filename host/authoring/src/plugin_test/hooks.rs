@@ -1,4 +1,4 @@
-//! A plugin that is tried is a hook wherever its manifest asks for that: there is no owner who would set an order.
+//! A plugin that is tried is a hook wherever its manifest asks for that and needs it: there is no owner who would set an order.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Puts the plugin into the orders of the account.
 pub(super) fn put_in_order(account: &Shared, manifest: &Manifest, id: &PluginId) {
     let order = |permission: Permission| -> Vec<PluginId> {
-        manifest.permissions.contains_key(&permission).then(|| id.clone()).into_iter().collect()
+        let is_needed = manifest.permissions.get(&permission).is_some_and(|request| !request.optional);
+        is_needed.then(|| id.clone()).into_iter().collect()
     };
     let order = HookOrder {
         outgoing: order(Permission::HooksOutgoing),

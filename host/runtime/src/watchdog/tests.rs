@@ -120,7 +120,8 @@ async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_wai
         let (own, busy) = (Arc::clone(&account), Arc::clone(&is_busy));
         let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
             if busy.load(Relaxed) {
-                if is_interrupted { own.interrupted.store(true, Relaxed) } else { burn(LONG + LONG / 2) }
+                own.interrupted.store(is_interrupted, Relaxed);
+                burn(LONG + LONG / 2);
             }
             Poll::Pending
         }));
@@ -145,6 +146,21 @@ async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_wai
         assert!(!moves(&mut metered));
         assert_eq!(account.runs(), Runs::WithAccount);
     }
+    ticker.stop();
+}
+
+/// Where many programs share a core, a tick often falls into a poll that does nothing for long.
+#[test]
+fn a_guest_that_a_tick_interrupts_while_its_thread_waits_for_a_core_stays() {
+    let ticker = ticker();
+    let guest: Guest = Box::pin(std::future::pending());
+    let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
+    for _ in 0..100 {
+        metered.count(true, nanos(LONG));
+        assert_eq!(metered.next(Runs::WithAccount, true), Runs::WithAccount);
+    }
+    metered.count(true, nanos(LONG) + 1);
+    assert_eq!(metered.next(Runs::WithAccount, true), Runs::Computing);
     ticker.stop();
 }
 
