@@ -18,7 +18,7 @@ FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
 ANY = {
     f"jid: {ENTITY}": "jid: str",
     f"jids: Sequence[{ENTITY}]": "jids: List[str]",
-    **{f"{name}: {ENTITY}": f"{name}: str" for name in ("user", "inviter")},
+    **{f"{name}: {ENTITY}": f"{name}: str" for name in ("user", "inviter", "service", "to", "room")},
     f"alternative: Optional[{ENTITY}]": "alternative: Optional[str]",
     "value: Any": "value: str",
     "attributes: Union[Attributes, str]": "attributes: Attributes",
