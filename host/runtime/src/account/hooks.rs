@@ -58,6 +58,15 @@ impl Point {
         }
     }
 
+    /// Returns the permission that a hook needs.
+    pub(crate) fn permission(self) -> Permission {
+        match self {
+            Self::Outgoing => Permission::HooksOutgoing,
+            Self::Incoming => Permission::HooksIncoming,
+            Self::Commands => Permission::HooksCommands,
+        }
+    }
+
     /// Returns the point that a plugin is asked about by this permission.
     pub(crate) fn of_permission(permission: Permission) -> Option<Self> {
         match permission {

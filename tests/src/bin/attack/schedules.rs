@@ -72,7 +72,7 @@ async fn is_empty(stage: &mut Stage) -> Result<()> {
 
 async fn without_end(trial: &mut Trial) -> Result<String> {
     /// How often the plugin sets a schedule and ends it.
-    const TIMES: u32 = 2_000;
+    const TIMES: u32 = 500;
     let stage = trial.start(Plan::new()?.caller(fast)?).await?;
     stage.call("schedules.churn", &json!({ "times": 1 })).await?;
     stage.begin_anew().await?;

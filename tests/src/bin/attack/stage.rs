@@ -347,8 +347,13 @@ impl Stage {
     /// Has the hostile plugin make a call, and returns the result.
     pub(crate) async fn call(&mut self, call: &str, args: &Value) -> Result<Value> {
         self.order_call(1, call, args).await?;
+        self.result().await.with_context(|| format!("{call} {args}"))
+    }
+
+    /// Waits for the result of a call that was ordered.
+    pub(crate) async fn result(&mut self) -> Result<Value> {
         loop {
-            let answer = self.answer().await.with_context(|| format!("{call} {args}"))?;
+            let answer = self.answer().await?;
             if let Some(json) = answer.strip_prefix("done ") {
                 return serde_json::from_str(json).with_context(|| format!("not an answer: {answer}"));
             }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use jid::BareJid;
 use parlor_base::id::PluginId;
 use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
 use parlor_session::Hook;
 use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::permissions::{Decision, Target, Use};
 use parlor_session::router::Mail;
 use parlor_stanza::types::Message;
 use rand::RngExt as _;
@@ -93,7 +95,11 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     let Some(hooker) = account.hooks.find(hook) else { return Question::Lost("it does not run") };
     let name = asked.point.event();
     if !account.router.listens(hooker.instance, name) {
-        return Question::Lost("it does not listen");
+        return if leaves_out(account, &hooker, asked.point, message) {
+            Question::Left
+        } else {
+            Question::Lost("it does not listen")
+        };
     }
     let id = format!("{name}-{}", hex::encode(account.rng.generator().random::<[u8; 16]>()));
     let (args, message) = (asked.args.clone(), Arc::clone(message));
@@ -115,6 +121,15 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
         Some(unanswered) => Question::Put { unanswered, mail: Box::new(mail), hooker },
         None => Question::Lost("too much waits for it"),
     }
+}
+
+/// Returns whether a hook has a grant that leaves out the conversation of a message. One without any grant is a mistake of the
+/// owner's, and must not be passed by in silence.
+fn leaves_out(account: &Shared, hooker: &Hooker, point: Point, message: &Message) -> bool {
+    let snapshot = account.snapshot();
+    let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
+    let wanted = Use::Call(point.permission(), Target::Jid(&message.chat));
+    hooker.mailbox.decide(wanted, Some(&is_contact)).is_some_and(|decision| matches!(decision, Decision::OutOfScope(_)))
 }
 
 /// Returns the hooks behind this plugin in an order; all of them if it is not in it.
