@@ -417,7 +417,7 @@ mod tests {
                     &declared.js,
                     match call.split_once('.') {
                         Some(("schedules" | "timers", _)) => "seconds: number",
-                        Some(("http", _)) => "timeout?: number",
+                        Some(("dialogs" | "http", _)) => "timeout?: number",
                         Some(("commands", _)) => "Cooldown?: number",
                         Some(("types", _)) => "number",
                         _ => "expires?: number",

@@ -302,8 +302,8 @@ mod tests {
         assert_eq!(names(Language::Rust, "disco", "own-features-get"), "disco::own_features_get");
         assert_eq!(
             names(Language::Go, "chats", "send"),
-            "parlor.Acknowledge parlor.ChatsSend parlor.ChatsSendMessage parlor.Reply parlor.ReplyInChat parlor.ReplyMessage \
-             parlor.ReplyMessageInChat"
+            "parlor.Acknowledge parlor.Answer parlor.ChatsSend parlor.ChatsSendMessage parlor.Reply parlor.ReplyInChat \
+             parlor.ReplyMessage parlor.ReplyMessageInChat"
         );
         assert_eq!(
             names(Language::Go, "storage", "compare-and-set"),
@@ -311,7 +311,7 @@ mod tests {
         );
         assert_eq!(
             names(Language::C, "rooms", "send"),
-            "parlor_reply parlor_reply_message parlor_rooms_reply parlor_rooms_send parlor_rooms_send_message"
+            "parlor_answer parlor_reply parlor_reply_message parlor_rooms_reply parlor_rooms_send parlor_rooms_send_message"
         );
         assert_eq!(names(Language::C, "archive", "query"), "parlor_archive_query_all");
     }
