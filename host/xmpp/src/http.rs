@@ -90,6 +90,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 
     /// Reads the body that belongs to this head, at most `most` bytes.
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
         let mut body = Vec::new();
         self.each_part(head, most as u64, |part| {
