@@ -1,4 +1,4 @@
-"""What the hints of a command's arguments may say beyond Python's own types, and who may give a command.
+"""Types for the hints of a command's arguments beyond Python's own, and groups of people who may give a command.
 
     @command("kick", help="Kicks somebody", allow=[People.role("moderator"), People.owners()])
     async def kick(command: Command, whom: Jid, why: Rest = Rest("")) -> None: ...

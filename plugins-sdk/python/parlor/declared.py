@@ -28,7 +28,7 @@ class Wanted(NamedTuple):
     #: Its name as people write it, which has `-` for `_`.
     shown: str
     argument: Any
-    #: What the handler is given where it was left out.
+    #: The value for the handler if the argument was left out.
     default: Any
 
 

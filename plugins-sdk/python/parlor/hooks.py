@@ -56,7 +56,7 @@ class Mark:
     label: str
 
 
-#: What a handler returns. None lets it pass.
+#: The verdict that a handler returns. None lets it pass.
 Verdict = Union[None, Alter, Stop, Mark]
 Handler = Callable[["Hook"], Coroutine[Any, Any, Verdict]]
 

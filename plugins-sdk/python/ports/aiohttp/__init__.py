@@ -52,7 +52,7 @@ class ClientTimeout:
 
 
 class BasicAuth(NamedTuple):
-    """Who asks."""
+    """The client that sends requests."""
 
     login: str
     password: str = ""

@@ -1,4 +1,4 @@
-"""What plugins of errbot use, on parlor. `parlor plugin port` puts it beside them; it has no code of errbot.
+"""The names that plugins of errbot use, on parlor. `parlor plugin port` puts it beside them; it has no code of errbot.
 
 Functions of the plugin that wait, such as those with a request, have become `async`. What is said by `self.send`, and what is kept by
 `self[key] = …`, goes out when a function returns or yields.

@@ -12,7 +12,7 @@ NOTED = "_parlor_declared"
 
 @dataclass
 class Declared:
-    """What the decorators of one function say."""
+    """The settings from the decorators of one function."""
 
     #: `command`, `arguments`, `pattern` or `webhook`.
     kind: str
@@ -37,7 +37,7 @@ class Declared:
         return tuple(word for word in self.name.lower().split("_") if word) or (self.name.lower(),)
 
     def parser(self) -> "Parser":
-        """What reads the arguments of `arg_botcmd`."""
+        """The parser of the arguments of `arg_botcmd`."""
         parser = Parser(prog=" ".join(self.words), add_help=False)
         for names, options in self.arguments:
             parser.add_argument(*names, **options)

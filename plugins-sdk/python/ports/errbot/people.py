@@ -7,7 +7,7 @@ from parlor_port import places
 
 
 class Identifier:
-    """Whom something is sent to. As a text, it is the address."""
+    """A recipient. As a text, it is the address."""
 
     def __init__(self, jid: str) -> None:
         self._jid = jid
@@ -31,17 +31,17 @@ class Identifier:
 
     @property
     def node(self) -> str:
-        """What stands before `@`."""
+        """The part before `@`."""
         return self.bare.rpartition("@")[0]
 
     @property
     def domain(self) -> str:
-        """What stands behind `@`."""
+        """The part behind `@`."""
         return self.bare.rpartition("@")[2]
 
     @property
     def resource(self) -> str:
-        """What stands behind `/`."""
+        """The part behind `/`."""
         return self._jid.partition("/")[2]
 
 
@@ -85,7 +85,7 @@ class Room(Identifier):
 
     @property
     def name(self) -> str:
-        """What stands before `@`."""
+        """The part before `@`."""
         return self.node
 
     room = name
@@ -99,7 +99,7 @@ class Room(Identifier):
 
     @property
     def occupants(self) -> "list[RoomOccupant]":
-        """Who is in it. Needs `rooms.read`."""
+        """The occupants. Needs `rooms.read`."""
         return [RoomOccupant(f"{self._jid}/{one.nick}") for one in rooms.occupants(self._jid)]
 
     @property
@@ -142,7 +142,7 @@ class Message:
         self.frm = frm
         self.to = to
         self.parent = parent
-        #: What plugins keep beside it while they handle it.
+        #: Data that plugins keep beside it while they handle it.
         self.ctx: dict[str, Any] = {}
         self.extras: dict[str, Any] = {}
         self.delayed = False
@@ -167,7 +167,7 @@ class Message:
 
     @property
     def nick(self) -> str:
-        """Who said it."""
+        """The author."""
         return str(getattr(self.frm, "nick", ""))
 
     def clone(self) -> "Message":
@@ -187,7 +187,7 @@ def bot() -> Person:
 
 
 def identifier(text: str) -> Identifier:
-    """Whom an address means. An occupant of a room is told from a person's device by the room."""
+    """Returns the person or room of an address. An occupant of a room is told from a person's device by the room."""
     text = str(text).strip()
     bare, _, resource = text.partition("/")
     if not bare:

@@ -62,7 +62,7 @@ class BotPlugin:
     # Settings
 
     def get_configuration_template(self) -> Any:
-        """What can be set."""
+        """The settings with their defaults."""
         return None
 
     def check_configuration(self, configuration: Any) -> None:
@@ -83,7 +83,7 @@ class BotPlugin:
         return people.bot()
 
     def build_identifier(self, txtrep: str) -> people.Identifier:
-        """Whom an address means."""
+        """Returns the person or room of an address."""
         return people.identifier(txtrep)
 
     def query_room(self, room: str) -> people.Room:

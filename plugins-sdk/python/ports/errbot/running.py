@@ -222,7 +222,7 @@ def _longest(several: list[tuple[str, Declared]], rest: str) -> Optional[tuple[s
 
 
 def _arguments(declared: Declared, rest: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What a command is called with. `ValueError`: what people wrote is not what it takes."""
+    """Returns the arguments of a command. `ValueError`: what people wrote is not what it takes."""
     if declared.kind == "command":
         if declared.split_args_with == "":
             return (rest,), {}
@@ -232,7 +232,7 @@ def _arguments(declared: Declared, rest: str) -> tuple[tuple[Any, ...], dict[str
 
 
 def _usage(several: list[tuple[str, Declared]]) -> str:
-    """What stands behind the first word."""
+    """Returns the text behind the first word."""
     if len(several) > 1 or len(several[0][1].words) > 1:
         return " | ".join(" ".join(one.words[1:]) for _, one in several if len(one.words) > 1)
     declared = several[0][1]
@@ -251,7 +251,7 @@ def _text(answer: Any) -> str:
 
 
 def _sent(hook: Any, form: Optional[str]) -> Any:
-    """What was sent: JSON as what it is, a form as a mapping, else a text."""
+    """Returns the body of the request: JSON as its value, a form as a mapping, else a text."""
     kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form is not None:
         return json.loads(parse_qs(hook.text).get(form, ["null"])[0])

@@ -1,4 +1,4 @@
-"""What plugins of maubot use, on parlor. `parlor plugin port` puts it beside them; it has no code of maubot.
+"""The names that plugins of maubot use, on parlor. `parlor plugin port` puts it beside them; it has no code of maubot.
 
 Matrix and XMPP differ: a sender and a room are JIDs, messages are plain text in which `*bold*` is a sign (XEP-0393), and HTML becomes
 text. An id of a message is the one by which XMPP refers to it.

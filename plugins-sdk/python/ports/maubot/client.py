@@ -12,7 +12,7 @@ from . import texts
 
 
 class Client:
-    """What a plugin may do in the name of the account."""
+    """The calls of a plugin in the name of the account."""
 
     @property
     def mxid(self) -> UserID:

@@ -12,7 +12,7 @@ from .handlers import command as commands
 from .handlers import event as events
 from .plugin_base import Plugin
 
-#: What is shown before the name of a command.
+#: The prefix before the name of a command.
 _PREFIX = "!"
 
 

@@ -25,7 +25,7 @@ class ContentURI(str):
 
 
 class EventType(Enum):
-    """What has happened."""
+    """The kind of an event."""
 
     ROOM_MESSAGE = "m.room.message"
     REACTION = "m.reaction"
@@ -40,7 +40,7 @@ class EventType(Enum):
 
 
 class MessageType(Enum):
-    """What kind of message it is. XMPP has texts."""
+    """The kind of a message. XMPP has texts."""
 
     TEXT = "m.text"
     NOTICE = "m.notice"
@@ -116,7 +116,7 @@ class RelatesTo(_Fields):
 
 
 class TextMessageEventContent(_Fields):
-    """What a message says."""
+    """The content of a message."""
 
     def __init__(
         self, msgtype: Any = MessageType.TEXT, body: str = "", format: Any = None, formatted_body: Optional[str] = None, relates_to: Any = None,

@@ -1,4 +1,4 @@
-"""What plugins that were written for other frameworks share on parlor. `parlor plugin port` puts it beside them.
+"""The parts that plugins of other frameworks share on parlor. `parlor plugin port` puts it beside them.
 
 It is written from the use of published plugins, and has no code of those frameworks.
 """

@@ -109,7 +109,7 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """What `encoded` made JSON of."""
+    """Returns the value that `encoded` made JSON of."""
     if isinstance(value, list):
         return [decoded(one) for one in value]
     if not isinstance(value, dict):

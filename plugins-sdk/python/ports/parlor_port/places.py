@@ -1,4 +1,4 @@
-"""Where things are said: rooms and people, and what is to be said there once a handler is done."""
+"""Rooms and people that a plugin writes to, and the messages that wait until a handler is done."""
 
 import asyncio
 import collections
@@ -54,7 +54,7 @@ async def say(place: str, message: Any, in_room: Optional[bool] = None) -> str:
 
 
 class Outbox:
-    """What a function that cannot wait has said. It goes out in order, when the handler is done."""
+    """The messages of a function that cannot wait. They are sent in order, when the handler is done."""
 
     def __init__(self) -> None:
         self._waiting: "collections.deque[tuple[str, Any, Optional[bool]]]" = collections.deque()

@@ -58,7 +58,7 @@ class BaseProxyConfig:
             self._data.put(key, value)
 
     def do_update(self, helper: ConfigUpdateHelper) -> None:
-        """What a plugin takes over. All of it, if it does not say."""
+        """Chooses the values that a plugin takes over. By default it takes all."""
         helper.base._data = self._data
 
     def load_and_update(self) -> None:
