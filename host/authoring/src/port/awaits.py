@@ -8,7 +8,7 @@ and the calls get an `await`. Nothing else of the source changes.
 import ast
 import builtins
 from types import SimpleNamespace
-from typing import Any, Iterator, Optional
+from typing import Any, Collection, Iterator, Optional
 
 import tree
 from tree import Finding, Function, Module
@@ -176,6 +176,11 @@ def _of_command(name: str) -> bool:
 
 def sessions(module: Module) -> set[str]:
     """Returns the expressions that hold a session of `requests`."""
+    return holders(module, SESSIONS)
+
+
+def holders(module: Module, makers: Collection[str]) -> set[str]:
+    """Returns the expressions to which the result of one of these functions is assigned, also by `with`."""
     found = set()
     for node in ast.walk(module.tree):
         pairs = []
@@ -184,7 +189,7 @@ def sessions(module: Module) -> set[str]:
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             pairs = [(one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None]
         for target, value in pairs:
-            if isinstance(value, ast.Call) and module.dotted(value.func) in SESSIONS:
+            if isinstance(value, ast.Call) and module.dotted(value.func) in makers:
                 found.add(ast.unparse(target))
     return found
 

@@ -45,16 +45,7 @@ def of(modules: list[Module]) -> Requests:
 
 def _clients(module: Module) -> set[str]:
     """Returns the expressions that hold a session of aiohttp."""
-    found = {"self.http"}
-    for node in ast.walk(module.tree):
-        pairs = []
-        if isinstance(node, ast.Assign):
-            pairs = [(target, node.value) for target in node.targets]
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            pairs = [(one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None]
-        found.update(ast.unparse(to) for to, value in pairs if isinstance(value, ast.Call)
-                     and module.dotted(value.func) == "aiohttp.ClientSession")
-    return found
+    return {"self.http"} | awaits.holders(module, ["aiohttp.ClientSession"])
 
 
 def _is_request(module: Module, call: ast.Call, sessions: set[str]) -> bool:

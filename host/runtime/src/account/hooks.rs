@@ -1,6 +1,6 @@
 //! Hooks: plugins that see what passes between people and other plugins, in the owner's order, and give verdicts.
 //!
-//! A hook is asked by an event, and answers by a call. Whoever waits for it waits for the owner's deadline at most. Without
+//! A hook is asked by an event, and answers by a call. A message waits for that until the owner's deadline at most. Without
 //! hooks everything passes here by one read of a flag.
 
 mod chain;
@@ -28,7 +28,7 @@ use crate::unanswered::{Verdict, Waiting};
 /// Interval between two log lines about hooks of one account that gave no verdict.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What a hook is asked about.
+/// The kinds of questions to a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Point {
     /// A message that another plugin sends.
@@ -40,6 +40,8 @@ pub(crate) enum Point {
 }
 
 impl Point {
+    const ALL: [Self; 3] = [Self::Outgoing, Self::Incoming, Self::Commands];
+
     /// Returns the name of the event, and the beginning of the ids of its questions.
     pub(crate) fn event(self) -> &'static str {
         match self {
@@ -69,12 +71,7 @@ impl Point {
 
     /// Returns the point that a plugin is asked about by this permission.
     pub(crate) fn of_permission(permission: Permission) -> Option<Self> {
-        match permission {
-            Permission::HooksOutgoing => Some(Self::Outgoing),
-            Permission::HooksIncoming => Some(Self::Incoming),
-            Permission::HooksCommands => Some(Self::Commands),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|point| point.permission() == permission)
     }
 
     /// Returns whether a question with this id is about this.
@@ -196,9 +193,9 @@ mod tests {
 
     #[test]
     fn a_question_is_known_by_the_beginning_of_its_id() {
-        for point in [Point::Outgoing, Point::Incoming, Point::Commands] {
+        for point in Point::ALL {
             let id = format!("{}-00ff", point.event());
-            let of = [Point::Outgoing, Point::Incoming, Point::Commands].into_iter().filter(|one| one.asked(&id));
+            let of = Point::ALL.into_iter().filter(|one| one.asked(&id));
             assert_eq!(of.collect::<Vec<_>>(), [point]);
         }
         assert!(!Point::Commands.asked("hookCommands-1"));
