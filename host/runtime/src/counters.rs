@@ -28,11 +28,11 @@ pub struct Totals {
     pub cpu: Duration,
     /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
     pub withheld: BTreeMap<Permission, u64>,
-    /// What it decided about as a hook.
+    /// Its verdicts as a hook.
     pub hooks: HookTotals,
 }
 
-/// What a plugin decided about as a hook, in numbers.
+/// The verdicts of a plugin as a hook, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HookTotals {
     /// Messages and commands that it was asked about.

@@ -20,7 +20,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest time that a hook may have: everything that it is asked about waits for it.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// What happens to a message or command when a hook gives no verdict.
+/// The fate of a message or command when a hook gives no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
     /// It passes.
@@ -59,7 +59,7 @@ pub struct HookOrder {
     pub commands: Vec<PluginId>,
     /// How long each of them may take.
     pub deadline: Duration,
-    /// What happens when one gives no verdict.
+    /// The rule for a hook that gives no verdict.
     pub on_failure: OnFailure,
 }
 

@@ -49,7 +49,7 @@ pub enum Action {
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }
 
-/// What a form shows to a person.
+/// A form as a person sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FormShown {
     /// A page to fill in.
@@ -60,7 +60,7 @@ pub enum FormShown {
         step: Option<String>,
         /// Its fields, with what is in them.
         fields: Vec<(String, String)>,
-        /// What is wrong with what was sent.
+        /// The mistakes in the last step, in words.
         wrong: Option<String>,
     },
     /// A text alone.

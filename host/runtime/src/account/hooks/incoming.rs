@@ -26,7 +26,7 @@ pub(crate) struct Given {
     pub(crate) args: Vec<String>,
 }
 
-/// What becomes of a message and of the command in it.
+/// The fate of a message and of the command in it.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     /// The labels that it got.
