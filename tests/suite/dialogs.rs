@@ -191,6 +191,19 @@ async fn dialogs() {
     host.call(FULL, "dialogs.begin", args).await.ok();
 }
 
+/// Row 153: the time of a handler stands still while it waits for an answer, and goes on afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_handler_does_not_run_while_it_waits_for_an_answer() {
+    let plan = Plan::scripted_without_archive().await.set("allow_non_roster_messaging", true);
+    let short = |entry: Entry| swift(granted(entry)).limit("handler", "200 ms");
+    let host = plan.answering(answers_of_people).caller(FULL, short).start().await;
+    running(&host, FULL).await;
+    for _ in 0..2 {
+        let args = json!({ "to": person(0), "text": "Are you there?", "timeout": 1 });
+        host.call(FULL, "dialogs.ask", args).await.fails("timed-out");
+    }
+}
+
 /// Row 153: questions end with the instance, and the person's next message is one like any other.
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_end_with_the_plugin_and_keep_it_from_being_parked() {

@@ -10,7 +10,8 @@ use parlor_session::DialogEnd;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::router::{Mail, SubscriptionId};
 use parlor_stanza::error::CallError;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use wasmtime::component::GuestTaskId;
 
 use super::Instance;
@@ -152,50 +153,94 @@ pub(crate) struct Resting {
     task: Option<GuestTaskId>,
 }
 
+/// How a handler waits for answers to questions.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// The number of questions whose answers it waits for.
+    dialogs: u32,
+    /// When it began to wait for the first of them.
+    began: Option<Instant>,
+    /// How long it waited before that.
+    lasted: Duration,
+    /// Wakes the clock of this handler alone.
+    is_over: Arc<Notify>,
+}
+
+impl Rest {
+    /// Returns whether the handler waits now.
+    pub(super) fn is_on(&self) -> bool {
+        self.began.is_some()
+    }
+}
+
 impl Resting {
     /// Lets the handler rest that runs as this task, if any does.
     pub(crate) fn begin(instance: &Arc<Instance>, task: Option<GuestTaskId>) -> Self {
-        change(instance, task, |dialogs| dialogs.saturating_add(1));
+        let has_begun = with_rest(instance, task, |rest| {
+            rest.dialogs = rest.dialogs.saturating_add(1);
+            let is_first = !rest.is_on();
+            rest.began.get_or_insert_with(Instant::now);
+            is_first
+        });
+        if has_begun {
+            instance.open.resting.fetch_add(1, Relaxed);
+            instance.registered.changed.notify_one();
+        }
         Self { instance: Arc::clone(instance), task }
     }
 }
 
 impl Drop for Resting {
     fn drop(&mut self) {
-        change(&self.instance, self.task, |dialogs| dialogs.saturating_sub(1));
+        let is_over = with_rest(&self.instance, self.task, |rest| {
+            rest.dialogs = rest.dialogs.saturating_sub(1);
+            let Some(began) = rest.began.take_if(|_| rest.dialogs == 0) else { return false };
+            rest.lasted += began.elapsed();
+            rest.is_over.notify_one();
+            true
+        });
+        if is_over {
+            has_risen(&self.instance);
+        }
     }
 }
 
-/// Changes for how many answers a handler waits. The run of the instance then knows how many places are free.
-fn change(instance: &Instance, task: Option<GuestTaskId>, count: impl FnOnce(u32) -> u32) {
-    let Some(task) = task else { return };
+/// Changes how the handler waits that runs as this task. Returns false if none does.
+fn with_rest(instance: &Instance, task: Option<GuestTaskId>, change: impl FnOnce(&mut Rest) -> bool) -> bool {
+    let Some(task) = task else { return false };
     let mut handlers = instance.handlers();
-    let Some(handler) = handlers.iter_mut().find(|one| one.task == Some(task)) else { return };
-    handler.dialogs = count(handler.dialogs);
-    drop(handlers);
-    count_resting(instance);
+    handlers
+        .iter_mut()
+        .find(|one| one.task == Some(task))
+        .is_some_and(|handler| change(handler.rest.get_or_insert_default()))
 }
 
 /// Returns how many handlers wait for answers to questions, and so take no place.
 pub(crate) fn resting(instance: &Instance) -> usize {
-    instance.open.resting.with(|resting| *resting)
+    instance.open.resting.load(Relaxed)
 }
 
-/// Counts the handlers that rest anew.
-pub(super) fn count_resting(instance: &Instance) {
-    let resting = instance.handlers().iter().filter(|one| one.dialogs > 0).count();
-    instance.open.resting.change(|before| *before = resting);
+/// Counts a handler that takes its place again, or has returned.
+pub(super) fn has_risen(instance: &Instance) {
+    instance.open.resting.fetch_sub(1, Relaxed);
     instance.registered.changed.notify_one();
 }
 
 impl Handling {
-    /// Waits until the handler waits for the answer to a question, or until it does not. Cancel-safe.
-    pub(crate) async fn until_resting(&self, rests: bool) {
-        let is_resting = || {
-            let handlers = self.instance.handlers();
-            self.task.is_some_and(|task| handlers.iter().any(|one| one.task == Some(task) && one.dialogs > 0))
-        };
-        self.instance.open.resting.pick(|_| (is_resting() == rests).then_some(())).await;
+    /// Waits until the handler waits for nobody's answer. Returns how long it waited for answers so far. Cancel-safe.
+    pub(crate) async fn rested(&self) -> Duration {
+        loop {
+            let is_over = {
+                let handlers = self.instance.handlers();
+                let handler = handlers.iter().find(|one| self.task.is_some() && one.task == self.task);
+                match handler.and_then(|handler| handler.rest.as_ref()) {
+                    Some(rest) if rest.is_on() => Arc::clone(&rest.is_over),
+                    Some(rest) => return rest.lasted,
+                    None => return Duration::ZERO,
+                }
+            };
+            is_over.notified().await;
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use tracing::{Span, field, trace_span};
 use wasmtime::component::GuestTaskId;
 
 use super::Instance;
+use super::dialogs::Rest;
 use super::handed::Handed;
-use crate::watched::Watched;
 
 /// The operations of an instance that have not ended.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Open {
     /// The handlers that have not returned.
     handlers: Mutex<Vec<OpenHandler>>,
     /// How many of them wait for answers to questions.
-    pub(super) resting: Watched<usize>,
+    pub(super) resting: AtomicUsize,
     /// Lists that are empty in most instances.
     rare: Mutex<Option<Box<Rare>>>,
     /// The number of calls that have not returned.
@@ -48,8 +48,15 @@ pub(super) struct OpenHandler {
     pub(super) began: Instant,
     /// The guest's task that it runs as; `None` if it could not be started.
     pub(super) task: Option<GuestTaskId>,
-    /// The number of questions whose answers it waits for.
-    pub(super) dialogs: u32,
+    /// How it waits for answers to questions, if it ever asked one.
+    pub(super) rest: Option<Box<Rest>>,
+}
+
+impl OpenHandler {
+    /// Returns whether it waits for the answer to a question.
+    pub(super) fn rests(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.is_on())
+    }
 }
 
 /// The operations that ended badly, or that are traced. They take no memory while there are none.
@@ -97,7 +104,7 @@ impl Instance {
             self.open.add_rare(|rare| rare.traced.push(span.clone()));
         }
         let began = Instant::now();
-        self.handlers().push(OpenHandler { began, task, dialogs: 0 });
+        self.handlers().push(OpenHandler { began, task, rest: None });
         let (instance, handed) = (Arc::clone(self), Handed::of(event));
         Handling { instance, began, task, span, handed, command: command_in(event), has_returned: false }
     }
@@ -110,7 +117,7 @@ impl Instance {
     /// Returns whether a handler has not returned, waits for nobody's answer, and no call to the host is open: the handler
     /// will continue without any input.
     pub fn is_at_work(&self) -> bool {
-        self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| handler.dialogs == 0)
+        self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| !handler.rests())
     }
 
     /// Takes the messages with commands whose handlers were dropped.
@@ -213,10 +220,10 @@ impl Drop for Handling {
         let mut handlers = self.instance.handlers();
         // If several without a task began at the same time, it does not matter which one is removed.
         let place = handlers.iter().position(|one| one.began == self.began && one.task == self.task);
-        let has_rested = place.is_some_and(|place| handlers.remove(place).dialogs > 0);
+        let rested = place.is_some_and(|place| handlers.remove(place).rests());
         drop(handlers);
-        if has_rested {
-            super::dialogs::count_resting(&self.instance);
+        if rested {
+            super::dialogs::has_risen(&self.instance);
         }
         if !self.has_returned {
             self.instance.open.add_rare(|rare| {

@@ -102,7 +102,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "memories" => instance.taken.memories.load(Relaxed),
         "tables" => instance.taken.tables.load(Relaxed),
         "table_elements" => instance.taken.table_elements.load(Relaxed),
-        "handlers" => instance.handlers().iter().filter(|handler| handler.dialogs == 0).count() as u64,
+        "handlers" => instance.handlers().iter().filter(|handler| !handler.rests()).count() as u64,
         "mailbox" => instance.mailbox.waiting() as u64,
         "cpu_share" => return Some(cpu_share(instance)),
         "cpu_burst" => return Some(instance.cpu.spent(instance.limits.cpu_share).as_secs_f64()),

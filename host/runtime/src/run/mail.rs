@@ -80,21 +80,22 @@ pub(super) async fn within<T>(
     handler: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
     let Some(limit) = limit else { return handler.await };
-    let (mut handler, mut left) = (pin!(handler), limit);
-    loop {
-        let began = Instant::now();
+    let (mut handler, began, mut left) = (pin!(handler), Instant::now(), limit);
+    while !left.is_zero() {
         tokio::select! {
             biased;
             result = &mut handler => return result,
-            () = handling.until_resting(true) => left = left.saturating_sub(began.elapsed()),
-            () = tokio::time::sleep(left) => return Err(SlowHandler(handling.handed.clone(), limit).into()),
+            () = tokio::time::sleep(left) => {}
         }
-        tokio::select! {
+        // Asked only now: most handlers return long before, and never ask anybody.
+        let rested = tokio::select! {
             biased;
             result = &mut handler => return result,
-            () = handling.until_resting(false) => {}
-        }
+            rested = handling.rested() => rested,
+        };
+        left = limit.saturating_sub(began.elapsed().saturating_sub(rested));
     }
+    Err(SlowHandler(handling.handed.clone(), limit).into())
 }
 
 /// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
