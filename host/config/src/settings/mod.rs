@@ -12,7 +12,7 @@ use parlor_base::nearest;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-pub use table::{Role, SETTINGS, SettingKind, SettingRule, setting};
+pub use table::{ALERTS, Role, SETTINGS, SettingKind, SettingRule, setting};
 
 mod table;
 
@@ -37,6 +37,10 @@ struct Inner {
 #[expect(missing_docs, reason = "the keys are described in the table, and in the handbook")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with the name that owners know")]
 pub struct Effective {
+    /// Some of [`ALERTS`].
+    pub alerts: Vec<String>,
+    /// Over which alerts are withheld; 0 = none is sent.
+    pub alerts_per_hour: u32,
     pub allow_bookmarks: bool,
     pub allow_contact_requests: bool,
     pub allow_muc: bool,
@@ -76,6 +80,7 @@ pub struct Effective {
     prebind: bool,
     pub prebind_url: Option<String>,
     pub priority: i8,
+    pub rejoin: Rejoin,
     pub rid: Option<String>,
     pub sid: Option<String>,
     pub strict_plugin_dependencies: bool,
@@ -107,6 +112,19 @@ pub enum Archiving {
     Always,
     /// Messages of contacts.
     Roster,
+}
+
+/// Whether the account enters a room again that it was kicked from. It never does so by itself after a ban, or if the
+/// room was destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rejoin {
+    /// After each kick, later each time.
+    Always,
+    /// After the first kick. After the next one it stays out.
+    KickedOnce,
+    /// It stays out.
+    Never,
 }
 
 /// A room that the account enters when it connects.
