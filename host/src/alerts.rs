@@ -1,4 +1,4 @@
-//! What owners are told without looking: an account is away, a plugin is quarantined or denied often, a certificate ends.
+//! Alerts about the host as a whole: an account is away, a plugin is quarantined or denied often, a certificate ends.
 //!
 //! This looks at the host from time to time. The accounts send the alerts, with a rate, and tell of rooms themselves.
 
@@ -81,7 +81,7 @@ fn messenger(host: &Host) -> Option<Arc<Shared>> {
     host.accounts().into_iter().find(|account| can_send(account) && has_owners(&config, &account.name))
 }
 
-/// What was seen so far.
+/// The observations so far, with which new ones are compared.
 #[derive(Debug, Default)]
 struct Seen {
     away: BTreeMap<AccountName, Away>,

@@ -157,7 +157,7 @@ pub(super) async fn join(host: &Host, request: &Request) -> Result<Room, Refusal
     Ok(current(host, &account, &jid).await)
 }
 
-/// Returns the bookmark of a room that is entered at each log-in. What another client put into it stays.
+/// Returns the bookmark of a room that is entered at each log-in. Data of other clients in it stays.
 fn bookmark(account: &Shared, jid: &BareJid, nick: Option<String>) -> Bookmark {
     let snapshot = account.snapshot();
     let known = snapshot.bookmarks.as_ref().ok().and_then(|all| all.get(jid));

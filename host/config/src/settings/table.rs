@@ -182,7 +182,7 @@ impl SettingRule {
                 if list.len() <= known.len() && list.iter().all(is_known) {
                     return Ok(());
                 }
-                Err(format!("must list some of \"{}\", each once", known.join("\", \"")))
+                Err(format!("must list some of \"{}\"", known.join("\", \"")))
             }
             (SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, Value::Array(list)) => {
                 if list.len() > MOST_IN_A_LIST {

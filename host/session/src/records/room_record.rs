@@ -50,7 +50,7 @@ pub struct Departure {
     pub why: &'static str,
     /// The reason that was stated, or the error.
     pub reason: Option<String>,
-    /// Who did it, if the room says so.
+    /// The person who did it, if the room says so.
     pub actor: Option<Actor>,
     /// The room to go to instead, if this one was destroyed.
     pub alternative: Option<BareJid>,
@@ -87,7 +87,7 @@ pub(crate) fn cut(mut reason: String) -> String {
     reason
 }
 
-/// What the owner knows of one room.
+/// The owner's knowledge of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomRecord {
     /// How the account stands in it.
@@ -116,7 +116,7 @@ pub struct RoomNews {
     pub room: BareJid,
     /// Whether the account was in it: it was put out, and did not merely fail to enter.
     pub was_in: bool,
-    /// What is known of it now.
+    /// The record of the room after that.
     pub record: Arc<RoomRecord>,
 }
 

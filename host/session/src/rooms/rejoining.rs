@@ -1,4 +1,4 @@
-//! Being put out of rooms: whether the owner wants us back, and what the owner is told.
+//! Being put out of rooms: whether the owner wants us back, and the news for the owner.
 
 use parlor_config::Rejoin;
 
