@@ -1,6 +1,7 @@
 //! The facade for programs that embed a host.
 #![doc = include_str!("../README.md")]
 
+pub mod alerts;
 pub mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;

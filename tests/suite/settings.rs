@@ -125,8 +125,8 @@ async fn what_a_front_end_is_told_is_kept_and_read() {
 }
 
 /// Rows 118-119.
-/// Settings `auto_login`, `authentication`, `bosh_service_url`, `credentials_url`, `debug`, `expose_rid_and_sid`, `jid`,
-/// `prebind`, `prebind_url`, `websocket_url`.
+/// Settings `alerts`, `alerts_per_hour`, `auto_login`, `authentication`, `bosh_service_url`, `credentials_url`, `debug`,
+/// `expose_rid_and_sid`, `jid`, `prebind`, `prebind_url`, `rejoin`, `websocket_url`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_settings_are_denied_whatever_the_grant() {
     let host = Plan::offline().three().start().await;
@@ -148,6 +148,7 @@ fn other_value(rule: &SettingRule) -> Value {
         SettingKind::Text => "x".into(),
         SettingKind::Number(_, most) => most.min(7).into(),
         SettingKind::Choice(choices) => choices.last().copied().into(),
+        SettingKind::Choices(choices) => json!([choices[0]]),
         SettingKind::Jids | SettingKind::Rooms => json!(["hall@rooms.localhost"]),
         SettingKind::Names => json!(["name"]),
         SettingKind::Any => json!({ "any": [1] }),

@@ -332,6 +332,11 @@ fn host(status: &Status, findings: &mut Findings) {
         let says = format!("the host's account {} is {}{reason}", account.name, account.connection);
         findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
     }
+    for room in status.accounts.iter().flat_map(|account| &account.rooms).filter(|room| room.is_lost()) {
+        let why = room.why().unwrap_or_default();
+        let says = format!("the account {} is out of the room {}: {why}", room.account, room.room);
+        findings.warn("rooms", says, room.remedy.as_deref().unwrap_or("`parlor rooms` says more"));
+    }
     for plugin in &status.plugins {
         let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
         let says = format!("{} is {}: {reason}", plugin.id, plugin.state);

@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod compile;
+pub mod contacts;
 pub mod doctor;
 pub mod explain;
 mod file_watcher;
@@ -17,7 +18,9 @@ pub mod manual;
 mod modes;
 pub mod plugin;
 pub mod reload;
+pub mod rooms;
 pub mod run;
+pub mod say;
 mod show;
 pub mod status;
 pub mod target;
@@ -41,7 +44,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor rooms                         show the rooms that accounts are in\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -66,6 +69,12 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Let the running host read its files again.
     Reload(reload::ReloadArgs),
+    /// Show the rooms of accounts, and enter or leave them.
+    Rooms(rooms::RoomsArgs),
+    /// Show the contacts of accounts.
+    Contacts(contacts::ContactsArgs),
+    /// Send a message as an account.
+    Say(say::SayArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -98,6 +107,9 @@ impl Arguments {
             Command::Explain(explain) => explain.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Reload(reload) => reload.run(),
+            Command::Rooms(rooms) => rooms.run(),
+            Command::Contacts(contacts) => contacts.run(),
+            Command::Say(say) => say.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

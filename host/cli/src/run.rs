@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use files::{ConfigFile, Files};
 use one_line::OneLine;
+use parlor::alerts;
 use parlor::control::chat::Chat;
 use parlor::control::lines::Lines;
 use parlor::control::lines::SAYS;
@@ -197,6 +198,7 @@ async fn stand(
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
+        () = alerts::watch(&host) => None,
         never = host.tend() => match never {},
     };
     manager.stopping();

@@ -18,6 +18,9 @@ use super::Ended;
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
 use super::target::{self, Target};
 
+/// How many rooms are named that an account is out of.
+const LOST: usize = 5;
+
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
@@ -126,6 +129,8 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
+        rooms: Vec::new(),
+        departures: BTreeMap::new(),
     });
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
@@ -192,8 +197,29 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
         let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
         text.put(format_args!("{apart}{says}\n"));
     }
+    text.push_str(&rooms(&status.accounts, width));
     text.push('\n');
     text.push_str(&plugins(&status.plugins, width));
+    text
+}
+
+/// Describes in how many rooms accounts are, and which they are out of against their will.
+fn rooms(accounts: &[Account], width: usize) -> String {
+    let mut text = String::new();
+    for (account, count) in accounts.iter().filter_map(|one| Some((one, one.in_rooms()?))) {
+        let lost: Vec<_> = account.rooms.iter().filter(|room| room.is_lost()).collect();
+        let mut says = vec![format!("account {} is {count}", account.name)];
+        says.extend(lost.iter().take(LOST).map(|room| {
+            format!("account {} is out of {}: {}", account.name, room.room, room.why().unwrap_or_default())
+        }));
+        if !lost.is_empty() {
+            says.push("`parlor rooms` says more".to_owned());
+        }
+        for one in says {
+            let apart = if text.is_empty() { "\n" } else { "" };
+            text.put(format_args!("{apart}{}\n", wrapped(&one, width)));
+        }
+    }
     text
 }
 

@@ -19,7 +19,8 @@ pub struct AccountConfig {
     pub name: AccountName,
     /// Its address, and how to connect and log in to its server.
     pub link: LinkSettings,
-    /// The addresses that may send commands to the host from an ordinary client (XEP-0050); empty by default.
+    /// The addresses that may send commands to the host from an ordinary client (XEP-0050), and get alerts; empty by
+    /// default.
     pub owners: Vec<BareJid>,
     /// The section `[web]` of the configuration.
     pub web: Web,

@@ -38,8 +38,8 @@ pub use error::{ConfigError, FilePosition, Origin};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
 pub use name::{AccountName, BadAccountName};
 pub use settings::{
-    Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
-    setting,
+    ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, SETTINGS, SettingError, SettingKind,
+    SettingRule, Settings, setting,
 };
 pub use web::Web;
 

@@ -4,6 +4,8 @@
 //! commands.
 
 mod alarm;
+pub mod alerting;
+pub mod alerts;
 pub(crate) mod answerers;
 mod arrived;
 mod bound;
@@ -25,6 +27,7 @@ mod panicked;
 pub(crate) mod parking;
 mod published;
 mod rewriting;
+pub mod room_news;
 mod screened;
 mod screening;
 mod sending;
@@ -49,6 +52,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::alarm::Alarm;
+use self::alerts::Alerts;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
@@ -147,6 +151,7 @@ impl Account {
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),
+            alerts: Alerts::default(),
             effects: Vec::new(),
         };
         Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }

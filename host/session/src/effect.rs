@@ -11,6 +11,7 @@ use parlor_stanza::types::{AdHocRequest, ForeignRequest, Outgoing};
 use crate::answer::Answer;
 use crate::event::Event;
 use crate::records::contact::{Contact, Contacts};
+use crate::records::room_record::RoomNews;
 
 /// An effect of an input. Effects are carried out in order.
 ///
@@ -32,6 +33,8 @@ pub enum Effect {
     FireExcept(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
+    /// Log this about a room, and tell the owners.
+    RoomNews(RoomNews),
     /// Store this part of the roster.
     Keep(KeepRoster),
     /// Pass an owner's command to the task that carries it out and answers.

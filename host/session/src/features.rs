@@ -236,6 +236,7 @@ impl Features {
             strangers: self.roster.strangers.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
+            room_records: self.rooms.records.clone(),
             bookmarks: self.bookmarks.known(common),
             bookmarks_older: self.bookmarks.older,
             own: Arc::clone(&common.own_disco.listed),

@@ -1,6 +1,8 @@
 //! The owners, who may give commands to the host itself from an ordinary client (XEP-0050). The commands are carried
 //! out elsewhere.
 
+pub(super) mod telling;
+
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::types::{COMMANDS, Disco, Identity};
 
@@ -37,6 +39,11 @@ impl Owners {
     /// Sets the people who may give commands to the host itself.
     pub(super) fn set(&mut self, owners: Vec<BareJid>) {
         self.0 = owners;
+    }
+
+    /// Returns their addresses.
+    pub(super) fn all(&self) -> &[BareJid] {
+        &self.0
     }
 
     /// Returns whether there are any.

@@ -11,6 +11,7 @@ pub(super) mod occupant;
 pub(super) mod plugin_request;
 pub(super) mod pubsub_item;
 pub(super) mod room;
+pub(super) mod room_record;
 pub(super) mod status;
 pub(super) mod view;
 pub(super) mod webhook;

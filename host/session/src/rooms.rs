@@ -9,6 +9,7 @@ pub(super) mod membership;
 pub(super) mod occupants;
 pub(super) mod opening;
 mod registering;
+mod rejoining;
 mod resend;
 mod staying;
 mod view;
@@ -24,6 +25,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::Bookmark;
 
 use crate::records::room::Room;
+use crate::records::room_record::RoomRecords;
 use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use membership::{Farewells, Membership, Stage, Tells};
@@ -63,6 +65,8 @@ pub(super) struct Rooms {
     /// The automatic joins that have not ended.
     pub(super) auto: HashSet<BareJid>,
     pub(super) farewells: Farewells,
+    /// What the owner sees of the rooms, those that we are out of included.
+    pub(super) records: RoomRecords,
     /// The visitors who ask for voice.
     pub(super) voices: VoiceRequests,
 }

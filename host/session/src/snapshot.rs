@@ -12,6 +12,7 @@ use crate::disco::known::KnownDisco;
 use crate::records::chat::Chat;
 use crate::records::contact::Contacts;
 use crate::records::room::Room;
+use crate::records::room_record::RoomRecords;
 use crate::records::status::Status;
 
 /// The state of an account at one moment. Cloning it copies a few pointers.
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// The rooms that were opened.
     pub rooms: OrdMap<BareJid, Arc<Room>>,
+    /// What the owner sees of the rooms, those that the account is out of included.
+    pub room_records: RoomRecords,
     /// The bookmarks of the account.
     pub bookmarks: Result<Bookmarks, NoBookmarks>,
     /// Whether the bookmarks are where older clients keep them (XEP-0048), and none can be removed.

@@ -197,6 +197,8 @@ fn short(mut lines: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::control::views::Account;
 
@@ -225,6 +227,8 @@ mod tests {
                 jid: "second@example.org".to_owned(),
                 connection: "retrying".to_owned(),
                 reason: Some("no route to the host".to_owned()),
+                rooms: Vec::new(),
+                departures: BTreeMap::new(),
             }],
             plugins: Vec::new(),
         };

@@ -18,8 +18,8 @@ use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::show;
 use super::views::{HookRecord, Plugin, Record, Status, Usage};
+use super::{rooms, show};
 use crate::host::Host;
 use crate::web::Counts;
 
@@ -91,7 +91,8 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let status = show::closely(host).await;
     match path[..] {
         ["metrics"] => {
-            Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &webhooks(crate::host::webhooks::counts(host))))
+            let webhooks = webhooks(crate::host::webhooks::counts(host));
+            Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &rooms::metrics(&status) + &webhooks))
         }
         ["health"] => {
             let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();

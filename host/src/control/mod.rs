@@ -16,6 +16,12 @@
 //! | `GET /v1/schedules` | [`Schedules`](views::Schedules) of all plugins, for each of their accounts |
 //! | `GET /v1/plugins/ID/schedules` | the same of one plugin |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
+//! | `GET /v1/rooms` | [`Room`](views::Room)s of all accounts, or of `account`, with the plugins in them |
+//! | `GET /v1/rooms/show?room=JID&account=NAME` | one of them |
+//! | `GET /v1/contacts` | [`People`](views::People) of all accounts, or of `account` |
+//! | `POST /v1/rooms/join?room=JID&account=NAME` | enters a room, and answers with it; also `nick`, `bookmark` and `new` |
+//! | `POST /v1/rooms/leave?room=JID&account=NAME` | leaves a room, and answers likewise; also `bookmark` |
+//! | `POST /v1/say?to=JID&text=TEXT&account=NAME` | sends a message as the account, and answers with [`Said`](views::Said) |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
@@ -37,6 +43,7 @@ mod listening;
 pub mod metrics;
 mod refusal;
 mod request;
+mod rooms;
 mod routes;
 pub mod server;
 mod show;

@@ -47,6 +47,15 @@ pub(super) enum Refusal {
     /// There is no such schedule.
     #[error("it has no schedule {0}, or does not run")]
     NoSchedule(String),
+    /// There is no such account.
+    #[error("there is no account {0}")]
+    NoAccount(String),
+    /// The account does not know the room.
+    #[error("{0}")]
+    NoRoom(String),
+    /// The account could not do it.
+    #[error("{0}")]
+    NotDone(String),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
@@ -87,10 +96,12 @@ impl Refusal {
             | Self::NoPlugin(_)
             | Self::NoWebhook(_)
             | Self::NoRequest(_)
-            | Self::NoSchedule(_) => StatusCode::NOT_FOUND,
+            | Self::NoSchedule(_)
+            | Self::NoAccount(_)
+            | Self::NoRoom(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Stopping | Self::NotApplied(_) => StatusCode::CONFLICT,
+            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) => StatusCode::CONFLICT,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unwritable(_) | Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,

@@ -18,6 +18,7 @@ use super::http::{self, Answer, JSON, LINES};
 use super::lines::{LEVELS, Wanted, rank};
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
+use super::rooms;
 use super::server::{HostHandle, Order};
 use super::show;
 use super::views::Failure;
@@ -75,18 +76,26 @@ impl Routes {
             (&Method::POST, ["v1", "plugins", id, "schedules", "resume"]) => {
                 self.pause(&plugin(id)?, &request, false).await
             }
+            (&Method::GET, ["v1", "rooms"]) => json(&rooms::list(&self.handle.host, &request).await?),
+            (&Method::GET, ["v1", "rooms", "show"]) => json(&rooms::show(&self.handle.host, &request).await?),
+            (&Method::POST, ["v1", "rooms", "join"]) => json(&rooms::join(&self.handle.host, &request).await?),
+            (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request).await?),
+            (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
+            (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request).await?),
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
             (
                 _,
-                ["v1", "status" | "logs" | "schedules"]
+                ["v1", "status" | "logs" | "schedules" | "rooms" | "contacts"]
+                | ["v1", "rooms", "show"]
                 | ["v1", "plugins", _]
                 | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],
             ) => Err(Refusal::Method(Method::GET)),
             (
                 _,
-                ["v1", "reload" | "configure"]
+                ["v1", "reload" | "configure" | "say"]
+                | ["v1", "rooms", "join" | "leave"]
                 | ["v1", "plugins", _, "restart"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
                 | ["v1", "plugins", _, "schedules", "pause" | "resume"],

@@ -19,11 +19,11 @@ use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
 use parlor_store::{RequestState, ShownRequest};
 
-use super::VERSION;
 use super::views::{
     Account, Answer, Denied, HookRecord, Limit, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook,
     WebhookRequest, Webhooks, absolute,
 };
+use super::{VERSION, rooms};
 use crate::host::{Host, PluginStatus};
 use crate::memory;
 
@@ -150,7 +150,14 @@ fn account_view(account: &Shared) -> Account {
         Connection::Left(why) | Connection::Failed(why) => (own, "failed", Some(why)),
     };
     let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
-    Account { name: account.name.to_string(), jid, connection: connection.to_owned(), reason }
+    Account {
+        name: account.name.to_string(),
+        jid,
+        connection: connection.to_owned(),
+        reason,
+        rooms: rooms::of(account),
+        departures: rooms::departures(account).collect(),
+    }
 }
 
 fn plugin_view(status: &PluginStatus) -> Plugin {

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
+pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
+
+mod rooms;
+
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -95,6 +99,26 @@ pub struct Account {
     /// Why it is retrying or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Its rooms, ordered by address, without the plugins in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Room>,
+    /// How often it was put out of a room or not let in, by the reason, since it logged in first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub departures: BTreeMap<String, u64>,
+}
+
+impl Account {
+    /// Returns in how many rooms it is, in a clause. Rooms that it left on request do not count. None: there are none.
+    pub fn in_rooms(&self) -> Option<String> {
+        let joined = self.rooms.iter().filter(|room| room.state == "joined").count();
+        let all = self.rooms.iter().filter(|room| room.state != "out" || room.is_lost()).count();
+        match (joined, all) {
+            (_, 0) => None,
+            (1, 1) => Some("in 1 room".to_owned()),
+            (joined, all) if joined == all => Some(format!("in {all} rooms")),
+            (joined, all) => Some(format!("in {joined} of {all} rooms")),
+        }
+    }
 }
 
 /// A plugin on one account.

@@ -1,7 +1,7 @@
 //! The web for plugins: requests that the host makes for them, and requests of others to them.
 //!
 //! **Owns:** the rule for addresses of the network; connections and their pools; limits on time, size and redirects;
-//! bodies as streams in both directions; the [`server`] with its bounds.
+//! bodies as streams in both directions; the [`server`] with its bounds, and when its certificate ends.
 //!
 //! **Must not** know plugins, grants, credentials or webhooks: whoever sends a request says which server it may go to, and
 //! whoever starts the server answers.
@@ -13,6 +13,7 @@ mod body;
 mod client;
 mod connector;
 mod error;
+mod expiry;
 pub mod server;
 mod window;
 
@@ -20,6 +21,7 @@ pub use address::is_public;
 pub use body::{Answer, Outgoing, Sender};
 pub use client::{Client, Hop, Request};
 pub use error::{Late, WebError};
+pub use expiry::expiry;
 pub use hyper::{HeaderMap, Method, header};
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ fn kind(kind: SettingKind) -> String {
         SettingKind::Text => "text".to_owned(),
         SettingKind::Number(least, most) => format!("{least} to {most}"),
         SettingKind::Choice(choices) => choices.join(", "),
+        SettingKind::Choices(choices) => format!("some of {}", choices.join(", ")),
         SettingKind::Jids => "JIDs".to_owned(),
         SettingKind::Rooms => "rooms".to_owned(),
         SettingKind::Names => "plugin ids".to_owned(),

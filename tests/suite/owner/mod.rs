@@ -11,6 +11,7 @@ mod killed;
 mod page;
 mod plugin;
 mod registry;
+mod rooms;
 mod service;
 mod setup;
 mod sources;

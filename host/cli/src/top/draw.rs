@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parlor::control::VERSION;
-use parlor::control::views::{self, Account, Plugin, Status};
+use parlor::control::views::{self, Account, Plugin, Room, Status};
 use parlor_base::escape::escape_untrusted;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -120,10 +120,14 @@ fn account_line(account: &Account) -> Line<'static> {
         _ => Color::Yellow,
     };
     let reason = account.reason.as_ref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
+    let rooms = account.in_rooms().map(|rooms| format!("  {rooms}")).unwrap_or_default();
+    let is_out = account.rooms.iter().any(Room::is_lost);
     Line::from(vec![
         format!("{}  ", safe(&account.name)).into(),
         Span::styled(safe(&account.connection), colour),
-        format!("  {}{reason}", safe(&account.jid)).into(),
+        format!("  {}", safe(&account.jid)).into(),
+        if is_out { rooms.yellow() } else { rooms.into() },
+        reason.into(),
     ])
 }
 

@@ -54,6 +54,8 @@ fn running(plugins: Vec<Plugin>) -> Status {
         jid: format!("{name}@example.org"),
         connection: connection.into(),
         reason: reason.map(Into::into),
+        rooms: Vec::new(),
+        departures: BTreeMap::new(),
     };
     let accounts =
         vec![account("main", "connected", None), account("second", "retrying", Some("no route to the host"))];

@@ -12,8 +12,10 @@ use parlor_base::nearest;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-pub use table::{Role, SETTINGS, SettingKind, SettingRule, setting};
+pub use choices::{Archiving, Authentication, Rejoin};
+pub use table::{ALERTS, Role, SETTINGS, SettingKind, SettingRule, setting};
 
+mod choices;
 mod table;
 
 /// The most settings that one account may have.
@@ -37,6 +39,10 @@ struct Inner {
 #[expect(missing_docs, reason = "the keys are described in the table, and in the handbook")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with the name that owners know")]
 pub struct Effective {
+    /// Some of [`ALERTS`].
+    pub alerts: Vec<String>,
+    /// Over which alerts are withheld; 0 = none is sent.
+    pub alerts_per_hour: u32,
     pub allow_bookmarks: bool,
     pub allow_contact_requests: bool,
     pub allow_muc: bool,
@@ -76,37 +82,12 @@ pub struct Effective {
     prebind: bool,
     pub prebind_url: Option<String>,
     pub priority: i8,
+    pub rejoin: Rejoin,
     pub rid: Option<String>,
     pub sid: Option<String>,
     pub strict_plugin_dependencies: bool,
     pub websocket_url: Option<String>,
     pub whitelisted_plugins: Vec<String>,
-}
-
-/// How an account authenticates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Authentication {
-    /// With a password.
-    Login,
-    /// With a certificate.
-    External,
-    /// Anonymously.
-    Anonymous,
-    /// With a session that somebody else opened.
-    Prebind,
-}
-
-/// The messages that the server's archive should keep (XEP-0313, preferences).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Archiving {
-    /// No messages.
-    Never,
-    /// All messages.
-    Always,
-    /// Messages of contacts.
-    Roster,
 }
 
 /// A room that the account enters when it connects.

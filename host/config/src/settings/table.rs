@@ -40,6 +40,8 @@ pub enum SettingKind {
     Number(i64, i64),
     /// One of these strings.
     Choice(&'static [&'static str]),
+    /// A list of some of these strings.
+    Choices(&'static [&'static str]),
     /// A list of bare JIDs.
     Jids,
     /// A list of rooms: bare JIDs, or `{jid, nick}`.
@@ -61,11 +63,17 @@ const fn rule(role: Role, key: &'static str, kind: SettingKind, default: &'stati
     SettingRule { key, kind, default, role }
 }
 
+/// The kinds of alerts that owners may get.
+pub const ALERTS: &[&str] = &["away", "certificate", "denied", "kicked", "quarantined"];
+
 /// Every setting of the host, ordered by key.
 pub const SETTINGS: &[SettingRule] = {
     use Role::{Data, Effect, Operator, Secret};
-    use SettingKind::{Any, Choice, Flag, Jids, Names, Number, Rooms, Text};
+    use SettingKind::{Any, Choice, Choices, Flag, Jids, Names, Number, Rooms, Text};
     &[
+        // What the host tells its owners, and how often, is no plugin's to decide.
+        rule(Operator, "alerts", Choices(ALERTS), r#"["away","certificate","denied","kicked","quarantined"]"#),
+        rule(Operator, "alerts_per_hour", Number(0, 1_000), "12"),
         rule(Effect, "allow_bookmarks", Flag, "true"),
         rule(Effect, "allow_contact_requests", Flag, "true"),
         rule(Effect, "allow_muc", Flag, "true"),
@@ -121,6 +129,8 @@ pub const SETTINGS: &[SettingRule] = {
         // A secret: its response holds a session.
         rule(Secret, "prebind_url", Text, "null"),
         rule(Effect, "priority", Number(-128, 127), "0"),
+        // Whoever was put out of a room comes back only if its owner wants that.
+        rule(Operator, "rejoin", Choice(&["always", "kicked-once", "never"]), "\"never\""),
         rule(Secret, "rid", Text, "null"),
         rule(Data, "roster_groups", Flag, "false"),
         rule(Data, "show_controlbox_by_default", Flag, "false"),
@@ -167,13 +177,20 @@ impl SettingRule {
                 Some(text) if known.contains(&text) => Ok(()),
                 _ => Err(format!("must be one of \"{}\"", known.join("\", \""))),
             },
+            (SettingKind::Choices(known), Value::Array(list)) => {
+                let is_known = |entry: &Value| entry.as_str().is_some_and(|text| known.contains(&text));
+                if list.len() <= known.len() && list.iter().all(is_known) {
+                    return Ok(());
+                }
+                Err(format!("must list some of \"{}\"", known.join("\", \"")))
+            }
             (SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, Value::Array(list)) => {
                 if list.len() > MOST_IN_A_LIST {
                     return Err(format!("has {} entries, and may have {MOST_IN_A_LIST}", list.len()));
                 }
                 list.iter().try_for_each(|entry| self.kind.check_entry(entry))
             }
-            (SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, other) => {
+            (SettingKind::Choices(_) | SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, other) => {
                 Err(format!("must be a list, not {}", a(other)))
             }
         }
@@ -248,6 +265,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn owners_get_all_alerts_unless_they_choose_some() {
+        let rule = setting("alerts").unwrap();
+        assert_eq!(serde_json::from_str::<Vec<String>>(rule.default).unwrap(), ALERTS);
+        for (value, is_well) in [
+            (serde_json::json!([]), true),
+            (serde_json::json!(["kicked"]), true),
+            (serde_json::json!(["kickd"]), false),
+            (serde_json::json!([1]), false),
+            (serde_json::json!(vec!["kicked"; 6]), false),
+            (serde_json::json!("kicked"), false),
+        ] {
+            assert_eq!(rule.check(&value).is_ok(), is_well, "{value}");
+        }
+    }
+
     /// The settings that the API lists, with their defaults.
     const LISTED: &[(&str, &str)] = &[
         ("authentication", "\"login\""),
@@ -304,9 +337,12 @@ mod tests {
 
     /// The settings that other parts of the API need.
     const ADDED: &[(&str, &str)] = &[
+        ("alerts", r#"["away","certificate","denied","kicked","quarantined"]"#),
+        ("alerts_per_hour", "12"),
         ("archived_messages_limit", "1000"),
         ("command_prefix", "\"!\""),
         ("failed_command_answer", "\"Sorry, that failed.\""),
+        ("rejoin", "\"never\""),
     ];
 
     #[test]
@@ -371,6 +407,9 @@ mod tests {
             "strict_plugin_dependencies",
             "debug",
             "command_prefix",
+            "alerts",
+            "alerts_per_hour",
+            "rejoin",
         ] {
             assert!(matches!(setting(key).unwrap().role, Role::Operator | Role::Secret), "{key}");
         }

@@ -5,6 +5,7 @@ use parlor_session::{Answer, Effect};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 use parlor_xmpp::{ConnectError, LinkEvent};
+use tokio::time::Instant;
 
 use super::Asker;
 use super::connection::Connection;
@@ -87,6 +88,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::FormHandled { form, is_well } => forms::handled(self, &form, is_well),
+            Order::Alert(alert) => self.alerts.add(alert, &self.shared.name, &self.shared.settings(), Instant::now()),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
                 self.apply();

@@ -12,6 +12,7 @@ use parlor_session::{Answer, AnyCommand, Archived, Woken};
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
+use super::alerts::Alert;
 use super::connection::Credentials;
 
 /// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
@@ -32,6 +33,7 @@ pub(super) enum Order {
     Reply { to: Option<Jid>, id: String, reply: Reply },
     Answered { done: oneshot::Sender<()> },
     FormHandled { form: String, is_well: bool },
+    Alert(Alert),
     Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },

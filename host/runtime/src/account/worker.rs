@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use parlor_base::clock::ClockJumpDetector;
 use parlor_base::fair;
 use parlor_config::{LinkSettings, Settings};
-use parlor_session::{AnyCommand, Effect, KeepRoster, Session};
+use parlor_session::{AnyCommand, Effect, KeepRoster, Session, tell_owners};
 use parlor_stanza::types::AdHocRequest;
 use parlor_xmpp::{ClientState, Dialer, Link, LinkEvent};
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Asker;
 use super::alarm::Alarm;
+use super::alerts::Alerts;
 use super::arrived::{self, InQuestion};
 use super::forms;
 use super::keepers::Keepers;
@@ -23,6 +24,7 @@ use super::logins::Logins;
 use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
+use super::room_news;
 use super::screened;
 use super::screening::{Audience, Screening, is_of_message};
 use super::shared::Shared;
@@ -85,6 +87,8 @@ pub(super) struct Worker {
     pub(super) is_draining: bool,
     /// When to report the client as inactive (XEP-0352). None: never, or it was reported.
     pub(super) quiet: Alarm,
+    /// What the owners are told.
+    pub(super) alerts: Alerts,
     /// The effects of the input that was just handled. The buffer is kept to save an allocation for each stanza.
     pub(super) effects: Vec<Effect>,
 }
@@ -250,6 +254,7 @@ impl Worker {
                 Effect::FireForForm(instance, event, form) => forms::tell(self, instance, event, form),
                 Effect::FireExcept(instance, event) => self.shared.route(event, Some(instance)),
                 Effect::Answer(due) => due.give(),
+                Effect::RoomNews(news) => room_news::tell(&self.shared, &mut self.alerts, &news),
                 Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),
                 Effect::Ask(request) => self.ask_plugin(request),
@@ -260,10 +265,13 @@ impl Worker {
         self.effects = effects;
         if is_screened {
             screened::begin(self);
-            // A command that was refused is answered at once.
-            if !self.effects.is_empty() {
-                return self.apply();
-            }
+        }
+        for words in self.alerts.due(self.session.is_announced()) {
+            tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
+        }
+        // Owners are told at once, and a command that was refused is answered at once.
+        if !self.effects.is_empty() {
+            return self.apply();
         }
         self.flush();
         self.say_connected();

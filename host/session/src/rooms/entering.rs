@@ -12,12 +12,14 @@ use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 use super::membership::{Farewell, Membership, Reason, Stage, Tells};
 use super::occupants::fire_occupant;
 use super::opening::RoomOptions;
+use super::rejoining::tell_owner;
 use super::staying::SILENCE;
 use super::{RoomTurn, Rooms};
 use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
+use crate::records::room_record::Departure;
 use crate::turn::{FollowUp, Turn};
 
 /// Time limit for entering a room.
@@ -77,6 +79,8 @@ impl RoomTurn<'_, '_> {
             membership.put_out = membership.put_out.saturating_add(1);
         }
         self.set_deadline(soon.then_some(wait));
+        let next = if soon { self.turn.now.checked_add(wait).ok() } else { None };
+        self.rooms.records.tries_at(jid, next);
     }
 
     fn is_entering(&mut self) {
@@ -85,6 +89,8 @@ impl RoomTurn<'_, '_> {
         membership.stage = Stage::Entering;
         membership.is_missed = false;
         membership.tells = Tells::Past;
+        self.rooms.records.joining(jid);
+        self.turn.changed = true;
         self.set_deadline(Some(JOIN_PATIENCE));
     }
 
@@ -148,7 +154,9 @@ impl RoomTurn<'_, '_> {
         match self.try_open(options, Reason::Automatic, bookmark) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(room = %jid, %error, "a room cannot be entered");
+                self.rooms.records.out(jid, false, Departure::not_entered(&error, self.turn.now));
+                self.turn.changed = true;
+                tell_owner(self, false);
                 false
             }
         }
@@ -162,13 +170,19 @@ impl RoomTurn<'_, '_> {
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(self.turn.now);
         // After a lost stream, we count as having been in it all the time.
-        if membership.reason != Reason::Again {
+        let again = membership.reason == Reason::Again;
+        if !again {
             membership.entered_at = self.turn.deadlines.elapsed();
         }
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
         // Kept: a room that its service lost is created again when we come back, with the same configuration.
         let configure = membership.configure.clone();
+        let was_put_out = self.rooms.records.is_put_out(jid);
+        self.rooms.records.joined(jid, self.turn.now, again);
+        if was_put_out {
+            tell_owner(self, true);
+        }
         self.rooms.enterings += 1;
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
@@ -222,14 +236,17 @@ impl RoomTurn<'_, '_> {
         }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
-        if membership.reason == Reason::Again {
+        let reason = membership.reason;
+        if reason == Reason::Again {
             self.refused(false, error);
         } else {
-            if membership.reason == Reason::Automatic {
-                tracing::warn!(room = %jid, %error, "a room cannot be entered");
-            }
             self.rooms.resend.forget(jid);
             self.drop_room();
+            self.rooms.records.out(jid, false, Departure::not_entered(error, self.turn.now));
+        }
+        // Plugins and strangers may ask for what cannot be entered as often as they like: a plugin learns of it.
+        if matches!(reason, Reason::Automatic | Reason::Again) {
+            tell_owner(self, reason == Reason::Again);
         }
         for joiner in joiners {
             self.turn.answer(joiner.answer, Err(error.clone()));
@@ -291,16 +308,23 @@ impl RoomTurn<'_, '_> {
         self.turn.out_of_room(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let tries = membership.tries;
-        if tries == 0 {
-            tracing::warn!(room = %jid, %error, "a room cannot be entered now, trying again");
-        }
         membership.tries = tries.saturating_add(1);
         membership.stage = Stage::Outside { wanted: true };
         let joiners = std::mem::take(&mut membership.joiners);
+        if tries == 0 {
+            self.rooms.records.out(jid, true, Departure::not_entered(error, self.turn.now));
+        } else {
+            self.rooms.records.waits(jid);
+        }
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(true, error);
         }
-        self.set_deadline(Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
+        let wait = TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD));
+        self.set_deadline(Some(wait));
+        self.rooms.records.tries_at(jid, self.turn.now.checked_add(wait).ok());
+        if tries == 0 {
+            tell_owner(self, false);
+        }
         for joiner in joiners {
             self.turn.answer(joiner.answer, Err(error.clone()));
         }

@@ -45,6 +45,12 @@ impl RoomTurn<'_, '_> {
             self.turn.deadlines.replace(&mut membership.deadline, None);
         }
         self.turn.out_of_room(jid);
+        if wanted && why.why == "left" {
+            // We hide. That is no departure that anybody has to know of.
+            self.rooms.records.waits(jid);
+        } else {
+            self.rooms.records.out(jid, wanted, why.departure(self.turn.now));
+        }
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
             let room = Arc::clone(room);
@@ -83,6 +89,7 @@ impl RoomTurn<'_, '_> {
                     self.left();
                 } else {
                     self.drop_room();
+                    self.rooms.records.given_up(jid);
                 }
                 if let Some(leaver) = leaver {
                     self.turn.answer(leaver.answer, Ok(()));
@@ -100,7 +107,9 @@ impl RoomTurn<'_, '_> {
         let jid = self.jid;
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
         if let Some(mut room) = self.drop_room() {
-            bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
+            let farewell = Farewell { why: "left", ..Farewell::default() };
+            self.rooms.records.out(jid, false, farewell.departure(self.turn.now));
+            bid_farewell(Arc::make_mut(&mut room), farewell);
             self.turn.fire("roomLeft", Payload::Room(room));
         }
         for leaver in leavers.into_iter().flatten() {
@@ -146,6 +155,7 @@ impl RoomTurn<'_, '_> {
             }
             room.empty();
         }
+        self.rooms.records.waits(jid);
         self.turn.out_of_room(jid);
     }
 }
@@ -183,6 +193,7 @@ impl Rooms {
                     if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
                 {
                     self.one(&jid, turn).drop_room();
+                    self.records.given_up(&jid);
                     self.auto.remove(&jid);
                 }
                 Stage::Entering => self.one(&jid, turn).emptied(),
@@ -191,7 +202,8 @@ impl Rooms {
                     membership.reason = Reason::Again;
                     self.one(&jid, turn).emptied();
                 }
-                Stage::Outside { .. } => {}
+                Stage::Outside { wanted: true } => self.records.waits(&jid),
+                Stage::Outside { wanted: false } => {}
             }
         }
     }

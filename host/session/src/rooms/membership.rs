@@ -14,6 +14,7 @@ use crate::deadlines::DeadlineKey;
 use crate::iq::rooms::ConfigValue;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
+use crate::records::room_record::{Departure, cut};
 use crate::waiters::Waiter;
 
 /// The reason for entering a room.
@@ -84,6 +85,8 @@ pub(crate) struct Membership {
     pub(super) nicks_tried: u32,
     /// How often its service removed us soon after we had entered.
     pub(super) put_out: u32,
+    /// How often we were kicked since somebody asked for it.
+    pub(super) kicks: u32,
     /// When we last entered.
     pub(super) entered_at: Duration,
     /// The time to which its messages belong now.
@@ -119,6 +122,7 @@ impl Membership {
             tries: 0,
             nicks_tried: 0,
             put_out: 0,
+            kicks: 0,
             entered_at: Duration::ZERO,
             tells: Tells::Past,
             deadline: None,
@@ -159,6 +163,14 @@ pub(super) struct Farewell {
     pub(crate) reason: Option<String>,
     pub(crate) alternative: Option<BareJid>,
     pub(crate) actor: Option<Actor>,
+}
+
+impl Farewell {
+    /// Returns it as the owner sees it.
+    pub(super) fn departure(&self, at: Timestamp) -> Departure {
+        let (reason, actor, alternative) = (self.reason.clone().map(cut), self.actor.clone(), self.alternative.clone());
+        Departure { at, why: self.why, reason, actor, alternative }
+    }
 }
 
 /// The number of times that each room has still to confirm on this stream that we left. It does so before it answers

@@ -7,6 +7,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 
 use super::membership::{Farewell, Farewells, Membership, Stage};
+use super::rejoining::{rejoins, tell_owner};
 use super::{RoomTurn, Rooms};
 use crate::event::Payload;
 use crate::presence::kept_status;
@@ -398,7 +399,7 @@ impl RoomTurn<'_, '_> {
                 if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
                     return self.ask_whether_inside();
                 }
-                let comes_back = hides || matches!(why, "shutdown" | "error");
+                let comes_back = hides || matches!(why, "shutdown" | "error") || rejoins(self, why);
                 own_occupant_left(self.rooms, jid, muc, status, self.turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.membership(jid).map(Membership::take_joiners).unwrap_or_default();
@@ -406,6 +407,9 @@ impl RoomTurn<'_, '_> {
                 self.outside(comes_back, Farewell { why, reason, alternative, actor });
                 if comes_back {
                     self.comes_back(!hides);
+                }
+                if !hides {
+                    tell_owner(self, true);
                 }
                 for joiner in joiners {
                     self.turn.answer(joiner.answer, Err(error.clone()));

@@ -186,6 +186,7 @@ struct TestSession {
     events: Vec<Event>,
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
+    room_news: Vec<RoomNews>,
     /// Whether handlers of commands that came by forms do not return yet.
     is_at_work: bool,
 }
@@ -195,7 +196,7 @@ impl TestSession {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, now, lines, events, sent, kept, is_at_work: false }
+        Self { session, now, lines, events, sent, kept, room_news: Vec::new(), is_at_work: false }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -246,6 +247,7 @@ impl TestSession {
                 }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
+                Effect::RoomNews(news) => self.room_news.push(news),
             }
         }
         for form in returns {

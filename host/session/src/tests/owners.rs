@@ -77,3 +77,18 @@ fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
     }
     assert!(asked("juliet@example.org/balcony", "no such command").contains("item-not-found"));
 }
+
+#[test]
+fn owners_are_told_once_the_account_is_there_and_it_never_writes_to_itself() {
+    let mut test = TestSession::new(Settings::default());
+    test.session.set_owners(vec![bare("juliet@example.org"), bare("bot@example.org")]);
+    test.run(Session::plugins_initialized);
+    test.run(|session, now, effects| tell_owners(session, "too early", now, effects));
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.run(|session, now, effects| tell_owners(session, "hear", now, effects));
+    assert_eq!(test.lines(), ["> chat to juliet@example.org"]);
+    let Some(Outgoing::Message { draft, .. }) = test.sent.last() else { panic!("{:?}", test.sent) };
+    assert_eq!(draft.body.as_deref(), Some("hear"));
+}

@@ -44,6 +44,8 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("disable and enable count at once", |story| Box::pin(disable(story))),
     ("add takes what is decided from a file", |story| Box::pin(add_decided(story))),
     ("an account that is written down logs in, and leaves again", |story| Box::pin(account(story))),
+    ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
+    ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
@@ -417,6 +419,52 @@ async fn account(story: &mut Story) -> Result<String> {
     let times = story.host()?.lines("account connected", &[("account", "main")]).len();
     ensure!(times == 1, "the other account connected {times} times");
     Ok(second.jid.to_string())
+}
+
+async fn rooms(story: &mut Story) -> Result<String> {
+    let room = story.prosody.fresh_room();
+    story.juliet.join(&room, "juliet", SOON).await?;
+    story.juliet.unlock(&room, SOON).await?;
+    let name = room.to_string();
+    says(&story.run(&["rooms", "join", &name, "--nick", "bot"], 0).await?.stdout, "state: joined")?;
+    says(&story.run(&["rooms"], 0).await?.stdout, &name)?;
+    story.run(&["say", &name, "hello from the owner"], 0).await?;
+    story.juliet.wait_body(&room, "hello from the owner", SOON).await?;
+    says(&story.run(&["rooms", "show", &name.replacen('@', "x@", 1)], 1).await?.stderr, "did you mean")?;
+    story.run(&["contacts"], 0).await?;
+    says(&story.run(&["rooms", "leave", &name], 0).await?.stdout, "state: out")?;
+    story.juliet.leave(&room, "juliet").await?;
+    Ok(name)
+}
+
+async fn kick(story: &mut Story) -> Result<String> {
+    let room = story.prosody.fresh_room();
+    story.juliet.join(&room, "juliet", SOON).await?;
+    story.juliet.unlock(&room, SOON).await?;
+    let (config, owner, name) = (story.config()?, story.juliet.jid().to_bare(), room.to_string());
+    let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");
+    story.configure(&config.replacen("[account.main]\n", &owners, 1)).await?;
+    story.run(&["rooms", "join", &name, "--nick", "bot"], 0).await?;
+    let item = "<item nick='bot' role='none'><reason>too loud</reason></item>";
+    let query = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>").parse()?;
+    let set =
+        xmpp_parsers::iq::Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload: query };
+    story.juliet.ask(set, SOON).await?;
+    let line =
+        story.host()?.wait_count("the account was put out of a room", &[("room", &name)], 1, SOON).await?.get("by");
+    ensure!(line == "juliet", "the log names {line}");
+    let is_alert = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) => {
+            let body = parlor_tests::client::body(message)?;
+            body.contains("kicked by juliet (too loud)").then(|| body.to_owned())
+        }
+        _ => None,
+    };
+    let told = story.juliet.wait_for("an alert about the kick", SOON, is_alert).await?;
+    says(&story.run(&["rooms"], 0).await?.stdout, "kicked")?;
+    story.configure(&config).await?;
+    story.juliet.leave(&room, "juliet").await?;
+    Ok(told)
 }
 
 async fn settings(story: &mut Story) -> Result<String> {

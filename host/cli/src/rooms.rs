@@ -1,0 +1,287 @@
+//! `parlor rooms`: the rooms that accounts are in, were put out of, or wait for; and entering and leaving them.
+
+use clap::{Args, Subcommand};
+use parlor::control::client::escaped;
+use parlor::control::views::Room;
+use parlor_config::AccountName;
+
+use super::show::{Put as _, print, print_json, second, table, width, wrapped};
+use super::target::{self, Target};
+
+/// The arguments of `parlor rooms`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it lists the rooms.\n\nExamples:\n  parlor rooms                                  every room of every account\n  parlor rooms show hall@muc.example.org        one room, with the plugins in it\n  parlor rooms join hall@muc.example.org        enter it now\n  parlor rooms leave hall@muc.example.org       leave it now\n\nExit codes: 0 shown or done, 1 it cannot be done or there is no such room, 4 no host runs, 2 wrong usage"
+)]
+pub struct RoomsArgs {
+    #[command(subcommand)]
+    command: Option<RoomsCommand>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum RoomsCommand {
+    /// List the rooms: those that accounts are in, and those that they were put out of.
+    List(ListArgs),
+    /// Show one room: role, occupants, the last departure, and the plugins that may do something there.
+    Show(ShowArgs),
+    /// Enter a room, and wait until the account is in it.
+    Join(JoinArgs),
+    /// Leave a room.
+    Leave(LeaveArgs),
+}
+
+/// The arguments of `parlor rooms list`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
+)]
+pub struct ListArgs {
+    /// Only of this account.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The room that a command is about.
+#[derive(Debug, Args)]
+struct Which {
+    /// The address of the room.
+    room: String,
+    /// The account; needed if several could be meant.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The arguments of `parlor rooms show`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms show hall@muc.example.org\n  parlor rooms show hall@muc.example.org --json    the same for programs\n\nExit codes: 0 shown, 1 there is no such room, 4 no host runs, 2 wrong usage"
+)]
+struct ShowArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// The arguments of `parlor rooms join`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A room that does not exist is created, if the server lets the account do that. So a name that is nearly that of a known room needs --new.\n\nExamples:\n  parlor rooms join hall@muc.example.org              until the account logs out\n  parlor rooms join hall@muc.example.org --bookmark   at each log-in, by a bookmark on the server\n  parlor rooms join hall@muc.example.org --nick Bot   under another nickname\n\nExit codes: 0 the account is in it, 1 it did not get in, 4 no host runs, 2 wrong usage"
+)]
+struct JoinArgs {
+    #[command(flatten)]
+    which: Which,
+    /// The nickname, instead of the configured one.
+    #[arg(long)]
+    nick: Option<String>,
+    /// Keep a bookmark on the server, so that the account enters the room at each log-in.
+    #[arg(long)]
+    bookmark: bool,
+    /// Enter it although its name is nearly that of another room.
+    #[arg(long)]
+    new: bool,
+}
+
+/// The arguments of `parlor rooms leave`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A room that a bookmark or `auto_join_rooms` names is entered again at the next log-in.\n\nExamples:\n  parlor rooms leave hall@muc.example.org\n  parlor rooms leave hall@muc.example.org --bookmark   and remove its bookmark\n\nExit codes: 0 the account has left it, 1 it was not in it, 4 no host runs, 2 wrong usage"
+)]
+struct LeaveArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Remove its bookmark as well.
+    #[arg(long)]
+    bookmark: bool,
+}
+
+impl RoomsArgs {
+    /// Carries the command out, and shows the rooms that it is about.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.command {
+            None => self.list.run(),
+            Some(RoomsCommand::List(list)) => list.run(),
+            Some(RoomsCommand::Show(show)) => show.which.get(),
+            Some(RoomsCommand::Join(join)) => {
+                let mut more = String::new();
+                if let Some(nick) = &join.nick {
+                    more.put(format_args!("&nick={}", escaped(nick)));
+                }
+                for (name, is_set) in [("bookmark", join.bookmark), ("new", join.new)] {
+                    more.push_str(&flag(name, is_set));
+                }
+                join.which.post("join", &more)
+            }
+            Some(RoomsCommand::Leave(leave)) => leave.which.post("leave", &flag("bookmark", leave.bookmark)),
+        }
+    }
+}
+
+/// Returns a flag for the query of a request.
+pub(super) fn flag(name: &str, is_set: bool) -> String {
+    if is_set { format!("&{name}=true") } else { String::new() }
+}
+
+impl ListArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        let rooms: Vec<Room> = host.get(&format!("/v1/rooms{}", of(self.account.as_ref())))?;
+        if self.json { print_json(&rooms) } else { print(&list(&rooms, width())) }
+    }
+}
+
+/// Returns the query for one account, or for all.
+pub(super) fn of(account: Option<&AccountName>) -> String {
+    account.map(|name| format!("?account={name}")).unwrap_or_default()
+}
+
+impl Which {
+    fn query(&self) -> String {
+        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
+        format!("room={}{account}", escaped(&self.room))
+    }
+
+    fn get(&self) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        self.show(&host.get(&format!("/v1/rooms/show?{}", self.query()))?)
+    }
+
+    fn post(&self, what: &str, more: &str) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        self.show(&host.post(&format!("/v1/rooms/{what}?{}{more}", self.query()))?)
+    }
+
+    fn show(&self, room: &Room) -> anyhow::Result<()> {
+        if self.json { print_json(room) } else { print(&screen(room, width())) }
+    }
+}
+
+fn list(rooms: &[Room], width: usize) -> String {
+    if rooms.is_empty() {
+        return "no rooms; `parlor rooms join ROOM` enters one\n".to_owned();
+    }
+    let none = || "-".to_owned();
+    let row = |room: &Room| {
+        let affiliation = room.affiliation.clone().unwrap_or_else(none);
+        vec![
+            room.room.clone(),
+            room.account.clone(),
+            room.state.clone(),
+            room.role.clone().unwrap_or_else(none),
+            affiliation,
+            room.occupants.map_or_else(none, |count| count.to_string()),
+            room.since.as_deref().map_or_else(none, second),
+        ]
+    };
+    let rows: Vec<_> = rooms.iter().map(row).collect();
+    let mut text = table(&["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"], &rows);
+    let notes = rooms.iter().filter(|room| room.state != "joined").filter_map(|room| {
+        let (why, at) = (room.why()?, second(&room.left.as_ref()?.at));
+        Some(format!("{} on {}: {why}, at {at}{}", room.room, room.account, then(room)))
+    });
+    for (number, note) in notes.enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        text.put(format_args!("{apart}{}\n", wrapped(&note, width)));
+    }
+    text
+}
+
+/// Returns what follows: the next attempt, or what the owner can do.
+fn then(room: &Room) -> String {
+    match (&room.next, &room.remedy) {
+        (Some(next), _) => format!("; it enters again at {}", second(next)),
+        (None, Some(remedy)) => format!("; {remedy}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn screen(room: &Room, width: usize) -> String {
+    let mut text = format!("{} on {}\n", room.room, room.account);
+    let kept = if room.kept { "yes, by a bookmark or `auto_join_rooms`" } else { "no" };
+    let rows = [
+        ("state", Some(room.state.clone())),
+        ("since", room.since.as_deref().map(second)),
+        ("nickname", room.nick.clone()),
+        ("role", room.role.clone()),
+        ("affiliation", room.affiliation.clone()),
+        ("people", room.occupants.map(|count| count.to_string())),
+        ("at each log-in", Some(kept.to_owned())),
+        ("last left", room.left.as_ref().map(|left| second(&left.at))),
+        ("why", room.why()),
+        ("next attempt", room.next.as_deref().map(second)),
+        ("to do", room.remedy.clone()),
+    ];
+    for (name, value) in rows.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        text.put(format_args!("  {}\n", wrapped(&format!("{name}: {value}"), width.saturating_sub(4))));
+    }
+    if room.plugins.is_empty() {
+        text.push_str("  no plugin may do anything there\n");
+    }
+    for plugin in &room.plugins {
+        let says = format!("plugin {}: {}", plugin.plugin, plugin.may.join(", "));
+        text.put(format_args!("  {}\n", wrapped(&says, width.saturating_sub(4))));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn room(value: serde_json::Value) -> Room {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn joined() -> Room {
+        room(json!({
+            "account": "main", "room": "hall@muc.example.org", "state": "joined", "kept": true, "nick": "bot",
+            "role": "participant", "affiliation": "member", "occupants": 12, "since": "2026-11-20T06:24:00Z",
+            "plugins": [{ "plugin": "echo", "may": ["messages.read", "rooms.send"] }],
+        }))
+    }
+
+    fn kicked() -> Room {
+        room(json!({
+            "account": "main", "room": "den@muc.example.org", "state": "out", "kept": false,
+            "left": { "at": "2026-11-20T07:00:00Z", "why": "kicked", "by": "juliet", "reason": "too loud" },
+            "remedy": "`parlor rooms join den@muc.example.org` enters it again",
+        }))
+    }
+
+    #[test]
+    fn the_list_says_who_put_the_account_out_and_what_to_do() {
+        let text = list(&[joined(), kicked()], 82);
+        assert!(
+            text.starts_with("ROOM                  ACCOUNT  STATE   ROLE         AFFILIATION  PEOPLE  SINCE\n"),
+            "{text}"
+        );
+        let note = "\nden@muc.example.org on main: kicked by juliet (too loud), at 2026-11-20 07:00:00;\n  \
+                    `parlor rooms join den@muc.example.org` enters it again\n";
+        assert!(text.ends_with(note), "{text}");
+        assert!(!text.contains("hall@muc.example.org on main"), "{text}");
+        assert_eq!(list(&[], 80), "no rooms; `parlor rooms join ROOM` enters one\n");
+    }
+
+    #[test]
+    fn one_room_is_shown_with_the_plugins_that_act_there() {
+        let text = screen(&joined(), 80);
+        assert!(text.contains("  since: 2026-11-20 06:24:00\n") && text.contains("  people: 12\n"), "{text}");
+        assert!(text.ends_with("  plugin echo: messages.read, rooms.send\n"), "{text}");
+        let text = screen(&kicked(), 80);
+        assert!(text.contains("  why: kicked by juliet (too loud)\n"), "{text}");
+        assert!(text.ends_with("  no plugin may do anything there\n"), "{text}");
+    }
+}

@@ -1,0 +1,44 @@
+//! `parlor say`: sends a message as an account.
+
+use clap::Args;
+use parlor::control::client::escaped;
+use parlor::control::views::Said;
+use parlor_config::AccountName;
+
+use super::rooms::flag;
+use super::show::{print, print_json};
+use super::target::{self, Target};
+
+/// The arguments of `parlor say`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It writes to a room that the account is in, to an occupant (room@service/nick), or to a person. Somebody who is no contact needs --new. The message is sent as it is, without end-to-end encryption; no plugin takes part in it.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
+)]
+pub struct SayArgs {
+    /// The recipient: a room, an occupant or a person.
+    to: String,
+    /// What to say, of 4 KiB at most.
+    text: String,
+    /// The account; needed if several could be meant.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Write although the account does not know this address.
+    #[arg(long)]
+    new: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl SayArgs {
+    /// Has the host send the message.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
+        let (to, text, new) = (escaped(&self.to), escaped(&self.text), flag("new", self.new));
+        let said: Said = host.post(&format!("/v1/say?to={to}&text={text}{account}{new}"))?;
+        if self.json { print_json(&said) } else { print(&format!("account {} told {}\n", said.account, said.to)) }
+    }
+}

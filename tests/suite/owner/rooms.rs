@@ -1,0 +1,171 @@
+//! Rooms and people: the commands that show and change them, and what owners are told, on a real server.
+
+use jid::BareJid;
+use parlor_tests::client::Client;
+use parlor_tests::host::{Home, Host};
+use parlor_tests::policy::Policy;
+use parlor_tests::prosody::Account;
+use serde_json::{Value, json};
+use xmpp_parsers::iq::Iq;
+
+use super::{SOON, echo, ended, home, juliet, start};
+use crate::test_host::prosody;
+
+/// Makes a room that Juliet owns.
+async fn room_of(juliet: &mut Client) -> BareJid {
+    let room = prosody().await.fresh_room();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    room
+}
+
+/// Starts a host with echo, whose owner is Juliet.
+async fn owned(juliet: &Client, settings: &[(&str, &str)]) -> (Home, Host, Account) {
+    let (mut home, account) = home().await;
+    home.amend("main", "owners", Some(vec![juliet.jid().to_bare().to_string()].into())).unwrap();
+    for (key, value) in settings {
+        home.set(key, *value).unwrap();
+    }
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    (home, host, account)
+}
+
+/// Runs a command, and returns its output as JSON.
+async fn shown(home: &Home, arguments: &[&str]) -> Value {
+    ended(home.run(&[arguments, &["--json"]].concat()).await.unwrap(), 0).json().unwrap()
+}
+
+async fn order(juliet: &mut Client, room: &BareJid, item: &str) {
+    let query = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>");
+    let payload = query.parse().unwrap();
+    let set = Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload };
+    juliet.ask(set, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_has_an_account_enter_speak_in_and_leave_a_room() {
+    let mut juliet = juliet().await;
+    let room = room_of(&mut juliet).await;
+    let (home, _host, account) = owned(&juliet, &[]).await;
+    let name = room.to_string();
+    assert_eq!(shown(&home, &["rooms"]).await, json!([]));
+
+    let joined = shown(&home, &["rooms", "join", &name, "--nick", "Bot"]).await;
+    for (field, value) in [
+        ("account", json!("main")),
+        ("room", json!(name)),
+        ("state", json!("joined")),
+        ("kept", json!(false)),
+        ("nick", json!("Bot")),
+        ("role", json!("participant")),
+        ("affiliation", json!("none")),
+        ("occupants", json!(2)),
+        ("plugins", json!([{ "plugin": "echo", "may": ["messages.read", "rooms.send"] }])),
+    ] {
+        assert_eq!(joined[field], value, "{field}: {joined}");
+    }
+    assert!(joined["since"].is_string() && joined.get("left").is_none(), "{joined}");
+    assert_eq!(shown(&home, &["rooms", "list", "--account", "main"]).await[0]["room"], name);
+    let status = shown(&home, &["status"]).await;
+    assert_eq!(status["accounts"][0]["rooms"][0]["state"], "joined", "{status}");
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    assert!(screen.contains("account main is in 1 room\n"), "{screen}");
+
+    let said = shown(&home, &["say", &name, "Maintenance & more: 100 %"]).await;
+    assert_eq!((&said["account"], &said["to"]), (&json!("main"), &json!(name)));
+    juliet.wait_body(&room, "Maintenance & more: 100 %", SOON).await.unwrap();
+    let person = juliet.jid().to_bare();
+    let stranger = ended(home.run(&["say", person.as_str(), "psst"]).await.unwrap(), 1).stderr;
+    assert!(stranger.contains("--new"), "{stranger}");
+    ended(home.run(&["say", person.as_str(), "psst", "--new"]).await.unwrap(), 0);
+    juliet.wait_body(&account.jid, "psst", SOON).await.unwrap();
+
+    let slip = name.replacen('@', "x@", 1);
+    for what in ["show", "join", "leave"] {
+        let error = ended(home.run(&["rooms", what, &slip]).await.unwrap(), 1).stderr;
+        assert!(error.contains("did you mean") && error.contains(&name), "{what}: {error}");
+    }
+    let error = ended(home.run(&["rooms", "list", "--account", "mian"]).await.unwrap(), 1).stderr;
+    assert!(error.contains("did you mean \"main\"?"), "{error}");
+    let error = ended(home.run(&["rooms", "join", "conference.localhost"]).await.unwrap(), 1).stderr;
+    assert!(error.contains("is no address"), "{error}");
+
+    let left = shown(&home, &["rooms", "leave", &name]).await;
+    assert_eq!((&left["state"], &left["left"]["why"]), (&json!("out"), &json!("left")), "{left}");
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn contacts_are_listed() {
+    let mut juliet = juliet().await;
+    let (home, _host, account) = owned(&juliet, &[]).await;
+    let people = shown(&home, &["contacts"]).await;
+    assert_eq!(people, json!([{ "account": "main", "known": true, "contacts": [] }]));
+    juliet.befriend(&account.jid).await.unwrap();
+    let mut text = String::new();
+    // The server passes the request on when it likes.
+    for _ in 0..100 {
+        text = ended(home.run(&["contacts", "--account", "main"]).await.unwrap(), 0).stdout;
+        if text.contains("asks") {
+            break;
+        }
+    }
+    assert!(text.contains("asks") && text.contains(juliet.jid().to_bare().as_str()), "{text}");
+}
+
+#[tokio::test]
+async fn owners_are_told_at_once_who_put_the_account_out_and_why() {
+    let mut juliet = juliet().await;
+    let room = room_of(&mut juliet).await;
+    let (home, host, account) = owned(&juliet, &[("rejoin", "kicked-once")]).await;
+    let name = room.to_string();
+    ended(home.run(&["rooms", "join", &name, "--nick", "Bot"]).await.unwrap(), 0);
+
+    order(&mut juliet, &room, "<item nick='Bot' role='none'><reason>too loud</reason></item>").await;
+    let line = host.wait_count("the account was put out of a room", &[("room", &name)], 1, SOON).await.unwrap();
+    assert_eq!(
+        ["why", "by", "reason", "account"].map(|field| line.get(field)),
+        ["kicked", "Juliet", "too loud", "main"]
+    );
+    let alert = |text: &str| (text.contains("kicked by Juliet (too loud)")).then(|| text.to_owned());
+    let told = juliet.wait_text("an alert", &account.jid, SOON, alert).await.unwrap();
+    assert!(told.starts_with("parlor, account main: ") && told.contains("tries again by itself"), "{told}");
+    let waits = shown(&home, &["rooms", "show", &name]).await;
+    assert_eq!((&waits["state"], &waits["left"]["by"]), (&json!("waiting"), &json!("Juliet")), "{waits}");
+    assert!(waits["next"].is_string(), "{waits}");
+
+    // The owner does not wait for the next attempt.
+    assert_eq!(shown(&home, &["rooms", "join", &name, "--nick", "Bot"]).await["state"], "joined");
+    let ban = format!("<item affiliation='outcast' jid='{}'><reason>enough</reason></item>", account.jid);
+    order(&mut juliet, &room, &ban).await;
+    host.wait_count("the account was put out of a room", &[("room", &name)], 2, SOON).await.unwrap();
+    let out = shown(&home, &["rooms", "show", &name]).await;
+    assert_eq!((&out["state"], &out["left"]["why"]), (&json!("out"), &json!("banned")), "{out}");
+    assert!(out["remedy"].as_str().unwrap().contains("lift the ban"), "{out}");
+    let unwrapped = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let screen = unwrapped(ended(home.run(&["status"]).await.unwrap(), 0).stdout);
+    assert!(screen.contains("account main is in 0 of 1 rooms ") && screen.contains("banned by Juliet"), "{screen}");
+    let doctor = unwrapped(home.run(&["doctor", "--offline"]).await.unwrap().stdout);
+    assert!(doctor.contains("is out of the room") && doctor.contains("lift the ban"), "{doctor}");
+    let refused = ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1).stderr;
+    assert!(refused.contains("forbidden"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_destroyed_room_names_the_one_to_go_to() {
+    let mut juliet = juliet().await;
+    let room = room_of(&mut juliet).await;
+    let (home, host, _) = owned(&juliet, &[("rejoin", "always")]).await;
+    let name = room.to_string();
+    ended(home.run(&["rooms", "join", &name]).await.unwrap(), 0);
+    let query =
+        "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy jid='tavern@conference.localhost'/></query>";
+    let payload = query.parse().unwrap();
+    let set = Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload };
+    juliet.ask(set, SOON).await.unwrap();
+    host.wait_count("the account was put out of a room", &[("why", "destroyed")], 1, SOON).await.unwrap();
+    let out = shown(&home, &["rooms", "show", &name]).await;
+    assert_eq!(out["left"]["instead"], "tavern@conference.localhost", "{out}");
+    assert!(out["remedy"].as_str().unwrap().contains("parlor rooms join tavern@conference.localhost"), "{out}");
+}
