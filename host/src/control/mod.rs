@@ -16,6 +16,7 @@
 //! | `GET /v1/schedules` | [`Schedules`](views::Schedules) of all plugins, for each of their accounts |
 //! | `GET /v1/plugins/ID/schedules` | the same of one plugin |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
+//! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
@@ -26,6 +27,7 @@
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 
+pub mod audit;
 mod bounds;
 pub mod chat;
 pub mod client;
