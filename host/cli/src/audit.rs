@@ -98,6 +98,7 @@ impl AuditArgs {
 
     /// Reads the audit of a host that does not run.
     fn read(&self, config: &Config) -> anyhow::Result<Audit> {
+        target::is_own_host(config)?;
         let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Audit::default()) };
         let query = AuditQuery {
             plugin: self.plugin.as_ref().map(ToString::to_string),
@@ -190,14 +191,12 @@ fn counts(text: &mut String, counts: &[Counted]) {
 
 /// Returns what is known of one plugin by name, of a host that runs or not.
 pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -> anyhow::Result<Vec<Name>> {
-    let audit = match host {
-        Some(host) => host.get::<Audit>(&format!("/v1/audit?lines=0&plugin={plugin}"))?,
-        None => match AuditFile::open(&config.data)? {
-            Some(mut file) => Audit::of(Vec::new(), file.activity(Some(plugin.as_str()), None, None)?),
-            None => Audit::default(),
-        },
-    };
-    Ok(audit.names)
+    if let Some(host) = host {
+        return Ok(host.get::<Audit>(&format!("/v1/audit?lines=0&plugin={plugin}"))?.names);
+    }
+    target::is_own_host(config)?;
+    let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Vec::new()) };
+    Ok(Audit::of(Vec::new(), file.activity(Some(plugin.as_str()), None, None)?).names)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! written together.
 
 mod entries;
-mod kept;
+pub(super) mod kept;
 mod policy;
 mod tallies;
 
@@ -25,7 +25,6 @@ use tokio::sync::{oneshot, watch};
 use super::work::{Job, Lane, Task, WeakTasks};
 use super::{Store, StoreError, health};
 
-pub use kept::AuditFile;
 pub use policy::{PolicyChange, PolicyRow};
 pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind};
 

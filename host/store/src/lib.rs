@@ -46,8 +46,9 @@ use tokio::sync::{oneshot, watch};
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 pub use added::AddedContacts;
+pub use audit::kept::AuditFile;
 pub use audit::{
-    Activity, Audit, AuditEntry, AuditFile, AuditKind, AuditQuery, By, Count, KeptTally, MOST_TALLIES, NewAuditEntry,
+    Activity, Audit, AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, MOST_TALLIES, NewAuditEntry,
     PolicyChange, PolicyRow, Retention, Share, Tally, TallyKind,
 };
 pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
