@@ -118,8 +118,7 @@ impl AuditArgs {
         let mut after = None;
         loop {
             let audit: Audit = match host.get(&self.target_of(after)) {
-                // The host has stopped meanwhile.
-                Err(_) if after.is_some() && !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
+                Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
                 audit => audit?,
             };
             for one in &audit.entries {

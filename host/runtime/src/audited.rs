@@ -13,7 +13,7 @@ use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_plugins::secret::SecretSource;
 use parlor_plugins::signature::TrustedKey;
-use parlor_plugins::source::without_passwords;
+use parlor_plugins::source::{Source, without_passwords};
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, PolicyChange, PolicyRow, Retention};
 use serde_json::Value;
 
@@ -137,7 +137,11 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     let Entry { source, digest, version, signer, accounts, enabled, log, commands, grants, limits, settings } = entry;
     let version = version.as_ref().map(|version| format!("{version} ")).unwrap_or_default();
     let signer = signer.as_ref().map(|signer| format!(", signed by {signer}")).unwrap_or_default();
-    let source = without_passwords(&source.to_string());
+    // Whether a path is relative depends on where a command is run.
+    let source = match source {
+        Source::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        other => without_passwords(&other.to_string()),
+    };
     let mut all = vec![(FILE.to_owned(), Field::open(format!("{version}{digest} from {source}{signer}")))];
     let mut put =
         |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), Field::open(value))));
@@ -174,9 +178,17 @@ fn of_all(policy: &Policy) -> Vec<(String, Field)> {
     all
 }
 
-/// Returns what stands for a value that may be a secret.
+/// Returns what stands for a value that may be a secret. A path counts as the same however it is reached.
 fn mark(value: &Value) -> String {
-    Digest::of(value.to_string().as_bytes()).to_string()
+    let path = match SecretSource::read(value) {
+        Ok(SecretSource::File(path)) => path.canonicalize().or_else(|_| std::path::absolute(&path)).ok(),
+        Ok(SecretSource::Command(_)) | Err(_) => None,
+    };
+    let digest = match path {
+        Some(path) => Digest::of(path.as_os_str().as_encoded_bytes()),
+        None => Digest::of(value.to_string().as_bytes()),
+    };
+    digest.to_string()
 }
 
 /// Returns what is said of a value in place of one that is not shown.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parlor_store::{AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, NewAuditEntry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
 use super::request::Request;
@@ -130,9 +131,14 @@ pub(super) async fn read(host: &Host, request: &Request, waiting: &Arc<Semaphore
     let mut entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
     if entries.is_empty() && request.value("wait") == Some("true") {
         let _place = waiting.try_acquire().map_err(|_| Refusal::Followers)?;
-        // Commands add entries by themselves, so it is read again in any case.
-        let _ = tokio::time::timeout(WAIT, news.changed()).await;
-        entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+        let until = Instant::now() + WAIT;
+        while entries.is_empty() && timeout_at(until, news.changed()).await.is_ok_and(|changed| changed.is_ok()) {
+            entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+        }
+        if entries.is_empty() {
+            // Commands add entries by themselves.
+            entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+        }
     }
     let AuditQuery { plugin, account, since, .. } = query;
     let activity = if query.after.is_some() {
