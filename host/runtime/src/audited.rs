@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use parlor_base::id::{Digest, PluginId};
-use parlor_config::Config;
+use parlor_config::{AccountName, Config};
 use parlor_plugins::admin::Decided;
 use parlor_plugins::approved;
 use parlor_plugins::components::Components;
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 /// The field with the plugin's file.
 const FILE: &str = "file";
-/// What stands for a value that is not shown.
+/// The text in place of a value that is not shown.
 pub const HIDDEN: &str = "(not shown)";
 
 /// A field of the policy.
@@ -89,7 +89,7 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
                 let known = file.policy(id.as_str())?;
                 file.record(&changes(known, policy, Some(id), by, &is_shown))
             };
-            // What somebody has edited before is not this decision.
+            // An earlier edit of the file is recorded by itself.
             catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
         }
         Decided::Secret { id, name } => file.add(&[secret(id, name, by)]),
@@ -146,7 +146,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     let mut put =
         |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), Field::open(value))));
     put("enabled", (!enabled).then(|| "false".to_owned()));
-    let names = |accounts: &Vec<_>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
     put("log", log.map(|level| level.as_str().to_owned()));
     put("commands", Some(commands.to_string()).filter(|commands| !commands.is_empty()));
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn each_change_of_a_policy_has_an_entry_with_both_values() {
         let old = policy("[plugin.echo.grants]\n\"messages.read\" = [\"a@b.example\"]\n");
-        assert_eq!(entries(&between(&old, &old)), []);
+        assert!(between(&old, &old).is_empty());
         let new = policy(
             "enabled = false\n[plugin.echo.grants]\n\"messages.read\" = [\"*\"]\n\"rooms.read\" = [\"*\"]\n[plugin.echo.limits]\nmemories = 2\n",
         );
@@ -312,6 +312,6 @@ mod tests {
     #[test]
     fn one_plugin_alone_may_be_compared() {
         let all = changes(Vec::new(), &policy(""), Some(&"other".parse().unwrap()), &By::host("test"), &|_, _, _| true);
-        assert_eq!(all, []);
+        assert!(all.is_empty(), "{all:?}");
     }
 }

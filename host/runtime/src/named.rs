@@ -1,5 +1,5 @@
-//! What a plugin did, by the names of others: whom it wrote to, which servers it asked, what it was denied. Collected in
-//! memory until the host writes it into the audit.
+//! Counts the work of a plugin by the names of others: recipients, servers, denied calls. They are collected in memory until
+//! the host writes them into the audit.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

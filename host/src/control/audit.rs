@@ -27,9 +27,9 @@ const WAY: &str = "control socket";
 pub struct Audit {
     /// The entries, the oldest first.
     pub entries: Vec<Entry>,
-    /// What plugins did, in numbers.
+    /// The counts of plugins.
     pub counts: Vec<Counted>,
-    /// Whom one plugin wrote to, which servers it asked and what it was denied, the last first.
+    /// The recipients, servers and denied calls of one plugin, the last first.
     pub names: Vec<Name>,
 }
 
@@ -40,17 +40,17 @@ pub struct Entry {
     pub id: i64,
     /// When, RFC 3339.
     pub at: String,
-    /// What it is about.
+    /// Its subject, such as `grant`.
     pub kind: String,
     /// The plugin that it is about.
     pub plugin: Option<String>,
     /// The account that it is about.
     pub account: Option<String>,
-    /// Who is behind it.
+    /// The one who is behind it, such as `uid:1000`.
     pub who: String,
-    /// By which way.
+    /// The way, such as `parlor plugin grant`.
     pub way: String,
-    /// What happened.
+    /// The change in a few words.
     pub what: String,
     /// How it was before.
     pub old: Option<String>,
@@ -65,7 +65,7 @@ pub struct Counted {
     pub plugin: String,
     /// The account.
     pub account: String,
-    /// What was counted.
+    /// The name of the count.
     pub name: String,
     /// How often.
     pub count: u64,
@@ -76,7 +76,7 @@ pub struct Counted {
 pub struct Name {
     /// The account.
     pub account: String,
-    /// What the name stands for: `recipient`, `server` or `denial`.
+    /// The kind of the name: `recipient`, `server` or `denial`.
     pub kind: String,
     /// The name.
     pub what: String,
@@ -123,7 +123,7 @@ fn time(milliseconds: i64) -> String {
 pub(super) async fn read(host: &Host, request: &Request, waiting: &Arc<Semaphore>) -> Result<Audit, Refusal> {
     let query = query(request)?;
     let audit = audit::of(host);
-    // What has happened by now is counted.
+    // The numbers include everything until now.
     audit::count(host).await;
     // Subscribed before it is read, so that no entry between the two is missed.
     let mut news = audit.news();

@@ -1,4 +1,4 @@
-//! What a running host records: changes of its files, what is done through it, and the counts of its plugins.
+//! The audit of a running host: changes of its files, requests of its owners, and the counts of its plugins.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

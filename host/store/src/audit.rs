@@ -1,8 +1,8 @@
 //! The audit: who changed what, when and from where, and what plugins did, in numbers.
 //!
 //! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them together
-//! are too large, and an entry says how many went. What plugins and connections cause by themselves has a bounded share
-//! each, so that none can displace an entry about somebody else.
+//! are too large, and an entry says how many went. Plugins and connections have a bounded share each for entries that
+//! they cause, so that none can displace an entry about somebody else.
 //!
 //! Entries about decisions are on disk, after a flush, when a call returns. Counts are collected in memory by others, and
 //! written together.
@@ -35,7 +35,7 @@ const DAYS: u32 = 400;
 /// The bytes of entries that are kept if nobody says otherwise.
 const BYTES: u64 = 64 << 20;
 
-/// What an entry is about.
+/// The subject of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AuditKind {
     /// A permission of a plugin.
@@ -111,7 +111,7 @@ impl FromStr for AuditKind {
     }
 }
 
-/// Who is behind an entry, and by which way.
+/// The one who is behind an entry, and the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
     /// The one who is behind it: `uid:1000`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.

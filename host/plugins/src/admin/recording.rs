@@ -70,7 +70,7 @@ pub(super) fn change_entry(
         Ok(()) | Err(_) => {}
     }
     file.change(id, changes).inspect_err(|_| {
-        // What was recorded did not happen. If this fails too, a host records the difference.
+        // The change was recorded and not made. If this fails too, a host records the difference.
         let _ = record(admin, Decided::Entry { id, present: &new, new: &present });
     })?;
     Ok(())

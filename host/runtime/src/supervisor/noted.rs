@@ -1,4 +1,4 @@
-//! What the record and the audit are told of a plugin that fails. The plugin causes it, so its entries have a bound of their own.
+//! Tells the record and the audit of a plugin that fails. The plugin causes these entries, so they have a bound of their own.
 
 use parlor_store::{AuditKind, By, NewAuditEntry, Share};
 
