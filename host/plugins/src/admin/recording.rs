@@ -44,7 +44,7 @@ impl<'c> Recorder<'c> {
 
 impl fmt::Debug for Recorder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("is_there", &self.0.is_some()).finish()
+        f.debug_struct("Recorder").field("is_there", &self.0.is_some()).finish_non_exhaustive()
     }
 }
 
