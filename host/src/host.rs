@@ -2,6 +2,7 @@
 
 mod accounts;
 mod adding;
+pub(crate) mod audit;
 mod explain;
 mod late;
 mod lock;
@@ -201,6 +202,7 @@ impl Host {
             began: Timestamp::now(),
             stands_since: Instant::now(),
         };
+        audit::begin(&host, &policy).await;
         // Before any plugin runs: nothing must pass a hook that the owner wants.
         hook(&host, policy.hooks);
         match late {
@@ -320,6 +322,8 @@ impl Host {
     /// Forgets the declarations of plugins that are gone or declare something else by now. Called only after a change,
     /// so that a plugin that restarts does not lose its names meanwhile.
     async fn forget_declared(&self) {
+        // The counts of those that are gone are lost afterwards.
+        audit::count(self).await;
         let plugins = self.plugins.lock().await;
         for account in self.accounts() {
             account.names.forget_undeclared(|id, name| {
@@ -362,6 +366,7 @@ impl Host {
         join_all(accounts.values().map(Account::drain)).await;
         let plugins = std::mem::take(&mut *self.plugins.lock().await);
         join_all(plugins.into_values().map(Plugin::stop_with_the_host)).await;
+        audit::write(&self.store.audit(), accounts.values().map(Account::shared)).await;
         join_all(accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }

@@ -1,5 +1,7 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
+mod asked;
+
 use std::collections::BTreeMap;
 
 use clap::Args;
@@ -21,14 +23,16 @@ use parlor_session::permissions::question::{AccountState, Judge, Listening, Outc
 use parlor_session::permissions::{Decision, EventRule, Grants, Scope, Use};
 use serde::Serialize;
 
+use self::asked::Asked;
 use super::Ended;
+use super::audit::names;
 use super::show::{Mark, Put as _, marked, moment, print, print_json};
 use super::target::{self, Target};
 
 /// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n  parlor explain weather http.fetch https://api.example.org/now    whether it may ask that server\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. How often it was allowed or denied before is in the audit, over restarts. Exit codes: 0 explained, 1 failed, 2 wrong usage"
 )]
 pub struct ExplainArgs {
     /// The plugin.
@@ -36,8 +40,8 @@ pub struct ExplainArgs {
     /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
     #[arg(value_name = "WHAT")]
     call: Option<String>,
-    /// The address that it is about: a JID.
-    #[arg(value_name = "JID")]
+    /// The address that it is about: a JID, or the URL of a request.
+    #[arg(value_name = "JID|URL")]
     about: Option<String>,
     /// Print JSON.
     #[arg(long)]
@@ -68,6 +72,8 @@ struct Explanation {
     denied: Vec<Denied>,
     /// The events that it did not receive, on each account with any.
     withheld: Vec<Withheld>,
+    /// How often that was allowed or denied, by the audit. Empty without a question.
+    asked: Vec<Asked>,
 }
 
 /// A plugin that should run and does not.
@@ -148,7 +154,12 @@ impl ExplainArgs {
             None => None,
             Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, entry.enabled)?),
         };
+        let mut asked = Vec::new();
         if let Some(permission) = question.as_ref().and_then(Question::permission) {
+            let host = host.as_ref().map(|(host, _)| host);
+            // The answer does not depend on what was asked before.
+            let names = names(&config, host, &self.plugin).unwrap_or_default();
+            asked = asked::asked(names, permission, self.about.as_deref());
             denied.retain(|denied| denied.permission == permission.as_str());
             withheld.retain(|withheld| withheld.permission == permission.as_str());
         }
@@ -163,6 +174,7 @@ impl ExplainArgs {
             about,
             denied,
             withheld,
+            asked,
         };
         if self.json { print_json(&explanation) } else { print(&show(&explanation, grants)) }
     }
@@ -342,8 +354,9 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         };
         text.put(format_args!("  {at}  {}{scope}\n      {remedy}\n", denied.permission));
     }
+    asked::put(&mut text, &explanation.asked);
     if !explanation.running {
-        text.push_str("\nthe host is stopped, so it cannot say what was denied\n");
+        text.push_str("\nthe host is stopped, so it cannot say what was denied lately\n");
     }
     text
 }

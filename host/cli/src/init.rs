@@ -429,6 +429,9 @@ const CONFIG: &str = r#"# The accounts of this host, and how it runs. Paths are 
 # log = "info"               # error, warn, info, debug or trace; also "info,parlor=debug"
 # watch = true               # read this file and plugins.toml again whenever they are saved; else on SIGHUP alone
 
+# [audit]
+# days = 400                 # how long the record of who changed what is kept; size bounds it as well
+
 # [web]
 # listen = "127.0.0.1:8080"  # where webhooks of plugins are served, such as behind a proxy
 # address = "https://bot.example.org"   # what others send them to: the proxy's address

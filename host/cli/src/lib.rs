@@ -7,6 +7,7 @@
 //! **Begin with** [`Arguments`]: each command has a file of its name.
 
 mod ask;
+pub mod audit;
 pub mod compile;
 pub mod contacts;
 pub mod doctor;
@@ -44,7 +45,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor rooms                         show the rooms that accounts are in\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -65,6 +66,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Say what a plugin may do, and why something was denied.
     Explain(explain::ExplainArgs),
+    /// Show who changed what, and what plugins did.
+    Audit(audit::AuditArgs),
     /// Find problems, and say how to fix them.
     Doctor(doctor::DoctorArgs),
     /// Let the running host read its files again.
@@ -105,6 +108,7 @@ impl Arguments {
             Command::Top(top) => top.run(),
             Command::Logs(logs) => logs.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Reload(reload) => reload.run(),
             Command::Rooms(rooms) => rooms.run(),

@@ -14,6 +14,8 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_config::{Config, Overrides};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::file::PATIENCE;
+use parlor_runtime::audited::record;
+use parlor_store::By;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
 use super::Ended;
@@ -179,10 +181,25 @@ fn say_that_it_waits(data: &Path) {
 
 /// Opens the plugin administration, for a command that changes something.
 pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
-    PluginAdmin::new(config).saying(|policy| {
+    let admin = PluginAdmin::new(config).saying(|policy| {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
         say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
-    })
+    });
+    let by = By::user(rustix::process::getuid().as_raw(), &command(std::env::args()));
+    admin.recording(move |decided| record(config, decided, &by))
+}
+
+/// Returns the name of a command without its arguments, which may hold a secret.
+fn command(mut typed: impl Iterator<Item = String>) -> String {
+    let is_name = |word: &String| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let _ = typed.next();
+    let mut words = vec!["parlor".to_owned()];
+    if let Some(first) = typed.next().filter(is_name) {
+        let is_group = first == "plugin";
+        words.push(first);
+        words.extend(typed.next().filter(|word| is_group && is_name(word)));
+    }
+    words.join(" ")
 }
 
 /// Prints a message for the user on standard error, beside the output.
@@ -193,4 +210,20 @@ pub(super) fn say(sentence: &str) {
     }
     // The command continues even if nobody reads the message.
     let _ = writeln!(io::stderr(), "{}", error_lines(sentence));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_command_has_none_of_its_arguments() {
+        let of = |typed: &str| command(typed.split(' ').map(str::to_owned));
+        assert_eq!(of("/usr/bin/parlor plugin grant echo messages.read"), "parlor plugin grant");
+        assert_eq!(of("parlor plugin --help"), "parlor plugin");
+        assert_eq!(of("parlor top"), "parlor top");
+        assert_eq!(of("parlor top secret"), "parlor top");
+        assert_eq!(of("parlor --x y"), "parlor");
+        assert_eq!(of("parlor"), "parlor");
+    }
 }

@@ -31,6 +31,12 @@ pub const TOP: &[Key] = &[
         "The accounts, each with the keys of `[account.NAME]` below. A NAME is of your choice: 1 to 32 of `a`-`z`, `0`-`9`, `-` and `_`, a letter or digit first.",
     ),
     key(
+        "audit",
+        "a table",
+        NONE,
+        "How much the host keeps of the record of who changed what: the keys of `[audit]` below.",
+    ),
+    key(
         "data",
         "a folder",
         Some("\"data\""),
@@ -60,6 +66,22 @@ pub const TOP: &[Key] = &[
         "a table",
         NONE,
         "Where the host listens for webhooks, and what it trusts on the web: the keys of `[web]` below.",
+    ),
+];
+
+/// The keys under `[audit]`, ordered by name.
+pub const AUDIT: &[Key] = &[
+    key(
+        "days",
+        "a whole number",
+        Some("400"),
+        "For how many days entries are kept, 1 to 36,500. Older ones are removed once a day, and an entry says how many.",
+    ),
+    key(
+        "size",
+        "a size",
+        Some("\"64 MiB\""),
+        "How large all entries together may be, 1 MiB to 16 GiB. The oldest ones go first, and an entry says how many.",
     ),
 ];
 
@@ -198,6 +220,8 @@ pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
 pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
 
+/// The names of the keys in [`AUDIT`].
+pub static AUDIT_NAMES: [&str; AUDIT.len()] = names(AUDIT);
 /// The names of the keys in [`WEB`].
 pub static WEB_NAMES: [&str; WEB.len()] = names(WEB);
 

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 mod account;
+mod audit;
 mod endpoint;
 mod error;
 pub mod keys;
@@ -33,6 +34,7 @@ use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
+pub use audit::Audit;
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: String,
     /// Whether this file and the policy are reloaded when they change.
     pub watch: bool,
+    /// The section `[audit]`.
+    pub audit: Audit,
     /// The section `[web]`.
     pub web: Web,
     /// The host's settings, before those of an account.
@@ -120,6 +124,7 @@ impl Config {
             plugins,
             log: String::new(),
             watch: false,
+            audit: Audit::default(),
             web: Web::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
@@ -139,6 +144,7 @@ impl Config {
         let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
+        let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let named = top.section("account")?;
@@ -160,7 +166,7 @@ impl Config {
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, watch, web, settings, accounts, warnings })
+        Ok(Self { path: path.to_owned(), data, plugins, log, watch, audit, web, settings, accounts, warnings })
     }
 }
 

@@ -309,7 +309,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch, web",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, data, log, plugins, settings, watch, web",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
@@ -611,5 +611,22 @@ fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
     ] {
         assert_eq!(refused(toml), error);
         assert!(!error.contains("canary"));
+    }
+}
+
+#[test]
+fn how_much_of_the_audit_is_kept_is_within_bounds() {
+    let audit = |lines: &str| {
+        let text = format!("[audit]\n{lines}\n[account.main]\njid = \"a@b.example\"\npassword_env = \"NONE\"\n");
+        Config::parse(Path::new("parlor.toml"), &text, &quiet()).map(|config| config.audit)
+    };
+    assert_eq!(audit("").unwrap(), Audit::default());
+    let set = audit("days = 7\nsize = \"2 MiB\"").unwrap();
+    assert_eq!((set.days, set.size.0), (7, 2 << 20));
+    for wrong in
+        ["days = 0", "days = 36501", "days = \"7\"", "size = 5", "size = \"1 KiB\"", "size = \"17 GiB\"", "x = 1"]
+    {
+        let error = audit(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("parlor.toml:2:"), "{wrong}: {error}");
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod granting;
 mod install;
 mod offer;
+mod recording;
 mod settings;
 mod version;
 
@@ -33,6 +34,7 @@ use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Entry, Policy};
 use crate::secret::Secrets;
+use recording::{Recorder, change_entry};
 
 pub use carried::Carried;
 pub use difference::Difference;
@@ -40,6 +42,7 @@ pub use error::AdminError;
 pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer};
+pub use recording::Decided;
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.
@@ -50,19 +53,28 @@ pub struct PluginAdmin<'c> {
     secrets: Secrets,
     /// Called with the policy's path when another command that changes it has to finish first.
     waits: fn(&Path),
+    /// Told of each change before it is written.
+    recorder: Recorder<'c>,
 }
 
 impl<'c> PluginAdmin<'c> {
     /// Returns the administration for this configuration.
     pub fn new(config: &'c Config) -> Self {
         let (components, secrets) = (Components::new(&config.data), Secrets::new(&config.data));
-        Self { config, components, secrets, waits: |_| {} }
+        Self { config, components, secrets, waits: |_| {}, recorder: Recorder::default() }
     }
 
     /// Returns the same with a callback for when it has to wait for another command.
     #[must_use]
     pub fn saying(self, waits: fn(&Path)) -> Self {
         Self { waits, ..self }
+    }
+
+    /// Returns the same with a record of each change. It is called before the change is written, and if it fails, nothing
+    /// is granted.
+    #[must_use]
+    pub fn recording(self, record: impl Fn(Decided<'_>) -> Result<(), String> + Send + Sync + 'c) -> Self {
+        Self { recorder: Recorder::new(record), ..self }
     }
 
     /// Opens the policy for a change.
@@ -123,7 +135,7 @@ impl<'c> PluginAdmin<'c> {
     pub fn remove(&self, id: &PluginId) -> Result<(), AdminError> {
         let mut file = self.open()?;
         self.known(file.policy(), id)?;
-        file.change(id, &[Change::Remove])?;
+        change_entry(self, &mut file, id, &[Change::Remove])?;
         self.prune(&file, id);
         Ok(())
     }
@@ -134,7 +146,8 @@ impl<'c> PluginAdmin<'c> {
         if self.known(file.policy(), id)?.enabled == enabled {
             return Ok(false);
         }
-        file.change(id, &[Change::Set(vec!["enabled".to_owned()], enabled.into())])?;
+        let change = Change::Set(vec!["enabled".to_owned()], enabled.into());
+        change_entry(self, &mut file, id, &[change])?;
         Ok(true)
     }
 
@@ -146,7 +159,8 @@ impl<'c> PluginAdmin<'c> {
             return Ok(false);
         }
         let key = vec!["log".to_owned()];
-        file.change(id, &[level.map_or(Change::Unset(key.clone()), |level| Change::Set(key, level.as_str().into()))])?;
+        let change = level.map_or(Change::Unset(key.clone()), |level| Change::Set(key, level.as_str().into()));
+        change_entry(self, &mut file, id, &[change])?;
         Ok(true)
     }
 

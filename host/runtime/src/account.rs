@@ -99,7 +99,8 @@ impl Account {
     pub fn start_with(config: AccountConfig, store: Store, place: Place, dialer: Dialer, clock: Clock) -> Self {
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
-        let (published, Watched { connection, archive, rooms_told }) = Published::new();
+        let (published, Watched { connection, archive, rooms_told }) =
+            Published::new(store.audit(), config.name.clone());
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
@@ -119,6 +120,7 @@ impl Account {
             callees: Arc::default(),
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
+            audit: store.audit(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),

@@ -20,6 +20,8 @@ pub struct Totals {
     pub sent: u64,
     /// Requests that it has made over the web.
     pub requests: u64,
+    /// Calls that its grants were asked about.
+    pub calls: u64,
     /// Calls that were denied.
     pub denials: u64,
     /// Events that were lost because its mailbox was full.
@@ -64,6 +66,7 @@ impl Totals {
         self.handled += more.handled;
         self.sent += more.sent;
         self.requests += more.requests;
+        self.calls += more.calls;
         self.denials += more.denials;
         self.lost += more.lost;
         self.cpu += more.cpu;
@@ -84,6 +87,8 @@ pub struct Counters {
     pub sent: AtomicU64,
     /// The number of requests that it made over the web.
     pub requests: AtomicU64,
+    /// The number of calls that its grants were asked about.
+    pub calls: AtomicU64,
     /// The number of calls that were denied.
     pub denials: AtomicU64,
     /// Counts what it decides about as a hook, once it is one.
@@ -99,8 +104,8 @@ pub struct Counters {
 impl Counters {
     /// Creates the counters of an instance with this mailbox and this CPU account.
     pub(super) fn new(mailbox: Arc<Mailbox>, cpu: Arc<watchdog::Account>) -> Self {
-        let [handled, sent, requests, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { handled, sent, requests, denials, hooks: OnceLock::new(), log_dropped, mailbox, cpu }
+        let [handled, sent, requests, calls, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { handled, sent, requests, calls, denials, hooks: OnceLock::new(), log_dropped, mailbox, cpu }
     }
 
     /// Returns what counts its verdicts.
@@ -119,6 +124,7 @@ impl Counters {
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
             requests: self.requests.load(Relaxed),
+            calls: self.calls.load(Relaxed),
             denials: self.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),

@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod api;
+pub mod audited;
 mod bindings;
 mod catch_up;
 mod ceiling;
@@ -22,6 +23,7 @@ pub mod explain;
 pub mod instance;
 pub mod loading;
 pub mod mappings;
+mod named;
 pub mod order;
 mod progress;
 pub mod record;

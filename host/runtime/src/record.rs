@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use jid::BareJid;
+use jiff::Timestamp;
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 use parlor_session::router::OwnContacts;
-use parlor_store::AddedContacts;
+use parlor_store::{Activity, AddedContacts, TallyKind};
 use tokio::sync::OnceCell;
 
 use crate::counters::{Counters, Totals};
 use crate::denials::{Denial, Denials};
+use crate::named::Named;
 
 /// The record of one plugin on one account.
 #[derive(Debug, Default)]
@@ -22,6 +25,9 @@ pub struct Record {
     denied: Denials,
     restarts: AtomicU64,
     counted: Mutex<Counted>,
+    named: Named,
+    /// The counts that the audit has.
+    told: Mutex<BTreeMap<String, u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +41,33 @@ struct Counted {
 impl Record {
     /// Records the denial of a call.
     pub(super) fn deny(&self, denial: Denial) {
+        let Denial { at, permission, scope, hint: _ } = &denial;
+        let name = scope.as_ref().map_or_else(|| permission.to_string(), |scope| format!("{permission} {scope}"));
+        self.named.note(TallyKind::Denial, &name, *at);
         self.denied.put(denial);
+    }
+
+    /// Notes whom an allowed call sends to, or which server it asks.
+    pub(super) fn reached(&self, kind: TallyKind, name: &str, at: Timestamp) {
+        self.named.note(kind, name, at);
+    }
+
+    /// Takes what it did since this was last asked, for the audit. `None`: nothing.
+    pub fn take_activity(&self, plugin: &PluginId, account: &AccountName) -> Option<Activity> {
+        let now = in_names(&self.totals());
+        let mut told = lock(&self.told);
+        let more = |(name, count): (&String, &u64)| {
+            let more = count.saturating_sub(told.get(name).copied().unwrap_or(0));
+            (more > 0).then(|| (name.clone(), more))
+        };
+        let mut counts: Vec<_> = now.iter().filter_map(more).collect();
+        *told = now;
+        drop(told);
+        let (tallies, others) = self.named.take();
+        counts.extend(others);
+        let is_idle = counts.is_empty() && tallies.is_empty();
+        let (plugin, account) = (plugin.to_string(), account.to_string());
+        (!is_idle).then_some(Activity { plugin, account, counts, tallies })
     }
 
     /// Counts an automatic restart.
@@ -86,6 +118,26 @@ impl Record {
     }
 }
 
+/// Returns the counts that the audit keeps, by name, without those of nothing.
+fn in_names(totals: &Totals) -> BTreeMap<String, u64> {
+    let Totals { handled, sent, requests, calls, denials, lost, cpu, withheld, hooks } = totals;
+    let cpu = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
+    let all = [
+        ("events", *handled),
+        ("sent", *sent),
+        ("requests", *requests),
+        ("calls", *calls),
+        ("denials", *denials),
+        ("lost", *lost),
+        ("cpu_ms", cpu),
+        ("stopped as a hook", hooks.stopped),
+        ("altered as a hook", hooks.altered),
+    ];
+    let all = all.into_iter().map(|(name, count)| (name.to_owned(), count));
+    let withheld = withheld.iter().map(|(permission, count)| (format!("withheld {permission}"), *count));
+    all.chain(withheld).filter(|(_, count)| *count > 0).collect()
+}
+
 /// Maximum number of contacts that one plugin may have added to an account. They are remembered on disk.
 pub const MOST_ADDED: usize = 10_000;
 
@@ -113,6 +165,12 @@ impl Records {
     /// Returns the record of this plugin, if there is one.
     pub fn find(&self, plugin: &PluginId) -> Option<Arc<Record>> {
         lock(&self.all).get(plugin).map(Arc::clone)
+    }
+
+    /// Takes what all plugins did since this was last asked, for the audit.
+    pub fn take_activity(&self, account: &AccountName) -> Vec<Activity> {
+        let all = lock(&self.all);
+        all.iter().filter_map(|(plugin, record)| record.take_activity(plugin, account)).collect()
     }
 
     /// Drops the records of removed plugins, so that another plugin with such an id starts with an empty one.
@@ -206,6 +264,22 @@ mod tests {
             assert_eq!((running.sent, running.denials), (2 * round, round));
             assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_audit_is_told_is_told_once() {
+        let (record, echo, main) = (Record::default(), "echo".parse().unwrap(), "main".parse().unwrap());
+        assert_eq!(record.take_activity(&echo, &main), None);
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        record.begins(&instance.counters);
+        instance.counters.sent.fetch_add(2, Relaxed);
+        record.reached(TallyKind::Recipient, "juliet@example.org", Timestamp::UNIX_EPOCH);
+        let activity = record.take_activity(&echo, &main).unwrap();
+        assert_eq!(activity.counts, [("sent".to_owned(), 2)]);
+        assert_eq!(activity.tallies.len(), 1);
+        record.ended(&instance.counters);
+        instance.counters.sent.fetch_add(5, Relaxed);
+        assert_eq!(record.take_activity(&echo, &main), None, "its end changes no count");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod dependency;
 mod grant_handle;
 mod iqs;
 mod life;
+mod noted;
 mod parking;
 mod replacement;
 mod runs;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use parlor_base::id::PluginId;
 use parlor_plugins::admin::PluginAdmin;
 use parlor_runtime::account::Shared;
+use parlor_runtime::audited::record;
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
+use parlor_store::{AuditKind, By, NewAuditEntry};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,7 +21,7 @@ use super::routes::settle;
 use super::server::Order;
 use super::show;
 use super::views::{Plugin, Status};
-use crate::host::Host;
+use crate::host::{Host, audit};
 
 /// The form field with the plugin.
 const PLUGIN: &str = "plugin";
@@ -119,7 +121,7 @@ async fn answer(
     let changed = match command.values.get(PLUGIN).map(|id| id.parse::<PluginId>()) {
         Some(Ok(id)) => {
             tracing::info!(account = %account.name, owner = %from, command = node, plugin = %id, "an owner gives a command");
-            change(host, orders, node, id).await
+            change(host, orders, node, id, &By::owner(from.as_str())).await
         }
         Some(Err(error)) => Err(error.to_string()),
         None => Err("no plugin was chosen".to_owned()),
@@ -130,7 +132,13 @@ async fn answer(
     })
 }
 
-async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: PluginId) -> Result<Vec<String>, String> {
+async fn change(
+    host: &Host,
+    orders: &mpsc::Sender<Order>,
+    node: &str,
+    id: PluginId,
+    by: &By,
+) -> Result<Vec<String>, String> {
     let stopping = || "the host is being stopped".to_owned();
     if node == "restart" {
         let (done, was_done) = oneshot::channel();
@@ -138,10 +146,15 @@ async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: Plugi
         if !was_done.await.map_err(|_| stopping())? {
             return Err(format!("there is no plugin {id}"));
         }
+        let entry = NewAuditEntry::new(AuditKind::Run, by, "restarted");
+        audit::done(host, NewAuditEntry { plugin: Some(id.to_string()), ..entry }).await;
     } else {
-        let (config, plugin, enabled) = (host.config().clone(), id.clone(), node == "enable");
+        let (config, plugin, enabled, by) = (host.config().clone(), id.clone(), node == "enable", by.clone());
         // It blocks on locks and on the disk.
-        let deciding = tokio::task::spawn_blocking(move || PluginAdmin::new(&config).enable(&plugin, enabled));
+        let deciding = tokio::task::spawn_blocking(move || {
+            let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
+            admin.enable(&plugin, enabled)
+        });
         deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let (done, was_done) = oneshot::channel();
         orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;

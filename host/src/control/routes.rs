@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::audit;
 use super::follow::{self, Follower};
 use super::http::{self, Answer, JSON, LINES};
 use super::lines::{LEVELS, Wanted, rank};
@@ -53,8 +54,23 @@ fn on_accounts<T>(
 }
 
 impl Routes {
-    /// Answers a request. `client` is read by a response that ends when the client disconnects.
+    /// Answers a request of this user, after what it has changed is in the audit. `client` is read by a response that ends
+    /// when the client disconnects.
     pub(super) async fn answer(
+        &self,
+        request: Request,
+        client: impl AsyncRead + Unpin + Send + 'static,
+        peer: u32,
+    ) -> Result<Answer, Refusal> {
+        let entry = audit::entry(&request, peer);
+        let answer = self.answered(request, client).await?;
+        if let Some(entry) = entry {
+            crate::host::audit::done(&self.handle.host, entry).await;
+        }
+        Ok(answer)
+    }
+
+    async fn answered(
         &self,
         request: Request,
         client: impl AsyncRead + Unpin + Send + 'static,
@@ -62,6 +78,7 @@ impl Routes {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
             (&Method::GET, ["v1", "status"]) => self.status().await,
+            (&Method::GET, ["v1", "audit"]) => json(&audit::read(&self.handle.host, &request, &self.followers).await?),
             (&Method::GET, ["v1", "logs"]) => self.logs(&request, client),
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
             (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
@@ -87,7 +104,7 @@ impl Routes {
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
             (
                 _,
-                ["v1", "status" | "logs" | "schedules" | "rooms" | "contacts"]
+                ["v1", "status" | "audit" | "logs" | "schedules" | "rooms" | "contacts"]
                 | ["v1", "rooms", "show"]
                 | ["v1", "plugins", _]
                 | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],

@@ -142,24 +142,27 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 
 /// Serves one connection.
 async fn converse(stream: UnixStream, routes: Routes) {
-    let allowed = may_ask(&stream);
+    let peer = may_ask(&stream);
     let (read, write) = stream.into_split();
     let (read, mut write) = (SharedReader::new(read), TimedWriter::new(write));
-    if let Err(refusal) = allowed {
-        http::refuse(&mut write, &refusal, routes::refused).await;
-        return http::leave(read).await;
-    }
-    let answer = |request| routes.answer(request, read.clone());
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(refusal) => {
+            http::refuse(&mut write, &refusal, routes::refused).await;
+            return http::leave(read).await;
+        }
+    };
+    let answer = |request| routes.answer(request, read.clone(), peer);
     // A client that disconnected needs no response.
     let _ = http::serve(read.clone(), write, routes::refused, answer).await;
 }
 
-/// Checks the peer: only the user that the host runs as, and root, are served.
-fn may_ask(stream: &UnixStream) -> Result<(), Refusal> {
+/// Checks the peer: only the user that the host runs as, and root, are served. Returns that user.
+fn may_ask(stream: &UnixStream) -> Result<u32, Refusal> {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().map_err(Refusal::UnknownUser)?;
     if peer.uid() == own || peer.uid() == 0 {
-        return Ok(());
+        return Ok(peer.uid());
     }
     tracing::warn!(user = peer.uid(), process = peer.pid(), "another user was turned away from the control socket");
     Err(Refusal::OtherUser)

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::adding::{load_plugin, prune_cache};
 use super::plugin::{Plugin, Standing, chosen, dependencies};
-use super::{Host, INITIALIZE};
+use super::{Host, INITIALIZE, audit};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;
@@ -82,6 +82,7 @@ impl Host {
         }
         let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
         let config = Arc::new(Config { data, plugins, log, watch: was.watch, ..config });
+        audit::configured(self, &was, &config).await;
         self.config.store(Arc::clone(&config));
         self.config_fault.store(None);
         // Also if it is the same: certificates may have been renewed.

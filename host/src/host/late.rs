@@ -43,6 +43,7 @@ impl Host {
         tokio::select! {
             never = compile => never,
             never = self.use_room() => never,
+            never = super::audit::keep_counting(self) => never,
         }
     }
 }

@@ -14,6 +14,7 @@ use parlor_runtime::account::hooks::order::set_order;
 use super::Host;
 use super::accounts::spread;
 use super::adding::{add_all, admit, prune_cache};
+use super::audit;
 use super::plugin::{Plugin, Standing};
 use super::standing::Left;
 
@@ -148,6 +149,7 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     // never.
     hold_to(host, &policy).await;
     hook(host, policy.hooks.clone());
+    audit::changed(host, &policy, "read again").await;
     log_as_decided(host, &policy).await;
     name_as_decided(host, &policy).await;
     let mut returning = take_out_all(host, &policy).await;

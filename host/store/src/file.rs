@@ -9,7 +9,7 @@ use parlor_base::escape::EscapedPath as _;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
-use super::{OpenError, PATIENCE, added, data, health, pins, position, roster, schedules, session, webhooks};
+use super::{OpenError, PATIENCE, added, audit, data, health, pins, position, roster, schedules, session, webhooks};
 
 /// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -181,6 +181,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(pins::TABLES)?;
     connection.execute_batch(webhooks::TABLES)?;
     connection.execute_batch(schedules::TABLES)?;
+    audit::TABLES.into_iter().try_for_each(|tables| connection.execute_batch(tables))?;
     connection.execute_batch(data::TABLES)
 }
 

@@ -12,6 +12,7 @@
 //! parlor wrote, is left as it is, and the host does not start: it holds data that plugins were told is stored.
 
 mod added;
+mod audit;
 mod change;
 mod changes;
 mod data;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use audit::SharedAudit;
 use health::Health;
 use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
@@ -44,6 +46,11 @@ use tokio::sync::{oneshot, watch};
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 pub use added::AddedContacts;
+pub use audit::kept::AuditFile;
+pub use audit::{
+    Activity, Audit, AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, MOST_TALLIES, NewAuditEntry,
+    PolicyChange, PolicyRow, Retention, Share, Tally, TallyKind,
+};
 pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
 pub use data_file::{DataError, DataFile, StoredValue};
@@ -101,6 +108,7 @@ pub struct Store {
     reads: Option<ReadsSender>,
     path: PathBuf,
     with_schedules: Arc<Having>,
+    audit: Arc<SharedAudit>,
     /// Closes when the thread has ended and the file is closed.
     ended: watch::Receiver<()>,
 }
@@ -139,7 +147,7 @@ impl Store {
             }
             drop(alive);
         });
-        Self { tasks, reads: None, path: PathBuf::new(), with_schedules: Arc::default(), ended }
+        Self { tasks, reads: None, path: PathBuf::new(), with_schedules: Arc::default(), audit: Arc::default(), ended }
     }
 
     fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
@@ -177,7 +185,7 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { tasks, reads, path, with_schedules: Arc::default(), ended }
+        Self { tasks, reads, path, with_schedules: Arc::default(), audit: Arc::default(), ended }
     }
 
     /// Returns the data of plugins. This handle does not keep the thread alive.
@@ -223,7 +231,7 @@ impl Store {
 
     /// Waits until all queued jobs are done and the file is closed. All other handles must have been dropped.
     pub async fn close(self) {
-        let Self { tasks, reads, path: _, with_schedules: _, mut ended } = self;
+        let Self { tasks, reads, path: _, with_schedules: _, audit: _, mut ended } = self;
         drop((tasks, reads));
         // Nothing is ever sent here; the channel only closes.
         let _ = ended.changed().await;

@@ -9,7 +9,7 @@ use parlor_xmpp::{Carrier, Pins};
 use rusqlite::{Connection, params};
 
 use super::reader::open_to_read;
-use super::{FILE, Store, StoreError};
+use super::{AuditKind, By, FILE, NewAuditEntry, Retention, Store, StoreError, audit};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS bound_log_in (
@@ -65,20 +65,41 @@ impl PinKeeper {
             return;
         }
         let (account, kept, pins) = (self.account.clone(), Arc::clone(&self.kept), self.pins.clone());
+        let audit = Arc::clone(&self.store.audit);
         self.store.put(move |file| {
             // The pins are read only now: they may have changed back while this waited, and then no other job follows.
             let known = pins.known();
             *lock(&kept) = Some(known.clone());
-            write(file, &account, &known).inspect_err(|_| *lock(&kept) = None)
+            write(file, &account, &known, audit.retention()).inspect_err(|_| *lock(&kept) = None)
         });
     }
 }
 
-fn write(file: &mut Connection, account: &str, known: &BTreeSet<Carrier>) -> rusqlite::Result<()> {
+fn write(
+    file: &mut Connection,
+    account: &str,
+    known: &BTreeSet<Carrier>,
+    retention: Retention,
+) -> rusqlite::Result<()> {
     let change = file.transaction()?;
+    let before = load(&change, account)?;
     change.execute("DELETE FROM bound_log_in WHERE account = ?1", [account])?;
     for carrier in known {
         change.execute("INSERT INTO bound_log_in VALUES (?1, ?2)", params![account, carrier.name()])?;
+    }
+    if before != *known {
+        let what = format!("transports over which log-ins of {account} have to be bound to their connection");
+        let by = By::host("log-in");
+        let names = |carriers: &BTreeSet<Carrier>| {
+            let names: Vec<_> = carriers.iter().map(|carrier| carrier.name()).collect();
+            Some(names.join(", "))
+        };
+        let [old, new] = [names(&before), names(known)];
+        audit::add_to(
+            &change,
+            &NewAuditEntry { old, new, ..NewAuditEntry::new(AuditKind::Pin, &by, &what) },
+            retention,
+        )?;
     }
     change.commit()
 }

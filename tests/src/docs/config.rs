@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, Key, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -26,6 +26,7 @@ pub(super) fn page() -> String {
              user, so `password_file` is safer.",
             ACCOUNT,
         ),
+        ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),
     ] {
         // Writing to a string does not fail, here and below.

@@ -39,7 +39,7 @@ async fn choose(client: &mut Client, to: &Jid, begun: &Element, plugin: &str) ->
 }
 
 /// Runs both steps of a command, and returns its note.
-async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
+pub(super) async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
     let begun = begin(client, to, node).await.unwrap();
     assert_eq!(begun.attr("status"), Some("executing"));
     note(&choose(client, to, &begun, plugin).await.unwrap())
@@ -51,7 +51,7 @@ fn note(answer: &Element) -> String {
 }
 
 /// Starts a host with echo and this owner.
-async fn owned(owner: &BareJid) -> (Home, Host, Jid) {
+pub(super) async fn owned(owner: &BareJid) -> (Home, Host, Jid) {
     let (home, _) = home().await;
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
     let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");

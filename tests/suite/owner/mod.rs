@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ask;
+mod audit;
 mod chat;
 mod control;
 mod data;

@@ -177,6 +177,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     let explained = ended(home.run(&["explain", "echo", "chats.send", "romeo@localhost", "--json"]).await.unwrap(), 0)
         .json()
         .unwrap();
+    let audit = ended(home.run(&["audit", "--plugin", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     let settings = ended(home.run(&["plugin", "config", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     let line = "{\"account\":\"main\",\"key\":\"k\",\"value\":\"x\"}\n";
     ended(home.run_with(&["plugin", "data", "echo", "import"], line).await.unwrap(), 0);
@@ -201,6 +202,10 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("A permission", &inspected["permissions"]),
         ("`parlor explain --json`", &explained),
         ("An answer of `parlor explain --json`", &explained["about"]["answers"]),
+        ("`parlor audit --json`", &audit),
+        ("An entry of `parlor audit --json`", &audit["entries"]),
+        ("A count of `parlor audit --json`", &audit["counts"]),
+        ("A name of `parlor audit --json`", &audit["names"]),
         ("An entry of `parlor plugin config --json`", &settings),
         ("An entry of `parlor plugin data ID list --json`", &data),
         ("`parlor plugin update --json`", &updates),

@@ -4,6 +4,7 @@ use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_session::command_names::CommandName;
 
+use super::recording::change_entry;
 use super::{AdminError, PluginAdmin};
 use crate::policy::Entry;
 use crate::policy::edit::Change;
@@ -36,7 +37,7 @@ impl PluginAdmin<'_> {
             key.push("name".to_owned());
         }
         let change = name.map_or(Change::Unset(key.clone()), |name| Change::Set(key, name.as_str().into()));
-        file.change(id, &[change])?;
+        change_entry(self, &mut file, id, &[change])?;
         Ok(true)
     }
 }

@@ -249,6 +249,11 @@ pub enum AdminError {
         /// The error of the file system.
         cause: io::Error,
     },
+    /// The audit cannot record the change.
+    #[error(
+        "the audit cannot be written ({0}), so nothing has changed; what takes something away is possible all the same"
+    )]
+    Unrecorded(String),
     /// The component store cannot be written.
     #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.escaped())]
     Store {

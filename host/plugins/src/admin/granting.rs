@@ -6,6 +6,7 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{self, GrantError, Grants, Scope};
 
+use super::recording::change_entry;
 use super::{AdminError, Older, PluginAdmin};
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
@@ -61,7 +62,7 @@ impl PluginAdmin<'_> {
         let entry = self.known(file.policy(), id)?.clone();
         let examined = self.look(id, &entry)?;
         let (_, changes) = granting(id, &examined.manifest, &entry.grants, requests)?;
-        file.change(id, &changes)?;
+        change_entry(self, &mut file, id, &changes)?;
         Ok(())
     }
 
@@ -70,7 +71,7 @@ impl PluginAdmin<'_> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
         let (grants, changes) = taking_back(id, &entry.grants, requests)?;
-        file.change(id, &changes)?;
+        change_entry(self, &mut file, id, &changes)?;
         let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);
         let asked = |permission| manifest.as_ref().and_then(|manifest| manifest.permissions.get(&permission));
         let (mut needed, mut left) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use std::path::Path;
 use parlor_base::id::PluginId;
 use toml::{Table, Value};
 
+use super::recording::change_entry;
 use super::{AdminError, Offer, PluginAdmin};
 use crate::admission::{Refusal, undeclared};
 use crate::component::Examined;
@@ -60,7 +61,7 @@ impl PluginAdmin<'_> {
         }
         self.prune(&file, id);
         self.keep(id, offer, None)?;
-        file.change(id, &[Change::Add(table)])?;
+        change_entry(self, &mut file, id, &[Change::Add(table)])?;
         Ok(())
     }
 }

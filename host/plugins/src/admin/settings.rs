@@ -10,6 +10,7 @@ use parlor_base::id::PluginId;
 use serde_json::Value;
 use toml::Value as Toml;
 
+use super::recording::{Decided, change_entry, record};
 use super::{AdminError, PluginAdmin};
 use crate::admission::settings_fit;
 use crate::manifest::Manifest;
@@ -40,6 +41,7 @@ impl PluginAdmin<'_> {
         if manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_long_enough(text)) {
             return Err(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
         }
+        record(self, Decided::Secret { id, name })?;
         let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
         write(self, &mut file, id, name, Some(&reference(path)))
@@ -89,7 +91,7 @@ fn write(
     name: &str,
     value: Option<&Value>,
 ) -> Result<(), AdminError> {
-    file.change(id, &[written(name, value)?])?;
+    change_entry(admin, file, id, &[written(name, value)?])?;
     let kept = admin.secrets.path(id, name).canonicalize();
     let is_left = |kept: &Path| {
         let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));

@@ -6,6 +6,7 @@ use semver::Version;
 
 use super::granting::{counting, granting, taken_back};
 use super::install::is_honest;
+use super::recording::change_entry;
 use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin};
 use crate::approved::Unfit;
 use crate::component::Examined;
@@ -103,7 +104,7 @@ impl PluginAdmin<'_> {
         self.keep(&id, offer, Some(&entry.digest))?;
         let put = self.components.put_aside(&id, &entry.digest, carried.aside.clone());
         put.map_err(|cause| self.unwritten(cause))?;
-        file.change(&id, &changes)?;
+        change_entry(self, &mut file, &id, &changes)?;
         self.prune(&file, &id);
         Ok(carried)
     }

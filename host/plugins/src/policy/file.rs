@@ -90,6 +90,11 @@ impl PolicyFile {
         Ok(text)
     }
 
+    /// Returns the policy as it would be with these changes of one plugin's entry.
+    pub fn with(&self, id: &PluginId, changes: &[Change]) -> Result<Policy, EditError> {
+        Ok(Policy::understand(&self.changed(id, changes)?, &self.named)?)
+    }
+
     /// Changes one plugin's entry. When this returns, the change is durable.
     pub fn change(&mut self, id: &PluginId, changes: &[Change]) -> Result<(), EditError> {
         let text = self.changed(id, changes)?;

@@ -1,6 +1,8 @@
 //! The values that the account's task publishes beside the snapshot, for tasks that wait until one changes.
 
+use parlor_config::AccountName;
 use parlor_session::{OwnArchive, Snapshot};
+use parlor_store::{Audit, AuditKind, By, NewAuditEntry, Share};
 use tokio::sync::watch;
 
 use super::connection::Connection;
@@ -13,6 +15,9 @@ pub(super) struct Published {
     archive: watch::Sender<Option<OwnArchive>>,
     /// The number of times that a room has reported whether it has an archive.
     rooms_told: watch::Sender<u64>,
+    /// Where log-ins are recorded, under this name.
+    audit: Audit,
+    account: AccountName,
 }
 
 /// The receiving ends.
@@ -23,17 +28,30 @@ pub(super) struct Watched {
 }
 
 impl Published {
-    pub(super) fn new() -> (Self, Watched) {
+    pub(super) fn new(audit: Audit, account: AccountName) -> (Self, Watched) {
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
         let (archive, archive_receiver) = watch::channel(None);
         let (rooms_told, rooms_told_receiver) = watch::channel(0);
         let watched =
             Watched { connection: connection_receiver, archive: archive_receiver, rooms_told: rooms_told_receiver };
-        (Self { connection, archive, rooms_told }, watched)
+        (Self { connection, archive, rooms_told, audit, account }, watched)
     }
 
     /// Publishes the state of the connection.
     pub(super) fn connection(&self, now: Connection) {
+        let (what, new) = match (&*self.connection.borrow(), &now) {
+            (before, now) if before == now => (None, None),
+            (_, Connection::Connected(jid)) => (Some("logged in"), Some(jid.to_string())),
+            (Connection::Connected(_), Connection::Offline) => (Some("logged out"), None),
+            (Connection::Connected(_), Connection::Retrying(why)) => (Some("connection lost"), Some(why.clone())),
+            (_, Connection::Left(why) | Connection::Failed(why)) => (Some("does not connect"), Some(why.clone())),
+            (_, Connection::Offline | Connection::Connecting | Connection::Retrying(_)) => (None, None),
+        };
+        if let Some(what) = what {
+            let entry = NewAuditEntry::new(AuditKind::Login, &By::host("connection"), what);
+            let account = Some(self.account.to_string());
+            self.audit.put(NewAuditEntry { account, new, share: Share::Connection, ..entry });
+        }
         self.connection.send_replace(now);
     }
 

@@ -18,7 +18,7 @@ use parlor_session::router::{Delivery, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
-use parlor_store::PluginData;
+use parlor_store::{Audit, PluginData};
 use parlor_xmpp::Tokens;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -65,6 +65,8 @@ pub struct Shared {
     pub(crate) hooks: Hooks,
     /// The nodes of accounts that plugins want to be told of.
     pub(crate) wanted_nodes: WantedNodes,
+    /// The record of who changed what.
+    pub audit: Audit,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.

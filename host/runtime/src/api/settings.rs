@@ -8,6 +8,7 @@ use parlor_config::Settings;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{ChangeSettings, Wins};
 use parlor_stanza::error::CallError;
+use parlor_store::{AuditKind, By, NewAuditEntry, Share};
 use serde_json::Value;
 use wasmtime::component::Accessor;
 
@@ -69,6 +70,21 @@ fn warn_of(instance: &Instance, key: &str) {
     );
 }
 
+/// Returns the entries of the audit about these settings of the host. No secret is among those that plugins may change.
+fn changed(instance: &Instance, values: &Values) -> Vec<NewAuditEntry> {
+    let settings = instance.account.settings();
+    let by = By::plugin(instance.plugin.as_str());
+    let entry = |(key, value): (&String, &Value)| NewAuditEntry {
+        plugin: Some(instance.plugin.to_string()),
+        account: Some(instance.account.name.to_string()),
+        old: settings.get(key).map(|value| value.to_string()),
+        new: Some(value.to_string()),
+        share: Share::Plugin,
+        ..NewAuditEntry::new(AuditKind::Setting, &by, &format!("setting {key}"))
+    };
+    values.iter().map(entry).collect()
+}
+
 /// Changes all or none: everything is checked before anything is changed.
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
@@ -101,8 +117,10 @@ async fn change_all(
             Layer::Set => Wins::Always,
             Layer::Offered => Wins::OverDefault,
         };
+        let changed = changed(instance, &host);
         let values = host;
         order(instance, granted, ChangeSettings { values, wins }).await?;
+        changed.into_iter().for_each(|entry| instance.account.audit.put(entry));
     }
     let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
     instance.tell_changes(&changes);

@@ -13,12 +13,18 @@ use parlor_store::PluginData;
 
 use super::Instance;
 use crate::denials::Denial;
+use crate::named::reached;
 
 impl Instance {
     /// Returns the proof that it may make this call for this target. Otherwise returns the denial, counted and logged.
     pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {
         let granted = self.mailbox.granted(call, target, &|jid| self.account.snapshot().is_contact(jid));
-        granted.map_err(|permission| self.deny(permission, named(target)))
+        self.counters.calls.fetch_add(1, Relaxed);
+        let granted = granted.map_err(|permission| self.deny(permission, named(target)))?;
+        if let Some((kind, name)) = reached(call, target) {
+            self.record.reached(kind, &name, self.account.clock.now());
+        }
+        Ok(granted)
     }
 
     /// Returns what is known of the account, for a call that is allowed.

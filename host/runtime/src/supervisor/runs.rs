@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::dependency::dependencies;
 use super::life::Life;
+use super::noted;
 use super::parking::{self, Kept};
 use super::replacement::{self, Replacement};
 use super::turn::StartTurn;
@@ -151,22 +152,21 @@ pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures
             return;
         }
         let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures.count - 1) };
-        if !pauses(&shared, why, pause, is_crowded).await {
+        if !pauses(&shared, why.clone(), pause, is_crowded).await {
             match kept.take() {
                 Some(kept) => forget(&shared, kept).await,
                 None => shared.standing.set_state(State::Stopped),
             }
             return;
         }
-        if !is_crowded {
-            shared.lasting.record.restarted();
-        }
+        noted::restarted(&shared, &why, is_crowded);
     }
 }
 
 fn quarantine(shared: &Shared, why: &str, failures: u32) {
     // The state is set before the log line, so that a reader of the log who asks for the state sees it.
     shared.standing.set_state(State::Quarantined(why.to_owned()));
+    noted::quarantined(shared, why);
     tracing::error!(
         plugin = %shared.admitted.id, account = %shared.account.name, reason = %why, failures,
         remedy = "`parlor plugin restart` tries it again; or change its entry in plugins.toml", "plugin quarantined"

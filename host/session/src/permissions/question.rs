@@ -180,6 +180,13 @@ impl Question {
                 reason: error.to_string(),
             })
         };
+        let is_url = |about: &&str| {
+            let url = about.rsplit(' ').next().unwrap_or_default();
+            url.starts_with("https://") || url.starts_with("http://")
+        };
+        if let Some(url) = about.filter(is_url) {
+            return Self::of_request(what, url);
+        }
         let about = about.map(address).transpose()?;
         let Some((name, entries)) = what.split_once('=') else {
             return Ok(Self { words: what.to_owned(), subject: subject(what)?, about });
@@ -209,6 +216,28 @@ impl Question {
                 Ok(Self { words: what.to_owned(), subject: Subject::Entries(permission, each), about: None })
             }
         }
+    }
+
+    /// Returns the question whether a plugin may make a request over the web: with `GET`, or with the method before a
+    /// space.
+    fn of_request(what: &str, url: &str) -> Result<Self, BadQuestion> {
+        let (method, url) = url.split_once(' ').unwrap_or(("GET", url));
+        // Grants do not depend on the query.
+        let server = url.split(['?', '#']).next().unwrap_or_default();
+        let bad = |reason: &dyn fmt::Display| BadQuestion::Address {
+            text: escape_untrusted(url, LONGEST),
+            reason: reason.to_string(),
+        };
+        if what.contains('=') {
+            return Err(BadQuestion::Twice);
+        }
+        let one = Self { words: String::new(), subject: subject(what)?, about: None };
+        if one.permission() != Some(Permission::HttpFetch) {
+            return Err(bad(&format!("{what} is not about the web")));
+        }
+        let entry = format!("{method} {server}");
+        let scope = Scope::parse(Permission::HttpFetch.scope_kind(), &[&entry]).map_err(|reason| bad(&reason))?;
+        Ok(Self::of_entry(format!("{what} {entry}"), Permission::HttpFetch, scope))
     }
 
     /// Returns the question about one entry. For an address it is the same check that the host makes.

@@ -5,12 +5,12 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    between, calls, commands, cpu, dialogs, fairness, files, forms, hooks, loading, memory, nodes, operator, peer,
-    people, requests, schedules, secrets, sends, wasi, web, webhooks,
+    audit, between, calls, commands, cpu, dialogs, fairness, files, forms, hooks, loading, memory, nodes, operator,
+    peer, people, requests, schedules, secrets, sends, wasi, web, webhooks,
 };
 
 /// The number of cases in `SECURITY.md`.
-pub(crate) const TOTAL: u8 = 138;
+pub(crate) const TOTAL: u8 = 139;
 
 /// One attack.
 pub(crate) struct Case {
@@ -62,6 +62,7 @@ pub(crate) fn all() -> Vec<Case> {
         dialogs::cases(),
         people::cases(),
         nodes::cases(),
+        audit::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

@@ -13,6 +13,7 @@ mod stage;
 mod trial;
 
 // The headings of the cases in `SECURITY.md`.
+mod audit;
 mod between;
 mod calls;
 mod commands;

@@ -50,6 +50,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
     ("a killed host leaves a socket behind, and the next one starts", |story| Box::pin(again(story))),
+    ("the audit says who changed what, over a kill, and whom a plugin wrote to", |story| Box::pin(audit(story))),
     ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
     ("shells and manuals know the commands", |story| Box::pin(manuals(story))),
     ("stop is clean", |story| Box::pin(stop(story))),
@@ -547,6 +548,22 @@ async fn again(story: &mut Story) -> Result<String> {
     story.juliet.chat(full, "up again").await?;
     story.juliet.wait_body(&story.bot, "up again", SOON).await?;
     Ok("up again".to_owned())
+}
+
+async fn audit(story: &mut Story) -> Result<String> {
+    let all = story.run(&["audit", "--json", "--lines", "10000"], 0).await?.json()?;
+    let entries = all["entries"].as_array().context("no entries")?;
+    let has = |way: &str| entries.iter().any(|entry| entry["way"] == way);
+    for way in ["parlor plugin add", "parlor plugin grant", "parlor plugin revoke", "parlor plugin update", "chat"] {
+        ensure!(has(way), "nothing of {way}: {all:#}");
+    }
+    let secret =
+        entries.iter().find(|entry| entry["what"].as_str().is_some_and(|what| what.starts_with("the secret ")));
+    ensure!(secret.is_some_and(|entry| entry["new"] == "(not shown)"), "no secret was stored: {all:#}");
+    let text = story.run(&["audit", "--plugin", "echo", "--since", "1h"], 0).await?.stdout;
+    says(&text, "it wrote to\n")?;
+    says(&text, &story.juliet.jid().to_bare().to_string())?;
+    Ok(format!("{} entries", entries.len()))
 }
 
 async fn remove(story: &mut Story) -> Result<String> {

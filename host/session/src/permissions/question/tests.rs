@@ -852,3 +852,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_over_the_web_is_asked_about_by_its_url() {
+    let plugin = plugin("\"http.fetch\" = [\"GET https://api.example.org/weather\"]");
+    let answer = |what: &str, url: &str| Question::parse(what, Some(url)).unwrap().answer(&plugin);
+    assert_eq!(answer("http.fetch", "https://api.example.org/weather?city=Verona").outcome, Outcome::Yes);
+    assert_eq!(answer("http.open", "GET https://api.example.org/weather").outcome, Outcome::Yes);
+    for (what, url) in
+        [("http.fetch", "https://api.example.org/other"), ("http.fetch", "POST https://api.example.org/weather")]
+    {
+        let answer = answer(what, url);
+        assert_eq!(answer.outcome, Outcome::No, "{url}");
+        let remedy = answer.remedy("weather").unwrap();
+        assert!(remedy.contains("api.example.org"), "{remedy}");
+    }
+    let wrong = |what: &str, url: &str| Question::parse(what, Some(url)).unwrap_err().to_string();
+    assert!(wrong("chats.send", "https://example.org").contains("chats.send is not about the web"));
+    assert!(wrong("http.fetch", "https:///a").contains("is no address"));
+    assert_eq!(
+        Question::parse("http.fetch", Some("https://example.org/a")).unwrap().words(),
+        "http.fetch GET https://example.org/a"
+    );
+}

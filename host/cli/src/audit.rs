@@ -1,0 +1,262 @@
+//! `parlor audit`: who changed what, and what plugins did. It is kept over restarts, and shown with or without a host.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use parlor::control::audit::{Audit, Counted, Entry, MOST_ENTRIES, Name};
+use parlor::control::client::{Client, escaped};
+use parlor_base::id::PluginId;
+use parlor_base::quantity::duration;
+use parlor_config::{AccountName, Config};
+use parlor_store::{AuditFile, AuditKind, AuditQuery};
+
+use super::Ended;
+use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, table};
+use super::target::{self, Target};
+
+/// The arguments of `parlor audit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what became of echo, whom it wrote to, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped"
+)]
+pub struct AuditArgs {
+    /// Only about this plugin; with what it did, in numbers and by name.
+    #[arg(long, value_name = "ID")]
+    plugin: Option<PluginId>,
+    /// Only about this account.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Only from then on: a time before now, such as 2h or 7d, or a date.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// Only entries of this kind; may be repeated.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<AuditKind>,
+    /// The number of entries to show, the last ones.
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_ENTRIES)))]
+    lines: u32,
+    /// Continue with each new entry.
+    #[arg(short, long)]
+    follow: bool,
+    /// Print JSON; with --follow one object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Parses a time before now, or a date.
+fn since(text: &str) -> Result<Timestamp, String> {
+    let wrong = || "write a time before now, such as 2h or 7d, or a date such as 2026-11-20".to_owned();
+    if let Ok(ago) = duration(text) {
+        let ago = SignedDuration::try_from(ago).map_err(|_| wrong())?;
+        return Timestamp::now().checked_sub(ago).map_err(|_| wrong());
+    }
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)))
+        .map_err(|_| wrong())
+}
+
+impl AuditArgs {
+    /// Shows the audit.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load_to_look()?;
+        let host = target::host(&config)?;
+        if self.follow {
+            let Some(host) = host else { return Err(Ended::NotRunning(config.data).into()) };
+            return self.go_on(&host, config);
+        }
+        let audit = match &host {
+            Some(host) => host.get(&self.target_of(None))?,
+            None => self.read(&config)?,
+        };
+        if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some())) }
+    }
+
+    /// Returns what to ask the host for: the last entries, or those after this one.
+    fn target_of(&self, after: Option<i64>) -> String {
+        let mut target = format!("/v1/audit?lines={}", self.lines);
+        if let Some(after) = after {
+            target.put(format_args!("&after={after}&wait=true"));
+        }
+        let kinds: Vec<_> = self.kind.iter().map(|kind| kind.as_str()).collect();
+        let plugin = self.plugin.as_ref().map(ToString::to_string);
+        let account = self.account.as_ref().map(ToString::to_string);
+        let since = self.since.map(|since| since.as_millisecond().to_string());
+        let kinds = Some(kinds.join(",")).filter(|kinds| !kinds.is_empty());
+        for (name, value) in [("plugin", plugin), ("account", account), ("since", since), ("kinds", kinds)] {
+            if let Some(value) = value {
+                target.put(format_args!("&{name}={}", escaped(&value)));
+            }
+        }
+        target
+    }
+
+    /// Reads the audit of a host that does not run.
+    fn read(&self, config: &Config) -> anyhow::Result<Audit> {
+        target::is_own_host(config)?;
+        let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Audit::default()) };
+        let query = AuditQuery {
+            plugin: self.plugin.as_ref().map(ToString::to_string),
+            account: self.account.as_ref().map(ToString::to_string),
+            since: self.since.map(Timestamp::as_millisecond),
+            kinds: self.kind.clone(),
+            after: None,
+            most: self.lines,
+        };
+        let entries = file.entries(&query)?;
+        let activity = file.activity(query.plugin.as_deref(), query.account.as_deref(), query.since)?;
+        Ok(Audit::of(entries, activity))
+    }
+
+    /// Prints the last entries, and each further one as it comes.
+    fn go_on(&self, host: &Client, config: Config) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let audit: Audit = match host.get(&self.target_of(after)) {
+                Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
+                audit => audit?,
+            };
+            for one in &audit.entries {
+                let text = if self.json { plain_json(&serde_json::to_string(one)?) } else { for_terminal(&line(one)) };
+                writeln!(io::stdout().lock(), "{text}").context("standard output")?;
+            }
+            after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
+        }
+    }
+}
+
+/// Formats an entry on one line.
+fn line(entry: &Entry) -> String {
+    let Entry { at, kind, plugin, account, who, way, what, old, new, .. } = entry;
+    let about = match (plugin, account) {
+        (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
+        (Some(one), None) | (None, Some(one)) => format!("{one} "),
+        (None, None) => String::new(),
+    };
+    let change = match (old, new) {
+        (Some(old), Some(new)) => format!(": {old} → {new}"),
+        (None, Some(new)) => format!(": {new}"),
+        (Some(old), None) => format!(": {old} → none"),
+        (None, None) => String::new(),
+    };
+    let at = marked(&second(at), Mark::Dim);
+    format!("{at}  {kind:<7}  {about}{what}{change}  {}", marked(&format!("by {who}, {way}"), Mark::Dim))
+}
+
+fn screen(audit: &Audit, is_of_plugin: bool) -> String {
+    let mut text = String::new();
+    for entry in &audit.entries {
+        text.push_str(&line(entry));
+        text.push('\n');
+    }
+    if audit.entries.is_empty() {
+        text.push_str("no entries\n");
+    }
+    if is_of_plugin {
+        counts(&mut text, &audit.counts);
+        for (kind, head, title) in [
+            ("recipient", "TO", "it wrote to"),
+            ("server", "SERVER", "it asked over the web"),
+            ("denial", "CALL", "it was denied"),
+        ] {
+            let rows: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).map(row).collect();
+            if !rows.is_empty() {
+                text.put(format_args!("\n{title}\n{}", table(&[head, "ACCOUNT", "TIMES", "FIRST", "LAST"], &rows)));
+            }
+        }
+    }
+    text
+}
+
+fn row(name: &Name) -> Vec<String> {
+    let Name { account, what, first, last, count, kind: _ } = name;
+    vec![what.clone(), account.clone(), count.to_string(), second(first), second(last)]
+}
+
+fn counts(text: &mut String, counts: &[Counted]) {
+    if counts.is_empty() {
+        return;
+    }
+    let row =
+        |Counted { account, name, count, plugin: _ }: &Counted| vec![name.clone(), account.clone(), count.to_string()];
+    let rows: Vec<_> = counts.iter().map(row).collect();
+    text.put(format_args!("\nwhat it did, to the day\n{}", table(&["COUNT", "ACCOUNT", "TIMES"], &rows)));
+}
+
+/// Returns what is known of one plugin by name, of a host that runs or not.
+pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -> anyhow::Result<Vec<Name>> {
+    if let Some(host) = host {
+        return Ok(host.get::<Audit>(&format!("/v1/audit?lines=0&plugin={plugin}"))?.names);
+    }
+    target::is_own_host(config)?;
+    let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Vec::new()) };
+    Ok(Audit::of(Vec::new(), file.activity(Some(plugin.as_str()), None, None)?).names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
+        Entry {
+            id: 1,
+            at: "2026-11-20T08:00:00.5Z".to_owned(),
+            kind: "grant".to_owned(),
+            plugin: Some("echo".to_owned()),
+            account: None,
+            who: "uid:1000".to_owned(),
+            way: "parlor plugin grant".to_owned(),
+            what: what.to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_screen_says_who_changed_what_and_whom_a_plugin_wrote_to() {
+        let name = Name {
+            account: "main".to_owned(),
+            kind: "recipient".to_owned(),
+            what: "juliet@example.org".to_owned(),
+            first: "2026-11-19T08:00:00Z".to_owned(),
+            last: "2026-11-20T08:00:00Z".to_owned(),
+            count: 7,
+        };
+        let count =
+            Counted { plugin: "echo".to_owned(), account: "main".to_owned(), name: "sent".to_owned(), count: 7 };
+        let audit = Audit {
+            entries: vec![entry("messages.read", Some("a@b.example"), Some("*")), entry("rooms.read", Some("*"), None)],
+            counts: vec![count],
+            names: vec![name],
+        };
+        let text = screen(&audit, true).replace("\x1b[2m", "").replace("\x1b[0m", "");
+        assert_eq!(
+            text,
+            "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *  by uid:1000, parlor plugin grant\n\
+             2026-11-20 08:00:00  grant    echo rooms.read: * → none  by uid:1000, parlor plugin grant\n\
+             \nwhat it did, to the day\n\
+             COUNT  ACCOUNT  TIMES\n\
+             sent   main     7\n\
+             \nit wrote to\n\
+             TO                  ACCOUNT  TIMES  FIRST                LAST\n\
+             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n"
+        );
+        assert_eq!(screen(&Audit::default(), false), "no entries\n");
+    }
+
+    #[test]
+    fn a_time_is_one_before_now_or_a_date() {
+        assert_eq!(since("2026-11-20").unwrap().to_string(), "2026-11-20T00:00:00Z");
+        assert_eq!(since("2026-11-20T08:00:00Z").unwrap().to_string(), "2026-11-20T08:00:00Z");
+        let hour = Timestamp::now().duration_since(since("1h").unwrap()).as_secs();
+        assert!((3_600..3_700).contains(&hour), "{hour}");
+        for wrong in ["", "yesterday", "2", "-2h", "99999999999999d"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+}

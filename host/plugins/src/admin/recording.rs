@@ -1,0 +1,104 @@
+//! The record of what is about to be decided. Somebody else writes it, before the decision.
+
+use std::fmt;
+
+use parlor_base::id::PluginId;
+
+use super::{AdminError, PluginAdmin};
+use crate::policy::Policy;
+use crate::policy::edit::Change;
+use crate::policy::file::PolicyFile;
+
+/// A decision that is about to be written.
+#[derive(Debug, Clone, Copy)]
+pub enum Decided<'a> {
+    /// The entry of a plugin changes.
+    Entry {
+        /// The plugin.
+        id: &'a PluginId,
+        /// The policy as it is.
+        present: &'a Policy,
+        /// The policy as it will be.
+        new: &'a Policy,
+    },
+    /// The value of a secret setting is stored where the policy says.
+    Secret {
+        /// The plugin.
+        id: &'a PluginId,
+        /// The name of the setting.
+        name: &'a str,
+    },
+}
+
+type Record<'c> = dyn Fn(Decided<'_>) -> Result<(), String> + Send + Sync + 'c;
+
+/// Is told of each decision; by default nobody is.
+#[derive(Default)]
+pub(super) struct Recorder<'c>(Option<Box<Record<'c>>>);
+
+impl<'c> Recorder<'c> {
+    pub(super) fn new(record: impl Fn(Decided<'_>) -> Result<(), String> + Send + Sync + 'c) -> Self {
+        Self(Some(Box::new(record)))
+    }
+}
+
+impl fmt::Debug for Recorder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("is_there", &self.0.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Records a decision.
+pub(super) fn record(admin: &PluginAdmin<'_>, decided: Decided<'_>) -> Result<(), AdminError> {
+    let Some(record) = &admin.recorder.0 else { return Ok(()) };
+    // The record is kept in the data folder.
+    admin.make_data().map_err(|cause| admin.unwritten(cause))?;
+    record(decided).map_err(AdminError::Unrecorded)
+}
+
+/// Writes changes of a plugin's entry, after they were recorded. One that only takes something away is written in any
+/// case: a host that finds it records it.
+pub(super) fn change_entry(
+    admin: &PluginAdmin<'_>,
+    file: &mut PolicyFile,
+    id: &PluginId,
+    changes: &[Change],
+) -> Result<(), AdminError> {
+    let (present, new) = (file.policy().clone(), file.with(id, changes)?);
+    match record(admin, Decided::Entry { id, present: &present, new: &new }) {
+        Err(error) if !changes.iter().all(takes_away) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    file.change(id, changes).inspect_err(|_| {
+        // The change was recorded and not made. If this fails too, a host records the difference.
+        let _ = record(admin, Decided::Entry { id, present: &new, new: &present });
+    })?;
+    Ok(())
+}
+
+/// Returns whether a change gives a plugin nothing.
+fn takes_away(change: &Change) -> bool {
+    match change {
+        Change::Remove => true,
+        Change::Unset(keys) => keys.first().is_some_and(|key| key == "grants"),
+        Change::Set(keys, value) => keys.len() == 1 && keys[0] == "enabled" && value.as_bool() == Some(false),
+        Change::Add(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_something_away_is_told_from_the_rest() {
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert!(takes_away(&Change::Remove));
+        assert!(takes_away(&Change::Set(keys(&["enabled"]), false.into())));
+        assert!(takes_away(&Change::Unset(keys(&["grants", "messages.read"]))));
+        assert!(!takes_away(&Change::Set(keys(&["enabled"]), true.into())));
+        assert!(!takes_away(&Change::Set(keys(&["grants", "messages.read"]), false.into())));
+        assert!(!takes_away(&Change::Unset(keys(&["limits", "memory"]))));
+        assert!(!takes_away(&Change::Add(toml::Table::new())));
+    }
+}

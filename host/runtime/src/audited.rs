@@ -1,0 +1,317 @@
+//! The policy as the audit keeps it: its fields, and the entries about their changes. Values of settings are kept only if
+//! they are no secrets; else their digest is.
+
+use std::collections::BTreeMap;
+
+use parlor_base::id::{Digest, PluginId};
+use parlor_config::{AccountName, Config};
+use parlor_plugins::admin::Decided;
+use parlor_plugins::approved;
+use parlor_plugins::components::Components;
+use parlor_plugins::limits::Limits;
+use parlor_plugins::policy::hooks::Hooks;
+use parlor_plugins::policy::{Entry, Policy};
+use parlor_plugins::secret::SecretSource;
+use parlor_plugins::signature::TrustedKey;
+use parlor_plugins::source::{Source, without_passwords};
+use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, PolicyChange, PolicyRow, Retention};
+use serde_json::Value;
+
+/// The field with the plugin's file.
+const FILE: &str = "file";
+/// The text in place of a value that is not shown.
+pub const HIDDEN: &str = "(not shown)";
+
+/// A field of the policy.
+struct Field {
+    mark: String,
+    /// The value, if it is always shown.
+    shown: Option<String>,
+}
+
+impl Field {
+    fn open(value: String) -> Self {
+        Self { mark: value.clone(), shown: Some(value) }
+    }
+}
+
+/// Returns the changes since the audit last saw the policy, or those of one plugin.
+///
+/// A setting whose value changed is shown if `is_shown` says that it is no secret.
+pub fn changes(
+    known: Vec<PolicyRow>,
+    policy: &Policy,
+    only: Option<&PluginId>,
+    by: &By,
+    is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
+) -> Vec<PolicyChange> {
+    let mut fields = BTreeMap::new();
+    for (id, entry) in policy.plugins.iter().filter(|(id, _)| only.is_none_or(|only| only == *id)) {
+        let of_entry = of_entry(entry).into_iter();
+        fields.extend(of_entry.map(|(name, field)| ((id.to_string(), name), field)));
+    }
+    if only.is_none() {
+        fields.extend(of_all(policy).into_iter().map(|(name, field)| ((String::new(), name), field)));
+    }
+    let mut known: BTreeMap<_, _> =
+        known.into_iter().map(|row| ((row.plugin.clone(), row.field.clone()), row)).collect();
+    let is_installed = |plugin: &str| plugin.is_empty() || policy.plugins.keys().any(|id| id.as_str() == plugin);
+    let mut all = Vec::new();
+    for ((plugin, name), Field { mark, shown }) in fields {
+        let before = known.remove(&(plugin.clone(), name.clone()));
+        if before.as_ref().is_some_and(|before| before.mark == mark) {
+            continue;
+        }
+        let shown = shown.or_else(|| value_of(policy, &plugin, &name, is_shown));
+        let (old, was) = before.map_or((None, None), |before| (Some(told(before.shown)), Some(before.mark)));
+        let entry = Some(entry(&plugin, &name, by, old, Some(told(shown.clone()))));
+        all.push(PolicyChange { row: PolicyRow { plugin, field: name, mark, shown }, is_gone: false, was, entry });
+    }
+    for ((plugin, name), row) in known {
+        // That a plugin was removed is one entry.
+        let is_told = is_installed(&plugin) || name == FILE;
+        let entry = is_told.then(|| entry(&plugin, &name, by, Some(told(row.shown.clone())), None));
+        all.push(PolicyChange { was: Some(row.mark.clone()), row, is_gone: true, entry });
+    }
+    // A plugin's file comes first, and so it is read.
+    all.sort_by_key(|change| (change.row.plugin.clone(), change.row.field != FILE));
+    all
+}
+
+/// Records a decision that is about to be written, in the audit of this configuration's data folder.
+pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), String> {
+    let mut file = AuditFile::create(&config.data, retention(config)).map_err(|error| error.to_string())?;
+    let components = Components::new(&config.data);
+    let is_shown = |id: &PluginId, entry: &Entry, name: &str| is_no_secret(&components, id, entry, name);
+    let recorded = match decided {
+        Decided::Entry { id, present, new } => {
+            let mut catch_up = |policy: &Policy, by: &By| {
+                let known = file.policy(id.as_str())?;
+                file.record(&changes(known, policy, Some(id), by, &is_shown))
+            };
+            // An earlier edit of the file is recorded by itself.
+            catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
+        }
+        Decided::Secret { id, name } => file.add(&[secret(id, name, by)]),
+    };
+    recorded.map_err(|error| error.to_string())
+}
+
+/// Returns how much of the audit is kept.
+pub fn retention(config: &Config) -> Retention {
+    Retention { days: config.audit.days, bytes: config.audit.size.0 }
+}
+
+/// Returns somebody who edited the policy. `way` says when that was noticed.
+pub fn edited(config: &Config, way: &str) -> By {
+    let name = config.plugins.file_name().unwrap_or(config.plugins.as_os_str());
+    By::file(&name.to_string_lossy(), way)
+}
+
+/// Returns the entry for a secret of a plugin that was stored again under the same reference.
+fn secret(id: &PluginId, name: &str, by: &By) -> NewAuditEntry {
+    let hidden = Some(HIDDEN.to_owned());
+    let entry = NewAuditEntry::new(AuditKind::Setting, by, &format!("the secret {name} was stored"));
+    NewAuditEntry { plugin: Some(id.to_string()), old: hidden.clone(), new: hidden, ..entry }
+}
+
+/// Returns whether the audit may show the value of a setting: the plugin's file declares it, and as no secret.
+pub fn is_no_secret(components: &Components, id: &PluginId, entry: &Entry, name: &str) -> bool {
+    let Ok(examined) = approved::look(id, entry, components) else { return false };
+    examined.manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_secret())
+}
+
+fn value_of(
+    policy: &Policy,
+    plugin: &str,
+    field: &str,
+    is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
+) -> Option<String> {
+    let name = field.strip_prefix("settings.")?;
+    let (id, entry) = policy.plugins.iter().find(|(id, _)| id.as_str() == plugin)?;
+    let value = entry.settings.0.get(name)?;
+    (SecretSource::read(value).is_err() && is_shown(id, entry, name)).then(|| value.to_string())
+}
+
+fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
+    let Entry { source, digest, version, signer, accounts, enabled, log, commands, grants, limits, settings } = entry;
+    let version = version.as_ref().map(|version| format!("{version} ")).unwrap_or_default();
+    let signer = signer.as_ref().map(|signer| format!(", signed by {signer}")).unwrap_or_default();
+    // Whether a path is relative depends on where a command is run.
+    let source = match source {
+        Source::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        other => without_passwords(&other.to_string()),
+    };
+    let mut all = vec![(FILE.to_owned(), Field::open(format!("{version}{digest} from {source}{signer}")))];
+    let mut put =
+        |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), Field::open(value))));
+    put("enabled", (!enabled).then(|| "false".to_owned()));
+    let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    put("accounts", accounts.as_ref().map(names));
+    put("log", log.map(|level| level.as_str().to_owned()));
+    put("commands", Some(commands.to_string()).filter(|commands| !commands.is_empty()));
+    for (permission, scope) in grants.iter() {
+        let entries = scope.entries();
+        let scope = if entries.is_empty() { "granted".to_owned() } else { entries.join(", ") };
+        put(&format!("grants.{permission}"), Some(scope));
+    }
+    for ((name, value, _), (_, usual, _)) in limits.shown().into_iter().zip(Limits::default().shown()) {
+        put(&format!("limits.{name}"), Some(value).filter(|value| *value != usual));
+    }
+    for (name, value) in &settings.0 {
+        all.push((format!("settings.{name}"), Field { mark: mark(value), shown: None }));
+    }
+    all
+}
+
+/// Returns the fields that are about no plugin.
+fn of_all(policy: &Policy) -> Vec<(String, Field)> {
+    let key = |key: &TrustedKey| Field::open(Digest::of(format!("{key:?}").as_bytes()).to_string());
+    let keys = policy.keys.iter().map(|(name, one)| (format!("keys.{name}"), key(one)));
+    let mut all: Vec<_> = keys.collect();
+    if policy.require_signature {
+        all.push(("require_signature".to_owned(), Field::open("true".to_owned())));
+    }
+    if policy.hooks != Hooks::default() {
+        all.push(("hooks".to_owned(), Field::open(format!("{:?}", policy.hooks))));
+    }
+    all
+}
+
+/// Returns what stands for a value that may be a secret. A path counts as the same however it is reached.
+fn mark(value: &Value) -> String {
+    let path = match SecretSource::read(value) {
+        Ok(SecretSource::File(path)) => path.canonicalize().or_else(|_| std::path::absolute(&path)).ok(),
+        Ok(SecretSource::Command(_)) | Err(_) => None,
+    };
+    let digest = match path {
+        Some(path) => Digest::of(path.as_os_str().as_encoded_bytes()),
+        None => Digest::of(value.to_string().as_bytes()),
+    };
+    digest.to_string()
+}
+
+/// Returns what is said of a value in place of one that is not shown.
+fn told(shown: Option<String>) -> String {
+    shown.unwrap_or_else(|| HIDDEN.to_owned())
+}
+
+/// Returns the entry about a change of a field.
+fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<String>) -> NewAuditEntry {
+    let (group, name) = field.split_once('.').unwrap_or((field, field));
+    let (kind, usual, what) = match group {
+        FILE => {
+            let what = match (&old, &new) {
+                (None, _) => "installed",
+                (_, None) => "removed",
+                _ => "another file",
+            };
+            (AuditKind::Version, None, what.to_owned())
+        }
+        "grants" => (AuditKind::Grant, None, name.to_owned()),
+        "settings" => (AuditKind::Setting, None, format!("setting {name}")),
+        "limits" => (AuditKind::Limit, usual_limit(name), format!("limit {name}")),
+        "enabled" => (AuditKind::Run, Some("true".to_owned()), "enabled".to_owned()),
+        "accounts" => (AuditKind::Account, Some("all".to_owned()), "accounts".to_owned()),
+        "log" => (AuditKind::Run, Some("default".to_owned()), "log".to_owned()),
+        "commands" => (AuditKind::Command, None, "names and rules of commands".to_owned()),
+        "keys" => (AuditKind::Pin, None, format!("trusted key {name}")),
+        "require_signature" => (AuditKind::Pin, Some("false".to_owned()), "require_signature".to_owned()),
+        _ => (AuditKind::Run, None, "order of hooks".to_owned()),
+    };
+    let (old, new) = (old.or_else(|| usual.clone()), new.or_else(|| usual.clone()));
+    let plugin = (!plugin.is_empty()).then(|| plugin.to_owned());
+    NewAuditEntry { plugin, old, new, ..NewAuditEntry::new(kind, by, &what) }
+}
+
+fn usual_limit(name: &str) -> Option<String> {
+    let usual = Limits::default().shown();
+    usual.into_iter().find(|(known, ..)| *known == name).map(|(_, value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const TABLE: &str = "[plugin.echo]\nsource = \"echo.wasm\"\n";
+
+    fn policy(more: &str) -> Policy {
+        let digest = Digest::of(b"");
+        Policy::parse(&format!("{TABLE}digest = \"{digest}\"\n{more}"), Path::new("/x")).unwrap()
+    }
+
+    /// Returns what the audit knows after these changes.
+    fn after(changes: &[PolicyChange]) -> Vec<PolicyRow> {
+        changes.iter().filter(|change| !change.is_gone).map(|change| change.row.clone()).collect()
+    }
+
+    fn entries(changes: &[PolicyChange]) -> Vec<(AuditKind, String, Option<String>, Option<String>)> {
+        let entries = changes.iter().filter_map(|change| change.entry.clone());
+        entries.map(|entry| (entry.kind, entry.what, entry.old, entry.new)).collect()
+    }
+
+    fn between(old: &Policy, new: &Policy) -> Vec<PolicyChange> {
+        let by = By::host("test");
+        let known = after(&changes(Vec::new(), old, None, &by, &|_, _, name| name != "token"));
+        changes(known, new, None, &by, &|_, _, name| name != "token")
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn each_change_of_a_policy_has_an_entry_with_both_values() {
+        let old = policy("[plugin.echo.grants]\n\"messages.read\" = [\"a@b.example\"]\n");
+        assert!(between(&old, &old).is_empty());
+        let new = policy(
+            "enabled = false\n[plugin.echo.grants]\n\"messages.read\" = [\"*\"]\n\"rooms.read\" = [\"*\"]\n[plugin.echo.limits]\nmemories = 2\n",
+        );
+        assert_eq!(
+            entries(&between(&old, &new)),
+            [
+                (AuditKind::Run, "enabled".to_owned(), text("true"), text("false")),
+                (AuditKind::Grant, "messages.read".to_owned(), text("a@b.example"), text("*")),
+                (AuditKind::Grant, "rooms.read".to_owned(), None, text("*")),
+                (AuditKind::Limit, "limit memories".to_owned(), text("4"), text("2")),
+            ]
+        );
+        let back = entries(&between(&new, &old));
+        assert!(back.contains(&(AuditKind::Grant, "rooms.read".to_owned(), text("*"), None)), "{back:?}");
+        assert!(back.contains(&(AuditKind::Limit, "limit memories".to_owned(), text("2"), text("4"))), "{back:?}");
+    }
+
+    #[test]
+    fn a_plugin_that_is_removed_has_one_entry() {
+        let old = policy("[plugin.echo.grants]\n\"messages.read\" = [\"*\"]\n");
+        let gone = between(&old, &Policy::default());
+        assert_eq!((gone.len(), entries(&gone).len()), (2, 1));
+        assert_eq!(entries(&gone)[0].1, "removed");
+        assert_eq!(entries(&between(&Policy::default(), &old))[0].1, "installed");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown_and_that_it_changed_is() {
+        let with = |lines: &str| policy(&format!("[plugin.echo.settings]\n{lines}\n"));
+        let old = with("room = \"a\"\ntoken = \"s3cr3t\"\nkey = { command = \"echo s3cr3t\" }");
+        let new = with("room = \"b\"\ntoken = \"s3cr3t2\"\nkey = { command = \"echo s3cr3t2\" }");
+        let changes = between(&old, &new);
+        assert!(!format!("{changes:?}").contains("s3cr3t"), "{changes:?}");
+        assert_eq!(
+            entries(&changes),
+            [
+                (AuditKind::Setting, "setting key".to_owned(), text(HIDDEN), text(HIDDEN)),
+                (AuditKind::Setting, "setting room".to_owned(), text("\"a\""), text("\"b\"")),
+                (AuditKind::Setting, "setting token".to_owned(), text(HIDDEN), text(HIDDEN)),
+            ]
+        );
+    }
+
+    #[test]
+    fn one_plugin_alone_may_be_compared() {
+        let all = changes(Vec::new(), &policy(""), Some(&"other".parse().unwrap()), &By::host("test"), &|_, _, _| true);
+        assert!(all.is_empty(), "{all:?}");
+    }
+}

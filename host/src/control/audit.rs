@@ -1,0 +1,239 @@
+//! The audit on the control socket: its entries, and what plugins did, in numbers. All untrusted text was escaped when it
+//! was stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use jiff::Timestamp;
+use parlor_store::{AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, NewAuditEntry};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::refusal::Refusal;
+use super::request::Request;
+use crate::host::{Host, audit};
+
+/// The most entries of one response.
+pub const MOST_ENTRIES: u32 = 10_000;
+/// How long a response waits for an entry.
+const WAIT: Duration = Duration::from_secs(5);
+/// The way of somebody who uses the control socket.
+const WAY: &str = "control socket";
+
+/// A part of the audit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The entries, the oldest first.
+    pub entries: Vec<Entry>,
+    /// The counts of plugins.
+    pub counts: Vec<Counted>,
+    /// The recipients, servers and denied calls of one plugin, the last first.
+    pub names: Vec<Name>,
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number.
+    pub id: i64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Its subject, such as `grant`.
+    pub kind: String,
+    /// The plugin that it is about.
+    pub plugin: Option<String>,
+    /// The account that it is about.
+    pub account: Option<String>,
+    /// The one who is behind it, such as `uid:1000`.
+    pub who: String,
+    /// The way, such as `parlor plugin grant`.
+    pub way: String,
+    /// The change in a few words.
+    pub what: String,
+    /// How it was before.
+    pub old: Option<String>,
+    /// How it is now.
+    pub new: Option<String>,
+}
+
+/// A count of a plugin on an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The plugin.
+    pub plugin: String,
+    /// The account.
+    pub account: String,
+    /// The name of the count.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// How often a plugin did something with one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    /// The account.
+    pub account: String,
+    /// The kind of the name: `recipient`, `server` or `denial`.
+    pub kind: String,
+    /// The name.
+    pub what: String,
+    /// The first time, RFC 3339.
+    pub first: String,
+    /// The last time, RFC 3339.
+    pub last: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl From<AuditEntry> for Entry {
+    fn from(entry: AuditEntry) -> Self {
+        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new } = entry;
+        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new }
+    }
+}
+
+impl Audit {
+    /// Returns what was read, for display.
+    pub fn of(entries: Vec<AuditEntry>, (counts, names): (Vec<Count>, Vec<KeptTally>)) -> Self {
+        let count = |Count { plugin, account, name, count }: Count| Counted { plugin, account, name, count };
+        let name = |KeptTally { account, kind, what, first, last, count }: KeptTally| Name {
+            account,
+            kind,
+            what,
+            first: time(first),
+            last: time(last),
+            count,
+        };
+        Self {
+            entries: entries.into_iter().map(Entry::from).collect(),
+            counts: counts.into_iter().map(count).collect(),
+            names: names.into_iter().map(name).collect(),
+        }
+    }
+}
+
+fn time(milliseconds: i64) -> String {
+    Timestamp::from_millisecond(milliseconds).unwrap_or_default().to_string()
+}
+
+/// Reads the part of the audit that a request names.
+pub(super) async fn read(host: &Host, request: &Request, waiting: &Arc<Semaphore>) -> Result<Audit, Refusal> {
+    let query = query(request)?;
+    let audit = audit::of(host);
+    // The numbers include everything until now.
+    audit::count(host).await;
+    // Subscribed before it is read, so that no entry between the two is missed.
+    let mut news = audit.news();
+    news.mark_unchanged();
+    let mut entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+    if entries.is_empty() && request.value("wait") == Some("true") {
+        let _place = waiting.try_acquire().map_err(|_| Refusal::Followers)?;
+        let until = Instant::now() + WAIT;
+        while entries.is_empty() && timeout_at(until, news.changed()).await.is_ok_and(|changed| changed.is_ok()) {
+            entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+        }
+        if entries.is_empty() {
+            // Commands add entries by themselves.
+            entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
+        }
+    }
+    let AuditQuery { plugin, account, since, .. } = query;
+    let activity = if query.after.is_some() {
+        (Vec::new(), Vec::new())
+    } else {
+        audit.activity(plugin, account, since).await.map_err(Refusal::Store)?
+    };
+    Ok(Audit::of(entries, activity))
+}
+
+fn query(request: &Request) -> Result<AuditQuery, Refusal> {
+    let number = |name: &str| {
+        let number = request.value(name).map(str::parse::<i64>).transpose();
+        number.map_err(|_| Refusal::Value(format!("`{name}` is a whole number")))
+    };
+    let kinds = request.value("kinds").unwrap_or_default().split(',').filter(|kind| !kind.is_empty());
+    let kinds = kinds.map(str::parse::<AuditKind>).collect::<Result<_, _>>().map_err(Refusal::Value)?;
+    let most = number("lines")?.unwrap_or(100).clamp(0, MOST_ENTRIES.into());
+    Ok(AuditQuery {
+        plugin: request.value("plugin").map(str::to_owned),
+        account: request.value("account").map(str::to_owned),
+        since: number("since")?,
+        kinds,
+        after: number("after")?,
+        most: u32::try_from(most).unwrap_or(MOST_ENTRIES),
+    })
+}
+
+/// Returns the entry about a request of this user; none for one that changes nothing, or that follows a command which has
+/// recorded its change.
+pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
+    if request.method != Method::POST {
+        return None;
+    }
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let named = |name: &str| request.value(name).unwrap_or_default();
+    let (kind, plugin, what) = match path[..] {
+        ["v1", "configure"] => (AuditKind::Host, None, "the files were read again".to_owned()),
+        ["v1", "plugins", id, "restart"] => (AuditKind::Run, Some(id), "restarted".to_owned()),
+        ["v1", "plugins", id, "webhooks", "rotate"] => {
+            (AuditKind::Webhook, Some(id), format!("webhook {} has another address", named("webhook")))
+        }
+        ["v1", "plugins", id, "webhooks", "replay"] => {
+            (AuditKind::Webhook, Some(id), format!("request {} is told once more", named("request")))
+        }
+        ["v1", "plugins", id, "schedules", "pause"] => {
+            (AuditKind::Run, Some(id), format!("schedule {} pauses", named("schedule")))
+        }
+        ["v1", "plugins", id, "schedules", "resume"] => {
+            (AuditKind::Run, Some(id), format!("schedule {} goes on", named("schedule")))
+        }
+        _ => return None,
+    };
+    let account = request.value("account").map(str::to_owned);
+    let entry = NewAuditEntry::new(kind, &By::user(uid, WAY), &what);
+    Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HOST;
+
+    use super::*;
+
+    fn request(method: &str, target: &str) -> Request {
+        let head = hyper::Request::builder().method(method).uri(target).header(HOST, "x");
+        Request::of(&head.body(()).unwrap().into_parts().0).unwrap()
+    }
+
+    #[test]
+    fn what_changes_something_has_an_entry_with_the_user() {
+        for (target, what) in [
+            ("/v1/configure", "the files were read again"),
+            ("/v1/plugins/echo/restart", "restarted"),
+            ("/v1/plugins/echo/webhooks/rotate?webhook=ci&account=main", "webhook ci has another address"),
+            ("/v1/plugins/echo/webhooks/replay?request=7", "request 7 is told once more"),
+            ("/v1/plugins/echo/schedules/pause?schedule=daily", "schedule daily pauses"),
+            ("/v1/plugins/echo/schedules/resume?schedule=daily", "schedule daily goes on"),
+        ] {
+            let entry = entry(&request("POST", target), 1_000).unwrap();
+            assert_eq!((entry.what.as_str(), entry.by.who.as_str()), (what, "uid:1000"));
+            assert_eq!(entry.account.as_deref(), target.contains("account").then_some("main"));
+        }
+        assert_eq!(entry(&request("POST", "/v1/reload"), 1_000), None, "commands record their changes before");
+        assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);
+    }
+
+    #[test]
+    fn a_query_is_bounded_and_checked() {
+        let of = |target: &str| query(&request("GET", target));
+        let all = of("/v1/audit?plugin=echo&kinds=grant,run&since=5&lines=99999999").unwrap();
+        assert_eq!((all.plugin.as_deref(), all.since, all.most), (Some("echo"), Some(5), MOST_ENTRIES));
+        assert_eq!(all.kinds, [AuditKind::Grant, AuditKind::Run]);
+        for wrong in ["/v1/audit?kinds=x", "/v1/audit?since=x", "/v1/audit?lines=x", "/v1/audit?after=x"] {
+            assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The audit of a running host: changes of its files, requests of its owners, and the counts of its plugins.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_base::id::PluginId;
+use parlor_config::{AccountConfig, Config, Role, setting};
+use parlor_plugins::components::Components;
+use parlor_plugins::policy::{Entry, Policy};
+use parlor_runtime::account::Shared;
+use parlor_runtime::audited::{self, HIDDEN};
+use parlor_store::{Audit, AuditKind, By, NewAuditEntry, StoreError};
+use serde_json::Value;
+
+use super::Host;
+
+/// How often counts are written. A host that is killed loses those since.
+const COUNTING: Duration = Duration::from_secs(30);
+/// The file with the accounts, in an entry.
+const CONFIG: &str = "parlor.toml";
+
+/// Begins the audit of a host that starts by this policy.
+pub(super) async fn begin(host: &Host, policy: &Policy) {
+    let audit = host.store.audit();
+    audit.keep(audited::retention(&host.config()));
+    let entry = NewAuditEntry::new(AuditKind::Host, &By::host("start"), "the host was started");
+    let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    warn_of(audit.add(vec![NewAuditEntry { new: version, ..entry }]).await);
+    changed(host, policy, "found at the start").await;
+}
+
+/// Records how the policy differs from the one that the audit knows. Commands record their changes themselves, before.
+pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
+    let (audit, config) = (host.store.audit(), host.config());
+    let known = match audit.policy().await {
+        Ok(known) => known,
+        Err(error) => return warn_of(Err(error)),
+    };
+    let (by, policy, components) = (audited::edited(&config, way), policy.clone(), Components::new(&config.data));
+    // Whether a setting is a secret stands in the plugin's file.
+    let compare = move || {
+        let is_shown = |id: &PluginId, entry: &Entry, name: &str| audited::is_no_secret(&components, id, entry, name);
+        audited::changes(known, &policy, None, &by, &is_shown)
+    };
+    match tokio::task::spawn_blocking(compare).await {
+        Ok(changes) => warn_of(audit.record(changes).await),
+        Err(error) => tracing::error!(%error, "changes of the policy are not in the audit"),
+    }
+}
+
+/// Records how another configuration differs from the one in force.
+pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
+    let audit = host.store.audit();
+    audit.keep(audited::retention(new));
+    let by = By::file(CONFIG, "read again");
+    let names: BTreeSet<_> = old.accounts.keys().chain(new.accounts.keys()).collect();
+    let mut all = Vec::new();
+    for name in names {
+        let entry =
+            |kind, what: &str| NewAuditEntry { account: Some(name.to_string()), ..NewAuditEntry::new(kind, &by, what) };
+        let jid = |account: &AccountConfig| account.link.jid.to_string();
+        match (old.accounts.get(name), new.accounts.get(name)) {
+            (Some(old), None) => {
+                all.push(NewAuditEntry { old: Some(jid(old)), ..entry(AuditKind::Account, "removed") });
+            }
+            (None, Some(new)) => {
+                all.push(NewAuditEntry { new: Some(jid(new)), ..entry(AuditKind::Account, "added") });
+            }
+            (Some(old), Some(new)) if old != new => {
+                for key in old.settings.differing(&new.settings) {
+                    let [old, new] = [old, new].map(|account| value(key, account.settings.given(key)));
+                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, &format!("setting {key}")) });
+                }
+                if old.link != new.link || old.owners != new.owners {
+                    let owners = |account: &AccountConfig| {
+                        let owners: Vec<_> = account.owners.iter().map(ToString::to_string).collect();
+                        Some(format!("{}, owners: {}", account.link.jid, owners.join(" ")))
+                    };
+                    let (old, new) = (owners(old), owners(new));
+                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its connection or its owners") });
+                }
+            }
+            _ => {}
+        }
+    }
+    if !all.is_empty() {
+        warn_of(audit.add(all).await);
+    }
+}
+
+/// Returns the value of a setting as it is shown: only those that the host knows, and that are no secrets.
+fn value(key: &str, value: Option<&Value>) -> Option<String> {
+    let is_shown = setting(key).is_some_and(|rule| rule.role != Role::Secret);
+    value.map(|value| if is_shown { value.to_string() } else { HIDDEN.to_owned() })
+}
+
+/// Records what somebody does through the host. Failing to is logged, and no reason not to do it.
+pub(crate) async fn done(host: &Host, entry: NewAuditEntry) {
+    warn_of(host.store.audit().add(vec![entry]).await);
+}
+
+/// Writes the counts of all plugins.
+pub(crate) async fn count(host: &Host) {
+    write(&host.store.audit(), host.accounts().iter()).await;
+}
+
+/// Writes the counts of the plugins on these accounts.
+pub(super) async fn write<'a>(audit: &Audit, accounts: impl Iterator<Item = &'a Arc<Shared>>) {
+    let all: Vec<_> = accounts.flat_map(|account| account.records.take_activity(&account.name)).collect();
+    if !all.is_empty() {
+        warn_of(audit.count(all).await);
+    }
+}
+
+/// Writes the counts of all plugins from time to time. It never returns.
+pub(super) async fn keep_counting(host: &Host) -> Infallible {
+    loop {
+        tokio::time::sleep(COUNTING).await;
+        count(host).await;
+    }
+}
+
+/// Returns the audit.
+pub(crate) fn of(host: &Host) -> Audit {
+    host.store.audit()
+}
+
+fn warn_of(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the audit cannot be written");
+    }
+}

@@ -1,0 +1,440 @@
+//! The audit: who changed what, when and from where, and what plugins did, in numbers.
+//!
+//! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them together
+//! are too large, and an entry says how many went. Plugins and connections have a bounded share each for entries that
+//! they cause, so that none can displace an entry about somebody else.
+//!
+//! Entries about decisions are on disk, after a flush, when a call returns. Counts are collected in memory by others, and
+//! written together.
+
+mod entries;
+pub(super) mod kept;
+mod policy;
+mod tallies;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use jiff::Timestamp;
+use parlor_base::fair;
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::work::{Job, Lane, Task, WeakTasks};
+use super::{Store, StoreError, health};
+
+pub use policy::{PolicyChange, PolicyRow};
+pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind};
+
+pub(super) const TABLES: [&str; 3] = [entries::TABLES, tallies::TABLES, policy::TABLES];
+
+/// The number of days that entries are kept if nobody says otherwise.
+const DAYS: u32 = 400;
+/// The bytes of entries that are kept if nobody says otherwise.
+const BYTES: u64 = 64 << 20;
+
+/// The subject of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuditKind {
+    /// A permission of a plugin.
+    Grant,
+    /// A setting of a plugin or an account.
+    Setting,
+    /// A limit of a plugin.
+    Limit,
+    /// The file of a plugin: it was installed, replaced or removed.
+    Version,
+    /// Whether something runs: enabled, disabled, restarted, quarantined, paused.
+    Run,
+    /// An account that was added, changed or removed.
+    Account,
+    /// The names and rules of a plugin's commands.
+    Command,
+    /// A webhook's address, or a request that was repeated.
+    Webhook,
+    /// A log-in of an account.
+    Login,
+    /// A key or a connection that is trusted.
+    Pin,
+    /// The host itself.
+    Host,
+    /// Entries that were removed.
+    Cut,
+}
+
+impl AuditKind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Grant,
+        Self::Setting,
+        Self::Limit,
+        Self::Version,
+        Self::Run,
+        Self::Account,
+        Self::Command,
+        Self::Webhook,
+        Self::Login,
+        Self::Pin,
+        Self::Host,
+        Self::Cut,
+    ];
+
+    /// Returns its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Setting => "setting",
+            Self::Limit => "limit",
+            Self::Version => "version",
+            Self::Run => "run",
+            Self::Account => "account",
+            Self::Command => "command",
+            Self::Webhook => "webhook",
+            Self::Login => "login",
+            Self::Pin => "pin",
+            Self::Host => "host",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+impl FromStr for AuditKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("a kind is one of {}", all.join(", "))
+        })
+    }
+}
+
+/// The one who is behind an entry, and the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The one who is behind it: `uid:1000`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
+    pub who: String,
+    /// The way, such as `parlor plugin grant` or `control socket`.
+    pub way: String,
+}
+
+impl By {
+    /// Returns a user of this machine.
+    pub fn user(uid: u32, way: &str) -> Self {
+        Self { who: format!("uid:{uid}"), way: way.to_owned() }
+    }
+
+    /// Returns an owner who writes from a client.
+    pub fn owner(jid: &str) -> Self {
+        Self { who: format!("jid:{jid}"), way: "chat".to_owned() }
+    }
+
+    /// Returns somebody who edited a file. `way` says how the host noticed.
+    pub fn file(name: &str, way: &str) -> Self {
+        Self { who: format!("file:{name}"), way: way.to_owned() }
+    }
+
+    /// Returns a plugin.
+    pub fn plugin(id: &str) -> Self {
+        Self { who: format!("plugin:{id}"), way: "call".to_owned() }
+    }
+
+    /// Returns the host itself.
+    pub fn host(way: &str) -> Self {
+        Self { who: "host".to_owned(), way: way.to_owned() }
+    }
+}
+
+/// The room that an entry takes up. Each but that of decisions is bounded by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// It is a decision of an owner.
+    Decisions,
+    /// The connection of the entry's account causes it.
+    Connection,
+    /// The entry's plugin causes it.
+    Plugin,
+}
+
+/// An entry that is to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAuditEntry {
+    /// What it is about.
+    pub kind: AuditKind,
+    /// The plugin that it is about.
+    pub plugin: Option<String>,
+    /// The account that it is about, by its name.
+    pub account: Option<String>,
+    /// Who is behind it.
+    pub by: By,
+    /// What happened.
+    pub what: String,
+    /// How it was before.
+    pub old: Option<String>,
+    /// How it is now.
+    pub new: Option<String>,
+    /// The room that it takes up.
+    pub share: Share,
+}
+
+impl NewAuditEntry {
+    /// Returns a decision, about nothing yet.
+    pub fn new(kind: AuditKind, by: &By, what: &str) -> Self {
+        Self {
+            kind,
+            plugin: None,
+            account: None,
+            by: by.clone(),
+            what: what.to_owned(),
+            old: None,
+            new: None,
+            share: Share::Decisions,
+        }
+    }
+}
+
+/// An entry as it is kept. Its texts are escaped for display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its number, which grows.
+    pub id: i64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// What it is about: the name of an [`AuditKind`].
+    pub kind: String,
+    /// The plugin that it is about.
+    pub plugin: Option<String>,
+    /// The account that it is about.
+    pub account: Option<String>,
+    /// Who is behind it.
+    pub who: String,
+    /// By which way.
+    pub way: String,
+    /// What happened.
+    pub what: String,
+    /// How it was before.
+    pub old: Option<String>,
+    /// How it is now.
+    pub new: Option<String>,
+}
+
+/// The entries that somebody wants to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only those about this plugin.
+    pub plugin: Option<String>,
+    /// Only those about this account.
+    pub account: Option<String>,
+    /// Only those from this moment on, in milliseconds since the Unix epoch.
+    pub since: Option<i64>,
+    /// Only those of these kinds; empty: all.
+    pub kinds: Vec<AuditKind>,
+    /// The first ones with a higher number than this; none: the last ones.
+    pub after: Option<i64>,
+    /// At most so many.
+    pub most: u32,
+}
+
+/// How much of the audit is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The number of days.
+    pub days: u32,
+    /// The bytes of all entries together.
+    pub bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: DAYS, bytes: BYTES }
+    }
+}
+
+/// The part that all handles share.
+#[derive(Debug)]
+pub(super) struct SharedAudit {
+    days: AtomicU32,
+    bytes: AtomicU64,
+    /// The day on which counts of days that are no longer kept were last added up.
+    added_up: AtomicI64,
+    /// The number of the newest entry that this process added.
+    newest: watch::Sender<i64>,
+}
+
+impl Default for SharedAudit {
+    fn default() -> Self {
+        let Retention { days, bytes } = Retention::default();
+        Self { days: days.into(), bytes: bytes.into(), added_up: AtomicI64::new(0), newest: watch::Sender::new(0) }
+    }
+}
+
+impl SharedAudit {
+    pub(super) fn retention(&self) -> Retention {
+        Retention { days: self.days.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+    }
+}
+
+/// The audit of a running host. This handle does not keep the store's thread alive.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    tasks: WeakTasks,
+    path: PathBuf,
+    shared: Arc<SharedAudit>,
+}
+
+impl Store {
+    /// Returns the audit.
+    pub fn audit(&self) -> Audit {
+        Audit { tasks: self.tasks.downgrade(), path: self.path.clone(), shared: Arc::clone(&self.audit) }
+    }
+}
+
+impl Audit {
+    /// Sets how much is kept, from the next entry on.
+    pub fn keep(&self, Retention { days, bytes }: Retention) {
+        self.shared.days.store(days, Relaxed);
+        self.shared.bytes.store(bytes, Relaxed);
+    }
+
+    /// Returns a receiver that is notified of each entry that this process adds.
+    pub fn news(&self) -> watch::Receiver<i64> {
+        self.shared.newest.subscribe()
+    }
+
+    /// Adds entries. They are on disk when this returns.
+    pub async fn add(&self, all: Vec<NewAuditEntry>) -> Result<(), StoreError> {
+        let (retention, at) = (self.shared.retention(), now());
+        let newest = self.run(move |file| durably(file, |file| add_all(file, at, &all, retention))).await?;
+        self.tell(newest);
+        Ok(())
+    }
+
+    /// Adds an entry without waiting. If there is no room in the queue, it is lost, which is logged.
+    pub fn put(&self, entry: NewAuditEntry) {
+        let (shared, at) = (Arc::clone(&self.shared), now());
+        let job: Job = Box::new(move |file| {
+            let result = in_change(file, |file| add_all(file, at, &[entry], shared.retention()));
+            match &result {
+                Ok(newest) => drop(shared.newest.send_replace(*newest)),
+                Err(error) => tracing::warn!(%error, "an entry of the audit could not be written"),
+            }
+            health::of(&result)
+        });
+        if !self.tasks.try_put(&Lane::Host, Task::Job(job)) {
+            tracing::warn!("an entry of the audit is lost: the store has too much to do");
+        }
+    }
+
+    /// Returns the policy as the audit knows it.
+    pub async fn policy(&self) -> Result<Vec<PolicyRow>, StoreError> {
+        self.run(|file| policy::read(file, None)).await
+    }
+
+    /// Records changes of the policy, except for those that somebody recorded meanwhile. They are on disk when this
+    /// returns.
+    pub async fn record(&self, changes: Vec<PolicyChange>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (retention, at) = (self.shared.retention(), now());
+        let newest = self.run(move |file| durably(file, |file| policy::record(file, at, &changes, retention))).await?;
+        self.tell(newest);
+        Ok(())
+    }
+
+    /// Adds to the counts of plugins.
+    pub async fn count(&self, all: Vec<Activity>) -> Result<(), StoreError> {
+        let (shared, today) = (Arc::clone(&self.shared), now() / tallies::DAY);
+        self.run(move |file| {
+            in_change(file, |file| {
+                if shared.added_up.swap(today, Relaxed) != today {
+                    tallies::add_up(file, today - i64::from(shared.retention().days))?;
+                }
+                all.iter().try_for_each(|activity| tallies::count(file, today, activity))
+            })
+        })
+        .await
+    }
+
+    /// Returns entries, the oldest first.
+    pub async fn entries(&self, query: AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        self.run(move |file| entries::read(file, &query)).await
+    }
+
+    /// Returns the counts of plugins from a moment on, to the day, and what is known by name of one plugin.
+    pub async fn activity(
+        &self,
+        plugin: Option<String>,
+        account: Option<String>,
+        since: Option<i64>,
+    ) -> Result<(Vec<Count>, Vec<KeptTally>), StoreError> {
+        self.run(move |file| tallies::read(file, plugin.as_deref(), account.as_deref(), since)).await
+    }
+
+    fn tell(&self, newest: i64) {
+        if newest > 0 {
+            self.shared.newest.send_replace(newest);
+        }
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let job: Job = Box::new(move |file| {
+            let result = job(file);
+            let health = health::of(&result);
+            // The caller may be gone.
+            let _ = answer.send(result);
+            health
+        });
+        self.tasks.put(Lane::Host, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+}
+
+/// Adds entries, and returns the number of the last one; 0: there is none.
+fn add_all(file: &Connection, at: i64, all: &[NewAuditEntry], retention: Retention) -> rusqlite::Result<i64> {
+    let mut newest = 0;
+    for entry in all {
+        newest = entries::add(file, at, entry, retention)?;
+    }
+    Ok(newest)
+}
+
+/// Adds an entry in a change that somebody else makes.
+pub(super) fn add_to(file: &Connection, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<()> {
+    entries::add(file, now(), entry, retention).map(drop)
+}
+
+/// Makes a change whole or not at all.
+fn in_change<R>(file: &mut Connection, change: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+    let transaction = file.transaction()?;
+    let result = change(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
+}
+
+/// Does the same with a flush of the disk, so that the change also survives a loss of power.
+fn durably<R>(file: &mut Connection, change: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+    file.pragma_update(None, "synchronous", "full")?;
+    let result = in_change(file, change);
+    file.pragma_update(None, "synchronous", "normal")?;
+    result
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Returns the file in a data folder.
+fn path_in(data: &Path) -> PathBuf {
+    data.join(super::FILE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! The table of entries, and what of it is kept.
+
+use parlor_base::escape::escape_untrusted;
+use parlor_base::quantity::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::tallies::DAY;
+use super::{AuditEntry, AuditKind, AuditQuery, By, NewAuditEntry, Retention, Share};
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS audit_entry (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    plugin TEXT,
+    account TEXT,
+    who TEXT NOT NULL,
+    way TEXT NOT NULL,
+    what TEXT NOT NULL,
+    old TEXT,
+    new TEXT,
+    share TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS audit_entry_share ON audit_entry (share, id);
+CREATE INDEX IF NOT EXISTS audit_entry_plugin ON audit_entry (plugin, id);
+CREATE TABLE IF NOT EXISTS audit_size (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS audit_entry_stays BEFORE UPDATE ON audit_entry BEGIN
+    SELECT RAISE(ABORT, 'entries of the audit do not change');
+END;
+CREATE TRIGGER IF NOT EXISTS audit_entry_added AFTER INSERT ON audit_entry BEGIN
+    INSERT INTO audit_size VALUES (1, NEW.bytes) ON CONFLICT (one) DO UPDATE SET bytes = bytes + NEW.bytes;
+END;
+CREATE TRIGGER IF NOT EXISTS audit_entry_cut AFTER DELETE ON audit_entry BEGIN
+    UPDATE audit_size SET bytes = bytes - OLD.bytes;
+END;
+";
+
+/// The longest text of an entry, in bytes. Grants with a thousand addresses are cut.
+const LONGEST: usize = 4 << 10;
+/// What an entry takes up beside its texts, in bytes: about what its row and its places in the indexes take.
+const ROW: usize = 160;
+/// The most entries of one share that has a bound.
+pub(super) const MOST_OF_SHARE: u32 = 1_000;
+/// How many of them stay when there are more.
+const LEFT_OF_SHARE: u32 = 900;
+
+/// Adds an entry, removes what is too old or too much, and returns the entry's number.
+pub(super) fn add(file: &Connection, at: i64, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<i64> {
+    let share = match (entry.share, &entry.plugin, &entry.account) {
+        (Share::Plugin, Some(plugin), _) => format!("plugin {plugin}"),
+        (Share::Connection, _, Some(account)) => format!("account {account}"),
+        (Share::Decisions | Share::Plugin | Share::Connection, ..) => String::new(),
+    };
+    let id = insert(file, at, entry, &share)?;
+    if !share.is_empty() {
+        bound(file, at, entry, &share)?;
+    }
+    cut_old(file, at, retention)?;
+    cut_large(file, at, retention)?;
+    Ok(id)
+}
+
+fn insert(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
+    let NewAuditEntry { kind, plugin, account, by, what, old, new, share: _ } = entry;
+    let fit = |text: &String| escape_untrusted(text, LONGEST);
+    let (who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
+    let [plugin, account, old, new] = [plugin, account, old, new].map(|text| text.as_ref().map(fit));
+    let texts = [Some(&who), Some(&way), Some(&what), plugin.as_ref(), account.as_ref(), old.as_ref(), new.as_ref()];
+    let bytes: usize = ROW + texts.into_iter().flatten().map(String::len).sum::<usize>();
+    let mut add = file.prepare(
+        "INSERT INTO audit_entry (at, kind, plugin, account, who, way, what, old, new, share, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    add.execute(params![at, kind.as_str(), plugin, account, who, way, what, old, new, share, bytes])?;
+    Ok(file.last_insert_rowid())
+}
+
+/// Removes the oldest entries of a share that has too many. Those of all others stay.
+fn bound(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<()> {
+    let all: u32 = file.query_row("SELECT count(*) FROM audit_entry WHERE share = ?1", [share], |row| row.get(0))?;
+    if all <= MOST_OF_SHARE {
+        return Ok(());
+    }
+    let oldest = "SELECT id FROM audit_entry WHERE share = ?1 ORDER BY id LIMIT ?2";
+    let gone = format!("DELETE FROM audit_entry WHERE id IN ({oldest})");
+    let count = file.execute(&gone, params![share, all - LEFT_OF_SHARE])?;
+    let way = format!("at most {MOST_OF_SHARE} of {share}");
+    let cut = cut(count, &way);
+    let cut = NewAuditEntry { plugin: entry.plugin.clone(), account: entry.account.clone(), ..cut };
+    insert(file, at, &cut, share).map(drop)
+}
+
+/// Removes entries that are too old. This is done once a day at most: it adds an entry itself.
+fn cut_old(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result<()> {
+    let oldest = "SELECT at FROM audit_entry ORDER BY id LIMIT 1";
+    let oldest: Option<i64> = file.query_row(oldest, [], |row| row.get(0)).optional()?;
+    let limit = at.saturating_sub(i64::from(retention.days) * DAY);
+    if oldest.is_none_or(|oldest| oldest >= limit - DAY) {
+        return Ok(());
+    }
+    // By number, since the clock may have been wrong for a while.
+    let first_kept = "SELECT min(id) FROM audit_entry WHERE at >= ?1";
+    let count = file.execute(&format!("DELETE FROM audit_entry WHERE id < ({first_kept})"), [limit])?;
+    insert(file, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
+}
+
+/// Removes the oldest entries if all together are too large: first those that nobody decided.
+fn cut_large(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result<()> {
+    let most = i64::try_from(retention.bytes).unwrap_or(i64::MAX);
+    let size: i64 = file.query_row("SELECT bytes FROM audit_size", [], |row| row.get(0)).optional()?.unwrap_or(0);
+    if size <= most {
+        return Ok(());
+    }
+    // A tenth more, so that this is rare.
+    let mut excess = size - most / 10 * 9;
+    let mut count = 0;
+    for which in ["share <> ''", "share = ''"] {
+        if excess > 0 {
+            count += free(file, which, &mut excess)?;
+        }
+    }
+    let way = format!("more than {}", Bytes(retention.bytes));
+    insert(file, at, &cut(count, &way), "").map(drop)
+}
+
+/// Removes the oldest of these entries until so many bytes are free.
+fn free(file: &Connection, which: &str, excess: &mut i64) -> rusqlite::Result<usize> {
+    let mut last = 0;
+    {
+        let mut oldest = file.prepare(&format!("SELECT id, bytes FROM audit_entry WHERE {which} ORDER BY id"))?;
+        let mut rows = oldest.query([])?;
+        while *excess > 0
+            && let Some(row) = rows.next()?
+        {
+            last = row.get::<_, i64>(0)?;
+            *excess -= row.get::<_, i64>(1)?;
+        }
+    }
+    file.execute(&format!("DELETE FROM audit_entry WHERE {which} AND id <= ?1"), [last])
+}
+
+/// Returns the entry that says that others were removed.
+fn cut(count: usize, way: &str) -> NewAuditEntry {
+    let what = if count == 1 { "1 entry was removed".to_owned() } else { format!("{count} entries were removed") };
+    NewAuditEntry::new(AuditKind::Cut, &By::host(way), &what)
+}
+
+/// Returns entries, the oldest first.
+pub(super) fn read(file: &Connection, query: &AuditQuery) -> rusqlite::Result<Vec<AuditEntry>> {
+    let AuditQuery { plugin, account, since, kinds, after, most } = query;
+    let kinds: String = kinds.iter().map(|kind| format!("{},", kind.as_str())).collect();
+    let order = if after.is_some() { "ASC" } else { "DESC" };
+    let mut select = file.prepare(&format!(
+        "SELECT id, at, kind, plugin, account, who, way, what, old, new FROM audit_entry
+         WHERE (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR at >= ?3)
+         AND (?4 IS NULL OR id > ?4) AND (?5 = '' OR instr(',' || ?5, ',' || kind || ',') > 0)
+         ORDER BY id {order} LIMIT ?6"
+    ))?;
+    let rows = select.query_map(params![plugin, account, since, after, kinds, most], entry)?;
+    let mut all = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    if after.is_none() {
+        all.reverse();
+    }
+    Ok(all)
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        kind: row.get(2)?,
+        plugin: row.get(3)?,
+        account: row.get(4)?,
+        who: row.get(5)?,
+        way: row.get(6)?,
+        what: row.get(7)?,
+        old: row.get(8)?,
+        new: row.get(9)?,
+    })
+}

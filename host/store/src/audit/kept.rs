@@ -1,0 +1,100 @@
+//! The audit for commands, which open the file themselves, beside a host that may be using it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{
+    AuditEntry, AuditQuery, Count, KeptTally, NewAuditEntry, PolicyChange, PolicyRow, Retention, add_all, durably,
+    entries, now, path_in, policy, tallies,
+};
+use crate::{DataError, file};
+
+/// The audit in a data folder.
+#[derive(Debug)]
+pub struct AuditFile {
+    connection: Connection,
+    path: PathBuf,
+    retention: Retention,
+}
+
+impl AuditFile {
+    /// Opens the audit; returns `None` if nothing was ever stored in this data folder.
+    pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
+        let path = path_in(data);
+        match path.try_exists() {
+            Ok(true) => Self::create(data, Retention::default()).map(Some),
+            Ok(false) => Ok(None),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
+    }
+
+    /// Opens the audit, or begins one.
+    pub fn create(data: &Path, retention: Retention) -> Result<Self, DataError> {
+        let path = path_in(data);
+        match file::try_open(&path) {
+            Ok(connection) => Ok(Self { connection, path, retention }),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
+    }
+
+    /// Adds entries. They are on disk when this returns.
+    pub fn add(&mut self, all: &[NewAuditEntry]) -> Result<(), DataError> {
+        let retention = self.retention;
+        self.run(|file| durably(file, |file| add_all(file, now(), all, retention))).map(drop)
+    }
+
+    /// Returns the policy as the audit knows it, of one plugin.
+    pub fn policy(&mut self, plugin: &str) -> Result<Vec<PolicyRow>, DataError> {
+        self.run(|file| policy::read(file, Some(plugin)))
+    }
+
+    /// Records changes of the policy. They are on disk when this returns.
+    pub fn record(&mut self, changes: &[PolicyChange]) -> Result<(), DataError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let retention = self.retention;
+        self.run(|file| durably(file, |file| policy::record(file, now(), changes, retention))).map(drop)
+    }
+
+    /// Returns entries, the oldest first.
+    pub fn entries(&mut self, query: &AuditQuery) -> Result<Vec<AuditEntry>, DataError> {
+        self.run(|file| entries::read(file, query))
+    }
+
+    /// Returns the counts of plugins from a moment on, to the day, and what is known by name of one plugin.
+    pub fn activity(
+        &mut self,
+        plugin: Option<&str>,
+        account: Option<&str>,
+        since: Option<i64>,
+    ) -> Result<(Vec<Count>, Vec<KeptTally>), DataError> {
+        self.run(|file| tallies::read(file, plugin, account, since))
+    }
+
+    fn run<R>(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<R>) -> Result<R, DataError> {
+        job(&mut self.connection).map_err(|cause| DataError::File { path: self.path.clone(), cause: cause.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AuditKind, By};
+    use super::*;
+
+    #[test]
+    fn an_entry_is_there_when_the_file_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(AuditFile::open(folder.path()).unwrap().is_none());
+        let entry = NewAuditEntry::new(AuditKind::Grant, &By::user(7, "parlor plugin grant"), "x");
+        AuditFile::create(folder.path(), Retention::default()).unwrap().add(&[entry]).unwrap();
+        let query = AuditQuery { most: 9, ..AuditQuery::default() };
+        let kept = AuditFile::open(folder.path()).unwrap().unwrap().entries(&query).unwrap();
+        let [kept] = &kept[..] else { panic!("{kept:?}") };
+        assert_eq!(
+            (kept.who.as_str(), kept.way.as_str(), kept.kind.as_str()),
+            ("uid:7", "parlor plugin grant", "grant")
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The policy as the audit last saw it, so that a change is found also if it was made while no host ran.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{NewAuditEntry, Retention, entries};
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS audit_policy (
+    plugin TEXT NOT NULL,
+    field TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    shown TEXT,
+    PRIMARY KEY (plugin, field)
+) WITHOUT ROWID, STRICT;
+";
+
+/// A field of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// The plugin; empty for what is about none.
+    pub plugin: String,
+    /// The name of the field.
+    pub field: String,
+    /// What is compared: the value, or its digest.
+    pub mark: String,
+    /// What is shown; none: nothing, such as of a secret.
+    pub shown: Option<String>,
+}
+
+/// A change of one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// The field as it is from now on, or, if `is_gone`, as it was.
+    pub row: PolicyRow,
+    /// Whether the field is gone.
+    pub is_gone: bool,
+    /// What the audit knew before. If it knows something else by now, somebody recorded another change first.
+    pub was: Option<String>,
+    /// The entry about it; none if another change says it.
+    pub entry: Option<NewAuditEntry>,
+}
+
+/// Returns all fields, or those of one plugin.
+pub(super) fn read(file: &Connection, plugin: Option<&str>) -> rusqlite::Result<Vec<PolicyRow>> {
+    let mut select =
+        file.prepare("SELECT plugin, field, mark, shown FROM audit_policy WHERE ?1 IS NULL OR plugin = ?1")?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(PolicyRow { plugin: row.get(0)?, field: row.get(1)?, mark: row.get(2)?, shown: row.get(3)? })
+    };
+    select.query_map([plugin], row)?.collect()
+}
+
+/// Records changes, and returns the number of the last entry; 0: there is none.
+pub(super) fn record(
+    file: &Connection,
+    at: i64,
+    changes: &[PolicyChange],
+    retention: Retention,
+) -> rusqlite::Result<i64> {
+    let mut newest = 0;
+    for PolicyChange { row, is_gone, was, entry } in changes {
+        let known = "SELECT mark FROM audit_policy WHERE plugin = ?1 AND field = ?2";
+        let known: Option<String> =
+            file.query_row(known, params![row.plugin, row.field], |row| row.get(0)).optional()?;
+        if known != *was {
+            continue;
+        }
+        if *is_gone {
+            let gone = "DELETE FROM audit_policy WHERE plugin = ?1 AND field = ?2";
+            file.execute(gone, params![row.plugin, row.field])?;
+        } else {
+            let put = "INSERT OR REPLACE INTO audit_policy VALUES (?1, ?2, ?3, ?4)";
+            file.execute(put, params![row.plugin, row.field, row.mark, row.shown])?;
+        }
+        if let Some(entry) = entry {
+            newest = entries::add(file, at, entry, retention)?;
+        }
+    }
+    Ok(newest)
+}

@@ -1,0 +1,235 @@
+//! What plugins did, in numbers that outlive their instances: counts by day, and whom they wrote to, which servers they
+//! asked and what they were denied, by name.
+
+use parlor_base::escape::escape_untrusted;
+use rusqlite::{Connection, params};
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS audit_count (
+    plugin TEXT NOT NULL,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (plugin, account, name, day)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS audit_tally (
+    plugin TEXT NOT NULL,
+    account TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (plugin, account, kind, what)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS audit_tally_last ON audit_tally (plugin, account, kind, last);
+";
+
+/// The milliseconds of a day.
+pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
+/// The day of counts that are kept, while the days that they are from are not.
+const EARLIER: i64 = 0;
+/// The most names of one kind that are kept for a plugin on an account. Those that were not seen for the longest time go
+/// first, and a count says how often they were seen.
+pub const MOST_TALLIES: u32 = 1_000;
+/// The longest name, in bytes.
+const LONGEST: usize = 3_200;
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TallyKind {
+    /// Somebody, or a room, that the plugin may send to and did.
+    Recipient,
+    /// A server that it asked over the web.
+    Server,
+    /// A call that it was denied: the permission, and the target.
+    Denial,
+}
+
+impl TallyKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Recipient, Self::Server, Self::Denial];
+
+    /// Returns its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Server => "server",
+            Self::Denial => "denial",
+        }
+    }
+
+    /// Returns the name of the count of what is not kept by name.
+    pub fn others(self) -> &'static str {
+        match self {
+            Self::Recipient => "other recipients",
+            Self::Server => "other servers",
+            Self::Denial => "other denials",
+        }
+    }
+}
+
+/// How often a plugin did something with one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// What the name stands for.
+    pub kind: TallyKind,
+    /// The name.
+    pub what: String,
+    /// The first time, in milliseconds since the Unix epoch.
+    pub first: i64,
+    /// The last time.
+    pub last: i64,
+    /// How often.
+    pub count: u64,
+}
+
+/// What a plugin did on an account since its counts were last written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The plugin.
+    pub plugin: String,
+    /// The account, by its name.
+    pub account: String,
+    /// Counts by name.
+    pub counts: Vec<(String, u64)>,
+    /// What it did, by the names of others.
+    pub tallies: Vec<Tally>,
+}
+
+/// A count of a plugin on an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The plugin.
+    pub plugin: String,
+    /// The account.
+    pub account: String,
+    /// What was counted.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// A tally as it is kept. Its name is escaped for display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptTally {
+    /// The account.
+    pub account: String,
+    /// The tally's kind, by its name.
+    pub kind: String,
+    /// The name.
+    pub what: String,
+    /// The first time, in milliseconds since the Unix epoch.
+    pub first: i64,
+    /// The last time.
+    pub last: i64,
+    /// How often.
+    pub count: u64,
+}
+
+/// Adds to the counts of a plugin.
+pub(super) fn count(file: &Connection, today: i64, activity: &Activity) -> rusqlite::Result<()> {
+    let Activity { plugin, account, counts, tallies } = activity;
+    let whose = (plugin.as_str(), account.as_str());
+    for (name, more) in counts.iter().filter(|(_, more)| *more > 0) {
+        put(file, whose, name, today, *more)?;
+    }
+    let mut add = file.prepare(
+        "INSERT INTO audit_tally VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (plugin, account, kind, what)
+         DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count",
+    )?;
+    for Tally { kind, what, first, last, count } in tallies {
+        let what = escape_untrusted(what, LONGEST);
+        add.execute(params![plugin, account, kind.as_str(), what, first, last, number(*count)])?;
+    }
+    for kind in TallyKind::ALL.into_iter().filter(|kind| tallies.iter().any(|tally| tally.kind == *kind)) {
+        bound(file, whose, kind, today)?;
+    }
+    Ok(())
+}
+
+fn put(file: &Connection, (plugin, account): (&str, &str), name: &str, day: i64, more: u64) -> rusqlite::Result<()> {
+    let mut add = file.prepare(
+        "INSERT INTO audit_count VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (plugin, account, name, day)
+         DO UPDATE SET count = count + excluded.count",
+    )?;
+    add.execute(params![plugin, account, name, day, number(more)]).map(drop)
+}
+
+/// Removes names of a kind that are too many.
+fn bound(file: &Connection, (plugin, account): (&str, &str), kind: TallyKind, today: i64) -> rusqlite::Result<()> {
+    let all = "SELECT count(*) FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3";
+    let all: u32 = file.query_row(all, params![plugin, account, kind.as_str()], |row| row.get(0))?;
+    let excess = all.saturating_sub(MOST_TALLIES);
+    if excess == 0 {
+        return Ok(());
+    }
+    let mut oldest = file.prepare(
+        "SELECT what, count FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 ORDER BY last LIMIT ?4",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    let oldest = oldest.query_map(params![plugin, account, kind.as_str(), excess], row)?;
+    let mut times = 0;
+    for (what, count) in oldest.collect::<rusqlite::Result<Vec<_>>>()? {
+        let gone = "DELETE FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 AND what = ?4";
+        file.execute(gone, params![plugin, account, kind.as_str(), what])?;
+        times += u64::try_from(count).unwrap_or(0);
+    }
+    put(file, (plugin, account), kind.others(), today, times)
+}
+
+/// Adds up the counts of days before this one, which are no longer kept by day.
+pub(super) fn add_up(file: &Connection, before: i64) -> rusqlite::Result<()> {
+    file.execute(
+        "INSERT INTO audit_count SELECT plugin, account, name, ?1, sum(count) FROM audit_count
+         WHERE day > ?1 AND day < ?2 GROUP BY plugin, account, name
+         ON CONFLICT (plugin, account, name, day) DO UPDATE SET count = count + excluded.count",
+        [EARLIER, before],
+    )?;
+    file.execute("DELETE FROM audit_count WHERE day > ?1 AND day < ?2", [EARLIER, before])?;
+    file.execute("DELETE FROM audit_tally WHERE last < ?1", [before.saturating_mul(DAY)])?;
+    Ok(())
+}
+
+/// Returns the counts from a moment on, to the day; of one plugin also what it did by name, the last first.
+pub(super) fn read(
+    file: &Connection,
+    plugin: Option<&str>,
+    account: Option<&str>,
+    since: Option<i64>,
+) -> rusqlite::Result<(Vec<Count>, Vec<KeptTally>)> {
+    let mut counts = file.prepare(
+        "SELECT plugin, account, name, sum(count) FROM audit_count
+         WHERE (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR day >= ?3)
+         GROUP BY plugin, account, name ORDER BY plugin, account, name",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let count = u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
+        Ok(Count { plugin: row.get(0)?, account: row.get(1)?, name: row.get(2)?, count })
+    };
+    let counts = counts.query_map(params![plugin, account, since.map(|since| since / DAY)], row)?;
+    let counts = counts.collect::<rusqlite::Result<_>>()?;
+    let Some(plugin) = plugin else { return Ok((counts, Vec::new())) };
+    let mut tallies = file.prepare(
+        "SELECT account, kind, what, first, last, count FROM audit_tally
+         WHERE plugin = ?1 AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR last >= ?3)
+         ORDER BY account, kind, last DESC, what",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(KeptTally {
+            account: row.get(0)?,
+            kind: row.get(1)?,
+            what: row.get(2)?,
+            first: row.get(3)?,
+            last: row.get(4)?,
+            count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        })
+    };
+    let tallies = tallies.query_map(params![plugin, account, since], row)?;
+    Ok((counts, tallies.collect::<rusqlite::Result<_>>()?))
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

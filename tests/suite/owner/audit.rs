@@ -1,0 +1,257 @@
+//! The audit: who changed what, and what plugins did. It survives SIGKILL and restarts, and has no secret.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, Share};
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::{Home, Host};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::process::Signal;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use super::chat::{done, owned};
+use super::{SOON, echo, ended, home, juliet, start, start_as_it_is};
+
+/// Returns the entries and numbers that the command shows.
+async fn audit(home: &Home, more: &[&str]) -> Value {
+    ended(home.run(&[&["audit", "--json"], more].concat()).await.unwrap(), 0).json().unwrap()
+}
+
+/// Returns the last entry about this.
+fn find<'a>(audit: &'a Value, kind: &str, what: &str) -> &'a Value {
+    let entries = audit["entries"].as_array().unwrap();
+    let found = entries.iter().rev().find(|entry| entry["kind"] == kind && entry["what"] == what);
+    found.unwrap_or_else(|| panic!("no {kind} {what:?} in {audit:#}"))
+}
+
+/// Returns this user, as an entry names one.
+fn myself() -> String {
+    format!("uid:{}", std::fs::metadata("/proc/self").unwrap().uid())
+}
+
+async fn kill(host: &mut Host) {
+    host.signal(Signal::Kill).unwrap();
+    host.ended(SOON).await.unwrap();
+}
+
+/// Adds echo, with a setting that is a secret, by the command.
+async fn add(home: &Home) {
+    home.set_policy(&Policy::default()).unwrap();
+    let key = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let bytes = with_manifest(&built("echo").unwrap().bytes().unwrap(), |text| format!("{text}\n{key}")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_commands_change_has_who_and_both_values_and_survives_a_kill() {
+    let (home, _) = home().await;
+    add(&home).await;
+    let stopped = audit(&home, &[]).await;
+    let installed = find(&stopped, "version", "installed");
+    assert_eq!((&installed["who"], &installed["plugin"]), (&myself().into(), &"echo".into()));
+    assert_eq!((&installed["way"], &installed["old"]), (&"parlor plugin add".into(), &Value::Null));
+    assert!(installed["new"].as_str().unwrap().starts_with("0.1.0 sha256:"), "{installed}");
+
+    let mut host = start_as_it_is(&home).await;
+    for arguments in [
+        &["plugin", "revoke", "echo", "rooms.send"][..],
+        &["plugin", "grant", "echo", "rooms.send=lobby@conference.example.org"],
+        &["plugin", "config", "echo", "room_prefix", "say "],
+        &["plugin", "disable", "echo"],
+        &["plugin", "enable", "echo"],
+        &["plugin", "restart", "echo"],
+    ] {
+        ended(home.run(arguments).await.unwrap(), 0);
+    }
+    kill(&mut host).await;
+    let _host = start_as_it_is(&home).await;
+    let all = audit(&home, &["--plugin", "echo"]).await;
+    let entries = all["entries"].as_array().unwrap();
+    let grants: Vec<_> = entries.iter().filter(|entry| entry["what"] == "rooms.send").collect();
+    let values: Vec<_> = grants.iter().map(|entry| (entry["old"].as_str(), entry["new"].as_str())).collect();
+    let lobby = Some("lobby@conference.example.org");
+    assert_eq!(values, [(None, Some("*")), (Some("*"), None), (None, lobby)]);
+    assert!(grants.iter().all(|entry| entry["who"] == myself().as_str()), "{all:#}");
+    let prefix = find(&all, "setting", "setting room_prefix");
+    assert_eq!((&prefix["old"], &prefix["new"]), (&Value::Null, &"\"say \"".into()));
+    let enabled = find(&all, "run", "enabled");
+    assert_eq!((&enabled["old"], &enabled["new"]), (&"false".into(), &"true".into()));
+    let restarted = find(&all, "run", "restarted");
+    assert_eq!((&restarted["who"], &restarted["way"]), (&myself().into(), &"control socket".into()));
+    // A command and the host that reads its change record it once.
+    let by_hand = entries.iter().filter(|entry| entry["who"] == "file:plugins.toml").count();
+    assert_eq!(by_hand, 0, "{all:#}");
+
+    let text = ended(home.run(&["audit", "--kind", "grant", "--since", "1h"]).await.unwrap(), 0).stdout;
+    assert!(text.contains("echo rooms.send: * → none  by uid:"), "{text}");
+    assert!(!text.contains("restarted"), "{text}");
+    let wrong = ended(home.run(&["audit", "--kind", "nonsense"]).await.unwrap(), 2).stderr;
+    assert!(wrong.contains("a kind is one of grant, setting"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_entry_and_that_it_changed_is() {
+    let (home, _) = home().await;
+    add(&home).await;
+    for secret in ["s3cr3t-one\n", "s3cr3t-two\n"] {
+        ended(home.run_with(&["plugin", "config", "echo", "key"], secret).await.unwrap(), 0);
+    }
+    ended(home.run(&["plugin", "config", "echo", "key", "--command", "echo s3cr3t-three"]).await.unwrap(), 0);
+    let _host = start_as_it_is(&home).await;
+    let all = audit(&home, &[]).await;
+    let stored = all["entries"].as_array().unwrap().iter().filter(|one| one["what"] == "the secret key was stored");
+    assert_eq!(stored.count(), 2, "{all:#}");
+    let changed = find(&all, "setting", "setting key");
+    assert_eq!((&changed["old"], &changed["new"]), (&"(not shown)".into(), &"(not shown)".into()));
+    assert!(!all.to_string().contains("s3cr3t"), "{all:#}");
+    for file in ["parlor.db", "parlor.db-wal"] {
+        let bytes = std::fs::read(home.path().join("data").join(file)).unwrap_or_default();
+        assert!(!bytes.windows(6).any(|part| part == b"s3cr3t"), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_edited_by_hand_is_found_also_if_no_host_ran() {
+    let (mut home, _) = home().await;
+    let mut host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let found = audit(&home, &[]).await;
+    let installed = find(&found, "version", "installed");
+    assert_eq!((&installed["who"], &installed["way"]), (&"file:plugins.toml".into(), &"found at the start".into()));
+    home.set_policy(&Policy::default().with("echo", echo(&home).grant_whole("contacts.read"))).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let read = audit(&home, &[]).await;
+    assert_eq!(find(&read, "grant", "contacts.read")["way"], "read again");
+    let reloaded = find(&read, "host", "the files were read again");
+    assert_eq!(reloaded["who"], myself().as_str());
+
+    host.stop(SOON).await.unwrap();
+    home.set_policy(&Policy::default()).unwrap();
+    home.amend("main", "owners", Some(vec!["juliet@example.org"].into())).unwrap();
+    let _host = start_as_it_is(&home).await;
+    let gone = audit(&home, &[]).await;
+    let removed = find(&gone, "version", "removed");
+    assert_eq!((&removed["who"], &removed["new"]), (&"file:plugins.toml".into(), &Value::Null));
+    assert_eq!(find(&gone, "login", "logged in")["account"], "main");
+    home.amend("main", "owners", None).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let changed = audit(&home, &["--account", "main", "--kind", "account"]).await;
+    let changed = find(&changed, "account", "its connection or its owners");
+    assert!(changed["old"].as_str().unwrap().ends_with("owners: juliet@example.org"), "{changed}");
+    assert_eq!(changed["who"], "file:parlor.toml");
+}
+
+#[tokio::test]
+async fn what_an_owner_does_from_a_client_has_the_owners_address() {
+    let mut owner = juliet().await;
+    let (home, _host, bot) = owned(&owner.jid().to_bare()).await;
+    done(&mut owner, &bot, "disable", "echo").await;
+    let all = audit(&home, &[]).await;
+    let disabled = find(&all, "run", "enabled");
+    let who = format!("jid:{}", owner.jid());
+    assert_eq!((&disabled["who"], &disabled["way"], &disabled["new"]), (&who.into(), &"chat".into(), &"false".into()));
+}
+
+#[tokio::test]
+async fn what_a_plugin_did_is_counted_over_a_kill() {
+    let (home, bot) = home().await;
+    let mut host =
+        start(&home, &Policy::default().with("echo", echo(&home).grant("messages.send", &["@localhost"]))).await;
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+    juliet.wait_body(&bot.jid, "hear me", SOON).await.unwrap();
+    let of = ["--plugin", "echo"];
+    let count = |audit: &Value, name: &str| {
+        let counts = audit["counts"].as_array().unwrap();
+        counts.iter().find(|count| count["name"] == name).map_or(0, |count| count["count"].as_u64().unwrap())
+    };
+    let before = audit(&home, &of).await;
+    assert!(count(&before, "sent") >= 1 && count(&before, "events") >= 1, "{before:#}");
+    let person = juliet.jid().to_bare().to_string();
+    let wrote = |audit: &Value| {
+        let names = audit["names"].as_array().unwrap().clone();
+        names.into_iter().find(|name| name["kind"] == "recipient" && name["what"] == person.as_str())
+    };
+    let first = wrote(&before).unwrap_or_else(|| panic!("{before:#}"));
+    assert_eq!((&first["account"], &first["count"]), (&"main".into(), &1.into()));
+    kill(&mut host).await;
+    let stopped = audit(&home, &of).await;
+    assert_eq!(wrote(&stopped), Some(first.clone()));
+    let _host = start_as_it_is(&home).await;
+    let after = audit(&home, &of).await;
+    assert!(count(&after, "sent") >= count(&before, "sent"), "{after:#}");
+    let text = ended(home.run(&["audit", "--plugin", "echo"]).await.unwrap(), 0).stdout;
+    assert!(text.contains("\nit wrote to\n") && text.contains(&person), "{text}");
+    let explained = ended(home.run(&["explain", "echo", "chats.send", &person]).await.unwrap(), 0).stdout;
+    assert!(explained.contains(&format!("allowed once on main: {person}, ")), "{explained}");
+}
+
+#[tokio::test]
+async fn the_audit_is_bounded_the_oldest_go_first_and_the_cut_is_recorded() {
+    let (home, _) = home().await;
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("{config}\n[audit]\nsize = \"1 MiB\"\n")).unwrap();
+    let data = home.path().join("data");
+    add(&home).await;
+    let retention = Retention { bytes: 1 << 20, ..Retention::default() };
+    let many = move || {
+        let mut file = AuditFile::create(&data, retention).unwrap();
+        let of_plugin = |number: usize| NewAuditEntry {
+            plugin: Some("loud".to_owned()),
+            share: Share::Plugin,
+            ..NewAuditEntry::new(AuditKind::Setting, &By::plugin("loud"), &format!("{number} {}", "x".repeat(2_000)))
+        };
+        file.add(&(0..2_000).map(of_plugin).collect::<Vec<_>>()).unwrap();
+    };
+    spawn_blocking(many).await.unwrap();
+    let _host = start_as_it_is(&home).await;
+    let all = audit(&home, &["--lines", "10000"]).await;
+    let entries = all["entries"].as_array().unwrap();
+    let size: usize = entries.iter().map(|entry| entry["what"].as_str().unwrap().len()).sum();
+    assert!(size < 1 << 20, "{size}");
+    assert!(entries.iter().filter(|entry| entry["plugin"] == "loud").count() <= 1_001);
+    find(&all, "version", "installed");
+    let cuts = audit(&home, &["--kind", "cut", "--lines", "10000"]).await;
+    let first = &cuts["entries"][0];
+    assert!(first["what"].as_str().unwrap().ends_with("entries were removed"), "{first}");
+    assert_eq!(first["who"], "host");
+}
+
+#[tokio::test]
+async fn whoever_follows_the_audit_sees_each_entry_as_it_comes() {
+    let (home, _) = home().await;
+    let mut host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let last = audit(&home, &["--lines", "1"]).await["entries"][0]["id"].as_i64().unwrap();
+    let path = home.path().join("data/control.sock");
+    let wait = spawn_blocking(move || {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            let target = format!("/v1/audit?kinds=run&after={last}&wait=true");
+            stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let audit: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+            if audit["entries"] != Value::Array(Vec::new()) || Instant::now() > deadline {
+                return audit;
+            }
+        }
+    });
+    ended(home.run(&["plugin", "restart", "echo"]).await.unwrap(), 0);
+    find(&wait.await.unwrap(), "run", "restarted");
+    // The command ends with the host.
+    let (followed, stopped) = tokio::join!(home.run(&["audit", "--follow", "--json"]), async {
+        ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
+        host.stop(SOON).await
+    });
+    stopped.unwrap();
+    let followed = ended(followed.unwrap(), 4);
+    for line in followed.stdout.lines() {
+        assert!(serde_json::from_str::<Value>(line).unwrap()["id"].is_i64(), "{line}");
+    }
+}
