@@ -272,13 +272,13 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
     let mut all = host.accounts();
     let names: Vec<_> = all.iter().map(|one| one.name.to_string()).collect();
     match request.value("account") {
-        Some(name) => match all.into_iter().find(|one| one.name.to_string() == name) {
-            Some(found) => Ok(found),
-            None => {
+        Some(name) => {
+            let unknown = || {
                 let near = suggestion(nearest(name, names.iter().map(String::as_str)));
-                Err(Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST))))
-            }
-        },
+                Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST)))
+            };
+            all.into_iter().find(|one| one.name.to_string() == name).ok_or_else(unknown)
+        }
         None if all.len() == 1 => Ok(all.remove(0)),
         None => Err(Refusal::Value(format!("name the account with --account: {}", names.join(", ")))),
     }

@@ -120,7 +120,9 @@ async fn change_all(
         let changed = changed(instance, &host);
         let values = host;
         order(instance, granted, ChangeSettings { values, wins }).await?;
-        changed.into_iter().for_each(|entry| instance.account.audit.put(entry));
+        for entry in changed {
+            instance.account.audit.put(entry);
+        }
     }
     let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
     instance.tell_changes(&changes);

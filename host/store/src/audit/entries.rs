@@ -153,7 +153,7 @@ fn cut(count: usize, way: &str) -> NewAuditEntry {
 /// Returns entries, the oldest first.
 pub(super) fn read(file: &Connection, query: &AuditQuery) -> rusqlite::Result<Vec<AuditEntry>> {
     let AuditQuery { plugin, account, since, kinds, after, most } = query;
-    let kinds: String = kinds.iter().map(|kind| format!("{},", kind.as_str())).collect();
+    let kinds = kinds.iter().fold(String::new(), |all, kind| all + kind.as_str() + ",");
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let mut select = file.prepare(&format!(
         "SELECT id, at, kind, plugin, account, who, way, what, old, new FROM audit_entry
