@@ -32,11 +32,13 @@ mod extensions;
 mod filled;
 mod iq;
 mod muc;
+mod omemo;
 mod plain;
 mod pubsub;
 mod retraction;
 
 pub use self::filled::filled_in;
+pub(crate) use self::omemo::read_content;
 pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call
@@ -341,6 +343,7 @@ fn assemble<'a, E: Xml<'a>>(
         room_status: found.room_status,
         affiliation: found.affiliation,
         labels: Vec::new(),
+        encrypted: found.encrypted,
         pubsub: None,
         from,
         to,

@@ -11,6 +11,7 @@ mod disco;
 mod entity;
 mod incoming;
 mod message;
+mod omemo;
 mod outgoing;
 mod presence;
 mod pubsub;
@@ -31,6 +32,10 @@ pub use message::{
     Carbon, Draft, Extensions, Fallback, Hint, Label, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions,
     ReplyTo, SharedFile,
 };
+pub use omemo::{
+    Encrypted, EncryptedKeys, EncryptedOut, Envelope, KeyFor, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm,
+    PublishedBundle, Sealed, SealedContent,
+};
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
 pub use pubsub::{
@@ -41,6 +46,8 @@ pub use rooms::{
     MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,
     VoiceRequest,
 };
+
+pub(crate) use omemo::unwrapped;
 
 pub use crate::text::kept;
 

@@ -139,6 +139,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         room_status: Vec::new(),
         affiliation: None,
         labels: Vec::new(),
+        encrypted: Vec::new(),
         pubsub: None,
         raw: some_raw(),
     }
@@ -444,6 +445,7 @@ impl TestSession {
 fn line(stanza: &Outgoing) -> String {
     match stanza {
         Outgoing::Message { to, kind, .. } => format!("> {kind} to {to}"),
+        Outgoing::Sealed(sealed) => format!("> sealed {} to {}", sealed.kind, sealed.to),
         Outgoing::Presence(PresenceOut { to, kind, show, status, priority, join, .. }) => {
             let mut words = vec![match kind {
                 PresenceOutKind::Available => "> available".to_owned(),

@@ -6,7 +6,7 @@ use std::fmt;
 use jid::Jid;
 use jiff::Timestamp;
 
-use super::{Invite, MucUser, NodeEvent, VoiceRequest};
+use super::{Encrypted, Invite, MucUser, NodeEvent, VoiceRequest};
 use crate::error::StanzaError;
 use crate::raw::RawStanza;
 
@@ -124,6 +124,8 @@ pub struct Message {
     pub affiliation: Option<Box<MucUser>>,
     /// The labels that hooks gave it.
     pub labels: Vec<Label>,
+    /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
+    pub encrypted: Vec<Encrypted>,
     /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
