@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 mod account;
+mod encryption;
 mod endpoint;
 mod error;
 pub mod keys;
@@ -33,6 +34,7 @@ use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
+pub use encryption::{Encryption, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
