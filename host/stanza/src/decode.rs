@@ -341,6 +341,8 @@ fn assemble<'a, E: Xml<'a>>(
         room_status: found.room_status,
         affiliation: found.affiliation,
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
         pubsub: None,
         from,
         to,
