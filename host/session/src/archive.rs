@@ -24,6 +24,7 @@ use crate::deadlines::Late;
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::{Seen, name_occupant};
+use crate::records::encryption::UndecryptableReason;
 use crate::records::room::keep_trusted_ids;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -57,6 +58,8 @@ pub struct Archived {
     pub stamp: Option<Timestamp>,
     /// The message itself.
     pub message: Box<Message>,
+    /// Why its contents cannot be decrypted; none if they can, or it is not encrypted.
+    pub undecryptable: Option<UndecryptableReason>,
     /// About how many bytes of memory it takes.
     pub weight: usize,
 }
@@ -349,7 +352,7 @@ impl Archives {
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);
         }
-        if !running.keep(Archived { id, stamp, message, weight }) {
+        if !running.keep(Archived { id, stamp, message, undecryptable: None, weight }) {
             turn.ignored += 1;
         }
     }

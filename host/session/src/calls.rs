@@ -9,6 +9,7 @@ pub(super) mod commands;
 pub(super) mod contacts;
 pub(super) mod dialogs;
 pub(super) mod disco;
+pub(super) mod encryption;
 pub(super) mod entities;
 pub(super) mod messages;
 pub(super) mod promises;

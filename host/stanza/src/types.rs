@@ -8,6 +8,7 @@ mod adhoc;
 mod archive;
 mod blocking;
 mod disco;
+mod encryption;
 mod entity;
 mod incoming;
 mod message;
@@ -26,6 +27,7 @@ pub use adhoc::{
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
+pub use encryption::{DeviceTrust, Encryption, EncryptionWish};
 pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{

@@ -6,6 +6,7 @@ use parlor_stanza::types::{Draft, MessageKind};
 use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
+use crate::encryption::may_encrypt;
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -33,7 +34,9 @@ impl Command for SendMessage {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { to, kind, draft } = self;
-        if let Err(error) = may_send(&features.rooms, &to, kind, &draft, turn) {
+        let allowed = may_send(&features.rooms, &to, kind, &draft, turn)
+            .and_then(|()| may_encrypt(features, &to, kind, draft.encryption, turn));
+        if let Err(error) = allowed {
             return turn.answer(answer, Err(error));
         }
         if kind == MessageKind::Chat && draft.body.is_some() {

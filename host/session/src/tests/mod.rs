@@ -139,6 +139,8 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         room_status: Vec::new(),
         affiliation: None,
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
         encrypted: Vec::new(),
         pubsub: None,
         raw: some_raw(),
@@ -166,6 +168,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::IqRequest(_) => "iq-request",
         Payload::PluginRequest(_) => "plugin-request",
         Payload::PubsubItem(_) => "pubsub-item",
+        Payload::Undecryptable(_) => "undecryptable",
         Payload::Json(_) => "json",
     }
 }
