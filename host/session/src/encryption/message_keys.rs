@@ -51,7 +51,7 @@ impl MessageKeys {
         let copy = MessageKey {
             archived: key.archived.clone(),
             jid: key.jid.clone(),
-            key: key.key.as_ref().to_vec().into(),
+            key: key.key.clone(),
             ..key
         };
         if self.keys.insert(copy.archived.clone(), copy).is_none() {

@@ -1,6 +1,7 @@
 //! A message on its way out, before it is known how it is encrypted.
 
 use jid::Jid;
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, MessageKind};
 
 use crate::answer::Answer;
@@ -25,4 +26,9 @@ impl Outbound {
     pub(crate) fn is_abandoned(&self) -> bool {
         self.answer.as_ref().is_some_and(Answer::is_abandoned)
     }
+}
+
+/// Returns the error for a message, or a chat, that cannot be encrypted.
+pub(crate) fn no_encryption(to: &Jid, why: &str) -> CallError {
+    CallError::Unsupported(format!("encryption with {to}: {why}"))
 }
