@@ -5,9 +5,10 @@
 //! **Must not** do I/O, wait, read a clock or make randomness: each function is told. It knows no XML, no addresses, and not
 //! whom somebody trusts.
 //!
-//! **Begin with** [`omemo`], the encryption that today's clients have.
+//! **Begin with** [`omemo`], the encryption that today's clients have, or [`otr`], which older ones have.
 //!
 //! No primitive is our own: curves, ciphers and hashes are those of dalek and `RustCrypto`. Whatever comes from outside is
 //! bounded before it is read, and a state changes only after all of a message proved to be authentic.
 
 pub mod omemo;
+pub mod otr;
