@@ -329,8 +329,23 @@ impl Archives {
         turn.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience);
     }
 
-    /// Handles a result. It counts only while its query is pending, and only from the queried archive.
-    pub(super) fn archived(&mut self, result: ArchiveResult, rooms: &Rooms, roster: &Roster, turn: &mut Turn<'_>) {
+    /// Returns whether a result is one of those requested, with the room if it is of a room's archive.
+    pub(super) fn is_wanted(&self, result: &ArchiveResult) -> Option<Option<BareJid>> {
+        let running = self.running.get(result.queryid.as_ref()?).filter(|running| running.archive == result.from)?;
+        result.message.as_ref().filter(|message| running.wants(message))?;
+        Some(running.of_room.then(|| running.archive.clone()))
+    }
+
+    /// Handles a result. It counts only while its query is pending, and only from the queried archive. `undecryptable`: why it cannot
+    /// be decrypted.
+    pub(super) fn archived(
+        &mut self,
+        result: ArchiveResult,
+        undecryptable: Option<UndecryptableReason>,
+        rooms: &Rooms,
+        roster: &Roster,
+        turn: &mut Turn<'_>,
+    ) {
         let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
         let running = queryid.and_then(|queryid| self.running.get_mut(&queryid));
         let Some(running) = running.filter(|running| running.archive == from) else {
@@ -352,7 +367,7 @@ impl Archives {
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);
         }
-        if !running.keep(Archived { id, stamp, message, undecryptable: None, weight }) {
+        if !running.keep(Archived { id, stamp, message, undecryptable, weight }) {
             turn.ignored += 1;
         }
     }

@@ -11,6 +11,7 @@ pub(super) mod dialogs;
 pub(super) mod disco;
 pub(super) mod encryption;
 pub(super) mod entities;
+pub(super) mod keys;
 pub(super) mod messages;
 pub(super) mod promises;
 pub(super) mod pubsub;

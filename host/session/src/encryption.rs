@@ -7,6 +7,7 @@
 //! parts of the state, and name none of these.
 
 pub(super) mod answers;
+pub(super) mod deciding;
 mod fetches;
 pub(super) mod kept;
 pub(super) mod lists;
@@ -14,7 +15,7 @@ mod members;
 mod message_keys;
 pub(super) mod off_the_record;
 pub(super) mod opening;
-mod otr;
+pub(super) mod otr;
 pub(super) mod outbound;
 mod owed;
 pub(super) mod owing;
@@ -229,6 +230,16 @@ impl EndToEnd {
     fn recall(&mut self, room: &BareJid, id: &str) -> Option<Box<Draft>> {
         let at = self.said.iter().position(|(of, known, _)| of == room && known == id)?;
         self.said.remove(at).map(|(_, _, draft)| draft)
+    }
+
+    /// Forgets the people of a room, who may be others now.
+    pub(super) fn room_changed(&mut self, room: &BareJid) {
+        self.members.forget(room);
+    }
+
+    /// Forgets the calls of instances that are gone.
+    pub(super) fn forget_abandoned(&mut self) {
+        self.otr.forget_abandoned();
     }
 
     /// Forgets what belongs to a stream.

@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use super::Command;
 use crate::answer::Answer;
 use crate::chats::not_open;
-use crate::encryption::{begin_otr, end_otr};
+use crate::encryption::off_the_record::{begin, end};
 use crate::features::Features;
 use crate::turn::Turn;
 
@@ -28,7 +28,7 @@ impl Command for BeginOtr {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { by, jid } = self;
         match check(&jid, features, turn) {
-            Ok(()) => begin_otr(features, jid, by, answer, turn),
+            Ok(()) => begin(&mut features.encryption, &jid, by, answer, turn),
             Err(error) => turn.answer(answer, Err(error)),
         }
     }
@@ -49,7 +49,7 @@ impl Command for EndOtr {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         match check(&self.jid, features, turn) {
-            Ok(()) => end_otr(features, &self.jid, answer, turn),
+            Ok(()) => end(&mut features.encryption, &self.jid, answer, turn),
             Err(error) => turn.answer(answer, Err(error)),
         }
     }

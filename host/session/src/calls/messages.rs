@@ -6,7 +6,8 @@ use parlor_stanza::types::{Draft, MessageKind};
 use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
-use crate::encryption::may_encrypt;
+use crate::encryption::outbound::Outbound;
+use crate::encryption::sending::{may_encrypt, send};
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -35,7 +36,7 @@ impl Command for SendMessage {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { to, kind, draft } = self;
         let allowed = may_send(&features.rooms, &to, kind, &draft, turn)
-            .and_then(|()| may_encrypt(features, &to, kind, draft.encryption, turn));
+            .and_then(|()| may_encrypt(&features.encryption, &to, kind, draft.encryption, &features.rooms));
         if let Err(error) = allowed {
             return turn.answer(answer, Err(error));
         }
@@ -43,6 +44,10 @@ impl Command for SendMessage {
             features.chats.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
+        if turn.encrypts {
+            let message = Outbound { to, kind, id, draft, answer: Some(answer) };
+            return send(&mut features.encryption, message, &features.rooms, turn);
+        }
         let message = outgoing(&features.rooms, to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }

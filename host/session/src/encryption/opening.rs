@@ -305,6 +305,23 @@ fn note_way(keys: &mut EndToEnd, message: &Message, form: OmemoForm, rooms: &Roo
     }
 }
 
+/// Notes that a message of a chat came that was not encrypted.
+pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let is_said = message.body.is_some() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
+    if !is_said || message.kind == MessageKind::Headline {
+        return;
+    }
+    let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
+    let to = if kind == MessageKind::Groupchat { &message.chat } else { &message.from };
+    // A room speaks for itself, and people say the same plainly and otherwise there.
+    if kind == MessageKind::Groupchat && message.nick.is_none() {
+        return;
+    }
+    if let Some(partner) = partner(to, kind, rooms) {
+        keys.came_plainly(&partner, turn);
+    }
+}
+
 /// Puts the content into the message; `None` if it is none, or was written for somebody else.
 fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
     let Content { jid, form, plain, trust } = content;

@@ -10,8 +10,7 @@ use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::sealing::{Sealing, seal};
-use super::waiting::refuse;
-use crate::effect::{Effect, Sent};
+use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
 use crate::messages::outgoing;
 use super::members;
@@ -111,14 +110,6 @@ fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
     let draft = std::mem::take(&mut message.draft);
     let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
     put(stanza, message, turn);
-}
-
-/// Sends a stanza, and answers the call of the message.
-pub(super) fn put(stanza: Outgoing, message: Outbound, turn: &mut Turn<'_>) {
-    turn.out.push(match message.answer {
-        Some(answer) => Effect::SendFor(stanza, Sent::Message(message.id, answer)),
-        None => Effect::Send(stanza),
-    });
 }
 
 /// Returns how a message is encrypted; `None` if it is not.

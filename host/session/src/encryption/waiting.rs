@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jid::BareJid;
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::Outgoing;
 
 use super::outbound::Outbound;
 use crate::deadlines::{DeadlineKey, Late};
+use crate::effect::{Effect, Sent};
 use crate::iq::keys::Fetch;
 use crate::turn::Turn;
 
@@ -136,4 +138,12 @@ pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
         Some(answer) => turn.answer(answer, Err(error)),
         None => turn.ignored += 1,
     }
+}
+
+/// Sends a stanza, and answers the call of the message.
+pub(super) fn put(stanza: Outgoing, message: Outbound, turn: &mut Turn<'_>) {
+    turn.out.push(match message.answer {
+        Some(answer) => Effect::SendFor(stanza, Sent::Message(message.id, answer)),
+        None => Effect::Send(stanza),
+    });
 }

@@ -8,7 +8,7 @@ use parlor_stanza::error::CallError;
 
 use super::Features;
 use crate::chats::ChatPartner;
-use crate::encryption::otr_status;
+use crate::encryption::off_the_record::status;
 use crate::records::chat::Chat;
 use crate::records::view::View;
 use crate::turn::Turn;
@@ -25,7 +25,7 @@ impl Features {
         let known = ChatPartner {
             fullname: self.roster.chat_name(&jid),
             card: self.cards.known_card(&jid),
-            otr_status: otr_status(self, &jid),
+            otr_status: status(&self.encryption, &jid),
         };
         self.chats.start(jid, known, last_active, view, turn)
     }
