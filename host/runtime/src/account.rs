@@ -10,6 +10,8 @@ mod bound;
 pub(crate) mod callees;
 mod connecting;
 mod connection;
+mod effects;
+pub mod encryption;
 pub mod foreign;
 mod forms;
 pub mod hooks;
@@ -18,6 +20,7 @@ mod keepers;
 mod leaving;
 mod logins;
 mod missed;
+mod on_disk;
 mod order;
 mod outbox;
 mod owners;
@@ -41,8 +44,8 @@ use parlor_base::fair;
 use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
-use parlor_session::Session;
 use parlor_session::router::{Names, Router};
+use parlor_session::{Session, set_encryption};
 use parlor_store::Store;
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -52,6 +55,7 @@ use self::alarm::Alarm;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
+use self::on_disk::OnDisk;
 use self::order::Order;
 use self::outbox::Outbox;
 use self::published::{Published, Watched};
@@ -98,6 +102,8 @@ impl Account {
         let (published, Watched { connection, archive, rooms_told }) = Published::new();
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
+        let mut effects = Vec::new();
+        set_encryption(&mut session, config.encryption, clock.now(), &mut effects);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
         let runtime = place.runtime.clone();
         let shared = Arc::new(Shared {
@@ -115,6 +121,7 @@ impl Account {
             callees: Arc::default(),
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
+            encryption: encryption::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),
@@ -143,11 +150,12 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            on_disk: OnDisk::default(),
             screening: Screening::default(),
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),
-            effects: Vec::new(),
+            effects,
         };
         Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }
     }

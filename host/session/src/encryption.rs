@@ -118,7 +118,9 @@ impl EndToEnd {
         for (jid, device, form, state) in sessions.into_iter().filter(|_| self.device.is_some()) {
             match OmemoSession::from_bytes(state.as_ref()) {
                 Ok(session) => self.sessions.insert((&jid, device, form), session, state.as_ref().len()),
-                Err(error) => tracing::warn!(%jid, device, %error, "a session of OMEMO cannot be read; a new one begins"),
+                Err(error) => {
+                    tracing::warn!(%jid, device, %error, "a session of OMEMO cannot be read; a new one begins")
+                }
             }
         }
         self.trust.load(keys);
@@ -188,7 +190,8 @@ impl EndToEnd {
         turn: &mut Turn<'_>,
     ) -> Met {
         let policy = self.config.unwrap_or_default().trust;
-        let before = kind.device().and_then(|device| self.trust.of_device(jid, device)).map(|key| key.fingerprint.clone());
+        let before =
+            kind.device().and_then(|device| self.trust.of_device(jid, device)).map(|key| key.fingerprint.clone());
         let is_other = before.is_some_and(|before| before != fingerprint);
         let met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
         changes.extend(met.changed.clone().map(KeyChange::Key));

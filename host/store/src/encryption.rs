@@ -164,20 +164,21 @@ fn write_one(file: &Connection, account: &str, change: KeyChange) -> rusqlite::R
     match change {
         KeyChange::Device(state) => {
             let put = "INSERT OR REPLACE INTO omemo_device VALUES (?1, ?2)";
-            file.prepare_cached(put)?.execute(params![account, &*state])?;
+            file.execute(put, params![account, &*state])?;
         }
         KeyChange::Otr(Some(state)) => {
             let put = "INSERT OR REPLACE INTO otr_account VALUES (?1, ?2)";
-            file.prepare_cached(put)?.execute(params![account, &*state])?;
+            file.execute(put, params![account, &*state])?;
         }
         KeyChange::Otr(None) => {
             file.execute("DELETE FROM otr_account WHERE account = ?1", [account])?;
         }
         KeyChange::Session { jid, device, form, state: Some(state) } => {
             // The order of the rows is that in which sessions were used.
-            let put = "INSERT OR REPLACE INTO omemo_session (account, jid, device, form, state) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let put = "INSERT OR REPLACE INTO omemo_session (account, jid, device, form, state) \
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
             let values = params![account, jid.as_str(), device, form.namespace(), &*state];
-            file.prepare_cached(put)?.execute(values)?;
+            file.execute(put, values)?;
         }
         KeyChange::Session { jid, device, form, state: None } => {
             let delete = "DELETE FROM omemo_session WHERE account = ?1 AND jid = ?2 AND device = ?3 AND form = ?4";
@@ -200,11 +201,10 @@ fn write_one(file: &Connection, account: &str, change: KeyChange) -> rusqlite::R
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let at = at.as_millisecond();
             let values = params![account, archived, jid.as_str(), device, form.namespace(), &*key, at];
-            file.prepare_cached(put)?.execute(values)?;
+            file.execute(put, values)?;
         }
         KeyChange::NoMessageKeys(names) => {
-            let mut delete =
-                file.prepare_cached("DELETE FROM omemo_message_key WHERE account = ?1 AND archived = ?2")?;
+            let mut delete = file.prepare("DELETE FROM omemo_message_key WHERE account = ?1 AND archived = ?2")?;
             for name in names {
                 delete.execute([account, name.as_str()])?;
             }
@@ -222,9 +222,8 @@ fn put_key(file: &Connection, account: &str, key: &KnownKey) -> rusqlite::Result
     let put = "INSERT OR REPLACE INTO e2ee_trust VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let KnownKey { jid, kind, fingerprint, label, trust, first_seen, last_seen, is_listed: _ } = key;
     let (first, last) = (first_seen.as_millisecond(), last_seen.as_millisecond());
-    let values =
-        params![account, jid.as_str(), device_of(*kind), fingerprint, trust.as_str(), label, first, last];
-    file.prepare_cached(put)?.execute(values).map(drop)
+    let values = params![account, jid.as_str(), device_of(*kind), fingerprint, trust.as_str(), label, first, last];
+    file.execute(put, values).map(drop)
 }
 
 fn load(file: &mut Connection, account: &str) -> rusqlite::Result<KeptKeys> {
@@ -240,7 +239,7 @@ fn load(file: &mut Connection, account: &str) -> rusqlite::Result<KeptKeys> {
             file,
             "SELECT jid, device, form, state FROM omemo_session WHERE account = ?1 ORDER BY rowid",
             account,
-            |row| Ok(Some((jid(row, 0)?, row.get(1)?, form(row, 2)?, row.get::<_, Vec<u8>>(3)?)).and_then(session)),
+            |row| Ok(session((jid(row, 0)?, row.get(1)?, form(row, 2)?, row.get(3)?))),
         )?,
         keys: rows(
             file,

@@ -9,7 +9,9 @@ use parlor_base::escape::EscapedPath as _;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
-use super::{OpenError, PATIENCE, added, data, encryption, health, pins, position, roster, schedules, session, webhooks};
+use super::{
+    OpenError, PATIENCE, added, data, encryption, health, pins, position, roster, schedules, session, webhooks,
+};
 
 /// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;

@@ -26,6 +26,7 @@ use super::Asker;
 use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, Credentials};
+use super::encryption::Told;
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::wanted_nodes::WantedNodes;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub(crate) hooks: Hooks,
     /// The nodes of accounts that plugins want to be told of.
     pub(crate) wanted_nodes: WantedNodes,
+    /// What is told of keys of encryption.
+    pub(crate) encryption: Told,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.

@@ -115,7 +115,8 @@ impl Own {
 
     /// Builds the present information. Returns `false` if it did not change.
     fn rebuild(&mut self) -> bool {
-        let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).chain(&self.notified).copied().collect();
+        let mut features: BTreeSet<&str> =
+            self.host.iter().chain(&self.offered).chain(&self.notified).copied().collect();
         features.extend(self.all_added().flat_map(|added| added.features.iter().map(String::as_str)));
         features.extend(self.answered.iter().map(String::as_str));
         let default = (!self.all_added().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));

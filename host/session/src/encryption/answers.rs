@@ -4,9 +4,7 @@ use jid::{BareJid, Jid};
 use parlor_e2ee::omemo::{Bundle, BundleParts, start};
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::{read_bundle, read_list};
-use parlor_stanza::types::{
-    Body, DeviceTrust, ListedDevice, NodeChange, NodeEvent, OmemoForm, PublishedBundle,
-};
+use parlor_stanza::types::{Body, DeviceTrust, ListedDevice, NodeChange, NodeEvent, OmemoForm, PublishedBundle};
 
 use super::EndToEnd;
 use super::kept::KeyChange;

@@ -48,12 +48,7 @@ impl MessageKeys {
     /// Keeps the key of a message.
     pub(super) fn put(&mut self, key: MessageKey, changes: &mut Vec<KeyChange>) {
         let now = key.at;
-        let copy = MessageKey {
-            archived: key.archived.clone(),
-            jid: key.jid.clone(),
-            key: key.key.clone(),
-            ..key
-        };
+        let copy = MessageKey { archived: key.archived.clone(), jid: key.jid.clone(), key: key.key.clone(), ..key };
         if self.keys.insert(copy.archived.clone(), copy).is_none() {
             self.order.push_back(key.archived.clone());
         }
@@ -73,7 +68,8 @@ impl MessageKeys {
 
     /// Forgets the messages of a person.
     pub(super) fn forget(&mut self, jid: &BareJid, changes: &mut Vec<KeyChange>) {
-        let gone: Vec<String> = self.keys.values().filter(|key| key.jid == *jid).map(|key| key.archived.clone()).collect();
+        let gone: Vec<String> =
+            self.keys.values().filter(|key| key.jid == *jid).map(|key| key.archived.clone()).collect();
         if gone.is_empty() {
             return;
         }

@@ -215,7 +215,8 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
     let known = keys.trust.of(partner).iter().find(|key| Some(&key.fingerprint) == fingerprint.as_ref());
     let trust = known.map(|key| super::trust::counting(key.trust, policy));
     if chat.conversation.state() == State::Encrypted && !trust.is_some_and(is_enough) {
-        let error = no_encryption(&message.to, "the key of the other side is not trusted; `parlor keys` shows and trusts it");
+        let error =
+            no_encryption(&message.to, "the key of the other side is not trusted; `parlor keys` shows and trusts it");
         return refuse(message, error, turn);
     }
     let texts = match chat.conversation.send(&text, now) {

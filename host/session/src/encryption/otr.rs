@@ -60,13 +60,7 @@ impl fmt::Debug for OtrChats {
 
 impl Default for OtrChats {
     fn default() -> Self {
-        Self {
-            account: None,
-            is_being_made: false,
-            chats: HashMap::new(),
-            waits: HashMap::new(),
-            zero: Instant::now(),
-        }
+        Self { account: None, is_being_made: false, chats: HashMap::new(), waits: HashMap::new(), zero: Instant::now() }
     }
 }
 
@@ -86,7 +80,9 @@ impl OtrChats {
         self.is_being_made = false;
         match Account::from_bytes(state) {
             Ok(account) => self.account = Some(Arc::new(account)),
-            Err(error) => tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed"),
+            Err(error) => {
+                tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed")
+            }
         }
     }
 

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use parlor_e2ee::omemo::Device;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::omemo::{bundle_payload, list_payload, read_list};
-use parlor_stanza::types::{
-    Ask, Body, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk,
-};
+use parlor_stanza::types::{Ask, Body, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
 
 use super::EndToEnd;
 use super::kept::KeyChange;

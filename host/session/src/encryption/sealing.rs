@@ -10,12 +10,12 @@ use parlor_stanza::types::{
     Draft, EncryptedOut, EncryptionWish, Extensions, Hint, KeyFor, MessageKind, OmemoForm, Sealed, SealedContent,
 };
 
+use super::EndToEnd;
 use super::kept::KeyChange;
 use super::members;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::sessions::version;
-use super::EndToEnd;
 use crate::iq::keys::Fetch;
 use crate::iq::random_id;
 use crate::rooms::Rooms;
@@ -276,7 +276,12 @@ fn key_for(
 }
 
 /// Encrypts an empty message for one device, if there is a session with it.
-pub(super) fn seal_empty(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm) -> Option<(Sealed, Vec<KeyChange>)> {
+pub(super) fn seal_empty(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    device: u32,
+    form: OmemoForm,
+) -> Option<(Sealed, Vec<KeyChange>)> {
     let sender = keys.device.as_ref()?.id().get();
     let empty = payload::empty(version(form), &mut rand::rng());
     let mut changes = Vec::new();

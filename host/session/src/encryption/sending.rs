@@ -6,6 +6,7 @@ use parlor_stanza::types::{EncryptionWish, MessageKind, OmemoForm, Outgoing};
 
 use super::EndToEnd;
 use super::kept::Way;
+use super::members;
 use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
@@ -13,7 +14,6 @@ use super::sealing::{Sealing, seal};
 use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
 use crate::messages::outgoing;
-use super::members;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -113,12 +113,7 @@ fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
 }
 
 /// Returns how a message is encrypted; `None` if it is not.
-fn way(
-    keys: &EndToEnd,
-    partner: &BareJid,
-    message: &Outbound,
-    turn: &Turn<'_>,
-) -> Result<Option<Way>, CallError> {
+fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
     let known = keys.ways.get(partner).copied().filter(|way| match way {
         Way::Omemo(_) => keys.has_omemo(),
         Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,

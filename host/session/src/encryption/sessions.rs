@@ -94,12 +94,7 @@ impl Sessions {
     }
 
     /// Takes in a session without keeping it: it is kept already.
-    pub(super) fn insert(
-        &mut self,
-        (jid, device, form): (&BareJid, u32, OmemoForm),
-        session: Session,
-        bytes: usize,
-    ) {
+    pub(super) fn insert(&mut self, (jid, device, form): (&BareJid, u32, OmemoForm), session: Session, bytes: usize) {
         self.used += 1;
         let new = Held { device, form, session, bytes, used: self.used };
         self.bytes += bytes;

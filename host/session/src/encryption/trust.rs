@@ -115,11 +115,14 @@ pub(super) struct Met {
 #[derive(Debug, Default)]
 pub(super) struct TrustBook {
     people: HashMap<BareJid, Vec<KnownKey>>,
+    /// The number of all keys.
+    count: usize,
 }
 
 impl TrustBook {
     /// Takes over what was kept.
     pub(super) fn load(&mut self, keys: Vec<KnownKey>) {
+        self.count += keys.len();
         for key in keys {
             self.people.entry(key.jid.clone()).or_default().push(key);
         }
@@ -127,7 +130,7 @@ impl TrustBook {
 
     /// Returns the number of known keys.
     pub(super) fn len(&self) -> usize {
-        self.people.values().map(Vec::len).sum()
+        self.count
     }
 
     /// Returns the keys of a person.
@@ -199,6 +202,8 @@ impl TrustBook {
             is_listed: false,
         };
         let forgotten = self.make_room(jid);
+        self.count += 1;
+        self.count -= usize::from(forgotten.is_some());
         self.people.entry(jid.clone()).or_default().push(key.clone());
         Met { trust: counting(trust, policy), is_new: true, is_of_known_person, changed: Some(key), forgotten }
     }
@@ -250,7 +255,9 @@ impl TrustBook {
 
     /// Forgets a person.
     pub(super) fn forget(&mut self, jid: &BareJid) -> Vec<KnownKey> {
-        self.people.remove(jid).unwrap_or_default()
+        let forgotten = self.people.remove(jid).unwrap_or_default();
+        self.count -= forgotten.len();
+        forgotten
     }
 }
 

@@ -14,7 +14,11 @@ use crate::records::encryption::{Undecryptable, UndecryptableReason};
 use crate::turn::Turn;
 
 /// Decrypts a message that came. `None` if there is nothing in it to tell of.
-pub(super) fn taken_in(features: &mut Features, mut message: Box<Message>, turn: &mut Turn<'_>) -> Option<Box<Message>> {
+pub(super) fn taken_in(
+    features: &mut Features,
+    mut message: Box<Message>,
+    turn: &mut Turn<'_>,
+) -> Option<Box<Message>> {
     let Features { encryption, rooms, .. } = features;
     // What came back, was once sent: it was not written by whoever sends it.
     if message.kind == MessageKind::Error {
