@@ -11,6 +11,7 @@ mod contacts;
 mod declared;
 mod dialogs;
 mod disco;
+mod encryption;
 mod forms;
 mod iq;
 mod limits;
@@ -190,6 +191,10 @@ struct TestSession {
     events: Vec<Event>,
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
+    /// The changes of keys that were stored.
+    keys: Vec<KeyChange>,
+    /// What the owner is told of keys.
+    news: Vec<KeyNews>,
     /// Whether handlers of commands that came by forms do not return yet.
     is_at_work: bool,
 }
@@ -199,7 +204,8 @@ impl TestSession {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, now, lines, events, sent, kept, is_at_work: false }
+        let (keys, news) = (Vec::new(), Vec::new());
+        Self { session, now, lines, events, sent, kept, keys, news, is_at_work: false }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -250,6 +256,12 @@ impl TestSession {
                 }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
+                Effect::KeepKeys(changes) => {
+                    self.lines.extend((!changes.is_empty()).then(|| "keep keys".to_owned()));
+                    self.keys.extend(changes);
+                }
+                Effect::KeyNews(news) => self.news.push(news),
+                Effect::MakeOtrKey => self.lines.push("make an OTR key".to_owned()),
             }
         }
         for form in returns {
