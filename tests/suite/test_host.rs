@@ -92,7 +92,7 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
     Permission::ALL.iter().filter(|permission| is_asked_for(**permission)).fold(entry, |entry, permission| {
         let name = permission.as_str();
         match (permission.scope_kind(), jids) {
-            (ScopeKind::Jids | ScopeKind::Rooms, jids) => entry.grant(name, &[jids]),
+            (ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms, jids) => entry.grant(name, &[jids]),
             (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
             (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),

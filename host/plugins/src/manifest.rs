@@ -10,7 +10,7 @@ use parlor_base::document::{Document, DocumentError, Node, Section};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_session::event;
-use parlor_session::permissions::{Grants, Scope, denial, example, table, undeclared, unquoted};
+use parlor_session::permissions::{GrantError, Grants, Scope, denial, example, table, undeclared, unquoted};
 use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
@@ -294,12 +294,24 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
     if scope == toml::Value::Boolean(false) || scope.as_array().is_some_and(Vec::is_empty) {
         return Err(node.error("a permission that is not asked for is left out"));
     }
+    let written = match section.get("only") {
+        None => scope.clone(),
+        Some(only) => {
+            let parts = [("scope".to_owned(), scope.clone()), ("only".to_owned(), only.value()?)];
+            toml::Value::Table(toml::Table::from_iter(parts))
+        }
+    };
     // The owner's file has the same syntax, so its parser decides whether such a line can be granted.
-    let granted = Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), scope.clone())]));
-    granted.map_err(|error| match section.get("scope") {
-        Some(scope) => scope.error(format!("in `scope`, {error}")),
-        None => node.error(format!("no `scope`, and {error}")),
+    let granted = Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), written)]));
+    let granted = granted.map_err(|error| match (section.get("only"), section.get("scope")) {
+        (Some(only), _) if matches!(error, GrantError::BadOnly { .. }) => only.error(error),
+        (_, Some(scope)) => scope.error(format!("in `scope`, {error}")),
+        (_, None) => node.error(format!("no `scope`, and {error}")),
     })?;
+    let scope = match (section.get("only"), granted.get(permission)) {
+        (Some(_), Some(granted)) => granted.entries().into(),
+        _ => scope,
+    };
     if permission == Permission::IqAnswer {
         listed(&section, &scope)?;
     }

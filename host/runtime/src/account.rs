@@ -12,6 +12,8 @@ mod bound;
 pub(crate) mod callees;
 mod connecting;
 mod connection;
+mod effects;
+pub mod encryption;
 pub mod foreign;
 mod forms;
 pub mod hooks;
@@ -20,6 +22,7 @@ mod keepers;
 mod leaving;
 mod logins;
 mod missed;
+mod on_disk;
 mod order;
 mod outbox;
 mod owners;
@@ -44,8 +47,8 @@ use parlor_base::fair;
 use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
-use parlor_session::Session;
 use parlor_session::router::{Names, Router};
+use parlor_session::{Session, set_encryption};
 use parlor_store::Store;
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -56,6 +59,7 @@ use self::alerts::Alerts;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
+use self::on_disk::OnDisk;
 use self::order::Order;
 use self::outbox::Outbox;
 use self::published::{Published, Watched};
@@ -103,6 +107,8 @@ impl Account {
             Published::new(store.audit(), config.name.clone());
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
+        let mut effects = Vec::new();
+        set_encryption(&mut session, config.encryption, clock.now(), &mut effects);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
         let runtime = place.runtime.clone();
         let shared = Arc::new(Shared {
@@ -121,6 +127,7 @@ impl Account {
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
             audit: store.audit(),
+            encryption: encryption::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),
@@ -149,12 +156,13 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            on_disk: OnDisk::default(),
             screening: Screening::default(),
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),
             alerts: Alerts::default(),
-            effects: Vec::new(),
+            effects,
         };
         Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }
     }

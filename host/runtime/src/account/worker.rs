@@ -18,15 +18,16 @@ use super::Asker;
 use super::alarm::Alarm;
 use super::alerts::Alerts;
 use super::arrived::{self, InQuestion};
-use super::forms;
+use super::effects::carry_out;
+use super::encryption;
 use super::keepers::Keepers;
 use super::logins::Logins;
+use super::on_disk::{self, Batch, OnDisk};
 use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
-use super::room_news;
 use super::screened;
-use super::screening::{Audience, Screening, is_of_message};
+use super::screening::Screening;
 use super::shared::Shared;
 
 /// Number of commands that are done before the link gets its next turn.
@@ -79,6 +80,8 @@ pub(super) struct Worker {
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
     pub(super) outbox: Outbox,
+    /// What waits until keys are on disk.
+    pub(super) on_disk: OnDisk,
     /// The messages that hooks are asked about before plugins hear of them.
     pub(super) screening: Screening,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
@@ -130,6 +133,7 @@ impl Worker {
                 }
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
+                written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),
                 next = next_on_link(&mut self.link, !has_room) => {
                     heard += 1;
                     if let Some(event) = next {
@@ -231,39 +235,15 @@ impl Worker {
         if self.session.changed() {
             self.publish();
         }
-        let is_screened = self.shared.hooks.see_incoming() || !self.screening.is_empty();
         let mut effects = std::mem::take(&mut self.effects);
+        let mut batch = Batch::default();
         for effect in effects.drain(..) {
-            match effect {
-                Effect::Fire(event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::All, event, &self.shared);
-                }
-                Effect::FireFor(to, event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::One(to), event, &self.shared);
-                }
-                Effect::FireForForm(to, event, form) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::Form(to, form), event, &self.shared);
-                }
-                Effect::FireExcept(except, event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::Except(except), event, &self.shared);
-                }
-                Effect::Fire(event) => {
-                    self.shared.route(event, None);
-                }
-                Effect::FireFor(instance, event) => self.shared.route_to(&[instance], event),
-                Effect::FireForForm(instance, event, form) => forms::tell(self, instance, event, form),
-                Effect::FireExcept(instance, event) => self.shared.route(event, Some(instance)),
-                Effect::Answer(due) => due.give(),
-                Effect::RoomNews(news) => room_news::tell(&self.shared, &mut self.alerts, &news),
-                Effect::Keep(change) => self.keep_roster(change),
-                Effect::Command(request) => self.hand_on(request),
-                Effect::Ask(request) => self.ask_plugin(request),
-                Effect::Send(outgoing) => self.put_out(outgoing, None),
-                Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
+            if let Some(effect) = on_disk::pass(self, effect, &mut batch) {
+                carry_out(self, effect);
             }
         }
         self.effects = effects;
-        if is_screened {
+        if !self.screening.is_empty() {
             screened::begin(self);
         }
         for words in self.alerts.due(self.session.is_announced()) {
@@ -273,12 +253,13 @@ impl Worker {
         if !self.effects.is_empty() {
             return self.apply();
         }
+        encryption::note(self);
         self.flush();
         self.say_connected();
     }
 
     /// Stores a change of the roster. A contact that was removed no longer counts as added by a plugin.
-    fn keep_roster(&mut self, change: KeepRoster) {
+    pub(super) fn keep_roster(&mut self, change: KeepRoster) {
         if let KeepRoster::Removed { jid, .. } = &change {
             self.shared.records.contact_left(jid);
         }
