@@ -58,7 +58,7 @@ impl MessageKeys {
         let byte = if is_greater { 1 } else { 2 };
         let hash = Zeroizing::new(<[u8; 20]>::from(Sha1::new().chain_update([byte]).chain_update(shared).finalize()));
         let cipher = first::<16>(&*hash);
-        let mac = Zeroizing::new(Sha1::digest(&*cipher).into());
+        let mac = Zeroizing::new(Sha1::digest(*cipher).into());
         Self { cipher, mac }
     }
 }
