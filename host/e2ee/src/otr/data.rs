@@ -267,7 +267,7 @@ mod tests {
         let newest = std::mem::replace(&mut a.ours[NEWEST], former);
         let bytes = a.seal(b"text", false).unwrap();
         assert_eq!(open(&mut b, &bytes, &mut rng), Err(Refused::Malformed));
-        // What B sends is sent back to it as a next key.
+        // B's own key comes back to it as a next key.
         a.ours[NEWEST] = b.ours[NEWEST].clone();
         let bytes = a.seal(b"text", false).unwrap();
         assert_eq!(open(&mut b, &bytes, &mut rng), Err(Refused::Malformed));

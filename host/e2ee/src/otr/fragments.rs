@@ -28,13 +28,13 @@ struct Gathered {
 #[derive(Default)]
 pub(super) struct Fragments(Vec<Gathered>);
 
-/// What a part has led to.
+/// The result of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// More parts have to come, or this one belongs to nothing.
     Incomplete,
     Complete(String),
-    /// The message would be too long. What had come of it is gone.
+    /// The message would be too long. The parts that had come are dropped.
     TooLong,
 }
 

@@ -133,7 +133,7 @@ impl Scalar {
         Self(Zeroizing::new(Exponent::new(&number)))
     }
 
-    /// Appends the number as an MPI. What is written is an answer in a proof, which is public.
+    /// Appends the number as an MPI. Only answers in proofs are written, and they are public.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_mpi(out, self.0.retrieve().to_be_bytes().as_ref());
     }

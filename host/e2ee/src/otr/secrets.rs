@@ -16,7 +16,7 @@ pub(super) struct ExchangeKeys {
     pub(super) sealing: Zeroizing<[u8; 32]>,
 }
 
-/// What a key exchange derives from its shared secret.
+/// The values that a key exchange derives from its shared secret.
 pub(super) struct ExchangeSecrets {
     /// Names the conversation in a comparison of secrets.
     pub(super) session_id: Zeroizing<[u8; 8]>,

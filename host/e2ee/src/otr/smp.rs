@@ -58,7 +58,7 @@ pub(super) struct Shown {
     q: Element,
 }
 
-/// Whose secret is compared, over which connection.
+/// The two keys and the conversation that a secret is bound to.
 pub(super) struct Sides<'a> {
     pub(super) initiator: Fingerprint,
     pub(super) responder: Fingerprint,
@@ -92,7 +92,7 @@ impl Record {
     }
 }
 
-/// What a record of the other side's has led to.
+/// The result of a record of the other side's.
 pub(super) enum Step {
     /// The other side asks for a secret.
     Asked(Option<String>),
@@ -109,7 +109,7 @@ pub(super) enum Step {
 }
 
 impl Smp {
-    /// Begins. What was under way is forgotten.
+    /// Begins. A comparison that was under way is forgotten.
     pub(super) fn begin<R: CryptoRng + ?Sized>(
         &mut self,
         sides: &Sides<'_>,

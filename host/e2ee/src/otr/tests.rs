@@ -41,7 +41,7 @@ struct Pair {
     now: Instant,
 }
 
-/// What was told to both, without what they sent.
+/// The outcomes on both sides, without the messages that they sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
     a: Vec<Outcome>,

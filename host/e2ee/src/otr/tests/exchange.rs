@@ -170,7 +170,7 @@ fn several_clients_may_take_up_one_commitment() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the network does to a beginning: no two disagree about who the other is, and a later beginning succeeds.
+    /// After any disturbance by the network, nobody is taken for somebody else, and a later beginning succeeds.
     #[test]
     fn a_disturbed_beginning_can_be_repeated(seed: u64, is_v2: bool, steps in prop::collection::vec((0..5_u8, any::<prop::sample::Index>()), 0..40)) {
         let mut pair = Pair::new(seed, if is_v2 { only_v2() } else { Policy::default() });

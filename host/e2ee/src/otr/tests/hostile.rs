@@ -20,7 +20,7 @@ fn other_versions_are_refused() {
         let other = changed(&commit, |bytes| bytes[1] = version);
         assert_eq!(pair.b.receive(&other, pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));
     }
-    // What the policy does not allow is as unknown.
+    // Versions that the policy does not allow are treated as unknown ones.
     pair.b.set_policy(only_v2());
     assert_eq!(pair.b.receive(&commit, pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));
     assert_eq!(pair.b.receive("?OTRv3?", pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));

@@ -109,7 +109,7 @@ fn used_mac_keys_are_published_and_of_no_use_any_more() {
         pair.bring_to_a(from_b);
     }
     assert!(keys.len() >= 3, "{}", keys.len());
-    // Whoever reads them can write old messages anew. Nobody accepts those.
+    // Everybody can write old messages anew with these keys. Nobody accepts such messages.
     for text in &old[..2] {
         for key in &keys {
             let forged = changed(text, |bytes| {

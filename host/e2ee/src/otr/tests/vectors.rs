@@ -1,4 +1,4 @@
-//! What other implementations compute: libotr 4.1.1 (key, signature, first message of a comparison), python-potr 1.0.2 (keys of an
+//! Values that other implementations computed: libotr 4.1.1 (key, signature, first message of a comparison), python-potr 1.0.2 (keys of an
 //! exchange and of messages) and OpenSSL (the counter mode).
 
 use std::convert::Infallible;
