@@ -15,7 +15,7 @@ pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
     Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource,
-    Room, StanzaError, Status, View, Webhook,
+    Room, StanzaError, Status, Undecryptable, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -87,6 +87,11 @@ impl Message {
     /// ```
     pub fn files(&self) -> &[File] {
         self.extensions.as_ref().map_or(&[], |extensions| &extensions.files)
+    }
+
+    /// Whether it was encrypted from end to end. `encryption` says how.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
     }
 
     /// Whether it says that a message could not be delivered. Never answer one: the answer may come back the same way.
@@ -385,6 +390,25 @@ impl Outgoing {
         self
     }
 
+    /// Encrypted from end to end, whatever the chat is: where that cannot be had, sending it is [`Error::Unsupported`].
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example() -> Result<()> {
+    /// chats::send("juliet@example.org", Outgoing::new("the code is 4711").encrypted()).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn encrypted(self) -> Self {
+        Self { encryption: Some("required".to_owned()), ..self }
+    }
+
+    /// Not encrypted, whatever the chat is.
+    #[must_use]
+    pub fn unencrypted(self) -> Self {
+        Self { encryption: Some("none".to_owned()), ..self }
+    }
+
     /// Says nothing but `active`, `composing`, `paused`, `inactive` or `gone` (XEP-0085).
     pub fn chat_state(state: impl Into<String>) -> Self {
         Self::carrying(Extensions { chat_state: Some(state.into()), ..Extensions::default() })
@@ -476,6 +500,7 @@ impl Payload {
             Self::PluginRequest(_) => "a request of a plugin",
             Self::Hook(_) => "a question to a hook",
             Self::PubsubItem(_) => "an item of a node",
+            Self::Undecryptable(_) => "a message that cannot be decrypted",
             Self::Json(_) => "JSON",
         }
     }
