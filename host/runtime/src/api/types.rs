@@ -10,8 +10,8 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, EncryptionWish, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
-    SharedFile, Show,
+    Actor, Carbon, Draft, EncryptionWish, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated,
+    Reactions, ReplyTo, SharedFile, Show,
 };
 
 use super::jid;

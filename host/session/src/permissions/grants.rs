@@ -361,7 +361,8 @@ fn only_encrypted(permission: Permission, parts: &Table) -> Result<Vec<String>, 
         return Err(bad("beside `only` stands `scope` alone: write { scope = [\"*\"], only = \"encrypted\" }"));
     }
     let Some(Value::Array(entries)) = parts.get("scope") else { return Err(GrantError::NeedsScope { permission }) };
-    let restricted = |entry: &str| if entry.starts_with(ENCRYPTED) { entry.to_owned() } else { format!("{ENCRYPTED}{entry}") };
+    let restricted =
+        |entry: &str| if entry.starts_with(ENCRYPTED) { entry.to_owned() } else { format!("{ENCRYPTED}{entry}") };
     Ok(texts(permission, entries)?.into_iter().map(restricted).collect())
 }
 

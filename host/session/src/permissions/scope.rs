@@ -30,8 +30,8 @@ use web::WebPattern;
 
 pub use error::BadScope;
 pub(super) use error::entries_of;
-pub(super) use message::ENCRYPTED;
 pub use key::AddressKey;
+pub(super) use message::ENCRYPTED;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
@@ -286,7 +286,9 @@ impl Scope {
     /// like an entry that covers many.
     pub(super) fn is_exactly(&self, target: &str) -> bool {
         match (&self.0, target.split_once(':')) {
-            (Inner::Jids(_) | Inner::Messages(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
+            (Inner::Jids(_) | Inner::Messages(_) | Inner::Rooms(_), _) => {
+                self.one_address().is_some_and(|one| one.as_str() == target)
+            }
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
             (Inner::Nodes(patterns), _) => patterns.iter().all(NodePattern::is_one),
             (Inner::Stanzas(_), None)

@@ -326,7 +326,10 @@ impl Filter {
 
     fn reach_of_messages(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
         // Some of the other events that carry messages are about the account's own messages by definition.
-        if matches!(whom, Some(Whom::Own(_))) && !self.own && matches!(rule.name, "message" | "command" | "undecryptable") {
+        if matches!(whom, Some(Whom::Own(_)))
+            && !self.own
+            && matches!(rule.name, "message" | "command" | "undecryptable")
+        {
             return Reach::Nothing;
         }
         let admits = |one: &Sample| self.admits(one.kind, one.from.as_ref(), one.chat.as_ref());

@@ -245,7 +245,8 @@ impl Question {
         let scope = judge.scope(permission);
         let list = scope.as_ref().map(|scope| shown(&scope.entries())).unwrap_or_default();
         let kind = permission.scope_kind();
-        let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms) || permission == Permission::StanzaSend;
+        let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms)
+            || permission == Permission::StanzaSend;
         let about = self.about.as_ref().filter(|_| counts);
         let shown_about = about.map(|jid| escape_untrusted(jid.as_str(), usize::MAX)).unwrap_or_default();
         let lacks = || Some((permission, change(permission, parts)));
