@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
 use crate::failure::{located, placed};
+use crate::plain::{resource, snake_case};
 use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
@@ -244,26 +245,6 @@ impl Contact {
     }
 }
 
-/// The name as Rust spells it, of that of any language.
-fn snake_case(name: &str) -> String {
-    let mut spelled = String::with_capacity(name.len());
-    for sign in name.chars() {
-        if sign.is_ascii_uppercase() && spelled.ends_with(|before: char| before.is_ascii_lowercase()) {
-            spelled.push('_');
-            spelled.push(sign.to_ascii_lowercase());
-        } else {
-            spelled.push(if sign == '-' { '_' } else { sign });
-        }
-    }
-    spelled
-}
-
-fn resource(one: &Resource) -> Value {
-    json!({
-        "name": one.name, "priority": one.priority, "show": one.show, "status": one.status, "since": one.since,
-    })
-}
-
 impl Outgoing {
     /// A message with this text.
     pub fn new(body: impl Into<String>) -> Self {
@@ -441,30 +422,6 @@ impl Outgoing {
             self.thread.clone_from(&message.thread);
         }
         Ok(self)
-    }
-}
-
-impl From<String> for Outgoing {
-    fn from(body: String) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<&String> for Outgoing {
-    fn from(body: &String) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<&str> for Outgoing {
-    fn from(body: &str) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<File> for Outgoing {
-    fn from(file: File) -> Self {
-        Self::file(file)
     }
 }
 
