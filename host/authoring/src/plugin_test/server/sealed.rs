@@ -14,7 +14,7 @@ use xmpp_parsers::stanza::Stanza;
 pub struct Sealed {
     /// The way.
     pub by: Encryption,
-    /// What the owner decided about the person's device.
+    /// The owner's decision about the person's device.
     pub trust: DeviceTrust,
 }
 
