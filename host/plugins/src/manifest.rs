@@ -309,7 +309,7 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
         (_, None) => node.error(format!("no `scope`, and {error}")),
     })?;
     let scope = match (section.get("only"), granted.get(permission)) {
-        (Some(_), Some(granted)) => granted.entries().into(),
+        (Some(_), Some(granted)) => toml::Value::from(granted.entries()),
         _ => scope,
     };
     if permission == Permission::IqAnswer {
