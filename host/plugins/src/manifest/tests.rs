@@ -110,6 +110,12 @@ fn a_plugin_may_ask_for_encrypted_messages_alone() {
     let read = &manifest.permissions[&Permission::MessagesRead];
     assert_eq!(read.entries(Permission::MessagesRead), ["encrypted:*"]);
     assert_eq!(read.line(Permission::MessagesRead), r#""messages.read" = ["encrypted:*"]"#);
+    let plugin = "echo".parse().unwrap();
+    for (scope, grants) in [(None, "encrypted:*"), (Some("juliet@example.org"), "encrypted:juliet@example.org")] {
+        let denied = manifest.denial(&plugin, Permission::MessagesRead, scope.map(str::to_owned));
+        let CallError::Denied { hint, .. } = denied else { panic!("it is denied") };
+        assert!(hint.contains(&format!("messages.read={grants}")), "{hint}");
+    }
     let wrong = refusal(&asks("only = \"plain\""));
     assert!(wrong.starts_with("in the manifest, 10:") && wrong.contains("`only` can be \"encrypted\""), "{wrong}");
     let storage =
