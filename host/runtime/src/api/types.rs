@@ -112,7 +112,7 @@ impl From<&Chat> for wit::Chat {
             opened: date_time(chat.opened),
             minimized: chat.view.minimized,
             last_active: chat.last_active.map(date_time),
-            otr_status: chat.otr_status.as_str().to_owned(),
+            otr_status: chat.otr_status.as_str().map(str::to_owned),
             image: image(card),
             image_type: image_type(card),
             url: url(card),
