@@ -3,6 +3,7 @@
 mod accounts;
 mod adding;
 mod explain;
+pub(crate) mod keys;
 mod late;
 mod lock;
 mod plugin;

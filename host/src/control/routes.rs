@@ -1,5 +1,7 @@
 //! The requests of the control socket: which there are, and what answers them.
 
+mod keys;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
+use parlor_session::Trust;
 use parlor_session::permissions::question::Question;
 use serde::Serialize;
 use tokio::io::AsyncRead;
@@ -75,12 +78,22 @@ impl Routes {
             (&Method::POST, ["v1", "plugins", id, "schedules", "resume"]) => {
                 self.pause(&plugin(id)?, &request, false).await
             }
+            (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
+            (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
+            (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
+                keys::decide(&self.handle.host, name, &request, Trust::Trusted).await
+            }
+            (&Method::POST, ["v1", "accounts", name, "keys", "distrust"]) => {
+                keys::decide(&self.handle.host, name, &request, Trust::Distrusted).await
+            }
+            (&Method::POST, ["v1", "accounts", name, "keys", "reset"]) => keys::reset(&self.handle.host, name).await,
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
             (
                 _,
-                ["v1", "status" | "logs" | "schedules"]
+                ["v1", "status" | "logs" | "schedules" | "keys"]
+                | ["v1", "accounts", _, "keys"]
                 | ["v1", "plugins", _]
                 | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],
             ) => Err(Refusal::Method(Method::GET)),
@@ -88,6 +101,7 @@ impl Routes {
                 _,
                 ["v1", "reload" | "configure"]
                 | ["v1", "plugins", _, "restart"]
+                | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
                 | ["v1", "plugins", _, "schedules", "pause" | "resume"],
             ) => Err(Refusal::Method(Method::POST)),

@@ -1,10 +1,14 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
+
+pub use keys::{Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +99,9 @@ pub struct Account {
     /// Why it is retrying or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How it encrypts; none if no host runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// A plugin on one account.
