@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod explain;
 mod file_watcher;
 pub mod init;
+pub mod keys;
 pub mod logs;
 pub mod manual;
 mod modes;
@@ -41,7 +42,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor keys fingerprint              show the keys that others compare\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -66,6 +67,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Let the running host read its files again.
     Reload(reload::ReloadArgs),
+    /// Show keys for encrypted messages, and decide which to trust.
+    Keys(keys::KeysArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -98,6 +101,7 @@ impl Arguments {
             Command::Explain(explain) => explain.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Reload(reload) => reload.run(),
+            Command::Keys(keys) => keys.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
