@@ -126,6 +126,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
+        encryption: None,
     });
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
@@ -190,6 +191,12 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
     for (number, (name, connection, reason)) in why.enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
         let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
+        text.put(format_args!("{apart}{says}\n"));
+    }
+    let encrypts = status.accounts.iter().filter_map(|one| Some((&one.name, one.encryption.as_ref()?)));
+    for (number, (name, encryption)) in encrypts.enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        let says = wrapped(&format!("encryption of {name}: {}", encryption.says()), width);
         text.put(format_args!("{apart}{says}\n"));
     }
     text.push('\n');
@@ -329,6 +336,24 @@ mod tests {
         let long = screen(&status, 80);
         assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
         assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+    }
+
+    #[test]
+    fn how_an_account_encrypts_stands_below_the_accounts() {
+        let status: Status = serde_json::from_value(json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "plugins": [],
+            "accounts": [{
+                "name": "main", "jid": "bot@example.org", "connection": "connected",
+                "encryption": {
+                    "omemo": true, "otr": true, "trust": "blind", "device": 27_183, "published": true, "known": 3,
+                    "decrypted": 12, "undecryptable": 1, "encrypted": 7,
+                },
+            }],
+        }))
+        .unwrap();
+        let says = "\n\nencryption of main: OMEMO is on, device 27183 is published, OTR is allowed, blind\n  trust; 12 decrypted, 1 undecryptable, 7 sent\n\nno plugins";
+        let screen = screen(&status, 80);
+        assert!(screen.contains(says), "{screen}");
     }
 
     #[test]

@@ -12,12 +12,11 @@ use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_session::Trust;
 use parlor_session::permissions::question::Question;
-use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::follow::{self, Follower};
-use super::http::{self, Answer, JSON, LINES};
+use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
@@ -258,11 +257,6 @@ impl Routes {
 pub(super) async fn settle(host: &Host) {
     // After the timeout the response shows the current state.
     let _ = tokio::time::timeout(SETTLING, host.settled()).await;
-}
-
-fn json(value: &impl Serialize) -> Result<Answer, Refusal> {
-    let body = serde_json::to_vec(value).map_err(Refusal::Unwritable)?;
-    Ok(http::answer(StatusCode::OK, JSON, body))
 }
 
 /// Returns the response to a request that is refused.

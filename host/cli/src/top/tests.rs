@@ -54,6 +54,7 @@ fn running(plugins: Vec<Plugin>) -> Status {
         jid: format!("{name}@example.org"),
         connection: connection.into(),
         reason: reason.map(Into::into),
+        encryption: None,
     };
     let accounts =
         vec![account("main", "connected", None), account("second", "retrying", Some("no route to the host"))];

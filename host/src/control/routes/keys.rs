@@ -9,13 +9,15 @@ use parlor_runtime::account::Shared;
 use parlor_session::Trust;
 use parlor_stanza::error::CallError;
 
-use super::{LONGEST_REASON, json};
-use crate::control::http::Answer;
+use crate::control::http::{Answer, json};
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 use crate::control::show;
 use crate::control::views::Keys;
 use crate::host::{Host, keys};
+
+/// The most of an address that is shown, in bytes.
+const LONGEST: usize = 1 << 10;
 
 /// Answers with the keys of each account.
 pub(super) async fn all(host: &Host, request: &Request) -> Result<Answer, Refusal> {
@@ -48,7 +50,7 @@ pub(super) async fn decide(host: &Host, name: &str, request: &Request, trust: Tr
     }
     keys::decide(&account, &person, fingerprint, trust).await.map_err(|error| match error {
         CallError::NotFound(_) => {
-            Refusal::NoKey { account: account.name.clone(), jid: escape_untrusted(person.as_str(), LONGEST_REASON) }
+            Refusal::NoKey { account: account.name.clone(), jid: escape_untrusted(person.as_str(), LONGEST) }
         }
         error => Refusal::Keys(error),
     })?;
