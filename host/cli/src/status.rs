@@ -351,7 +351,7 @@ mod tests {
             }],
         }))
         .unwrap();
-        let says = "\n\nencryption of main: OMEMO is on, device 27183 is published, OTR is allowed, blind\n  trust; 12 decrypted, 1 undecryptable, 7 sent\n\nno plugins";
+        let says = "\n\nencryption of main: OMEMO is on, device 27183 is published, OTR is allowed,\n  blind trust; 12 decrypted, 1 undecryptable, 7 sent\n\nno plugins";
         let screen = screen(&status, 80);
         assert!(screen.contains(says), "{screen}");
     }

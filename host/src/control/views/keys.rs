@@ -126,6 +126,32 @@ mod tests {
         assert_eq!(shown(""), "");
     }
 
+    /// The suite's host knows nobody's keys, so it cannot compare these fields with the page for owners.
+    #[test]
+    fn the_page_names_the_fields_of_a_key() {
+        let page = include_str!("../../../../docs/owner/control.md");
+        let section = page.split("\n### A key of somebody\n").nth(1).unwrap();
+        let section = section.split("\n###").next().unwrap();
+        let mut named: Vec<_> =
+            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let key = Key {
+            jid: "juliet@example.org".to_owned(),
+            kind: "omemo".to_owned(),
+            device: Some(31_415),
+            fingerprint: "0123abcd".repeat(8),
+            label: None,
+            trust: "blind".to_owned(),
+            first_seen: "2026-11-20T08:00:00Z".to_owned(),
+            last_seen: "2026-11-20T08:00:00Z".to_owned(),
+            listed: true,
+        };
+        named.sort_unstable();
+        let value = serde_json::to_value(&key).unwrap();
+        let mut fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, named);
+    }
+
     #[test]
     fn how_an_account_encrypts_is_one_clause() {
         let mut encryption = Encryption {
