@@ -204,7 +204,7 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
     text
 }
 
-/// Returns how an account encrypts, as a row. What failed are messages that could not be decrypted.
+/// Returns how an account encrypts, as a row. `FAILED` counts messages that could not be decrypted.
 fn encryption(account: &str, encryption: &Encryption) -> Vec<String> {
     let omemo = match (encryption.omemo, encryption.device, encryption.published) {
         (false, ..) => "off",

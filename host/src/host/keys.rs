@@ -1,4 +1,4 @@
-//! The keys of accounts for encrypted messages, for owners. What is known, and what a decision means, is the session's.
+//! The keys of accounts for encrypted messages, for owners. The session knows the keys, and what a decision means.
 
 use jid::BareJid;
 use parlor_runtime::account::{Asker, Shared};

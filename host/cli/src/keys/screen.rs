@@ -1,4 +1,4 @@
-//! What `parlor keys` shows to people.
+//! The screens of `parlor keys`.
 
 use parlor::control::views::{Key, Keys, shown};
 
