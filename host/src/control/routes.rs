@@ -10,8 +10,8 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
-use parlor_session::Trust;
 use parlor_session::permissions::question::Question;
+use parlor_stanza::types::DeviceTrust;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -80,10 +80,10 @@ impl Routes {
             (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
             (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
-                keys::decide(&self.handle.host, name, &request, Trust::Trusted).await
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Trusted).await
             }
             (&Method::POST, ["v1", "accounts", name, "keys", "distrust"]) => {
-                keys::decide(&self.handle.host, name, &request, Trust::Distrusted).await
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Distrusted).await
             }
             (&Method::POST, ["v1", "accounts", name, "keys", "reset"]) => keys::reset(&self.handle.host, name).await,
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,

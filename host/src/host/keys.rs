@@ -3,8 +3,9 @@
 use jid::BareJid;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::Granted;
-use parlor_session::{KeyList, ListKeys, ResetOwnKeys, SetTrust, Trust};
+use parlor_session::{KeyList, ListKeys, ResetOwnKeys, SetTrust};
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::DeviceTrust;
 
 /// Returns the own keys of an account, and those of others that it knows: of this person, or of all.
 pub(crate) async fn list(account: &Shared, jid: Option<BareJid>) -> Result<KeyList, CallError> {
@@ -16,7 +17,7 @@ pub(crate) async fn decide(
     account: &Shared,
     jid: &BareJid,
     fingerprint: Option<String>,
-    trust: Trust,
+    trust: DeviceTrust,
 ) -> Result<(), CallError> {
     let set = SetTrust { jid: jid.clone(), fingerprint, trust };
     let decided = account.ask(Asker::Host, &Granted::HOST, set).await?;

@@ -5,8 +5,8 @@
 
 use jid::BareJid;
 use parlor_runtime::account::Shared;
-use parlor_session::Trust;
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::DeviceTrust;
 
 use super::LONGEST;
 use crate::control::show;
@@ -30,10 +30,10 @@ pub(super) fn is_about_keys(node: &str) -> bool {
 }
 
 /// Returns what a command decides about a key.
-fn decision(node: &str) -> Option<Trust> {
+fn decision(node: &str) -> Option<DeviceTrust> {
     match node {
-        "trust" => Some(Trust::Trusted),
-        "distrust" => Some(Trust::Distrusted),
+        "trust" => Some(DeviceTrust::Trusted),
+        "distrust" => Some(DeviceTrust::Distrusted),
         _ => None,
     }
 }

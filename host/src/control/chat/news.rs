@@ -5,8 +5,8 @@ use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::rate::Bucket;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::Granted;
-use parlor_session::{KeyKind, KeyNews, KeyNewsKind, SendMessage, Trust};
-use parlor_stanza::types::{Draft, MessageKind};
+use parlor_session::{KeyKind, KeyNews, KeyNewsKind, SendMessage};
+use parlor_stanza::types::{DeviceTrust, Draft, MessageKind};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::control::views::shown;
@@ -31,14 +31,17 @@ pub(super) async fn next(news: &mut Receiver<KeyNews>) -> Result<KeyNews, u64> {
 
 /// Announces news of one account.
 pub(super) struct Announcer {
-    places: Bucket,
+    /// The places for news that anybody can make, such as new devices.
+    usual: Bucket,
+    /// The places for news that are rare and grave, so that nobody hides one behind many others.
+    grave: Bucket,
     /// How many news owners were not told of since they were last told of one.
     untold: u64,
 }
 
 impl Announcer {
     pub(super) fn new() -> Self {
-        Self { places: Bucket::new(RATE, BURST), untold: 0 }
+        Self { usual: Bucket::new(RATE, BURST), grave: Bucket::new(RATE, BURST), untold: 0 }
     }
 
     /// Tells the owners of an account, if its configuration says so and they were not told too much lately.
@@ -61,16 +64,20 @@ impl Announcer {
     /// Returns the text for owners; none if they were told too much lately.
     fn text(&mut self, account: &str, news: Result<KeyNews, u64>) -> Option<String> {
         let news = match news {
-            Ok(news) if self.places.take(1.0).is_ok() => news,
-            Ok(_) => {
-                self.untold += 1;
-                return None;
-            }
+            Ok(news) => news,
             Err(lost) => {
                 self.untold += lost;
                 return None;
             }
         };
+        let places = match news.what {
+            KeyNewsKind::NewDevice | KeyNewsKind::TooManyDevices => &self.usual,
+            KeyNewsKind::ChangedIdentity | KeyNewsKind::NotPublished => &self.grave,
+        };
+        if places.take(1.0).is_err() {
+            self.untold += 1;
+            return None;
+        }
         let mut text = says(account, &news);
         let untold = std::mem::take(&mut self.untold);
         if untold > 0 {
@@ -92,10 +99,10 @@ fn says(account: &str, news: &KeyNews) -> String {
     match news.what {
         KeyNewsKind::NewDevice => {
             let then = match news.trust {
-                Trust::Undecided => "It gets no messages until you trust it.",
-                Trust::Blind => "It gets messages, since nobody has compared a key of this person yet.",
-                Trust::Trusted => "You trust it.",
-                Trust::Distrusted => "You distrust it.",
+                DeviceTrust::Undecided => "It gets no messages until you trust it.",
+                DeviceTrust::Blind => "It gets messages, since nobody has compared a key of this person yet.",
+                DeviceTrust::Trusted => "You trust it.",
+                DeviceTrust::Distrusted => "You distrust it.",
             };
             format!("{jid} has a new {key}:\n{fingerprint}\n{then} {}", advice(account, news))
         }
@@ -130,41 +137,45 @@ mod tests {
 
     use super::*;
 
-    fn news(jid: &str, what: KeyNewsKind, trust: Trust) -> KeyNews {
+    fn news(jid: &str, what: KeyNewsKind, trust: DeviceTrust) -> KeyNews {
         let fingerprint = Some("0123abcd".repeat(8));
         KeyNews { jid: BareJid::new(jid).unwrap(), what, kind: KeyKind::Omemo { device: 7 }, fingerprint, trust }
     }
 
     #[test]
     fn owners_are_told_what_came_and_what_to_do() {
-        let text = says("main", &news("juliet@example.org", KeyNewsKind::NewDevice, Trust::Undecided));
+        let text = says("main", &news("juliet@example.org", KeyNewsKind::NewDevice, DeviceTrust::Undecided));
         let groups = ["0123abcd"; 8].join(" ");
         assert!(text.starts_with(&format!("juliet@example.org has a new OMEMO device 7:\n{groups}\n")), "{text}");
         assert!(text.contains("no messages until you trust it"), "{text}");
         let command = format!("\nparlor keys main distrust juliet@example.org {}", "0123abcd".repeat(8));
         assert!(text.ends_with(&command), "{text}");
-        let text = says("main", &news("juliet@example.org", KeyNewsKind::ChangedIdentity, Trust::Distrusted));
+        let text = says("main", &news("juliet@example.org", KeyNewsKind::ChangedIdentity, DeviceTrust::Distrusted));
         assert!(text.contains("another key for its OMEMO device 7"), "{text}");
     }
 
     #[test]
     fn an_address_is_one_word_of_a_command() {
-        let text = says("main", &news("a;b$(c)@example.org", KeyNewsKind::NewDevice, Trust::Blind));
+        let text = says("main", &news("a;b$(c)@example.org", KeyNewsKind::NewDevice, DeviceTrust::Blind));
         assert!(text.contains("trust 'a;b$(c)@example.org' 0123"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn somebody_who_changes_devices_without_end_floods_no_owner() {
         let mut announcer = Announcer::new();
-        let mut told = |lost: Option<u64>| {
-            let one = news("juliet@example.org", KeyNewsKind::NewDevice, Trust::Blind);
-            announcer.text("main", lost.map_or(Ok(one), Err))
+        let mut told = |what: KeyNewsKind| {
+            let one = news("juliet@example.org", what, DeviceTrust::Blind);
+            announcer.text("main", Ok(one))
         };
-        assert_eq!((0..100).filter(|_| told(None).is_some()).count(), 8);
-        assert_eq!(told(Some(5)), None);
+        assert_eq!((0..100).filter(|_| told(KeyNewsKind::NewDevice).is_some()).count(), 8);
+        // A key that was swapped is not hidden behind them.
+        let text = told(KeyNewsKind::ChangedIdentity).unwrap();
+        assert!(text.contains("not told of 92 more such changes before"), "{text}");
+        assert_eq!(announcer.text("main", Err(5)), None);
         tokio::time::advance(std::time::Duration::from_secs(301)).await;
-        let text = told(None).unwrap();
-        assert!(text.contains("not told of 97 more such changes before"), "{text}");
-        assert_eq!(told(None), None);
+        let one = || news("juliet@example.org", KeyNewsKind::NewDevice, DeviceTrust::Blind);
+        let text = announcer.text("main", Ok(one())).unwrap();
+        assert!(text.contains("not told of 5 more such changes before"), "{text}");
+        assert_eq!(announcer.text("main", Ok(one())), None);
     }
 }

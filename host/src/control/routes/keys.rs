@@ -6,8 +6,8 @@ use jid::BareJid;
 use parlor_base::escape::escape_untrusted;
 use parlor_config::AccountName;
 use parlor_runtime::account::Shared;
-use parlor_session::Trust;
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::DeviceTrust;
 
 use crate::control::http::{Answer, json};
 use crate::control::refusal::Refusal;
@@ -40,12 +40,12 @@ pub(super) async fn of(host: &Host, name: &str, request: &Request) -> Result<Ans
 }
 
 /// Trusts or distrusts a key of a person, and answers with that person's keys.
-pub(super) async fn decide(host: &Host, name: &str, request: &Request, trust: Trust) -> Result<Answer, Refusal> {
+pub(super) async fn decide(host: &Host, name: &str, request: &Request, trust: DeviceTrust) -> Result<Answer, Refusal> {
     let account = account(host, name)?;
     let person = person(request)?.ok_or_else(|| Refusal::Value("`jid` is the address of a person".to_owned()))?;
     let fingerprint = request.value("fingerprint").map(str::to_owned);
     // All of somebody's keys at once can only be distrusted: nobody has compared them.
-    if fingerprint.is_none() && matches!(trust, Trust::Trusted) {
+    if fingerprint.is_none() && matches!(trust, DeviceTrust::Trusted) {
         return Err(Refusal::Value("`fingerprint` names the key".to_owned()));
     }
     keys::decide(&account, &person, fingerprint, trust).await.map_err(|error| match error {
