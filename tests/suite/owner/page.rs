@@ -76,7 +76,7 @@ fn requests(page: &str) -> Vec<(String, String)> {
     };
     // Echo has no webhooks to be told of again, and no schedules to be paused. The account knows nobody's keys.
     let absent = ["/webhooks/", "/schedules/", "/keys/trust", "/keys/distrust"];
-    let is_there = |target: &str| !absent.iter().any(|one| target.contains(one));
+    let is_there = |target: &str| !absent.iter().any(|one| target.contains(*one));
     let asked = rows.chain(commands).filter(|(_, target)| is_there(target));
     asked.map(|(method, target)| (method.to_owned(), plain(target))).collect()
 }

@@ -78,14 +78,13 @@ impl Announcer {
             self.untold += 1;
             return None;
         }
-        let mut text = says(account, &news);
-        let untold = std::mem::take(&mut self.untold);
-        if untold > 0 {
-            text += &format!(
+        let more = match std::mem::take(&mut self.untold) {
+            0 => String::new(),
+            untold => format!(
                 "\nYou were not told of {untold} more such changes before; `parlor keys {account} list` shows all keys."
-            );
-        }
-        Some(text)
+            ),
+        };
+        Some(says(account, &news) + &more)
     }
 }
 
