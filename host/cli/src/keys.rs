@@ -1,4 +1,4 @@
-//! `parlor keys`: the keys for encrypted messages, what an owner decides about those of others, and new ones for an account.
+//! `parlor keys`: shows the keys for encrypted messages, decides about those of others, and makes new ones.
 
 mod screen;
 
@@ -167,8 +167,9 @@ impl KeysArgs {
             return Err(Ended::Declined(sentence).into());
         };
         target::say(&format!(
-            "Whoever compared a fingerprint of {name} has to compare the new one. What was encrypted for the former keys, and has \
-             not come yet, cannot be read any more. OTR conversations end. What you decided about keys of others stays."
+            "Everybody who compared a fingerprint of {name} has to compare the new one. Messages that were encrypted for the \
+             former keys and have not come yet cannot be read any more. OTR conversations end. Your decisions about keys of \
+             others stay."
         ));
         if terminal.agrees(&format!("Really {what}?"))? {
             return Ok(());
