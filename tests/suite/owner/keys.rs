@@ -1,5 +1,8 @@
 //! `parlor keys`: own fingerprints are shown, decisions about keys say what they need, and new keys are made if the owner agrees.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
 use parlor_tests::host::{Home, Server};
 use parlor_tests::policy::Policy;
 use parlor_tests::terminal::Terminal;
@@ -170,4 +173,48 @@ async fn an_account_whose_owner_wants_no_encryption_has_no_keys() {
         (&encryption["omemo"], &encryption["otr"], &encryption["device"]),
         (&false.into(), &false.into(), &Value::Null)
     );
+}
+
+/// Sends a request to the control socket, and returns the status of the answer and its body.
+fn ask(home: &Home, method: &str, target: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(home.path().join("data/control.sock")).unwrap();
+    stream.write_all(format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn a_wrong_request_about_keys_is_refused_with_a_reason_and_decides_nothing() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    let before = published(&home, "main").await;
+    let person = format!("jid=juliet@localhost&fingerprint={NOBODYS}");
+    for (method, target, status, words) in [
+        ("GET", "/v1/keys?jid=juliet@", "400", "`jid` is no address"),
+        ("GET", "/v1/keys?jid=juliet@localhost/balcony", "400", "`jid` is no address"),
+        ("POST", "/v1/keys", "405", "this is asked for with GET"),
+        ("GET", "/v1/accounts/other/keys", "404", "has no account other"),
+        ("GET", "/v1/accounts/Main/keys", "400", "cannot name an account"),
+        ("GET", "/v1/accounts/main/keys/reset", "405", "this is asked for with POST"),
+        ("GET", &format!("/v1/accounts/main/keys/trust?{person}"), "405", "this is asked for with POST"),
+        ("POST", "/v1/accounts/main/keys/trust", "400", "`jid` is the address of a person"),
+        ("POST", "/v1/accounts/main/keys/trust?jid=juliet@localhost", "400", "`fingerprint` names the key"),
+        (
+            "POST",
+            &format!("/v1/accounts/main/keys/trust?{person}"),
+            "404",
+            "main knows no such key of juliet@localhost",
+        ),
+        ("POST", "/v1/accounts/main/keys/distrust?jid=juliet@localhost", "404", "main knows no such key"),
+        ("POST", "/v1/accounts/other/keys/reset", "404", "has no account other"),
+        ("POST", "/v1/accounts/main/keys/forget", "404", "there is no such thing on the control socket"),
+    ] {
+        let (found, body) = ask(&home, method, target);
+        assert_eq!(found, status, "{method} {target}: {body}");
+        assert!(body.contains(words), "{method} {target}: {body}");
+    }
+    assert!(host.lines("an owner decided about a key", &[]).is_empty());
+    assert_eq!(fingerprint(&published(&home, "main").await), fingerprint(&before));
 }
