@@ -28,7 +28,7 @@ pub(super) fn page() -> String {
         ),
         (
             "`[account.NAME.encryption]`",
-            "A change counts at once. Without the table everything is as by default.",
+            "See [Encrypted messages](../owner/encryption.md). A change counts at once.",
             ENCRYPTION,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
