@@ -12,6 +12,7 @@ pub mod client;
 pub mod component;
 pub mod conformance;
 pub mod connector;
+pub mod counterparts;
 pub mod docs;
 pub mod echo_bot;
 pub mod ejabberd;
