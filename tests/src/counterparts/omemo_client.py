@@ -284,19 +284,20 @@ class Person(slixmpp.ClientXMPP):
             await manager.replace_sessions(one)
 
     async def do_join(self, order):
-        """Joins a room, and makes it one of members who see each other's address if the order has members."""
+        """Joins a room. Whoever creates it says who its members are, who see each other's address, or that it is open."""
         room = slixmpp.JID(order["room"])
         await self.plugin["xep_0045"].join_muc_wait(room, order["nick"], timeout=20)
-        if "members" in order:
+        if "members" in order or order.get("open"):
             form = await self.plugin["xep_0045"].get_room_config(room)
             form["type"] = "submit"
-            values = form.get_values()
-            values["muc#roomconfig_membersonly"] = True
-            values["muc#roomconfig_whois"] = "anyone"
-            form.set_values(values)
+            if "members" in order:
+                values = form.get_values()
+                values["muc#roomconfig_membersonly"] = True
+                values["muc#roomconfig_whois"] = "anyone"
+                form.set_values(values)
             await self.plugin["xep_0045"].set_room_config(room, form)
-            for member in order["members"]:
-                await self.plugin["xep_0045"].set_affiliation(room, "member", jid=member)
+        for member in order.get("members", []):
+            await self.plugin["xep_0045"].set_affiliation(room, "member", jid=member)
 
     async def do_subscribe(self, order):
         """Asks for a person's presence."""
