@@ -26,6 +26,7 @@ pub mod kills;
 pub mod log;
 pub mod memories;
 pub mod minisign;
+pub mod omemo;
 pub mod packages;
 pub mod peer;
 pub mod plugins;
