@@ -27,6 +27,7 @@ import xeddsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from omemo.session_manager import SessionManager
 from omemo.storage import Just, Maybe, Nothing, Storage
+from slixmpp.exceptions import IqError
 from slixmpp.plugins import register_plugin
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -37,6 +38,7 @@ VERSIONS = {"axolotl": [AXOLOTL], "omemo2": [OMEMO2], "both": [OMEMO2, AXOLOTL]}
 SCE = "urn:xmpp:sce:1"
 CLIENT = "jabber:client"
 UPLOAD = "urn:xmpp:http:upload:0"
+TRIES = 20
 PUBSUB = "http://jabber.org/protocol/pubsub"
 
 
@@ -91,6 +93,23 @@ class Omemo(slixmpp_omemo.XEP_0384):
 
 
 register_plugin(Omemo)
+
+
+def publish_again():
+    """Lets the client publish again what a server failed at: ejabberd does where several accounts publish at once."""
+    library = sys.modules["slixmpp_omemo.xep_0384"]
+    publish = library._publish_item_and_configure_node
+
+    async def published(*arguments, **named):
+        for _ in range(TRIES):
+            try:
+                return await publish(*arguments, **named)
+            except IqError as error:
+                if "Unknown field" in error.text:
+                    raise
+        return await publish(*arguments, **named)
+
+    library._publish_item_and_configure_node = published
 
 
 def speak_only(namespace):
@@ -433,6 +452,7 @@ async def main():
     parser.add_argument("--trust", choices=["blind", "manual"], default="blind")
     parser.add_argument("--only", choices=["axolotl", "omemo2"], help="the one namespace that it knows")
     arguments = parser.parse_args()
+    publish_again()
     if arguments.only:
         speak_only(VERSIONS[arguments.only][0])
     person = Person(arguments)

@@ -83,7 +83,7 @@ impl Profanity {
     /// Makes keys for OMEMO and publishes them, so that everybody may read them. Returns the device and its fingerprint:
     /// 64 digits in lower case.
     ///
-    /// Alone it publishes keys for its contacts only, and its list not at all on a server whose errors have no number.
+    /// Alone, on Prosody, it publishes keys for its contacts only, and its list not at all.
     pub async fn with_omemo(&mut self, server: &XmppServer) -> Result<(u32, String)> {
         self.types("/omemo gen")?;
         let screen = self.shows("Your Device ID is ")?;
