@@ -38,7 +38,7 @@ impl Run {
 
     /// Runs `parlor keys main` with these words, which must succeed. Returns what it printed.
     async fn keys(&self, words: &[&str]) -> String {
-        let ended = self.home.run(&[&["keys", "main"], words].concat()).await.unwrap();
+        let ended = self.home.run(&[&["keys", "main"][..], words].concat()).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stdout
     }

@@ -136,7 +136,8 @@ enum Answer {
 fn answer(stanza: &Stanza, of: &BareJid, own: &BareJid, is_encrypted: bool) -> Option<Answer> {
     let Stanza::Message(message) = stanza else { return None };
     let from = message.from.as_ref()?;
-    let is_own = from.resource().is_some_and(|nick| Some(nick.as_str()) == own.node().map(|node| node.as_str()));
+    let (nick, name) = (from.resource(), own.node());
+    let is_own = nick.is_some_and(|nick| name.is_some_and(|name| name.as_str() == nick.as_str()));
     if from.to_bare() != *of || is_own {
         return None;
     }
