@@ -1,6 +1,7 @@
 //! Encryption from end to end, with clients that nobody here wrote: OMEMO by both of its namespaces, and OTR (rows 87,
 //! 88 and 172 of `tests/conformance.toml`).
 
+mod disorder;
 mod keys;
 mod killed;
 mod omemo;
