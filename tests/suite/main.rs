@@ -51,6 +51,7 @@ mod cut;
 mod demo;
 mod dist;
 mod encrypted;
+mod encryption;
 mod faults;
 mod files;
 mod gone;

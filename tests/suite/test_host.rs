@@ -279,6 +279,13 @@ impl Plan {
         self
     }
 
+    /// Sets a key of the first account's encryption.
+    pub(crate) fn encrypting(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        let table = toml::Table::from_iter([(key.to_owned(), value.into())]);
+        self.home.amend(&self.accounts[0].0, "encryption", Some(table.into())).unwrap();
+        self
+    }
+
     /// Sets one of the host's settings.
     pub(crate) fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.home.set(key, value).unwrap();
