@@ -613,3 +613,20 @@ fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
         assert!(!error.contains("canary"));
     }
 }
+
+#[test]
+fn encryption_is_on_unless_the_file_says_otherwise() {
+    let read = |table: &str| {
+        let (_folder, path) = folder(&format!("{MINIMAL}{table}"));
+        main_of(&Config::load(&path, &quiet()).unwrap()).clone()
+    };
+    assert_eq!(read("").encryption, Encryption::default());
+    let off = read("[account.main.encryption]\nomemo = false\notr = \"never\"\ntrust = \"strict\"\nannounce = false");
+    let expected = Encryption { trust: TrustPolicy::Strict, ..Encryption::OFF };
+    assert_eq!(off.encryption, expected);
+    assert!(!off.settings.allow_otr);
+    for wrong in ["trust = \"none\"", "otr = \"always\"", "omemo = 1", "keys = 3"] {
+        let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{wrong}"));
+        assert!(error.starts_with("parlor.toml:"), "{error}");
+    }
+}
