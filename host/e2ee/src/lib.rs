@@ -7,8 +7,8 @@
 //!
 //! **Begin with** [`omemo`], the encryption that today's clients have, or [`otr`], which older ones have.
 //!
-//! No primitive is our own: curves, ciphers and hashes are those of dalek and `RustCrypto`. Whatever comes from outside is
-//! bounded before it is read, and a state changes only after all of a message proved to be authentic.
+//! No primitive is our own: curves, ciphers and hashes are those of dalek and `RustCrypto`. All bytes from outside are bounded
+//! before they are read, and a state changes only after all of a message proved to be authentic.
 
 pub mod omemo;
 pub mod otr;

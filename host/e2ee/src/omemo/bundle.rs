@@ -1,4 +1,4 @@
-//! What a device publishes so that others can start sessions with it.
+//! Bundles: the public keys of a device, by which others start sessions with it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -53,7 +53,8 @@ impl Bundle {
         if parts.prekeys.len() > limits::FOREIGN_PREKEYS {
             return Err(BundleError::TooManyPrekeys);
         }
-        let identity = key("identity key", &parts.identity_key)?;
+        let identity = wire::decode_identity(version, &parts.identity_key);
+        let identity = identity.ok_or(BundleError::Malformed("identity key"))?;
         let on_curve = wire::curve25519(version, &identity).ok_or(BundleError::Malformed("identity key"))?;
         let fingerprint = Fingerprint::from_curve25519(usable("identity key", on_curve)?);
         let signed_prekey = usable("signed prekey", key("signed prekey", &parts.signed_prekey)?)?;

@@ -1,4 +1,4 @@
-//! What is secret of an account's own device.
+//! The own device of an account, with all its secrets.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -178,7 +178,7 @@ impl Device {
         })
     }
 
-    /// Writes all of it down. Whoever has these bytes can be this device.
+    /// Returns the whole state as bytes. They are secret: with them anybody can be this device.
     pub fn to_bytes(&self) -> Secret {
         let mut writer = Writer::new(STATE, 1_024 + 68 * (self.prekeys.len() + self.used.len()));
         writer.u32(self.id.get());

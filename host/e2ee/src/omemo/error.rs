@@ -1,4 +1,4 @@
-//! What can be wrong.
+//! The errors of bundles, sessions, messages and states.
 
 use super::limits;
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::keys::Key;
 use super::version::Version;
 
-/// What HKDF is told, so that no key serves two purposes.
+/// The texts that HKDF mixes in, so that no key serves two purposes.
 struct Infos {
     exchange: &'static [u8],
     root: &'static [u8],

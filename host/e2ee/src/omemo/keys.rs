@@ -140,6 +140,14 @@ pub(super) fn to_curve25519(ed25519: &Public) -> Option<Public> {
     Some(CompressedEdwardsY(*ed25519).decompress()?.to_montgomery().to_bytes())
 }
 
+/// Whether a key of Curve25519 is written in its only form. X25519 takes others for the same key, so that what is told apart by
+/// its key could come again as something new.
+pub(super) fn is_canonical(curve25519: &Public) -> bool {
+    let is_reduced =
+        curve25519[31] < 0x7F || curve25519[0] < 0xED || curve25519[1..31].iter().any(|byte| *byte != 0xFF);
+    curve25519[31] & 0x80 == 0 && is_reduced
+}
+
 /// Whether each secret that follows from a key is known to everybody. The points of the curve's twist count as well: the last
 /// one, −1, lies there alone.
 pub(super) fn is_low_order(curve25519: &Public) -> bool {
@@ -151,7 +159,7 @@ pub(super) fn is_low_order(curve25519: &Public) -> bool {
     LOW.contains(&MontgomeryPoint(*curve25519))
 }
 
-/// What a device is known by: its public identity key, the same in both versions of OMEMO.
+/// The public identity key of a device, by which people compare it. It is the same in both versions of OMEMO.
 ///
 /// It is shown as 64 hexadecimal digits in groups of eight, as other clients do. The order is that of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,6 +12,10 @@ pub const FOREIGN_PREKEYS: usize = 200;
 /// Keys of messages that did not come, kept in one session; and how many may be missing in a row.
 pub const SKIPPED_KEYS: usize = 2_000;
 
+/// Among those keys, the most that may be guesses. libsignal gives the length of a chain as one less than it is, so that one
+/// more message may have been sent.
+pub const GUESSED_KEYS: usize = 5;
+
 /// Ratchets that a session had before the one in use: both sides may start at once, and a message may come late.
 pub const FORMER_RATCHETS: usize = 8;
 

@@ -23,8 +23,6 @@ pub mod payload;
 mod ratchet;
 mod secret;
 mod session;
-#[cfg(test)]
-mod tests;
 mod version;
 mod wire;
 
@@ -35,3 +33,6 @@ pub use keys::{Fingerprint, NoFingerprint};
 pub use secret::Secret;
 pub use session::{KeyMessage, Received, Session, receive, start};
 pub use version::{DeviceId, NoDeviceId, Version};
+
+#[cfg(test)]
+mod tests;

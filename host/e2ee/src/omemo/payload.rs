@@ -1,4 +1,4 @@
-//! What is said, encrypted once for all devices. Each of them gets the key by its session.
+//! Payloads: a text is encrypted once for all devices, and each of them gets the key by its session.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const TAG: usize = 16;
 
 /// A payload, and what it takes to read it.
 pub struct Payload {
-    /// What is encrypted: the element `payload`.
+    /// The encrypted text: the element `payload`.
     pub body: Vec<u8>,
     /// The element `iv`, in [`Version::Axolotl`] alone.
     pub iv: Option<[u8; 12]>,
@@ -33,7 +33,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// What is sent in the place of a payload, by a message that only carries the session on.
+/// The key material of a message without a payload, which only carries the session on.
 #[derive(Debug)]
 pub struct Empty {
     /// The element `iv`, in [`Version::Axolotl`] alone.

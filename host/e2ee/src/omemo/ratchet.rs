@@ -41,9 +41,11 @@ struct Skipped {
     ratchet: Public,
     number: u32,
     key: Key,
+    /// It may be that there is no such message.
+    is_guess: bool,
 }
 
-/// Who is on the two sides, in the form of the version: each MAC is over that, too.
+/// The identity keys of both sides, in the form of the version. Each MAC covers them, too.
 #[derive(Clone, Copy)]
 pub(super) struct Sides {
     pub(super) version: Version,
@@ -69,7 +71,7 @@ pub(super) struct Ratchet {
     base: Public,
     /// Whether this side began.
     is_own: bool,
-    /// What each message has to say until the other side answers: the ids of prekey and signed prekey.
+    /// The ids of prekey and signed prekey, which each message repeats until the other side answers.
     unanswered: Option<(u32, u32)>,
 }
 
@@ -139,6 +141,11 @@ impl Ratchet {
         self.receiving.as_ref().map_or(0, |chain| chain.number)
     }
 
+    #[cfg(test)]
+    pub(super) fn say_less(&mut self) {
+        self.previous -= 1;
+    }
+
     pub(super) fn skipped(&self) -> usize {
         self.skipped.len()
     }
@@ -148,7 +155,15 @@ impl Ratchet {
         self.skipped.drain(..count.min(self.skipped.len()));
     }
 
-    /// What each MAC begins with. libsignal names the sender first, the XEP who started.
+    fn bound_guesses(&mut self) {
+        let guesses = self.skipped.iter().filter(|one| one.is_guess).count();
+        let oldest = self.skipped.iter().position(|one| one.is_guess);
+        if let (true, Some(oldest)) = (guesses > limits::GUESSED_KEYS, oldest) {
+            self.skipped.remove(oldest);
+        }
+    }
+
+    /// The first part that each MAC covers. In libsignal the sender's key comes first, in the XEP that of the side that started.
     fn parties(&self, sides: &Sides, is_sent: bool) -> Vec<u8> {
         let own_first = match sides.version {
             Version::Axolotl => is_sent,
@@ -243,6 +258,7 @@ impl Ratchet {
             let newer = new.skipped.split_off(place);
             new.skipped.append(&mut missing);
             new.skipped.extend(newer);
+            new.bound_guesses();
             new.past.push_back(ratchet);
             if new.past.len() > limits::PAST_KEYS {
                 new.past.pop_front();
@@ -284,6 +300,7 @@ impl Ratchet {
             writer.bytes(&one.ratchet);
             writer.u32(one.number);
             writer.bytes(&*one.key);
+            writer.flag(one.is_guess);
         }
     }
 
@@ -303,7 +320,8 @@ impl Ratchet {
         let count = reader.count(limits::SKIPPED_KEYS)?;
         let mut skipped = VecDeque::with_capacity(count);
         for _ in 0..count {
-            skipped.push_back(Skipped { ratchet: reader.array()?, number: reader.u32()?, key: reader.key()? });
+            let (ratchet, number) = (reader.array()?, reader.u32()?);
+            skipped.push_back(Skipped { ratchet, number, key: reader.key()?, is_guess: reader.flag()? });
         }
         Ok(Self { root, own, their, sending, previous, receiving, skipped, past, base, is_own, unanswered })
     }
@@ -322,16 +340,19 @@ fn most_missing() -> u32 {
 
 /// Keeps the keys of the next messages of a chain, which did not come. There are at most as many as a session may keep.
 fn skip(chain: &mut Chain, ratchet: Public, count: u32) -> VecDeque<Skipped> {
-    let next = |_| chain.next().ok().map(|(number, key)| Skipped { ratchet, number, key });
+    let next = |_| chain.next().ok().map(|(number, key)| Skipped { ratchet, number, key, is_guess: false });
     (0..count.min(most_missing())).map_while(next).collect()
 }
 
 /// Keeps the keys of what did not come of the chain before.
 fn skip_rest(mut chain: Chain, ratchet: Public, header: &Header, version: Version) -> VecDeque<Skipped> {
-    // libsignal gives the number of the last message as the length. One key too many costs nothing.
-    let length = header.previous.saturating_add(u32::from(version == Version::Axolotl));
-    let missing = length.saturating_sub(chain.number);
-    skip(&mut chain, ratchet, missing)
+    let missing = header.previous.saturating_sub(chain.number);
+    let mut skipped = skip(&mut chain, ratchet, missing);
+    // libsignal gives the number of the last message in the place of the length, others do not.
+    if version == Version::Axolotl && header.previous == chain.number {
+        skipped.extend(skip(&mut chain, ratchet, 1).into_iter().map(|one| Skipped { is_guess: true, ..one }));
+    }
+    skipped
 }
 
 impl std::fmt::Debug for Ratchet {

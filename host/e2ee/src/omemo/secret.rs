@@ -3,10 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Bytes that are wiped when they are dropped: the key of a payload, plain text, or a state.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
@@ -41,6 +42,15 @@ impl AsRef<[u8]> for Secret {
         &self.0
     }
 }
+
+/// It takes the same time wherever the first difference is.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -31,7 +31,7 @@ pub struct KeyMessage {
     pub bytes: Vec<u8>,
 }
 
-/// What is shared with one foreign device in one version.
+/// The shared state with one foreign device in one version.
 #[derive(Clone)]
 pub struct Session {
     sides: Sides,
@@ -52,8 +52,8 @@ pub struct Received {
     pub session: Session,
     /// The key material, for [`payload::decrypt`](super::payload::decrypt).
     pub plain: Secret,
-    /// The other side's identity, if it is another than before, or if there was none before. Whoever trusts by identity has to
-    /// decide before they keep the session.
+    /// The other side's identity, if it is another than before, or if there was none before. The caller decides whether to trust
+    /// it before it keeps the session.
     pub new_identity: Option<Fingerprint>,
     /// The prekey that was used: see [`Device::use_prekey`].
     pub used_prekey: Option<u32>,
@@ -216,7 +216,7 @@ impl Session {
         let mut worst = ReceiveError::Forged;
         for place in 0..=self.former.len() {
             match self.read_by(place, message, rng) {
-                // Which of them a message belongs to is not said. One that knows more about it knows better.
+                // A message does not say which ratchet it belongs to, so that the most exact error is the best one.
                 Err(error @ (ReceiveError::Replayed | ReceiveError::TooFar { .. })) => worst = error,
                 Err(ReceiveError::Forged) => {}
                 other => return other,
@@ -237,7 +237,7 @@ impl Session {
         let mut new = self.clone();
         match place.checked_sub(1) {
             None => new.current = ratchet,
-            // What is late says nothing about what the other side uses now.
+            // A late message does not tell which ratchet the other side uses now.
             Some(former) if was_late => new.former[former] = ratchet,
             Some(former) => {
                 new.former.remove(former);
@@ -259,10 +259,10 @@ impl Session {
         }
     }
 
-    /// Writes all of it down.
+    /// Returns the whole state as bytes, which are secret.
     pub fn to_bytes(&self) -> Secret {
         let mut writer =
-            Writer::new(STATE, 1_024 * (2 + self.former.len()) + 68 * self.kept() + 32 * self.exchanges.len());
+            Writer::new(STATE, 1_024 * (2 + self.former.len()) + 69 * self.kept() + 32 * self.exchanges.len());
         writer.u8(self.sides.version.number());
         writer.bytes(&self.sides.own);
         writer.bytes(&self.sides.their);
@@ -292,6 +292,12 @@ impl Session {
             return Err(StateError::Damaged("there is too much of something"));
         }
         Ok(session)
+    }
+
+    /// Says of the chain before that it had one message less, as libsignal does.
+    #[cfg(test)]
+    pub(super) fn say_less(&mut self) {
+        self.current.say_less();
     }
 
     /// How many keys of messages that did not come it keeps.

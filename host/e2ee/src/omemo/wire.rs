@@ -79,7 +79,7 @@ struct OmemoKeyExchange {
     message: Option<Vec<u8>>,
 }
 
-/// What a message says about its place.
+/// The place of a message in the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) ratchet: Public,
@@ -98,7 +98,7 @@ pub(super) struct Message {
     pub(super) mac: Vec<u8>,
 }
 
-/// What starts a session, with its first message.
+/// A message that starts a session, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) prekey: u32,
@@ -137,7 +137,15 @@ pub(super) fn decode_key(version: Version, bytes: &[u8]) -> Option<Public> {
         Version::Axolotl => bytes.strip_prefix(&[KEY_TYPE])?,
         Version::Omemo2 => bytes,
     };
-    key.try_into().ok()
+    key.try_into().ok().filter(keys::is_canonical)
+}
+
+/// As [`decode_key`], for identity keys: in the later version they are of Ed25519.
+pub(super) fn decode_identity(version: Version, bytes: &[u8]) -> Option<Public> {
+    match version {
+        Version::Axolotl => decode_key(version, bytes),
+        Version::Omemo2 => bytes.try_into().ok(),
+    }
 }
 
 /// How many bytes of the MAC are sent.
@@ -172,7 +180,7 @@ pub(super) fn encode_message(version: Version, covered: Vec<u8>, mac: &[u8; 32])
     }
 }
 
-/// What an exchange says besides its message.
+/// The keys that an exchange names besides its message.
 pub(super) struct Opening {
     pub(super) prekey: u32,
     pub(super) signed_prekey: u32,
@@ -274,7 +282,7 @@ pub(super) fn decode_exchange(version: Version, bytes: &[u8]) -> Result<Exchange
     Ok(Exchange {
         prekey: prekey.ok_or(ReceiveError::NoPrekey)?,
         signed_prekey: there(signed_prekey, "a number is missing")?,
-        identity: key(version, identity)?,
+        identity: there(identity.and_then(|bytes| decode_identity(version, &bytes)), "its identity is no key")?,
         base: key(version, base)?,
         message: decode_message(version, &there(message, "a part is missing")?)?,
     })
