@@ -16,6 +16,7 @@ mod effects;
 pub mod encryption;
 pub mod foreign;
 mod forms;
+mod held_back;
 pub mod hooks;
 mod inputs;
 mod keepers;
@@ -31,10 +32,12 @@ pub(crate) mod parking;
 mod published;
 mod rewriting;
 pub mod room_news;
+mod running;
 mod screened;
 mod screening;
 mod sending;
 mod shared;
+mod told;
 pub(crate) mod wanted_nodes;
 pub mod web;
 mod worker;
@@ -56,10 +59,10 @@ use tokio::task::JoinHandle;
 
 use self::alarm::Alarm;
 use self::alerts::Alerts;
+use self::held_back::HeldBack;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
-use self::on_disk::OnDisk;
 use self::order::Order;
 use self::outbox::Outbox;
 use self::published::{Published, Watched};
@@ -127,7 +130,7 @@ impl Account {
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
             audit: store.audit(),
-            encryption: encryption::Told::default(),
+            encryption: told::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),
@@ -156,7 +159,7 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
-            on_disk: OnDisk::default(),
+            held_back: HeldBack::default(),
             screening: Screening::default(),
             in_question: None,
             is_draining: false,

@@ -255,6 +255,7 @@ impl EndToEnd {
     /// Ends everything that waits for a session with the server.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
         self.stream_gone();
+        self.published.end();
         self.waiting.end(turn);
         self.owed.end();
         self.otr.end_waits(&CallError::Offline, turn);

@@ -3,6 +3,7 @@
 //!
 //! Whoever reads the file can read what is encrypted, as with the keys of any other client. It is readable by its owner alone.
 
+use std::collections::HashSet;
 use std::future::pending;
 
 use jid::BareJid;
@@ -17,6 +18,9 @@ use super::{Store, StoreError};
 /// The tables with keys, for backups.
 pub const ENCRYPTION_TABLES: [&str; 6] =
     ["e2ee_chat", "e2ee_trust", "omemo_device", "omemo_message_key", "omemo_session", "otr_account"];
+
+/// The number of collected changes from which on those are left out that later ones take the place of.
+const COLLECTED: usize = 4_096;
 
 /// The maximum number of rows of one kind that are read back for an account.
 const MOST: usize = 200_000;
@@ -120,6 +124,9 @@ impl EncryptionKeeper {
         }
         self.asked += 1;
         self.next.extend(changes);
+        if self.next.len() >= COLLECTED {
+            self.next = latest(std::mem::take(&mut self.next));
+        }
         if self.writing.is_none() {
             self.write();
         }
@@ -149,6 +156,22 @@ impl EncryptionKeeper {
         }
         KeysWritten { up_to, is_kept }
     }
+}
+
+/// Returns those changes that no later one takes the place of. The keys of single messages are left out: their archive may be asked by
+/// another client.
+fn latest(changes: Vec<KeyChange>) -> Vec<KeyChange> {
+    let mut seen = HashSet::new();
+    let mut has_device = false;
+    let mut is_last = |change: &KeyChange| match change {
+        KeyChange::Device(_) => !std::mem::replace(&mut has_device, true),
+        KeyChange::Session { jid, device, form, .. } => seen.insert((jid.clone(), *device, *form)),
+        KeyChange::MessageKey(_) => false,
+        _ => true,
+    };
+    let mut kept: Vec<_> = changes.into_iter().rev().filter(|change| is_last(change)).collect();
+    kept.reverse();
+    kept
 }
 
 /// Makes all changes, or none.

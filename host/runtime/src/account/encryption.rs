@@ -1,40 +1,21 @@
 //! What is told of the keys of an account: numbers for its status, and news for its owner.
 
-use std::sync::{Mutex, PoisonError};
-
-use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, key_counts};
+use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, key_counts};
 use tokio::sync::broadcast;
 
 use super::shared::Shared;
-use super::worker::Worker;
-
-/// How many news wait for whoever tells the owner. The oldest are lost first.
-const NEWS: usize = 64;
 
 /// How much an account has encrypted, and by which keys.
 pub type EncryptionStatus = KeyCounts;
 
-/// What is told of keys.
-#[derive(Debug)]
-pub(crate) struct Told {
-    counts: Mutex<KeyCounts>,
-    news: broadcast::Sender<KeyNews>,
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self { counts: Mutex::default(), news: broadcast::channel(NEWS).0 }
-    }
-}
-
 /// Returns how an account stands with encryption. Totals are since the host started.
 pub fn status(account: &Shared) -> EncryptionStatus {
-    *account.encryption.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    account.encryption.counts()
 }
 
 /// Returns a receiver for news about the keys of people.
 pub fn news(account: &Shared) -> broadcast::Receiver<KeyNews> {
-    account.encryption.news.subscribe()
+    account.encryption.subscribe()
 }
 
 /// Logs news, and passes them on.
@@ -56,12 +37,10 @@ pub(super) fn tell(account: &Shared, news: KeyNews) {
             tracing::warn!(account = %account.name, "the server does not publish the account's keys");
         }
     }
-    // Nobody may be listening.
-    let _ = account.encryption.news.send(news);
+    account.encryption.tell(news);
 }
 
 /// Notes how the account stands now.
-pub(super) fn note(worker: &Worker) {
-    let counts = key_counts(&worker.session);
-    *worker.shared.encryption.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+pub(super) fn note(account: &Shared, session: &Session) {
+    account.encryption.note(key_counts(session));
 }

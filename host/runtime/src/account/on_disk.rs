@@ -4,7 +4,6 @@
 //! whenever the process ends, no key is used twice. So what follows such a change waits for the disk: all of the same input, and all
 //! messages, which keep their order. Everything else passes, so that a slow disk costs no connection.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use parlor_session::Effect;
@@ -14,22 +13,14 @@ use parlor_stanza::types::Outgoing;
 use parlor_store::KeysWritten;
 
 use super::effects::carry_out;
+use super::held_back::Batch;
 use super::screening::is_of_message;
 use super::worker::Worker;
 
+/// Maximum number of effects that wait for the disk.
+const MOST: usize = 8_192;
 /// How long the end of an account waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The effects that wait, the oldest first, each with the number of the change that has to be on disk.
-#[derive(Debug, Default)]
-pub(super) struct OnDisk(VecDeque<(u64, Effect)>);
-
-/// The effects of one input, on their way.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// Whether keys have changed among them, so that all that follows waits.
-    waits: bool,
-}
 
 /// Returns whether nothing waits for the disk.
 pub(super) fn is_idle(worker: &Worker) -> bool {
@@ -46,8 +37,23 @@ pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) -> Op
     if is_idle(worker) || !(batch.waits || is_about_message(&effect)) {
         return Some(effect);
     }
-    worker.on_disk.0.push_back((worker.keepers.encryption.last(), effect));
+    if worker.held_back.0.len() >= MOST {
+        return too_many(effect);
+    }
+    worker.held_back.0.push_back((worker.keepers.encryption.last(), effect));
     None
+}
+
+/// Returns an effect that is carried out at once, since so many wait for a disk that does not answer. What was encrypted is not sent.
+fn too_many(effect: Effect) -> Option<Effect> {
+    match effect {
+        Effect::SendFor(Outgoing::Sealed(_), sent) => {
+            sent.failed(CallError::OverLimit(format!("{MOST} messages wait for the disk")));
+            None
+        }
+        Effect::Send(Outgoing::Sealed(_)) => None,
+        effect => Some(effect),
+    }
 }
 
 /// Returns whether an effect sends a message, or tells of one that came.
@@ -73,8 +79,8 @@ pub(super) fn release(worker: &mut Worker, written: KeysWritten) {
             "keys of encryption could not be written, so messages that need them are not sent; check the disk"
         );
     }
-    while worker.on_disk.0.front().is_some_and(|(number, _)| *number <= up_to)
-        && let Some((_, effect)) = worker.on_disk.0.pop_front()
+    while worker.held_back.0.front().is_some_and(|(number, _)| *number <= up_to)
+        && let Some((_, effect)) = worker.held_back.0.pop_front()
     {
         match effect {
             Effect::SendFor(Outgoing::Sealed(_), sent) if !is_kept => {

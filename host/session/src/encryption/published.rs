@@ -71,4 +71,10 @@ impl State {
         self.again = 0;
         self.is_refused = false;
     }
+
+    /// Notes that all deadlines are over.
+    pub(super) fn end(&mut self) {
+        self.deadline = None;
+        self.check = None;
+    }
 }

@@ -1,5 +1,7 @@
 //! Messages that leave: how each is encrypted, and in which order they go.
 
+use std::collections::HashSet;
+
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{EncryptionWish, MessageKind, OmemoForm, Outgoing};
@@ -17,13 +19,8 @@ use crate::messages::outgoing;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
-/// What became of a message.
-enum Gone {
-    /// It is sent, or its call was answered otherwise.
-    Away,
-    /// It waits for this.
-    Waits(Outbound, std::collections::HashSet<Fetch>),
-}
+/// A message that waits, and for what.
+type Waits = Box<(Outbound, HashSet<Fetch>)>;
 
 /// Sends a message, encrypted as it is wanted. If keys have to be fetched first, it waits, and so do later ones to the same person
 /// or room.
@@ -45,27 +42,25 @@ fn go(
     rooms: &Rooms,
     turn: &mut Turn<'_>,
 ) -> bool {
-    match attempt(keys, partner, message, is_last, rooms, turn) {
-        Gone::Away => false,
-        Gone::Waits(message, mut needs) => {
-            needs.retain(|fetch| keys.fetches.want(fetch, turn));
-            if needs.is_empty() {
-                // Nothing of it can be fetched now.
-                if let Gone::Waits(message, _) = attempt(keys, partner, message, true, rooms, turn) {
-                    refuse(message, no_keys(partner), turn);
-                }
-                return false;
-            }
-            keys.waiting.wait(partner, message, needs, turn);
-            true
+    let Some(waits) = attempt(keys, partner, message, is_last, rooms, turn) else { return false };
+    let (message, mut needs) = *waits;
+    needs.retain(|fetch| keys.fetches.want(fetch, turn));
+    if needs.is_empty() {
+        // Nothing of it can be fetched now.
+        if let Some(waits) = attempt(keys, partner, message, true, rooms, turn) {
+            refuse(waits.0, no_keys(partner), turn);
         }
+        return false;
     }
+    keys.waiting.wait(partner, message, needs, turn);
+    true
 }
 
 fn no_keys(partner: &BareJid) -> CallError {
     no_encryption(&Jid::from(partner.clone()), "the keys of their devices cannot be fetched")
 }
 
+/// Sends a message, unless something has to be fetched for it first.
 fn attempt(
     keys: &mut EndToEnd,
     partner: &BareJid,
@@ -73,19 +68,19 @@ fn attempt(
     is_last: bool,
     rooms: &Rooms,
     turn: &mut Turn<'_>,
-) -> Gone {
+) -> Option<Waits> {
     let way = match way(keys, partner, &message, turn) {
         Ok(way) => way,
         Err(error) => {
             refuse(message, error, turn);
-            return Gone::Away;
+            return None;
         }
     };
     match way {
         None => plainly(message, rooms, turn),
         Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
         Some(Way::Omemo(form)) => match seal(keys, &message, form, is_last, rooms, turn) {
-            Sealing::Needs(needs) => return Gone::Waits(message, needs),
+            Sealing::Needs(needs) => return Some(Box::new((message, needs))),
             Sealing::Plain => plainly(message, rooms, turn),
             Sealing::Cannot(error) => refuse(message, error, turn),
             Sealing::Sealed(mut sealed, changes) => {
@@ -99,7 +94,7 @@ fn attempt(
             }
         },
     }
-    Gone::Away
+    None
 }
 
 fn is_to_occupant(message: &Outbound, rooms: &Rooms) -> bool {
