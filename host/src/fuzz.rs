@@ -4,6 +4,8 @@
 //! The tests below modify the files in `tests/fuzz/seeds`, at random but the same each time, and pass them in. So they
 //! run without a fuzzer, with the other unit tests, for a bounded number of cases.
 
+mod encryption;
+
 use std::path::Path;
 
 use parlor_config::{Config, Overrides};
@@ -15,6 +17,7 @@ use toml::Value;
 
 use crate::control;
 
+pub use encryption::{an_omemo_message, an_omemo_state, an_otr_text};
 pub use parlor_stanza::fuzz::{from_a_plugin, from_the_server};
 pub use parlor_xmpp::fuzz::{over_bosh, over_websocket};
 
@@ -127,7 +130,7 @@ mod tests {
         }
     }
 
-    fn seeds(name: &str) -> Vec<Vec<u8>> {
+    pub(super) fn seeds(name: &str) -> Vec<Vec<u8>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds").join(name);
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -135,7 +138,7 @@ mod tests {
     }
 
     /// Passes in each seed as it is, which has to be accepted, and the given number of modified ones.
-    fn fuzz(name: &str, seeds: &[Vec<u8>], cases: usize, take: impl Fn(&[u8]) -> Result<(), String>) {
+    pub(super) fn fuzz(name: &str, seeds: &[Vec<u8>], cases: usize, take: impl Fn(&[u8]) -> Result<(), String>) {
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for seed in seeds {
             assert_eq!(take(seed), Ok(()), "{name} refuses its seed {}", String::from_utf8_lossy(seed));
@@ -154,7 +157,7 @@ mod tests {
         assert!(taken > 0 && taken < cases, "{name}: {taken} of {cases} were taken");
     }
 
-    fn text(take: fn(&str) -> Result<(), String>) -> impl Fn(&[u8]) -> Result<(), String> {
+    pub(super) fn text(take: fn(&str) -> Result<(), String>) -> impl Fn(&[u8]) -> Result<(), String> {
         move |bytes| take(&String::from_utf8_lossy(bytes))
     }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod adding;
 pub(crate) mod audit;
 mod explain;
+pub(crate) mod keys;
 mod late;
 mod lock;
 mod plugin;

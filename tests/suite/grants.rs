@@ -90,6 +90,8 @@ impl Trial {
         scope.iter().any(|entry| match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
             ScopeKind::Jids => covers(entry, &self.person),
+            // Who may read encrypted messages may ask; there are none.
+            ScopeKind::Messages => covers(entry.strip_prefix("encrypted:").unwrap_or(entry), &self.person),
             ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
             ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces | ScopeKind::Plugins | ScopeKind::Nodes => {
                 unreachable!("no such call is drawn")
@@ -131,6 +133,10 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         ScopeKind::None => String::new(),
         ScopeKind::Quota | ScopeKind::Files => "1 MiB".to_owned(),
         ScopeKind::Jids => address(person, DOMAINS, random),
+        ScopeKind::Messages => {
+            let word = ["", "encrypted:"].choose(random).unwrap();
+            format!("{word}{}", address(person, DOMAINS, random))
+        }
         ScopeKind::Rooms => address(room, ROOMS, random),
         ScopeKind::Servers => "nobody.invalid".to_owned(),
         ScopeKind::Namespaces => "urn:example:nobody".to_owned(),
@@ -154,7 +160,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         | ScopeKind::Namespaces
         | ScopeKind::Plugins
         | ScopeKind::Nodes => vec![entry(random)],
-        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+        ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms | ScopeKind::Stanzas => {
             (0..random.random_range(1..4)).map(|_| entry(random)).collect()
         }
     }

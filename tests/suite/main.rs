@@ -50,6 +50,8 @@ mod connected;
 mod cut;
 mod demo;
 mod dist;
+mod encrypted;
+mod encryption;
 mod faults;
 mod files;
 mod gone;

@@ -97,13 +97,12 @@ async fn the_hosts_are_read_with_the_grant_and_its_secrets_never() {
     }
 }
 
-/// Settings `allow_otr`, `auto_list_rooms`, `hide_muc_server`, `hide_offline_users`, `i18n`, `play_sounds`,
+/// Settings `auto_list_rooms`, `hide_muc_server`, `hide_offline_users`, `i18n`, `play_sounds`,
 /// `roster_groups`, `show_controlbox_by_default`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_front_end_is_told_is_kept_and_read() {
     let mut plan = Plan::offline();
     let given = [
-        ("allow_otr", json!(true), json!(false)),
         ("auto_list_rooms", json!(false), json!(true)),
         ("hide_muc_server", json!(false), json!(true)),
         ("hide_offline_users", json!(false), json!(true)),
@@ -121,6 +120,19 @@ async fn what_a_front_end_is_told_is_kept_and_read() {
     let host = plan.three().start().await;
     for (key, _, other) in given {
         host.call(FULL, "settings.get", json!({ "key": key })).await.is(json!({ "value": other }));
+    }
+}
+
+/// Setting `allow_otr`. Plugins read what the owner decided, and change nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_anybody_is_written_to_off_the_record_is_the_owners_decision() {
+    for (plan, allowed) in [(Plan::offline(), true), (Plan::offline().set("allow_otr", false), false)] {
+        let host = plan.three().start().await;
+        host.call(FULL, "settings.get", json!({ "key": "allow_otr" })).await.is(json!({ "value": allowed }));
+        refused_for_good(
+            host.call(FULL, "settings.set", json!({ "key": "allow_otr", "value": !allowed })).await,
+            "allow_otr",
+        );
     }
 }
 

@@ -92,7 +92,7 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
     Permission::ALL.iter().filter(|permission| is_asked_for(**permission)).fold(entry, |entry, permission| {
         let name = permission.as_str();
         match (permission.scope_kind(), jids) {
-            (ScopeKind::Jids | ScopeKind::Rooms, jids) => entry.grant(name, &[jids]),
+            (ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms, jids) => entry.grant(name, &[jids]),
             (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
             (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
             (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
@@ -276,6 +276,13 @@ impl Plan {
         let server = transport.by(transport.port(prosody, &front), prosody.certificate());
         self.home.add_account(name, account, server).unwrap();
         self.front = Some(front);
+        self
+    }
+
+    /// Sets a key of the first account's encryption.
+    pub(crate) fn encrypting(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        let table = toml::Table::from_iter([(key.to_owned(), value.into())]);
+        self.home.amend(&self.accounts[0].0, "encryption", Some(table.into())).unwrap();
         self
     }
 

@@ -34,6 +34,8 @@ pub enum ScopeKind {
     None,
     /// People, domains, contacts; rooms too, for permissions about messages.
     Jids,
+    /// The same, each for all of its messages or for those that were encrypted.
+    Messages,
     /// Rooms, and services of rooms.
     Rooms,
     /// Kinds of stanzas, optionally with recipients.
@@ -58,6 +60,7 @@ impl ScopeKind {
         match self {
             Self::None | Self::Quota => false,
             Self::Jids
+            | Self::Messages
             | Self::Rooms
             | Self::Stanzas
             | Self::Servers
@@ -106,7 +109,7 @@ macro_rules! permissions {
 }
 
 permissions! {
-    ArchiveRead = "archive.read", Medium, Jids, "Reads old messages from the server's archive.";
+    ArchiveRead = "archive.read", Medium, Messages, "Reads old messages from the server's archive.";
     ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
     ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
@@ -120,7 +123,7 @@ permissions! {
     HooksOutgoing = "hooks.outgoing", Medium, Jids, "As a hook that you put in the order: sees, changes and stops what other plugins send to these people and rooms, in this account's name.";
     HttpFetch = "http.fetch", Medium, Servers, "Asks these servers over the web, and sends them what it likes, also of what it reads here.";
     IqAnswer = "iq.answer", Medium, Namespaces, "Answers what others ask this account in these XML namespaces, in its name, and lets everybody know that it does.";
-    MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
+    MessagesRead = "messages.read", Medium, Messages, "Reads messages as they come, encrypted ones too, as their authors wrote them; of a room that it may read also what occupants say to this account alone.";
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name, and hears what people answer to its questions.";
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
@@ -237,6 +240,7 @@ mod tests {
     fn the_consent_says_what_a_permission_covers_beyond_its_name() {
         for (permission, words) in [
             (Permission::MessagesRead, "also what occupants say to this account alone"),
+            (Permission::MessagesRead, "encrypted ones too, as their authors wrote them"),
             (Permission::ContactsWrite, "blocks people, whom nobody here hears any more"),
             (Permission::RoomsModerate, "retracts what they said"),
             (Permission::ContactsWrite, "counts as a contact for the permissions of other plugins"),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
-use parlor::control::views::Status;
+use parlor::control::views::{Account, Status};
 use parlor::host::LOCK;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
@@ -337,6 +337,9 @@ fn host(status: &Status, findings: &mut Findings) {
         let says = format!("the account {} is out of the room {}: {why}", room.account, room.room);
         findings.warn("rooms", says, room.remedy.as_deref().unwrap_or("`parlor rooms` says more"));
     }
+    for account in &status.accounts {
+        encryption(account, findings);
+    }
     for plugin in &status.plugins {
         let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
         let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
@@ -351,6 +354,26 @@ fn host(status: &Status, findings: &mut Findings) {
         } else if plugin.is_down() {
             findings.broken("host", says, &remedy);
         }
+    }
+}
+
+/// Reports how an account of the host encrypts, and what hinders it.
+fn encryption(account: &Account, findings: &mut Findings) {
+    let Some(encryption) = &account.encryption else { return };
+    let name = &account.name;
+    findings.fine("encryption", format!("{name}: {}", encryption.says()));
+    if encryption.omemo && !encryption.published && account.connection == "connected" {
+        let says = format!("the OMEMO keys of {name} are not published: nobody can write to it encrypted");
+        let remedy =
+            "`parlor logs` says why; the server needs personal eventing (XEP-0163); omemo = false turns it off";
+        findings.warn("encryption", says, remedy);
+    }
+    if encryption.undecryptable > 0 {
+        let count = encryption.undecryptable;
+        let says = format!("{count} encrypted messages for {name} could not be decrypted since the host started");
+        let remedy =
+            "`parlor logs` says whose, and why; a client that has written to former keys does it right the next time";
+        findings.warn("encryption", says, remedy);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod explain;
 mod file_watcher;
 pub mod init;
+pub mod keys;
 pub mod logs;
 pub mod manual;
 mod modes;
@@ -45,7 +46,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -78,6 +79,8 @@ enum Command {
     Contacts(contacts::ContactsArgs),
     /// Send a message as an account.
     Say(say::SayArgs),
+    /// Show keys for encrypted messages, and decide which to trust.
+    Keys(keys::KeysArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -114,6 +117,7 @@ impl Arguments {
             Command::Rooms(rooms) => rooms.run(),
             Command::Contacts(contacts) => contacts.run(),
             Command::Say(say) => say.run(),
+            Command::Keys(keys) => keys.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

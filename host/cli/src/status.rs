@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use parlor::control::VERSION;
-use parlor::control::views::{Account, HookRecord, Limit, Plugin, Record, Status, Usage, absolute};
+use parlor::control::views::{Account, Encryption, HookRecord, Limit, Plugin, Record, Status, Usage, absolute};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
@@ -131,6 +131,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         reason: None,
         rooms: Vec::new(),
         departures: BTreeMap::new(),
+        encryption: None,
     });
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
@@ -198,6 +199,12 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
         text.put(format_args!("{apart}{says}\n"));
     }
     text.push_str(&rooms(&status.accounts, width));
+    let row = |one: &Account| Some(encryption(&one.name, one.encryption.as_ref()?));
+    let rows: Vec<_> = status.accounts.iter().filter_map(row).collect();
+    if !rows.is_empty() {
+        let head = ["ACCOUNT", "OMEMO", "OTR", "TRUST", "DEVICE", "DECRYPTED", "FAILED", "SENT"];
+        text.put(format_args!("\n{}", table(&head, &rows)));
+    }
     text.push('\n');
     text.push_str(&plugins(&status.plugins, width));
     text
@@ -221,6 +228,21 @@ fn rooms(accounts: &[Account], width: usize) -> String {
         }
     }
     text
+}
+
+/// Returns how an account encrypts, as a row. `FAILED` counts messages that could not be decrypted.
+fn encryption(account: &str, encryption: &Encryption) -> Vec<String> {
+    let omemo = match (encryption.omemo, encryption.device, encryption.published) {
+        (false, ..) => "off",
+        (true, None, _) => "no device",
+        (true, Some(_), false) => "unpublished",
+        (true, Some(_), true) => "published",
+    };
+    let otr = if encryption.otr { "allowed" } else { "off" };
+    let device = encryption.device.map_or_else(|| "-".to_owned(), |device| device.to_string());
+    let mut cells = vec![account.to_owned(), omemo.to_owned(), otr.to_owned(), encryption.trust.clone(), device];
+    cells.extend([encryption.decrypted, encryption.undecryptable, encryption.encrypted].map(|count| count.to_string()));
+    cells
 }
 
 /// Formats the table of plugins, and below it the reasons why some do not run, wrapped at `width` columns.
@@ -355,6 +377,28 @@ mod tests {
         let long = screen(&status, 80);
         assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
         assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+    }
+
+    #[test]
+    fn how_an_account_encrypts_stands_below_the_accounts_and_fits_into_80_columns() {
+        let status: Status = serde_json::from_value(json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "plugins": [],
+            "accounts": [{
+                "name": "main", "jid": "bot@example.org", "connection": "connected",
+                "encryption": {
+                    "omemo": true, "otr": true, "trust": "strict", "device": 2_147_483_647, "published": false, "known": 3,
+                    "decrypted": 12, "undecryptable": 1, "encrypted": 7,
+                },
+            }],
+        }))
+        .unwrap();
+        let says = "\n\n\
+            ACCOUNT  OMEMO        OTR      TRUST   DEVICE      DECRYPTED  FAILED  SENT\n\
+            main     unpublished  allowed  strict  2147483647  12         1       7\n\n\
+            no plugins";
+        let screen = screen(&status, 80);
+        assert!(screen.contains(says), "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use jid::BareJid;
 
-use super::error::ConfigError;
+use super::encryption::Encryption;
+use super::error::{ConfigError, Origin};
 use super::keys::ACCOUNT_NAMES;
 use super::link::LinkSettings;
 use super::name::AccountName;
@@ -24,6 +25,8 @@ pub struct AccountConfig {
     pub owners: Vec<BareJid>,
     /// The section `[web]` of the configuration.
     pub web: Web,
+    /// How it encrypts from end to end.
+    pub encryption: Encryption,
     /// Its settings.
     pub settings: Settings,
 }
@@ -49,13 +52,24 @@ impl AccountConfig {
         section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
-        Ok(Self { name, link, owners, web: Web::default(), settings })
+        let encryption = Encryption::read(section.section("encryption")?.as_ref())?;
+        let settings = without_otr(settings, encryption, section)?;
+        Ok(Self { name, link, owners, web: Web::default(), encryption, settings })
     }
 
     /// Returns problems that are not errors, but should be fixed.
     pub fn warnings(&self) -> Vec<String> {
         self.link.warnings()
     }
+}
+
+/// Lets plugins see that the account never uses off-the-record messaging.
+fn without_otr(settings: Settings, encryption: Encryption, section: &Section<'_>) -> Result<Settings, ConfigError> {
+    if encryption.otr {
+        return Ok(settings);
+    }
+    let wrong = |reason| ConfigError::Setting { origin: Origin::File(section.at.clone()), reason };
+    settings.with("allow_otr", serde_json::Value::Bool(false)).map_err(wrong)
 }
 
 fn owners(section: &Section<'_>) -> Result<Vec<BareJid>, ConfigError> {

@@ -159,6 +159,12 @@ pub const ACCOUNT: &[Key] = &[
         "Whether a log-in with a password is bound to its TLS connection, so that nobody in between can pass it on. `auto` binds it wherever the server offers that; once a log-in was bound, parlor refuses to log in unbound. `required` refuses that from the first log-in. `never` does not bind, and forgets that log-ins were bound before: for a server that no longer offers it. Over BOSH and without a password nothing is bound, and `required` is refused there, as it is beside `allow_plain`.",
     ),
     key(
+        "encryption",
+        "a table",
+        NONE,
+        "How the account encrypts from end to end, and whose keys it trusts: the keys of `[account.NAME.encryption]` below.",
+    ),
+    key(
         "jid",
         "a JID",
         None,
@@ -174,7 +180,7 @@ pub const ACCOUNT: &[Key] = &[
         "owners",
         "a list of JIDs",
         Some("[]"),
-        "Who may show the host, and enable, disable and restart plugins, from their own client (ad-hoc commands, XEP-0050). They get the [alerts](../owner/rooms.md#alerts).",
+        "Who may show the host, enable, disable and restart plugins, and decide about keys, from their own client (ad-hoc commands, XEP-0050). They get the [alerts](../owner/rooms.md#alerts), and are told of new keys of people.",
     ),
     key(
         "password_command",
@@ -215,6 +221,40 @@ pub const ACCOUNT: &[Key] = &[
     ),
 ];
 
+/// The keys under `[account.NAME.encryption]`, ordered by name.
+pub const ENCRYPTION: &[Key] = &[
+    key(
+        "announce",
+        "true or false",
+        Some("true"),
+        "Tell the owners in a message when a person whom the account knows has a new device, or another key; at most 8 at once and then one in 5 minutes.",
+    ),
+    key(
+        "omemo",
+        "true or false",
+        Some("true"),
+        "Whether the account has keys of OMEMO and publishes them, so that people can write to it encrypted.",
+    ),
+    key(
+        "otr",
+        "`\"allow\"` or `\"never\"`",
+        Some("\"allow\""),
+        "Whether chats may be off the record (OTR), where the other side or a plugin begins it.",
+    ),
+    key(
+        "trust",
+        "`\"blind\"` or `\"strict\"`",
+        Some("\"blind\""),
+        "Which keys of others are trusted about which nobody decided: with `blind` each key of a person until one of theirs was verified, with `strict` none.",
+    ),
+    key(
+        "trust_by_chat",
+        "true or false",
+        Some("false"),
+        "Owners may trust keys from their own client, too. Off, because the account's server can forge what an owner sends, and could so have you trust its own key.",
+    ),
+];
+
 /// The names of the keys in [`TOP`].
 pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
@@ -222,6 +262,10 @@ pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
 
 /// The names of the keys in [`AUDIT`].
 pub static AUDIT_NAMES: [&str; AUDIT.len()] = names(AUDIT);
+
+/// The names of the keys in [`ENCRYPTION`].
+pub static ENCRYPTION_NAMES: [&str; ENCRYPTION.len()] = names(ENCRYPTION);
+
 /// The names of the keys in [`WEB`].
 pub static WEB_NAMES: [&str; WEB.len()] = names(WEB);
 

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 mod account;
 mod audit;
+mod encryption;
 mod endpoint;
 mod error;
 pub mod keys;
@@ -35,6 +36,7 @@ use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
 pub use audit::Audit;
+pub use encryption::{Encryption, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};

@@ -630,3 +630,20 @@ fn how_much_of_the_audit_is_kept_is_within_bounds() {
         assert!(error.starts_with("parlor.toml:2:"), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn encryption_is_on_unless_the_file_says_otherwise() {
+    let read = |table: &str| {
+        let (_folder, path) = folder(&format!("{MINIMAL}{table}"));
+        main_of(&Config::load(&path, &quiet()).unwrap()).clone()
+    };
+    assert_eq!(read("").encryption, Encryption::default());
+    let off = read("[account.main.encryption]\nomemo = false\notr = \"never\"\ntrust = \"strict\"\nannounce = false");
+    let expected = Encryption { trust: TrustPolicy::Strict, ..Encryption::OFF };
+    assert_eq!(off.encryption, expected);
+    assert!(!off.settings.allow_otr);
+    for wrong in ["trust = \"none\"", "otr = \"always\"", "omemo = 1", "keys = 3"] {
+        let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{wrong}"));
+        assert!(error.starts_with("parlor.toml:"), "{error}");
+    }
+}

@@ -12,14 +12,18 @@ mod bound;
 pub(crate) mod callees;
 mod connecting;
 mod connection;
+mod effects;
+pub mod encryption;
 pub mod foreign;
 mod forms;
+mod held_back;
 pub mod hooks;
 mod inputs;
 mod keepers;
 mod leaving;
 mod logins;
 mod missed;
+mod on_disk;
 mod order;
 mod outbox;
 mod owners;
@@ -28,10 +32,12 @@ pub(crate) mod parking;
 mod published;
 mod rewriting;
 pub mod room_news;
+mod running;
 mod screened;
 mod screening;
 mod sending;
 mod shared;
+mod told;
 pub(crate) mod wanted_nodes;
 pub mod web;
 mod worker;
@@ -44,8 +50,8 @@ use parlor_base::fair;
 use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
-use parlor_session::Session;
 use parlor_session::router::{Names, Router};
+use parlor_session::{Session, set_encryption};
 use parlor_store::Store;
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -53,6 +59,7 @@ use tokio::task::JoinHandle;
 
 use self::alarm::Alarm;
 use self::alerts::Alerts;
+use self::held_back::HeldBack;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
 use self::logins::Logins;
@@ -103,6 +110,8 @@ impl Account {
             Published::new(store.audit(), config.name.clone());
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
+        let mut effects = Vec::new();
+        set_encryption(&mut session, config.encryption, clock.now(), &mut effects);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
         let runtime = place.runtime.clone();
         let shared = Arc::new(Shared {
@@ -121,6 +130,7 @@ impl Account {
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
             audit: store.audit(),
+            encryption: told::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::from_pointee(config.web),
@@ -149,12 +159,13 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            held_back: HeldBack::default(),
             screening: Screening::default(),
             in_question: None,
             is_draining: false,
             quiet: Alarm::new(),
             alerts: Alerts::default(),
-            effects: Vec::new(),
+            effects,
         };
         Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }
     }

@@ -24,6 +24,7 @@ use crate::deadlines::Late;
 use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::{Seen, name_occupant};
+use crate::records::encryption::UndecryptableReason;
 use crate::records::room::keep_trusted_ids;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -57,6 +58,8 @@ pub struct Archived {
     pub stamp: Option<Timestamp>,
     /// The message itself.
     pub message: Box<Message>,
+    /// Why its contents cannot be decrypted; none if they can, or it is not encrypted.
+    pub undecryptable: Option<UndecryptableReason>,
     /// About how many bytes of memory it takes.
     pub weight: usize,
 }
@@ -326,8 +329,23 @@ impl Archives {
         turn.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience);
     }
 
-    /// Handles a result. It counts only while its query is pending, and only from the queried archive.
-    pub(super) fn archived(&mut self, result: ArchiveResult, rooms: &Rooms, roster: &Roster, turn: &mut Turn<'_>) {
+    /// Returns whether a result is one of those requested, with the room if it is of a room's archive.
+    pub(super) fn is_wanted(&self, result: &ArchiveResult) -> Option<Option<BareJid>> {
+        let running = self.running.get(result.queryid.as_ref()?).filter(|running| running.archive == result.from)?;
+        result.message.as_ref().filter(|message| running.wants(message))?;
+        Some(running.of_room.then(|| running.archive.clone()))
+    }
+
+    /// Handles a result. It counts only while its query is pending, and only from the queried archive. `undecryptable`: why it cannot
+    /// be decrypted.
+    pub(super) fn archived(
+        &mut self,
+        result: ArchiveResult,
+        undecryptable: Option<UndecryptableReason>,
+        rooms: &Rooms,
+        roster: &Roster,
+        turn: &mut Turn<'_>,
+    ) {
         let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
         let running = queryid.and_then(|queryid| self.running.get_mut(&queryid));
         let Some(running) = running.filter(|running| running.archive == from) else {
@@ -349,7 +367,7 @@ impl Archives {
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);
         }
-        if !running.keep(Archived { id, stamp, message, weight }) {
+        if !running.keep(Archived { id, stamp, message, undecryptable, weight }) {
             turn.ignored += 1;
         }
     }

@@ -11,6 +11,7 @@ use parlor_stanza::error::CallError;
 use crate::event::Payload;
 use crate::records::card::KnownCard;
 use crate::records::chat::Chat;
+use crate::records::encryption::OtrStatus;
 use crate::records::view::{Attribute, Focus, View, ViewChange};
 use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
@@ -25,10 +26,11 @@ pub(super) const MAX_OWN_PENDING: usize = 256;
 /// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
-/// The name and the vCard of the other side, for a chat that is opened.
+/// The name and the vCard of the other side, for a chat that is opened, and how it stands with off-the-record messaging.
 pub(super) struct ChatPartner {
     pub(super) fullname: String,
     pub(super) card: Option<Arc<KnownCard>>,
+    pub(super) otr_status: OtrStatus,
 }
 
 /// The chats of an account.
@@ -93,8 +95,9 @@ impl Chats {
                 self.end(&idle, turn);
             }
         }
-        let ChatPartner { fullname, card } = known;
-        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
+        let ChatPartner { fullname, card, otr_status } = known;
+        let opened = turn.now;
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened, view, last_active, otr_status, card });
         self.open.insert(jid, Arc::clone(&chat));
         turn.changed = true;
         turn.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)));
@@ -175,6 +178,16 @@ impl Chats {
         Ok(())
     }
 
+    /// Notes how an open chat stands with off-the-record messaging, and tells of a change.
+    pub(super) fn set_otr_status(&mut self, jid: &BareJid, status: OtrStatus, turn: &mut Turn<'_>) {
+        if let Some(chat) = self.open.get_mut(jid).filter(|chat| chat.otr_status != status) {
+            Arc::make_mut(chat).otr_status = status;
+            let chat = Arc::clone(chat);
+            turn.changed = true;
+            turn.fire("otrStatusChanged", Payload::Chat(chat));
+        }
+    }
+
     /// Notes activity in an open chat. Returns `false` if there is none.
     pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp, turn: &mut Turn<'_>) -> bool {
         let Some(chat) = self.open.get(jid) else { return false };
@@ -189,6 +202,6 @@ impl Chats {
     }
 }
 
-fn not_open(jid: &BareJid) -> CallError {
+pub(super) fn not_open(jid: &BareJid) -> CallError {
     CallError::NotFound(format!("an open chat with {jid}"))
 }

@@ -39,6 +39,16 @@ pub(super) enum Late {
     Form(String),
     /// The time of the dialog with this number is over.
     Dialog(u64),
+    /// Messages for this person or room have waited long enough for keys.
+    KeysWaited(BareJid),
+    /// Send the empty messages that are owed.
+    KeysOwed,
+    /// Publish the own keys, which have changed.
+    KeysChanged,
+    /// Look whether an own key is too old.
+    KeysCheck,
+    /// The other side has not begun to be off the record.
+    Otr(BareJid),
 }
 
 /// The key of a deadline, for cancelling it.

@@ -19,7 +19,7 @@ use crate::answer::Answer;
 use crate::commands::giving::{addressed, is_spoken};
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::iq::random_id;
-use crate::messages::{may_send, outgoing};
+use crate::messages::{may_send, say};
 use crate::permissions::{Decision, Target, Use};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -140,7 +140,7 @@ impl Dialogs {
         }
         self.make_room(by, most, turn)?;
         let id = random_id();
-        turn.send(outgoing(rooms, to.clone(), kind(place.nick.as_deref()), id.clone(), draft));
+        say(rooms, to.clone(), kind(place.nick.as_deref()), id.clone(), draft, turn);
         self.next += 1;
         let number = self.next;
         let deadline = turn.deadlines.set(question.timeout(), Late::Dialog(number));
@@ -195,7 +195,7 @@ impl Dialogs {
         let draft = draft(dialog.question.asked(dialog.place.nick.as_deref(), true));
         // It fails only if sending is impossible, and the answer came a moment ago.
         if may_send(rooms, &dialog.to, dialog.kind(), &draft, turn).is_ok() {
-            turn.send(outgoing(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft));
+            say(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft, turn);
         }
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{AdHocRequest, ForeignRequest, Outgoing};
+use parlor_stanza::types::{AdHocRequest, DeviceTrust, ForeignRequest, Outgoing};
 
 use crate::answer::Answer;
+use crate::encryption::kept::KeyChange;
+use crate::encryption::trust::KeyKind;
 use crate::event::Event;
 use crate::records::contact::{Contact, Contacts};
 use crate::records::room_record::RoomNews;
@@ -37,6 +39,13 @@ pub enum Effect {
     RoomNews(RoomNews),
     /// Store this part of the roster.
     Keep(KeepRoster),
+    /// Store these changes of keys, all together. Everything about messages that follows, and all that follows of the same input, waits
+    /// until they are on disk: a key must not be used twice, whenever the process ends.
+    KeepKeys(Vec<KeyChange>),
+    /// Tell the owner of this.
+    KeyNews(KeyNews),
+    /// Make a key for off-the-record messaging, which takes seconds.
+    MakeOtrKey,
     /// Pass an owner's command to the task that carries it out and answers.
     Command(AdHocRequest),
     /// Pass a request to the plugin that answers its namespace, or refuse it if there is none.
@@ -123,4 +132,44 @@ pub enum KeepRoster {
         /// The address of the entry.
         jid: BareJid,
     },
+}
+
+/// What is new about keys, for the owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyNews {
+    /// The person: the account itself, for its own keys.
+    pub jid: BareJid,
+    /// What happened.
+    pub what: KeyNewsKind,
+    /// The protocol, and the device.
+    pub kind: KeyKind,
+    /// The fingerprint of the new key.
+    pub fingerprint: Option<String>,
+    /// What counts for it now.
+    pub trust: DeviceTrust,
+}
+
+/// What happened to keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyNewsKind {
+    /// A person whose keys are known has another device.
+    NewDevice,
+    /// A device has another key. If the former one was verified, the new one is refused.
+    ChangedIdentity,
+    /// Somebody lists more devices than get messages.
+    TooManyDevices,
+    /// The server does not publish the own keys.
+    NotPublished,
+}
+
+impl KeyNewsKind {
+    /// Returns its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewDevice => "new-device",
+            Self::ChangedIdentity => "changed-identity",
+            Self::TooManyDevices => "too-many-devices",
+            Self::NotPublished => "not-published",
+        }
+    }
 }

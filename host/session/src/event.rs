@@ -11,6 +11,7 @@ use crate::records::chat::Chat;
 use crate::records::command_value::CommandValue;
 use crate::records::contact::{Contact, ContactResource};
 use crate::records::due_time::DueTime;
+use crate::records::encryption::Undecryptable;
 use crate::records::hook::Hook;
 use crate::records::iq_request::IqRequest;
 use crate::records::occupant::Occupant;
@@ -76,6 +77,7 @@ pub enum Payload {
     PluginRequest(Arc<PluginRequest>),
     Hook(Arc<Hook>),
     PubsubItem(Arc<PubsubItem>),
+    Undecryptable(Arc<Undecryptable>),
     Json(Arc<str>),
 }
 
@@ -110,6 +112,7 @@ impl Payload {
             Self::PluginRequest(request) => request.bytes(),
             Self::Hook(hook) => hook.bytes(),
             Self::PubsubItem(item) => item.bytes(),
+            Self::Undecryptable(message) => message.bytes(),
         };
         RECORD + of_what_is_in_it
     }

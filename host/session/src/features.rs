@@ -3,6 +3,7 @@
 pub(super) mod ad_hoc;
 mod chats;
 mod disco;
+mod encryption;
 mod focus;
 mod iq;
 mod lifecycle;
@@ -26,6 +27,7 @@ use crate::deadlines::Late;
 use crate::dialogs::Dialogs;
 use crate::disco::Discovery;
 use crate::effect::Effect;
+use crate::encryption::{EndToEnd, off_the_record, owing, publishing, sending};
 use crate::messages::numbering::Numbering;
 use crate::messages::{MessageEvents, Seen};
 use crate::owners::Owners;
@@ -83,6 +85,7 @@ pub struct Features {
     pub(super) owners: Owners,
     /// The nodes of publish-subscribe to which plugins have subscribed the account.
     pub(super) pubsub: Subscriptions,
+    pub(super) encryption: EndToEnd,
 }
 
 impl Features {
@@ -104,6 +107,7 @@ impl Features {
             message_events: MessageEvents::new(&common.names),
             owners: Owners::default(),
             pubsub: Subscriptions::default(),
+            encryption: EndToEnd::default(),
         }
     }
 
@@ -147,7 +151,7 @@ impl Features {
                 self.disco.caps_came(&mut presence, &self.roster, &self.rooms, turn);
                 self.presence(*presence, turn);
             }
-            Incoming::Archived(result) => self.archives.archived(*result, &self.rooms, &self.roster, turn),
+            Incoming::Archived(result) => encryption::archived(self, *result, turn),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
             Incoming::Bookmarks(changes) => self.bookmarks.changed(changes, &mut self.rooms, turn),
@@ -171,10 +175,16 @@ impl Features {
                     self.cards.forget_occupants(&room);
                     self.disco.known.forget_occupants(&room);
                     self.dialogs.out_of_room(&room, turn);
+                    self.encryption.room_changed(&room);
                 }
+                FollowUp::Say(message) => sending::send(&mut self.encryption, *message, &self.rooms, turn),
+                FollowUp::OtrChanged(jid, status) => self.chats.set_otr_status(&jid, status, turn),
                 FollowUp::OccupantLeft(room, nick) => self.dialogs.occupant_left(&room, &nick, turn),
                 FollowUp::OccupantRenamed(room, old, new) => self.dialogs.occupant_renamed(&room, &old, &new),
-                FollowUp::RoomChanged(room) => self.disco.ask_about(&room, turn),
+                FollowUp::RoomChanged(room) => {
+                    self.encryption.room_changed(&room);
+                    self.disco.ask_about(&room, turn);
+                }
             }
         }
     }
@@ -203,6 +213,11 @@ impl Features {
                 Late::Discovery => self.disco.discovery_late(turn),
                 Late::Doubts => self.roster.doubts_end(turn),
                 Late::Dialog(number) => self.dialogs.late(number, turn),
+                Late::KeysWaited(partner) => sending::waited(&mut self.encryption, &partner, &self.rooms, turn),
+                Late::KeysOwed => owing::settle(&mut self.encryption, turn),
+                Late::KeysChanged => publishing::publish_changed(&mut self.encryption, turn),
+                Late::KeysCheck => publishing::check(&mut self.encryption, turn),
+                Late::Otr(jid) => off_the_record::late(&mut self.encryption, &jid, turn),
                 Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
                 Late::Form(form) => self.commands.form_late(&form, turn),
                 Late::RosterAgain | Late::Caps => {}
@@ -223,6 +238,7 @@ impl Features {
         self.commands.instance_gone(instance);
         self.dialogs.instance_gone(instance, &mut common.deadlines);
         self.pubsub.instance_gone(instance);
+        self.encryption.forget_abandoned();
         ad_hoc::announce(self, common);
     }
 

@@ -5,6 +5,7 @@ pub(super) mod bookmarks;
 pub(super) mod cards;
 pub(super) mod contacts;
 pub(super) mod entities;
+pub(super) mod keys;
 pub(super) mod pubsub;
 pub(super) mod rooms;
 
@@ -25,6 +26,7 @@ use bookmarks::BookmarkIq;
 use cards::{CardFetch, OwnCardChange};
 use contacts::ContactIq;
 use entities::EntityIq;
+use keys::KeysIq;
 use pubsub::PubsubIq;
 use rooms::RoomIq;
 
@@ -72,6 +74,8 @@ pub(super) enum Waiting {
     Bookmarks(BookmarkIq),
     /// About a node of publish-subscribe.
     Pubsub(PubsubIq),
+    /// About keys of encryption.
+    Keys(KeysIq),
     Plugin(Answer<RawStanza>),
 }
 
@@ -104,6 +108,7 @@ impl Waiting {
             | Self::Archive(_)
             | Self::ArchivePreferences
             | Self::ArchivePreferencesSet
+            | Self::Keys(_)
             | Self::Carbons => false,
         }
     }
@@ -152,13 +157,15 @@ impl PendingIqs {
                 }
                 Waiting::Card(_, fetch) => fetch.fail(CallError::Offline, out),
                 Waiting::Plugin(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
-                // `Discovery::stream_gone` and `Archives::end` answer the calls that wait for these.
+                // `Discovery::stream_gone` and `Archives::end` answer the calls that wait for these, and messages that wait for
+                // keys wait on.
                 Waiting::Roster { .. }
                 | Waiting::Info(..)
                 | Waiting::Items
                 | Waiting::Archive(_)
                 | Waiting::ArchivePreferences
                 | Waiting::ArchivePreferencesSet
+                | Waiting::Keys(_)
                 | Waiting::Carbons => {}
             }
         }

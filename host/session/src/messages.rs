@@ -9,12 +9,13 @@ use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind, Outgoing};
 
+use crate::encryption::outbound::Outbound;
 use crate::event::EventName;
 use crate::names::Names;
 use crate::rooms::Rooms;
 use crate::rooms::membership::{Stage, Tells};
 use crate::roster::Roster;
-use crate::turn::{CLOCKS_DIFFER, Turn};
+use crate::turn::{CLOCKS_DIFFER, FollowUp, Turn};
 
 /// Number of message hashes that are remembered, so that nothing is delivered twice. A message with an archive id has
 /// two.
@@ -139,6 +140,15 @@ pub(super) fn drop_body_beside_subject(message: &mut Message) {
 pub(super) fn outgoing(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
     let to_occupant = kind == MessageKind::Chat && rooms.is_known(&to.clone().into_bare());
     Outgoing::Message { to, kind, id, draft, to_occupant }
+}
+
+/// Sends a text of the host, encrypted as the chat is.
+pub(super) fn say(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, draft: Draft, turn: &mut Turn<'_>) {
+    if turn.encrypts {
+        turn.follow(FollowUp::Say(Box::new(Outbound { to, kind, id, draft, answer: None })));
+    } else {
+        turn.send(outgoing(rooms, to, kind, id, draft));
+    }
 }
 
 pub(super) fn may_send(

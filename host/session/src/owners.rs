@@ -9,12 +9,15 @@ use parlor_stanza::types::{COMMANDS, Disco, Identity};
 use crate::turn::Turn;
 
 /// The commands by node, with the name that a client shows for each.
-pub const OWNER_COMMANDS: [(&str, &str); 5] = [
+pub const OWNER_COMMANDS: [(&str, &str); 8] = [
     ("status", "Show the host"),
     ("list", "List plugins"),
     ("enable", "Let a plugin run"),
     ("disable", "Keep a plugin from running"),
     ("restart", "Start a plugin anew"),
+    ("keys", "Show keys for encrypted messages"),
+    ("trust", "Trust a key"),
+    ("distrust", "Distrust a key"),
 ];
 
 /// Returns the information about the list of commands or one of them, for a client that asks before it shows it

@@ -5,6 +5,7 @@ pub(super) mod chat;
 pub(super) mod command_value;
 pub(super) mod contact;
 pub(super) mod due_time;
+pub(super) mod encryption;
 pub(super) mod hook;
 pub(super) mod iq_request;
 pub(super) mod occupant;

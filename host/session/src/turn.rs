@@ -16,10 +16,12 @@ use crate::answer::Answer;
 use crate::deadlines::Deadlines;
 use crate::disco::own::Own;
 use crate::effect::Effect;
+use crate::encryption::outbound::Outbound;
 use crate::event::{Event, EventName, Payload};
 use crate::iq::{MAX_OUTSTANDING, PendingIqs, Waiting};
 use crate::names::Names;
 use crate::promises::Promises;
+use crate::records::encryption::OtrStatus;
 use crate::records::status::{Status, StatusValue};
 use crate::records::view::Focus;
 
@@ -46,6 +48,10 @@ pub(super) enum FollowUp {
     OccupantRenamed(BareJid, String, String),
     /// This room may have changed what it can do.
     RoomChanged(BareJid),
+    /// The host says this in a chat or room that may be encrypted.
+    Say(Box<Outbound>),
+    /// It stands so with off-the-record messaging with this person.
+    OtrChanged(BareJid, OtrStatus),
 }
 
 /// The state of the connection.
@@ -91,6 +97,8 @@ pub struct Common {
     pub(super) names: Names,
     pub(super) promises: Promises,
     follow_ups: VecDeque<FollowUp>,
+    /// Whether messages may have to be encrypted before they are sent.
+    pub(super) encrypts: bool,
     /// The open chat or room that a person types into.
     pub(super) focus: Option<Focus>,
     /// Whether readers should get a new snapshot.
@@ -120,6 +128,7 @@ impl Common {
             promises: Promises::new(&names),
             names,
             follow_ups: VecDeque::new(),
+            encrypts: false,
             focus: None,
             changed: true,
             ignored: 0,

@@ -1,6 +1,8 @@
 //! The owner's commands from an ordinary client (XEP-0050): the safe ones, and none that gives a plugin more
 //! permissions. An account's configuration lists its owners; the session refuses everyone else.
 
+mod keys;
+mod news;
 mod steps;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::news::Announcer;
 use self::steps::Steps;
 use super::routes::settle;
 use super::server::Order;
@@ -60,7 +63,7 @@ impl Chat {
     }
 }
 
-/// Serves the owners of one account, one command after the other.
+/// Serves the owners of one account, one command after the other, and tells them of news about keys.
 async fn hear(
     host: Arc<Host>,
     account: Arc<Shared>,
@@ -68,7 +71,16 @@ async fn hear(
     mut asked: mpsc::Receiver<AdHocRequest>,
 ) {
     let mut steps = Steps::default();
-    while let Some(request) = asked.recv().await {
+    let (mut news, mut announcer) = (account.key_news(), Announcer::new());
+    loop {
+        let request = tokio::select! {
+            request = asked.recv() => request,
+            news = news::next(&mut news) => {
+                announcer.announce(&host, &account, news).await;
+                continue;
+            }
+        };
+        let Some(request) = request else { return };
         let (to, id) = (request.from.clone(), request.id.clone());
         let reply = match answer(&host, &account, &orders, &mut steps, request).await {
             Ok(answer) => Reply::AdHoc(Box::new(answer)),
@@ -102,21 +114,26 @@ async fn answer(
     };
     let session = command.session.unwrap_or_else(steps::session);
     let answer = |stage| Ok(AdHocAnswer { node: node.to_owned(), session: session.clone(), stage });
-    let done = |lines: Vec<String>| AdHocStage::Done { lines: short(lines), failed: false };
     if command.action == AdHocAction::Cancel {
         return if has_begun { answer(AdHocStage::Cancelled) } else { Err(AdHocRefusal::BadAction) };
     }
     if !has_begun {
-        if ["status", "list"].contains(&node) {
-            let status = show::status(host).await;
-            return answer(done(if node == "status" { status_lines(&status) } else { plugins(&status.plugins) }));
-        }
         // Ignore fields that are already filled in: nothing changes before the owner has seen the form.
-        let mut options: Vec<_> = show::status(host).await.plugins.into_iter().map(|plugin| plugin.id).collect();
-        options.dedup();
-        options.truncate(LINES);
-        steps.begin(session.clone(), from, node, Instant::now());
-        return answer(AdHocStage::Choose { title: title.to_owned(), field: PLUGIN, options });
+        let stage = first(host, account, node, title).await;
+        if matches!(stage, AdHocStage::Choose { .. }) {
+            steps.begin(session.clone(), from, node, Instant::now());
+        }
+        return answer(stage);
+    }
+    if keys::is_about_keys(node) {
+        let decided = match command.values.get(keys::KEY) {
+            Some(chosen) => {
+                tracing::info!(account = %account.name, owner = %from, command = node, "an owner gives a command");
+                keys::decide(account, node, chosen).await
+            }
+            None => Err("no key was chosen".to_owned()),
+        };
+        return answer(ended(decided));
     }
     let changed = match command.values.get(PLUGIN).map(|id| id.parse::<PluginId>()) {
         Some(Ok(id)) => {
@@ -126,10 +143,38 @@ async fn answer(
         Some(Err(error)) => Err(error.to_string()),
         None => Err("no plugin was chosen".to_owned()),
     };
-    answer(match changed {
-        Ok(lines) => done(lines),
+    answer(ended(changed))
+}
+
+/// Returns the last stage of a command: what it answers, or why it failed.
+fn ended(result: Result<Vec<String>, String>) -> AdHocStage {
+    match result {
+        Ok(lines) => AdHocStage::Done { lines: short(lines), failed: false },
         Err(reason) => AdHocStage::Done { lines: vec![reason], failed: true },
-    })
+    }
+}
+
+/// Carries out the first step of a command: it answers, or asks what it is about.
+async fn first(host: &Host, account: &Shared, node: &str, title: &str) -> AdHocStage {
+    let title = title.to_owned();
+    if keys::is_about_keys(node) {
+        return match keys::first(account, node).await {
+            Ok(keys::First::Choose(options)) => AdHocStage::Choose { title, field: keys::KEY, label: "Key", options },
+            Ok(keys::First::Done(lines)) => ended(Ok(lines)),
+            Err(reason) => ended(Err(reason)),
+        };
+    }
+    let status = show::status(host).await;
+    match node {
+        "status" => ended(Ok(status_lines(&status))),
+        "list" => ended(Ok(plugins(&status.plugins))),
+        _ => {
+            let mut options: Vec<_> = status.plugins.into_iter().map(|plugin| plugin.id).collect();
+            options.dedup();
+            options.truncate(LINES);
+            AdHocStage::Choose { title, field: PLUGIN, label: "Plugin", options }
+        }
+    }
 }
 
 async fn change(
@@ -173,6 +218,7 @@ fn status_lines(status: &Status) -> Vec<String> {
     for account in &status.accounts {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("account {}: {}{reason}", account.name, account.connection));
+        lines.extend(account.encryption.as_ref().map(|one| format!("encryption of {}: {}", account.name, one.says())));
     }
     lines.extend(plugins(&status.plugins));
     lines
@@ -242,6 +288,7 @@ mod tests {
                 reason: Some("no route to the host".to_owned()),
                 rooms: Vec::new(),
                 departures: BTreeMap::new(),
+                encryption: None,
             }],
             plugins: Vec::new(),
         };

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -122,6 +123,12 @@ async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Requ
         Ok(request)
     };
     tokio::time::timeout_at(until, discard).await.unwrap_or(Err(Refusal::Late))
+}
+
+/// Returns the response with a value as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<Answer, Refusal> {
+    let body = serde_json::to_vec(value).map_err(Refusal::Unwritable)?;
+    Ok(answer(StatusCode::OK, JSON, body))
 }
 
 /// Returns a response with this body.

@@ -18,7 +18,7 @@ use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::views::{HookRecord, Plugin, Record, Status, Usage};
+use super::views::{Encryption, HookRecord, Plugin, Record, Status, Usage};
 use super::{rooms, show};
 use crate::host::Host;
 use crate::web::Counts;
@@ -91,8 +91,11 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let status = show::closely(host).await;
     match path[..] {
         ["metrics"] => {
-            let webhooks = webhooks(crate::host::webhooks::counts(host));
-            Ok(http::answer(StatusCode::OK, TEXT, metrics(&status) + &rooms::metrics(&status) + &webhooks))
+            let text = metrics(&status)
+                + &rooms::metrics(&status)
+                + &encryption(&status)
+                + &webhooks(crate::host::webhooks::counts(host));
+            Ok(http::answer(StatusCode::OK, TEXT, text))
         }
         ["health"] => {
             let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
@@ -209,6 +212,31 @@ fn metrics(status: &Status) -> String {
     text
 }
 
+/// Writes how accounts encrypt, and what came of it. No key and no person is in it.
+fn encryption(status: &Status) -> String {
+    let all: Vec<_> = status.accounts.iter().filter_map(|one| Some((one, one.encryption.as_ref()?))).collect();
+    let mut text = String::new();
+    let mut put = |name: &str, kind: &str, help: &str, value: fn(&Encryption) -> f64| {
+        if all.is_empty() {
+            return;
+        }
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "# HELP parlor_{name} {help}\n# TYPE parlor_{name} {kind}");
+        for (account, encryption) in &all {
+            let _ = writeln!(text, "parlor_{name}{{account=\"{}\"}} {}", account.name, value(encryption));
+        }
+    };
+    put("omemo_enabled", "gauge", "Whether OMEMO is on.", |one| f64::from(u8::from(one.omemo)));
+    let help = "Whether the server has published the account's OMEMO device.";
+    put("omemo_published", "gauge", help, |one| f64::from(u8::from(one.published)));
+    put("known_keys", "gauge", "Keys of others that the account knows.", |one| number(one.known));
+    put("messages_decrypted_total", "counter", "Messages that were decrypted.", |one| number(one.decrypted));
+    let help = "Encrypted messages for the account that could not be decrypted.";
+    put("messages_undecryptable_total", "counter", help, |one| number(one.undecryptable));
+    put("messages_encrypted_total", "counter", "Messages that were sent encrypted.", |one| number(one.encrypted));
+    text
+}
+
 /// Writes how many requests to webhooks ended in which way. Nothing that a stranger wrote is in it.
 fn webhooks(counts: &Counts) -> String {
     let [passed, refused, busy] = [&counts.passed, &counts.refused, &counts.busy].map(|count| count.load(Relaxed));
@@ -262,6 +290,36 @@ mod tests {
                 "parlor_plugin_events_withheld_total{plugin=\"echo\",account=\"main\",permission=\"messages.read\"} 7",
             ]
         );
+    }
+
+    #[test]
+    fn what_came_of_encryption_is_counted_by_account() {
+        let main = serde_json::json!({
+            "name": "main", "jid": "bot@example.org", "connection": "connected",
+            "encryption": {
+                "omemo": true, "otr": false, "trust": "strict", "device": 27_183, "published": true, "known": 3,
+                "decrypted": 12, "undecryptable": 1, "encrypted": 7,
+            },
+        });
+        let mut status: Status = serde_json::from_value(serde_json::json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "plugins": [], "accounts": [main],
+        }))
+        .unwrap();
+        let text = encryption(&status);
+        for line in [
+            "# TYPE parlor_messages_undecryptable_total counter",
+            "parlor_omemo_enabled{account=\"main\"} 1",
+            "parlor_omemo_published{account=\"main\"} 1",
+            "parlor_known_keys{account=\"main\"} 3",
+            "parlor_messages_decrypted_total{account=\"main\"} 12",
+            "parlor_messages_undecryptable_total{account=\"main\"} 1",
+            "parlor_messages_encrypted_total{account=\"main\"} 7",
+        ] {
+            assert!(text.lines().any(|one| one == line), "no {line} in {text}");
+        }
+        assert!(!text.contains("27183"), "{text}");
+        status.accounts.clear();
+        assert_eq!(encryption(&status), "");
     }
 
     #[test]

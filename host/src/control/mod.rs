@@ -15,6 +15,8 @@
 //! | `GET /v1/plugins/ID/webhooks` | [`Webhooks`](views::Webhooks) for each of its accounts: the addresses, and the last requests |
 //! | `GET /v1/schedules` | [`Schedules`](views::Schedules) of all plugins, for each of their accounts |
 //! | `GET /v1/plugins/ID/schedules` | the same of one plugin |
+//! | `GET /v1/keys?jid=JID` | [`Keys`](views::Keys) of all accounts: their own, and those of others that they know, or of one person |
+//! | `GET /v1/accounts/NAME/keys?jid=JID` | the same of one account |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
 //! | `GET /v1/rooms` | [`Room`](views::Room)s of all accounts, or of `account`, with the plugins in them |
 //! | `GET /v1/rooms/show?room=JID&account=NAME` | one of them |
@@ -30,6 +32,9 @@
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
 //! | `POST /v1/plugins/ID/schedules/pause?schedule=NAME&account=NAME` | pauses a schedule, and answers like `schedules` |
 //! | `POST /v1/plugins/ID/schedules/resume?schedule=NAME&account=NAME` | lets a schedule go on, and answers likewise |
+//! | `POST /v1/accounts/NAME/keys/trust?jid=JID&fingerprint=HEX` | trusts a key of a person, and answers like `keys` with that person's |
+//! | `POST /v1/accounts/NAME/keys/distrust?jid=JID&fingerprint=HEX` | distrusts one, or without `fingerprint` all of that person's, and answers likewise |
+//! | `POST /v1/accounts/NAME/keys/reset` | makes new keys for the account, and answers like `keys` |
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 

@@ -4,6 +4,8 @@ use std::io;
 
 use hyper::{Method, StatusCode};
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
+use parlor_stanza::error::CallError;
 use parlor_store::StoreError;
 
 use super::bounds::{FOLLOWERS, LONGEST_BODY, REQUEST};
@@ -48,7 +50,7 @@ pub(super) enum Refusal {
     #[error("it has no schedule {0}, or does not run")]
     NoSchedule(String),
     /// There is no such account.
-    #[error("there is no account {0}")]
+    #[error("the host that runs has no account {0}")]
     NoAccount(String),
     /// The account does not know the room.
     #[error("{0}")]
@@ -56,6 +58,19 @@ pub(super) enum Refusal {
     /// The account could not do it.
     #[error("{0}")]
     NotDone(String),
+    /// The account knows no such key.
+    #[error(
+        "{account} knows no such key of {jid}: `parlor keys {account} list` shows those that it has seen. If you copied the fingerprint right and it is none of them, have that person write to the account from that client, and look again"
+    )]
+    NoKey {
+        /// The account.
+        account: AccountName,
+        /// The person.
+        jid: String,
+    },
+    /// The account cannot do that with its keys now.
+    #[error("nothing came of it: {0}")]
+    Keys(CallError),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
@@ -98,10 +113,11 @@ impl Refusal {
             | Self::NoRequest(_)
             | Self::NoSchedule(_)
             | Self::NoAccount(_)
-            | Self::NoRoom(_) => StatusCode::NOT_FOUND,
+            | Self::NoRoom(_)
+            | Self::NoKey { .. } => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) => StatusCode::CONFLICT,
+            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) | Self::Keys(_) => StatusCode::CONFLICT,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unwritable(_) | Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,

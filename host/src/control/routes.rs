@@ -1,5 +1,7 @@
 //! The requests of the control socket: which there are, and what answers them.
 
+mod keys;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +11,13 @@ use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_session::permissions::question::Question;
-use serde::Serialize;
+use parlor_stanza::types::DeviceTrust;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::audit;
 use super::follow::{self, Follower};
-use super::http::{self, Answer, JSON, LINES};
+use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
@@ -99,13 +101,23 @@ impl Routes {
             (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request).await?),
             (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
             (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request).await?),
+            (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
+            (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
+            (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Trusted).await
+            }
+            (&Method::POST, ["v1", "accounts", name, "keys", "distrust"]) => {
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Distrusted).await
+            }
+            (&Method::POST, ["v1", "accounts", name, "keys", "reset"]) => keys::reset(&self.handle.host, name).await,
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
             (
                 _,
-                ["v1", "status" | "audit" | "logs" | "schedules" | "rooms" | "contacts"]
+                ["v1", "status" | "audit" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
                 | ["v1", "rooms", "show"]
+                | ["v1", "accounts", _, "keys"]
                 | ["v1", "plugins", _]
                 | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],
             ) => Err(Refusal::Method(Method::GET)),
@@ -114,6 +126,7 @@ impl Routes {
                 ["v1", "reload" | "configure" | "say"]
                 | ["v1", "rooms", "join" | "leave"]
                 | ["v1", "plugins", _, "restart"]
+                | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
                 | ["v1", "plugins", _, "schedules", "pause" | "resume"],
             ) => Err(Refusal::Method(Method::POST)),
@@ -270,11 +283,6 @@ impl Routes {
 pub(super) async fn settle(host: &Host) {
     // After the timeout the response shows the current state.
     let _ = tokio::time::timeout(SETTLING, host.settled()).await;
-}
-
-fn json(value: &impl Serialize) -> Result<Answer, Refusal> {
-    let body = serde_json::to_vec(value).map_err(Refusal::Unwritable)?;
-    Ok(http::answer(StatusCode::OK, JSON, body))
 }
 
 /// Returns the response to a request that is refused.

@@ -17,11 +17,12 @@ use parlor_runtime::supervisor::State;
 use parlor_runtime::webhooks::WebhookState;
 use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
+use parlor_session::{KeyKind, KeyList, KnownKey};
 use parlor_store::{RequestState, ShownRequest};
 
 use super::views::{
-    Account, Answer, Denied, HookRecord, Limit, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook,
-    WebhookRequest, Webhooks, absolute,
+    Account, Answer, Denied, Encryption, HookRecord, Key, Keys, Limit, OwnOmemo, Plugin, Process, Record, Schedule,
+    Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
 };
 use super::{VERSION, rooms};
 use crate::host::{Host, PluginStatus};
@@ -119,6 +120,53 @@ pub(super) fn schedules(plugin: &PluginId, account: &AccountName, all: &[Schedul
     }
 }
 
+/// Returns the keys of an account, and those of others that it knows.
+pub(super) fn keys(account: &Shared, list: &KeyList) -> Keys {
+    let key = |key: &KnownKey| Key {
+        jid: key.jid.to_string(),
+        kind: key.kind.as_str().to_owned(),
+        device: match key.kind {
+            KeyKind::Omemo { device } => Some(device),
+            KeyKind::Otr => None,
+        },
+        fingerprint: key.fingerprint.clone(),
+        label: key.label.as_deref().map(|label| escape_untrusted(label, LONGEST)),
+        trust: key.trust.as_str().to_owned(),
+        first_seen: key.first_seen.to_string(),
+        last_seen: key.last_seen.to_string(),
+        listed: key.is_listed,
+    };
+    let own = |own: &parlor_session::OwnOmemo| OwnOmemo {
+        device: own.device,
+        fingerprint: own.fingerprint.clone(),
+        published: own.is_published,
+    };
+    Keys {
+        account: account.name.to_string(),
+        jid: account.own.to_string(),
+        policy: list.own.policy.as_str().to_owned(),
+        omemo: list.own.omemo.as_ref().map(own),
+        otr: list.own.otr.clone(),
+        keys: list.keys.iter().map(key).collect(),
+    }
+}
+
+/// Returns how an account encrypts, and what came of it.
+fn encryption_view(account: &Shared) -> Encryption {
+    let summary = account.encryption.summary();
+    Encryption {
+        omemo: summary.settings.omemo,
+        otr: summary.settings.otr,
+        trust: summary.settings.trust.as_str().to_owned(),
+        device: summary.device,
+        published: summary.is_published,
+        known: summary.known,
+        decrypted: summary.decrypted,
+        undecryptable: summary.undecryptable,
+        encrypted: summary.encrypted,
+    }
+}
+
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
     Status {
         running: true,
@@ -157,6 +205,7 @@ fn account_view(account: &Shared) -> Account {
         reason,
         rooms: rooms::of(account),
         departures: rooms::departures(account).collect(),
+        encryption: Some(encryption_view(account)),
     }
 }
 

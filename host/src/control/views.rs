@@ -1,5 +1,7 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +9,7 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
-
-mod rooms;
+pub use keys::{Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +106,9 @@ pub struct Account {
     /// How often it was put out of a room or not let in, by the reason, since it logged in first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub departures: BTreeMap<String, u64>,
+    /// How it encrypts; none if no host runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 impl Account {

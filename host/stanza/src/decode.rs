@@ -16,13 +16,12 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
-use crate::card::Avatar;
 use crate::encode::AVATAR;
 use crate::error::StanzaError;
 use crate::raw::{BroadcastPresence, RawStanza, returned};
 use crate::sieve::mend::{CUT, NOTES, mend_forwarded};
 use crate::text::{is_one_line, kept, name};
-use crate::types::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
+use crate::types::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
 use crate::xml::Xml;
 
 mod archive;
@@ -32,11 +31,14 @@ mod extensions;
 mod filled;
 mod iq;
 mod muc;
+mod omemo;
 mod plain;
+mod presence;
 mod pubsub;
 mod retraction;
 
 pub use self::filled::filled_in;
+pub(crate) use self::omemo::read_content;
 pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call
@@ -341,6 +343,9 @@ fn assemble<'a, E: Xml<'a>>(
         room_status: found.room_status,
         affiliation: found.affiliation,
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
+        encrypted: found.encrypted,
         pubsub: None,
         from,
         to,
@@ -400,22 +405,9 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
         status: first(&notes, "status", &presence.statuses),
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
-        avatar: payload("x", AVATAR).and_then(avatar),
-        caps: payload("c", ns::CAPS).and_then(caps).map(Box::new),
+        avatar: payload("x", AVATAR).and_then(presence::avatar),
+        caps: payload("c", ns::CAPS).and_then(presence::caps).map(Box::new),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),
-    }
-}
-
-/// Reads the avatar in a presence (XEP-0153, section 3); `None` if its hash is invalid.
-fn avatar(update: &Element) -> Option<Avatar> {
-    let Some(photo) = update.get_child("photo", AVATAR) else { return Some(Avatar::Unknown) };
-    let hash = photo.text().trim().to_ascii_lowercase();
-    match hash.as_str() {
-        "" => Some(Avatar::None),
-        hash if hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            Some(Avatar::Hash(hash.to_owned()))
-        }
-        _ => None,
     }
 }
 
@@ -428,13 +420,6 @@ fn nick(nick: &Element) -> Option<String> {
     // A name must not reverse the direction of the text behind it, or differ from another only invisibly.
     let is_plain = is_one_line(name) && escape_untrusted(name, name.len()) == name;
     (!name.is_empty() && is_plain).then(|| name.to_owned())
-}
-
-/// Reads the capabilities that a presence claims (XEP-0115, section 4). The older form without `hash` cannot be
-/// verified.
-fn caps(c: &Element) -> Option<Caps> {
-    let attribute = |name: &str| c.attr(name).filter(|value| !value.is_empty()).map(str::to_owned);
-    Some(Caps { hash: attribute("hash")?, node: attribute("node")?, ver: attribute("ver")? })
 }
 
 /// Reads the error of a stanza of type error, even if its content is missing.

@@ -17,6 +17,7 @@ use xmpp_parsers::stanza::Stanza;
 
 use crate::card::Avatar;
 use crate::files;
+use crate::omemo;
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
@@ -63,6 +64,7 @@ pub fn encode(outgoing: Outgoing) -> Stanza {
             message.payloads.extend(to_occupant.then(|| Element::bare("x", ns::MUC_USER)));
             Stanza::Message(message)
         }
+        Outgoing::Sealed(sealed) => Stanza::Message(omemo::sealed(*sealed)),
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
         Outgoing::Voice { room, id, voice } => Stanza::Message(rooms::voice(room, id, voice)),
@@ -82,17 +84,19 @@ impl RawStanza {
     }
 }
 
+/// Returns the library's type of a message.
+pub(crate) fn message_type(kind: MessageKind) -> MessageType {
+    match kind {
+        MessageKind::Chat => MessageType::Chat,
+        MessageKind::Normal => MessageType::Normal,
+        MessageKind::Headline => MessageType::Headline,
+        MessageKind::Groupchat => MessageType::Groupchat,
+        MessageKind::Error => MessageType::Error,
+    }
+}
+
 fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
-    let mut message = Message::new_with_type(
-        match kind {
-            MessageKind::Chat => MessageType::Chat,
-            MessageKind::Normal => MessageType::Normal,
-            MessageKind::Headline => MessageType::Headline,
-            MessageKind::Groupchat => MessageType::Groupchat,
-            MessageKind::Error => MessageType::Error,
-        },
-        to,
-    );
+    let mut message = Message::new_with_type(message_type(kind), to);
     let id = clean(id);
     // XEP-0359, section 3.1: rooms and relays must not change this id. It equals the message's id, so that nobody has
     // to keep two.
@@ -185,7 +189,7 @@ fn known(names: &[&'static str], wanted: &str) -> Option<&'static str> {
     names.iter().copied().find(|name| *name == wanted)
 }
 
-fn with_id(element: &'static str, namespace: &'static str, id: String) -> minidom::ElementBuilder {
+pub(crate) fn with_id(element: &'static str, namespace: &'static str, id: String) -> minidom::ElementBuilder {
     Element::builder(element, namespace).attr(name("id"), clean(id))
 }
 

@@ -18,6 +18,7 @@ pub mod files;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 pub mod iq_payload;
+pub mod omemo;
 pub mod plain;
 pub mod raw;
 pub mod sieve;

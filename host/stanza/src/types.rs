@@ -8,9 +8,11 @@ mod adhoc;
 mod archive;
 mod blocking;
 mod disco;
+mod encryption;
 mod entity;
 mod incoming;
 mod message;
+mod omemo;
 mod outgoing;
 mod presence;
 mod pubsub;
@@ -25,11 +27,16 @@ pub use adhoc::{
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};
 pub use disco::{Disco, Field, Form, Identity};
+pub use encryption::{DeviceTrust, Encryption, EncryptionWish};
 pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
     Carbon, Draft, Extensions, Fallback, Hint, Label, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions,
     ReplyTo, SharedFile,
+};
+pub use omemo::{
+    Encrypted, EncryptedKeys, EncryptedOut, Envelope, KeyFor, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm,
+    PublishedBundle, Sealed, SealedContent,
 };
 pub use outgoing::{Ask, Outgoing, Reply};
 pub use presence::{Caps, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
@@ -41,6 +48,8 @@ pub use rooms::{
     MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,
     VoiceRequest,
 };
+
+pub(crate) use omemo::unwrapped;
 
 pub use crate::text::kept;
 

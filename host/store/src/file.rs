@@ -9,7 +9,9 @@ use parlor_base::escape::EscapedPath as _;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
-use super::{OpenError, PATIENCE, added, audit, data, health, pins, position, roster, schedules, session, webhooks};
+use super::{
+    OpenError, PATIENCE, added, audit, data, encryption, health, pins, position, roster, schedules, session, webhooks,
+};
 
 /// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -131,6 +133,8 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // A killed process loses nothing that was committed; only a power failure may lose the last moments.
     connection.pragma_update(None, "synchronous", "normal")?;
+    // States of encryption that are over leave nothing in the file where that costs no further write.
+    connection.pragma_update_and_check(None, "secure_delete", "fast", |_| Ok(()))?;
     make_tables(&connection)?;
     // A complete file is not written to: another process may be busy with a long import.
     if present != (APPLICATION, VERSION) {
@@ -182,6 +186,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(webhooks::TABLES)?;
     connection.execute_batch(schedules::TABLES)?;
     audit::TABLES.into_iter().try_for_each(|tables| connection.execute_batch(tables))?;
+    connection.execute_batch(encryption::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 

@@ -17,6 +17,7 @@ mod change;
 mod changes;
 mod data;
 mod data_file;
+mod encryption;
 mod file;
 mod health;
 mod pages;
@@ -54,6 +55,7 @@ pub use audit::{
 pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
 pub use data_file::{DataError, DataFile, StoredValue};
+pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};

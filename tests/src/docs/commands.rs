@@ -7,13 +7,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::markdown::{Block, Page};
 
 /// The pages whose blocks the suite runs as an owner does, each on a host of its own.
-pub const OWNERS: [&str; 3] = ["README.md", "docs/owner/plugins.md", "docs/owner/running.md"];
+pub const OWNERS: [&str; 4] =
+    ["README.md", "docs/owner/plugins.md", "docs/owner/running.md", "docs/owner/encryption.md"];
 
 /// Pages, or folders of them, whose blocks are run, with the source of what runs them.
-const FOLLOWED: [(&str, &str); 9] = [
+const FOLLOWED: [(&str, &str); 10] = [
     (OWNERS[0], "tests/suite/owner/page.rs"),
     (OWNERS[1], "tests/suite/owner/page.rs"),
     (OWNERS[2], "tests/suite/owner/page.rs"),
+    (OWNERS[3], "tests/suite/owner/page.rs"),
     ("docs/owner/control.md", "tests/suite/owner/page.rs"),
     ("docs/author/first-plugin.md", "tests/suite/languages/page.rs"),
     ("docs/author/second-plugin.md", "tests/suite/languages/page.rs"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, Key, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, ENCRYPTION, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -25,6 +25,11 @@ pub(super) fn page() -> String {
              began, and where `auto_login` is off. A variable stays readable in `/proc/PID/environ` for every process of the same \
              user, so `password_file` is safer.",
             ACCOUNT,
+        ),
+        (
+            "`[account.NAME.encryption]`",
+            "See [Encrypted messages](../owner/encryption.md). A change counts at once.",
+            ENCRYPTION,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),

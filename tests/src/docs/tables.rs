@@ -97,6 +97,10 @@ pub(super) fn permissions() -> String {
         let scope = match permission.scope_kind() {
             ScopeKind::None => "Scope: none; it is granted or not.",
             ScopeKind::Jids => "Scope: JIDs, domains, `contacts`, rooms where messages are meant, or `*`.",
+            ScopeKind::Messages => {
+                "Scope: JIDs, domains, `contacts`, rooms, or `*`; with `encrypted:` before it, such as `encrypted:*`, an entry covers only \
+                 messages that were encrypted from end to end."
+            }
             ScopeKind::Rooms => "Scope: rooms, their domains, or `*`.",
             ScopeKind::Stanzas => {
                 "Scope: kinds of stanzas, such as `message`, or with a recipient, such as `message:juliet@example.org`."

@@ -1,5 +1,8 @@
 //! The picture on a screen: as much of a terminal as drawing programs need.
 
+/// How far tabulators are apart.
+const TAB: usize = 8;
+
 /// The characters on a screen, after everything that was written to it.
 #[derive(Debug)]
 pub(super) struct Picture {
@@ -46,6 +49,8 @@ impl Picture {
             '\x1b' => self.escape = Some(String::new()),
             '\r' => self.column = 0,
             '\n' => self.row += 1,
+            '\x08' => self.column = self.column.saturating_sub(1),
+            '\t' => self.column = (self.column / TAB + 1) * TAB,
             one if one.is_control() => {}
             one => {
                 if let Some(cell) = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column)) {
@@ -60,15 +65,57 @@ impl Picture {
         let Some(order) = escape.strip_prefix('[') else { return };
         let (parameters, letter) = order.split_at(order.len().saturating_sub(1));
         let numbers: Vec<usize> = parameters.split(';').map(|number| number.parse().unwrap_or(0)).collect();
+        // A number that is missing or zero is one.
+        let count = numbers[0].max(1);
         match (letter, parameters) {
             ("H", _) => {
-                self.row = numbers[0].saturating_sub(1);
+                self.row = count - 1;
                 self.column = numbers.get(1).map_or(0, |column| column.saturating_sub(1));
             }
+            ("A", _) => self.row = self.row.saturating_sub(count),
+            ("B", _) => self.row += count,
+            ("C", _) => self.column += count,
+            ("D", _) => self.column = self.column.saturating_sub(count),
+            ("G", _) => self.column = count - 1,
+            ("d", _) => self.row = count - 1,
             // The alternate screen is a separate one; for the tests an empty one is enough.
             ("J", "2") | ("h" | "l", "?1049") => self.cells.iter_mut().for_each(|row| row.fill(' ')),
+            ("J", "" | "0") => {
+                self.clear(self.column, usize::MAX);
+                self.cells.iter_mut().skip(self.row + 1).for_each(|row| row.fill(' '));
+            }
+            ("K", "" | "0") => self.clear(self.column, usize::MAX),
+            ("K", "1") => self.clear(0, self.column + 1),
+            ("K", "2") => self.clear(0, usize::MAX),
+            ("X", _) => self.clear(self.column, self.column.saturating_add(count)),
+            ("P", _) => self.delete(count),
+            ("@", _) => self.insert(count),
             _ => {}
         }
+    }
+
+    /// Clears a part of the line that the cursor is in.
+    fn clear(&mut self, from: usize, to: usize) {
+        if let Some(row) = self.cells.get_mut(self.row) {
+            let to = to.min(row.len());
+            row[from.min(to)..to].fill(' ');
+        }
+    }
+
+    /// Deletes characters at the cursor. What is behind them in its line moves there.
+    fn delete(&mut self, count: usize) {
+        let behind = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column..)).unwrap_or_default();
+        let kept = behind.len().saturating_sub(count);
+        behind.rotate_left(behind.len() - kept);
+        behind[kept..].fill(' ');
+    }
+
+    /// Makes room at the cursor. What goes over the edge of the line is lost.
+    fn insert(&mut self, count: usize) {
+        let behind = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column..)).unwrap_or_default();
+        let count = count.min(behind.len());
+        behind.rotate_right(count);
+        behind[..count].fill(' ');
     }
 
     /// Returns its lines, without trailing blanks.
@@ -89,6 +136,19 @@ mod tests {
         assert_eq!(picture.lines(), "x\ny abc");
         picture.write("\x1b[2");
         picture.write("J\x1b[99;99Hz");
+        assert_eq!(picture.lines(), "");
+    }
+
+    #[test]
+    fn a_program_moves_and_clears_as_it_likes() {
+        let mut picture = Picture::new(3, 10);
+        picture.write("abcdef\x1b[3D\x1b[2Pg\x1b[2;2Hx\x1b[2Cy\x1b[1Gz");
+        assert_eq!(picture.lines(), "abcg\nzx  y");
+        picture.write("\x1b[1;2H\x1b[2@\x1b[2dw\tv\x08u\x1b[1;9H\x1b[K");
+        assert_eq!(picture.lines(), "a  bcg\nzw  y   u");
+        picture.write("\x1b[2;3H\x1b[1K\x1b[2X\x1b[99;1H\x1b[5P\x1b[5@\x1b[K\x1b[A\x1b[J");
+        assert_eq!(picture.lines(), "a  bcg\n    y   u");
+        picture.write("\x1b[H\x1b[2K\x1b[B\x1b[J");
         assert_eq!(picture.lines(), "");
     }
 }

@@ -72,10 +72,10 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     };
     let menu = owner.ask(items(&bot), SOON).await.unwrap().unwrap();
     let nodes: Vec<_> = menu.children().filter_map(|item| item.attr("node")).collect();
-    assert_eq!(nodes, ["status", "list", "enable", "disable", "restart"]);
+    assert_eq!(nodes, ["status", "list", "enable", "disable", "restart", "keys", "trust", "distrust"]);
     assert!(menu.children().all(|item| item.attr("jid") == Some(bot.as_str())), "{menu:?}");
     assert!(stranger.ask(items(&bot), SOON).await.is_err());
-    for node in ["status", "list", "disable", "restart", "grant"] {
+    for node in ["status", "list", "disable", "restart", "keys", "trust", "distrust", "grant"] {
         let refused = begin(&mut stranger, &bot, node).await.unwrap_err();
         assert!(refused.contains("ServiceUnavailable"), "{refused}");
     }
@@ -110,6 +110,31 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     assert_eq!(host.lines("account connected", &[]).len(), 1);
     ended(home.run(&["status"]).await.unwrap(), 0);
     assert!(host.stop(SOON).await.unwrap().success(), "{}", host.log().tail());
+}
+
+/// The server that brings such a command could have made it up, and so have its own key trusted.
+#[tokio::test]
+async fn an_owner_sees_keys_and_trusts_one_only_where_the_configuration_lets_chat_do_that() {
+    let mut owner = juliet().await;
+    let (home, host, bot) = owned(&owner.jid().to_bare()).await;
+    let keys = note(&begin(&mut owner, &bot, "keys").await.unwrap());
+    assert!(keys.starts_with("account main, blind trust"), "{keys}");
+    let refused = note(&begin(&mut owner, &bot, "trust").await.unwrap());
+    assert!(refused.contains("set trust_by_chat = true under [account.main.encryption]"), "{refused}");
+    assert!(refused.contains("`parlor keys main trust`"), "{refused}");
+    // A second step without a first one is refused, too, whatever it names.
+    let attributes = "node='trust' sessionid='parlor' action='complete'";
+    assert!(ask(&mut owner, put(&bot, attributes, None)).await.unwrap_err().contains("bad-sessionid"));
+    let none = note(&begin(&mut owner, &bot, "distrust").await.unwrap());
+    assert_eq!(none, "no key to distrust");
+
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let lets = format!("{config}\n[account.main.encryption]\ntrust_by_chat = true\n");
+    home.write("parlor.toml", &lets).unwrap();
+    host.wait_count("configuration read again", &[], 1, SOON).await.unwrap();
+    let none = note(&begin(&mut owner, &bot, "trust").await.unwrap());
+    assert_eq!(none, "no key to trust");
+    assert!(host.lines("an owner decided about a key", &[]).is_empty());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod control;
 mod data;
 mod file_watcher;
 mod hostile;
+mod keys;
 mod killed;
 mod page;
 mod plugin;

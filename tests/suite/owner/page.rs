@@ -70,10 +70,13 @@ fn requests(page: &str) -> Vec<(String, String)> {
         (method, address[address.find('/').unwrap()..].trim_end_matches('\''))
     });
     // A request that follows the log would never end.
-    let plain = |target: &str| target.replace("ID", "echo").replace("&follow=true", "");
-    // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room.
-    let needs_more = ["/webhooks/", "/schedules/", "/rooms/", "/say?"];
-    let is_there = |target: &str| !needs_more.iter().any(|part| target.contains(part));
+    let plain = |target: &str| {
+        let target = target.replace("jid=JID", "jid=juliet@localhost").replace("/NAME/", "/main/");
+        target.replace("ID", "echo").replace("&follow=true", "")
+    };
+    // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room and knows nobody's keys.
+    let absent = ["/webhooks/", "/schedules/", "/rooms/", "/say?", "/keys/trust", "/keys/distrust"];
+    let is_there = |target: &str| !absent.iter().any(|one| target.contains(*one));
     let asked = rows.chain(commands).filter(|(_, target)| is_there(target));
     asked.map(|(method, target)| (method.to_owned(), plain(target))).collect()
 }
@@ -178,6 +181,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         .json()
         .unwrap();
     let audit = ended(home.run(&["audit", "--plugin", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    let keys = ended(home.run(&["keys", "--json"]).await.unwrap(), 0).json().unwrap();
     let settings = ended(home.run(&["plugin", "config", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     let line = "{\"account\":\"main\",\"key\":\"k\",\"value\":\"x\"}\n";
     ended(home.run_with(&["plugin", "data", "echo", "import"], line).await.unwrap(), 0);
@@ -191,6 +195,8 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("The host", &status),
         ("The process", &status["host"]),
         ("An account", &status["accounts"]),
+        ("The encryption of an account", &status["accounts"][0]["encryption"]),
+        ("An entry of `parlor keys --json`", &keys),
         ("A plugin", &plugin),
         ("The record of a plugin", &plugin[0]["record"]),
         ("What it has used", &plugin[0]["usage"]),

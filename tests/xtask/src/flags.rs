@@ -113,6 +113,8 @@ pub enum Part {
     Web,
     /// Junk in a busy room, and how soon the plugin guard retracts it
     Guard,
+    /// Messages that are encrypted from end to end, in a chat and in a room of many devices
+    Encrypted,
 }
 
 impl Part {
@@ -130,6 +132,7 @@ impl Part {
             Self::Storage => "storage",
             Self::Web => "web",
             Self::Guard => "guard",
+            Self::Encrypted => "encrypted",
         }
     }
 
@@ -147,6 +150,7 @@ impl Part {
             Self::Storage => "what a plugin stores, on disk when it is told so",
             Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
             Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
+            Self::Encrypted => "messages that are encrypted from end to end by OMEMO, on Prosody",
         }
     }
 }

@@ -24,6 +24,8 @@ const PYTHON: &str = "python3-venv";
 const STRACE: &str = "strace";
 /// The package for building plugins in JavaScript.
 const NPM: &str = "npm";
+/// The client that encrypts in its own way, for the suite, and its package.
+const PROFANITY: &str = "profanity";
 /// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 /// The compilation target of plugins.
@@ -40,7 +42,7 @@ pub(crate) enum Needs {
     Prosody,
     /// Prosody, Python for the bot in it, and strace.
     Bench,
-    /// Prosody and ejabberd, the tools for plugins in other languages, and strace.
+    /// Prosody and ejabberd, the tools for plugins in other languages, strace, and profanity.
     Suite,
 }
 
@@ -120,6 +122,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install strace, so that it is in the PATH";
             }
+            if server.contains(&PROFANITY) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install profanity 0.13 or newer with OTR and OMEMO, so that it is in the PATH";
+            }
             if server.contains(&NPM) {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Node.js 20 or newer with npm, so that `node` and `npm` are in the PATH";
@@ -158,6 +164,9 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
     }
     if needs == Needs::Suite && ["node", "npm"].iter().any(|program| find(program).is_none()) {
         missing.push(NPM);
+    }
+    if needs == Needs::Suite && find(PROFANITY).is_none() {
+        missing.push(PROFANITY);
     }
     missing
 }

@@ -71,6 +71,10 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
     };
     let long = |entry: &str| match kind {
         ScopeKind::Jids => somebody(entry),
+        ScopeKind::Messages => match entry.strip_prefix("encrypted:") {
+            Some(of) => somebody(of).map(|of| format!("encrypted:{of}")),
+            None => somebody(entry),
+        },
         ScopeKind::Rooms if !is_long(entry) => room(entry).ok().map(|room| room.to_string()),
         ScopeKind::Stanzas => {
             entry.split_once(':').and_then(|(stanza, to)| somebody(to).map(|to| format!("{stanza}:{to}")))
@@ -126,6 +130,11 @@ mod tests {
             (ScopeKind::Jids, "scope = [\"bob@a.org\", \"a.org\"]", "scope = [\"bob@a.org\", \"a.org\"]"),
             (ScopeKind::Rooms, "scope = [\"garden\"]", "scope = [\"garden@rooms.example.org\"]"),
             (ScopeKind::Jids, "scope = [\"garden/bob\"]", "scope = [\"garden@rooms.example.org/bob\"]"),
+            (
+                ScopeKind::Messages,
+                "scope = [\"bob\", \"encrypted:bob\", \"encrypted:*\"]",
+                "scope = [\"bob@example.org\", \"encrypted:bob@example.org\", \"encrypted:*\"]",
+            ),
             (ScopeKind::Stanzas, "scope = [\"iq\"]", "scope = [\"iq\"]"),
             (
                 ScopeKind::Stanzas,

@@ -230,6 +230,7 @@ impl Stage {
             link: link(),
             owners: Vec::new(),
             web: parlor_config::Web::default(),
+            encryption: parlor_config::Encryption::OFF,
             settings: self.given.settings.clone(),
         };
         let dialer = Dialer::Local(Arc::new(self.server.clone()));

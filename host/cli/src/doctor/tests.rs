@@ -46,3 +46,30 @@ fn a_disk_is_told_of_before_it_is_full() {
     assert_eq!(first.remedy.as_deref(), Some("make room: nothing can be stored or installed"));
     assert!(first.says.ends_with(" free at /srv"), "{}", first.says);
 }
+
+#[test]
+fn keys_that_nobody_can_fetch_and_messages_that_nobody_could_read_are_told_of() {
+    let account = |published: bool, undecryptable: u64| -> Account {
+        serde_json::from_value(serde_json::json!({
+            "name": "main", "jid": "bot@example.org/parlor", "connection": "connected",
+            "encryption": {
+                "omemo": true, "otr": true, "trust": "blind", "device": 27_183, "published": published, "known": 0,
+                "decrypted": 0, "undecryptable": undecryptable, "encrypted": 0,
+            },
+        }))
+        .unwrap()
+    };
+    let states = |account: &Account| {
+        let mut findings = Findings::default();
+        encryption(account, &mut findings);
+        findings.findings.iter().map(|one| one.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&account(true, 0)), [State::Fine]);
+    assert_eq!(states(&account(false, 0)), [State::Fine, State::Warning]);
+    assert_eq!(states(&account(false, 3)), [State::Fine, State::Warning, State::Warning]);
+    let mut offline = account(false, 0);
+    offline.connection = "retrying".to_owned();
+    assert_eq!(states(&offline), [State::Fine], "the connection is the problem, and is told of elsewhere");
+    offline.encryption = None;
+    assert!(states(&offline).is_empty());
+}

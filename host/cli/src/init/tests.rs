@@ -1,6 +1,6 @@
 //! Tests of the configuration that `parlor init` writes, and of what it refuses.
 
-use parlor_config::keys::{ACCOUNT, Key, TOP};
+use parlor_config::keys::{ACCOUNT, ENCRYPTION, Key, TOP};
 use parlor_config::{Config, Overrides};
 
 use super::*;
@@ -76,6 +76,9 @@ fn every_key_is_among_its_lines() {
     }
     for Key { name, .. } in ACCOUNT {
         assert!(has(&format!("{name} = ")) || has(&format!("[account.main.{name}]")), "{name}");
+    }
+    for Key { name, .. } in ENCRYPTION {
+        assert!(has(&format!("{name} = ")), "{name}");
     }
 }
 

@@ -240,7 +240,7 @@ impl GrantArgs {
         let as_asked = if is_named { "" } else { ", as it asks" };
         let is_all = entries.iter().any(|entry| entry == "*");
         let all = match permission.scope_kind() {
-            ScopeKind::Jids if is_all => " (everybody)",
+            ScopeKind::Jids | ScopeKind::Messages if is_all => " (everybody)",
             ScopeKind::Rooms if is_all => " (all rooms)",
             _ => "",
         };

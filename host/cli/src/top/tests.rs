@@ -56,6 +56,7 @@ fn running(plugins: Vec<Plugin>) -> Status {
         reason: reason.map(Into::into),
         rooms: Vec::new(),
         departures: BTreeMap::new(),
+        encryption: None,
     };
     let accounts =
         vec![account("main", "connected", None), account("second", "retrying", Some("no route to the host"))];

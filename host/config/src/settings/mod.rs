@@ -47,6 +47,7 @@ pub struct Effective {
     pub allow_contact_requests: bool,
     pub allow_muc: bool,
     pub allow_non_roster_messaging: bool,
+    pub allow_otr: bool,
     pub archived_messages_limit: u32,
     pub archived_messages_page_size: u32,
     pub authentication: Authentication,

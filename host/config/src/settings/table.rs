@@ -78,7 +78,8 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Effect, "allow_contact_requests", Flag, "true"),
         rule(Effect, "allow_muc", Flag, "true"),
         rule(Effect, "allow_non_roster_messaging", Flag, "false"),
-        rule(Data, "allow_otr", Flag, "true"),
+        // Whether people may be written to off the record is the owner's decision, with all about keys.
+        rule(Operator, "allow_otr", Flag, "true"),
         // The most messages that `archive.query` returns without `max`.
         rule(Effect, "archived_messages_limit", Number(1, 100_000), "1000"),
         rule(Effect, "archived_messages_page_size", Number(1, 1_000), "50"),
@@ -303,6 +304,7 @@ mod tests {
         ("ping_interval", "180"),
         ("allow_non_roster_messaging", "false"),
         ("allow_contact_requests", "true"),
+        ("allow_otr", "true"),
         ("auto_subscribe", "false"),
         ("message_carbons", "true"),
         ("message_archiving", "null"),
@@ -325,7 +327,6 @@ mod tests {
 
     /// The listed settings that are kept for a front end.
     const KEPT: &[(&str, &str)] = &[
-        ("allow_otr", "true"),
         ("auto_list_rooms", "false"),
         ("hide_muc_server", "false"),
         ("i18n", "null"),

@@ -104,6 +104,8 @@ fn permissions() -> Vec<Key> {
         key("scope", "`true`, or a list of texts", "How far it would like to reach. What may be listed stands with each permission in [Permissions](permissions.md); `true` is for those without a scope, and for `storage`, where it means 16 MiB. The owner may grant less.", "scope = [\"1 MiB\"]")
             .or("true")
             .within("1000 entries"),
+        key("only", "`\"encrypted\"`", "Of `messages.read` and `archive.read`: it wants those messages alone that were encrypted from end to end, and hears no others. In a list of the owner's, such entries begin with `encrypted:`.", "only = \"encrypted\"")
+            .or("none"),
         key("reason", "text", "Why, to the owner who is asked.", "reason = \"to remember who likes it how\"")
             .within(format!("{MAX_REASON} bytes")),
         key("optional", "true or false", "It starts without it, too. What is missing is then answered with `denied`.", "optional = true")

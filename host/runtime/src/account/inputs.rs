@@ -1,7 +1,7 @@
 //! The inputs of an account's task: orders, and events of its link.
 
 use parlor_session::router::Shadow;
-use parlor_session::{Answer, Effect};
+use parlor_session::{Answer, Effect, otr_key_made};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 use parlor_xmpp::{ConnectError, LinkEvent};
@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::forms;
 use super::leaving::Farewell;
 use super::logins::{self, Logins};
+use super::on_disk;
 use super::order::Order;
 use super::screened;
 use super::worker::Worker;
@@ -87,6 +88,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
+            Order::OtrKey(key) => otr_key_made(&mut self.session, key, self.shared.clock.now(), &mut self.effects),
             Order::FormHandled { form, is_well } => forms::handled(self, &form, is_well),
             Order::Alert(alert) => self.alerts.add(alert, &self.shared.name, &self.shared.settings(), Instant::now()),
             Order::Rewrite { config, done } => {
@@ -104,6 +106,7 @@ impl Worker {
         if let Some(link) = &mut self.link {
             link.acknowledge_no_more();
         }
+        on_disk::settle(self).await;
         screened::settle(self).await;
         self.apply();
     }

@@ -1,8 +1,10 @@
 //! The values that an account stores on disk for the next process.
 
 use jid::BareJid;
-use parlor_session::Session;
-use parlor_store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
+use jiff::Timestamp;
+use parlor_config::Encryption;
+use parlor_session::{Session, keys_kept, set_encryption};
+use parlor_store::{EncryptionKeeper, KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use parlor_xmpp::Left;
 
 /// The parts of the store that the account's task writes.
@@ -11,6 +13,8 @@ pub(super) struct Keepers {
     pub(super) roster: RosterKeeper,
     /// Stores the session with the server for the next process.
     pub(super) sessions: SessionKeeper,
+    /// Stores keys of encryption, before they are used.
+    pub(super) encryption: EncryptionKeeper,
     /// Records on disk that log-ins used channel binding.
     pub(super) pins: PinKeeper,
     /// The session that the last process left. It is offered at the first log-in only.
@@ -22,13 +26,22 @@ impl Keepers {
         Self {
             roster: RosterKeeper::new(store.clone(), own),
             sessions: SessionKeeper::new(store.clone(), own),
+            encryption: EncryptionKeeper::new(store.clone(), own),
             pins: PinKeeper::new(store, own),
             left: None,
         }
     }
 
     /// Loads what the last process stored.
-    pub(super) async fn load(&mut self, session: &mut Session) {
+    pub(super) async fn load(&mut self, session: &mut Session, now: Timestamp) {
+        match self.encryption.load().await {
+            Ok(kept) => keys_kept(session, kept),
+            Err(error) => {
+                // New keys would take the place of those that cannot be read just now. Nothing is sent before the log-in.
+                tracing::error!(%error, "the keys of encryption cannot be read; nothing is encrypted until the next start");
+                set_encryption(session, Encryption::OFF, now, &mut Vec::new());
+            }
+        }
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
             session.roster_kept(version, items);
         }

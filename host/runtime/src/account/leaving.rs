@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::logins::Logins;
+use super::on_disk;
 use super::sending::tell_leaving;
 use super::worker::Worker;
 
@@ -33,6 +34,8 @@ impl Worker {
     /// Closes the stream, if there is one.
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
+        on_disk::settle(self).await;
+        self.flush();
         if self.link.is_some() {
             self.send_what_is_in_question();
         }

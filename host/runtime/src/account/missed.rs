@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parlor_session::Archived;
 use parlor_session::event::{Event, Payload};
 use parlor_session::router::Mailbox;
+use parlor_session::{Archived, Undecryptable, UndecryptableReason};
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Encryption, Message};
 use tokio::sync::oneshot;
 
 use super::order::{Missed, Order};
@@ -20,8 +21,14 @@ impl Missed {
         while self.to.has_room_for_the_past()
             && let Some(archived) = self.messages.pop_front()
         {
-            let payload = Payload::Message(Arc::from(archived.message));
-            let event = Event { name: "message".into(), at: shared.clock.now(), payload };
+            let at = shared.clock.now();
+            let event = match archived.undecryptable {
+                None => Event { name: "message".into(), at, payload: Payload::Message(Arc::from(archived.message)) },
+                Some(reason) => {
+                    let payload = Payload::Undecryptable(Arc::new(undecryptable(&archived.message, reason)));
+                    Event { name: "undecryptable".into(), at, payload }
+                }
+            };
             let snapshot = shared.snapshot.load();
             let is_told = shared.router.route_missed(self.to.instance(), event, &|jid| snapshot.is_contact(jid));
             told += usize::from(is_told);
@@ -42,5 +49,22 @@ impl Shared {
         let (outcome, arrives) = oneshot::channel();
         self.order(Order::TellMissed(Missed { to: Arc::clone(to), messages, outcome })).await?;
         arrives.await.map_err(|_| CallError::Stopped)
+    }
+}
+
+/// Returns what is told of a message that cannot be decrypted.
+fn undecryptable(message: &Message, reason: UndecryptableReason) -> Undecryptable {
+    Undecryptable {
+        id: message.id.clone(),
+        stanza_id: message.stanza_id.clone(),
+        chat: message.chat.clone(),
+        from: message.from.clone(),
+        nick: message.nick.clone(),
+        kind: message.kind,
+        at: message.at,
+        delayed: message.delayed,
+        own: message.own,
+        encryption: message.encryption.unwrap_or(Encryption::Omemo),
+        reason,
     }
 }

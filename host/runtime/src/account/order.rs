@@ -8,7 +8,7 @@ use parlor_base::held::Holding;
 use parlor_base::id::InstanceId;
 use parlor_config::AccountConfig;
 use parlor_session::router::Mailbox;
-use parlor_session::{Answer, AnyCommand, Archived, Woken};
+use parlor_session::{Answer, AnyCommand, Archived, Secret, Woken};
 use parlor_stanza::types::Reply;
 use tokio::sync::oneshot;
 
@@ -34,6 +34,7 @@ pub(super) enum Order {
     Answered { done: oneshot::Sender<()> },
     FormHandled { form: String, is_well: bool },
     Alert(Alert),
+    OtrKey(Secret),
     Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },

@@ -18,7 +18,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Worker {
     /// Runs the account's task, and goes on after each panic.
     pub(super) async fn run_whatever_happens(mut self) {
-        self.keepers.load(&mut self.session).await;
+        let now = self.now();
+        self.keepers.load(&mut self.session, now).await;
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
             tracing::error!(
                 account = %self.shared.name,

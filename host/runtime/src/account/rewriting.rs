@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parlor_config::AccountConfig;
+use parlor_session::set_encryption;
 
 use super::leaving::Farewell;
 use super::order::Order;
@@ -12,11 +13,13 @@ use super::worker::Worker;
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
-        let AccountConfig { name: _, link, owners, web, settings } = config;
+        let AccountConfig { name: _, link, owners, web, encryption, settings } = config;
         self.shared.web.store(Arc::new(web));
         self.session.set_owners(owners);
+        let now = self.shared.clock.now();
+        set_encryption(&mut self.session, encryption, now, &mut self.effects);
         let before = std::mem::replace(&mut self.written, settings);
-        self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);
+        self.session.rewritten(&before, &self.written, now, &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {
             // Another address is another session: nothing of this one may wait to be resumed.

@@ -4,7 +4,7 @@ use parlor_session::event::{Event, Payload};
 use parlor_session::{Effect, Sent, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::Outgoing;
+use parlor_stanza::types::{DeviceTrust, Draft, Encryption, Outgoing, Sealed, SealedContent};
 use parlor_xmpp::Link;
 
 use super::shared::Shared;
@@ -60,6 +60,10 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
         return outgoing;
     }
     let now = shared.clock.now();
+    let outgoing = match outgoing {
+        Outgoing::Sealed(sealed) => return tell_sealed(shared, session, sealed, (hears_stanzas, hears_messages)),
+        other => other,
+    };
     let of = match &outgoing {
         Outgoing::Private(_, by) => Some(*by),
         _ => None,
@@ -88,4 +92,41 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
         Some(instance) => Outgoing::Private(stanza, instance),
         None => Outgoing::Raw(stanza),
     }
+}
+
+/// Reports an encrypted message: as a stanza as it is sent, and as a message as it was before it was encrypted.
+fn tell_sealed(
+    shared: &Shared,
+    session: &mut Session,
+    sealed: Box<Sealed>,
+    (hears_stanzas, hears_messages): (bool, bool),
+) -> Outgoing {
+    let now = shared.clock.now();
+    if hears_stanzas {
+        let stanza = RawStanza::of(Outgoing::Sealed(sealed.clone()));
+        shared.route(Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) }, None);
+    }
+    if hears_messages
+        && let Some(draft) = &sealed.says
+        && let Ok(own) = shared.snapshot().jid.try_as_full()
+    {
+        let Sealed { to, kind, id, to_occupant, .. } = &*sealed;
+        let (to, id, draft) = (to.clone(), id.clone(), Draft::clone(draft));
+        let plain = Outgoing::Message { to, kind: *kind, id, draft, to_occupant: *to_occupant };
+        if let Some(mut message) = RawStanza::of(plain).leaving(own, now) {
+            message.encryption = Some(match sealed.content {
+                SealedContent::Omemo(_) => Encryption::Omemo,
+                SealedContent::Otr(_) => Encryption::Otr,
+            });
+            message.device_trust = Some(DeviceTrust::Trusted);
+            let mut effects = Vec::new();
+            session.leaving(message, now, &mut effects);
+            for effect in effects {
+                if let Effect::Fire(event) = effect {
+                    shared.route(event, None);
+                }
+            }
+        }
+    }
+    Outgoing::Sealed(sealed)
 }

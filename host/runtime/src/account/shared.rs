@@ -28,6 +28,7 @@ use super::callees::Callees;
 use super::connection::{Connection, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
+use super::told::Told;
 use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
 use crate::record::Records;
@@ -67,6 +68,8 @@ pub struct Shared {
     pub(crate) wanted_nodes: WantedNodes,
     /// The record of who changed what.
     pub audit: Audit,
+    /// What is told of keys of encryption.
+    pub(crate) encryption: Told,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.

@@ -35,7 +35,14 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
 
 /// Returns the configuration of an account without owners.
 fn config(link: LinkSettings, settings: Settings) -> AccountConfig {
-    AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), web: Web::default(), settings }
+    AccountConfig {
+        name: "main".parse().unwrap(),
+        link,
+        owners: Vec::new(),
+        web: Web::default(),
+        encryption: parlor_config::Encryption::OFF,
+        settings,
+    }
 }
 
 /// Returns an account that could connect to the peer.

@@ -1,4 +1,4 @@
-//! The account's task: it hands the session one input at a time, and applies the effects.
+//! The account's task: what it holds, and what it does with one input. `running.rs` has its loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,42 +8,26 @@ use jiff::{SignedDuration, Timestamp};
 use parlor_base::clock::ClockJumpDetector;
 use parlor_base::fair;
 use parlor_config::{LinkSettings, Settings};
-use parlor_session::{AnyCommand, Effect, KeepRoster, Session, tell_owners};
+use parlor_session::{AnyCommand, Effect, KeepRoster, Session};
 use parlor_stanza::types::AdHocRequest;
-use parlor_xmpp::{ClientState, Dialer, Link, LinkEvent};
+use parlor_xmpp::{ClientState, Dialer, Link};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Asker;
 use super::alarm::Alarm;
 use super::alerts::Alerts;
-use super::arrived::{self, InQuestion};
-use super::forms;
+use super::arrived::InQuestion;
+use super::held_back::HeldBack;
 use super::keepers::Keepers;
 use super::logins::Logins;
 use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
-use super::room_news;
-use super::screened;
-use super::screening::{Audience, Screening, is_of_message};
+use super::screening::Screening;
 use super::shared::Shared;
-
-/// Number of commands that are done before the link gets its next turn.
-const BATCH: usize = 32;
-
-/// Interval for checking whether the machine slept.
-const LOOK: Duration = Duration::from_secs(15);
 
 /// A sleep longer than this may have cost the connection: servers and middleboxes drop silent peers.
 const LONG: SignedDuration = SignedDuration::from_secs(30);
-
-/// Returns the interval of these checks.
-fn looks() -> Interval {
-    let mut looks = tokio::time::interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks
-}
 
 /// A log-in that is not logged yet.
 pub(super) struct Connected {
@@ -79,6 +63,8 @@ pub(super) struct Worker {
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
     pub(super) outbox: Outbox,
+    /// What waits until keys are on disk.
+    pub(super) held_back: HeldBack,
     /// The messages that hooks are asked about before plugins hear of them.
     pub(super) screening: Screening,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
@@ -94,59 +80,6 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Handles events until the account is told to stop.
-    pub(super) async fn run(&mut self) {
-        let mut alarm = Alarm::new();
-        let mut look = looks();
-        // The number of link events since commands last had a turn.
-        let mut heard = 0;
-        loop {
-            if heard == BATCH {
-                heard = 0;
-                self.take_waiting(BATCH).await;
-            }
-            alarm.set(self.session.next_deadline(), self.now());
-            let has_room = self.has_room();
-            tokio::select! {
-                // The order of events must follow from the input, not from chance. Rare branches come first. The link
-                // would starve the commands, were it not for their turn above.
-                biased;
-                // `Shared`, which this task holds as well, keeps both queues open.
-                Some(order) = self.orders.recv() => match order {
-                    // Boxed: an order is rare, and this task lives as long as the account.
-                    Order::Stop { done } => return Box::pin(self.end(done)).await,
-                    order => Box::pin(self.on_order(order)).await,
-                },
-                () = alarm.ring() => {
-                    self.mind_clock();
-                    self.session.tick(self.now(), &mut self.effects);
-                }
-                // An in-process server does not disconnect when the machine sleeps.
-                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => self.mind_clock(),
-                () = self.quiet.ring() => {
-                    if let Some(link) = &mut self.link {
-                        link.set_state(ClientState::Inactive);
-                    }
-                }
-                found = arrived::told(&mut self.in_question) => self.has_arrived(found),
-                judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
-                next = next_on_link(&mut self.link, !has_room) => {
-                    heard += 1;
-                    if let Some(event) = next {
-                        self.on_link(event);
-                    }
-                }
-                Some((_, asked)) = self.asked.recv(has_room) => {
-                    heard = 0;
-                    // Answers to requests that arrived together are written together.
-                    self.take(asked).await;
-                    self.take_waiting(BATCH - 1).await;
-                }
-            }
-            self.apply();
-        }
-    }
-
     /// Corrects the session's deadlines before it handles something new: time that the machine slept, or by which its
     /// clock was wrong, was not spent waiting.
     pub(super) fn mind_clock(&mut self) {
@@ -165,37 +98,7 @@ impl Worker {
         self.shared.clock.now()
     }
 
-    /// Handles up to `most` requests, as long as some are waiting.
-    async fn take_waiting(&mut self, most: usize) {
-        for _ in 0..most {
-            let has_room = self.has_room();
-            let Some((_, asked)) = self.asked.try_take(has_room) else { return };
-            self.take(asked).await;
-        }
-    }
-
-    /// Carries out a plugin's request, and charges the plugin for the time that this takes.
-    async fn take(&mut self, asked: Asked) {
-        match asked {
-            Asked::Order(order) => {
-                Box::pin(self.on_order(order)).await;
-                self.apply();
-            }
-            // Its call was given up while it waited for its turn.
-            Asked::Command(command, _) if command.is_abandoned() => {}
-            Asked::Command(command, held) => {
-                // Real time: reading the thread's CPU clock is a system call, and nothing here waits.
-                let began = std::time::Instant::now();
-                self.execute(command);
-                self.apply();
-                if let Some(held) = held {
-                    held.charge(began.elapsed());
-                }
-            }
-        }
-    }
-
-    fn execute(&mut self, command: AnyCommand) {
+    pub(super) fn execute(&mut self, command: AnyCommand) {
         self.mind_clock();
         if command.sends() {
             self.note_activity();
@@ -225,60 +128,8 @@ impl Worker {
         self.note_activity();
     }
 
-    /// Applies the effects of the input that was handled, in order. The snapshot is published before anyone is
-    /// notified.
-    pub(super) fn apply(&mut self) {
-        if self.session.changed() {
-            self.publish();
-        }
-        let is_screened = self.shared.hooks.see_incoming() || !self.screening.is_empty();
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Fire(event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::All, event, &self.shared);
-                }
-                Effect::FireFor(to, event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::One(to), event, &self.shared);
-                }
-                Effect::FireForForm(to, event, form) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::Form(to, form), event, &self.shared);
-                }
-                Effect::FireExcept(except, event) if is_screened && is_of_message(&event) => {
-                    self.screening.put(Audience::Except(except), event, &self.shared);
-                }
-                Effect::Fire(event) => {
-                    self.shared.route(event, None);
-                }
-                Effect::FireFor(instance, event) => self.shared.route_to(&[instance], event),
-                Effect::FireForForm(instance, event, form) => forms::tell(self, instance, event, form),
-                Effect::FireExcept(instance, event) => self.shared.route(event, Some(instance)),
-                Effect::Answer(due) => due.give(),
-                Effect::RoomNews(news) => room_news::tell(&self.shared, &mut self.alerts, &news),
-                Effect::Keep(change) => self.keep_roster(change),
-                Effect::Command(request) => self.hand_on(request),
-                Effect::Ask(request) => self.ask_plugin(request),
-                Effect::Send(outgoing) => self.put_out(outgoing, None),
-                Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
-            }
-        }
-        self.effects = effects;
-        if is_screened {
-            screened::begin(self);
-        }
-        for words in self.alerts.due(self.session.is_announced()) {
-            tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
-        }
-        // Owners are told at once, and a command that was refused is answered at once.
-        if !self.effects.is_empty() {
-            return self.apply();
-        }
-        self.flush();
-        self.say_connected();
-    }
-
     /// Stores a change of the roster. A contact that was removed no longer counts as added by a plugin.
-    fn keep_roster(&mut self, change: KeepRoster) {
+    pub(super) fn keep_roster(&mut self, change: KeepRoster) {
         if let KeepRoster::Removed { jid, .. } = &change {
             self.shared.records.contact_left(jid);
         }
@@ -286,7 +137,7 @@ impl Worker {
     }
 
     /// Publishes the settings and the snapshot, and then what waits for a change of it.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let settings = self.session.settings();
         let before = self.shared.settings.load_full();
         if *before != *settings {
@@ -299,14 +150,5 @@ impl Worker {
         let snapshot = Arc::new(self.session.snapshot());
         self.shared.snapshot.store(Arc::clone(&snapshot));
         self.published.archives(&snapshot);
-    }
-}
-
-/// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.
-async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> {
-    match link {
-        Some(link) if !full => Some(link.next().await),
-        Some(link) => link.next_or_room().await,
-        None => std::future::pending().await,
     }
 }

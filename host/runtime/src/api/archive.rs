@@ -7,7 +7,9 @@ mod stream;
 
 use std::collections::VecDeque;
 
-use parlor_session::permissions::{CallName, Granted};
+use jid::{BareJid, Jid};
+use parlor_base::permission::Permission;
+use parlor_session::permissions::{CallName, Decision, Granted, Target, Use};
 use parlor_session::{ArchivePage, Archived, Pager, QueryArchive};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
@@ -65,7 +67,9 @@ async fn query<T: Send + 'static>(accessor: &Accessor<T, Grouping>, options: Opt
         }
     };
     let xml = request.xml;
-    let messages = page.messages.iter().map(|one| archived_message(one, xml)).collect();
+    let with = request.query.with.as_ref();
+    let shown = page.messages.iter().filter(|one| reads(&instance, with, one));
+    let messages = shown.map(|one| archived_message(one, xml)).collect();
     Ok(WitPage { messages, rsm: request.answered(page.fin) })
 }
 
@@ -211,10 +215,23 @@ fn join(all: &mut ArchivePage, mut page: ArchivePage, backwards: bool) {
     all.fin.count = all.fin.count.or(page.fin.count);
 }
 
+/// Returns whether the plugin may read this message: its grant may be for encrypted ones alone. `with` is what the archive was asked
+/// about, which the plugin may read.
+fn reads(instance: &Instance, with: Option<&Jid>, archived: &Archived) -> bool {
+    if archived.undecryptable.is_some() || archived.message.encryption.is_some() {
+        return true;
+    }
+    let chat = with.unwrap_or(&archived.message.chat);
+    let wanted = Use::Call(Permission::ArchiveRead, Target::Message { chat, is_encrypted: false });
+    let is_contact = |jid: &BareJid| instance.account.snapshot().is_contact(jid);
+    instance.mailbox.decide(wanted, Some(&is_contact)).is_some_and(Decision::allows)
+}
+
 fn archived_message(archived: &Archived, xml: bool) -> ArchivedMessage {
     ArchivedMessage {
         id: archived.id.clone(),
         stamp: archived.stamp.map(types::date_time),
         message: types::message(&archived.message, xml),
+        undecryptable: archived.undecryptable.map(|reason| reason.as_str().to_owned()),
     }
 }

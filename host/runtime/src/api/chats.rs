@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
-    Attribute, CHAT_FIELDS, ChangeChatView, Chat, CloseChat, OpenChat, SendMessage, SetChatAttribute, ViewChange,
-    field_name,
+    Attribute, BeginOtr, CHAT_FIELDS, ChangeChatView, Chat, CloseChat, EndOtr, OpenChat, SendMessage, SetChatAttribute,
+    ViewChange, field_name,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::MessageKind;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
 use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
-use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace, pace_bytes};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::instance::{Context, Grouping, Instance, outgoing};
@@ -94,12 +94,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(set_attribute(accessor, &jid, &name, &value).await)
     }
 
-    async fn initiate_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
-        answer(Err(no_otr()))
+    async fn initiate_otr(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(initiate_otr(accessor, &jid).await)
     }
 
-    async fn end_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
-        answer(Err(no_otr()))
+    async fn end_otr(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(end_otr(accessor, &jid).await)
     }
 
     async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
@@ -115,7 +115,7 @@ fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<
 }
 
 /// Size of a chat or a view in a plugin's memory without its texts, as the contract lays it out, with its time stamps.
-const RECORD: usize = 160;
+const RECORD: usize = 184;
 
 /// Checks whether a plugin can hold all of these chats, or the views of them, at once. The error names a call that
 /// returns fewer.
@@ -164,6 +164,7 @@ fn field(chat: &Chat, name: &str) -> Option<Value> {
         "last-active" => json!(chat.last_active.map(date_time)),
         "minimized" => json!(chat.view.minimized),
         "opened" => json!(date_time(chat.opened)),
+        "otr-status" => json!(chat.otr_status.as_str()),
         "shown" => json!(chat.view.shown),
         // The attribute of the heading takes precedence.
         "url" if chat.view.attribute(name).is_none() => json!(url(card)),
@@ -197,8 +198,21 @@ async fn change_view<T: Send + 'static>(
     order(&instance, &granted, ChangeChatView { jid, change }).await
 }
 
-fn no_otr() -> CallError {
-    CallError::Unsupported("off-the-record messaging (OTR)".to_owned())
+async fn initiate_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text: &str) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::ChatsInitiateOtr)?;
+    let jid = bare_jid("jid", text)?;
+    let granted = call.granted(Target::Jid(&jid))?;
+    pace(&instance).await?;
+    let _waits = instance.waits_for_session();
+    instance.ask(&granted, BeginOtr { by: instance.id, jid }).await
+}
+
+async fn end_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text: &str) -> Result<(), CallError> {
+    let (instance, call) = caller(accessor, CallName::ChatsEndOtr)?;
+    let jid = bare_jid("jid", text)?;
+    let granted = call.granted(Target::Jid(&jid))?;
+    pace(&instance).await?;
+    instance.ask(&granted, EndOtr { jid }).await
 }
 
 async fn send<T: Send + 'static>(
@@ -217,7 +231,7 @@ async fn send<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use parlor_session::View;
+    use parlor_session::{OtrStatus, View};
 
     use super::*;
 
@@ -229,10 +243,12 @@ mod tests {
             opened: "2026-11-20T06:24:00Z".parse().unwrap(),
             view: View::default(),
             last_active: None,
+            otr_status: OtrStatus::default(),
             card: None,
         };
         assert_eq!(CHAT_FIELDS.iter().filter(|name| field(&chat, name).is_none()).count(), 0);
         assert_eq!(field(&chat, "jid"), Some(json!("romeo@example.org")));
+        assert_eq!(field(&chat, "otrStatus"), Some(Value::Null), "it is not used");
         assert_eq!((field(&chat, "vcard_updated"), field(&chat, "mine")), (Some(Value::Null), None));
     }
 }

@@ -306,6 +306,7 @@ fn given(options: Option<WitOptions>) -> Result<NodeOptions, CallError> {
         publishers: publishers.map(|who| one_of("options.publishers", &who, &PUBLISHERS)).transpose()?,
         persist,
         max_items,
+        keeps_all: false,
         title,
     })
 }

@@ -10,8 +10,8 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
-    SharedFile, Show,
+    Actor, Carbon, Draft, EncryptionWish, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated,
+    Reactions, ReplyTo, SharedFile, Show,
 };
 
 use super::jid;
@@ -112,6 +112,7 @@ impl From<&Chat> for wit::Chat {
             opened: date_time(chat.opened),
             minimized: chat.view.minimized,
             last_active: chat.last_active.map(date_time),
+            otr_status: chat.otr_status.as_str().map(str::to_owned),
             image: image(card),
             image_type: image_type(card),
             url: url(card),
@@ -323,6 +324,8 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         extensions: message.extensions.as_deref().map(Into::into),
         error: message.error.as_deref().cloned().map(Into::into),
         labels: message.labels.iter().map(label).collect(),
+        encryption: message.encryption.map(|way| way.as_str().to_owned()),
+        device_trust: message.device_trust.map(|trust| trust.as_str().to_owned()),
         xml: xml.then(|| message.raw.to_xml()),
     }
 }
@@ -360,6 +363,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::PluginRequest(request) => wit::Payload::PluginRequest((&**request).into()),
         Payload::Hook(hook) => wit::Payload::Hook((&**hook).into()),
         Payload::PubsubItem(item) => wit::Payload::PubsubItem((&**item).into()),
+        Payload::Undecryptable(message) => wit::Payload::Undecryptable((&**message).into()),
         Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }
@@ -379,15 +383,22 @@ fn value(value: &CommandValue) -> wit::Value {
 /// Converts a message that a plugin wants to send. The session checks the contents of all messages, and so does this: a
 /// call may wait for its turn, and hundreds of calls of the maximum size would take a gigabyte.
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
-    let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
+    let wit::Outgoing { body, subject, thread, extensions: carried, encryption } = outgoing;
+    let encryption = encryption.as_deref().map_or(Ok(EncryptionWish::default()), wish)?;
     let mut extensions = carried.map(extensions).transpose()?.map(Box::new);
     let body = body.or_else(|| extensions.as_deref_mut().and_then(stand_in_for_retraction));
     // Clients that know no files show the address (XEP-0066).
     let first = extensions.as_deref().and_then(|extensions: &Extensions| extensions.files.first());
     let body = body.or_else(|| first.map(|file| file.url.clone()));
-    let draft = Draft { body, subject, thread, extensions };
+    let draft = Draft { body, subject, thread, extensions, encryption };
     check_draft(&draft)?;
     Ok(draft)
+}
+
+fn wish(name: &str) -> Result<EncryptionWish, CallError> {
+    let known = EncryptionWish::ALL.map(EncryptionWish::as_str).join(", ");
+    EncryptionWish::named(name)
+        .ok_or_else(|| CallError::invalid("message.encryption", format!("{name:.32} is none of {known}")))
 }
 
 fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
@@ -473,7 +484,8 @@ mod tests {
             files: Vec::new(),
         };
         let long = || Some("x".repeat(1 << 20));
-        let message = |body, subject, extensions| wit::Outgoing { body, subject, thread: None, extensions };
+        let message =
+            |body, subject, extensions| wit::Outgoing { body, subject, thread: None, extensions, encryption: None };
         for (outgoing, expected) in [
             (message(long(), None, None), "message.body"),
             (message(None, long(), None), "message.subject"),

@@ -63,7 +63,7 @@ impl Instance {
 fn named(target: Target<'_>) -> Option<String> {
     match target {
         Target::None => None,
-        Target::Jid(jid) => Some(jid.to_string()),
+        Target::Jid(jid) | Target::Message { chat: jid, .. } => Some(jid.to_string()),
         Target::Room(room) => Some(room.to_string()),
         Target::Stanza { kind, to: None } => Some(kind.to_owned()),
         Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),

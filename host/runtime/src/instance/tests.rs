@@ -48,6 +48,7 @@ pub(crate) fn account_config() -> AccountConfig {
         },
         owners: Vec::new(),
         web: Web::default(),
+        encryption: parlor_config::Encryption::OFF,
         settings: Settings::default(),
     }
 }

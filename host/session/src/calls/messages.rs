@@ -6,6 +6,8 @@ use parlor_stanza::types::{Draft, MessageKind};
 use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
+use crate::encryption::outbound::Outbound;
+use crate::encryption::sending::{may_encrypt, send};
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -33,13 +35,19 @@ impl Command for SendMessage {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { to, kind, draft } = self;
-        if let Err(error) = may_send(&features.rooms, &to, kind, &draft, turn) {
+        let allowed = may_send(&features.rooms, &to, kind, &draft, turn)
+            .and_then(|()| may_encrypt(&features.encryption, &to, kind, draft.encryption, &features.rooms));
+        if let Err(error) = allowed {
             return turn.answer(answer, Err(error));
         }
         if kind == MessageKind::Chat && draft.body.is_some() {
             features.chats.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
+        if turn.encrypts {
+            let message = Outbound { to, kind, id, draft, answer: Some(answer) };
+            return send(&mut features.encryption, message, &features.rooms, turn);
+        }
         let message = outgoing(&features.rooms, to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }

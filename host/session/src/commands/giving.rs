@@ -17,7 +17,7 @@ use crate::command_names::HELP;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
 use crate::iq::random_id;
-use crate::messages::{may_send, outgoing};
+use crate::messages::{may_send, say};
 use crate::permissions::{Decision, Target, Use};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -161,7 +161,7 @@ impl Commands {
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
         may_send(rooms, &to, kind, &draft, turn)?;
         if self.may_answer(turn.deadlines.elapsed()) {
-            turn.send(outgoing(rooms, to, kind, random_id(), draft));
+            say(rooms, to, kind, random_id(), draft, turn);
         } else {
             turn.ignored += 1;
         }

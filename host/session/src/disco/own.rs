@@ -57,6 +57,8 @@ pub(crate) struct Own {
     host: Vec<&'static str>,
     /// Announced features of the host that only some people can use.
     offered: Vec<&'static str>,
+    /// The nodes of which contacts' servers are to tell (XEP-0163, section 4.3), as features.
+    notified: Vec<&'static str>,
     /// The namespaces whose requests plugins answer.
     answered: Vec<String>,
     /// The registered information. Without any identity, others get a default one.
@@ -92,6 +94,7 @@ impl Own {
             kept: BTreeMap::new(),
             host: Vec::new(),
             offered: Vec::new(),
+            notified: Vec::new(),
             answered: Vec::new(),
             listed: Arc::clone(&nothing),
             shown: Statement::new(nothing),
@@ -112,7 +115,8 @@ impl Own {
 
     /// Builds the present information. Returns `false` if it did not change.
     fn rebuild(&mut self) -> bool {
-        let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
+        let mut features: BTreeSet<&str> =
+            self.host.iter().chain(&self.offered).chain(&self.notified).copied().collect();
         features.extend(self.all_added().flat_map(|added| added.features.iter().map(String::as_str)));
         features.extend(self.answered.iter().map(String::as_str));
         let default = (!self.all_added().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
@@ -190,7 +194,7 @@ impl Own {
     }
 
     fn has_feature(&self, name: &str) -> bool {
-        self.host.iter().chain(&self.offered).any(|feature| *feature == name)
+        self.host.iter().chain(&self.offered).chain(&self.notified).any(|feature| *feature == name)
             || self.all_added().any(|added| added.features.contains(name))
             || self.answered.iter().any(|answered| answered == name)
     }

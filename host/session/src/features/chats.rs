@@ -8,6 +8,7 @@ use parlor_stanza::error::CallError;
 
 use super::Features;
 use crate::chats::ChatPartner;
+use crate::encryption::off_the_record::status;
 use crate::records::chat::Chat;
 use crate::records::view::View;
 use crate::turn::Turn;
@@ -21,7 +22,11 @@ impl Features {
         view: View,
         turn: &mut Turn<'_>,
     ) -> Arc<Chat> {
-        let known = ChatPartner { fullname: self.roster.chat_name(&jid), card: self.cards.known_card(&jid) };
+        let known = ChatPartner {
+            fullname: self.roster.chat_name(&jid),
+            card: self.cards.known_card(&jid),
+            otr_status: status(&self.encryption, &jid),
+        };
         self.chats.start(jid, known, last_active, view, turn)
     }
 

@@ -6,6 +6,7 @@ use parlor_stanza::types::{self, Body, ForeignRequest, Outgoing, Query, Reply, R
 use super::{Features, ad_hoc};
 use crate::archive::archive_preferences_came;
 use crate::effect::Effect;
+use crate::encryption::answers::answered;
 use crate::iq::Waiting;
 use crate::owners::command_node;
 use crate::permissions::namespaces::reserved;
@@ -55,7 +56,13 @@ impl Features {
             }
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), outcome, turn),
             Waiting::Items => self.disco.items_came(outcome, turn),
-            Waiting::Archive(queryid) => self.archives.archive_answered(&queryid, outcome, turn),
+            Waiting::Archive(queryid) => {
+                if turn.encrypts {
+                    // What was decrypted for this page is on disk before anybody has it.
+                    turn.out.push(Effect::KeepKeys(Vec::new()));
+                }
+                self.archives.archive_answered(&queryid, outcome, turn);
+            }
             Waiting::ArchivePreferences => archive_preferences_came(outcome, turn),
             // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
@@ -69,6 +76,7 @@ impl Features {
             }
             Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
             Waiting::Pubsub(asked) => self.pubsub.answered(asked, outcome, turn),
+            Waiting::Keys(asked) => answered(&mut self.encryption, asked, outcome, &self.rooms, turn),
             Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }
     }

@@ -11,6 +11,7 @@ use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
 use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
+use crate::encryption::{publishing, sending};
 use crate::event::Payload;
 use crate::messages::numbering::Numbering;
 use crate::names;
@@ -75,6 +76,8 @@ impl Features {
         }
         self.chats_ready(turn);
         self.pubsub.again(turn);
+        publishing::begin(&mut self.encryption, turn);
+        sending::again(&mut self.encryption, &self.rooms, turn);
         self.bookmarks.fetch(turn);
     }
 
@@ -175,6 +178,7 @@ impl Features {
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
         self.pubsub.stream_gone();
+        self.encryption.stream_gone();
         turn.caps_untold();
         self.rooms.cut(give_up, turn);
         if give_up == GiveUp::No {
@@ -182,6 +186,7 @@ impl Features {
         } else {
             self.roster.forget_presence(turn);
             self.dialogs.end_all(turn);
+            self.encryption.end(turn);
             self.rooms.auto.clear();
             self.rooms.forget_resends();
             turn.deadlines.clear();

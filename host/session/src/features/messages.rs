@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use parlor_stanza::types::{Message, MessageKind};
 
-use super::Features;
+use super::{Features, encryption};
 use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
+use crate::encryption::answers::list_said;
+use crate::encryption::off_the_record::is_of_protocol;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
 use crate::records::room::keep_trusted_ids;
@@ -36,7 +38,16 @@ impl Features {
             self.seen.note_archived(None, &id, &message);
         }
         if let Some(event) = message.pubsub.take() {
-            self.pubsub.said(&message.from, *event, &self.roster, turn);
+            let is_contact = self.roster.has(&message.from.to_bare());
+            if !list_said(&mut self.encryption, &message.from, &event, is_contact, turn) {
+                self.pubsub.said(&message.from, *event, &self.roster, turn);
+            }
+        }
+        if !message.encrypted.is_empty() || self.encryption.is_used() || is_of_protocol(&message) {
+            match encryption::taken_in(self, message, turn) {
+                Some(opened) => message = opened,
+                None => return,
+            }
         }
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),

@@ -12,12 +12,12 @@ use jid::BareJid;
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use toml::{Table, Value};
 
-use super::scope::{AddressKey, BadScope, Scope, entries_of};
+use super::scope::{AddressKey, BadScope, ENCRYPTED, Scope, entries_of};
 use super::table;
 use super::target::{About, Target, Use};
 use crate::event::Event;
 
-pub use remedy::{GrantChange, denial, undeclared};
+pub use remedy::{GrantChange, denial, denial_of_encrypted, undeclared};
 
 /// The decision of the grants on one call or one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,14 @@ pub enum GrantError {
         /// Why the scope is invalid.
         reason: BadScope,
     },
+    /// A table restricts the permission to something else than encrypted messages.
+    #[error("{permission:?}: {reason}", permission = permission.as_str())]
+    BadOnly {
+        /// The permission in the table.
+        permission: Permission,
+        /// What is wrong, with what to write.
+        reason: &'static str,
+    },
     /// The scope of `stanza.read` lists recipients.
     #[error(
         "\"stanza.read\" is granted by kind, not by recipient: write [\"message\"], or grant \"messages.read\" instead"
@@ -115,6 +123,7 @@ impl GrantError {
             Self::Unquoted { key, .. } => key,
             Self::NeedsScope { permission }
             | Self::BadScope { permission, .. }
+            | Self::BadOnly { permission, .. }
             | Self::NoList { permission, .. }
             | Self::WrongType { permission, .. } => permission.as_str(),
             Self::ReadsByKind => Permission::StanzaRead.as_str(),
@@ -143,7 +152,8 @@ pub fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
 }
 
 impl Grants {
-    /// Parses `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
+    /// Parses `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted. The table
+    /// `{ scope = ["*"], only = "encrypted" }` is the list with `encrypted:` before each entry.
     pub fn from_table(table: &Table) -> Result<Self, GrantError> {
         let mut grants = Self::default();
         for (name, value) in table {
@@ -159,17 +169,9 @@ impl Grants {
                 Value::Boolean(true) => {
                     grants.0.insert(permission, Scope::whole(permission.scope_kind()));
                 }
-                Value::Array(entries) => {
-                    let entries = entries
-                        .iter()
-                        .map(|entry| {
-                            entry.as_str().ok_or(GrantError::WrongType {
-                                permission,
-                                found: "a list of other things than strings",
-                            })
-                        })
-                        .collect::<Result<Vec<_>, _>>()?;
-                    grants.grant(permission, &entries)?;
+                Value::Array(entries) => grants.grant(permission, &texts(permission, entries)?)?,
+                Value::Table(parts) if parts.contains_key("only") => {
+                    grants.grant(permission, &only_encrypted(permission, parts)?)?;
                 }
                 Value::String(entry) if Self::default().grant(permission, &[entry]).is_ok() => {
                     return Err(GrantError::NoList { permission, entry: entry.clone() });
@@ -329,7 +331,7 @@ impl FromIterator<(Permission, Scope)> for Grants {
 pub fn example(permission: Permission) -> &'static str {
     match permission.scope_kind() {
         ScopeKind::None => "true",
-        ScopeKind::Jids | ScopeKind::Rooms => "[\"*\"]",
+        ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms => "[\"*\"]",
         ScopeKind::Stanzas => "[\"message\"]",
         ScopeKind::Quota => "[\"16 MiB\"]",
         ScopeKind::Servers => "[\"api.example.org\"]",
@@ -338,6 +340,30 @@ pub fn example(permission: Permission) -> &'static str {
         ScopeKind::Plugins => "[\"dice\"]",
         ScopeKind::Nodes => "[\"pubsub.example.org/news\"]",
     }
+}
+
+/// Returns the entries of a list.
+fn texts(permission: Permission, entries: &[Value]) -> Result<Vec<&str>, GrantError> {
+    let wrong = || GrantError::WrongType { permission, found: "a list of other things than strings" };
+    entries.iter().map(|entry| entry.as_str().ok_or_else(wrong)).collect()
+}
+
+/// Returns the entries for encrypted messages alone that a table with `only` stands for.
+fn only_encrypted(permission: Permission, parts: &Table) -> Result<Vec<String>, GrantError> {
+    let bad = |reason| GrantError::BadOnly { permission, reason };
+    if permission.scope_kind() != ScopeKind::Messages {
+        return Err(bad("`only` is for \"messages.read\" and \"archive.read\": write the list by itself"));
+    }
+    if parts.get("only").and_then(Value::as_str) != Some("encrypted") {
+        return Err(bad("`only` can be \"encrypted\": write { scope = [\"*\"], only = \"encrypted\" }"));
+    }
+    if parts.keys().any(|key| !["scope", "only"].contains(&key.as_str())) {
+        return Err(bad("beside `only` stands `scope` alone: write { scope = [\"*\"], only = \"encrypted\" }"));
+    }
+    let Some(Value::Array(entries)) = parts.get("scope") else { return Err(GrantError::NeedsScope { permission }) };
+    let restricted =
+        |entry: &str| if entry.starts_with(ENCRYPTED) { entry.to_owned() } else { format!("{ENCRYPTED}{entry}") };
+    Ok(texts(permission, entries)?.into_iter().map(restricted).collect())
 }
 
 fn scope_value(scope: &Scope) -> Value {

@@ -5,6 +5,7 @@
 mod error;
 mod file;
 mod key;
+mod message;
 mod names;
 mod node;
 mod pattern;
@@ -19,6 +20,7 @@ use parlor_base::permission::ScopeKind;
 
 use super::target::Target;
 use file::FilePattern;
+use message::MessagePattern;
 use names::NamePattern;
 use node::NodePattern;
 use pattern::{Pattern, covered};
@@ -29,6 +31,7 @@ use web::WebPattern;
 pub use error::BadScope;
 pub(super) use error::entries_of;
 pub use key::AddressKey;
+pub(super) use message::ENCRYPTED;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
@@ -38,9 +41,12 @@ pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 
 /// The scope of a grant. Never empty: a scope that covers nothing is not a grant.
 ///
-/// People (`messages.*`, `archive.read`): `*` is everybody; `contacts` everyone in the roster; `juliet@example.org`
+/// People (`messages.send`): `*` is everybody; `contacts` everyone in the roster; `juliet@example.org`
 /// that account with all its resources; `juliet@example.org/balcony` that resource alone; `@example.org` every account
 /// of that domain; `example.org` the domain's own address, that is, the server.
+///
+/// Messages (`messages.read`, `archive.read`): people and rooms as above, and each of these with `encrypted:` before it, such as
+/// `encrypted:*`, for those of the messages that were encrypted from end to end.
 ///
 /// Rooms (`rooms.*`): `*`, `lobby@conference.example.org`, `@conference.example.org`.
 ///
@@ -70,6 +76,7 @@ pub struct Scope(Inner);
 enum Inner {
     Whole,
     Jids(Box<[Pattern]>),
+    Messages(Box<[MessagePattern]>),
     Rooms(Box<[Pattern]>),
     Stanzas(Box<[StanzaPattern]>),
     Quota(u64),
@@ -86,6 +93,7 @@ impl Scope {
         Self(match kind {
             ScopeKind::None => Inner::Whole,
             ScopeKind::Jids => Inner::Jids(Box::new([Pattern::Everybody])),
+            ScopeKind::Messages => Inner::Messages([MessagePattern::all()].into()),
             ScopeKind::Rooms => Inner::Rooms(Box::new([Pattern::Everybody])),
             ScopeKind::Stanzas => Inner::Stanzas(
                 [StanzaKind::Message, StanzaKind::Presence, StanzaKind::Iq]
@@ -116,6 +124,7 @@ impl Scope {
         Ok(Self(match kind {
             ScopeKind::None => Inner::Whole,
             ScopeKind::Jids => Inner::Jids(once(entries.map(Pattern::parse_person))?),
+            ScopeKind::Messages => Inner::Messages(once(entries.map(MessagePattern::parse))?),
             ScopeKind::Rooms => Inner::Rooms(once(entries.map(Pattern::parse_room))?),
             ScopeKind::Stanzas => Inner::Stanzas(once(entries.map(StanzaPattern::parse))?),
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
@@ -132,6 +141,7 @@ impl Scope {
         match &self.0 {
             Inner::Whole => Vec::new(),
             Inner::Jids(patterns) | Inner::Rooms(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Messages(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Stanzas(patterns) => patterns.iter().map(ToString::to_string).collect(),
             Inner::Quota(bytes) => vec![size(*bytes)],
             Inner::Servers(patterns) => patterns.iter().map(ToString::to_string).collect(),
@@ -148,6 +158,7 @@ impl Scope {
         match self.0 {
             Inner::Whole => ScopeKind::None,
             Inner::Jids(_) => ScopeKind::Jids,
+            Inner::Messages(_) => ScopeKind::Messages,
             Inner::Rooms(_) => ScopeKind::Rooms,
             Inner::Stanzas(_) => ScopeKind::Stanzas,
             Inner::Quota(_) => ScopeKind::Quota,
@@ -166,6 +177,7 @@ impl Scope {
             (Inner::Whole, Inner::Whole) => Inner::Whole,
             (Inner::Quota(one), Inner::Quota(other)) => Inner::Quota(*one.min(other)),
             (Inner::Jids(one), Inner::Jids(other)) => Inner::Jids(common(one, other, Pattern::includes)?),
+            (Inner::Messages(one), Inner::Messages(other)) => Inner::Messages(common_messages(one, other)?),
             (Inner::Rooms(one), Inner::Rooms(other)) => Inner::Rooms(common(one, other, Pattern::includes)?),
             (Inner::Stanzas(one), Inner::Stanzas(other)) => {
                 let includes =
@@ -226,6 +238,7 @@ impl Scope {
     fn patterns(&self) -> Vec<(Option<StanzaKind>, &Pattern)> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
+            Inner::Messages(all) => all.iter().map(|one| (None, &one.of)).collect(),
             Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
             Inner::Whole
             | Inner::Quota(_)
@@ -241,6 +254,7 @@ impl Scope {
     pub(super) fn keys(&self) -> Option<Vec<AddressKey>> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(Pattern::key).collect(),
+            Inner::Messages(all) => all.iter().map(|one| one.of.key()).collect(),
             Inner::Whole
             | Inner::Stanzas(_)
             | Inner::Quota(_)
@@ -252,8 +266,12 @@ impl Scope {
         }
     }
 
-    /// Returns its address, if it lists exactly one address.
+    /// Returns its address, if it lists exactly one address, and covers all of it.
     pub fn one_address(&self) -> Option<Jid> {
+        if let Inner::Messages(all) = &self.0 {
+            let [one] = &all[..] else { return None };
+            return one.one_address();
+        }
         let [(None, one)] = self.patterns()[..] else { return None };
         one.one_address()
     }
@@ -268,7 +286,9 @@ impl Scope {
     /// like an entry that covers many.
     pub(super) fn is_exactly(&self, target: &str) -> bool {
         match (&self.0, target.split_once(':')) {
-            (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
+            (Inner::Jids(_) | Inner::Messages(_) | Inner::Rooms(_), _) => {
+                self.one_address().is_some_and(|one| one.as_str() == target)
+            }
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
             (Inner::Nodes(patterns), _) => patterns.iter().all(NodePattern::is_one),
             (Inner::Stanzas(_), None)
@@ -288,6 +308,16 @@ impl Scope {
     pub fn names_contacts(&self) -> bool {
         self.patterns().iter().any(|(_, pattern)| **pattern == Pattern::Contacts)
             || self.nodes().iter().any(NodePattern::names_contacts)
+    }
+
+    /// Returns whether some of its entries cover encrypted messages alone.
+    pub fn leaves_plain_out(&self) -> bool {
+        matches!(&self.0, Inner::Messages(patterns) if patterns.iter().any(|one| one.is_encrypted))
+    }
+
+    /// Returns whether all of its entries cover encrypted messages alone.
+    pub fn is_encrypted_alone(&self) -> bool {
+        matches!(&self.0, Inner::Messages(patterns) if patterns.iter().all(|one| one.is_encrypted))
     }
 
     /// Returns how many bytes it grants, if it is a quota.
@@ -321,6 +351,13 @@ impl Scope {
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
+            // Who may read some of what is said there may ask. Each message is decided on by itself.
+            (Inner::Messages(patterns), Target::None) => patterns.iter().any(|one| one.of == Pattern::Everybody),
+            (Inner::Messages(patterns), Target::Jid(jid)) => message::covered(patterns, jid, true, is_contact),
+            (Inner::Messages(patterns), Target::Room(room)) => message::covered(patterns, room, true, is_contact),
+            (Inner::Messages(patterns), Target::Message { chat, is_encrypted }) => {
+                message::covered(patterns, chat, is_encrypted, is_contact)
+            }
             (Inner::Nodes(patterns), Target::None) => patterns.contains(&NodePattern::all()),
             (Inner::Nodes(patterns), Target::Node { service, node, is_own }) => {
                 patterns.iter().any(|pattern| pattern.covers(service, node, is_own, is_contact))
@@ -349,6 +386,7 @@ impl Scope {
             // A target of another kind.
             (
                 Inner::Jids(_)
+                | Inner::Messages(_)
                 | Inner::Rooms(_)
                 | Inner::Stanzas(_)
                 | Inner::Servers(_)
@@ -372,6 +410,18 @@ fn once<P: PartialEq>(patterns: impl Iterator<Item = Result<P, BadScope>>) -> Re
         }
     }
     Ok(all.into())
+}
+
+/// Returns what both lists cover: entries of each that lie within one of the other, and for encrypted messages alone what one list has of
+/// all messages and the other of these.
+fn common_messages(one: &[MessagePattern], other: &[MessagePattern]) -> Option<Box<[MessagePattern]>> {
+    let mut both = common(one, other, MessagePattern::includes).map(Vec::from).unwrap_or_default();
+    for pattern in one.iter().flat_map(|left| other.iter().filter_map(|right| left.common(right))) {
+        if !both.iter().any(|wide| wide.includes(&pattern)) {
+            both.push(pattern);
+        }
+    }
+    (!both.is_empty()).then(|| both.into())
 }
 
 /// Returns the entries of each list that lie within an entry of the other.

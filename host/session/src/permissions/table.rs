@@ -80,8 +80,8 @@ const fn needs(permission: Permission, name: CallName) -> Row {
 pub const CALLS: &[Call] = {
     use Depends::{
         Addable, Archive, AskedOfRoom, Blockable, Bookmark, Bookmarkable, Bookmarks, Contact, Enterable, Event, InRoom,
-        MayEnter, NewChat, Nothing, OpenChat, OpenRoom, OwnCard, Person, Request, Rooms, Roster, Setting, Subject,
-        Tokens, Unsupported,
+        MayEnter, NewChat, Nothing, OpenChat, OpenRoom, Otr, OwnCard, Person, Request, Rooms, Roster, Setting, Subject,
+        Tokens,
     };
     &[
         free(CallName::ApiEmit).local(Nothing),
@@ -107,9 +107,8 @@ pub const CALLS: &[Call] = {
         needs(ChatsWrite, CallName::ChatsMinimize).local(OpenChat),
         needs(ChatsRead, CallName::ChatsGetAttribute).local(OpenChat),
         needs(ChatsWrite, CallName::ChatsSetAttribute).local(OpenChat),
-        // Unsupported for every plugin.
-        free(CallName::ChatsInitiateOtr).local(Unsupported),
-        free(CallName::ChatsEndOtr).local(Unsupported),
+        needs(MessagesSend, CallName::ChatsInitiateOtr).online(Otr),
+        needs(MessagesSend, CallName::ChatsEndOtr).online(Otr),
         needs(MessagesSend, CallName::ChatsSend).online(Person),
         needs(ChatsRead, CallName::ChatviewsGet).local(Nothing),
         needs(ChatsRead, CallName::ChatviewsGetMany).local(Nothing),

@@ -14,6 +14,13 @@ pub enum Target<'a> {
     None,
     /// A person, an occupant, or a room in calls about messages.
     Jid(&'a Jid),
+    /// A message.
+    Message {
+        /// The conversation that it belongs to.
+        chat: &'a Jid,
+        /// Whether it was encrypted from end to end.
+        is_encrypted: bool,
+    },
     /// A room.
     Room(&'a BareJid),
     /// A raw stanza.
@@ -66,7 +73,10 @@ impl<'a> About<'a> {
     pub fn of(payload: &'a Payload) -> Self {
         Self::Target(match payload {
             Payload::None | Payload::Webhook(_) | Payload::Schedule(_) => return Self::Nothing,
-            Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
+            Payload::Message(message) | Payload::Command { message, .. } => {
+                Target::Message { chat: &message.chat, is_encrypted: message.encryption.is_some() }
+            }
+            Payload::Undecryptable(message) => Target::Message { chat: &message.chat, is_encrypted: true },
             Payload::Room(room) => Target::Room(&room.jid),
             Payload::Occupant(occupant) => Target::Room(&occupant.room),
             Payload::Invite(invite) => Target::Room(&invite.room),

@@ -6,6 +6,7 @@ use jid::BareJid;
 use jiff::Timestamp;
 
 use super::card::KnownCard;
+use super::encryption::OtrStatus;
 use super::view::View;
 
 /// An open private chat. Fields as in `chat` of `wit/types.wit`.
@@ -18,6 +19,7 @@ pub struct Chat {
     pub view: View,
     /// Exact to a minute.
     pub last_active: Option<Timestamp>,
+    pub otr_status: OtrStatus,
     /// The other side's vCard, once it was fetched.
     pub card: Option<Arc<KnownCard>>,
 }

@@ -24,6 +24,7 @@ pub const CHAT_FIELDS: &[&str] = &[
     "last-active",
     "minimized",
     "opened",
+    "otr-status",
     "shown",
     "vcard-updated",
 ];

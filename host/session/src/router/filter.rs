@@ -46,6 +46,7 @@ impl Classes {
             Payload::Message(message) | Payload::Command { message, .. } => {
                 Self::of_message(message.kind, message.own, message.delayed)
             }
+            Payload::Undecryptable(message) => Self::of_message(message.kind, message.own, message.delayed),
             _ => Self::NO_MESSAGE,
         }
     }
@@ -89,6 +90,13 @@ impl Filter {
                 (self.own || !message.own || &*event.name != "message") && self.matches_message(message, heard)
             }
             Payload::Command { message, .. } => (self.own || !message.own) && self.matches_message(message, heard),
+            // Nobody knows how its text begins.
+            Payload::Undecryptable(message) => {
+                self.prefix.is_none()
+                    && (self.own || !message.own)
+                    && (self.delayed || !message.delayed)
+                    && self.admits(message.kind, Some(&message.from), Some(&message.chat))
+            }
             // A hook that may see a message sees it whether it is delayed or not: spam may be, too.
             Payload::Hook(hook) => self.matches_words(&hook.message, heard),
             Payload::Occupant(occupant) => {
@@ -139,7 +147,7 @@ impl Filter {
     /// Returns the classes of events of this name that it lets through, as far as they decide.
     pub(super) fn classes(&self, name: &str) -> Classes {
         // As in `matches`: some other events are about the account's own messages by definition.
-        let own = self.own || !matches!(name, "message" | "command");
+        let own = self.own || !matches!(name, "message" | "command" | "undecryptable");
         let mut classes = if self.kinds.is_empty() { Classes::NO_MESSAGE } else { Classes(0) };
         for kind in MessageKind::ALL.into_iter().filter(|kind| self.kinds.is_empty() || self.kinds.contains(kind)) {
             for (is_own, is_delayed) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -292,7 +300,8 @@ impl Filter {
             self.from.as_ref().is_some_and(|from| whom.is_some_and(|whom| whom.bare() != from.to_bare()))
                 || self.room.as_ref().is_some_and(is_other_room);
         let never = match rule.payload {
-            "message" | "command" | "hook" => return self.reach_of_messages(rule, whom),
+            "undecryptable" if self.prefix.is_some() => return Reach::Nothing,
+            "message" | "undecryptable" | "command" | "hook" => return self.reach_of_messages(rule, whom),
             "contact" | "chat" | "iq-request" | "pubsub-item" => {
                 self.room.is_some() || !self.is_free_of_message_fields()
             }
@@ -317,7 +326,10 @@ impl Filter {
 
     fn reach_of_messages(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
         // Some of the other events that carry messages are about the account's own messages by definition.
-        if matches!(whom, Some(Whom::Own(_))) && !self.own && matches!(rule.name, "message" | "command") {
+        if matches!(whom, Some(Whom::Own(_)))
+            && !self.own
+            && matches!(rule.name, "message" | "command" | "undecryptable")
+        {
             return Reach::Nothing;
         }
         let admits = |one: &Sample| self.admits(one.kind, one.from.as_ref(), one.chat.as_ref());

@@ -89,7 +89,7 @@ impl<'e> Seen<'e> {
     pub(super) fn of(event: &'e Event, is_contact: &'e dyn Fn(&BareJid) -> bool) -> Option<Self> {
         let About::Target(target) = About::of(&event.payload) else { return None };
         let jid: &Jid = match target {
-            Target::Jid(jid) => jid,
+            Target::Jid(jid) | Target::Message { chat: jid, .. } => jid,
             Target::Room(room) => room,
             Target::None
             | Target::Stanza { .. }

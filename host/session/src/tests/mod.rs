@@ -11,6 +11,7 @@ mod contacts;
 mod declared;
 mod dialogs;
 mod disco;
+mod encryption;
 mod forms;
 mod iq;
 mod limits;
@@ -139,6 +140,9 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         room_status: Vec::new(),
         affiliation: None,
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
+        encrypted: Vec::new(),
         pubsub: None,
         raw: some_raw(),
     }
@@ -165,6 +169,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::IqRequest(_) => "iq-request",
         Payload::PluginRequest(_) => "plugin-request",
         Payload::PubsubItem(_) => "pubsub-item",
+        Payload::Undecryptable(_) => "undecryptable",
         Payload::Json(_) => "json",
     }
 }
@@ -187,6 +192,10 @@ struct TestSession {
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
     room_news: Vec<RoomNews>,
+    /// The changes of keys that were stored.
+    keys: Vec<KeyChange>,
+    /// What the owner is told of keys.
+    news: Vec<KeyNews>,
     /// Whether handlers of commands that came by forms do not return yet.
     is_at_work: bool,
 }
@@ -196,7 +205,9 @@ impl TestSession {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, now, lines, events, sent, kept, room_news: Vec::new(), is_at_work: false }
+        let (keys, news) = (Vec::new(), Vec::new());
+        let room_news = Vec::new();
+        Self { session, now, lines, events, sent, kept, room_news, keys, news, is_at_work: false }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -248,6 +259,12 @@ impl TestSession {
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
                 Effect::RoomNews(news) => self.room_news.push(news),
+                Effect::KeepKeys(changes) => {
+                    self.lines.extend((!changes.is_empty()).then(|| "keep keys".to_owned()));
+                    self.keys.extend(changes);
+                }
+                Effect::KeyNews(news) => self.news.push(news),
+                Effect::MakeOtrKey => self.lines.push("make an OTR key".to_owned()),
             }
         }
         for form in returns {
@@ -446,6 +463,7 @@ impl TestSession {
 fn line(stanza: &Outgoing) -> String {
     match stanza {
         Outgoing::Message { to, kind, .. } => format!("> {kind} to {to}"),
+        Outgoing::Sealed(sealed) => format!("> sealed {} to {}", sealed.kind, sealed.to),
         Outgoing::Presence(PresenceOut { to, kind, show, status, priority, join, .. }) => {
             let mut words = vec![match kind {
                 PresenceOutKind::Available => "> available".to_owned(),

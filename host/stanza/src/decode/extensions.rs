@@ -8,13 +8,14 @@ use xmpp_parsers::ns;
 
 use super::archive::MAX_ID;
 use super::retraction::{self, Retraction};
-use super::{is_same_bare, muc};
+use super::{is_same_bare, muc, omemo};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
 use crate::files;
 use crate::text::{is_sendable, is_sendable_time};
 use crate::types::{
-    Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, VoiceRequest, address,
+    Encrypted, Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, VoiceRequest,
+    address,
 };
 use crate::xml::Xml;
 
@@ -54,6 +55,8 @@ pub(super) struct Found {
     pub room_status: Vec<u16>,
     pub affiliation: Option<Box<MucUser>>,
     pub of_occupant: bool,
+    /// The encrypted contents, one in each form.
+    pub encrypted: Vec<Encrypted>,
 }
 
 impl Found {
@@ -137,6 +140,13 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 found.voice = found.voice.take().or_else(|| muc::voice_request(payload, from).map(Box::new));
                 found.of_occupant |= muc::is_of_occupant(payload);
             }
+            "encrypted" => {
+                if let Some(encrypted) = omemo::read(payload, own)
+                    && found.encrypted.iter().all(|known| known.form != encrypted.form)
+                {
+                    found.encrypted.push(encrypted);
+                }
+            }
             "retract" | "apply-to" => {
                 let room = (kind == MessageKind::Groupchat && from.is_bare()).then_some(from);
                 match retraction::read(payload, room) {
@@ -178,7 +188,7 @@ fn counts(by: &str, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
 }
 
 /// Returns whether this text is the address of `archive` without its resource.
-fn names(by: &str, archive: &Jid) -> bool {
+pub(super) fn names(by: &str, archive: &Jid) -> bool {
     let resource = archive.resource().map_or(0, |resource| resource.as_str().len() + 1);
     // Servers usually write the address as it is; parsing a JID would cost more than the rest of the message.
     by == &archive.as_str()[..archive.as_str().len() - resource]

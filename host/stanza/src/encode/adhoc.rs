@@ -18,7 +18,7 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
     };
     match answer.stage {
         AdHocStage::Cancelled => command("canceled").build(),
-        AdHocStage::Choose { title, field, options } => {
+        AdHocStage::Choose { title, field, label, options } => {
             let value = |one: &str| text("value", ns::DATA_FORMS, one.to_owned());
             let options = options.iter().map(|one| {
                 Element::builder("option", ns::DATA_FORMS)
@@ -29,7 +29,7 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
             let field = Element::builder("field", ns::DATA_FORMS)
                 .attr(name("var"), field)
                 .attr(name("type"), "list-single")
-                .attr(name("label"), "Plugin")
+                .attr(name("label"), label)
                 .append(Element::bare("required", ns::DATA_FORMS))
                 .append_all(options)
                 .build();

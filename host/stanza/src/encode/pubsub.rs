@@ -69,12 +69,13 @@ fn with_id(id: Option<String>) -> ElementBuilder {
 
 /// Returns the form with these options; `None` if nothing is given.
 fn form(kind: &str, options: NodeOptions) -> Option<Element> {
-    let NodeOptions { access, publishers, persist, max_items, title } = options;
+    let NodeOptions { access, publishers, persist, max_items, keeps_all, title } = options;
+    let most = max_items.map(|most| most.to_string()).or_else(|| keeps_all.then(|| "max".to_owned()));
     let fields = [
         ("pubsub#access_model", access.map(str::to_owned)),
         ("pubsub#publish_model", publishers.map(str::to_owned)),
         ("pubsub#persist_items", persist.map(|persist| persist.to_string())),
-        ("pubsub#max_items", max_items.map(|most| most.to_string())),
+        ("pubsub#max_items", most),
         ("pubsub#title", title),
     ];
     let fields: Vec<_> = fields.into_iter().filter_map(|(var, value)| Some((var.to_owned(), vec![value?]))).collect();

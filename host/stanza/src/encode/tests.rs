@@ -383,7 +383,8 @@ proptest! {
         extensions in extensions(),
     ) {
         let (kind, to) = if groupchat { (MessageKind::Groupchat, "room@muc") } else { (MessageKind::Chat, "a@b/c") };
-        let draft = Draft { body, subject, thread: Some(thread), extensions: Some(Box::new(extensions)) };
+        let extensions = Some(Box::new(extensions));
+        let draft = Draft { body, subject, thread: Some(thread), extensions, ..Draft::default() };
         let (to_occupant, sent) = (!groupchat, draft.clone());
         let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: sent, to_occupant };
         // Read from text, since data gets lost in serialisation.

@@ -84,7 +84,7 @@ impl Written {
 /// Writes a message of texts alone, as most that plugins send; `None` if it is another item, or has to be cleaned.
 fn plain_outgoing(outgoing: &Outgoing) -> Option<String> {
     let Outgoing::Message { to, kind, id, draft, to_occupant: false } = outgoing else { return None };
-    let Draft { body, subject, thread, extensions: None } = draft else { return None };
+    let Draft { body, subject, thread, extensions: None, .. } = draft else { return None };
     let mut out = String::with_capacity(USUAL);
     let kind = Some(kind.as_str()).filter(|_| *kind != MessageKind::Normal);
     begin(None, Some(to), Some(id), kind, &mut out)?;
@@ -286,7 +286,8 @@ mod tests {
             let id = id.unwrap_or_default();
             let reactions = Reactions { id: id.clone(), emojis: body.iter().chain(&subject).cloned().collect() };
             let extensions = Extensions { reactions: Some(reactions), markable: true, thread_parent: subject.clone(), ..Extensions::default() };
-            let draft = Draft { body, subject, thread, extensions: is_extended.then(|| Box::new(extensions)) };
+            let extensions = is_extended.then(|| Box::new(extensions));
+            let draft = Draft { body, subject, thread, extensions, ..Draft::default() };
             let outgoing = || Outgoing::Message {
                 to: jid("you@far"),
                 kind,

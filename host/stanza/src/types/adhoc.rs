@@ -60,12 +60,14 @@ pub struct AdHocAnswer {
 /// The stage of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdHocStage {
-    /// A plugin has to be chosen first.
+    /// A plugin or a key has to be chosen first.
     Choose {
         /// The title of the form.
         title: String,
         /// The field for the choice.
         field: &'static str,
+        /// The label of that field.
+        label: &'static str,
         /// The choices.
         options: Vec<String>,
     },

@@ -6,7 +6,7 @@ use std::fmt;
 use jid::Jid;
 use jiff::Timestamp;
 
-use super::{Invite, MucUser, NodeEvent, VoiceRequest};
+use super::{DeviceTrust, Encrypted, Encryption, EncryptionWish, Invite, MucUser, NodeEvent, VoiceRequest};
 use crate::error::StanzaError;
 use crate::raw::RawStanza;
 
@@ -124,6 +124,12 @@ pub struct Message {
     pub affiliation: Option<Box<MucUser>>,
     /// The labels that hooks gave it.
     pub labels: Vec<Label>,
+    /// How it was encrypted from end to end; `session` sets it once it has decrypted it.
+    pub encryption: Option<Encryption>,
+    /// The owner's decision about the device that encrypted it; `session` sets it together with `encryption`.
+    pub device_trust: Option<DeviceTrust>,
+    /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
+    pub encrypted: Vec<Encrypted>,
     /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
@@ -307,6 +313,7 @@ pub struct Draft {
     pub subject: Option<String>,
     pub thread: Option<String>,
     pub extensions: Option<Box<Extensions>>,
+    pub encryption: EncryptionWish,
 }
 
 impl Draft {

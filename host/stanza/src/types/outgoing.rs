@@ -6,7 +6,7 @@ use parlor_base::id::InstanceId;
 
 use super::{
     AdHocAnswer, AdHocRefusal, ArchivePreferences, ArchiveQuery, Bookmark, BookmarkPlace, Disco, Draft, Invitation,
-    MessageKind, PresenceOut, PresenceOutKind, PubsubAsk, Report, RosterItem, Voice,
+    MessageKind, PresenceOut, PresenceOutKind, PubsubAsk, Report, RosterItem, Sealed, Voice,
 };
 use crate::card::CardChange;
 use crate::iq_payload::IqPayload;
@@ -30,6 +30,8 @@ pub enum Outgoing {
         /// (XEP-0045, section 7.5).
         to_occupant: bool,
     },
+    /// A message that is encrypted.
+    Sealed(Box<Sealed>),
     /// A presence.
     Presence(PresenceOut),
     /// An invitation, or the decline of one.
@@ -82,7 +84,7 @@ impl Outgoing {
     /// except for subscriptions: a new stream begins with new presence.
     pub fn outlives_its_stream(&self) -> bool {
         match self {
-            Self::Message { .. } | Self::Invite { .. } => true,
+            Self::Message { .. } | Self::Sealed(_) | Self::Invite { .. } => true,
             Self::Presence(presence) => match presence.kind {
                 PresenceOutKind::Subscribe
                 | PresenceOutKind::Subscribed

@@ -94,6 +94,8 @@ pub struct NodeOptions {
     pub persist: Option<bool>,
     /// How many items are kept.
     pub max_items: Option<u32>,
+    /// Whether as many items are kept as the service allows, where there is no number.
+    pub keeps_all: bool,
     /// The title.
     pub title: Option<String>,
 }

@@ -11,7 +11,7 @@ use crate::trial::Trial;
 use crate::web::fast;
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![case!(139, "a plugin that fills the audit", flood)]
+    vec![case!(147, "a plugin that fills the audit", flood)]
 }
 
 /// How often the plugin changes a setting of the host.

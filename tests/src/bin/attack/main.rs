@@ -19,6 +19,7 @@ mod calls;
 mod commands;
 mod cpu;
 mod dialogs;
+mod encryption;
 mod fairness;
 mod files;
 mod forms;

@@ -9,6 +9,7 @@ mod archive;
 mod bots;
 mod calls;
 mod echo;
+mod encrypted;
 mod guard;
 mod host;
 mod instances;
@@ -100,6 +101,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Storage => storage::rows().await,
             Part::Web => web::rows(flags.rounds).await,
             Part::Guard => guard::rows().await,
+            Part::Encrypted => encrypted::rows().await,
         };
         match measured.with_context(|| format!("cannot measure {}", part.name())) {
             Ok(measured) => rows.extend(measured),

@@ -30,6 +30,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("what is unsigned, forged, swapped or compressed is refused", |story| Box::pin(refusals(story))),
     ("add from a registry, held to its digests", |story| Box::pin(add_registry(story))),
     ("status, list, inspect, explain and logs show it", |story| Box::pin(screens(story))),
+    ("keys are shown, and made anew where the owner agrees", |story| Box::pin(keys(story))),
     ("top shows it live, and gives the terminal back", |story| Box::pin(top(story))),
     ("grant and revoke count at once on the running plugin", |story| Box::pin(grants(story))),
     ("a file that is saved counts, and one that is half written does not", |story| Box::pin(saved(story))),
@@ -179,6 +180,7 @@ async fn add_registry(story: &mut Story) -> Result<String> {
 }
 
 async fn screens(story: &mut Story) -> Result<String> {
+    story.published("main").await?;
     says(&story.show("status", &["status"], 0).await?, "connected")?;
     says(&story.show("plugin list", &["plugin", "list"], 0).await?, "running")?;
     says(&story.show("plugin inspect", &["plugin", "inspect", "echo"], 0).await?, "It asks for:")?;
@@ -191,6 +193,20 @@ async fn screens(story: &mut Story) -> Result<String> {
     )?;
     says(&story.show("logs", &["logs", "echo", "-n", "5"], 0).await?, "plugin running")?;
     Ok("six screens".to_owned())
+}
+
+async fn keys(story: &mut Story) -> Result<String> {
+    let before = story.published("main").await?;
+    says(&story.show("keys", &["keys"], 0).await?, "main, bot@localhost: blind trust")?;
+    says(&story.run(&["keys", "fingerprint"], 0).await?.stdout, "  OMEMO device ")?;
+    let unknown = ["keys", "trust", "juliet@localhost", "0123abcd", "4567ef01"];
+    says(&story.show("keys trust, with half of a fingerprint", &unknown, 2).await?, "compare and copy all of it")?;
+    let declined = story.show("keys reset, without consent", &["keys", "reset"], 3).await?;
+    says(&declined, "give --yes to make new keys for main")?;
+    says(&story.run(&["keys", "reset", "--yes"], 0).await?.stdout, "main has new keys")?;
+    let after = story.published("main").await?;
+    ensure!(before != after, "the fingerprint is still {before}");
+    Ok("another fingerprint".to_owned())
 }
 
 async fn top(story: &mut Story) -> Result<String> {
@@ -414,6 +430,7 @@ async fn account(story: &mut Story) -> Result<String> {
     for message in ["account connected", "plugin running"] {
         story.host()?.wait_count(message, &[("account", "second")], 1, SOON).await?;
     }
+    story.published("second").await?;
     says(&story.show("status, with another account", &["status"], 0).await?, second.jid.as_str())?;
     story.configure(&config).await?;
     story.host()?.wait_count("account removed", &[("account", "second")], 1, SOON).await?;

@@ -129,6 +129,17 @@ impl Story {
         Ok(found["state"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Waits until the server has the keys of an account, and returns their fingerprint. The time limit is the step's.
+    pub(crate) async fn published(&self, account: &str) -> Result<String> {
+        loop {
+            let json = self.run(&["keys", account, "--json"], 0).await?.json()?;
+            let own = &json[0]["omemo"];
+            if own["published"] == true {
+                return Ok(own["fingerprint"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+
     /// Counts how often each of the texts with this beginning came back.
     pub(crate) fn answers(&self, begins: &str) -> BTreeMap<String, usize> {
         let mut answers = BTreeMap::new();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
 
 use futures_util::future::BoxFuture;
+use jid::Jid;
 use parlor_session::permissions::CallName;
 use parlor_session::{ArchivePage, Pager};
 use parlor_stanza::error::CallError;
@@ -17,7 +18,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
 use super::options::{Request, may_read};
-use super::{archived_message, ask, collect, first_page};
+use super::{archived_message, ask, collect, first_page, reads};
 use crate::api::listen::may_see_xml;
 use crate::bindings::parlor::plugin::archive::ArchivedMessage;
 use crate::bindings::parlor::plugin::types::Error;
@@ -27,6 +28,8 @@ use crate::instance::{Instance, OpenArchiveQuery};
 pub(super) struct Pages {
     instance: Arc<Instance>,
     pager: Pager,
+    /// Whom the archive is asked about.
+    with: Option<Jid>,
     /// The id of the message with which the stream ends.
     last: Option<String>,
     xml: bool,
@@ -69,7 +72,7 @@ impl Pages {
         if let Some(first) = &first {
             pager.took(first)?;
         }
-        let mut begun = Self::new(instance, pager, request.xml, guard);
+        let mut begun = Self::new(instance, pager, request, guard);
         begun.last = last;
         if let Some(first) = first {
             begun.take(&first);
@@ -98,15 +101,16 @@ impl Pages {
     /// Creates a stream that requests no more pages.
     fn nothing(instance: &Arc<Instance>, request: &Request, guard: OpenArchiveQuery) -> Self {
         let nothing_more = Pager::new(ArchiveQuery::default(), request.page, Some(0));
-        Self::new(instance, nothing_more, request.xml, guard)
+        Self::new(instance, nothing_more, request, guard)
     }
 
-    fn new(instance: &Arc<Instance>, pager: Pager, xml: bool, guard: OpenArchiveQuery) -> Self {
+    fn new(instance: &Arc<Instance>, pager: Pager, request: &Request, guard: OpenArchiveQuery) -> Self {
         Self {
             instance: Arc::clone(instance),
             pager,
+            with: request.query.with.clone(),
             last: None,
-            xml,
+            xml: request.xml,
             ready: Vec::new(),
             asking: None,
             ended: None,
@@ -129,7 +133,8 @@ impl Pages {
         let last = self.last.as_deref().and_then(|last| page.messages.iter().position(|one| one.id == last));
         let wanted = page.messages.iter().take(last.map_or(page.messages.len(), |last| last + 1));
         let xml = self.xml && may_see_xml(&self.instance);
-        self.ready = wanted.map(|one| archived_message(one, xml)).collect();
+        let shown = wanted.filter(|one| reads(&self.instance, self.with.as_ref(), one));
+        self.ready = shown.map(|one| archived_message(one, xml)).collect();
         if last.is_some() {
             self.pager = Pager::new(ArchiveQuery::default(), 1, Some(0));
         }

@@ -1,7 +1,7 @@
-//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes, and what a
-//! plugin decides about as a hook.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes, what a plugin
+//! decides about as a hook, and messages that cannot be decrypted.
 
-use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, PubsubItem, Webhook};
+use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, PubsubItem, Undecryptable, Webhook};
 
 use super::{date_time, message, wit};
 
@@ -28,6 +28,24 @@ impl From<&DueTime> for wit::DueTime {
             late: u64::try_from(due.late.as_millis()).unwrap_or(u64::MAX),
             missed: due.missed,
             attempt: due.attempt,
+        }
+    }
+}
+
+impl From<&Undecryptable> for wit::Undecryptable {
+    fn from(message: &Undecryptable) -> Self {
+        Self {
+            id: message.id.clone(),
+            stanza_id: message.stanza_id.clone(),
+            chat: message.chat.to_string(),
+            from: message.from.to_string(),
+            nick: message.nick.clone(),
+            kind: message.kind.as_str().to_owned(),
+            at: date_time(message.at),
+            delayed: message.delayed,
+            own: message.own,
+            encryption: message.encryption.as_str().to_owned(),
+            reason: message.reason.as_str().to_owned(),
         }
     }
 }

@@ -54,6 +54,12 @@ impl Common {
         self.own_changed();
     }
 
+    /// Sets the nodes of which contacts' servers are to tell, as features.
+    pub(crate) fn be_notified(&mut self, features: Vec<&'static str>) {
+        self.own_disco.notified = features;
+        self.own_changed();
+    }
+
     /// Sets the namespaces whose requests plugins answer. Returns how many are not announced, since one answer has no room
     /// for them.
     pub(crate) fn set_answered(&mut self, namespaces: Vec<String>) -> usize {

@@ -40,7 +40,9 @@ impl Question {
         let answer = match &self.subject {
             Subject::Call(call) => self.call(call, judge),
             Subject::Event(rule) => self.event(rule, judge),
-            Subject::Permission(permission) => self.permission_alone(*permission, &KINDS, judge),
+            Subject::Permission(permission) => {
+                self.as_encrypted(self.permission_alone(*permission, &KINDS, judge), judge)
+            }
             Subject::Stanzas(wanted) => {
                 let kinds: Vec<_> = KINDS.into_iter().filter(|(kind, _)| kind == wanted).collect();
                 self.permission_alone(Permission::StanzaSend, &kinds, judge)
@@ -65,7 +67,11 @@ impl Question {
     fn event(&self, rule: &EventRule, judge: &dyn Judge) -> Answer {
         let answer = match rule.permission {
             None => free("it needs no permission: every plugin may hear it"),
-            Some(permission) => self.put(permission, &self.parts_of_event(rule, judge), judge),
+            Some(permission) => {
+                let answer = self.put(permission, &self.parts_of_event(rule, judge), judge);
+                // What cannot be decrypted was encrypted.
+                if rule.payload == "message" { self.as_encrypted(answer, judge) } else { answer }
+            }
         };
         let answer = self.as_heard(rule, answer, judge);
         condition::of_event(rule, self.about.as_ref(), judge.state()).apply(answer)
@@ -104,7 +110,7 @@ impl Question {
         };
         match (rule.payload, &self.about) {
             ("none", _) => vec![part(About::Nothing, None, String::new())],
-            ("message" | "command" | "hook" | "contact" | "chat", Some(jid)) => {
+            ("message" | "undecryptable" | "command" | "hook" | "contact" | "chat", Some(jid)) => {
                 let of =
                     |(jid, words): (Jid, String)| part(About::Target(Target::Jid(&jid)), Some(jid.to_string()), words);
                 conversations(jid, judge).into_iter().map(of).collect()
@@ -128,8 +134,7 @@ impl Question {
         let check = condition::of_call(call.depends, self.about.as_ref(), judge.state());
         if let Check::Never(reason) = check {
             // No permission helps, so none is named as missing.
-            let permission = call.permission.filter(|_| call.depends != Depends::Unsupported);
-            return Answer { outcome: Outcome::No, permission, reason, lacks: None };
+            return Answer { outcome: Outcome::No, permission: call.permission, reason, lacks: None };
         }
         let (answer, lacking) = self.with_besides(call, judge);
         let free_but =
@@ -152,7 +157,7 @@ impl Question {
         };
         let answer = match call.permission {
             None => free("it needs no permission: every plugin may"),
-            Some(permission) => self.permission_alone(permission, kinds, judge),
+            Some(permission) => self.as_encrypted(self.permission_alone(permission, kinds, judge), judge),
         };
         if answer.outcome != Outcome::Yes {
             return (answer, None);
@@ -182,7 +187,7 @@ impl Question {
             words,
         };
         let parts = match (permission.scope_kind(), &self.about) {
-            (ScopeKind::Jids, Some(jid)) => match of_events_alone(permission) {
+            (ScopeKind::Jids | ScopeKind::Messages, Some(jid)) => match of_events_alone(permission) {
                 Some(rule) => self.parts_of_event(rule, judge),
                 None => vec![part(Target::Jid(jid), Some(jid.to_string()), String::new())],
             },
@@ -210,12 +215,38 @@ impl Question {
         self.put(permission, &parts, judge)
     }
 
+    /// Returns the answer, restricted to encrypted messages if the grant leaves out some that are not.
+    fn as_encrypted(&self, answer: Answer, judge: &dyn Judge) -> Answer {
+        let Some(permission) = answer.permission.filter(|_| answer.outcome == Outcome::Yes) else { return answer };
+        let Some(scope) = judge.scope(permission).filter(Scope::leaves_plain_out) else { return answer };
+        let plain = |(chat, words): (Jid, String)| Part {
+            decision: judge.decide(Use::Call(permission, Target::Message { chat: &chat, is_encrypted: false })),
+            entry: Some(chat.to_string()),
+            widens: false,
+            words,
+        };
+        let parts: Vec<_> = match &self.about {
+            Some(jid) => conversations(jid, judge).into_iter().map(plain).collect(),
+            None if scope.includes(&Scope::whole(scope.kind())) => Vec::new(),
+            None => {
+                let decision = Some(Decision::OutOfScope(permission));
+                vec![Part { decision, entry: None, widens: false, words: String::new() }]
+            }
+        };
+        if parts.iter().all(Part::is_allowed) {
+            return answer;
+        }
+        let reason = format!("{}; messages that were not encrypted are left out", answer.reason);
+        Answer { outcome: Outcome::Partly, reason, lacks: Some((permission, change(permission, &parts))), ..answer }
+    }
+
     /// Phrases the decisions as an answer.
     fn put(&self, permission: Permission, parts: &[Part], judge: &dyn Judge) -> Answer {
         let scope = judge.scope(permission);
         let list = scope.as_ref().map(|scope| shown(&scope.entries())).unwrap_or_default();
         let kind = permission.scope_kind();
-        let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Rooms) || permission == Permission::StanzaSend;
+        let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms)
+            || permission == Permission::StanzaSend;
         let about = self.about.as_ref().filter(|_| counts);
         let shown_about = about.map(|jid| escape_untrusted(jid.as_str(), usize::MAX)).unwrap_or_default();
         let lacks = || Some((permission, change(permission, parts)));
@@ -279,7 +310,7 @@ impl Question {
             format!(
                 "{permission} covers {list}, and {judged} is one that the plugin added itself, which does not count"
             )
-        } else if names_contacts && kind == ScopeKind::Jids {
+        } else if names_contacts && matches!(kind, ScopeKind::Jids | ScopeKind::Messages) {
             format!("{permission} covers {list}, and {judged} is none")
         } else {
             format!("{permission} covers {list}, not {judged}")
@@ -291,7 +322,7 @@ impl Question {
 /// Returns the request for an address, where it would decide.
 fn ask_for_address(kind: ScopeKind) -> &'static str {
     match kind {
-        ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
+        ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms => "; name an address to ask about it",
         ScopeKind::None
         | ScopeKind::Stanzas
         | ScopeKind::Quota

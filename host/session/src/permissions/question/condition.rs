@@ -124,7 +124,6 @@ impl Check {
 pub(super) fn of_call(depends: Depends, about: Option<&Jid>, state: Option<&dyn AccountState>) -> Check {
     match depends {
         Depends::Nothing | Depends::Event => return Check::Met,
-        Depends::Unsupported => return Check::Never("no plugin may, since the host does not support it".to_owned()),
         Depends::Setting => return Check::Part("no plugin changes the settings that are the operator's".to_owned()),
         _ => {}
     }
@@ -164,7 +163,7 @@ pub(super) fn of_event(rule: &EventRule, about: Option<&Jid>, state: Option<&dyn
 /// Returns for which addresses alone a call works, if the state of the account tells them from others.
 fn only(depends: Depends) -> Option<&'static str> {
     Some(match depends {
-        Depends::OpenChat => "for a chat that is open",
+        Depends::OpenChat | Depends::Otr => "for a chat that is open",
         Depends::Contact => "for somebody in the contact list",
         Depends::Request => "for somebody who asks to see the account's presence",
         Depends::OpenRoom => "for a room that is open",
@@ -179,7 +178,7 @@ fn of_state(depends: Depends, about: Option<&Jid>, state: &dyn AccountState) -> 
     let bare = about.map(Jid::to_bare);
     let jid = bare.as_ref();
     match depends {
-        Depends::Nothing | Depends::Event | Depends::Setting | Depends::Unsupported => Check::Met,
+        Depends::Nothing | Depends::Event | Depends::Setting => Check::Met,
         Depends::Tokens => required(state, "expose_rid_and_sid", true),
         Depends::Archive => archive(about, state),
         Depends::Roster if state.has_roster() => Check::Met,
@@ -214,6 +213,9 @@ fn of_state(depends: Depends, about: Option<&Jid>, state: &dyn AccountState) -> 
             }
             _ => Check::Met,
         },
+        Depends::Otr => required(state, "allow_otr", true)
+            .and(|| of_state(Depends::Person, about, state))
+            .and(|| of_state(Depends::OpenChat, about, state)),
         Depends::Rooms => required(state, "allow_muc", true),
         Depends::Enterable | Depends::MayEnter => enterable(depends, jid, state),
         Depends::Invited => invited(jid, state),

@@ -265,7 +265,7 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
         ("settings.get", None, Outcome::Yes, ""),
         ("chats.send", Some(ROOM), Outcome::No, "is a room, where a plugin speaks with rooms.send"),
         ("chats.send", Some("lobby@conference.example.org/rom"), Outcome::Yes, ""),
-        ("chats.initiate-otr", None, Outcome::No, "the host does not support it"),
+        ("chats.initiate-otr", None, Outcome::Partly, "; it works only for a chat that is open; name an address"),
         ("rooms.send", Some(ROOM), Outcome::Yes, ""),
         ("rooms.send", Some(LEFT), Outcome::No, "the account is not in den@conference.example.org; once it is: yes, "),
         ("rooms.occupants", Some(LEFT), Outcome::Yes, ""),
@@ -795,6 +795,7 @@ proptest! {
         held in prop::sample::select(vec![
             "",
             "\"messages.send\" = [\"a@b\"]\n\"messages.read\" = [\"contacts\"]\nstorage = [\"1 KiB\"]",
+            "\"messages.read\" = [\"encrypted:*\"]\n\"archive.read\" = [\"encrypted:@a.ex\", \"a@b\"]",
             "\"stanza.send\" = [\"iq:@a.ex\"]\n\"messages.read\" = [\"a@a.ex/r\"]\n\"rooms.join\" = [\"a@b\"]",
         ]),
     ) {

@@ -124,6 +124,8 @@ pub enum BadScope {
 }
 
 pub(super) const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
+pub(super) const MESSAGE_ENTRIES: &str =
+    "\"*\", \"contacts\", \"juliet@example.org\", \"@example.org\", or one of these behind \"encrypted:\"";
 pub(super) const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
 pub(super) const SERVER_ENTRIES: &str =
     "\"api.example.org\", \"*.example.org\", \"GET https://api.example.org/repos/\" or \"*\"";
@@ -142,6 +144,7 @@ pub(in crate::permissions) fn entries_of(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::None => "nothing",
         ScopeKind::Jids => JID_ENTRIES,
+        ScopeKind::Messages => MESSAGE_ENTRIES,
         ScopeKind::Rooms => ROOM_ENTRIES,
         ScopeKind::Stanzas => "\"message\", \"presence\" or \"iq\"",
         ScopeKind::Quota => "one size",

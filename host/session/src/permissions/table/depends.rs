@@ -18,8 +18,6 @@ pub enum Rank {
 pub enum Depends {
     /// No condition.
     Nothing,
-    /// The host answers every plugin that it is unsupported.
-    Unsupported,
     /// The permission of the event or promise that it names.
     Event,
     /// The setting: no plugin changes the operator's settings.
@@ -52,6 +50,8 @@ pub enum Depends {
     NewChat,
     /// The chat, which has to be open.
     OpenChat,
+    /// The same, and the setting `allow_otr`.
+    Otr,
     /// The setting `allow_muc`.
     Rooms,
     /// The room, which the account may enter.

@@ -115,6 +115,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(MessagesRead, "messageSend", "message"),
     shown(MessagesRead, "messageNotification", "message"),
     shown(MessagesRead, "messageError", "message"),
+    // One that came encrypted, and that the host cannot read.
+    shown(MessagesRead, "undecryptable", "undecryptable"),
     shown(ChatsRead, "chatBoxesInitialized", "none").promised(),
     shown(ChatsRead, "chatBoxesFetched", "none").promised(),
     shown(ChatsRead, "chatBoxInitialized", "chat"),
@@ -126,6 +128,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(ChatsRead, "chatBoxToggled", "chat"),
     // Its name changed, or the other side's card.
     shown(ChatsRead, "chatBoxChanged", "chat"),
+    // Off-the-record messaging began or ended in it, or the other side's key was verified.
+    shown(ChatsRead, "otrStatusChanged", "chat"),
     shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
     shown(RoomsRead, "chatRoomOpened", "room"),
     shown(RoomsRead, "roomInviteSent", "invite"),
@@ -195,6 +199,7 @@ pub(super) const EVENTS_DEPEND: &[(&str, Depends)] = {
         ("occupantChanged", InRoom),
         ("occupantJoined", InRoom),
         ("occupantLeft", InRoom),
+        ("otrStatusChanged", OpenChat),
         // Anybody could decline in the name of a room, so only open ones count.
         ("roomInviteDeclined", OpenRoom),
         ("roomInviteReceived", Invited),
@@ -202,6 +207,7 @@ pub(super) const EVENTS_DEPEND: &[(&str, Depends)] = {
         ("roomLeft", InRoom),
         ("roomSubjectChanged", InRoom),
         ("roomViewChanged", OpenRoom),
+        ("undecryptable", InRoom),
         // A card may be fetched from anybody.
         ("vcardUpdated", Nothing),
         ("voiceRequest", InRoom),

@@ -97,7 +97,7 @@ fn every_permission_guards_something() {
 
 #[test]
 fn each_event_that_may_be_about_an_address_says_what_it_depends_on() {
-    let about = ["chat", "command", "contact", "invite", "message", "occupant", "room"];
+    let about = ["chat", "command", "contact", "invite", "message", "occupant", "room", "undecryptable"];
     let mut wanted: Vec<_> = EVENTS.iter().filter(|rule| about.contains(&rule.payload)).map(|rule| rule.name).collect();
     let mut found: Vec<_> = EVENTS_DEPEND.iter().map(|(name, _)| *name).collect();
     wanted.sort_unstable();

@@ -1,0 +1,83 @@
+//! The files that `parlor init` writes, in which every key stands as a comment.
+
+/// The configuration; `JID` stands for the address.
+pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs. Paths are relative to this file.
+
+# data = "data"              # folder for plugins, their storage and caches
+# plugins = "plugins.toml"   # which plugins there are, and what each may do
+# log = "info"               # error, warn, info, debug or trace; also "info,parlor=debug"
+# watch = true               # read this file and plugins.toml again whenever they are saved; else on SIGHUP alone
+
+# [audit]
+# days = 400                 # how long the record of who changed what is kept; size bounds it as well
+
+# [web]
+# listen = "127.0.0.1:8080"  # where webhooks of plugins are served, such as behind a proxy
+# address = "https://bot.example.org"   # what others send them to: the proxy's address
+# proxies = ["127.0.0.1"]    # the proxies that say from where a request comes
+# local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
+# ca_file = "web.pem"        # certificates that plugins' requests over the web trust beside the system's
+
+# One table for each account; "main" is a name of your choice.
+[account.main]
+jid = JID
+
+# Where the password is found; never the password itself. Keep exactly one of these.
+# The file holds it in its first line: umask 077; echo 'the password' > bot.password
+# A command has 10 s and can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass.
+password_file = "bot.password"
+# password_command = "pass show bot"
+# password_env = "BOT_PASSWORD"
+
+# server = "xmpp.example.org:5222"   # if the DNS does not say where the server is
+# tls = "starttls"                   # or "direct", in place of what the DNS says
+# transport = "auto"                 # or "tcp", "websocket" or "bosh"; websocket_url and bosh_service_url are settings
+# ca_file = "ca.pem"                 # trust these authorities, or this very certificate, in place of the system's authorities
+# certificate = "bot.crt"            # log in with this in place of a password; needs the setting authentication = "external"
+# certificate_key = "bot.key"        # its private key, which nobody else may read
+# owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
+# keep_unsent = "1 h"                # so long may a cut last for messages that were not sent to be sent after it
+# channel_binding = "auto"           # or "required", or "never" if the server no longer offers it
+# allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
+
+# How it encrypts messages, and whose keys it trusts; `parlor keys` shows them.
+# [account.main.encryption]
+# omemo = true           # people can write to it encrypted
+# otr = "allow"          # or "never"
+# trust = "blind"        # each key of a person until you verified one of theirs; or "strict": verified ones alone
+# announce = true        # tell the owners when people have new keys
+# trust_by_chat = false  # owners trust keys from their client, too, although the account's server could forge that
+
+# Settings for this account alone go over those below.
+# [account.main.settings]
+# nickname = "bot"
+
+[settings]
+# auto_join_rooms = ["lobby@conference.example.org", { jid = "den@conference.example.org", nick = "bot" }]
+# default_state = "online"   # online, chat, away, dnd, xa, offline or unavailable
+# auto_subscribe = false     # answer a request to see this account's presence with one of our own
+# whitelisted_plugins = []   # if any are named, no others run
+"#;
+
+/// The policy.
+pub(super) const PLUGINS: &str = r#"# Which plugins there are, and what each may do. What is not granted here is not allowed.
+#
+# require_signature = true   # install nothing that none of these keys signed (minisign)
+#
+# [key.alice]
+# public = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"   # the second line of alice's minisign.pub
+# until = 2030-12-31                                                     # the last day on which it counts
+#
+# [plugin.echo]
+# source = "plugins/echo.wasm"
+# digest = "sha256:…"
+# enabled = true
+#
+# [plugin.echo.grants]
+# "messages.read" = ["contacts"]
+# "messages.send" = ["juliet@example.org", "@example.net"]
+# "contacts.read" = true
+#
+# [plugin.echo.settings]
+# greeting = "Hello"
+"#;

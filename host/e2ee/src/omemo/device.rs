@@ -1,0 +1,252 @@
+//! The own device of an account, with all its secrets.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use rand::CryptoRng;
+
+use super::bundle::Bundle;
+use super::error::{ReceiveError, StateError};
+use super::fields::{Reader, Writer};
+use super::keys::{Fingerprint, Identity, KeyPair};
+use super::limits;
+use super::secret::Secret;
+use super::version::{DeviceId, Version};
+use super::wire;
+
+const STATE: u8 = 1;
+
+/// The last id that a key may have, so that others can hold it in a signed number.
+const LAST_ID: u32 = (1 << 31) - 1;
+
+/// Whether a used prekey can be needed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It is forgotten at once.
+    No,
+    /// An archive is being read: others may have started sessions by the same prekey meanwhile, since the bundle still had it.
+    UntilCaughtUp,
+}
+
+#[derive(Clone)]
+struct SignedPrekey {
+    id: u32,
+    pair: KeyPair,
+    /// One for each version, in the order of [`Version::ALL`]: they sign different bytes.
+    signatures: [[u8; 64]; 2],
+}
+
+impl SignedPrekey {
+    fn new(id: u32, identity: &Identity, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let pair = KeyPair::generate(rng);
+        let signatures =
+            Version::ALL.map(|version| identity.sign(&wire::encode_key(version, pair.public()), &mut *rng));
+        Self { id, pair, signatures }
+    }
+}
+
+/// The own device of one account: its identity key, its prekeys, its id. It serves both versions.
+#[derive(Clone)]
+pub struct Device {
+    id: DeviceId,
+    pub(super) identity: Identity,
+    signed_prekey: SignedPrekey,
+    /// The one before, for messages that were on their way.
+    former_signed_prekey: Option<SignedPrekey>,
+    /// When the signed prekey was made, in seconds since 1970.
+    signed_at: u64,
+    /// The id of the next prekey; all below were given out.
+    next_prekey: u32,
+    prekeys: Vec<(u32, KeyPair)>,
+    /// Used ones that are kept until the archive was read. The oldest is the first.
+    used: VecDeque<(u32, KeyPair)>,
+}
+
+impl Device {
+    /// Makes a device with 100 prekeys. `now` is in seconds since 1970.
+    pub fn generate(rng: &mut (impl CryptoRng + ?Sized), now: u64) -> Self {
+        let identity = Identity::new(KeyPair::generate(rng));
+        let mut device = Self {
+            id: DeviceId::random(rng),
+            signed_prekey: SignedPrekey::new(1, &identity, rng),
+            identity,
+            former_signed_prekey: None,
+            signed_at: now,
+            next_prekey: 1,
+            prekeys: Vec::with_capacity(limits::PREKEYS),
+            used: VecDeque::new(),
+        };
+        device.refill(rng);
+        device
+    }
+
+    /// Returns its id.
+    pub fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    /// Takes another id, because another device of the account has this one.
+    pub fn renew_id(&mut self, rng: &mut (impl CryptoRng + ?Sized)) {
+        self.id = DeviceId::random(rng);
+    }
+
+    /// Returns what others know it by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.fingerprint()
+    }
+
+    /// Returns what is to be published: without used prekeys.
+    pub fn bundle(&self, version: Version) -> Bundle {
+        let signature = usize::from(version == Version::Omemo2);
+        Bundle {
+            version,
+            identity: wire::identity(version, &self.identity),
+            fingerprint: self.fingerprint(),
+            signed_prekey_id: self.signed_prekey.id,
+            signed_prekey: *self.signed_prekey.pair.public(),
+            signature: self.signed_prekey.signatures[signature],
+            prekeys: self.prekeys.iter().map(|(id, pair)| (*id, *pair.public())).collect(),
+        }
+    }
+
+    /// Whether fewer than 100 prekeys are left. Then [`Device::refill`], keep the state, and publish.
+    pub fn needs_new_prekeys(&self) -> bool {
+        self.prekeys.len() < limits::PREKEYS
+    }
+
+    /// Makes prekeys until there are 100, and returns how many. No id is ever given twice.
+    pub fn refill(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> usize {
+        let before = self.prekeys.len();
+        while self.prekeys.len() < limits::PREKEYS && self.next_prekey < LAST_ID {
+            self.prekeys.push((self.next_prekey, KeyPair::generate(rng)));
+            self.next_prekey += 1;
+        }
+        self.prekeys.len() - before
+    }
+
+    /// Takes a prekey out of the bundle, since a session was started by it. Returns whether it was there.
+    pub fn use_prekey(&mut self, id: u32, keep: Keep) -> bool {
+        let Some(place) = self.prekeys.iter().position(|(one, _)| *one == id) else {
+            if keep == Keep::No {
+                self.used.retain(|(one, _)| *one != id);
+            }
+            return false;
+        };
+        let prekey = self.prekeys.remove(place);
+        if keep == Keep::UntilCaughtUp {
+            if self.used.len() == limits::USED_PREKEYS {
+                self.used.pop_front();
+            }
+            self.used.push_back(prekey);
+        }
+        true
+    }
+
+    /// Forgets used prekeys, since the archive was read. Returns how many there were.
+    pub fn forget_used_prekeys(&mut self) -> usize {
+        let count = self.used.len();
+        self.used.clear();
+        count
+    }
+
+    /// Whether the signed prekey is a week old. A clock that was set back does not make it young for ever.
+    pub fn signed_prekey_is_due(&self, now: u64) -> bool {
+        now.abs_diff(self.signed_at) >= limits::SIGNED_PREKEY_SECONDS
+    }
+
+    /// Makes a new signed prekey. The one before is kept until the next change.
+    pub fn rotate_signed_prekey(&mut self, rng: &mut (impl CryptoRng + ?Sized), now: u64) {
+        // Two are known at once, so that an id may come again after the last.
+        let id = if self.signed_prekey.id < LAST_ID { self.signed_prekey.id + 1 } else { 1 };
+        let new = SignedPrekey::new(id, &self.identity, rng);
+        self.former_signed_prekey = Some(std::mem::replace(&mut self.signed_prekey, new));
+        self.signed_at = now;
+    }
+
+    pub(super) fn signed_prekey(&self, id: u32) -> Result<&KeyPair, ReceiveError> {
+        let mut known = [Some(&self.signed_prekey), self.former_signed_prekey.as_ref()].into_iter().flatten();
+        known.find(|one| one.id == id).map(|one| &one.pair).ok_or(ReceiveError::UnknownSignedPrekey(id))
+    }
+
+    pub(super) fn prekey(&self, id: u32) -> Result<&KeyPair, ReceiveError> {
+        let found = self.prekeys.iter().chain(&self.used).find(|(one, _)| *one == id);
+        let was_given = (1..self.next_prekey).contains(&id);
+        found.map(|(_, pair)| pair).ok_or(if was_given {
+            ReceiveError::UsedPrekey(id)
+        } else {
+            ReceiveError::UnknownPrekey(id)
+        })
+    }
+
+    /// Returns the whole state as bytes. They are secret: with them anybody can be this device.
+    pub fn to_bytes(&self) -> Secret {
+        let mut writer = Writer::new(STATE, 1_024 + 68 * (self.prekeys.len() + self.used.len()));
+        writer.u32(self.id.get());
+        writer.bytes(self.identity.pair().secret());
+        writer.u64(self.signed_at);
+        write_signed(&mut writer, &self.signed_prekey);
+        writer.flag(self.former_signed_prekey.is_some());
+        if let Some(former) = &self.former_signed_prekey {
+            write_signed(&mut writer, former);
+        }
+        writer.u32(self.next_prekey);
+        writer.count(self.prekeys.len());
+        self.prekeys.iter().for_each(|one| write_prekey(&mut writer, one));
+        writer.count(self.used.len());
+        self.used.iter().for_each(|one| write_prekey(&mut writer, one));
+        writer.finish()
+    }
+
+    /// Reads what [`Device::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut reader = Reader::new(bytes, STATE, limits::DEVICE_BYTES)?;
+        let id = DeviceId::new(reader.u32()?).ok_or(StateError::Damaged("its device has no id"))?;
+        let identity = Identity::new(KeyPair::from_bytes(&reader.key()?));
+        let signed_at = reader.u64()?;
+        let signed_prekey = read_signed(&mut reader)?;
+        let former_signed_prekey = if reader.flag()? { Some(read_signed(&mut reader)?) } else { None };
+        let next_prekey = reader.u32()?;
+        let prekeys = read_prekeys(&mut reader, limits::PREKEYS, next_prekey)?;
+        let used = read_prekeys(&mut reader, limits::USED_PREKEYS, next_prekey)?.into();
+        reader.finish()?;
+        Ok(Self { id, identity, signed_prekey, former_signed_prekey, signed_at, next_prekey, prekeys, used })
+    }
+}
+
+fn write_signed(writer: &mut Writer, one: &SignedPrekey) {
+    writer.u32(one.id);
+    writer.bytes(one.pair.secret());
+    one.signatures.iter().for_each(|signature| writer.bytes(signature));
+}
+
+fn read_signed(reader: &mut Reader<'_>) -> Result<SignedPrekey, StateError> {
+    let id = reader.u32()?;
+    let pair = KeyPair::from_bytes(&reader.key()?);
+    Ok(SignedPrekey { id, pair, signatures: [reader.array()?, reader.array()?] })
+}
+
+fn write_prekey(writer: &mut Writer, (id, pair): &(u32, KeyPair)) {
+    writer.u32(*id);
+    writer.bytes(pair.secret());
+    writer.bytes(pair.public());
+}
+
+fn read_prekeys(reader: &mut Reader<'_>, most: usize, next: u32) -> Result<Vec<(u32, KeyPair)>, StateError> {
+    let count = reader.count(most)?;
+    let mut all = Vec::with_capacity(count);
+    for _ in 0..count {
+        let id = reader.u32()?;
+        if !(1..next).contains(&id) {
+            return Err(StateError::Damaged("a prekey has an id that was never given"));
+        }
+        let secret = reader.key()?;
+        all.push((id, KeyPair::from_both(&secret, reader.array()?)));
+    }
+    Ok(all)
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({}, {}, {} prekeys)", self.id, self.fingerprint(), self.prekeys.len())
+    }
+}

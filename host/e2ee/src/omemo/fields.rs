@@ -1,0 +1,103 @@
+//! How states are written: fields one after the other, numbers in big endian, a count before what there are several of.
+
+use zeroize::Zeroizing;
+
+use super::error::StateError;
+use super::secret::Secret;
+
+/// Writes a state.
+pub(super) struct Writer(Zeroizing<Vec<u8>>);
+
+impl Writer {
+    /// Begins with the version. The room is set aside at once, so that no secret stays behind where a shorter vector was.
+    pub(super) fn new(version: u8, room: usize) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        bytes.push(version);
+        Self(bytes)
+    }
+
+    pub(super) fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    pub(super) fn flag(&mut self, value: bool) {
+        self.u8(value.into());
+    }
+
+    pub(super) fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(super) fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, value: &[u8]) {
+        self.0.extend_from_slice(value);
+    }
+
+    pub(super) fn count(&mut self, value: usize) {
+        self.u32(u32::try_from(value).expect("each count is bounded by `limits`"));
+    }
+
+    pub(super) fn finish(self) -> Secret {
+        self.0.into()
+    }
+}
+
+/// Reads a state.
+pub(super) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Reads the version and refuses another than this.
+    pub(super) fn new(bytes: &'a [u8], version: u8, longest: usize) -> Result<Self, StateError> {
+        if bytes.len() > longest {
+            return Err(StateError::Damaged("it is too long"));
+        }
+        let mut reader = Self(bytes);
+        match reader.u8()? {
+            is if is == version => Ok(reader),
+            other => Err(StateError::UnknownVersion(other)),
+        }
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or(StateError::Damaged("it is cut"))?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn key(&mut self) -> Result<Zeroizing<[u8; 32]>, StateError> {
+        self.array().map(Zeroizing::new)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, StateError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, StateError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(StateError::Damaged("a flag is neither 0 nor 1")),
+        }
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, StateError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, StateError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(super) fn count(&mut self, most: usize) -> Result<usize, StateError> {
+        let count = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
+        if count > most { Err(StateError::Damaged("there is too much of something")) } else { Ok(count) }
+    }
+
+    /// Nothing may stand behind the end.
+    pub(super) fn finish(self) -> Result<(), StateError> {
+        if self.0.is_empty() { Ok(()) } else { Err(StateError::Damaged("something stands behind its end")) }
+    }
+}

@@ -1,0 +1,47 @@
+//! How much there may be of each thing.
+
+/// Prekeys in the own bundle.
+pub const PREKEYS: usize = 100;
+
+/// Used prekeys that are kept while an archive is read. After that many the oldest goes.
+pub const USED_PREKEYS: usize = 1_000;
+
+/// Prekeys in a foreign bundle.
+pub const FOREIGN_PREKEYS: usize = 200;
+
+/// Keys of messages that did not come, kept in one session; and how many may be missing in a row.
+pub const SKIPPED_KEYS: usize = 2_000;
+
+/// Among those keys, the most that may be guesses. libsignal gives the length of a chain as one less than it is, so that one
+/// more message may have been sent.
+pub const GUESSED_KEYS: usize = 5;
+
+/// Ratchets that a session had before the one in use: both sides may start at once, and a message may come late.
+pub const FORMER_RATCHETS: usize = 8;
+
+/// Ratchet keys of the other side that a ratchet remembers, so that what comes again is told from what is forged.
+pub const PAST_KEYS: usize = 20;
+
+/// Key exchanges that a session remembers, so that none is accepted again after its ratchet was given up.
+pub const PAST_EXCHANGES: usize = 64;
+
+/// The longest message for a device, in bytes. Usual are 100 to 250.
+pub const KEY_MESSAGE_BYTES: usize = 4_096;
+
+/// The longest key material in a message, in bytes. The versions have 32 and 48.
+pub const KEY_BYTES: usize = 128;
+
+/// The longest state of an own device, in bytes.
+pub const DEVICE_BYTES: usize = 80 * 1_024;
+
+/// The longest state of a session, in bytes.
+pub const SESSION_BYTES: usize = 192 * 1_024;
+
+/// The longest link to an encrypted file, in bytes.
+pub const LINK_BYTES: usize = 8_192;
+
+/// An age of the own signed prekey at which it is due for a change, in seconds: a week.
+pub const SIGNED_PREKEY_SECONDS: u64 = 7 * 24 * 60 * 60;
+
+/// Messages in a row without an answer after which the other side is owed one, so that both get new keys.
+pub const UNANSWERED_MESSAGES: u32 = 53;

@@ -1,0 +1,313 @@
+//! A session with one foreign device: the ratchet in use, and those before it.
+//!
+//! Both sides may start at once, and each then has two ratchets. The one by which something came last is used to send, so
+//! that both sides end up with one of them; the others are kept for what is still on its way.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use rand::CryptoRng;
+
+use super::bundle::Bundle;
+use super::device::Device;
+use super::error::{EncryptError, ReceiveError, StartError, StateError};
+use super::exchange;
+use super::fields::{Reader, Writer};
+use super::keys::{self, Fingerprint, KeyPair, LowOrder, Public};
+use super::limits;
+use super::ratchet::{Ratchet, Read, Sides};
+use super::secret::Secret;
+use super::version::{DeviceId, Version};
+use super::wire::{self, Exchange, Message, Opening};
+
+const STATE: u8 = 1;
+
+/// A message for one device: the text of its `key` element after base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMessage {
+    /// It starts a session: the attribute `prekey`, or `kex`.
+    pub prekey: bool,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+/// The shared state with one foreign device in one version.
+#[derive(Clone)]
+pub struct Session {
+    sides: Sides,
+    fingerprint: Fingerprint,
+    /// The own id when it began: libsignal says it in each exchange.
+    device: DeviceId,
+    current: Ratchet,
+    /// The latest is the first.
+    former: VecDeque<Ratchet>,
+    /// Exchanges of the other side that were accepted. The oldest is the first.
+    exchanges: VecDeque<Public>,
+}
+
+/// A message was read.
+#[derive(Debug)]
+pub struct Received {
+    /// The session as it is now. It has to be kept in the place of the one before.
+    pub session: Session,
+    /// The key material, for [`payload::decrypt`](super::payload::decrypt).
+    pub plain: Secret,
+    /// The other side's identity, if it is another than before, or if there was none before. The caller decides whether to trust
+    /// it before it keeps the session.
+    pub new_identity: Option<Fingerprint>,
+    /// The prekey that was used: see [`Device::use_prekey`].
+    pub used_prekey: Option<u32>,
+    /// A session began. The other side sends all that starts one again until it is answered, by an empty message at least.
+    pub started: bool,
+}
+
+/// Starts a session with the device of a bundle. If there was one before, [`Session::keeping`] has it.
+pub fn start(device: &Device, bundle: &Bundle, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Session, StartError> {
+    if bundle.fingerprint == device.fingerprint() {
+        return Err(StartError::OwnDevice);
+    }
+    let (version, base) = (bundle.version, KeyPair::generate(rng));
+    let (prekey, key) = bundle.pick(rng);
+    let opening = Opening { prekey, signed_prekey: bundle.signed_prekey_id, base: *base.public() };
+    let current = exchange::begin(&device.identity, &base, bundle, &key)
+        .and_then(|root| Ratchet::begin(version, &root, &bundle.signed_prekey, &opening, rng))
+        .map_err(|LowOrder| StartError::LowOrderKey)?;
+    Ok(Session {
+        sides: Sides { version, own: wire::identity(version, &device.identity), their: bundle.identity },
+        fingerprint: bundle.fingerprint,
+        device: device.id(),
+        current,
+        former: VecDeque::new(),
+        exchanges: VecDeque::new(),
+    })
+}
+
+/// Reads a message from a foreign device. Neither device nor session is changed: on success the answer has the new session, and
+/// the prekey that is used up.
+pub fn receive(
+    device: &Device,
+    session: Option<&Session>,
+    version: Version,
+    message: &KeyMessage,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Received, ReceiveError> {
+    if session.is_some_and(|session| session.sides.version != version) {
+        return Err(ReceiveError::WrongVersion);
+    }
+    let own = wire::identity(version, &device.identity);
+    // A session from before the own keys were made anew leads nowhere.
+    let session = session.filter(|session| session.sides.own == own);
+    if message.prekey {
+        let exchange = wire::decode_exchange(version, &message.bytes)?;
+        return receive_exchange(device, session, version, &exchange, rng);
+    }
+    let message = wire::decode_message(version, &message.bytes)?;
+    let session = session.ok_or(ReceiveError::NoSession)?;
+    let (session, plain) = session.read(&message, rng)?;
+    Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false })
+}
+
+fn receive_exchange(
+    device: &Device,
+    session: Option<&Session>,
+    version: Version,
+    exchange: &Exchange,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Received, ReceiveError> {
+    let identity =
+        wire::curve25519(version, &exchange.identity).ok_or(ReceiveError::Malformed("its identity is no key"))?;
+    if keys::is_low_order(&identity) || keys::is_low_order(&exchange.base) {
+        return Err(ReceiveError::LowOrderKey);
+    }
+    let fingerprint = Fingerprint::from_curve25519(identity);
+    if fingerprint == device.fingerprint() {
+        return Err(ReceiveError::OwnDevice);
+    }
+    let same = session.filter(|session| session.sides.their == exchange.identity);
+    if let Some(session) = same {
+        if let Some(place) = session.ratchets().position(|one| one.is_of(&exchange.base)) {
+            let (session, plain) = session.read_by(place, &exchange.message, rng)?;
+            return Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false });
+        }
+        if session.exchanges.contains(&exchange.base) {
+            return Err(ReceiveError::Replayed);
+        }
+    }
+    let (root, signed_prekey) = exchange::answer(device, version, exchange, &identity)?;
+    let sides = Sides { version, own: wire::identity(version, &device.identity), their: exchange.identity };
+    let ratchet = Ratchet::answer(root, signed_prekey.clone(), exchange.base);
+    let Read { ratchet: current, plain, .. } = ratchet.read(&sides, &exchange.message, rng)?;
+    let new = Session {
+        sides,
+        fingerprint,
+        device: device.id(),
+        current,
+        former: VecDeque::new(),
+        exchanges: VecDeque::from([exchange.base]),
+    };
+    let known = session.is_some_and(|session| session.fingerprint == fingerprint);
+    Ok(Received {
+        session: match same {
+            Some(before) => new.keeping(before),
+            None => new,
+        },
+        plain,
+        new_identity: (!known).then_some(fingerprint),
+        used_prekey: Some(exchange.prekey),
+        started: true,
+    })
+}
+
+impl Session {
+    /// Returns the version that it is of.
+    pub fn version(&self) -> Version {
+        self.sides.version
+    }
+
+    /// Returns the identity of the other side.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether nothing has come by it yet, so that each message starts it again.
+    pub fn is_unanswered(&self) -> bool {
+        self.current.unanswered().is_some()
+    }
+
+    /// Whether the other side has sent so much without an answer that it is owed one, be it an empty message: only answers
+    /// bring new keys.
+    pub fn wants_answer(&self) -> bool {
+        self.current.received_in_a_row() >= limits::UNANSWERED_MESSAGES
+    }
+
+    /// Keeps the ratchets of a session before this one, for messages that are on their way. It has to be one with the same
+    /// identity in the same version; of another, nothing is kept.
+    #[must_use]
+    pub fn keeping(mut self, before: &Self) -> Self {
+        if before.sides.version == self.sides.version && before.sides.their == self.sides.their {
+            self.former.extend(before.ratchets().cloned());
+            self.former.truncate(limits::FORMER_RATCHETS);
+            let latest = std::mem::take(&mut self.exchanges);
+            self.exchanges.extend(before.exchanges.iter().chain(&latest));
+            let old = self.exchanges.len().saturating_sub(limits::PAST_EXCHANGES);
+            self.exchanges.drain(..old);
+            self.bound_skipped();
+        }
+        self
+    }
+
+    /// Encrypts the key material of a payload. The changed session has to be on disk before the message is sent.
+    pub fn encrypt(&mut self, key: &[u8]) -> Result<KeyMessage, EncryptError> {
+        let message = self.current.seal(&self.sides, key)?;
+        let Some(opening) = self.current.unanswered() else {
+            return Ok(KeyMessage { prekey: false, bytes: message });
+        };
+        let bytes = wire::encode_exchange(self.sides.version, &opening, &self.sides.own, self.device, message);
+        Ok(KeyMessage { prekey: true, bytes })
+    }
+
+    /// The current ratchet, and then the former ones.
+    fn ratchets(&self) -> impl Iterator<Item = &Ratchet> {
+        std::iter::once(&self.current).chain(&self.former)
+    }
+
+    /// Reads a message by the first ratchet that can.
+    fn read(&self, message: &Message, rng: &mut (impl CryptoRng + ?Sized)) -> Result<(Self, Secret), ReceiveError> {
+        let mut worst = ReceiveError::Forged;
+        for place in 0..=self.former.len() {
+            match self.read_by(place, message, rng) {
+                // A message does not say which ratchet it belongs to, so that the most exact error is the best one.
+                Err(error @ (ReceiveError::Replayed | ReceiveError::TooFar { .. })) => worst = error,
+                Err(ReceiveError::Forged) => {}
+                other => return other,
+            }
+        }
+        Err(worst)
+    }
+
+    /// Reads a message by one ratchet, and makes it the current one if the message is new.
+    fn read_by(
+        &self,
+        place: usize,
+        message: &Message,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Self, Secret), ReceiveError> {
+        let ratchet = self.ratchets().nth(place).ok_or(ReceiveError::NoSession)?;
+        let Read { ratchet, plain, was_late } = ratchet.read(&self.sides, message, rng)?;
+        let mut new = self.clone();
+        match place.checked_sub(1) {
+            None => new.current = ratchet,
+            // A late message does not tell which ratchet the other side uses now.
+            Some(former) if was_late => new.former[former] = ratchet,
+            Some(former) => {
+                new.former.remove(former);
+                new.former.push_front(std::mem::replace(&mut new.current, ratchet));
+            }
+        }
+        new.bound_skipped();
+        Ok((new, plain))
+    }
+
+    /// Gives up keys of messages that did not come, those of the oldest ratchets first.
+    fn bound_skipped(&mut self) {
+        let all: usize = self.ratchets().map(Ratchet::skipped).sum();
+        let mut over = all.saturating_sub(limits::SKIPPED_KEYS);
+        for ratchet in self.former.iter_mut().rev().chain([&mut self.current]) {
+            let given_up = over.min(ratchet.skipped());
+            ratchet.forget_skipped(given_up);
+            over -= given_up;
+        }
+    }
+
+    /// Returns the whole state as bytes, which are secret.
+    pub fn to_bytes(&self) -> Secret {
+        let mut writer =
+            Writer::new(STATE, 1_024 * (2 + self.former.len()) + 69 * self.kept() + 32 * self.exchanges.len());
+        writer.u8(self.sides.version.number());
+        writer.bytes(&self.sides.own);
+        writer.bytes(&self.sides.their);
+        writer.u32(self.device.get());
+        writer.count(self.exchanges.len());
+        self.exchanges.iter().for_each(|key| writer.bytes(key));
+        writer.count(self.former.len());
+        self.ratchets().for_each(|one| one.write(&mut writer));
+        writer.finish()
+    }
+
+    /// Reads what [`Session::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut reader = Reader::new(bytes, STATE, limits::SESSION_BYTES)?;
+        let version = Version::of_number(reader.u8()?).ok_or(StateError::Damaged("it is of no known version"))?;
+        let sides = Sides { version, own: reader.array()?, their: reader.array()? };
+        let identity = wire::curve25519(version, &sides.their).ok_or(StateError::Damaged("the identity is no key"))?;
+        let device = DeviceId::new(reader.u32()?).ok_or(StateError::Damaged("the device has no id"))?;
+        let exchanges = (0..reader.count(limits::PAST_EXCHANGES)?).map(|_| reader.array()).collect::<Result<_, _>>()?;
+        let count = reader.count(limits::FORMER_RATCHETS)?;
+        let current = Ratchet::read_state(&mut reader)?;
+        let former = (0..count).map(|_| Ratchet::read_state(&mut reader)).collect::<Result<_, _>>()?;
+        reader.finish()?;
+        let fingerprint = Fingerprint::from_curve25519(identity);
+        let session = Self { sides, fingerprint, device, current, former, exchanges };
+        if session.kept() > limits::SKIPPED_KEYS {
+            return Err(StateError::Damaged("there is too much of something"));
+        }
+        Ok(session)
+    }
+
+    /// Says of the chain before that it had one message less, as libsignal does.
+    #[cfg(test)]
+    pub(super) fn say_less(&mut self) {
+        self.current.say_less();
+    }
+
+    /// How many keys of messages that did not come it keeps.
+    pub fn kept(&self) -> usize {
+        self.ratchets().map(Ratchet::skipped).sum()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({}, {}, {} keys kept)", self.sides.version, self.fingerprint, self.kept())
+    }
+}

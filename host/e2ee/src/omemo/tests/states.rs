@@ -1,0 +1,112 @@
+//! States as bytes: what was written is read, and nothing else is; and nobody prints what is secret.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::super::{Device, Keep, Secret, Session, StateError, Version, aesgcm, limits, payload, start};
+use super::{Steady, acquainted};
+
+#[test]
+fn what_was_written_is_read() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(40);
+        let (mut one, mut other) = acquainted(version, &mut rng);
+        (0..5).for_each(|_| drop(one.say(b"lost")));
+        let message = one.say(b"came");
+        other.read(&message, &mut rng).unwrap();
+        other.start(&one, &mut rng);
+        other.device.rotate_signed_prekey(&mut rng, 77);
+        other.device.use_prekey(20, Keep::UntilCaughtUp);
+        let (device, session) = (other.device.to_bytes(), other.session.as_ref().unwrap().to_bytes());
+        other.restart();
+        assert_eq!(other.device.to_bytes(), device);
+        assert_eq!(other.session.as_ref().unwrap().to_bytes(), session);
+        assert_eq!(other.session.as_ref().unwrap().kept(), if version == Version::Axolotl { 6 } else { 5 });
+
+        for length in 0..session.len() {
+            assert!(Session::from_bytes(&session[..length]).is_err());
+        }
+        for length in 0..device.len() {
+            assert!(Device::from_bytes(&device[..length]).is_err());
+        }
+        let longer = [&session, [0].as_slice()].concat();
+        assert_eq!(Session::from_bytes(&longer).unwrap_err(), StateError::Damaged("something stands behind its end"));
+        let longer = [&device, [0].as_slice()].concat();
+        assert!(matches!(Device::from_bytes(&longer), Err(StateError::Damaged(_))));
+        let later = [[2].as_slice(), &session[1..]].concat();
+        assert_eq!(Session::from_bytes(&later).unwrap_err(), StateError::UnknownVersion(2));
+    }
+}
+
+#[test]
+fn states_have_bounds() {
+    let too_long = vec![1; limits::SESSION_BYTES + 1];
+    assert_eq!(Session::from_bytes(&too_long).unwrap_err(), StateError::Damaged("it is too long"));
+    assert!(matches!(Device::from_bytes(&too_long), Err(StateError::Damaged("it is too long"))));
+    // As full as it gets.
+    let mut rng = Steady::new(41);
+    let mut device = Device::generate(&mut rng, 0);
+    for _ in 0..=limits::USED_PREKEYS {
+        let id = device.bundle(Version::Axolotl).prekeys[0].0;
+        device.use_prekey(id, Keep::UntilCaughtUp);
+        device.refill(&mut rng);
+    }
+    device.rotate_signed_prekey(&mut rng, 1);
+    let bytes = device.to_bytes();
+    assert!(bytes.len() <= limits::DEVICE_BYTES, "{}", bytes.len());
+    assert_eq!(Device::from_bytes(&bytes).unwrap().forget_used_prekeys(), limits::USED_PREKEYS);
+}
+
+#[test]
+fn nobody_prints_what_is_secret() {
+    let mut rng = Steady::new(42);
+    let (mut one, mut other) = acquainted(Version::Axolotl, &mut rng);
+    let message = one.say(b"abc");
+    let received = other.look(&message, &mut rng).unwrap();
+    let bundle = other.device.bundle(Version::Omemo2);
+    let fingerprint = one.device.fingerprint();
+    assert_eq!(format!("{:?}", one.device), format!("Device({}, {fingerprint}, 100 prekeys)", one.device.id()));
+    let session = format!("Session(eu.siacs.conversations.axolotl, {fingerprint}, 0 keys kept)");
+    assert_eq!(format!("{:?}", other.session.as_ref().unwrap()), session);
+    assert!(format!("{received:?}").contains("plain: Secret(3 bytes)"));
+    assert_eq!(format!("{bundle:?}"), format!("Bundle(urn:xmpp:omemo:2, {}, 100 prekeys)", other.device.fingerprint()));
+    assert_eq!(format!("{:?}", Secret::new(vec![1, 2])), "Secret(2 bytes)");
+    let payload = payload::encrypt(Version::Omemo2, b"abc", &mut rng);
+    assert_eq!(format!("{payload:?}"), "Payload(16 bytes)");
+    let (_, key) = aesgcm::encrypt(b"", &mut rng);
+    assert_eq!(format!("{key:?}"), "FileKey");
+    let link = key.link("https://example.org/a").unwrap();
+    let link = aesgcm::parse(std::str::from_utf8(&link).unwrap()).unwrap();
+    assert_eq!(format!("{link:?}"), "Link { https: \"https://example.org/a\", .. }");
+    other.restart();
+}
+
+/// Made once: it takes longer than reading a state.
+static DEVICES: LazyLock<[Device; 2]> =
+    LazyLock::new(|| [44, 45].map(|seed| Device::generate(&mut Steady::new(seed), 0)));
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_state_or_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..2_000), version in 0u8..3) {
+        if let Some(first) = bytes.first_mut() {
+            *first = version;
+        }
+        if let Ok(session) = Session::from_bytes(&bytes) {
+            prop_assert_eq!(session.to_bytes().to_vec(), bytes.clone());
+        }
+        prop_assert!(Device::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn changed_states_are_read_without_panic(at: prop::sample::Index, to: u8, text in prop::collection::vec(any::<u8>(), 0..20)) {
+        let mut rng = Steady::new(43);
+        let bundle = DEVICES[1].bundle(Version::Omemo2);
+        let mut bytes = start(&DEVICES[0], &bundle, &mut rng).unwrap().to_bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = to;
+        if let Ok(mut session) = Session::from_bytes(&bytes) {
+            let _ = session.encrypt(&text);
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! A conversation with one person: what goes out.
+//!
+//! `incoming` has the other half, what comes in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::ake::{Commitment, Exchange};
+use super::data::{Channel, Exhausted};
+use super::fragments::{Fragments, cut};
+use super::key::{Account, Fingerprint};
+use super::message::{InstanceTag, Route, Version, encode};
+use super::smp::{LONGEST_QUESTION, Record, Sides, Smp};
+use super::text::Offer;
+use super::tlv::{self, Kind};
+
+/// The greatest length of a text that is encrypted, in bytes.
+const LONGEST_TEXT: usize = 64 << 10;
+/// The greatest number of instances of one person that something is known of.
+pub(super) const MOST_INSTANCES: usize = 8;
+/// The greatest number of them that are encrypted. The others are for exchanges, which anybody can begin.
+pub(super) const MOST_ENCRYPTED: usize = 6;
+
+/// The rules of a conversation: the versions that are allowed, and the steps that are taken without being asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags that the protocol names")]
+pub struct Policy {
+    /// Whether version 2 is allowed.
+    pub v2: bool,
+    /// Whether version 3 is allowed.
+    pub v3: bool,
+    /// Whether sending is refused while the conversation is not encrypted.
+    pub require_encryption: bool,
+    /// Whether plain messages say, by whitespace, that we can encrypt. It ends when a plain message without such a tag has come.
+    pub whitespace_tag: bool,
+    /// Whether to begin if the other side says so by whitespace.
+    pub whitespace_start: bool,
+    /// Whether to ask for a new conversation if the other side reports an error; at most twice a minute.
+    pub error_start: bool,
+    /// The greatest length of an encoded message, in bytes; longer ones go out in parts. 0 for no limit.
+    pub fragment: usize,
+}
+
+impl Policy {
+    /// Nothing is read as OTR, and nothing is encrypted.
+    pub fn never() -> Self {
+        Self {
+            v2: false,
+            v3: false,
+            require_encryption: false,
+            whitespace_tag: false,
+            whitespace_start: false,
+            error_start: false,
+            fragment: 0,
+        }
+    }
+
+    pub(super) fn versions(&self) -> Offer {
+        Offer { v2: self.v2, v3: self.v3 }
+    }
+}
+
+impl Default for Policy {
+    /// Both versions are allowed, if the other side begins.
+    fn default() -> Self {
+        Self { v2: true, v3: true, whitespace_start: true, error_start: true, ..Self::never() }
+    }
+}
+
+/// A result of a received text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Send this now.
+    Send(String),
+    /// A text that was not encrypted. Anybody may have written it.
+    Plain {
+        /// The text, without a whitespace tag.
+        text: String,
+        /// Whether the conversation is encrypted or was, or the policy requires encryption.
+        unexpected: bool,
+    },
+    /// A text that was encrypted by the owner of a key.
+    Message {
+        /// The text. Some clients write HTML.
+        text: String,
+        /// The key. Whether it is trusted is not known here.
+        fingerprint: Fingerprint,
+    },
+    /// The conversation with one instance is encrypted now.
+    Started {
+        /// The other side's key. Whether it is trusted is not known here.
+        fingerprint: Fingerprint,
+        /// The version of the protocol.
+        version: Version,
+        /// The other side's instance. `None` in version 2.
+        instance: Option<InstanceTag>,
+        /// Whether it was encrypted before, with the same long-term key: only the keys of messages have changed.
+        again: bool,
+    },
+    /// The other side has ended the encrypted conversation with one instance. If no other is encrypted, sending is refused from now on:
+    /// see [`Conversation::state`].
+    Ended,
+    /// The other side asks for a secret, to compare it.
+    SmpAsked {
+        /// Its question about the secret.
+        question: Option<String>,
+    },
+    /// A comparison has a result.
+    SmpDone {
+        /// Whether both sides have entered the same.
+        same: bool,
+    },
+    /// A comparison has ended without a result.
+    SmpAborted,
+    /// An encrypted message without text.
+    Heartbeat,
+    /// The text was refused, or the other side reports an error.
+    Error(ReceiveError),
+}
+
+/// Why a received text is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// Not written as the protocol says.
+    #[error("an OTR message is broken; the other side can send it again")]
+    Malformed,
+    /// Neither side's policy has a version in common.
+    #[error(
+        "no common version of OTR: the other side offers or uses one that is not allowed; versions 2 and 3 exist here"
+    )]
+    UnsupportedVersion,
+    /// Version 2 is tried while version 3 is in use.
+    #[error("OTR version 2 was tried while version 3 is in use; end the conversation first")]
+    Downgrade,
+    /// For another client of the account. No reason to tell anybody.
+    #[error("an OTR message is for another client of this account")]
+    OtherInstance,
+    /// Encrypted, and no conversation is.
+    #[error("an OTR message is encrypted for a conversation that has ended; begin a new one")]
+    NotEncrypted,
+    /// Encrypted by keys that are not in use.
+    #[error(
+        "an OTR message cannot be decrypted: it is of keys that are not in use; it came too late, or for a former conversation"
+    )]
+    Unreadable,
+    /// Somebody else wrote or changed it.
+    #[error("an OTR message is not authentic; somebody between the two sides may have changed it")]
+    NotAuthentic,
+    /// It had come before, or one after it.
+    #[error("an OTR message has come before, or too late")]
+    Replayed,
+    /// The other side does not have the key that it names.
+    #[error("the other side of an OTR conversation cannot prove that it has its key")]
+    BadSignature,
+    /// A message of a key exchange that nobody awaits.
+    #[error("an OTR message is not awaited; it came too late, or twice")]
+    Unexpected,
+    /// Longer than is put together from parts.
+    #[error("an OTR message is longer than 128 KiB; send less at a time")]
+    TooLong,
+    /// The person has more clients than are known at a time.
+    #[error("too many OTR clients of one person at once; end the conversation first")]
+    TooManyInstances,
+    /// The other side's text about an error. Anybody may have written it.
+    #[error("the other side of an OTR conversation reports: {0}")]
+    Peer(String),
+}
+
+/// Why a text cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The policy requires encryption.
+    #[error("the conversation is not encrypted by OTR, which its policy requires; begin it first")]
+    NotEncrypted,
+    /// The other side has ended the conversation.
+    #[error("the other side has ended the OTR conversation; begin a new one, or end it to write plainly")]
+    Finished,
+    /// Longer than 64 KiB.
+    #[error("a text for OTR is longer than 64 KiB; send less at a time")]
+    TooLong,
+    /// It has a NUL, behind which the protocol expects records.
+    #[error("a text for OTR has a NUL; remove it")]
+    Nul,
+    /// The keys are used up.
+    #[error("the keys of the OTR conversation are used up; begin a new one")]
+    Exhausted,
+}
+
+impl From<Exhausted> for SendError {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+/// Why secrets are not compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SmpError {
+    /// The conversation is not encrypted.
+    #[error("secrets are compared in an encrypted OTR conversation; begin one first")]
+    NotEncrypted,
+    /// A comparison is under way, or the other side has asked.
+    #[error("secrets are being compared already; answer, or abort first")]
+    UnderWay,
+    /// Nobody has asked.
+    #[error("the other side has not asked for a secret; begin the comparison yourself")]
+    NotAsked,
+    /// The question has a NUL or is longer than 1,000 bytes.
+    #[error("a question for OTR has a NUL, or more than 1,000 bytes; write a shorter one")]
+    Question,
+    /// The keys are used up.
+    #[error("the keys of the OTR conversation are used up; begin a new one")]
+    Exhausted,
+}
+
+impl From<Exhausted> for SmpError {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+/// Says what happens to a text that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It goes out as it is, if the policy allows it.
+    Plain,
+    /// It is encrypted.
+    Encrypted,
+    /// It is refused: the other side has ended the encrypted conversation, and may not expect that its next text is not encrypted.
+    Finished,
+}
+
+/// The state of one instance.
+pub(super) struct Peer {
+    /// `None` for version 2.
+    pub(super) tag: Option<InstanceTag>,
+    pub(super) exchange: Exchange,
+    pub(super) encrypted: Option<Box<Encrypted>>,
+}
+
+/// An encrypted conversation with one instance.
+pub(super) struct Encrypted {
+    pub(super) channel: Channel,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) session_id: Zeroizing<[u8; 8]>,
+    pub(super) smp: Smp,
+    pub(super) last_sent: Instant,
+}
+
+/// A commitment that went to every instance.
+pub(super) struct Pending {
+    pub(super) commitment: Arc<Commitment>,
+    /// The instances that have taken it up.
+    pub(super) used: Vec<InstanceTag>,
+    pub(super) since: Instant,
+}
+
+/// The conversation with one person (one bare JID).
+///
+/// # Trust
+/// A conversation is encrypted with whoever has answered. Compare [`Conversation::fingerprint`] with the keys that are trusted before each
+/// [`Conversation::send`]: a new instance, with another key, may have come since.
+pub struct Conversation {
+    pub(super) account: Arc<Account>,
+    pub(super) policy: Policy,
+    /// The one that was heard last is the last.
+    pub(super) peers: Vec<Peer>,
+    pub(super) pending: Option<Pending>,
+    pub(super) fragments: Fragments,
+    /// Whether the other side has ended an encrypted conversation, and nobody has begun or ended one since.
+    pub(super) is_finished: bool,
+    /// Whether a plain text without a tag has come: whoever writes such does not look for one.
+    pub(super) has_heard_plain: bool,
+    pub(super) last_error: Option<Instant>,
+    pub(super) last_query: Option<Instant>,
+}
+
+impl Conversation {
+    /// Begins plainly.
+    pub fn new(account: Arc<Account>, policy: Policy) -> Self {
+        Self {
+            account,
+            policy,
+            peers: Vec::new(),
+            pending: None,
+            fragments: Fragments::default(),
+            is_finished: false,
+            has_heard_plain: false,
+            last_error: None,
+            last_query: None,
+        }
+    }
+
+    /// Changes the policy. An encrypted conversation goes on, unless the policy allows no version any more: end it then.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Returns the query that asks the other side to begin, or `None` if no version is allowed.
+    pub fn start(&self) -> Option<String> {
+        self.policy.versions().query().map(str::to_owned)
+    }
+
+    /// Returns what happens to the next text that is sent.
+    pub fn state(&self) -> State {
+        match self.active() {
+            Some(_) => State::Encrypted,
+            None if self.is_finished => State::Finished,
+            None => State::Plain,
+        }
+    }
+
+    /// Returns the key of the instance that the next text goes to.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.encrypted().map(|encrypted| encrypted.fingerprint)
+    }
+
+    /// Returns the keys of all instances that are encrypted.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.peers.iter().filter_map(|peer| peer.encrypted.as_ref()).map(|encrypted| encrypted.fingerprint).collect()
+    }
+
+    /// Returns the version with the instance that the next text goes to.
+    pub fn version(&self) -> Option<Version> {
+        let tag = self.peers[self.active()?].tag;
+        Some(self.route(tag).version())
+    }
+
+    /// Returns the instance that the next text goes to. `None` in version 2, too.
+    pub fn peer_instance(&self) -> Option<InstanceTag> {
+        self.peers[self.active()?].tag
+    }
+
+    /// Returns what to send for a text: encrypted if the conversation is, else as it is.
+    pub fn send(&mut self, text: &str, now: Instant) -> Result<Vec<String>, SendError> {
+        if let Some(active) = self.active() {
+            if text.len() > LONGEST_TEXT {
+                return Err(SendError::TooLong);
+            }
+            if text.contains('\0') {
+                return Err(SendError::Nul);
+            }
+            return Ok(self.seal(active, text.as_bytes(), false, now)?);
+        }
+        if self.is_finished {
+            return Err(SendError::Finished);
+        }
+        if self.policy.require_encryption {
+            return Err(SendError::NotEncrypted);
+        }
+        let is_tagged = self.policy.whitespace_tag && !self.has_heard_plain;
+        Ok(vec![if is_tagged { self.policy.versions().tag(text) } else { text.to_owned() }])
+    }
+
+    /// Ends: returns what tells every encrypted instance, and forgets all keys. The conversation is plain then.
+    pub fn end(&mut self) -> Vec<String> {
+        let mut sent = Vec::new();
+        for peer in std::mem::take(&mut self.peers) {
+            let last =
+                peer.encrypted.map(|encrypted| encrypted.channel.seal_last(&tlv::write(Kind::Disconnected, &[])));
+            if let Some(Ok(bytes)) = last {
+                sent.extend(cut(encode(&bytes), self.route(peer.tag), self.policy.fragment));
+            }
+        }
+        self.pending = None;
+        self.fragments.clear();
+        (self.is_finished, self.has_heard_plain) = (false, false);
+        sent
+    }
+
+    /// Begins to compare secrets, and returns what to send. A question tells the other person what to enter; it is encrypted.
+    pub fn smp_start<R: CryptoRng + ?Sized>(
+        &mut self,
+        secret: &[u8],
+        question: Option<&str>,
+        now: Instant,
+        rng: &mut R,
+    ) -> Result<Vec<String>, SmpError> {
+        if question.is_some_and(|question| question.len() > LONGEST_QUESTION || question.contains('\0')) {
+            return Err(SmpError::Question);
+        }
+        let (active, ours) = (self.active().ok_or(SmpError::NotEncrypted)?, self.account.fingerprint());
+        let encrypted = self.encrypted_mut(active).ok_or(SmpError::NotEncrypted)?;
+        if encrypted.smp.is_under_way() || encrypted.smp.is_asked() {
+            return Err(SmpError::UnderWay);
+        }
+        let sides = Sides { initiator: ours, responder: encrypted.fingerprint, session_id: &encrypted.session_id };
+        let record = encrypted.smp.begin(&sides, secret, question, rng);
+        Ok(self.seal_record(active, &record, now)?)
+    }
+
+    /// Answers [`Outcome::SmpAsked`], and returns what to send.
+    pub fn smp_answer<R: CryptoRng + ?Sized>(
+        &mut self,
+        secret: &[u8],
+        now: Instant,
+        rng: &mut R,
+    ) -> Result<Vec<String>, SmpError> {
+        self.active().ok_or(SmpError::NotEncrypted)?;
+        let asked = |peer: &Peer| peer.encrypted.as_ref().is_some_and(|encrypted| encrypted.smp.is_asked());
+        let asked = self.peers.iter().rposition(asked).ok_or(SmpError::NotAsked)?;
+        let ours = self.account.fingerprint();
+        let encrypted = self.encrypted_mut(asked).ok_or(SmpError::NotAsked)?;
+        let sides = Sides { initiator: encrypted.fingerprint, responder: ours, session_id: &encrypted.session_id };
+        let record = encrypted.smp.answer(&sides, secret, rng).ok_or(SmpError::NotAsked)?;
+        Ok(self.seal_record(asked, &record, now)?)
+    }
+
+    /// Gives up comparing secrets with every instance, and returns what tells them. Nothing if nothing was under way.
+    pub fn smp_abort(&mut self, now: Instant) -> Result<Vec<String>, SmpError> {
+        self.active().ok_or(SmpError::NotEncrypted)?;
+        let mut sent = Vec::new();
+        for index in 0..self.peers.len() {
+            if self.encrypted_mut(index).is_some_and(|encrypted| encrypted.smp.give_up()) {
+                sent.extend(self.seal_record(index, &Record::abort(), now)?);
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Returns the place of the instance that was heard last among those that are encrypted.
+    pub(super) fn active(&self) -> Option<usize> {
+        self.peers.iter().rposition(|peer| peer.encrypted.is_some())
+    }
+
+    fn encrypted(&self) -> Option<&Encrypted> {
+        self.peers[self.active()?].encrypted.as_deref()
+    }
+
+    pub(super) fn encrypted_mut(&mut self, index: usize) -> Option<&mut Encrypted> {
+        self.peers.get_mut(index)?.encrypted.as_deref_mut()
+    }
+
+    /// Returns the way of messages to an instance: in version 2 without a tag.
+    pub(super) fn route(&self, tag: Option<InstanceTag>) -> Route {
+        match tag {
+            None => Route::V2,
+            Some(tag) => Route::V3 { sender: self.account.instance_tag(), receiver: Some(tag) },
+        }
+    }
+
+    /// Encrypts for an instance. A message without text that cannot be read is no reason to tell anybody.
+    pub(super) fn seal(
+        &mut self,
+        index: usize,
+        plain: &[u8],
+        ignore_unreadable: bool,
+        now: Instant,
+    ) -> Result<Vec<String>, Exhausted> {
+        let encrypted = self.encrypted_mut(index).ok_or(Exhausted)?;
+        let bytes = encrypted.channel.seal(plain, ignore_unreadable)?;
+        encrypted.last_sent = now;
+        let tag = self.peers[index].tag;
+        Ok(cut(encode(&bytes), self.route(tag), self.policy.fragment))
+    }
+
+    pub(super) fn seal_record(
+        &mut self,
+        index: usize,
+        record: &Record,
+        now: Instant,
+    ) -> Result<Vec<String>, Exhausted> {
+        self.seal(index, &tlv::write(record.kind, &record.value), true, now)
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Conversation({:?})", self.state())
+    }
+}
+
+/// Says whether something that happens at most once in a while may happen now, and remembers that it did.
+pub(super) fn is_due(last: &mut Option<Instant>, every: Duration, now: Instant) -> bool {
+    let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= every);
+    if is_due {
+        *last = Some(now);
+    }
+    is_due
+}

@@ -1,0 +1,46 @@
+//! What is told of the keys of an account: numbers for its status, and news for its owner.
+
+use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, key_counts};
+use tokio::sync::broadcast;
+
+use super::shared::Shared;
+
+/// How much an account has encrypted, and by which keys.
+pub type EncryptionStatus = KeyCounts;
+
+/// Returns how an account stands with encryption. Totals are since the host started.
+pub fn status(account: &Shared) -> EncryptionStatus {
+    account.encryption.counts()
+}
+
+/// Returns a receiver for news about the keys of people.
+pub fn news(account: &Shared) -> broadcast::Receiver<KeyNews> {
+    account.encryption.subscribe()
+}
+
+/// Logs news, and passes them on.
+pub(super) fn tell(account: &Shared, news: KeyNews) {
+    let KeyNews { jid, what, kind, fingerprint, trust } = &news;
+    let (device, trust, protocol) = (kind.device(), trust.as_str(), kind.as_str());
+    match what {
+        KeyNewsKind::NewDevice => {
+            tracing::info!(account = %account.name, %jid, protocol, device, fingerprint, trust, "new device of a known person");
+        }
+        KeyNewsKind::ChangedIdentity => tracing::warn!(
+            account = %account.name, %jid, protocol, device, fingerprint, trust,
+            "a device of a known person has another key; ask them before you trust it"
+        ),
+        KeyNewsKind::TooManyDevices => {
+            tracing::warn!(account = %account.name, %jid, device, "somebody has more devices than get messages");
+        }
+        KeyNewsKind::NotPublished => {
+            tracing::warn!(account = %account.name, "the server does not publish the account's keys");
+        }
+    }
+    account.encryption.tell(news);
+}
+
+/// Notes how the account stands now.
+pub(super) fn note(account: &Shared, session: &Session) {
+    account.encryption.note(key_counts(session));
+}

@@ -1,0 +1,154 @@
+//! The loop of the account's task: it hands the session one input at a time, and applies the effects.
+
+use std::time::Duration;
+
+use parlor_session::tell_owners;
+use parlor_xmpp::{ClientState, Dialer, Link, LinkEvent};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::alarm::Alarm;
+use super::arrived;
+use super::effects::carry_out;
+use super::encryption;
+use super::held_back::Batch;
+use super::on_disk;
+use super::order::{Asked, Order};
+use super::screened;
+use super::worker::Worker;
+
+/// Number of commands that are done before the link gets its next turn.
+const BATCH: usize = 32;
+
+/// Interval for checking whether the machine slept.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Returns the interval of these checks.
+fn looks() -> Interval {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
+impl Worker {
+    /// Handles events until the account is told to stop.
+    pub(super) async fn run(&mut self) {
+        let mut alarm = Alarm::new();
+        let mut look = looks();
+        // The number of link events since commands last had a turn.
+        let mut heard = 0;
+        loop {
+            if heard == BATCH {
+                heard = 0;
+                self.take_waiting(BATCH).await;
+            }
+            alarm.set(self.session.next_deadline(), self.now());
+            let has_room = self.has_room();
+            tokio::select! {
+                // The order of events must follow from the input, not from chance. Rare branches come first. The link
+                // would starve the commands, were it not for their turn above.
+                biased;
+                // `Shared`, which this task holds as well, keeps both queues open.
+                Some(order) = self.orders.recv() => match order {
+                    // Boxed: an order is rare, and this task lives as long as the account.
+                    Order::Stop { done } => return Box::pin(self.end(done)).await,
+                    order => Box::pin(self.on_order(order)).await,
+                },
+                () = alarm.ring() => {
+                    self.mind_clock();
+                    self.session.tick(self.now(), &mut self.effects);
+                }
+                // An in-process server does not disconnect when the machine sleeps.
+                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => self.mind_clock(),
+                () = self.quiet.ring() => {
+                    if let Some(link) = &mut self.link {
+                        link.set_state(ClientState::Inactive);
+                    }
+                }
+                found = arrived::told(&mut self.in_question) => self.has_arrived(found),
+                judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
+                written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),
+                next = next_on_link(&mut self.link, !has_room) => {
+                    heard += 1;
+                    if let Some(event) = next {
+                        self.on_link(event);
+                    }
+                }
+                Some((_, asked)) = self.asked.recv(has_room) => {
+                    heard = 0;
+                    // Answers to requests that arrived together are written together.
+                    self.take(asked).await;
+                    self.take_waiting(BATCH - 1).await;
+                }
+            }
+            self.apply();
+        }
+    }
+
+    /// Handles up to `most` requests, as long as some are waiting.
+    async fn take_waiting(&mut self, most: usize) {
+        for _ in 0..most {
+            let has_room = self.has_room();
+            let Some((_, asked)) = self.asked.try_take(has_room) else { return };
+            self.take(asked).await;
+        }
+    }
+
+    /// Carries out a plugin's request, and charges the plugin for the time that this takes.
+    async fn take(&mut self, asked: Asked) {
+        match asked {
+            Asked::Order(order) => {
+                Box::pin(self.on_order(order)).await;
+                self.apply();
+            }
+            // Its call was given up while it waited for its turn.
+            Asked::Command(command, _) if command.is_abandoned() => {}
+            Asked::Command(command, held) => {
+                // Real time: reading the thread's CPU clock is a system call, and nothing here waits.
+                let began = std::time::Instant::now();
+                self.execute(command);
+                self.apply();
+                if let Some(held) = held {
+                    held.charge(began.elapsed());
+                }
+            }
+        }
+    }
+
+    /// Applies the effects of the input that was handled, in order. The snapshot is published before anyone is
+    /// notified.
+    pub(super) fn apply(&mut self) {
+        if self.session.changed() {
+            self.publish();
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut batch = Batch::default();
+        for effect in effects.drain(..) {
+            if let Some(effect) = on_disk::pass(self, effect, &mut batch) {
+                carry_out(self, effect);
+            }
+        }
+        self.effects = effects;
+        if !self.screening.is_empty() {
+            screened::begin(self);
+        }
+        for words in self.alerts.due(self.session.is_announced()) {
+            tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
+        }
+        // Owners are told at once, and a command that was refused is answered at once.
+        if !self.effects.is_empty() {
+            return self.apply();
+        }
+        encryption::note(&self.shared, &self.session);
+        self.flush();
+        self.say_connected();
+    }
+}
+
+/// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.
+async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> {
+    match link {
+        Some(link) if !full => Some(link.next().await),
+        Some(link) => link.next_or_room().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,44 @@
+//! What is told of the keys of an account, for whoever asks without its task.
+
+use std::sync::{Mutex, PoisonError};
+
+use parlor_session::{KeyCounts, KeyNews};
+use tokio::sync::broadcast;
+
+/// How many news wait for whoever tells the owner. The oldest are lost first.
+const NEWS: usize = 64;
+
+/// What is told of keys.
+#[derive(Debug)]
+pub(crate) struct Told {
+    counts: Mutex<KeyCounts>,
+    news: broadcast::Sender<KeyNews>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), news: broadcast::channel(NEWS).0 }
+    }
+}
+
+impl Told {
+    /// Returns how the account stands.
+    pub(super) fn counts(&self) -> KeyCounts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how the account stands.
+    pub(super) fn note(&self, counts: KeyCounts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// Returns a receiver for news.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<KeyNews> {
+        self.news.subscribe()
+    }
+
+    /// Passes news on, if anybody listens.
+    pub(super) fn tell(&self, news: KeyNews) {
+        let _ = self.news.send(news);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the owner does with keys. No plugin can do this.
+
+use jid::BareJid;
+use parlor_stanza::types::DeviceTrust;
+
+use super::Command;
+use crate::answer::Answer;
+use crate::encryption::deciding::{self, KeyList, OwnKeys};
+use crate::encryption::trust::KnownKey;
+use crate::features::Features;
+use crate::turn::Turn;
+
+/// List what is known: the own keys, and those of one person or of all. Answered at once.
+#[derive(Debug)]
+pub struct ListKeys {
+    /// The person. None: everybody.
+    pub jid: Option<BareJid>,
+}
+
+impl Command for ListKeys {
+    type Answer = KeyList;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let keys = deciding::list(&features.encryption, self.jid.as_ref());
+        turn.answer(answer, Ok(KeyList { own: deciding::own_keys(&features.encryption), keys }));
+    }
+}
+
+/// Trust or distrust keys of a person, or take a decision back. Answered with them once that is on disk.
+#[derive(Debug)]
+pub struct SetTrust {
+    /// The person.
+    pub jid: BareJid,
+    /// The fingerprint of the key, as people write it. None: all keys of the person.
+    pub fingerprint: Option<String>,
+    /// The decision.
+    pub trust: DeviceTrust,
+}
+
+impl Command for SetTrust {
+    type Answer = Vec<KnownKey>;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { jid, fingerprint, trust } = self;
+        let decided = deciding::decide(&mut features.encryption, &jid, fingerprint.as_deref(), trust, turn);
+        turn.answer(answer, decided);
+    }
+}
+
+/// End the sessions with a person, or with one device. The next message begins a new one. Answered with their number once that is on
+/// disk.
+#[derive(Debug)]
+pub struct ResetSessions {
+    /// The person.
+    pub jid: BareJid,
+    /// The device. None: all of them.
+    pub device: Option<u32>,
+}
+
+impl Command for ResetSessions {
+    type Answer = usize;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let ended = deciding::end_sessions(&mut features.encryption, &self.jid, self.device, turn);
+        turn.answer(answer, Ok(ended));
+    }
+}
+
+/// Make new own keys, with which all sessions end. Answered with them once they are on disk.
+#[derive(Debug)]
+pub struct ResetOwnKeys;
+
+impl Command for ResetOwnKeys {
+    type Answer = OwnKeys;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let own = deciding::renew(&mut features.encryption, turn);
+        turn.answer(answer, Ok(own));
+    }
+}
+
+/// Forget a person: keys, decisions and sessions. Answered with the number of keys once that is on disk.
+#[derive(Debug)]
+pub struct ForgetKeys {
+    /// The person.
+    pub jid: BareJid,
+}
+
+impl Command for ForgetKeys {
+    type Answer = usize;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let count = deciding::forget(&mut features.encryption, &self.jid, turn);
+        turn.answer(answer, Ok(count));
+    }
+}

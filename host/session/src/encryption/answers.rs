@@ -1,0 +1,195 @@
+//! The answers to requests for keys, and the lists that servers tell of by themselves.
+
+use jid::{BareJid, Jid};
+use parlor_e2ee::omemo::{Bundle, BundleParts, start};
+use parlor_stanza::error::CallError;
+use parlor_stanza::omemo::{read_bundle, read_list};
+use parlor_stanza::types::{Body, DeviceTrust, ListedDevice, NodeChange, NodeEvent, OmemoForm, PublishedBundle};
+
+use super::EndToEnd;
+use super::kept::KeyChange;
+use super::lists::{Came, MAX_DEVICES};
+use super::owing::say_nothing;
+use super::publishing;
+use super::sending;
+use super::sessions::version;
+use super::trust::{KeyKind, is_enough, of_omemo};
+use crate::effect::{Effect, KeyNews, KeyNewsKind};
+use crate::iq::keys::{Fetch, KeysIq};
+use crate::rooms::Rooms;
+use crate::turn::Turn;
+
+/// Handles the answer to a request for keys, or the lack of one.
+pub(crate) fn answered(
+    keys: &mut EndToEnd,
+    asked: KeysIq,
+    outcome: Result<Body, CallError>,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) {
+    match asked {
+        KeysIq::OwnList(form) => publishing::own_list_came(keys, form, outcome, turn),
+        KeysIq::Publish(what, attempt) => publishing::published(keys, what, attempt, outcome, turn),
+        KeysIq::Retract => {}
+        KeysIq::Fetch(fetch) => {
+            match &fetch {
+                Fetch::List(jid, form) => list_came(keys, jid, *form, outcome, turn),
+                Fetch::Bundle(jid, device, form) => bundle_came(keys, (jid, *device, *form), outcome, turn),
+                Fetch::Members(room) => {
+                    if let Ok(Body::Affiliations(people)) = outcome {
+                        keys.members.came(room, people);
+                    }
+                }
+            }
+            if keys.fetches.answered(&fetch, turn) {
+                if let Fetch::Members(room) = &fetch {
+                    keys.members.are_known(room, turn.deadlines.elapsed());
+                }
+                sending::came(keys, &fetch, rooms, turn);
+            }
+        }
+    }
+}
+
+fn newest(body: &Body) -> Option<&str> {
+    let Body::NodeItems(page) = body else { return None };
+    page.items.iter().rev().find_map(|item| item.xml.as_deref())
+}
+
+fn list_came(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    form: OmemoForm,
+    outcome: Result<Body, CallError>,
+    turn: &mut Turn<'_>,
+) {
+    let (devices, came) = match outcome {
+        Ok(body) => (newest(&body).and_then(|xml| read_list(form, xml)).unwrap_or_default(), Came::Asked),
+        // Most people have no list in one of the forms.
+        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => (Vec::new(), Came::Asked),
+        Err(_) => (Vec::new(), Came::Failed),
+    };
+    take_in(keys, jid, form, devices, came, turn);
+}
+
+fn take_in(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    form: OmemoForm,
+    devices: Vec<ListedDevice>,
+    came: Came,
+    turn: &mut Turn<'_>,
+) {
+    let now = turn.deadlines.elapsed();
+    let mut changes = Vec::new();
+    for listed in devices.iter().take(MAX_DEVICES) {
+        // Whoever is listed anew may have new keys.
+        if came == Came::Told {
+            keys.fetches.may_succeed(&Fetch::Bundle(jid.clone(), listed.device, form));
+        }
+        if form == OmemoForm::Current {
+            let labelled = keys.trust.label(jid, listed.device, listed.label.as_ref());
+            changes.extend(labelled.into_iter().map(KeyChange::Key));
+        }
+    }
+    turn.keep_keys(changes);
+    let first = devices.get(MAX_DEVICES).map(|one| one.device);
+    let too_many = keys.lists.came((jid, form), devices, (turn.stream, now), came);
+    if let Some(device) = first {
+        tracing::warn!(%jid, devices = too_many, "somebody lists more than {MAX_DEVICES} devices; these get no messages");
+        turn.out.push(Effect::KeyNews(KeyNews {
+            jid: jid.clone(),
+            what: KeyNewsKind::TooManyDevices,
+            kind: KeyKind::Omemo { device },
+            fingerprint: None,
+            trust: DeviceTrust::Undecided,
+        }));
+    }
+}
+
+/// Takes in a list that a server tells of by itself, if it is about the account or somebody whom it knows. Returns whether the event
+/// is about such a list.
+pub(crate) fn list_said(
+    keys: &mut EndToEnd,
+    from: &Jid,
+    event: &NodeEvent,
+    is_contact: bool,
+    turn: &mut Turn<'_>,
+) -> bool {
+    let Some(form) = OmemoForm::of_list_node(&event.node) else { return false };
+    let Err(jid) = from.try_as_full() else { return true };
+    if !keys.has_omemo() {
+        return true;
+    }
+    let is_own = *jid == turn.own.to_bare();
+    let is_known = is_contact || keys.ways.contains_key(jid) || !keys.trust.of(jid).is_empty();
+    for change in &event.changes {
+        let devices = match change {
+            NodeChange::Item(item) => item.xml.as_deref().and_then(|xml| read_list(form, xml)),
+            NodeChange::Retracted(_) | NodeChange::Purged | NodeChange::Deleted => Some(Vec::new()),
+            NodeChange::Unsubscribed => None,
+        };
+        match devices {
+            Some(devices) if is_own => publishing::own_list(keys, form, devices, turn),
+            Some(devices) if is_known => take_in(keys, jid, form, devices, Came::Told, turn),
+            Some(_) | None => turn.ignored += 1,
+        }
+    }
+    true
+}
+
+/// Begins a session with a device whose keys have come, if they are trusted.
+fn bundle_came(
+    keys: &mut EndToEnd,
+    (jid, device, form): (&BareJid, u32, OmemoForm),
+    outcome: Result<Body, CallError>,
+    turn: &mut Turn<'_>,
+) {
+    let now = turn.deadlines.elapsed();
+    let read = outcome.ok().and_then(|body| read_bundle(form, newest(&body)?));
+    let checked = read.map(|bundle| Bundle::parse(version(form), &parts(bundle)));
+    let bundle = match checked {
+        Some(Ok(bundle)) => bundle,
+        Some(Err(error)) => {
+            tracing::warn!(%jid, device, %error, "a device gets no messages: its keys are not what they should be");
+            return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
+        }
+        None => return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now),
+    };
+    let fingerprint = of_omemo(bundle.fingerprint());
+    if keys.is_swapped(jid, device, &fingerprint, turn) {
+        return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
+    }
+    let mut changes = Vec::new();
+    let trust = keys.meet(jid, KeyKind::Omemo { device }, fingerprint, &mut changes, turn).trust;
+    let is_healing = keys.owed.is_healing(jid, device, now);
+    let before = keys.sessions.get(jid, device, form);
+    if is_enough(trust) && (before.is_none() || is_healing) {
+        let started = keys.device.as_ref().map(|own| start(own, &bundle, &mut rand::rng()));
+        match started {
+            Some(Ok(session)) => {
+                let session = match before {
+                    Some(before) => session.keeping(before),
+                    None => session,
+                };
+                keys.sessions.put((jid, device, form), session, &mut changes);
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%jid, device, %error, "no session begins with a device");
+                keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
+            }
+            None => {}
+        }
+    } else if !is_enough(trust) {
+        keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
+    }
+    turn.keep_keys(changes);
+    if is_healing && is_enough(trust) {
+        say_nothing(keys, jid, device, form, turn);
+    }
+}
+
+fn parts(bundle: PublishedBundle) -> BundleParts {
+    let PublishedBundle { signed_prekey_id, signed_prekey, signature, identity_key, prekeys } = bundle;
+    BundleParts { signed_prekey_id, signed_prekey, signature, identity_key, prekeys }
+}

@@ -1,0 +1,150 @@
+//! What the owner sees of keys, and decides about them.
+
+use jid::BareJid;
+use parlor_config::TrustPolicy;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{DeviceTrust, OmemoForm};
+
+use super::EndToEnd;
+use super::kept::KeyChange;
+use super::off_the_record;
+use super::publishing;
+use super::trust::{KeyKind, KnownKey, counting, of_omemo, typed};
+use crate::iq::keys::Fetch;
+use crate::turn::Turn;
+
+/// The own keys, and those of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyList {
+    /// The own keys.
+    pub own: OwnKeys,
+    /// The keys of others, and of the account's other devices, by person and fingerprint.
+    pub keys: Vec<KnownKey>,
+}
+
+/// The own keys of an account, as others see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnKeys {
+    /// Those of OMEMO. None: it is off, or the account has not been connected yet.
+    pub omemo: Option<OwnOmemo>,
+    /// The fingerprint of the one of off-the-record messaging. None: none was needed yet.
+    pub otr: Option<String>,
+    /// Which keys of others are trusted about which nobody decided.
+    pub policy: TrustPolicy,
+}
+
+/// The own device of OMEMO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnOmemo {
+    /// Its id.
+    pub device: u32,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Whether others can find its keys.
+    pub is_published: bool,
+}
+
+/// Returns the own keys.
+pub(crate) fn own_keys(keys: &EndToEnd) -> OwnKeys {
+    let device = keys.device.as_ref().filter(|_| keys.has_omemo());
+    OwnKeys {
+        omemo: device.map(|device| OwnOmemo {
+            device: device.id().get(),
+            fingerprint: of_omemo(device.fingerprint()),
+            is_published: keys.published.is_complete(),
+        }),
+        otr: keys.otr.fingerprint(),
+        policy: keys.config.unwrap_or_default().trust,
+    }
+}
+
+/// Returns the keys of one person, or of all.
+pub(crate) fn list(keys: &EndToEnd, jid: Option<&BareJid>) -> Vec<KnownKey> {
+    let mut all: Vec<KnownKey> = match jid {
+        Some(jid) => keys.trust.of(jid).to_vec(),
+        None => keys.trust.all().cloned().collect(),
+    };
+    for key in &mut all {
+        shown(keys, key);
+    }
+    all.sort_by(|one, other| (&one.jid, one.kind, &one.fingerprint).cmp(&(&other.jid, other.kind, &other.fingerprint)));
+    all
+}
+
+/// Completes what is kept of a key by what is true now.
+fn shown(keys: &EndToEnd, key: &mut KnownKey) {
+    key.trust = counting(key.trust, keys.config.unwrap_or_default().trust);
+    key.is_listed = match key.kind {
+        KeyKind::Omemo { device } => keys.lists.has(&key.jid, device),
+        KeyKind::Otr => keys.otr.is_encrypted(&key.jid),
+    };
+}
+
+/// Decides about keys of a person.
+pub(crate) fn decide(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    fingerprint: Option<&str>,
+    trust: DeviceTrust,
+    turn: &mut Turn<'_>,
+) -> Result<Vec<KnownKey>, CallError> {
+    let wanted = fingerprint.map(typed);
+    let mut decided = keys.trust.decide(jid, wanted.as_deref(), trust);
+    if decided.is_empty() {
+        let what = match wanted {
+            Some(wanted) => format!("a key of {jid} with the fingerprint {wanted:.64}"),
+            None => format!("a key of {jid}"),
+        };
+        return Err(CallError::NotFound(what));
+    }
+    turn.keep_keys(decided.iter().cloned().map(KeyChange::Key).collect());
+    for key in &decided {
+        if let KeyKind::Omemo { device } = key.kind {
+            for form in OmemoForm::ALL {
+                keys.fetches.may_succeed(&Fetch::Bundle(jid.clone(), device, form));
+            }
+        }
+    }
+    off_the_record::decided(keys, jid, turn);
+    for key in &mut decided {
+        shown(keys, key);
+    }
+    Ok(decided)
+}
+
+/// Ends sessions with a person, or with one device. Returns how many.
+pub(crate) fn end_sessions(keys: &mut EndToEnd, jid: &BareJid, device: Option<u32>, turn: &mut Turn<'_>) -> usize {
+    let mut changes = Vec::new();
+    let ended = keys.sessions.end(jid, |held| device.is_none_or(|device| held.device == device), &mut changes);
+    turn.keep_keys(changes);
+    ended
+}
+
+/// Makes new own keys.
+pub(crate) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) -> OwnKeys {
+    if keys.has_omemo() && turn.own.node().is_some() {
+        publishing::renew(keys, turn);
+    }
+    keys.otr.forget_key();
+    turn.keep_keys(vec![KeyChange::Otr(None)]);
+    own_keys(keys)
+}
+
+/// Forgets a person. Returns how many keys are forgotten.
+pub(crate) fn forget(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) -> usize {
+    let mut changes = Vec::new();
+    keys.sessions.end(jid, |_| true, &mut changes);
+    keys.message_keys.forget(jid, &mut changes);
+    let forgotten = keys.trust.forget(jid);
+    let count = forgotten.len();
+    changes.extend(forgotten.into_iter().map(KeyChange::NoKey));
+    if keys.ways.remove(jid).is_some() {
+        changes.push(KeyChange::Way(jid.clone(), None));
+    }
+    if *jid != turn.own.to_bare() {
+        keys.lists.forget(jid);
+    }
+    keys.otr.remove(jid);
+    turn.keep_keys(changes);
+    count
+}

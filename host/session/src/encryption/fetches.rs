@@ -1,0 +1,126 @@
+//! What is fetched for encryption, so much at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jid::Jid;
+use parlor_stanza::types::{Ask, OmemoForm, PubsubAsk};
+
+use crate::iq::Waiting;
+use crate::iq::keys::{Fetch, KeysIq};
+use crate::turn::Turn;
+
+/// Maximum number of requests at once.
+pub(super) const MAX_RUNNING: usize = 64;
+/// Maximum number of requests that wait for their turn. More of them count as failed.
+pub(super) const MAX_QUEUED: usize = 4_096;
+/// Maximum number of failed requests that are remembered.
+const MAX_FAILED: usize = 4_096;
+/// How long after a failed request the same one is not made again.
+const PAUSE: Duration = Duration::from_mins(10);
+/// Time limit for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The affiliations that may read what is said in a room.
+const AFFILIATIONS: [&str; 3] = ["owner", "admin", "member"];
+
+/// The requests of an account.
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    /// Those that were sent, each with the number of answers to come.
+    running: HashMap<Fetch, usize>,
+    queue: VecDeque<Fetch>,
+    failed: HashMap<Fetch, Duration>,
+}
+
+impl Fetches {
+    /// Fetches this, unless it is under way or failed a moment ago. Returns whether it is under way.
+    pub(super) fn want(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
+        if self.running.contains_key(fetch) || self.queue.contains(fetch) {
+            return true;
+        }
+        if self.is_failed(fetch, turn.deadlines.elapsed()) || self.queue.len() >= MAX_QUEUED {
+            return false;
+        }
+        if self.running.len() < MAX_RUNNING {
+            self.start(fetch.clone(), turn);
+        } else {
+            self.queue.push_back(fetch.clone());
+        }
+        true
+    }
+
+    fn start(&mut self, fetch: Fetch, turn: &mut Turn<'_>) {
+        let mut ask = |to: &jid::BareJid, ask: Ask| {
+            let to = Some(Jid::from(to.clone())).filter(|to| *to != turn.own.to_bare());
+            turn.ask(to, ask, Waiting::Keys(KeysIq::Fetch(fetch.clone())), PATIENCE);
+        };
+        let newest = |node: String| Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
+        let answers = match &fetch {
+            Fetch::List(jid, form) => {
+                ask(jid, newest(form.list_node().to_owned()));
+                1
+            }
+            Fetch::Bundle(jid, device, form @ OmemoForm::Older) => {
+                ask(jid, newest(form.bundle_node(*device)));
+                1
+            }
+            Fetch::Bundle(jid, device, form @ OmemoForm::Current) => {
+                let (node, id) = (form.bundle_node(*device), form.bundle_item(*device));
+                ask(jid, Ask::Pubsub(Box::new(PubsubAsk::Item { node, id })));
+                1
+            }
+            Fetch::Members(room) => {
+                for affiliation in AFFILIATIONS {
+                    ask(room, Ask::Affiliations { affiliation });
+                }
+                AFFILIATIONS.len()
+            }
+        };
+        self.running.insert(fetch, answers);
+    }
+
+    /// Notes an answer. Returns whether it was the last one. The next request is sent then.
+    pub(super) fn answered(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
+        let Some(left) = self.running.get_mut(fetch) else { return false };
+        *left -= 1;
+        if *left > 0 {
+            return false;
+        }
+        self.running.remove(fetch);
+        if let Some(next) = self.queue.pop_front() {
+            self.start(next, turn);
+        }
+        true
+    }
+
+    /// Notes that something cannot be fetched now.
+    pub(super) fn fails(&mut self, fetch: Fetch, now: Duration) {
+        if self.failed.len() >= MAX_FAILED {
+            self.failed.retain(|_, at| now < *at + PAUSE);
+        }
+        if self.failed.len() < MAX_FAILED {
+            self.failed.insert(fetch, now);
+        }
+    }
+
+    /// Returns whether something could not be fetched a moment ago.
+    pub(super) fn is_failed(&self, fetch: &Fetch, now: Duration) -> bool {
+        self.failed.get(fetch).is_some_and(|at| now < *at + PAUSE)
+    }
+
+    /// Forgets that this failed.
+    pub(super) fn may_succeed(&mut self, fetch: &Fetch) {
+        self.failed.remove(fetch);
+    }
+
+    /// Forgets the requests of a stream that is gone: nobody will answer them.
+    pub(super) fn stream_gone(&mut self) {
+        self.running.clear();
+        self.queue.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.running.len(), self.queue.len())
+    }
+}

@@ -1,0 +1,308 @@
+//! Off-the-record messaging: what comes and goes in its conversations.
+
+use jid::{BareJid, Jid};
+use parlor_base::id::InstanceId;
+use parlor_e2ee::omemo::Secret;
+use parlor_e2ee::otr::{Fingerprint, Outcome, ReceiveError, State, is_otr};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{
+    DeviceTrust, Encryption, EncryptionWish, Extensions, Hint, Message, MessageKind, Outgoing, Sealed, SealedContent,
+};
+
+use super::EndToEnd;
+use super::kept::{KeyChange, Way};
+use super::outbound::{Outbound, no_encryption};
+use super::trust::{KeyKind, is_enough, of_otr};
+use super::waiting::{put, refuse};
+use crate::answer::Answer;
+use crate::iq::random_id;
+use crate::messages::outgoing;
+use crate::records::encryption::{OtrStatus, UndecryptableReason};
+use crate::rooms::Rooms;
+use crate::turn::{FollowUp, Turn};
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It was not encrypted.
+    Plain,
+    /// It says something, which is in it now.
+    Says,
+    /// It belongs to the protocol, so there is nothing to tell.
+    Nothing,
+    /// It cannot be read.
+    Cannot(UndecryptableReason),
+}
+
+/// Returns whether a text is one of the protocol, which another client of the account has got, or which is in an archive.
+pub(crate) fn is_of_protocol(message: &Message) -> bool {
+    message.body.as_deref().is_some_and(|body| body.starts_with("?OTR") && is_otr(body))
+}
+
+/// Returns whether a message may belong to a conversation.
+pub(crate) fn is_meant(keys: &EndToEnd, message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> bool {
+    let is_direct = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
+    let is_said_here = !message.own && message.carbon.is_none() && message.from.is_full() && !rooms.has(&message.chat);
+    let Some(body) = message.body.as_deref().filter(|_| is_direct && is_said_here && keys.has_otr(turn)) else {
+        return false;
+    };
+    body.starts_with("?OTR") || keys.otr.get(&message.from.to_bare()).is_some()
+}
+
+/// Reads a message of a conversation.
+pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'_>) -> Heard {
+    let (jid, from) = (message.from.to_bare(), message.from.clone());
+    let Some(text) = message.body.take() else { return Heard::Plain };
+    let now = keys.otr.now(turn);
+    let Some(chat) = keys.otr.open(&jid, &from, turn) else {
+        if is_otr(&text) {
+            return Heard::Nothing;
+        }
+        message.body = Some(text);
+        return Heard::Plain;
+    };
+    let outcomes = chat.conversation.receive(&text, now, &mut rand::rng());
+    let mut heard = Heard::Nothing;
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Send(text) => say(from.clone(), text, turn),
+            Outcome::Plain { text, unexpected } => {
+                if unexpected {
+                    tracing::info!(%jid, "a message came plainly in a chat that is off the record");
+                }
+                message.body = Some(text);
+                heard = Heard::Plain;
+            }
+            Outcome::Message { text, fingerprint } => heard = says(keys, &jid, message, text, fingerprint, turn),
+            Outcome::Started { fingerprint, .. } => started(keys, &jid, fingerprint, turn),
+            Outcome::Ended => set_status(keys, &jid, turn),
+            Outcome::SmpAsked { .. } => {
+                // Keys are compared by the owner.
+                let aborted = keys.otr.get_mut(&jid).map(|chat| chat.conversation.smp_abort(now));
+                for text in aborted.into_iter().flatten().flatten() {
+                    say(from.clone(), text, turn);
+                }
+            }
+            Outcome::SmpDone { .. } | Outcome::SmpAborted | Outcome::Heartbeat => {}
+            Outcome::Error(error) => heard = failed(keys, &jid, error, turn),
+        }
+    }
+    if let Heard::Cannot(_) = heard {
+        keys.counts.undecryptable += 1;
+        message.encryption = Some(Encryption::Otr);
+    }
+    heard
+}
+
+fn says(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    message: &mut Message,
+    text: String,
+    fingerprint: Fingerprint,
+    turn: &mut Turn<'_>,
+) -> Heard {
+    let mut changes = Vec::new();
+    let trust = keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn).trust;
+    if is_enough(trust) {
+        keys.came_by(jid, Way::Otr, &mut changes);
+    }
+    turn.keep_keys(changes);
+    if !is_enough(trust) {
+        return Heard::Cannot(UndecryptableReason::Distrusted);
+    }
+    keys.counts.decrypted += 1;
+    message.body = Some(text);
+    message.bodies = Vec::new();
+    message.encryption = Some(Encryption::Otr);
+    message.device_trust = Some(trust);
+    Heard::Says
+}
+
+/// Notes that a conversation has begun, and answers the calls that waited for it.
+fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &mut Turn<'_>) {
+    let mut changes = Vec::new();
+    let trust = keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn).trust;
+    if is_enough(trust) {
+        keys.came_by(jid, Way::Otr, &mut changes);
+    }
+    turn.keep_keys(changes);
+    set_status(keys, jid, turn);
+    let result = if is_enough(trust) {
+        Ok(())
+    } else {
+        Err(CallError::Rejected(format!("the key of {jid} is not trusted; `parlor keys` shows and trusts it")))
+    };
+    keys.otr.answer(jid, &result, turn);
+}
+
+fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Turn<'_>) -> Heard {
+    tracing::debug!(%jid, %error, "a message of OTR was refused");
+    let reason = match error {
+        ReceiveError::OtherInstance | ReceiveError::Unexpected => return Heard::Nothing,
+        ReceiveError::Peer(text) => {
+            keys.otr.answer(jid, &Err(CallError::Rejected(text)), turn);
+            return Heard::Nothing;
+        }
+        ReceiveError::NotEncrypted | ReceiveError::Unreadable => UndecryptableReason::NoSession,
+        ReceiveError::Replayed => UndecryptableReason::Replayed,
+        _ => UndecryptableReason::Broken,
+    };
+    Heard::Cannot(reason)
+}
+
+/// Tells how a chat stands, if that changed.
+fn set_status(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    let Some(chat) = keys.otr.get(jid) else { return };
+    let verified = || {
+        let known = chat.conversation.fingerprint().map(of_otr)?;
+        keys.trust.of(jid).iter().find(|key| key.fingerprint == known).map(|key| key.trust)
+    };
+    let status = match chat.conversation.state() {
+        State::Plain => OtrStatus::Unencrypted,
+        State::Finished => OtrStatus::Finished,
+        State::Encrypted if verified() == Some(DeviceTrust::Trusted) => OtrStatus::Verified,
+        State::Encrypted => OtrStatus::Unverified,
+    };
+    if let Some(chat) = keys.otr.get_mut(jid).filter(|chat| chat.status != status) {
+        chat.status = status;
+        turn.follow(FollowUp::OtrChanged(jid.clone(), status));
+    }
+}
+
+/// Tells how a chat stands after the owner decided about keys.
+pub(super) fn decided(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    set_status(keys, jid, turn);
+}
+
+/// Sends a text of the protocol.
+fn say(to: Jid, text: String, turn: &mut Turn<'_>) {
+    turn.send(Outgoing::Sealed(Box::new(sealed(to, random_id(), text, Extensions::default()))));
+}
+
+fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
+    let mut beside = Extensions { files: Vec::new(), thread_parent: None, fallback: Vec::new(), ..beside };
+    // Other clients of either side cannot read it (XEP-0364, section 5).
+    for hint in [Hint::NoCopy, Hint::NoPermanentStore] {
+        if !beside.hints.contains(&hint) {
+            beside.hints.push(hint);
+        }
+    }
+    let content = SealedContent::Otr(text);
+    Sealed { to, kind: MessageKind::Chat, id, content, thread: None, beside, to_occupant: false, says: None }
+}
+
+/// Sends a message in a conversation.
+pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let Some(text) = message.draft.body.clone() else {
+        if message.draft.encryption == EncryptionWish::Required {
+            let error = no_encryption(&message.to, "off the record, only a body is encrypted");
+            return refuse(message, error, turn);
+        }
+        let draft = std::mem::take(&mut message.draft);
+        let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
+        return put(stanza, message, turn);
+    };
+    let now = keys.otr.now(turn);
+    let policy = keys.config.unwrap_or_default().trust;
+    let chat = keys.otr.get_mut(partner).filter(|chat| chat.conversation.state() != State::Plain);
+    let Some(chat) = chat else {
+        let why = "the conversation off the record has ended; begin it again, or have them write plainly";
+        let error = no_encryption(&message.to, why);
+        return refuse(message, error, turn);
+    };
+    let fingerprint = chat.conversation.fingerprint().map(of_otr);
+    let known = keys.trust.of(partner).iter().find(|key| Some(&key.fingerprint) == fingerprint.as_ref());
+    let trust = known.map(|key| super::trust::counting(key.trust, policy));
+    if chat.conversation.state() == State::Encrypted && !trust.is_some_and(is_enough) {
+        let error =
+            no_encryption(&message.to, "the key of the other side is not trusted; `parlor keys` shows and trusts it");
+        return refuse(message, error, turn);
+    }
+    let texts = match chat.conversation.send(&text, now) {
+        Ok(texts) => texts,
+        Err(error) => {
+            let error = no_encryption(&message.to, &error.to_string());
+            return refuse(message, error, turn);
+        }
+    };
+    keys.counts.encrypted += 1;
+    let (beside, mut says) = (message.draft.extensions.take(), Some(Box::new(std::mem::take(&mut message.draft))));
+    let beside = beside.map(|beside| *beside).unwrap_or_default();
+    let count = texts.len();
+    let (mut last, to) = (None, message.to.clone());
+    for (at, text) in texts.into_iter().enumerate() {
+        // What it says is told once, with the last part.
+        if at + 1 < count {
+            say(to.clone(), text, turn);
+        } else {
+            let sealed = sealed(to.clone(), message.id.clone(), text, beside.clone());
+            last = Some(Outgoing::Sealed(Box::new(Sealed { says: says.take(), ..sealed })));
+        }
+    }
+    match last {
+        Some(stanza) => put(stanza, message, turn),
+        None => refuse(message, CallError::Other("nothing is left of the message".to_owned()), turn),
+    }
+}
+
+/// Begins a conversation. Answered once it is encrypted.
+pub(crate) fn begin(keys: &mut EndToEnd, jid: &BareJid, by: InstanceId, answer: Answer<()>, turn: &mut Turn<'_>) {
+    if !keys.has_otr(turn) {
+        let error = no_encryption(&Jid::from(jid.clone()), "OTR is off in this account (`[account.NAME.encryption]`)");
+        return turn.answer(answer, Err(error));
+    }
+    if keys.otr.is_encrypted(jid) {
+        return turn.answer(answer, Ok(()));
+    }
+    keys.otr.wait(jid, by, answer, turn);
+    ask(keys, jid, turn);
+}
+
+/// Asks the other side to begin.
+fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    let to = keys.otr.get(jid).map_or_else(|| Jid::from(jid.clone()), |chat| chat.to.clone());
+    let query = keys.otr.open(jid, &to, turn).and_then(|chat| chat.conversation.start());
+    if let Some(query) = query {
+        say(to, query, turn);
+    }
+}
+
+/// Takes in the own key, and begins what waited for it.
+pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
+    keys.otr.load(&key);
+    turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
+    if turn.is_live() {
+        for jid in keys.otr.wanted() {
+            ask(keys, &jid, turn);
+        }
+    }
+}
+
+/// Ends a conversation.
+pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+    if let Some(chat) = keys.otr.get_mut(jid) {
+        let (texts, to) = (chat.conversation.end(), chat.to.clone());
+        for text in texts {
+            say(to.clone(), text, turn);
+        }
+        set_status(keys, jid, turn);
+        keys.otr.remove(jid);
+    }
+    if keys.ways.get(jid) == Some(&Way::Otr) {
+        keys.ways.remove(jid);
+        turn.keep_keys(vec![KeyChange::Way(jid.clone(), None)]);
+    }
+    keys.otr.answer(jid, &Err(CallError::Stopped), turn);
+    turn.answer(answer, Ok(()));
+}
+
+/// Ends the wait for an answer of the other side.
+pub(crate) fn late(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    keys.otr.answer(jid, &Err(CallError::TimedOut), turn);
+}
+
+/// Returns how a chat stands.
+pub(crate) fn status(keys: &EndToEnd, jid: &BareJid) -> OtrStatus {
+    keys.otr.get(jid).map(|chat| chat.status).unwrap_or_default()
+}

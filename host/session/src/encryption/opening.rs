@@ -1,0 +1,363 @@
+//! Messages that came encrypted by OMEMO: by which key, from whom, and what they say.
+
+use jid::{BareJid, FullJid, Jid};
+use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, payload, receive};
+use parlor_stanza::omemo::read_envelope;
+use parlor_stanza::types::{
+    Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
+};
+
+use super::EndToEnd;
+use super::kept::{KeyChange, MessageKey, Way};
+use super::message_keys::archived;
+use super::partner::partner;
+use super::publishing;
+use super::sessions::version;
+use super::trust::{KeyKind, is_enough, of_omemo};
+use crate::iq::keys::Fetch;
+use crate::records::encryption::UndecryptableReason;
+use crate::records::room::Room;
+use crate::rooms::Rooms;
+use crate::turn::Turn;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It says something, which is in it now.
+    Says,
+    /// It carries keys alone, so there is nothing to tell.
+    Nothing,
+    /// It cannot be read.
+    Cannot(UndecryptableReason),
+}
+
+/// From where a message came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// Its id in the archive.
+    pub(crate) id: Option<&'a str>,
+    /// The archive, if it is a room's.
+    pub(crate) room: Option<&'a BareJid>,
+    /// The author, as a room's archive says.
+    pub(crate) author: Option<&'a Jid>,
+    /// Whether it was asked for from an archive.
+    pub(crate) is_past: bool,
+}
+
+/// A content that was decrypted.
+struct Content {
+    jid: BareJid,
+    form: OmemoForm,
+    plain: Secret,
+    trust: DeviceTrust,
+}
+
+/// Decrypts a message in place.
+pub(crate) fn open(
+    keys: &mut EndToEnd,
+    message: &mut Message,
+    source: Source<'_>,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) -> Opened {
+    let encrypted = std::mem::take(&mut message.encrypted);
+    let opened = open_one_of(keys, message, &encrypted, source, rooms, turn);
+    match opened {
+        Opened::Says => keys.counts.decrypted += 1,
+        Opened::Nothing => {}
+        Opened::Cannot(_) => keys.counts.undecryptable += 1,
+    }
+    if opened != Opened::Says {
+        // The text is for clients that cannot decrypt it.
+        message.body = None;
+        message.bodies = Vec::new();
+        message.subject = None;
+        message.extensions = None;
+        message.encryption = Some(Encryption::Omemo);
+    }
+    opened
+}
+
+fn open_one_of(
+    keys: &mut EndToEnd,
+    message: &mut Message,
+    encrypted: &[Encrypted],
+    source: Source<'_>,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) -> Opened {
+    let Some(own_device) = keys.device.as_ref().map(|device| device.id().get()) else {
+        return Opened::Cannot(UndecryptableReason::NoSession);
+    };
+    let room = rooms.shown.get(&message.chat).filter(|_| message.kind == MessageKind::Groupchat).map(|room| &**room);
+    // The own device is written by itself alone.
+    if encrypted.iter().any(|one| one.sender == own_device) && is_own(message, room) {
+        return own(keys, message);
+    }
+    let mine = |one: &&Encrypted| one.keys.find(own_device).is_some();
+    let Some(encrypted) = encrypted.iter().rev().find(mine) else {
+        if encrypted.iter().all(|one| one.payload.is_none()) {
+            return Opened::Nothing;
+        }
+        let is_copy = source.is_past || message.carbon.is_some();
+        return Opened::Cannot(if is_copy {
+            UndecryptableReason::OtherDevice
+        } else {
+            UndecryptableReason::NoKeyForUs
+        });
+    };
+    let known = source.id.map(|id| archived(source.room, id));
+    let content = match known.as_deref().and_then(|known| again(keys, known, encrypted)) {
+        Some(content) => Ok(Some(content)),
+        None => match author(keys, message, room, source, encrypted) {
+            Some(author) => decrypt(keys, author, encrypted, own_device, known, source.is_past, turn),
+            None => Err(UndecryptableReason::NoSession),
+        },
+    };
+    match content {
+        Ok(None) => Opened::Nothing,
+        Err(reason) => Opened::Cannot(reason),
+        Ok(Some(content)) => {
+            let (form, author) = (content.form, content.jid.clone());
+            match fill(message, content, turn) {
+                Some(()) => {
+                    if !source.is_past && author != turn.own.to_bare() {
+                        note_way(keys, message, form, rooms, turn);
+                    }
+                    Opened::Says
+                }
+                None => Opened::Cannot(UndecryptableReason::Broken),
+            }
+        }
+    }
+}
+
+/// Returns whether a message is from the account itself.
+fn is_own(message: &Message, room: Option<&Room>) -> bool {
+    message.own || room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()))
+}
+
+/// Puts into an own message what it says, if it was sent a moment ago: nobody can decrypt what they encrypted for others.
+fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
+    let id = message.origin_id.clone().or_else(|| message.id.clone()).unwrap_or_default();
+    let Some(draft) = keys.recall(&message.chat.to_bare(), &id) else {
+        return Opened::Cannot(UndecryptableReason::NoKeyForUs);
+    };
+    let Draft { body, subject, thread, extensions, encryption: _ } = *draft;
+    (message.body, message.subject, message.extensions) = (body, subject, extensions);
+    message.thread = thread.or_else(|| message.thread.take());
+    message.bodies = Vec::new();
+    message.encryption = Some(Encryption::Omemo);
+    message.device_trust = Some(DeviceTrust::Trusted);
+    Opened::Says
+}
+
+/// Returns who wrote a message. In a room that is the person behind the nickname.
+fn author(
+    keys: &EndToEnd,
+    message: &Message,
+    room: Option<&Room>,
+    source: Source<'_>,
+    encrypted: &Encrypted,
+) -> Option<BareJid> {
+    let Some(room) = room else { return Some(source.author.unwrap_or(&message.from).to_bare()) };
+    if let Some(author) = source.author {
+        return Some(author.to_bare());
+    }
+    let occupant = message.nick.as_ref().and_then(|nick| room.occupants.get(nick));
+    // Somebody who wrote before the account entered may have left. The session says who it was: nobody else could go on with it.
+    let is_now = !message.delayed;
+    occupant.filter(|_| is_now).and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare).or_else(|| {
+        let has_session = |jid: &BareJid| keys.sessions.get(jid, encrypted.sender, encrypted.form).is_some();
+        keys.members.at_least(room).into_iter().find(has_session)
+    })
+}
+
+/// Decrypts a message that was decrypted before, and comes again from the archive.
+fn again(keys: &EndToEnd, known: &str, encrypted: &Encrypted) -> Option<Content> {
+    let key = keys.message_keys.get(known)?;
+    if key.device != encrypted.sender || key.form != encrypted.form {
+        return None;
+    }
+    let body = encrypted.payload.as_deref()?;
+    let plain = payload::decrypt(version(key.form), body, encrypted.iv.as_deref(), &key.key).ok()?;
+    let policy = keys.config.unwrap_or_default().trust;
+    let known = keys.trust.of_device(&key.jid, key.device);
+    let trust = known.map_or(DeviceTrust::Undecided, |key| super::trust::counting(key.trust, policy));
+    is_enough(trust).then(|| Content { jid: key.jid.clone(), form: key.form, plain, trust })
+}
+
+/// Decrypts a message by the session with its device. `None` in the answer: it carries keys alone.
+fn decrypt(
+    keys: &mut EndToEnd,
+    jid: BareJid,
+    encrypted: &Encrypted,
+    own_device: u32,
+    known: Option<String>,
+    is_past: bool,
+    turn: &mut Turn<'_>,
+) -> Result<Option<Content>, UndecryptableReason> {
+    let (form, sender) = (encrypted.form, encrypted.sender);
+    let (prekey, bytes) = encrypted.keys.find(own_device).ok_or(UndecryptableReason::NoKeyForUs)?;
+    if sender == 0 {
+        return Err(UndecryptableReason::Broken);
+    }
+    let received = {
+        let device = keys.device.as_ref().ok_or(UndecryptableReason::NoSession)?;
+        let session = keys.sessions.get(&jid, sender, form);
+        receive(device, session, version(form), &KeyMessage { prekey, bytes }, &mut rand::rng())
+    };
+    let Received { session, plain: key, used_prekey, started, .. } = match received {
+        Ok(received) => received,
+        Err(error) => {
+            tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");
+            if error.may_heal() && !is_past {
+                heal(keys, &jid, sender, form, turn);
+            }
+            return Err(reason(error));
+        }
+    };
+    let fingerprint = of_omemo(session.fingerprint());
+    if keys.is_swapped(&jid, sender, &fingerprint, turn) {
+        return Err(UndecryptableReason::Distrusted);
+    }
+    let mut changes = Vec::new();
+    let trust = keys.meet(&jid, KeyKind::Omemo { device: sender }, fingerprint, &mut changes, turn).trust;
+    let wants_answer = started || session.wants_answer();
+    keys.sessions.put((&jid, sender, form), session, &mut changes);
+    if let Some(id) = used_prekey {
+        use_prekey(keys, id, is_past, &mut changes, turn);
+    }
+    let opened = open_payload(encrypted, &key);
+    if let (Ok(Some(_)), Some(archived)) = (&opened, known) {
+        let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
+        keys.message_keys.put(key, &mut changes);
+    }
+    turn.keep_keys(changes);
+    if !is_enough(trust) {
+        return if encrypted.payload.is_none() { Ok(None) } else { Err(UndecryptableReason::Distrusted) };
+    }
+    if wants_answer {
+        keys.owed.owe(&jid, sender, form, turn);
+    }
+    Ok(opened?.map(|plain| Content { jid, form, plain, trust }))
+}
+
+fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, UndecryptableReason> {
+    let Some(body) = &encrypted.payload else { return Ok(None) };
+    let plain = payload::decrypt(version(encrypted.form), body, encrypted.iv.as_deref(), key);
+    plain.map(Some).map_err(|_| UndecryptableReason::Broken)
+}
+
+fn reason(error: ReceiveError) -> UndecryptableReason {
+    match error {
+        ReceiveError::Replayed => UndecryptableReason::Replayed,
+        ReceiveError::NoSession
+        | ReceiveError::UnknownPrekey(_)
+        | ReceiveError::UsedPrekey(_)
+        | ReceiveError::UnknownSignedPrekey(_)
+        | ReceiveError::TooFar { .. } => UndecryptableReason::NoSession,
+        ReceiveError::OwnDevice => UndecryptableReason::OtherDevice,
+        _ => UndecryptableReason::Broken,
+    }
+}
+
+/// Takes a used prekey out of what is published. While the archive is read, it may be used once more (XEP-0384, section 6).
+fn use_prekey(keys: &mut EndToEnd, id: u32, is_past: bool, changes: &mut Vec<KeyChange>, turn: &mut Turn<'_>) {
+    let Some(device) = &mut keys.device else { return };
+    device.use_prekey(id, if is_past { Keep::UntilCaughtUp } else { Keep::No });
+    if device.needs_new_prekeys() {
+        device.refill(&mut rand::rng());
+    }
+    changes.push(KeyChange::Device(device.to_bytes()));
+    if is_past {
+        keys.published.catches_up = Some(turn.deadlines.elapsed());
+    }
+    publishing::keys_changed(keys, turn);
+}
+
+/// Begins a new session in place of one that does not work, by an empty message. The other side learns so that it is to use the
+/// new one.
+fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
+    let policy = keys.config.unwrap_or_default().trust;
+    // Strangers could have any number of bundles asked for.
+    let is_known = keys.trust.of_device(jid, device).is_some() || keys.lists.has(jid, device);
+    if !is_known || keys.trust.is_refused(jid, device, policy) {
+        return;
+    }
+    if keys.owed.may_heal(jid, device, turn.deadlines.elapsed()) {
+        tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
+        keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn);
+    }
+}
+
+/// Notes that the last message of a chat came by OMEMO.
+fn note_way(keys: &mut EndToEnd, message: &Message, form: OmemoForm, rooms: &Rooms, turn: &mut Turn<'_>) {
+    if message.carbon == Some(Carbon::Sent) {
+        return;
+    }
+    let to = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.from };
+    let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
+    if let Some(partner) = partner(to, kind, rooms) {
+        let mut changes = Vec::new();
+        keys.came_by(&partner, Way::Omemo(form), &mut changes);
+        turn.keep_keys(changes);
+    }
+}
+
+/// Notes that a message of a chat came that was not encrypted.
+pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let is_said = message.body.is_some() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
+    if !is_said || message.kind == MessageKind::Headline {
+        return;
+    }
+    let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
+    let to = if kind == MessageKind::Groupchat { &message.chat } else { &message.from };
+    // A room speaks for itself, and people say the same plainly and otherwise there.
+    if kind == MessageKind::Groupchat && message.nick.is_none() {
+        return;
+    }
+    if let Some(partner) = partner(to, kind, rooms) {
+        keys.came_plainly(&partner, turn);
+    }
+}
+
+/// Puts the content into the message; `None` if it is none, or was written for somebody else.
+fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
+    let Content { jid, form, plain, trust } = content;
+    match form {
+        OmemoForm::Older => {
+            message.body = Some(String::from_utf8(plain.to_vec()).ok()?);
+            if let Some(extensions) = &mut message.extensions {
+                // The others are about the text that was in the place of this one.
+                extensions.fallback.retain(|part| part.feature.as_deref() == Some(REPLY));
+            }
+            message.extensions.take_if(|extensions| **extensions == Extensions::default());
+        }
+        OmemoForm::Current => {
+            let own: FullJid = turn.own.clone().try_into_full().ok()?;
+            let envelope = read_envelope(&plain, message.kind, &message.from, &own)?;
+            if envelope.from.as_ref().map(Jid::to_bare) != Some(jid) {
+                return None;
+            }
+            let for_whom = envelope.to.as_ref().map(Jid::to_bare);
+            let is_for = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.to };
+            let is_right = for_whom.as_ref().map(|whom| *whom == is_for.to_bare());
+            if is_right == Some(false) || (is_right.is_none() && message.kind == MessageKind::Groupchat) {
+                return None;
+            }
+            let hints: Vec<Hint> = message.extensions.take().map(|outside| outside.hints).unwrap_or_default();
+            message.extensions = envelope.extensions;
+            if !hints.is_empty() {
+                message.extensions.get_or_insert_default().hints = hints;
+            }
+            message.body = envelope.body;
+            message.subject = envelope.subject;
+            message.thread = envelope.thread;
+        }
+    }
+    message.bodies = Vec::new();
+    message.encryption = Some(Encryption::Omemo);
+    message.device_trust = Some(trust);
+    Some(())
+}

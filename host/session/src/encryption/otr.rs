@@ -1,0 +1,200 @@
+//! The conversations that are off the record, and the own key for them.
+//!
+//! A conversation ends with the process: its keys are meant to be forgotten.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jid::{BareJid, Jid};
+use parlor_base::id::InstanceId;
+use parlor_e2ee::omemo::Secret;
+use parlor_e2ee::otr::{Account, Conversation, Policy, State};
+use parlor_stanza::error::CallError;
+
+use crate::answer::Answer;
+use crate::deadlines::{DeadlineKey, Late};
+use crate::effect::Effect;
+use crate::records::encryption::OtrStatus;
+use crate::turn::Turn;
+use crate::waiters::Waiter;
+
+/// Maximum number of conversations. One that is not encrypted makes room.
+pub(super) const MAX_CHATS: usize = 1_024;
+/// Maximum number of calls that wait for one conversation to begin.
+const MAX_WAITERS: usize = 64;
+/// How long the other side has to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One conversation.
+pub(super) struct OtrChat {
+    pub(super) conversation: Conversation,
+    /// The address of the other side's client, if it has written.
+    pub(super) to: Jid,
+    pub(super) status: OtrStatus,
+}
+
+/// Calls that wait until a conversation has begun.
+#[derive(Debug, Default)]
+struct Waits {
+    calls: Vec<Waiter<()>>,
+    deadline: Option<DeadlineKey>,
+}
+
+/// All conversations.
+pub(super) struct OtrChats {
+    account: Option<Arc<Account>>,
+    is_being_made: bool,
+    chats: HashMap<BareJid, OtrChat>,
+    waits: HashMap<BareJid, Waits>,
+    /// The zero of the time that conversations are told: only differences count.
+    zero: Instant,
+}
+
+impl fmt::Debug for OtrChats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OtrChats({})", self.chats.len())
+    }
+}
+
+impl Default for OtrChats {
+    fn default() -> Self {
+        Self { account: None, is_being_made: false, chats: HashMap::new(), waits: HashMap::new(), zero: Instant::now() }
+    }
+}
+
+/// Makes an own key. It takes seconds, so never in the account's task.
+pub fn make_otr_key() -> Secret {
+    Account::generate(&mut rand::rng()).to_bytes().into()
+}
+
+/// What conversations may do by themselves.
+fn policy() -> Policy {
+    Policy { whitespace_start: false, ..Policy::default() }
+}
+
+impl OtrChats {
+    /// Takes over the own key.
+    pub(super) fn load(&mut self, state: &[u8]) {
+        self.is_being_made = false;
+        match Account::from_bytes(state) {
+            Ok(account) => self.account = Some(Arc::new(account)),
+            Err(error) => {
+                tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed")
+            }
+        }
+    }
+
+    /// Forgets the own key, with all conversations.
+    pub(super) fn forget_key(&mut self) {
+        self.account = None;
+        self.chats.clear();
+    }
+
+    /// Returns the fingerprint of the own key.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        self.account.as_ref().map(|account| super::trust::of_otr(account.fingerprint()))
+    }
+
+    /// Returns whether there are no conversations.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chats.is_empty()
+    }
+
+    /// Returns the time for conversations.
+    pub(super) fn now(&self, turn: &Turn<'_>) -> Instant {
+        self.zero + turn.deadlines.elapsed()
+    }
+
+    /// Returns the conversation with somebody.
+    pub(super) fn get(&self, jid: &BareJid) -> Option<&OtrChat> {
+        self.chats.get(jid)
+    }
+
+    /// Returns the conversation with somebody, to change it.
+    pub(super) fn get_mut(&mut self, jid: &BareJid) -> Option<&mut OtrChat> {
+        self.chats.get_mut(jid)
+    }
+
+    /// Returns whether a conversation is encrypted.
+    pub(super) fn is_encrypted(&self, jid: &BareJid) -> bool {
+        self.chats.get(jid).is_some_and(|chat| chat.conversation.state() == State::Encrypted)
+    }
+
+    /// Returns the conversation with somebody, which is made if there is none; `None` while there is no own key, or no room.
+    pub(super) fn open(&mut self, jid: &BareJid, to: &Jid, turn: &mut Turn<'_>) -> Option<&mut OtrChat> {
+        let Some(account) = &self.account else {
+            if !std::mem::replace(&mut self.is_being_made, true) {
+                turn.out.push(Effect::MakeOtrKey);
+            }
+            return None;
+        };
+        if self.chats.len() >= MAX_CHATS && !self.chats.contains_key(jid) {
+            let idle = self.chats.iter().find(|(_, chat)| chat.conversation.state() == State::Plain);
+            let idle = idle.map(|(jid, _)| jid.clone())?;
+            self.chats.remove(&idle);
+        }
+        if !self.chats.contains_key(jid) {
+            let conversation = Conversation::new(Arc::clone(account), policy());
+            let chat = OtrChat { conversation, to: to.clone(), status: OtrStatus::Unencrypted };
+            self.chats.insert(jid.clone(), chat);
+        }
+        let chat = self.chats.get_mut(jid)?;
+        chat.to = to.clone();
+        Some(chat)
+    }
+
+    /// Forgets a conversation.
+    pub(super) fn remove(&mut self, jid: &BareJid) {
+        self.chats.remove(jid);
+    }
+
+    /// Lets a call wait until a conversation has begun.
+    pub(super) fn wait(&mut self, jid: &BareJid, by: InstanceId, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if self.waits.len() >= MAX_CHATS && !self.waits.contains_key(jid) {
+            let error = CallError::OverLimit(format!("{MAX_CHATS} chats that are to be off the record"));
+            return turn.answer(answer, Err(error));
+        }
+        let waits = self.waits.entry(jid.clone()).or_default();
+        waits.calls.retain(|call| !call.answer.is_abandoned());
+        if waits.calls.len() >= MAX_WAITERS {
+            let error = CallError::OverLimit(format!("{MAX_WAITERS} calls wait for the chat with {jid}"));
+            return turn.answer(answer, Err(error));
+        }
+        waits.calls.push(Waiter { by, answer });
+        if waits.deadline.is_none() {
+            waits.deadline = Some(turn.deadlines.set(PATIENCE, Late::Otr(jid.clone())));
+        }
+    }
+
+    /// Returns those for whose conversations calls wait.
+    pub(super) fn wanted(&self) -> Vec<BareJid> {
+        self.waits.keys().cloned().collect()
+    }
+
+    /// Answers the calls that wait for a conversation.
+    pub(super) fn answer(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+        let Some(waits) = self.waits.remove(jid) else { return };
+        if let Some(deadline) = waits.deadline {
+            turn.deadlines.cancel(deadline);
+        }
+        for call in waits.calls {
+            turn.answer(call.answer, result.clone());
+        }
+    }
+
+    /// Answers all calls that wait, because nothing will begin.
+    pub(super) fn end_waits(&mut self, error: &CallError, turn: &mut Turn<'_>) {
+        for jid in self.wanted() {
+            self.answer(&jid, &Err(error.clone()), turn);
+        }
+    }
+
+    /// Forgets the calls of instances that are gone.
+    pub(super) fn forget_abandoned(&mut self) {
+        for waits in self.waits.values_mut() {
+            waits.calls.retain(|call| !call.answer.is_abandoned());
+        }
+    }
+}

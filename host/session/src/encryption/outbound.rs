@@ -1,0 +1,34 @@
+//! A message on its way out, before it is known how it is encrypted.
+
+use jid::Jid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, MessageKind};
+
+use crate::answer::Answer;
+
+/// A message to be sent.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// The recipient.
+    pub(crate) to: Jid,
+    /// `Chat` or `Groupchat`.
+    pub(crate) kind: MessageKind,
+    /// The id.
+    pub(crate) id: String,
+    /// The contents.
+    pub(crate) draft: Draft,
+    /// The call that waits until it is sent. None: the host itself sends it.
+    pub(crate) answer: Option<Answer<String>>,
+}
+
+impl Outbound {
+    /// Returns whether the plugin that wanted it has given it up.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.answer.as_ref().is_some_and(Answer::is_abandoned)
+    }
+}
+
+/// Returns the error for a message, or a chat, that cannot be encrypted.
+pub(crate) fn no_encryption(to: &Jid, why: &str) -> CallError {
+    CallError::Unsupported(format!("encryption with {to}: {why}"))
+}

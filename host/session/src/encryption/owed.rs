@@ -1,0 +1,88 @@
+//! The devices that are to get an empty message: one that began a session, so that it need not begin it in each message, and one
+//! that has written much without an answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_stanza::types::OmemoForm;
+
+use crate::deadlines::{DeadlineKey, Late};
+use crate::turn::Turn;
+
+/// Maximum number of devices that are owed a message.
+pub(super) const MAX_OWED: usize = 256;
+/// How long an empty message waits for one that says something.
+const WAITS: Duration = Duration::from_secs(2);
+/// Maximum number of devices whose broken sessions were replaced a while ago.
+const MAX_HEALED: usize = 1_024;
+/// How long after that the session with the same device is not replaced again.
+const PAUSE: Duration = Duration::from_hours(1);
+
+/// The devices of an account's partners that are owed a message.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    all: BTreeMap<(BareJid, u32), OmemoForm>,
+    deadline: Option<DeadlineKey>,
+    /// When the session with each device was last replaced because it was broken.
+    healed: HashMap<(BareJid, u32), Duration>,
+}
+
+impl Owed {
+    /// Notes that a device is owed a message.
+    pub(super) fn owe(&mut self, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
+        if self.all.len() >= MAX_OWED {
+            return;
+        }
+        self.all.insert((jid.clone(), device), form);
+        if self.deadline.is_none() {
+            self.deadline = Some(turn.deadlines.set(WAITS, Late::KeysOwed));
+        }
+    }
+
+    /// Notes that a device gets a message.
+    pub(super) fn paid(&mut self, jid: &BareJid, device: u32) {
+        if !self.all.is_empty() {
+            self.all.remove(&(jid.clone(), device));
+        }
+    }
+
+    /// Takes all that are owed a message, because they have waited for long enough.
+    pub(super) fn take(&mut self) -> BTreeMap<(BareJid, u32), OmemoForm> {
+        self.deadline = None;
+        std::mem::take(&mut self.all)
+    }
+
+    /// Returns whether a broken session may be replaced now, and notes that it is.
+    pub(super) fn may_heal(&mut self, jid: &BareJid, device: u32, now: Duration) -> bool {
+        let key = (jid.clone(), device);
+        let is_recent = |at: &Duration| now < *at + PAUSE;
+        if self.healed.get(&key).is_some_and(is_recent) {
+            return false;
+        }
+        if self.healed.len() >= MAX_HEALED {
+            self.healed.retain(|_, at| is_recent(at));
+        }
+        if self.healed.len() >= MAX_HEALED {
+            return false;
+        }
+        self.healed.insert(key, now);
+        true
+    }
+
+    /// Returns whether the session with a device was replaced a moment ago.
+    pub(super) fn is_healing(&self, jid: &BareJid, device: u32, now: Duration) -> bool {
+        self.healed.get(&(jid.clone(), device)).is_some_and(|at| now < *at + Duration::from_mins(1))
+    }
+
+    /// Forgets all, because the session with the server has ended.
+    pub(super) fn end(&mut self) {
+        self.all.clear();
+        self.deadline = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}

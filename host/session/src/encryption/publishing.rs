@@ -1,0 +1,296 @@
+//! The own keys, where others find them: the account's device list and the bundle of this device, in both forms.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_e2ee::omemo::Device;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::omemo::{bundle_payload, list_payload, read_list};
+use parlor_stanza::types::{Ask, Body, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
+
+use super::EndToEnd;
+use super::kept::KeyChange;
+use super::lists::Came;
+use super::sessions::version;
+use super::trust::{KeyKind, of_omemo};
+use crate::deadlines::Late;
+use crate::effect::{Effect, KeyNews, KeyNewsKind};
+use crate::iq::keys::{Attempt, KeysIq, Published};
+use crate::iq::{PATIENCE, Waiting};
+use crate::turn::Turn;
+
+/// How long used prekeys are collected before the bundle is published again.
+const GATHER: Duration = Duration::from_secs(10);
+/// How often it is looked whether the signed prekey is too old.
+const CHECK: Duration = Duration::from_hours(6);
+/// How long after the last message of the archive used prekeys are forgotten.
+const CAUGHT_UP: Duration = Duration::from_mins(5);
+/// The label of the own device, for people who look at their list.
+const LABEL: &str = "parlor";
+
+/// Returns the time in seconds since 1970.
+fn seconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_second()).unwrap_or_default()
+}
+
+/// Makes the own keys, unless there are any.
+fn make_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    if keys.device.is_some() {
+        return;
+    }
+    let device = Device::generate(&mut rand::rng(), seconds(turn.now));
+    tracing::info!(device = %device.id(), fingerprint = %device.fingerprint(), "the account has new keys of OMEMO");
+    turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
+    keys.device = Some(device);
+    keys.published.is_new = true;
+}
+
+/// Publishes the own keys on a new stream, as far as the account's lists lack them.
+pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    if !keys.has_omemo() || !turn.is_live() || turn.own.node().is_none() {
+        return;
+    }
+    make_device(keys, turn);
+    check(keys, turn);
+    for form in OmemoForm::ALL {
+        if !keys.published.has(Published::Bundle(form)) {
+            publish(keys, Published::Bundle(form), Attempt::Whole, turn);
+        }
+        let node = form.list_node().to_owned();
+        let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
+        turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
+    }
+}
+
+/// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for the archive.
+pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    let now = seconds(turn.now);
+    let (elapsed, mut is_changed) = (turn.deadlines.elapsed(), false);
+    if let Some(device) = &mut keys.device {
+        if device.signed_prekey_is_due(now) {
+            device.rotate_signed_prekey(&mut rand::rng(), now);
+            is_changed = true;
+        }
+        let is_caught_up = keys.published.catches_up.is_some_and(|at| elapsed >= at + CAUGHT_UP);
+        if is_caught_up {
+            keys.published.catches_up = None;
+            is_changed |= device.forget_used_prekeys() > 0;
+        }
+        if is_changed {
+            turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
+        }
+    }
+    if is_changed {
+        keys_changed(keys, turn);
+    }
+    let next = Some((CHECK, Late::KeysCheck)).filter(|_| keys.has_omemo());
+    turn.deadlines.replace(&mut keys.published.check, next);
+}
+
+/// Notes that the bundle is to be published again.
+pub(super) fn keys_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    for form in OmemoForm::ALL {
+        keys.published.set(Published::Bundle(form), false);
+    }
+    if keys.published.deadline.is_none() {
+        keys.published.deadline = Some(turn.deadlines.set(GATHER, Late::KeysChanged));
+    }
+}
+
+/// Publishes the bundle after it changed.
+pub(crate) fn publish_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    keys.published.deadline = None;
+    if !turn.is_live() || !turn.announced || !keys.has_omemo() {
+        return;
+    }
+    for form in OmemoForm::ALL {
+        publish(keys, Published::Bundle(form), Attempt::Whole, turn);
+    }
+}
+
+fn publish(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
+    let Some(device) = &keys.device else { return };
+    let id = device.id().get();
+    let (node, item) = match what {
+        Published::List(form) => (form.list_node().to_owned(), "current".to_owned()),
+        Published::Bundle(form) => (form.bundle_node(id), form.bundle_item(id)),
+    };
+    let is_open = NodeOptions { access: Some("open"), ..NodeOptions::default() };
+    let options = match attempt {
+        Attempt::Whole => {
+            let keeps_all = what == Published::Bundle(OmemoForm::Current);
+            let max_items = (!keeps_all).then_some(1);
+            NodeOptions { persist: Some(true), max_items, keeps_all, ..is_open }
+        }
+        Attempt::Plainly | Attempt::Reconfigure => is_open,
+        Attempt::AsItIs => NodeOptions::default(),
+    };
+    let ask = if attempt == Attempt::Reconfigure {
+        PubsubAsk::Configure { node, options }
+    } else {
+        let payload = match what {
+            Published::Bundle(form) => bundle_payload(form, &bundle(device, form)),
+            Published::List(form) => {
+                let mut listed = keys.lists.last(&turn.own.to_bare(), form).to_vec();
+                listed.retain(|one| one.device != id);
+                // The own one is among those that others keep.
+                listed.insert(0, ListedDevice { device: id, label: Some(LABEL.to_owned()) });
+                list_payload(form, &listed)
+            }
+        };
+        PubsubAsk::Publish { node, id: Some(item), payload, options }
+    };
+    turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
+}
+
+fn bundle(device: &Device, form: OmemoForm) -> PublishedBundle {
+    let parts = device.bundle(version(form)).parts();
+    PublishedBundle {
+        signed_prekey_id: parts.signed_prekey_id,
+        signed_prekey: parts.signed_prekey,
+        signature: parts.signature,
+        identity_key: parts.identity_key,
+        prekeys: parts.prekeys,
+    }
+}
+
+/// Handles the answer of the own account to something that was published.
+pub(super) fn published(
+    keys: &mut EndToEnd,
+    what: Published,
+    attempt: Attempt,
+    outcome: Result<Body, CallError>,
+    turn: &mut Turn<'_>,
+) {
+    match (outcome, attempt) {
+        (Ok(_), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
+        (Ok(_), _) => {
+            keys.published.set(what, true);
+            if let Published::List(form) = what {
+                keys.published.is_new = false;
+                note_own(keys, form, turn);
+            }
+        }
+        (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly) if is_otherwise(&error) => {
+            publish(keys, what, Attempt::Reconfigure, turn);
+        }
+        (Err(CallError::Stanza(error)), Attempt::Whole) if is_not_understood(&error) => {
+            publish(keys, what, Attempt::Plainly, turn);
+        }
+        // What it is now may do as well.
+        (Err(CallError::Stanza(_)), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
+        (Err(CallError::Offline | CallError::Stopped), _) => {}
+        (Err(error), _) => is_refused(keys, &error, turn),
+    }
+}
+
+/// Returns whether a node is there with other options (XEP-0060, section 7.1.5).
+fn is_otherwise(error: &StanzaError) -> bool {
+    error.condition == "conflict" || error.xml.contains("precondition-not-met")
+}
+
+/// Returns whether a server does not know an option.
+fn is_not_understood(error: &StanzaError) -> bool {
+    matches!(error.condition.as_str(), "bad-request" | "not-acceptable" | "feature-not-implemented" | "not-allowed")
+}
+
+/// Tells once on each stream that others cannot find the own keys.
+fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
+    if std::mem::replace(&mut keys.published.is_refused, true) {
+        return;
+    }
+    tracing::warn!(%error, "the server does not publish the keys of OMEMO, so nobody new can write encrypted");
+    let Some(device) = &keys.device else { return };
+    turn.out.push(Effect::KeyNews(KeyNews {
+        jid: turn.own.to_bare(),
+        what: KeyNewsKind::NotPublished,
+        kind: KeyKind::Omemo { device: device.id().get() },
+        fingerprint: Some(of_omemo(device.fingerprint())),
+        trust: DeviceTrust::Trusted,
+    }));
+}
+
+/// Notes that the own device is in the account's list.
+fn note_own(keys: &mut EndToEnd, form: OmemoForm, turn: &Turn<'_>) {
+    let Some(device) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    let own = turn.own.to_bare();
+    let mut listed = keys.lists.last(&own, form).to_vec();
+    if listed.iter().all(|one| one.device != device) {
+        listed.insert(0, ListedDevice { device, label: Some(LABEL.to_owned()) });
+        keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    }
+}
+
+/// Handles the answer to the request for the account's devices.
+pub(super) fn own_list_came(
+    keys: &mut EndToEnd,
+    form: OmemoForm,
+    outcome: Result<Body, CallError>,
+    turn: &mut Turn<'_>,
+) {
+    let devices = match outcome {
+        Ok(Body::NodeItems(page)) => {
+            let xml = page.items.iter().rev().find_map(|item| item.xml.as_deref());
+            xml.and_then(|xml| read_list(form, xml)).unwrap_or_default()
+        }
+        Ok(_) => Vec::new(),
+        Err(CallError::Offline | CallError::Stopped) => return,
+        // There is no such node yet.
+        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Vec::new(),
+        Err(error) => return is_refused(keys, &error, turn),
+    };
+    own_list(keys, form, devices, turn);
+}
+
+/// Takes in the account's devices, and puts this one among them if it is not there.
+pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
+    let Some(device) = &mut keys.device else { return };
+    if keys.published.is_new && devices.iter().any(|one| one.device == device.id().get()) {
+        // Another client of the account has this id.
+        device.renew_id(&mut rand::rng());
+        keys.published.is_new = false;
+        turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
+        keys_changed(keys, turn);
+    }
+    let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    let is_there = devices.iter().any(|one| one.device == id);
+    let own = turn.own.to_bare();
+    keys.lists.came((&own, form), devices, (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    if is_there {
+        keys.published.set(Published::List(form), true);
+    } else if keys.has_omemo() && keys.published.may_list_again() {
+        publish(keys, Published::List(form), Attempt::Whole, turn);
+    }
+}
+
+/// Makes new own keys. The former device is taken out of the lists, and its keys are taken back.
+pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    let own = turn.own.to_bare();
+    let mut changes = Vec::new();
+    keys.sessions.end_all(&mut changes);
+    let before = keys.device.take();
+    turn.keep_keys(changes);
+    if let Some(before) = before {
+        let id = before.id().get();
+        for form in OmemoForm::ALL {
+            let mut listed = keys.lists.last(&own, form).to_vec();
+            listed.retain(|one| one.device != id);
+            keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
+            if turn.is_live() {
+                let ask = match form {
+                    OmemoForm::Older => PubsubAsk::Delete { node: form.bundle_node(id) },
+                    OmemoForm::Current => PubsubAsk::Retract { node: form.bundle_node(id), id: form.bundle_item(id) },
+                };
+                turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Retract), PATIENCE);
+            }
+        }
+    }
+    make_device(keys, turn);
+    if !turn.is_live() || !turn.announced {
+        return;
+    }
+    for form in OmemoForm::ALL {
+        publish(keys, Published::Bundle(form), Attempt::Whole, turn);
+        publish(keys, Published::List(form), Attempt::Whole, turn);
+    }
+}

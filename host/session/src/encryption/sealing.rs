@@ -1,0 +1,301 @@
+//! Encrypting a message by OMEMO for all devices that are to read it.
+
+use std::collections::HashSet;
+
+use jid::{BareJid, Jid};
+use parlor_e2ee::omemo::{KeyMessage, payload};
+use parlor_stanza::error::CallError;
+use parlor_stanza::omemo::envelope;
+use parlor_stanza::types::{
+    Draft, EncryptedOut, EncryptionWish, Extensions, Hint, KeyFor, MessageKind, OmemoForm, Sealed, SealedContent,
+};
+
+use super::EndToEnd;
+use super::kept::KeyChange;
+use super::members;
+use super::outbound::{Outbound, no_encryption};
+use super::partner::partner;
+use super::sessions::version;
+use crate::iq::keys::Fetch;
+use crate::iq::random_id;
+use crate::rooms::Rooms;
+use crate::turn::Turn;
+
+/// Maximum length of the keys and the content of a message on the wire, in bytes: servers end a stream over 256 KiB.
+const MAX_WEIGHT: usize = 200 << 10;
+/// Maximum number of characters by which the length of a content is hidden.
+const MAX_PADDING: u8 = 200;
+
+/// What became of a message that is to be encrypted.
+pub(super) enum Sealing {
+    /// It is encrypted, and this has to be kept before it is sent.
+    Sealed(Box<Sealed>, Vec<KeyChange>),
+    /// This has to be fetched first.
+    Needs(HashSet<Fetch>),
+    /// There is nothing in it that the recipients' form of OMEMO encrypts.
+    Plain,
+    /// It cannot be encrypted.
+    Cannot(CallError),
+}
+
+/// A device that is to read a message.
+struct Target {
+    jid: BareJid,
+    device: u32,
+    /// The forms in which it is listed: the older one, and the present one.
+    forms: [bool; 2],
+}
+
+impl Target {
+    fn has(&self, form: OmemoForm) -> bool {
+        match form {
+            OmemoForm::Older => self.forms[0],
+            OmemoForm::Current => self.forms[1],
+        }
+    }
+
+    /// Returns the form for a message that is written in `wanted`, if everybody has it.
+    fn form(&self, wanted: OmemoForm, have_all: bool) -> OmemoForm {
+        match (have_all, self.has(OmemoForm::Current)) {
+            (true, _) => wanted,
+            (false, true) => OmemoForm::Current,
+            (false, false) => OmemoForm::Older,
+        }
+    }
+}
+
+/// Encrypts a message. `is_last`: nothing is waited for any longer.
+pub(super) fn seal(
+    keys: &mut EndToEnd,
+    message: &Outbound,
+    wanted: OmemoForm,
+    is_last: bool,
+    rooms: &Rooms,
+    turn: &Turn<'_>,
+) -> Sealing {
+    let mut needs = HashSet::new();
+    let people = match people(keys, message, rooms, &mut needs, turn) {
+        Ok(people) => people,
+        Err(error) => return Sealing::Cannot(error),
+    };
+    if !needs.is_empty() && !is_last {
+        return Sealing::Needs(needs);
+    }
+    let targets = targets(keys, &people, &mut needs, turn);
+    let have_all = targets.iter().all(|target| target.has(wanted));
+    let mut ready: Vec<(Target, OmemoForm)> = Vec::with_capacity(targets.len());
+    let now = turn.deadlines.elapsed();
+    for target in targets {
+        let form = target.form(wanted, have_all);
+        if keys.sessions.get(&target.jid, target.device, form).is_some() {
+            ready.push((target, form));
+        } else {
+            let fetch = Fetch::Bundle(target.jid, target.device, form);
+            if !keys.fetches.is_failed(&fetch, now) {
+                needs.insert(fetch);
+            }
+        }
+    }
+    if !needs.is_empty() && !is_last {
+        return Sealing::Needs(needs);
+    }
+    let own = turn.own.to_bare();
+    let is_to_self = people.len() == 1;
+    if !ready.iter().any(|(target, _)| is_to_self || target.jid != own) {
+        let why = "no device of theirs has keys that are published and trusted; they have to use OMEMO, and `parlor keys` \
+                   lists what is known of them";
+        return Sealing::Cannot(no_encryption(&message.to, why));
+    }
+    encrypted(keys, message, ready, turn)
+}
+
+/// Returns the people who are to read a message, and the account itself.
+fn people(
+    keys: &EndToEnd,
+    message: &Outbound,
+    rooms: &Rooms,
+    needs: &mut HashSet<Fetch>,
+    turn: &Turn<'_>,
+) -> Result<Vec<BareJid>, CallError> {
+    let own = turn.own.to_bare();
+    let mut people = Vec::new();
+    if message.kind == MessageKind::Groupchat {
+        let room = message.to.to_bare();
+        let unknown = || CallError::NotFound(format!("the room {room} among those that this account is in"));
+        let shown = rooms.shown.get(&room).ok_or_else(unknown)?;
+        members::may_encrypt(shown)?;
+        let known = keys.members.of(shown, turn.deadlines.elapsed());
+        let fetch = Fetch::Members(room.clone());
+        if known.is_none() && !keys.fetches.is_failed(&fetch, turn.deadlines.elapsed()) {
+            needs.insert(fetch);
+        }
+        people.extend(known.unwrap_or_else(|| keys.members.at_least(shown)));
+        if people.len() > members::MAX_PEOPLE {
+            let most = members::MAX_PEOPLE;
+            return Err(CallError::OverLimit(format!("{most} people of a room in which messages are encrypted")));
+        }
+    } else {
+        let why = "the room does not show their address";
+        people.push(partner(&message.to, message.kind, rooms).ok_or_else(|| no_encryption(&message.to, why))?);
+    }
+    if !people.contains(&own) {
+        people.push(own);
+    }
+    Ok(people)
+}
+
+/// Returns the devices of these people that may read a message, and notes whose lists are not known.
+fn targets(keys: &EndToEnd, people: &[BareJid], needs: &mut HashSet<Fetch>, turn: &Turn<'_>) -> Vec<Target> {
+    let (own, now) = (turn.own.to_bare(), turn.deadlines.elapsed());
+    let policy = keys.config.unwrap_or_default().trust;
+    let own_device = keys.device.as_ref().map(|device| device.id().get());
+    let mut targets: Vec<Target> = Vec::with_capacity(people.len());
+    for jid in people {
+        let first = targets.len();
+        for form in OmemoForm::ALL {
+            let listed = keys.lists.get(jid, form, turn.stream, now).unwrap_or_else(|| {
+                // The own lists come by themselves.
+                if *jid != own {
+                    needs.insert(Fetch::List(jid.clone(), form));
+                }
+                keys.lists.last(jid, form)
+            });
+            for listed in listed {
+                let device = listed.device;
+                if *jid == own && Some(device) == own_device {
+                    continue;
+                }
+                let at = targets[first..].iter().position(|target| target.device == device);
+                let at = at.map_or_else(
+                    || {
+                        targets.push(Target { jid: jid.clone(), device, forms: [false; 2] });
+                        targets.len() - 1
+                    },
+                    |at| first + at,
+                );
+                targets[at].forms[usize::from(form == OmemoForm::Current)] = true;
+            }
+        }
+    }
+    targets.retain(|target| !keys.trust.is_refused(&target.jid, target.device, policy));
+    targets
+}
+
+fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: Vec<(Target, OmemoForm)>, turn: &Turn<'_>) -> Sealing {
+    let Outbound { to, kind, id, draft, .. } = message;
+    let has = |wanted: OmemoForm| ready.iter().any(|(_, form)| *form == wanted);
+    let is_older = has(OmemoForm::Older);
+    let text = draft.body.clone().or_else(|| first_file(draft));
+    if is_older && text.is_none() {
+        if draft.encryption != EncryptionWish::Required {
+            return Sealing::Plain;
+        }
+        let why = "a device of theirs has the older form of OMEMO, which encrypts a body and nothing else";
+        return Sealing::Cannot(no_encryption(to, why));
+    }
+    let Some(sender) = keys.device.as_ref().map(|device| device.id().get()) else {
+        return Sealing::Cannot(no_encryption(to, "the account has no keys yet"));
+    };
+    let (mut changes, mut forms) = (Vec::with_capacity(ready.len()), Vec::with_capacity(2));
+    for form in OmemoForm::ALL.into_iter().filter(|form| has(*form)) {
+        let plain = match form {
+            OmemoForm::Older => text.clone().unwrap_or_default(),
+            OmemoForm::Current => {
+                let room = (*kind == MessageKind::Groupchat).then(|| to.to_bare());
+                let padding = usize::from(rand::random::<u8>() % (MAX_PADDING + 1));
+                envelope(draft, &turn.own.to_bare(), room.as_ref(), turn.now, padding)
+            }
+        };
+        let sealed = payload::encrypt(version(form), plain.as_bytes(), &mut rand::rng());
+        let targets = ready.iter().filter(|(_, of)| *of == form);
+        let mut for_devices = Vec::with_capacity(ready.len());
+        for (Target { jid, device, .. }, _) in targets {
+            for_devices.extend(key_for(keys, (jid, *device, form), sealed.key.as_ref(), &mut changes));
+        }
+        let payload = Some(sealed.body);
+        forms.push(EncryptedOut { form, sender, keys: for_devices, iv: sealed.iv, payload });
+    }
+    if forms.iter().all(|one| one.keys.is_empty()) {
+        return Sealing::Cannot(no_encryption(to, "the states of the sessions with their devices are used up"));
+    }
+    if forms.iter().map(EncryptedOut::weight).sum::<usize>() > MAX_WEIGHT {
+        let reason = format!("takes more than {MAX_WEIGHT} bytes with the keys for all devices");
+        return Sealing::Cannot(CallError::invalid("message", reason));
+    }
+    let sealed = Sealed {
+        to: to.clone(),
+        kind: *kind,
+        id: id.clone(),
+        content: SealedContent::Omemo(forms),
+        thread: draft.thread.clone().filter(|_| is_older),
+        beside: beside(draft, is_older),
+        to_occupant: false,
+        says: Some(Box::new(draft.clone())),
+    };
+    Sealing::Sealed(Box::new(sealed), changes)
+}
+
+/// Returns the address of the first file, which is the text for clients that know no files.
+fn first_file(draft: &Draft) -> Option<String> {
+    draft.extensions.as_ref()?.files.first().map(|file| file.url.clone())
+}
+
+/// Returns what is beside the encrypted content. The older form encrypts the text alone; files are not told of beside it, since an
+/// address may hold the key of a file.
+fn beside(draft: &Draft, is_older: bool) -> Extensions {
+    let given = draft.extensions.as_deref().cloned().unwrap_or_default();
+    let mut hints = given.hints.clone();
+    if !hints.contains(&Hint::NoStore) && !hints.contains(&Hint::Store) {
+        hints.push(Hint::Store);
+    }
+    if is_older {
+        Extensions { hints, files: Vec::new(), thread_parent: None, ..given }
+    } else {
+        Extensions { hints, ..Extensions::default() }
+    }
+}
+
+/// Encrypts the key of a message for one device. Adds what has to be kept first.
+fn key_for(
+    keys: &mut EndToEnd,
+    (jid, device, form): (&BareJid, u32, OmemoForm),
+    key: &[u8],
+    changes: &mut Vec<KeyChange>,
+) -> Option<KeyFor> {
+    let session = keys.sessions.get_mut(jid, device, form)?;
+    let KeyMessage { prekey, bytes } = match session.encrypt(key) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::warn!(%jid, device, %error, "a device gets no message: its session is used up");
+            return None;
+        }
+    };
+    keys.sessions.used(jid, device, form, changes);
+    keys.owed.paid(jid, device);
+    Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
+}
+
+/// Encrypts an empty message for one device, if there is a session with it.
+pub(super) fn seal_empty(
+    keys: &mut EndToEnd,
+    jid: &BareJid,
+    device: u32,
+    form: OmemoForm,
+) -> Option<(Sealed, Vec<KeyChange>)> {
+    let sender = keys.device.as_ref()?.id().get();
+    let empty = payload::empty(version(form), &mut rand::rng());
+    let mut changes = Vec::new();
+    let key = key_for(keys, (jid, device, form), empty.key.as_ref(), &mut changes)?;
+    let content = EncryptedOut { form, sender, keys: vec![key], iv: empty.iv, payload: None };
+    let sealed = Sealed {
+        to: Jid::from(jid.clone()),
+        kind: MessageKind::Chat,
+        id: random_id(),
+        content: SealedContent::Omemo(vec![content]),
+        thread: None,
+        beside: Extensions { hints: vec![Hint::Store], ..Extensions::default() },
+        to_occupant: false,
+        says: None,
+    };
+    Some((sealed, changes))
+}

@@ -1,0 +1,186 @@
+//! Messages that leave: how each is encrypted, and in which order they go.
+
+use std::collections::HashSet;
+
+use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{EncryptionWish, MessageKind, OmemoForm, Outgoing};
+
+use super::EndToEnd;
+use super::kept::Way;
+use super::members;
+use super::off_the_record;
+use super::outbound::{Outbound, no_encryption};
+use super::partner::partner;
+use super::sealing::{Sealing, seal};
+use super::waiting::{put, refuse};
+use crate::iq::keys::Fetch;
+use crate::messages::outgoing;
+use crate::rooms::Rooms;
+use crate::turn::Turn;
+
+/// A message that waits, and for what.
+type Waits = Box<(Outbound, HashSet<Fetch>)>;
+
+/// Sends a message, encrypted as it is wanted. If keys have to be fetched first, it waits, and so do later ones to the same person
+/// or room.
+pub(crate) fn send(keys: &mut EndToEnd, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
+    // A message to an occupant whose address is not known is not encrypted.
+    let partner = partner(&message.to, message.kind, rooms).unwrap_or_else(|| message.to.to_bare());
+    if keys.waiting.has(&partner) {
+        return keys.waiting.push(&partner, message, turn);
+    }
+    go(keys, &partner, message, false, rooms, turn);
+}
+
+/// Sends a message, or lets it wait. Returns whether it waits.
+fn go(
+    keys: &mut EndToEnd,
+    partner: &BareJid,
+    message: Outbound,
+    is_last: bool,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) -> bool {
+    let Some(waits) = attempt(keys, partner, message, is_last, rooms, turn) else { return false };
+    let (message, mut needs) = *waits;
+    needs.retain(|fetch| keys.fetches.want(fetch, turn));
+    if needs.is_empty() {
+        // Nothing of it can be fetched now.
+        if let Some(waits) = attempt(keys, partner, message, true, rooms, turn) {
+            refuse(waits.0, no_keys(partner), turn);
+        }
+        return false;
+    }
+    keys.waiting.wait(partner, message, needs, turn);
+    true
+}
+
+fn no_keys(partner: &BareJid) -> CallError {
+    no_encryption(&Jid::from(partner.clone()), "the keys of their devices cannot be fetched")
+}
+
+/// Sends a message, unless something has to be fetched for it first.
+fn attempt(
+    keys: &mut EndToEnd,
+    partner: &BareJid,
+    message: Outbound,
+    is_last: bool,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) -> Option<Waits> {
+    let way = match way(keys, partner, &message, turn) {
+        Ok(way) => way,
+        Err(error) => {
+            refuse(message, error, turn);
+            return None;
+        }
+    };
+    match way {
+        None => plainly(message, rooms, turn),
+        Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
+        Some(Way::Omemo(form)) => match seal(keys, &message, form, is_last, rooms, turn) {
+            Sealing::Needs(needs) => return Some(Box::new((message, needs))),
+            Sealing::Plain => plainly(message, rooms, turn),
+            Sealing::Cannot(error) => refuse(message, error, turn),
+            Sealing::Sealed(mut sealed, changes) => {
+                sealed.to_occupant = is_to_occupant(&message, rooms);
+                keys.counts.encrypted += 1;
+                if message.kind == MessageKind::Groupchat {
+                    keys.remember(partner.clone(), message.id.clone(), &message.draft);
+                }
+                turn.keep_keys(changes);
+                put(Outgoing::Sealed(sealed), message, turn);
+            }
+        },
+    }
+    None
+}
+
+fn is_to_occupant(message: &Outbound, rooms: &Rooms) -> bool {
+    message.kind == MessageKind::Chat && rooms.is_known(&message.to.clone().into_bare())
+}
+
+fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let draft = std::mem::take(&mut message.draft);
+    let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
+    put(stanza, message, turn);
+}
+
+/// Returns how a message is encrypted; `None` if it is not.
+fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
+    let known = keys.ways.get(partner).copied().filter(|way| match way {
+        Way::Omemo(_) => keys.has_omemo(),
+        Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,
+    });
+    match message.draft.encryption {
+        EncryptionWish::None => Ok(None),
+        EncryptionWish::AsTheChat => Ok(known),
+        EncryptionWish::Required => match known {
+            Some(Way::Otr) if !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
+                Ok(Some(Way::Omemo(OmemoForm::Current)))
+            }
+            Some(way) => Ok(Some(way)),
+            None if keys.otr.is_encrypted(partner) => Ok(Some(Way::Otr)),
+            None if keys.has_omemo() => Ok(Some(Way::Omemo(OmemoForm::Current))),
+            None => Err(no_encryption(&message.to, "it is off in this account (`[account.NAME.encryption]`)")),
+        },
+    }
+}
+
+/// Checks whether a message with this wish can be sent to this recipient, as far as that is known at once.
+pub(crate) fn may_encrypt(
+    keys: &EndToEnd,
+    to: &Jid,
+    kind: MessageKind,
+    wish: EncryptionWish,
+    rooms: &Rooms,
+) -> Result<(), CallError> {
+    if wish != EncryptionWish::Required {
+        return Ok(());
+    }
+    if !keys.has_omemo() && !partner(to, kind, rooms).is_some_and(|partner| keys.otr.is_encrypted(&partner)) {
+        return Err(no_encryption(to, "it is off in this account (`[account.NAME.encryption]`)"));
+    }
+    match rooms.shown.get(&to.to_bare()).filter(|_| kind == MessageKind::Groupchat) {
+        Some(room) => members::may_encrypt(room),
+        None => Ok(()),
+    }
+}
+
+/// Sends what waited for this.
+pub(super) fn came(keys: &mut EndToEnd, fetch: &Fetch, rooms: &Rooms, turn: &mut Turn<'_>) {
+    for partner in keys.waiting.came(fetch) {
+        go_on(keys, &partner, false, rooms, turn);
+    }
+}
+
+/// Sends the messages that wait for a person or room, until one has to wait again.
+fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Rooms, turn: &mut Turn<'_>) {
+    while let Some(message) = keys.waiting.pop(partner, turn) {
+        if message.is_abandoned() {
+            continue;
+        }
+        if go(keys, partner, message, is_last, rooms, turn) {
+            return keys.waiting.begin_time(partner, turn);
+        }
+        is_last = false;
+    }
+}
+
+/// Ends the wait of the first message for a person or room. It goes to those whose keys have come.
+pub(crate) fn waited(keys: &mut EndToEnd, partner: &BareJid, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let now = turn.deadlines.elapsed();
+    for fetch in keys.waiting.give_up(partner) {
+        keys.fetches.fails(fetch, now);
+    }
+    go_on(keys, partner, true, rooms, turn);
+}
+
+/// Begins anew to fetch what messages wait for, on a new stream.
+pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
+    for partner in keys.waiting.partners() {
+        let _ = keys.waiting.give_up(&partner);
+        go_on(keys, &partner, false, rooms, turn);
+    }
+}

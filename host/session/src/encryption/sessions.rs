@@ -1,0 +1,163 @@
+//! The sessions of OMEMO with devices of others.
+
+use std::collections::HashMap;
+
+use jid::BareJid;
+use parlor_e2ee::omemo::{Session, Version};
+use parlor_stanza::types::OmemoForm;
+
+use super::kept::KeyChange;
+
+/// Maximum number of sessions with one person, in both forms.
+pub(super) const MAX_OF_ONE: usize = 100;
+/// Maximum number of sessions with all people. The one that was unused longest makes room.
+pub(super) const MAX_SESSIONS: usize = 20_000;
+/// Maximum number of bytes that their states take: one with thousands of skipped keys is large.
+pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// A session with a device.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) device: u32,
+    pub(super) form: OmemoForm,
+    pub(super) session: Session,
+    /// The length of its state.
+    bytes: usize,
+    /// When it was last used, counted over all sessions.
+    used: u64,
+}
+
+/// All sessions of an account.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    people: HashMap<BareJid, Vec<Held>>,
+    count: usize,
+    bytes: usize,
+    used: u64,
+}
+
+/// Returns the version in which the crate of the cryptography has this form.
+pub(super) fn version(form: OmemoForm) -> Version {
+    match form {
+        OmemoForm::Older => Version::Axolotl,
+        OmemoForm::Current => Version::Omemo2,
+    }
+}
+
+impl Sessions {
+    /// Returns the session with a device.
+    pub(super) fn get(&self, jid: &BareJid, device: u32, form: OmemoForm) -> Option<&Session> {
+        let found = self.people.get(jid)?.iter().find(|held| held.device == device && held.form == form);
+        found.map(|held| &held.session)
+    }
+
+    /// Returns the session with a device, to encrypt with it. [`Self::used`] has to follow.
+    pub(super) fn get_mut(&mut self, jid: &BareJid, device: u32, form: OmemoForm) -> Option<&mut Session> {
+        let found = self.people.get_mut(jid)?.iter_mut().find(|held| held.device == device && held.form == form);
+        found.map(|held| &mut held.session)
+    }
+
+    /// Returns the sessions with a person.
+    pub(super) fn of(&self, jid: &BareJid) -> impl Iterator<Item = &Held> {
+        self.people.get(jid).into_iter().flatten()
+    }
+
+    /// Returns the number of sessions.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Takes in a session that is new or changed. Adds what has to be kept of it.
+    pub(super) fn put(
+        &mut self,
+        (jid, device, form): (&BareJid, u32, OmemoForm),
+        session: Session,
+        changes: &mut Vec<KeyChange>,
+    ) {
+        let state = session.to_bytes();
+        self.insert((jid, device, form), session, state.as_ref().len());
+        changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
+        self.make_room(jid, changes);
+    }
+
+    /// Notes that a session was used. Adds what has to be kept of it.
+    pub(super) fn used(&mut self, jid: &BareJid, device: u32, form: OmemoForm, changes: &mut Vec<KeyChange>) {
+        self.used += 1;
+        let used = self.used;
+        let held = self.people.get_mut(jid).into_iter().flatten();
+        let Some(held) = held.into_iter().find(|held| held.device == device && held.form == form) else { return };
+        let state = held.session.to_bytes();
+        held.used = used;
+        self.bytes = self.bytes - held.bytes + state.as_ref().len();
+        held.bytes = state.as_ref().len();
+        changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
+    }
+
+    /// Takes in a session without keeping it: it is kept already.
+    pub(super) fn insert(&mut self, (jid, device, form): (&BareJid, u32, OmemoForm), session: Session, bytes: usize) {
+        self.used += 1;
+        let new = Held { device, form, session, bytes, used: self.used };
+        self.bytes += bytes;
+        if !self.people.contains_key(jid) {
+            self.people.insert(jid.clone(), Vec::new());
+        }
+        let Some(held) = self.people.get_mut(jid) else { return };
+        match held.iter_mut().find(|held| held.device == device && held.form == form) {
+            Some(old) => {
+                self.bytes -= old.bytes;
+                *old = new;
+            }
+            None => {
+                held.push(new);
+                self.count += 1;
+            }
+        }
+    }
+
+    /// Ends sessions while there are too many, those with this person first.
+    fn make_room(&mut self, jid: &BareJid, changes: &mut Vec<KeyChange>) {
+        let own = self.people.get(jid).map_or(0, Vec::len);
+        if own > MAX_OF_ONE {
+            self.end_oldest(Some(jid), changes);
+        }
+        while self.count > MAX_SESSIONS || (self.bytes > MAX_BYTES && self.count > 1) {
+            self.end_oldest(None, changes);
+        }
+    }
+
+    fn end_oldest(&mut self, of: Option<&BareJid>, changes: &mut Vec<KeyChange>) {
+        let all = self.people.iter().filter(|(jid, _)| of.is_none_or(|of| of == *jid));
+        let all = all.flat_map(|(jid, held)| held.iter().map(move |held| (held.used, jid, held.device, held.form)));
+        let oldest = all.min_by_key(|(used, ..)| *used).map(|(_, jid, device, form)| (jid.clone(), device, form));
+        if let Some((jid, device, form)) = oldest {
+            self.end(&jid, |held| held.device == device && held.form == form, changes);
+        }
+    }
+
+    /// Ends sessions with a person. Returns how many.
+    pub(super) fn end(
+        &mut self,
+        jid: &BareJid,
+        is_meant: impl Fn(&Held) -> bool,
+        changes: &mut Vec<KeyChange>,
+    ) -> usize {
+        let Some(held) = self.people.get_mut(jid) else { return 0 };
+        let ended: Vec<Held> = held.extract_if(.., |held| is_meant(held)).collect();
+        if held.is_empty() {
+            self.people.remove(jid);
+        }
+        self.count -= ended.len();
+        self.bytes -= ended.iter().map(|held| held.bytes).sum::<usize>();
+        changes.extend(ended.iter().map(|held| {
+            let Held { device, form, .. } = *held;
+            KeyChange::Session { jid: jid.clone(), device, form, state: None }
+        }));
+        ended.len()
+    }
+
+    /// Ends all sessions.
+    pub(super) fn end_all(&mut self, changes: &mut Vec<KeyChange>) -> usize {
+        let people: Vec<BareJid> = self.people.keys().cloned().collect();
+        people.iter().map(|jid| self.end(jid, |_| true, changes)).sum()
+    }
+}

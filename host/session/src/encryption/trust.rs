@@ -1,0 +1,326 @@
+//! The public keys of others, and what was decided about each.
+//!
+//! Before a key of a person was verified, each of their keys is trusted that is seen ("blind trust before verification"). After
+//! that, or in an account that is strict, a new key is trusted once the owner says so.
+
+use std::collections::HashMap;
+
+use jid::BareJid;
+use jiff::{SignedDuration, Timestamp};
+use parlor_config::TrustPolicy;
+use parlor_e2ee::{omemo, otr};
+use parlor_stanza::types::DeviceTrust;
+
+/// Maximum number of keys of one person. Of those about which nobody decided, the one that was unused longest makes room.
+pub(super) const MAX_KEYS: usize = 128;
+/// Maximum number of people whose keys are known. Strangers about whose keys nobody decided make room.
+pub(super) const MAX_PEOPLE: usize = 20_000;
+/// Precision of the time at which a key was last used, so that each message does not cause a write.
+const STEP: SignedDuration = SignedDuration::from_hours(6);
+
+/// The protocol that a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// OMEMO.
+    Omemo {
+        /// The device that has it.
+        device: u32,
+    },
+    /// Off-the-record messaging.
+    Otr,
+}
+
+impl KeyKind {
+    /// Returns the name of the protocol.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Omemo { .. } => "omemo",
+            Self::Otr => "otr",
+        }
+    }
+
+    /// Returns the device, if it is one of OMEMO.
+    pub fn device(self) -> Option<u32> {
+        match self {
+            Self::Omemo { device } => Some(device),
+            Self::Otr => None,
+        }
+    }
+}
+
+/// A public key of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// The person.
+    pub jid: BareJid,
+    /// The protocol, and the device.
+    pub kind: KeyKind,
+    /// The fingerprint: 64 hex digits for OMEMO, 40 for off-the-record messaging.
+    pub fingerprint: String,
+    /// The label of the device.
+    pub label: Option<String>,
+    /// What was decided about it.
+    pub trust: DeviceTrust,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last used, to within some hours.
+    pub last_seen: Timestamp,
+    /// Whether the device is listed now, or the conversation is open.
+    pub is_listed: bool,
+}
+
+/// Returns a fingerprint in groups of eight digits, as people compare it.
+pub fn grouped(fingerprint: &str) -> String {
+    let digits: Vec<char> = fingerprint.chars().collect();
+    digits.chunks(8).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the fingerprint that somebody typed: its digits alone, in lower case.
+pub(super) fn typed(fingerprint: &str) -> String {
+    fingerprint.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect()
+}
+
+/// Returns a fingerprint as it is kept.
+pub(super) fn of_omemo(fingerprint: omemo::Fingerprint) -> String {
+    hex(fingerprint.curve25519())
+}
+
+/// Returns a fingerprint as it is kept.
+pub(super) fn of_otr(fingerprint: otr::Fingerprint) -> String {
+    hex(fingerprint.as_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+/// What was found out about a key that is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Met {
+    /// What counts for it now.
+    pub(super) trust: DeviceTrust,
+    /// Whether it was not known before.
+    pub(super) is_new: bool,
+    /// Whether the person had other keys before.
+    pub(super) is_of_known_person: bool,
+    /// The entry, if it has to be kept.
+    pub(super) changed: Option<KnownKey>,
+    /// The entry that made room.
+    pub(super) forgotten: Option<KnownKey>,
+}
+
+/// The keys of all people.
+#[derive(Debug, Default)]
+pub(super) struct TrustBook {
+    people: HashMap<BareJid, Vec<KnownKey>>,
+    /// The number of all keys.
+    count: usize,
+}
+
+impl TrustBook {
+    /// Takes over what was kept.
+    pub(super) fn load(&mut self, keys: Vec<KnownKey>) {
+        self.count += keys.len();
+        for key in keys {
+            self.people.entry(key.jid.clone()).or_default().push(key);
+        }
+    }
+
+    /// Returns the number of known keys.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the keys of a person.
+    pub(super) fn of(&self, jid: &BareJid) -> &[KnownKey] {
+        self.people.get(jid).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns the keys of everybody.
+    pub(super) fn all(&self) -> impl Iterator<Item = &KnownKey> {
+        self.people.values().flatten()
+    }
+
+    /// Returns whether a key of the person was verified.
+    pub(super) fn is_verified(&self, jid: &BareJid) -> bool {
+        self.of(jid).iter().any(|key| key.trust == DeviceTrust::Trusted)
+    }
+
+    /// Returns the key that was used last by a device.
+    pub(super) fn of_device(&self, jid: &BareJid, device: u32) -> Option<&KnownKey> {
+        let of_device = self.of(jid).iter().filter(|key| key.kind == KeyKind::Omemo { device });
+        // A verified one is never superseded.
+        of_device.max_by_key(|key| (key.trust == DeviceTrust::Trusted, key.last_seen))
+    }
+
+    /// Returns whether a key has been decided against, or not yet for, so that nothing is sent to its device.
+    pub(super) fn is_refused(&self, jid: &BareJid, device: u32, policy: TrustPolicy) -> bool {
+        self.of_device(jid, device).is_some_and(|key| !is_enough(counting(key.trust, policy)))
+    }
+
+    /// Notes that a key is used, and returns what counts for it.
+    pub(super) fn meet(
+        &mut self,
+        jid: &BareJid,
+        kind: KeyKind,
+        fingerprint: String,
+        policy: TrustPolicy,
+        now: Timestamp,
+    ) -> Met {
+        let is_verified = self.is_verified(jid);
+        let keys = self.people.get_mut(jid);
+        let is_of_known_person = keys.as_ref().is_some_and(|keys| !keys.is_empty());
+        if let Some(key) =
+            keys.and_then(|keys| keys.iter_mut().find(|key| key.fingerprint == fingerprint && key.kind == kind))
+        {
+            let is_old = now.duration_since(key.last_seen) >= STEP;
+            if is_old {
+                key.last_seen = now;
+            }
+            return Met {
+                trust: counting(key.trust, policy),
+                is_new: false,
+                is_of_known_person,
+                changed: is_old.then(|| key.clone()),
+                forgotten: None,
+            };
+        }
+        let trust = match policy {
+            TrustPolicy::Blind if !is_verified => DeviceTrust::Blind,
+            TrustPolicy::Blind | TrustPolicy::Strict => DeviceTrust::Undecided,
+        };
+        let key = KnownKey {
+            jid: jid.clone(),
+            kind,
+            fingerprint,
+            label: None,
+            trust,
+            first_seen: now,
+            last_seen: now,
+            is_listed: false,
+        };
+        let forgotten = self.make_room(jid);
+        self.count += 1;
+        self.count -= usize::from(forgotten.is_some());
+        self.people.entry(jid.clone()).or_default().push(key.clone());
+        Met { trust: counting(trust, policy), is_new: true, is_of_known_person, changed: Some(key), forgotten }
+    }
+
+    /// Forgets a key about which nobody decided, if there are as many as may be.
+    fn make_room(&mut self, jid: &BareJid) -> Option<KnownKey> {
+        let is_open = |key: &KnownKey| matches!(key.trust, DeviceTrust::Blind | DeviceTrust::Undecided);
+        let whose = if self.of(jid).len() >= MAX_KEYS {
+            jid.clone()
+        } else if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(jid) {
+            let open = self.people.iter().filter(|(_, keys)| keys.iter().all(is_open));
+            open.min_by_key(|(_, keys)| keys.iter().map(|key| key.last_seen).max())?.0.clone()
+        } else {
+            return None;
+        };
+        let keys = self.people.get_mut(&whose)?;
+        let oldest = (0..keys.len()).filter(|at| is_open(&keys[*at])).min_by_key(|at| keys[*at].last_seen);
+        // Somebody who decided about a hundred keys of one person gets another hundred of them.
+        let forgotten = oldest.map(|at| keys.swap_remove(at));
+        if keys.is_empty() {
+            self.people.remove(&whose);
+        }
+        forgotten
+    }
+
+    /// Decides about keys of a person: the one with this fingerprint, or all. Returns them, as they are now.
+    pub(super) fn decide(&mut self, jid: &BareJid, fingerprint: Option<&str>, trust: DeviceTrust) -> Vec<KnownKey> {
+        let keys = self.people.get_mut(jid).into_iter().flatten();
+        let meant = keys.filter(|key| fingerprint.is_none_or(|wanted| key.fingerprint == wanted));
+        meant
+            .map(|key| {
+                key.trust = trust;
+                key.clone()
+            })
+            .collect()
+    }
+
+    /// Sets the label of a device. Returns its entries that changed.
+    pub(super) fn label(&mut self, jid: &BareJid, device: u32, label: Option<&String>) -> Vec<KnownKey> {
+        let keys = self.people.get_mut(jid).into_iter().flatten();
+        let meant = keys.filter(|key| key.kind == KeyKind::Omemo { device } && key.label.as_ref() != label);
+        meant
+            .map(|key| {
+                key.label = label.cloned();
+                key.clone()
+            })
+            .collect()
+    }
+
+    /// Forgets a person.
+    pub(super) fn forget(&mut self, jid: &BareJid) -> Vec<KnownKey> {
+        let forgotten = self.people.remove(jid).unwrap_or_default();
+        self.count -= forgotten.len();
+        forgotten
+    }
+}
+
+/// Returns what a decision counts for under this policy.
+pub(super) fn counting(trust: DeviceTrust, policy: TrustPolicy) -> DeviceTrust {
+    match (trust, policy) {
+        (DeviceTrust::Blind, TrustPolicy::Strict) => DeviceTrust::Undecided,
+        (trust, _) => trust,
+    }
+}
+
+/// Returns whether messages of such a device are read, and it gets messages.
+pub(super) fn is_enough(trust: DeviceTrust) -> bool {
+    matches!(trust, DeviceTrust::Blind | DeviceTrust::Trusted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().unwrap()
+    }
+
+    fn meet(book: &mut TrustBook, device: u32, fingerprint: &str, policy: TrustPolicy) -> Met {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(i64::from(device));
+        book.meet(&jid("a@b"), KeyKind::Omemo { device }, fingerprint.to_owned(), policy, now)
+    }
+
+    #[test]
+    fn before_one_was_verified_each_key_is_trusted_and_none_after_that() {
+        let mut book = TrustBook::default();
+        let first = meet(&mut book, 1, "11", TrustPolicy::Blind);
+        assert_eq!((first.trust, first.is_new, first.is_of_known_person), (DeviceTrust::Blind, true, false));
+        let again = meet(&mut book, 1, "11", TrustPolicy::Blind);
+        assert_eq!((again.is_new, again.changed), (false, None));
+        assert_eq!(meet(&mut book, 1, "11", TrustPolicy::Strict).trust, DeviceTrust::Undecided);
+        assert_eq!(book.decide(&jid("a@b"), Some("11"), DeviceTrust::Trusted).len(), 1);
+        let second = meet(&mut book, 2, "22", TrustPolicy::Blind);
+        assert_eq!((second.trust, second.is_of_known_person), (DeviceTrust::Undecided, true));
+        assert!(book.is_refused(&jid("a@b"), 2, TrustPolicy::Blind));
+        assert!(!book.is_refused(&jid("a@b"), 1, TrustPolicy::Strict));
+        // The same device with another key does not take the place of a verified one.
+        meet(&mut book, 1, "33", TrustPolicy::Blind);
+        assert_eq!(book.of_device(&jid("a@b"), 1).map(|key| key.fingerprint.as_str()), Some("11"));
+    }
+
+    #[test]
+    fn only_so_many_keys_of_a_person_are_known_and_decisions_stay() {
+        let mut book = TrustBook::default();
+        meet(&mut book, 1, "kept", TrustPolicy::Blind);
+        book.decide(&jid("a@b"), Some("kept"), DeviceTrust::Distrusted);
+        for device in 2..1_000 {
+            meet(&mut book, device, &device.to_string(), TrustPolicy::Blind);
+        }
+        assert_eq!(book.len(), MAX_KEYS);
+        assert!(book.is_refused(&jid("a@b"), 1, TrustPolicy::Blind));
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_people_write_it() {
+        assert_eq!(grouped("0123456789abcdef"), "01234567 89abcdef");
+        assert_eq!(typed(" 01234567 89ABCDEF"), "0123456789abcdef");
+        assert_eq!(hex(&[0, 0xab, 0xff]), "00abff");
+    }
+}

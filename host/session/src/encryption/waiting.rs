@@ -1,0 +1,149 @@
+//! Messages that wait until the keys of their recipients have come, in order for each person and room.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Outgoing;
+
+use super::outbound::Outbound;
+use crate::deadlines::{DeadlineKey, Late};
+use crate::effect::{Effect, Sent};
+use crate::iq::keys::Fetch;
+use crate::turn::Turn;
+
+/// Maximum number of messages that wait for one person or room.
+pub(super) const MAX_OF_ONE: usize = 256;
+/// Maximum number of messages that wait at all.
+pub(super) const MAX_WAITING: usize = 4_096;
+/// How long the first of them waits.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The messages for one person or room.
+#[derive(Debug)]
+struct Queue {
+    messages: VecDeque<Outbound>,
+    /// What the first one waits for.
+    needs: HashSet<Fetch>,
+    deadline: DeadlineKey,
+}
+
+/// All messages that wait.
+#[derive(Debug, Default)]
+pub(super) struct WaitingMessages {
+    all: HashMap<BareJid, Queue>,
+    count: usize,
+}
+
+impl WaitingMessages {
+    /// Returns whether messages for this person or room wait, so that the next one has to as well.
+    pub(super) fn has(&self, partner: &BareJid) -> bool {
+        !self.all.is_empty() && self.all.contains_key(partner)
+    }
+
+    /// Returns whether there is room for one more.
+    fn is_full(&self, partner: &BareJid) -> bool {
+        let of_one = self.all.get(partner).map_or(0, |queue| queue.messages.len());
+        of_one >= MAX_OF_ONE || self.count >= MAX_WAITING
+    }
+
+    /// Adds a message behind those that wait.
+    pub(super) fn push(&mut self, partner: &BareJid, message: Outbound, turn: &mut Turn<'_>) {
+        if self.is_full(partner) {
+            let error = CallError::OverLimit(format!("{MAX_OF_ONE} messages wait for the keys of {partner}"));
+            return refuse(message, error, turn);
+        }
+        if let Some(queue) = self.all.get_mut(partner) {
+            queue.messages.push_back(message);
+            self.count += 1;
+        }
+    }
+
+    /// Lets a message wait for this, before all others.
+    pub(super) fn wait(&mut self, partner: &BareJid, message: Outbound, needs: HashSet<Fetch>, turn: &mut Turn<'_>) {
+        if !self.all.contains_key(partner) && self.count >= MAX_WAITING {
+            let error = CallError::OverLimit(format!("{MAX_WAITING} messages wait for keys of their recipients"));
+            return refuse(message, error, turn);
+        }
+        self.count += 1;
+        if let Some(queue) = self.all.get_mut(partner) {
+            queue.messages.push_front(message);
+            queue.needs = needs;
+            return;
+        }
+        let deadline = turn.deadlines.set(PATIENCE, Late::KeysWaited(partner.clone()));
+        self.all.insert(partner.clone(), Queue { messages: VecDeque::from([message]), needs, deadline });
+    }
+
+    /// Notes that this has come, or will not. Returns those whose messages wait for nothing else.
+    pub(super) fn came(&mut self, fetch: &Fetch) -> Vec<BareJid> {
+        let waited = self.all.iter_mut().filter_map(|(partner, queue)| {
+            (queue.needs.remove(fetch) && queue.needs.is_empty()).then(|| partner.clone())
+        });
+        waited.collect()
+    }
+
+    /// Returns what the messages of a person or room still wait for, which they do no longer.
+    pub(super) fn give_up(&mut self, partner: &BareJid) -> HashSet<Fetch> {
+        self.all.get_mut(partner).map(|queue| std::mem::take(&mut queue.needs)).unwrap_or_default()
+    }
+
+    /// Takes the first message for a person or room. The last one ends the wait.
+    pub(super) fn pop(&mut self, partner: &BareJid, turn: &mut Turn<'_>) -> Option<Outbound> {
+        let queue = self.all.get_mut(partner)?;
+        let message = queue.messages.pop_front();
+        if message.is_some() {
+            self.count -= 1;
+        } else if let Some(queue) = self.all.remove(partner) {
+            turn.deadlines.cancel(queue.deadline);
+        }
+        message
+    }
+
+    /// Begins the time of the next message.
+    pub(super) fn begin_time(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(queue) = self.all.get_mut(partner) {
+            turn.deadlines.cancel(queue.deadline);
+            queue.deadline = turn.deadlines.set(PATIENCE, Late::KeysWaited(partner.clone()));
+        }
+    }
+
+    /// Returns everybody for whom messages wait.
+    pub(super) fn partners(&self) -> Vec<BareJid> {
+        self.all.keys().cloned().collect()
+    }
+
+    /// Ends all waits, because there is no session with the server any more.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
+        self.count = 0;
+        for (_, queue) in std::mem::take(&mut self.all) {
+            turn.deadlines.cancel(queue.deadline);
+            for message in queue.messages {
+                refuse(message, CallError::Offline, turn);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.count, self.all.values().map(|queue| queue.messages.len()).sum::<usize>());
+        self.count
+    }
+}
+
+/// Answers that a message is not sent. One of the host itself is counted.
+pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
+    match message.answer {
+        Some(answer) => turn.answer(answer, Err(error)),
+        None => turn.ignored += 1,
+    }
+}
+
+/// Sends a stanza, and answers the call of the message.
+pub(super) fn put(stanza: Outgoing, message: Outbound, turn: &mut Turn<'_>) {
+    turn.out.push(match message.answer {
+        Some(answer) => Effect::SendFor(stanza, Sent::Message(message.id, answer)),
+        None => Effect::Send(stanza),
+    });
+}

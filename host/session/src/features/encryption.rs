@@ -1,0 +1,111 @@
+//! Messages that came encrypted: what they say takes the place of what they were, or it is told why nobody can read them.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use parlor_stanza::types::{ArchiveResult, Encryption, Message, MessageKind};
+
+use super::Features;
+use crate::encryption::off_the_record::{Heard, hear, is_meant, is_of_protocol};
+use crate::encryption::opening::{Opened, Source, open, plainly};
+use crate::event::Payload;
+use crate::messages::name_occupant;
+use crate::records::encryption::{Undecryptable, UndecryptableReason};
+use crate::turn::Turn;
+
+/// Decrypts a message that came. `None` if there is nothing in it to tell of.
+pub(super) fn taken_in(
+    features: &mut Features,
+    mut message: Box<Message>,
+    turn: &mut Turn<'_>,
+) -> Option<Box<Message>> {
+    let Features { encryption, rooms, .. } = features;
+    // What came back, was once sent: it was not written by whoever sends it.
+    if message.kind == MessageKind::Error {
+        return Some(message);
+    }
+    if !message.encrypted.is_empty() {
+        if !encryption.has_omemo() {
+            // People see what their clients show that cannot decrypt either.
+            message.encrypted = Vec::new();
+            return Some(message);
+        }
+        let room = (message.kind == MessageKind::Groupchat).then(|| message.chat.to_bare());
+        let id = message.stanza_id.clone();
+        let source = Source { id: id.as_deref(), room: room.as_ref(), author: None, is_past: false };
+        return match open(encryption, &mut message, source, rooms, turn) {
+            Opened::Says => Some(message),
+            Opened::Nothing => None,
+            Opened::Cannot(reason) => tell(features, message, reason, turn),
+        };
+    }
+    if is_meant(encryption, &message, rooms, turn) {
+        return match hear(encryption, &mut message, turn) {
+            Heard::Says | Heard::Plain => Some(message),
+            Heard::Nothing => None,
+            Heard::Cannot(reason) => tell(features, message, reason, turn),
+        };
+    }
+    if is_of_protocol(&message) && encryption.has_otr(turn) {
+        message.encryption = Some(Encryption::Otr);
+        return tell(features, message, UndecryptableReason::OtherDevice, turn);
+    }
+    plainly(encryption, &message, rooms, turn);
+    Some(message)
+}
+
+/// Tells that a message cannot be decrypted.
+fn tell(
+    features: &Features,
+    mut message: Box<Message>,
+    reason: UndecryptableReason,
+    turn: &mut Turn<'_>,
+) -> Option<Box<Message>> {
+    message.delayed &= !turn.was_said_to_us(&message);
+    let room = features.rooms.shown.get(&message.chat).filter(|_| message.kind == MessageKind::Groupchat);
+    if message.kind != MessageKind::Groupchat {
+        name_occupant(&mut message, &features.rooms, &features.roster);
+    }
+    let is_ours = room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()));
+    let Message { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, .. } = *message;
+    let told = Undecryptable {
+        id,
+        stanza_id,
+        chat,
+        from,
+        nick,
+        kind,
+        at,
+        delayed,
+        own: own || is_ours,
+        encryption: encryption.unwrap_or(Encryption::Omemo),
+        reason,
+    };
+    turn.fire("undecryptable", Payload::Undecryptable(Arc::new(told)));
+    None
+}
+
+/// Takes in a message of an archive, decrypted if it can be.
+pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn: &mut Turn<'_>) {
+    let Features { archives, encryption, rooms, roster, .. } = features;
+    let mut reason = None;
+    if let Some(room) = archives.is_wanted(&result)
+        && let Some(message) = &mut result.message
+    {
+        if !message.encrypted.is_empty() && encryption.has_omemo() {
+            // Rooms archive the author's address, accounts do not.
+            let author: Option<&Jid> = result.author.as_ref().filter(|_| room.is_some());
+            let source = Source { id: Some(&result.id), room: room.as_ref(), author, is_past: true };
+            let opened = open(encryption, message, source, rooms, turn);
+            if let Opened::Cannot(why) = opened {
+                reason = Some(why);
+            }
+        } else if is_of_protocol(message) && encryption.has_otr(turn) && !message.own {
+            message.body = None;
+            message.encryption = Some(Encryption::Otr);
+            reason = Some(UndecryptableReason::OtherDevice);
+        }
+        message.encrypted = Vec::new();
+    }
+    archives.archived(result, reason, rooms, roster, turn);
+}

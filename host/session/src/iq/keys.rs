@@ -1,0 +1,50 @@
+//! Pending requests about keys of encryption.
+
+use jid::BareJid;
+use parlor_stanza::types::OmemoForm;
+
+/// Something that has to be fetched before a message can be encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Fetch {
+    /// The devices of a person.
+    List(BareJid, OmemoForm),
+    /// The public keys of a device.
+    Bundle(BareJid, u32, OmemoForm),
+    /// The people of a room.
+    Members(BareJid),
+}
+
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Published {
+    /// The list of the account's devices.
+    List(OmemoForm),
+    /// The public keys of this device.
+    Bundle(OmemoForm),
+}
+
+/// How often publishing was tried, each time with fewer demands on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// With all options.
+    Whole,
+    /// With those that every server knows.
+    Plainly,
+    /// The node has other options: they are changed first.
+    Reconfigure,
+    /// After that, without options.
+    AsItIs,
+}
+
+/// The purpose of a pending request about keys.
+#[derive(Debug)]
+pub(crate) enum KeysIq {
+    /// Fetch something. For the people of a room, the affiliation that was asked for.
+    Fetch(Fetch),
+    /// Fetch the account's own devices.
+    OwnList(OmemoForm),
+    /// Publish something.
+    Publish(Published, Attempt),
+    /// Take the keys of an older device of this account back. Nothing depends on the answer.
+    Retract,
+}

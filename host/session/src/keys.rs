@@ -1,0 +1,40 @@
+//! Encryption from end to end as the account's task sees it: what the owner wants, and what was kept on disk.
+
+use jiff::Timestamp;
+use parlor_config::Encryption;
+use parlor_e2ee::omemo::Secret;
+use parlor_stanza::types::OmemoForm;
+
+use crate::effect::Effect;
+use crate::encryption::kept::KeptKeys;
+use crate::encryption::{KeyCounts, off_the_record, publishing};
+use crate::session::Session;
+
+/// Sets how an account encrypts. What was not used before begins at once.
+pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp, effects: &mut Vec<Effect>) {
+    session.input(now, effects, |features, turn| {
+        let is_new = config.omemo && !features.encryption.has_omemo();
+        features.encryption.set_config(config);
+        turn.encrypts = config.omemo || config.otr;
+        let lists = if config.omemo { OmemoForm::ALL.map(OmemoForm::notify).to_vec() } else { Vec::new() };
+        turn.be_notified(lists);
+        if is_new && turn.announced {
+            publishing::begin(&mut features.encryption, turn);
+        }
+    });
+}
+
+/// Sets the keys that were kept when the last process ended. Before the first log-in.
+pub fn keys_kept(session: &mut Session, kept: KeptKeys) {
+    session.features.encryption.load(kept);
+}
+
+/// Takes in a key for off-the-record messaging, which was made since an effect asked for it.
+pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects: &mut Vec<Effect>) {
+    session.input(now, effects, |features, turn| off_the_record::key_made(&mut features.encryption, key, turn));
+}
+
+/// Returns what is to be told of the keys of an account.
+pub fn key_counts(session: &Session) -> KeyCounts {
+    session.features.encryption.counts()
+}

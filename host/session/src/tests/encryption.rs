@@ -1,0 +1,574 @@
+//! OMEMO with a counterpart that has its own keys: what is sent and read, what is kept first, and who is trusted.
+
+use parlor_config::{Encryption, TrustPolicy};
+use parlor_e2ee::omemo::{
+    Bundle, BundleParts, Device, Keep, KeyMessage, Session as Ratchet, Version, payload, receive, start,
+};
+use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_envelope, read_list};
+use parlor_stanza::types::{
+    Affiliated, Draft, EncryptedOut, EncryptionWish, Extensions, KeyFor, ListedDevice, NodeItem, NodePage, OmemoForm,
+    PublishedBundle, PubsubAsk, Sealed, SealedContent,
+};
+
+use super::*;
+
+const JULIET: &str = "juliet@example.org";
+
+fn version(form: OmemoForm) -> Version {
+    match form {
+        OmemoForm::Older => Version::Axolotl,
+        OmemoForm::Current => Version::Omemo2,
+    }
+}
+
+fn parts(bundle: PublishedBundle) -> BundleParts {
+    let PublishedBundle { signed_prekey_id, signed_prekey, signature, identity_key, prekeys } = bundle;
+    BundleParts { signed_prekey_id, signed_prekey, signature, identity_key, prekeys }
+}
+
+fn published(parts: BundleParts) -> PublishedBundle {
+    let BundleParts { signed_prekey_id, signed_prekey, signature, identity_key, prekeys } = parts;
+    PublishedBundle { signed_prekey_id, signed_prekey, signature, identity_key, prekeys }
+}
+
+/// Returns the first message of somebody under another id.
+fn renamed(xml: &str) -> String {
+    xml.replace("id=\"m1\"", "id=\"m7\"").replace("id='m1'", "id='m7'")
+}
+
+/// Another person's client, which has one form of OMEMO.
+struct Peer {
+    jid: BareJid,
+    form: OmemoForm,
+    device: Device,
+    session: Option<Ratchet>,
+    sent: u32,
+}
+
+impl Peer {
+    fn new(jid: &str, form: OmemoForm) -> Self {
+        let device = Device::generate(&mut rand::rng(), 0);
+        Self { jid: bare(jid), form, device, session: None, sent: 0 }
+    }
+
+    fn id(&self) -> u32 {
+        self.device.id().get()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.device.fingerprint().to_string().replace(' ', "")
+    }
+
+    /// Returns the message of this text as a stanza, encrypted for the bot.
+    fn writes(&mut self, bot: &Bot, text: &str, attributes: &str) -> String {
+        let room = attributes.contains("groupchat").then(|| bare(ROOM));
+        let now = "2026-11-20T06:24:00Z".parse().unwrap();
+        let draft = Draft { body: Some(text.to_owned()), ..Draft::default() };
+        let plain = match self.form {
+            OmemoForm::Older => text.to_owned(),
+            OmemoForm::Current => envelope(&draft, &self.jid, room.as_ref(), now, 3),
+        };
+        let sealed = payload::encrypt(version(self.form), plain.as_bytes(), &mut rand::rng());
+        if self.session.is_none() {
+            let bundle = Bundle::parse(version(self.form), &parts(bot.bundle(self.form))).unwrap();
+            self.session = Some(start(&self.device, &bundle, &mut rand::rng()).unwrap());
+        }
+        let KeyMessage { prekey, bytes } = self.session.as_mut().unwrap().encrypt(&sealed.key).unwrap();
+        let key = KeyFor { jid: bare("bot@example.org"), device: bot.id, is_prekey: prekey, bytes };
+        self.sent += 1;
+        let (form, sender, iv) = (self.form, self.id(), sealed.iv);
+        let out = EncryptedOut { form, sender, keys: vec![key], iv, payload: Some(sealed.body) };
+        let stanza = Outgoing::Sealed(Box::new(Sealed {
+            to: jid("bot@example.org"),
+            kind: MessageKind::Chat,
+            id: format!("m{}", self.sent),
+            content: SealedContent::Omemo(vec![out]),
+            thread: None,
+            beside: Extensions::default(),
+            to_occupant: false,
+            says: None,
+        }));
+        let xml = RawStanza::of(stanza).to_xml();
+        let kind = if room.is_some() { "type=\"groupchat\"" } else { "type=\"chat\"" };
+        let xml = xml.replace("type=\"chat\"", kind).replace("type='chat'", &kind.replace('"', "'"));
+        xml.replacen("<message", &format!("<message {attributes}"), 1)
+    }
+
+    fn sender(&self) -> String {
+        format!("from='{}/phone'", self.jid)
+    }
+
+    /// Reads what the bot sent last.
+    fn reads(&mut self, bot: &Bot) -> Option<String> {
+        let sealed = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(sealed) => Some(sealed),
+            _ => None,
+        })?;
+        self.reads_this(&sealed.clone())
+    }
+
+    fn reads_this(&mut self, sealed: &Sealed) -> Option<String> {
+        let SealedContent::Omemo(forms) = &sealed.content else { return None };
+        let one = forms.iter().find(|one| one.form == self.form)?;
+        let key = one.keys.iter().find(|key| key.device == self.id() && key.jid == self.jid)?;
+        let message = KeyMessage { prekey: key.is_prekey, bytes: key.bytes.clone() };
+        let version = version(self.form);
+        let read = receive(&self.device, self.session.as_ref(), version, &message, &mut rand::rng()).ok()?;
+        if let Some(id) = read.used_prekey {
+            self.device.use_prekey(id, Keep::No);
+        }
+        self.session = Some(read.session);
+        let body = one.payload.as_ref()?;
+        let plain = payload::decrypt(version, body, one.iv.as_ref().map(<[u8; 12]>::as_slice), &read.plain).ok()?;
+        match self.form {
+            OmemoForm::Older => String::from_utf8(plain.to_vec()).ok(),
+            OmemoForm::Current => {
+                let own = FullJid::new("romeo@example.org/phone").unwrap();
+                read_envelope(&plain, sealed.kind, &jid("bot@example.org/parlor"), &own)?.body
+            }
+        }
+    }
+
+    fn listed(&self, form: OmemoForm) -> Vec<ListedDevice> {
+        let own = ListedDevice { device: self.id(), label: None };
+        if form == self.form { vec![own] } else { Vec::new() }
+    }
+}
+
+/// A session with keys.
+struct Bot {
+    test: TestSession,
+    id: u32,
+}
+
+fn page(xml: String) -> Result<Body, Box<StanzaError>> {
+    let item = NodeItem { id: Some("current".to_owned()), xml: Some(xml), ..NodeItem::default() };
+    Ok(Body::NodeItems(Box::new(NodePage { items: vec![item], ..NodePage::default() })))
+}
+
+fn wants(ask: &Ask, wanted: &str) -> bool {
+    match ask {
+        Ask::Pubsub(ask) => match &**ask {
+            PubsubAsk::Items { node, .. } | PubsubAsk::Item { node, .. } => node == wanted,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_published(stanza: &Outgoing, wanted: &str) -> Option<String> {
+    match stanza {
+        Outgoing::Ask { to: None, ask: Ask::Pubsub(ask), .. } => match &**ask {
+            PubsubAsk::Publish { node, payload, .. } if node.starts_with(wanted) => Some(payload.to_xml()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Bot {
+    /// A connected account, whose server has no keys of it yet.
+    fn new(trust: TrustPolicy) -> Self {
+        let mut test = TestSession::new(Settings::default());
+        let config = Encryption { trust, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both"), item(JULIET, "both")]);
+        for form in OmemoForm::ALL {
+            let id = test.asked(|ask| wants(ask, form.list_node()));
+            test.answer(None, id, Err(stanza_error("item-not-found")));
+        }
+        let list = test.sent.iter().rev().find_map(|stanza| is_published(stanza, OmemoForm::Older.list_node()));
+        let id = read_list(OmemoForm::Older, &list.unwrap()).unwrap()[0].device;
+        test.forget();
+        Self { test, id }
+    }
+
+    /// Returns what the account published last.
+    fn bundle(&self, form: OmemoForm) -> PublishedBundle {
+        let node = form.bundle_node(self.id);
+        let xml = self.test.sent.iter().rev().find_map(|stanza| is_published(stanza, &node)).unwrap();
+        read_bundle(form, &xml).unwrap()
+    }
+
+    fn hear(&mut self, peer: &mut Peer, text: &str) {
+        let from = peer.sender();
+        let xml = peer.writes(self, text, &from);
+        self.test.hear_xml(&xml);
+    }
+
+    fn say(&mut self, to: &str, text: &str, wish: EncryptionWish) -> Receiver<Result<String, CallError>> {
+        let kind = if to == ROOM { MessageKind::Groupchat } else { MessageKind::Chat };
+        let draft = Draft { body: Some(text.to_owned()), encryption: wish, ..Draft::default() };
+        self.test.ask(SendMessage { to: jid(to), kind, draft })
+    }
+
+    /// Answers the requests for the lists of a person.
+    fn lists(&mut self, who: &str, listed: impl Fn(OmemoForm) -> Vec<ListedDevice>) {
+        for form in OmemoForm::ALL {
+            let id = self.test.asked_of(who, |ask| wants(ask, form.list_node()));
+            self.test.answer(Some(who), id, page(list_payload(form, &listed(form)).to_xml()));
+        }
+    }
+
+    /// Answers the request for the bundle of a device.
+    fn bundles(&mut self, peer: &Peer) {
+        let (form, who) = (peer.form, peer.jid.to_string());
+        let id = self.test.asked_of(&who, |ask| wants(ask, &form.bundle_node(peer.id())));
+        let bundle = published(peer.device.bundle(version(form)).parts());
+        self.test.answer(Some(&who), id, page(bundle_payload(form, &bundle).to_xml()));
+    }
+
+    fn heard(&self) -> &Message {
+        let Payload::Message(message) = self.test.last("message") else { panic!("a message") };
+        message
+    }
+
+    fn reason(&self) -> UndecryptableReason {
+        let Payload::Undecryptable(told) = self.test.last("undecryptable") else { panic!("it is told") };
+        told.reason
+    }
+
+    /// Lets the owner decide about the key of a counterpart.
+    fn decide(&mut self, peer: &Peer, trust: parlor_stanza::types::DeviceTrust) {
+        let fingerprint = Some(peer.fingerprint());
+        let decided = self.test.ask(SetTrust { jid: peer.jid.clone(), fingerprint, trust });
+        assert_eq!(got(&mut { decided }).unwrap().unwrap().len(), 1);
+    }
+
+    fn sealed(&self) -> usize {
+        self.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Sealed(_))).count()
+    }
+}
+
+#[test]
+fn a_first_start_publishes_a_hundred_prekeys_in_one_request_and_then_the_device() {
+    let bot = Bot::new(TrustPolicy::Blind);
+    for form in OmemoForm::ALL {
+        let bundle = bot.bundle(form);
+        assert_eq!(bundle.prekeys.len(), 100);
+        assert!(Bundle::parse(version(form), &parts(bundle)).is_ok());
+        let list = bot.test.sent.iter().find_map(|stanza| is_published(stanza, form.list_node())).unwrap();
+        assert_eq!(read_list(form, &list).unwrap()[0].device, bot.id);
+    }
+    assert!(matches!(bot.test.keys.first(), Some(KeyChange::Device(_))));
+}
+
+#[test]
+fn people_write_encrypted_and_are_answered_in_the_same_way() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let heard = bot.heard();
+        assert_eq!(heard.body.as_deref(), Some("hello"));
+        assert_eq!(heard.encryption, Some(parlor_stanza::types::Encryption::Omemo));
+        assert_eq!(heard.device_trust, Some(parlor_stanza::types::DeviceTrust::Blind));
+        bot.test.lines();
+        let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::AsTheChat);
+        assert_eq!(got(&mut sent), None, "it waits for the lists");
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("who is it?"));
+        let lines = bot.test.lines();
+        let at = |wanted: &str| lines.iter().rposition(|line| line.starts_with(wanted)).unwrap();
+        assert!(at("keep keys") < at("> sealed"), "{lines:?}");
+        for number in 0..5 {
+            bot.hear(&mut romeo, &format!("{number}?"));
+            assert_eq!(bot.heard().body, Some(format!("{number}?")));
+            assert!(matches!(got(&mut bot.say(ROMEO, "yes", EncryptionWish::AsTheChat)), Some(Ok(_))));
+            assert_eq!(romeo.reads(&bot).as_deref(), Some("yes"));
+        }
+    }
+}
+
+#[test]
+fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hi"));
+    assert!(matches!(got(&mut bot.say(ROMEO, "hi", EncryptionWish::AsTheChat)), Some(Ok(_))));
+    assert_eq!(bot.sealed(), 0);
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
+    let mut behind = bot.say(ROMEO, "plain", EncryptionWish::None);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert_eq!((got(&mut sent), got(&mut behind)), (None, None), "later messages keep their place");
+    bot.bundles(&romeo);
+    assert!(matches!((got(&mut sent), got(&mut behind)), (Some(Ok(_)), Some(Ok(_)))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
+    assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
+    bot.hear(&mut romeo, "and now");
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "plain again"));
+    let before = bot.sealed();
+    assert!(matches!(got(&mut bot.say(ROMEO, "so be it", EncryptionWish::AsTheChat)), Some(Ok(_))));
+    assert_eq!(bot.sealed(), before);
+}
+
+#[test]
+fn what_is_required_and_cannot_be_had_fails_typed() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
+    bot.lists(ROMEO, |_| Vec::new());
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+    let mut sent = bot.say(JULIET, "secret", EncryptionWish::Required);
+    bot.test.wait(31);
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "nobody answers");
+    assert_eq!(bot.sealed(), 0);
+    let mut off = TestSession::connected(Settings::default());
+    let draft = Draft { body: Some("a".to_owned()), encryption: EncryptionWish::Required, ..Draft::default() };
+    let mut sent = off.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+}
+
+#[test]
+fn a_message_that_comes_again_is_told_as_such() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        let first = romeo.writes(&bot, "pay 5", &from);
+        bot.test.hear_xml(&first);
+        assert_eq!(bot.heard().body.as_deref(), Some("pay 5"));
+        bot.test.forget();
+        bot.test.hear_xml(&renamed(&first));
+        assert_eq!(bot.test.count("message"), 0);
+        assert_eq!(bot.reason(), UndecryptableReason::Replayed);
+    }
+}
+
+#[test]
+fn out_of_order_all_are_read_and_each_once() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    let from = romeo.sender();
+    let mut all: Vec<String> = (0..20).map(|number| romeo.writes(&bot, &number.to_string(), &from)).collect();
+    all.reverse();
+    for xml in &all {
+        bot.test.hear_xml(xml);
+    }
+    assert_eq!(bot.test.count("message"), 20);
+    assert_eq!(bot.test.count("undecryptable"), 0);
+}
+
+#[test]
+fn a_device_that_lost_its_session_gets_a_new_one() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    // The account forgets its side.
+    let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+    assert_eq!(got(&mut ended), Some(Ok(1)));
+    let mut sent = bot.say(ROMEO, "are you there?", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    bot.bundles(&romeo);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("are you there?"));
+    bot.hear(&mut romeo, "yes");
+    assert_eq!(bot.heard().body.as_deref(), Some("yes"));
+}
+
+#[test]
+fn a_message_for_other_devices_is_told_as_such() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let (from, rid) = (romeo.sender(), bot.id);
+    let xml = romeo.writes(&bot, "not for you", &from);
+    let other = xml.replace(&format!("rid=\"{rid}\""), "rid=\"77\"").replace(&format!("rid='{rid}'"), "rid='77'");
+    bot.test.hear_xml(&other);
+    assert_eq!(bot.reason(), UndecryptableReason::NoKeyForUs);
+    assert_eq!(bot.test.count("message"), 0);
+    // A device 0 does not exist.
+    let id = romeo.id();
+    let odd = xml.replace(&format!("sid=\"{id}\""), "sid=\"0\"").replace(&format!("sid='{id}'"), "sid='0'");
+    bot.test.hear_xml(&renamed(&odd));
+    assert_eq!(bot.reason(), UndecryptableReason::Broken);
+}
+
+#[test]
+fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "it is me");
+    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
+    let (theirs, from) = (mallory.id(), mallory.sender());
+    let xml = mallory.writes(&bot, "it is me, too", &from);
+    let id = romeo.id();
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    let same = same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'"));
+    bot.test.forget();
+    bot.test.hear_xml(&same);
+    assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
+    assert_eq!(bot.test.news.last().map(|news| news.what), Some(KeyNewsKind::ChangedIdentity));
+    // So is another device, which nobody has verified.
+    bot.test.hear_xml(&renamed(&xml));
+    assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
+    assert_eq!(bot.test.news.last().map(|news| news.what), Some(KeyNewsKind::NewDevice));
+    // The one that was verified goes on.
+    bot.hear(&mut romeo, "still me");
+    assert_eq!(bot.heard().body.as_deref(), Some("still me"));
+    assert_eq!(bot.heard().device_trust, Some(parlor_stanza::types::DeviceTrust::Trusted));
+    // Plain words do not make it plain.
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "let us speak plainly"));
+    let mut sent = bot.say(ROMEO, "no", EncryptionWish::AsTheChat);
+    let both = [&romeo, &mallory].map(|peer| ListedDevice { device: peer.id(), label: None });
+    bot.lists(ROMEO, |form| if form == OmemoForm::Current { both.to_vec() } else { Vec::new() });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(mallory.reads(&bot), None, "a device that is not trusted gets nothing");
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("no"));
+}
+
+#[test]
+fn a_strict_account_reads_nothing_before_its_owner_says_so() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Strict), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
+    assert_eq!(bot.test.count("message"), 0);
+    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    bot.hear(&mut romeo, "hello again");
+    assert_eq!(bot.heard().body.as_deref(), Some("hello again"));
+    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Distrusted);
+    bot.hear(&mut romeo, "and now?");
+    assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
+}
+
+#[test]
+fn a_list_that_grows_without_end_is_cut_and_told() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let devices: String = (1..=200).map(|id| format!("<device id='{id}'/>")).collect();
+    bot.test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{ROMEO}' type='headline'><event \
+         xmlns='http://jabber.org/protocol/pubsub#event'><items node='eu.siacs.conversations.axolotl.devicelist'>\
+         <item id='current'><list xmlns='eu.siacs.conversations.axolotl'>{devices}</list></item></items></event></message>"
+    ));
+    assert_eq!(bot.test.news.last().map(|news| news.what), Some(KeyNewsKind::TooManyDevices));
+    let _sent = bot.say(ROMEO, "hi", EncryptionWish::Required);
+    let id = bot.test.asked_of(ROMEO, |ask| wants(ask, OmemoForm::Current.list_node()));
+    bot.test.answer(Some(ROMEO), id, Err(stanza_error("item-not-found")));
+    let asked = bot.test.count_asked(|ask| match ask {
+        Ask::Pubsub(ask) => matches!(&**ask, PubsubAsk::Items { node, .. } if node.contains(".bundles:")),
+        _ => false,
+    });
+    assert_eq!(asked, 50, "one for each of the devices that count");
+}
+
+#[test]
+fn a_new_session_is_answered_by_an_empty_message_that_nobody_is_told_of() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        assert_eq!(bot.sealed(), 0);
+        bot.test.wait(3);
+        assert_eq!(bot.sealed(), 1);
+        let Some(Outgoing::Sealed(sealed)) = bot.test.sent.last() else { panic!("an empty message") };
+        assert!(sealed.says.is_none());
+        let sealed = sealed.clone();
+        assert_eq!(romeo.reads_this(&sealed), None, "there is nothing in it");
+        assert!(!romeo.session.as_ref().unwrap().is_unanswered(), "but the session is confirmed");
+    }
+}
+
+#[test]
+fn used_prekeys_are_replaced_and_published_after_a_moment() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let before = bot.bundle(OmemoForm::Older);
+    bot.hear(&mut romeo, "hello");
+    bot.test.wait(11);
+    let after = bot.bundle(OmemoForm::Older);
+    assert_eq!(after.prekeys.len(), 100);
+    assert_eq!(before.prekeys.iter().filter(|key| !after.prekeys.contains(key)).count(), 1);
+    // After a week, the signed one is another.
+    bot.test.wait(8 * 24 * 3_600);
+    bot.test.wait(11);
+    assert_ne!(bot.bundle(OmemoForm::Older).signed_prekey, after.signed_prekey);
+}
+
+#[test]
+fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.in_room();
+    let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
+    let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
+    let room = bot.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
+    Arc::make_mut(room).about = Arc::new(crate::records::room::About { name: None, features });
+    let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    let ids: Vec<String> = bot
+        .test
+        .sent
+        .iter()
+        .filter_map(|stanza| match stanza {
+            Outgoing::Ask { to: Some(to), id, ask: Ask::Affiliations { .. } } if *to == jid(ROOM) => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 3);
+    for id in ids {
+        let juliet = Affiliated { jid: bare(JULIET), affiliation: "member".to_owned(), nick: None, reason: None };
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(vec![juliet])));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.bundles(&juliet);
+    let answer = got(&mut sent);
+    assert!(matches!(answer, Some(Ok(_))), "{answer:?}");
+    let Some(Outgoing::Sealed(sealed)) = bot.test.sent.last() else { panic!("it was sent") };
+    let sealed = sealed.clone();
+    assert_eq!(sealed.kind, MessageKind::Groupchat);
+    assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
+}
+
+#[test]
+fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
+    let from = romeo.sender();
+    let xml = romeo.writes(&bot, "once", &from);
+    let with_id =
+        xml.replace("</message>", "<stanza-id xmlns='urn:xmpp:sid:0' by='bot@example.org' id='a1'/></message>");
+    bot.test.hear_xml(&with_id);
+    assert_eq!(bot.heard().body.as_deref(), Some("once"));
+    let key = bot.test.keys.iter().find_map(|change| match change {
+        KeyChange::MessageKey(key) => Some(key.archived.clone()),
+        _ => None,
+    });
+    assert_eq!(key.as_deref(), Some(" a1"));
+}
+
+#[test]
+fn what_was_kept_goes_on_after_a_restart() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    let mut kept = KeptKeys::default();
+    for change in std::mem::take(&mut bot.test.keys) {
+        match change {
+            KeyChange::Device(state) => kept.device = Some(state),
+            KeyChange::Session { jid, device, form, state: Some(state) } => {
+                kept.sessions.retain(|(of, id, in_form, _)| (of, *id, *in_form) != (&jid, device, form));
+                kept.sessions.push((jid, device, form, state));
+            }
+            KeyChange::Key(key) => {
+                kept.keys.retain(|known| known.fingerprint != key.fingerprint);
+                kept.keys.push(key);
+            }
+            KeyChange::Way(jid, Some(way)) => kept.ways.push((jid, way)),
+            _ => {}
+        }
+    }
+    let mut test = TestSession::new(Settings::default());
+    test.run(|session, now, effects| set_encryption(session, Encryption::default(), now, effects));
+    keys_kept(&mut test.session, kept);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.forget();
+    let mut after = Bot { test, id: bot.id };
+    after.hear(&mut romeo, "still there?");
+    assert_eq!(after.heard().body.as_deref(), Some("still there?"));
+    let mut sent = after.say(ROMEO, "yes", EncryptionWish::AsTheChat);
+    after.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))), "the chat is still encrypted");
+    assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
+}
+
+#[test]
+fn without_a_wish_for_encryption_nothing_is_different() {
+    let mut test = TestSession::connected(Settings::default());
+    assert!(test.keys.is_empty());
+    assert_eq!(test.count_asked(|ask| matches!(ask, Ask::Pubsub(_))), 0);
+    test.message(message("romeo@example.org/x", MessageKind::Chat, "?OTRv3?"));
+    assert_eq!(test.count("message"), 1);
+}

@@ -1,0 +1,178 @@
+//! The JSON types about keys for encrypted messages. Nothing in them is secret.
+
+use serde::{Deserialize, Serialize};
+
+/// How an account encrypts, and what came of it since the host started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// Whether OMEMO is on.
+    pub omemo: bool,
+    /// Whether OTR is allowed.
+    pub otr: bool,
+    /// The policy for keys that nobody has decided about: `blind` or `strict`.
+    pub trust: String,
+    /// The account's own OMEMO device; none if OMEMO is off, or the device is not made yet.
+    pub device: Option<u32>,
+    /// Whether the server has published that device and its keys.
+    pub published: bool,
+    /// The number of keys of others that the account knows.
+    pub known: u64,
+    /// Messages that were decrypted.
+    pub decrypted: u64,
+    /// Encrypted messages for the account that could not be decrypted.
+    pub undecryptable: u64,
+    /// Messages that were sent encrypted.
+    pub encrypted: u64,
+}
+
+impl Encryption {
+    /// Describes it in one clause.
+    pub fn says(&self) -> String {
+        let omemo = match (self.omemo, self.device, self.published) {
+            (false, ..) => "OMEMO is off".to_owned(),
+            (true, None, _) => "OMEMO is on, no device yet".to_owned(),
+            (true, Some(device), true) => format!("OMEMO is on, device {device} is published"),
+            (true, Some(device), false) => format!("OMEMO is on, device {device} is not published"),
+        };
+        let otr = if self.otr { "OTR is allowed" } else { "OTR is off" };
+        if !self.omemo && !self.otr {
+            return format!("{omemo}, {otr}");
+        }
+        let Self { trust, decrypted, undecryptable, encrypted, .. } = self;
+        format!("{omemo}, {otr}, {trust} trust; {decrypted} decrypted, {undecryptable} undecryptable, {encrypted} sent")
+    }
+}
+
+/// The keys of an account, and those of others that it knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The account.
+    pub account: String,
+    /// Its JID.
+    pub jid: String,
+    /// The policy for keys that nobody has decided about: `blind` or `strict`.
+    pub policy: String,
+    /// Its own OMEMO key; none if OMEMO is off.
+    pub omemo: Option<OwnOmemo>,
+    /// The fingerprint of its own OTR key; none if OTR is off, or was not used yet.
+    pub otr: Option<String>,
+    /// The keys of others, ordered by person.
+    pub keys: Vec<Key>,
+}
+
+/// The own OMEMO key of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnOmemo {
+    /// The id of its device.
+    pub device: u32,
+    /// The fingerprint, 64 hex digits.
+    pub fingerprint: String,
+    /// Whether the server has published it.
+    pub published: bool,
+}
+
+/// A key of another person or device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The person; the account's own JID for its other clients.
+    pub jid: String,
+    /// `omemo` or `otr`.
+    pub kind: String,
+    /// The id of the device; none for OTR.
+    pub device: Option<u32>,
+    /// The fingerprint, 64 hex digits for OMEMO and 40 for OTR.
+    pub fingerprint: String,
+    /// The person's name for the device.
+    pub label: Option<String>,
+    /// `undecided`, `blind`, `trusted` or `distrusted`.
+    pub trust: String,
+    /// When the account first saw it, RFC 3339.
+    pub first_seen: String,
+    /// When the account last saw it, RFC 3339.
+    pub last_seen: String,
+    /// Whether the device is in the person's list now, or the OTR conversation is open.
+    pub listed: bool,
+}
+
+impl Key {
+    /// Names it for people.
+    pub fn name(&self) -> String {
+        match self.device {
+            Some(device) => format!("OMEMO device {device}"),
+            None => "OTR".to_owned(),
+        }
+    }
+}
+
+/// Writes a fingerprint as clients show it: in groups of eight digits, and that of OTR in capitals.
+pub fn shown(fingerprint: &str) -> String {
+    /// The number of digits of OMEMO's fingerprints; those of OTR have fewer.
+    const OMEMO: usize = 64;
+    let digits: Vec<char> = fingerprint.chars().collect();
+    let groups: Vec<String> = digits.chunks(8).map(|group| group.iter().collect()).collect();
+    let text = groups.join(" ");
+    if digits.len() < OMEMO { text.to_uppercase() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_shown_as_clients_show_it() {
+        let omemo = "0123456789abcdef".repeat(4);
+        assert_eq!(shown(&omemo), ["01234567 89abcdef"; 4].join(" "));
+        assert_eq!(shown(&"ab".repeat(20)), ["ABABABAB"; 5].join(" "));
+        assert_eq!(shown(""), "");
+    }
+
+    /// The suite's host knows nobody's keys, so it cannot compare these fields with the page for owners.
+    #[test]
+    fn the_page_names_the_fields_of_a_key() {
+        let page = include_str!("../../../../docs/owner/control.md");
+        let section = page.split("\n### A key of somebody\n").nth(1).unwrap();
+        let section = section.split("\n###").next().unwrap();
+        let mut named: Vec<_> =
+            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let key = Key {
+            jid: "juliet@example.org".to_owned(),
+            kind: "omemo".to_owned(),
+            device: Some(31_415),
+            fingerprint: "0123abcd".repeat(8),
+            label: None,
+            trust: "blind".to_owned(),
+            first_seen: "2026-11-20T08:00:00Z".to_owned(),
+            last_seen: "2026-11-20T08:00:00Z".to_owned(),
+            listed: true,
+        };
+        named.sort_unstable();
+        let value = serde_json::to_value(&key).unwrap();
+        let mut fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, named);
+    }
+
+    #[test]
+    fn how_an_account_encrypts_is_one_clause() {
+        let mut encryption = Encryption {
+            omemo: true,
+            otr: false,
+            trust: "blind".to_owned(),
+            device: Some(27_183),
+            published: true,
+            known: 3,
+            decrypted: 12,
+            undecryptable: 1,
+            encrypted: 7,
+        };
+        let says =
+            "OMEMO is on, device 27183 is published, OTR is off, blind trust; 12 decrypted, 1 undecryptable, 7 sent";
+        assert_eq!(encryption.says(), says);
+        encryption.published = false;
+        assert!(encryption.says().contains("device 27183 is not published"), "{}", encryption.says());
+        encryption.device = None;
+        assert!(encryption.says().contains("no device yet"), "{}", encryption.says());
+        encryption.omemo = false;
+        assert_eq!(encryption.says(), "OMEMO is off, OTR is off");
+    }
+}

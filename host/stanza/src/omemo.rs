@@ -1,0 +1,350 @@
+//! Writes and reads what OMEMO publishes and encrypts: device lists, bundles, and the envelope of a content (XEP-0384, XEP-0420).
+//!
+//! Keys are bytes here, which `parlor-e2ee` checks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use minidom::Element;
+use xmpp_parsers::message::{Lang, Message, Thread};
+use xmpp_parsers::ns;
+
+use crate::decode::read_content;
+use crate::encode::{FALLBACK, extension_elements, message_type, name, with_id};
+use crate::files;
+use crate::iq_payload::IqPayload;
+use crate::raw::check_shape;
+use crate::text::{clean, is_sendable, line};
+use crate::types::{
+    Draft, EncryptedOut, Envelope, Extensions, ListedDevice, MAX_LABEL, MAX_LISTED, MessageKind, OmemoForm,
+    PublishedBundle, Sealed, SealedContent, address, unwrapped,
+};
+
+/// The namespace of hints at the encryption of a message (XEP-0380).
+const HINT: &str = "urn:xmpp:eme:0";
+/// The namespace of off-the-record messaging in such a hint.
+const OTR: &str = "urn:xmpp:otr:0";
+/// The namespace of envelopes (XEP-0420).
+const ENVELOPE: &str = "urn:xmpp:sce:1";
+/// Maximum number of prekeys that are read from a bundle, one more than is accepted.
+const MAX_PREKEYS: usize = 201;
+/// Maximum length of an envelope, in bytes.
+const MAX_ENVELOPE: usize = 252 << 10;
+/// The text for clients that cannot decrypt a message.
+const CANNOT_READ: &str = "This message is encrypted (OMEMO), and your client cannot read it.";
+
+/// Returns the element of a device list.
+pub fn list_payload(form: OmemoForm, devices: &[ListedDevice]) -> IqPayload {
+    let element = match form {
+        OmemoForm::Older => "list",
+        OmemoForm::Current => "devices",
+    };
+    let one = |one: &ListedDevice| {
+        let label = one.label.clone().filter(|_| form == OmemoForm::Current);
+        Element::builder("device", form.namespace())
+            .attr(name("id"), one.device.to_string())
+            .attr(name("label"), label.map(clean))
+            .build()
+    };
+    IqPayload::of(Element::builder(element, form.namespace()).append_all(devices.iter().map(one)).build())
+}
+
+/// Reads a device list; `None` if it is none. Ids that no device can have are left out, and what comes twice.
+pub fn read_list(form: OmemoForm, xml: &str) -> Option<Vec<ListedDevice>> {
+    let element: Element = xml.parse().ok()?;
+    let wanted = match form {
+        OmemoForm::Older => "list",
+        OmemoForm::Current => "devices",
+    };
+    if !element.is(wanted, form.namespace()) {
+        return None;
+    }
+    let mut devices: Vec<ListedDevice> = Vec::new();
+    for child in element.children().filter(|child| child.is("device", form.namespace())) {
+        let Some(device) = child.attr("id").and_then(device_id) else { continue };
+        if devices.len() == MAX_LISTED {
+            break;
+        }
+        if devices.iter().all(|known| known.device != device) {
+            let label = child.attr("label").and_then(|label| line(label, 4 * MAX_LABEL));
+            devices.push(ListedDevice { device, label: label.map(|label| label.chars().take(MAX_LABEL).collect()) });
+        }
+    }
+    Some(devices)
+}
+
+/// Reads the id of a device, which is from 1 to 2^31 - 1.
+pub fn device_id(text: &str) -> Option<u32> {
+    text.trim().parse().ok().filter(|id| (1..=0x7fff_ffff).contains(id))
+}
+
+/// Returns the element of a bundle.
+pub fn bundle_payload(form: OmemoForm, bundle: &PublishedBundle) -> IqPayload {
+    let namespace = form.namespace();
+    let leaf = |element: &'static str, bytes: &[u8]| Element::builder(element, namespace).append(BASE64.encode(bytes));
+    let numbered = |element, key, id: u32, bytes: &[u8]| leaf(element, bytes).attr(name(key), id.to_string()).build();
+    let PublishedBundle { signed_prekey_id, signed_prekey, signature, identity_key, prekeys } = bundle;
+    let (parts, key) = match form {
+        OmemoForm::Older => {
+            let signed = numbered("signedPreKeyPublic", "signedPreKeyId", *signed_prekey_id, signed_prekey);
+            let rest = [leaf("signedPreKeySignature", signature).build(), leaf("identityKey", identity_key).build()];
+            ([vec![signed], rest.into()].concat(), ("preKeyPublic", "preKeyId"))
+        }
+        OmemoForm::Current => {
+            let signed = numbered("spk", "id", *signed_prekey_id, signed_prekey);
+            let rest = [leaf("spks", signature).build(), leaf("ik", identity_key).build()];
+            ([vec![signed], rest.into()].concat(), ("pk", "id"))
+        }
+    };
+    let prekeys = prekeys.iter().map(|(id, bytes)| numbered(key.0, key.1, *id, bytes));
+    let prekeys = Element::builder("prekeys", namespace).append_all(prekeys);
+    IqPayload::of(Element::builder("bundle", namespace).append_all(parts).append(prekeys).build())
+}
+
+/// Reads a bundle; `None` if a part of it is missing.
+pub fn read_bundle(form: OmemoForm, xml: &str) -> Option<PublishedBundle> {
+    let element: Element = xml.parse().ok()?;
+    let namespace = form.namespace();
+    if !element.is("bundle", namespace) {
+        return None;
+    }
+    let (signed, signed_id, signature, identity, prekey, prekey_id) = match form {
+        OmemoForm::Older => {
+            ("signedPreKeyPublic", "signedPreKeyId", "signedPreKeySignature", "identityKey", "preKeyPublic", "preKeyId")
+        }
+        OmemoForm::Current => ("spk", "id", "spks", "ik", "pk", "id"),
+    };
+    let bytes = |element: &Element| unwrapped(&element.text());
+    let child = |wanted: &str| element.get_child(wanted, namespace);
+    let prekeys = child("prekeys")?.children().filter(|child| child.is(prekey, namespace)).take(MAX_PREKEYS);
+    let number = |element: &Element, key: &str| element.attr(key)?.trim().parse().ok();
+    Some(PublishedBundle {
+        signed_prekey_id: number(child(signed)?, signed_id)?,
+        signed_prekey: bytes(child(signed)?)?,
+        signature: bytes(child(signature)?)?,
+        identity_key: bytes(child(identity)?)?,
+        prekeys: prekeys.filter_map(|one| Some((number(one, prekey_id)?, bytes(one)?))).collect(),
+    })
+}
+
+/// Returns the text of the envelope around what a message says. `padding` is the number of characters that hide its length.
+pub fn envelope(draft: &Draft, from: &BareJid, to: Option<&BareJid>, now: Timestamp, padding: usize) -> String {
+    let leaf = |element: &'static str, text: &Option<String>| {
+        let text = text.clone().map(clean);
+        text.map(|text| Element::builder(element, ns::JABBER_CLIENT).append(text).build())
+    };
+    let mut content: Vec<Element> = Vec::new();
+    content.extend(leaf("body", &draft.body));
+    content.extend(leaf("subject", &draft.subject));
+    content.extend(leaf("thread", &draft.thread));
+    if let Some(extensions) = draft.extensions.as_deref() {
+        let mut extensions = Extensions { hints: Vec::new(), ..extensions.clone() };
+        let shared = std::mem::take(&mut extensions.files);
+        let is_own = shared.first().is_some_and(|file| draft.body.as_ref() == Some(&file.url));
+        content.extend(files::elements(shared, is_own));
+        extension_elements(extensions, &mut content);
+    }
+    let jid = |element: &'static str, jid: &BareJid| {
+        Element::builder(element, ENVELOPE).attr(name("jid"), jid.to_string()).build()
+    };
+    let time = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let envelope = Element::builder("envelope", ENVELOPE)
+        .append(Element::builder("content", ENVELOPE).append_all(content))
+        .append(Element::builder("rpad", ENVELOPE).append("x".repeat(padding)))
+        .append(Element::builder("time", ENVELOPE).attr(name("stamp"), time))
+        .append(jid("from", from))
+        .append_all(to.map(|to| jid("to", to)));
+    String::from(&envelope.build())
+}
+
+/// Reads an envelope that `sender` wrote; `None` if it is none.
+pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJid) -> Option<Envelope> {
+    let xml = std::str::from_utf8(bytes).ok().filter(|xml| xml.len() <= MAX_ENVELOPE)?;
+    check_shape(xml).ok()?;
+    let element: Element = xml.parse().ok()?;
+    if !element.is("envelope", ENVELOPE) {
+        return None;
+    }
+    let affix = |wanted: &str, key: &str| element.get_child(wanted, ENVELOPE).and_then(|child| child.attr(key));
+    let jid = |wanted: &str| affix(wanted, "jid").and_then(|jid| address(jid).ok());
+    let content = element.get_child("content", ENVELOPE)?;
+    let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);
+    let thread = text("thread").filter(|thread| !thread.is_empty() && thread.len() <= 1_024 && is_sendable(thread));
+    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
+    Some(Envelope {
+        from: jid("from"),
+        to: jid("to"),
+        time: affix("time", "stamp").and_then(|stamp| stamp.parse().ok()),
+        body: text("body"),
+        subject: text("subject"),
+        thread,
+        extensions: read_content(others, kind, sender, own),
+    })
+}
+
+/// Returns the stanza of an encrypted message.
+pub(crate) fn sealed(sealed: Sealed) -> Message {
+    let Sealed { to, kind, id, content, thread, beside, to_occupant, says: _ } = sealed;
+    let mut message = Message::new_with_type(message_type(kind), to);
+    let id = clean(id);
+    message.payloads.push(with_id("origin-id", ns::SID, id.clone()).build());
+    message.id = Some(xmpp_parsers::message::Id(id));
+    message.thread = thread.map(|id| Thread { parent: None, id: clean(id) });
+    match content {
+        SealedContent::Otr(text) => {
+            message.payloads.push(hint(OTR, "OTR"));
+            message.bodies.insert(Lang::new(), clean(text));
+        }
+        SealedContent::Omemo(forms) => {
+            if forms.iter().any(|one| one.payload.is_some()) {
+                message.bodies.insert(Lang::new(), CANNOT_READ.to_owned());
+                for one in &forms {
+                    message.payloads.push(hint(one.form.namespace(), "OMEMO"));
+                }
+                let body = Element::builder("body", FALLBACK).build();
+                let of = forms.first().map(|one| one.form.namespace());
+                message
+                    .payloads
+                    .push(Element::builder("fallback", FALLBACK).attr(name("for"), of).append(body).build());
+            }
+            message.payloads.extend(forms.into_iter().map(encrypted));
+        }
+    }
+    extension_elements(beside, &mut message.payloads);
+    message.payloads.extend(to_occupant.then(|| Element::bare("x", ns::MUC_USER)));
+    message
+}
+
+fn hint(namespace: &str, called: &str) -> Element {
+    Element::builder("encryption", HINT).attr(name("namespace"), namespace).attr(name("name"), called).build()
+}
+
+fn encrypted(one: EncryptedOut) -> Element {
+    let EncryptedOut { form, sender, keys, iv, payload } = one;
+    let namespace = form.namespace();
+    let begins = match form {
+        OmemoForm::Older => name("prekey"),
+        OmemoForm::Current => name("kex"),
+    };
+    let mut header = Element::builder("header", namespace).attr(name("sid"), sender.to_string()).build();
+    let mut of_person: Option<(BareJid, Element)> = None;
+    for key in keys {
+        let element = Element::builder("key", namespace)
+            .attr(name("rid"), key.device.to_string())
+            .attr(begins.clone(), key.is_prekey.then_some("true"))
+            .append(BASE64.encode(&key.bytes))
+            .build();
+        match (form, &mut of_person) {
+            (OmemoForm::Older, _) => {
+                header.append_child(element);
+            }
+            (OmemoForm::Current, Some((jid, keys))) if *jid == key.jid => {
+                keys.append_child(element);
+            }
+            (OmemoForm::Current, _) => {
+                let keys = Element::builder("keys", namespace).attr(name("jid"), key.jid.to_string());
+                if let Some((_, before)) = of_person.replace((key.jid, keys.append(element).build())) {
+                    header.append_child(before);
+                }
+            }
+        }
+    }
+    if let Some((_, last)) = of_person {
+        header.append_child(last);
+    }
+    if let Some(iv) = iv {
+        header.append_child(Element::builder("iv", namespace).append(BASE64.encode(iv)).build());
+    }
+    let payload = payload.map(|payload| Element::builder("payload", namespace).append(BASE64.encode(payload)));
+    Element::builder("encrypted", namespace)
+        .append(header)
+        .append_all(payload.map(minidom::ElementBuilder::build))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::jid;
+    use crate::types::KeyFor;
+
+    fn bundle() -> PublishedBundle {
+        PublishedBundle {
+            signed_prekey_id: 7,
+            signed_prekey: vec![1; 32],
+            signature: vec![2; 64],
+            identity_key: vec![3; 32],
+            prekeys: vec![(1, vec![4; 32]), (2, vec![5; 32])],
+        }
+    }
+
+    #[test]
+    fn what_is_published_is_read_again() {
+        for form in OmemoForm::ALL {
+            let written = bundle_payload(form, &bundle()).to_xml();
+            assert_eq!(read_bundle(form, &written), Some(bundle()), "{written}");
+            let label = (form == OmemoForm::Current).then(|| "parlor".to_owned());
+            let devices = vec![ListedDevice { device: 5, label }, ListedDevice { device: 6, label: None }];
+            let written = list_payload(form, &devices).to_xml();
+            assert_eq!(read_list(form, &written), Some(devices), "{written}");
+        }
+    }
+
+    #[test]
+    fn ids_that_no_device_has_are_left_out() {
+        let of = |ids: &[&str]| {
+            let devices: String = ids.iter().map(|id| format!("<device id='{id}'/>")).collect();
+            let list = format!("<list xmlns='eu.siacs.conversations.axolotl'>{devices}</list>");
+            let read = read_list(OmemoForm::Older, &list).unwrap();
+            read.into_iter().map(|one| one.device).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["0", "-1", "2147483648", "x", "", "3", "3"]), [3]);
+        let many: Vec<String> = (1..=1_000).map(|id: u32| id.to_string()).collect();
+        assert_eq!(of(&many.iter().map(String::as_str).collect::<Vec<_>>()).len(), MAX_LISTED);
+        assert_eq!(read_list(OmemoForm::Older, "<devices xmlns='urn:xmpp:omemo:2'/>"), None);
+        assert_eq!(read_bundle(OmemoForm::Older, "<bundle xmlns='eu.siacs.conversations.axolotl'/>"), None);
+    }
+
+    #[test]
+    fn an_envelope_holds_all_that_a_message_says() {
+        let own: FullJid = "me@house/here".parse().unwrap();
+        let (from, room): (BareJid, BareJid) = ("you@far".parse().unwrap(), "room@rooms".parse().unwrap());
+        let extensions = Extensions { replace: Some("1".to_owned()), markable: true, ..Extensions::default() };
+        let draft = Draft {
+            body: Some("a < b".to_owned()),
+            thread: Some("t".to_owned()),
+            extensions: Some(Box::new(extensions)),
+            ..Draft::default()
+        };
+        let now = "2024-05-06T07:08:09Z".parse().unwrap();
+        let written = envelope(&draft, &from, Some(&room), now, 17);
+        let sender = jid("you@far");
+        let read = read_envelope(written.as_bytes(), MessageKind::Chat, &sender, &own).unwrap();
+        assert_eq!((read.from, read.to, read.time), (Some(sender.clone()), Some(jid("room@rooms")), Some(now)));
+        assert_eq!((read.body, read.thread), (draft.body, draft.thread));
+        assert_eq!(read.extensions, draft.extensions);
+        let padded = envelope(&Draft::default(), &from, None, now, 200).len();
+        assert_eq!(padded - envelope(&Draft::default(), &from, None, now, 100).len(), 100);
+        for odd in [&b"\xff"[..], b"", b"<envelope/>", b"<envelope xmlns='urn:xmpp:sce:1'/>", b"<!DOCTYPE a><a/>"] {
+            assert_eq!(read_envelope(odd, MessageKind::Chat, &sender, &own), None);
+        }
+    }
+
+    #[test]
+    fn keys_of_one_person_are_together_in_the_present_form() {
+        let key = |jid: &str, device| KeyFor {
+            jid: jid.parse().unwrap(),
+            device,
+            is_prekey: device == 1,
+            bytes: vec![1, 2, 3],
+        };
+        let keys = vec![key("a@b", 1), key("a@b", 2), key("c@d", 3)];
+        let out = |form| EncryptedOut { form, sender: 9, keys: keys.clone(), iv: None, payload: Some(vec![4]) };
+        let written = String::from(&encrypted(out(OmemoForm::Current)));
+        assert_eq!(written.matches("<keys").count(), 2, "{written}");
+        assert_eq!(written.matches("kex=").count(), 1, "{written}");
+        let written = String::from(&encrypted(out(OmemoForm::Older)));
+        assert_eq!((written.matches("<keys").count(), written.matches("rid=").count()), (0, 3), "{written}");
+    }
+}

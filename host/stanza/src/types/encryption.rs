@@ -1,0 +1,106 @@
+//! How a message is encrypted from end to end, and what is known of the device that wrote it.
+
+/// The way in which a message is encrypted from end to end. A message that is not has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encryption {
+    /// OMEMO (XEP-0384), by either of its namespaces.
+    Omemo,
+    /// Off-the-record messaging, version 2 or 3.
+    Otr,
+}
+
+impl Encryption {
+    /// All ways.
+    pub const ALL: [Self; 2] = [Self::Omemo, Self::Otr];
+
+    /// Returns its name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Omemo => "omemo",
+            Self::Otr => "otr",
+        }
+    }
+
+    /// Returns the way that has this name in the contract.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// What the owner decided about the device that encrypted a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceTrust {
+    /// Nobody decided, and the account trusts no device before that.
+    Undecided,
+    /// Nobody decided, and the account trusts each device until its person has one that was verified.
+    Blind,
+    /// The owner compared its fingerprint, or a person proved it by a shared secret. Also of the own device.
+    Trusted,
+    /// The owner refused it.
+    Distrusted,
+}
+
+impl DeviceTrust {
+    /// All decisions.
+    pub const ALL: [Self; 4] = [Self::Undecided, Self::Blind, Self::Trusted, Self::Distrusted];
+
+    /// Returns its name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Blind => "blind",
+            Self::Trusted => "trusted",
+            Self::Distrusted => "distrusted",
+        }
+    }
+
+    /// Returns the decision that has this name in the contract.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// The encryption that the author of an outgoing message wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum EncryptionWish {
+    /// As the last message of the chat came: encrypted in the same way, or not at all.
+    #[default]
+    AsTheChat,
+    /// Encrypted, in whichever way the recipient has; refused where there is none.
+    Required,
+    /// Not encrypted.
+    None,
+}
+
+impl EncryptionWish {
+    /// All wishes.
+    pub const ALL: [Self; 3] = [Self::AsTheChat, Self::Required, Self::None];
+
+    /// Returns its name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsTheChat => "as-the-chat",
+            Self::Required => "required",
+            Self::None => "none",
+        }
+    }
+
+    /// Returns the wish that has this name in the contract.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_read_as_what_has_it() {
+        assert!(Encryption::ALL.into_iter().all(|one| Encryption::named(one.as_str()) == Some(one)));
+        assert!(DeviceTrust::ALL.into_iter().all(|one| DeviceTrust::named(one.as_str()) == Some(one)));
+        assert!(EncryptionWish::ALL.into_iter().all(|one| EncryptionWish::named(one.as_str()) == Some(one)));
+        assert_eq!(Encryption::named("none"), None);
+        assert_eq!((DeviceTrust::named("Blind"), EncryptionWish::named("")), (None, None));
+    }
+}

@@ -1,0 +1,124 @@
+//! Keys on disk: what is kept is read again, in the order in which it changed.
+
+use super::*;
+
+fn account() -> BareJid {
+    "bot@example.org".parse().unwrap()
+}
+
+fn juliet() -> BareJid {
+    "juliet@example.org".parse().unwrap()
+}
+
+fn session(device: u32, state: Option<&[u8]>) -> KeyChange {
+    let state = state.map(|state| Secret::new(state.to_vec()));
+    KeyChange::Session { jid: juliet(), device, form: OmemoForm::Older, state }
+}
+
+fn known(device: u32, trust: DeviceTrust) -> KnownKey {
+    KnownKey {
+        jid: juliet(),
+        kind: if device == 0 { KeyKind::Otr } else { KeyKind::Omemo { device } },
+        fingerprint: format!("{device:064x}"),
+        label: Some("phone".to_owned()),
+        trust,
+        first_seen: "2026-01-02T03:04:05Z".parse().unwrap(),
+        last_seen: "2026-02-02T03:04:05Z".parse().unwrap(),
+        is_listed: false,
+    }
+}
+
+fn message_key(name: &str) -> KeyChange {
+    let at = "2026-01-02T03:04:05Z".parse().unwrap();
+    let key = Secret::new(vec![7; 48]);
+    KeyChange::MessageKey(MessageKey {
+        archived: name.to_owned(),
+        jid: juliet(),
+        device: 5,
+        form: OmemoForm::Current,
+        key,
+        at,
+    })
+}
+
+async fn settle(keeper: &mut EncryptionKeeper) {
+    while !keeper.is_idle() {
+        assert!(keeper.written().await.is_kept);
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut keeper = EncryptionKeeper::new(store.clone(), &account());
+    assert!(keeper.is_idle());
+    keeper.keep(vec![
+        KeyChange::Device(Secret::new(vec![1, 2])),
+        KeyChange::Otr(Some(Secret::new(vec![3]))),
+        session(5, Some(b"a")),
+        session(6, Some(b"b")),
+        KeyChange::Key(known(5, DeviceTrust::Blind)),
+        KeyChange::Key(known(0, DeviceTrust::Trusted)),
+        KeyChange::Way(juliet(), Some(Way::Omemo(OmemoForm::Current))),
+        message_key(" 1"),
+        message_key(" 2"),
+    ]);
+    // The one that is used is the latest.
+    keeper.keep(vec![session(5, Some(b"c")), KeyChange::Key(known(5, DeviceTrust::Distrusted))]);
+    keeper.keep(vec![KeyChange::NoMessageKeys(vec![" 1".to_owned()])]);
+    assert_eq!(keeper.last(), 3);
+    settle(&mut keeper).await;
+    drop(keeper);
+    store.close().await;
+
+    let store = Store::open(folder.path()).unwrap();
+    let mut keeper = EncryptionKeeper::new(store, &account());
+    let kept = keeper.load().await.unwrap();
+    assert_eq!(kept.device.as_deref(), Some(&[1, 2][..]));
+    assert_eq!(kept.otr.as_deref(), Some(&[3][..]));
+    let sessions: Vec<_> = kept.sessions.iter().map(|(_, device, _, state)| (*device, state.to_vec())).collect();
+    assert_eq!(sessions, [(6, b"b".to_vec()), (5, b"c".to_vec())]);
+    assert_eq!(kept.keys, [known(0, DeviceTrust::Trusted), known(5, DeviceTrust::Distrusted)]);
+    assert_eq!(kept.ways, [(juliet(), Way::Omemo(OmemoForm::Current))]);
+    assert_eq!(kept.message_keys.iter().map(|key| key.archived.as_str()).collect::<Vec<_>>(), [" 2"]);
+
+    let all = [session(5, None), session(6, None), KeyChange::NoKey(known(0, DeviceTrust::Trusted))];
+    keeper.keep(all.into_iter().chain([KeyChange::Way(juliet(), None), KeyChange::Otr(None)]).collect());
+    settle(&mut keeper).await;
+    let kept = keeper.load().await.unwrap();
+    assert!(kept.sessions.is_empty() && kept.ways.is_empty() && kept.otr.is_none());
+    assert_eq!(kept.keys.len(), 1);
+}
+
+#[tokio::test]
+async fn keys_of_one_account_are_not_those_of_another() {
+    let store = Store::in_memory();
+    let mut keeper = EncryptionKeeper::new(store.clone(), &account());
+    keeper.keep(vec![KeyChange::Device(Secret::new(vec![1]))]);
+    settle(&mut keeper).await;
+    let other = EncryptionKeeper::new(store, &"other@example.org".parse().unwrap());
+    assert!(other.load().await.unwrap().device.is_none());
+}
+
+/// Whoever waits for a change waits for a write that has it.
+#[tokio::test]
+async fn changes_during_a_write_share_the_next_one() {
+    let store = Store::in_memory();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    let mut keeper = EncryptionKeeper::new(store, &account());
+    for state in 0..10 {
+        keeper.keep(vec![session(5, Some(&[state]))]);
+    }
+    keeper.keep(Vec::new());
+    drop(release);
+    assert_eq!(keeper.written().await, KeysWritten { up_to: 1, is_kept: true });
+    assert!(!keeper.is_idle());
+    assert_eq!(keeper.written().await, KeysWritten { up_to: 10, is_kept: true });
+    assert!(keeper.is_idle());
+    assert_eq!(keeper.load().await.unwrap().sessions[0].3.to_vec(), [9]);
+}

@@ -1,0 +1,403 @@
+//! Attacks on encryption from end to end: keys that are forged or without end, messages that come twice, and texts that only look
+//! encrypted.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use parlor_e2ee::omemo::{BundleParts, KeyMessage};
+use parlor_tests::counterparts::AXOLOTL;
+use parlor_tests::omemo::{self, Device};
+use parlor_tests::peer::Request;
+use parlor_tests::policy::Entry;
+use rand::RngExt as _;
+use serde_json::{Value, json};
+use xmpp_parsers::minidom::Element;
+
+use crate::case::{Case, case};
+use crate::report::short;
+use crate::stage::{MALLORY, Plan, SOON, Stage};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(139, "keys that are forged, weak, or not there", forged),
+        case!(140, "a list of devices without end", endless),
+        case!(141, "keys of messages that are none", broken),
+        case!(142, "messages and keys that come twice", twice),
+        case!(143, "more messages left out than keys are kept", skipped),
+        case!(144, "other keys of a person who was verified", swapped),
+        case!(145, "texts that only look like off-the-record messages", off_the_record),
+        case!(146, "what was encrypted for somebody else's plugin", of_others),
+    ]
+}
+
+/// The person who encrypts. The hostile plugin gets its orders from another one, in the open.
+const TYBALT: &str = "tybalt@localhost";
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// How many requests for keys one list may lead to.
+const REQUESTS: usize = 300;
+
+/// What the server has of tybalt's: his list of devices, and what each has published.
+struct Published {
+    list: String,
+    bundles: BTreeMap<u32, String>,
+}
+
+impl Published {
+    /// What honest devices publish.
+    fn of(devices: &[&Device]) -> Self {
+        let bundles = devices.iter().map(|device| (device.id(), omemo::bundle(&device.parts()))).collect();
+        Self { list: omemo::list(devices.iter().map(|device| device.id())), bundles }
+    }
+
+    /// Answers a request about keys: publishing succeeds, and what is not there is empty.
+    fn answer(&self, request: &Request) -> Option<Vec<Element>> {
+        let asked = String::from(&request.payload);
+        if !request.payload.is("pubsub", PUBSUB) || !is_of_keys(&asked) {
+            return None;
+        }
+        if asked.contains("<publish") {
+            return Some(vec![request.result(None).into()]);
+        }
+        let is_his = request.to.as_ref().is_some_and(|to| to.to_bare().as_str() == TYBALT);
+        let node = asked.split("node=").nth(1).and_then(|rest| rest[1..].split(['\'', '"']).next())?.to_owned();
+        let device = node.strip_prefix(&format!("{AXOLOTL}.bundles:")).and_then(|id| id.parse().ok());
+        let payload = match device {
+            Some(device) => self.bundles.get(&device).map(String::as_str),
+            None => (node == format!("{AXOLOTL}.devicelist")).then_some(self.list.as_str()),
+        };
+        let item = payload.filter(|_| is_his).map(|payload| format!("<item id='current'>{payload}</item>"));
+        let items = item.unwrap_or_default();
+        let answer = format!("<pubsub xmlns='{PUBSUB}'><items node='{node}'>{items}</items></pubsub>");
+        Some(vec![request.result(Some(answer.parse().ok()?)).into()])
+    }
+}
+
+fn is_of_keys(xml: &str) -> bool {
+    xml.contains(AXOLOTL) || xml.contains("urn:xmpp:omemo:2")
+}
+
+/// Starts a host whose plugin may speak with everybody, and returns its device and what that has published.
+async fn begin(trial: &mut Trial, published: Published) -> Result<(&mut Stage, u32, Element)> {
+    let grants = |entry: Entry| {
+        let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).limit("mailbox", 4_096);
+        // It tells mallory of each event.
+        entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000)
+    };
+    let plan = Plan::new()?.caller(grants)?;
+    let stage = trial.start(plan.answering(move |request| published.answer(request))).await?;
+    for address in [TYBALT, "iq:tybalt@localhost"] {
+        stage.allow(address);
+    }
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some((id, bundle)) = own(&stage.wire()) {
+            return Ok((stage, id, bundle));
+        }
+        ensure!(Instant::now() < deadline, "the host publishes no keys");
+        stage.during().await?;
+    }
+}
+
+/// Returns the host's device and what it has published, from what it sent.
+fn own(wire: &str) -> Option<(u32, Element)> {
+    let (_, rest) = wire.split_once(&format!("{AXOLOTL}.bundles:"))?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let (begin, end) = (rest.find("<bundle")?, rest.find("</bundle>")?);
+    Some((digits.parse().ok()?, rest.get(begin..end + "</bundle>".len())?.parse().ok()?))
+}
+
+/// Writes a message of tybalt's.
+fn said(id: &str, payload: &str) -> String {
+    format!(
+        "<message xmlns='jabber:client' type='chat' from='{TYBALT}/home' to='bot@localhost' id='{id}'>{payload}</message>"
+    )
+}
+
+/// Lets the plugin listen to what is said, and to what cannot be read.
+async fn listen(stage: &mut Stage) -> Result<()> {
+    for event in ["message", "undecryptable"] {
+        stage.call("listen.on", &json!({ "name": event, "from": TYBALT })).await?;
+    }
+    Ok(())
+}
+
+/// Returns the text of the next message that the plugin was told of, or why it cannot be read.
+async fn next(stage: &mut Stage) -> Result<Result<String, String>> {
+    let mut payload = stage.heard().await?["event"]["payload"].take();
+    if let Value::String(reason) = payload["undecryptable"]["reason"].take() {
+        return Ok(Err(reason));
+    }
+    let message = payload["message"].take();
+    Ok(Ok(message["body"].as_str().with_context(|| format!("no text: {}", short(&message)))?.to_owned()))
+}
+
+/// Has the plugin send tybalt a message that must be encrypted. Returns the ids of the devices that it was encrypted for, or
+/// none if it was refused.
+async fn recipients(stage: &mut Stage, text: &str) -> Result<Vec<u32>> {
+    let send = json!({ "jid": TYBALT, "body": text, "encryption": "required" });
+    let answer = stage.call("chats.send", &send).await?;
+    ensure!(!stage.wire().contains(text), "it went out as it is");
+    if answer.get("ok").is_none() {
+        ensure!(answer["err"]["case"] == "unsupported", "{answer}");
+        return Ok(Vec::new());
+    }
+    stage.during().await?;
+    let wire = stage.wire();
+    let header = wire.rsplit("<header").next().and_then(|rest| rest.split("</header>").next()).unwrap_or_default();
+    Ok(header.split("rid=").skip(1).filter_map(|rest| rest[1..].split(['\'', '"']).next()?.parse().ok()).collect())
+}
+
+async fn forged(trial: &mut Trial) -> Result<String> {
+    let (good, other) = (Device::new(), Device::new());
+    let changes: [fn(&mut BundleParts, &BundleParts); 9] = [
+        |bad, _| bad.signature[5] ^= 1,
+        |bad, other| bad.signature.clone_from(&other.signature),
+        |bad, other| bad.identity_key.clone_from(&other.identity_key),
+        |bad, other| bad.signed_prekey.clone_from(&other.signed_prekey),
+        |bad, _| bad.signed_prekey[1..].fill(0),
+        |bad, _| bad.identity_key[1..].fill(0),
+        |bad, _| bad.prekeys.iter_mut().for_each(|(_, key)| key[1..].fill(0)),
+        |bad, _| bad.prekeys.clear(),
+        |bad, _| drop(bad.signed_prekey.pop()),
+    ];
+    let mut published = Published::of(&[&good]);
+    let mut ids = vec![good.id()];
+    for change in changes {
+        let bad = Device::new();
+        let mut parts = bad.parts();
+        change(&mut parts, &other.parts());
+        published.bundles.insert(bad.id(), omemo::bundle(&parts));
+        ids.push(bad.id());
+    }
+    for odd in ["", "<bundle xmlns='eu.siacs.conversations.axolotl'/>", "<bundle xmlns='urn:example:other'>x</bundle>"]
+    {
+        let id = Device::new().id();
+        published.bundles.insert(id, odd.to_owned());
+        ids.push(id);
+    }
+    published.list = omemo::list(ids.iter().copied());
+    let (stage, ..) = begin(trial, published).await?;
+    let chosen = recipients(stage, "for whoever has keys").await?;
+    ensure!(chosen == [good.id()], "it was encrypted for {chosen:?}, and {} alone is genuine", good.id());
+    Ok(format!("left out, all {} of them; the genuine device gets the message", ids.len() - 1))
+}
+
+async fn endless(trial: &mut Trial) -> Result<String> {
+    let good = Device::new();
+    let mut published = Published::of(&[&good]);
+    let odd =
+        ["0", "-1", "2147483648", "4294967295", "4294967296", "x", "", "1e3"].map(|id| format!("<device id='{id}'/>"));
+    let same = format!("<device id='{}'/>", good.id()).repeat(100);
+    let device = |id: u32| format!("<device id='{id}'/>");
+    let many: String = (1..10_000).map(device).collect();
+    published.list = format!("<list xmlns='{AXOLOTL}'>{same}{}{many}</list>", odd.concat());
+    let (stage, ..) = begin(trial, published).await?;
+    let chosen = recipients(stage, "for whoever has keys").await?;
+    ensure!(chosen == [good.id()], "it was encrypted for {chosen:?}");
+    let wire = stage.wire();
+    let asked = wire.matches(&format!("{AXOLOTL}.bundles:")).count();
+    ensure!(asked <= REQUESTS, "{asked} requests for keys");
+    for id in ["0", "-1", "2147483648", "4294967295", "4294967296"] {
+        let is_asked = ['\'', '"'].iter().any(|quote| wire.contains(&format!("{AXOLOTL}.bundles:{id}{quote}")));
+        ensure!(!is_asked, "the keys of device {id} were asked for");
+    }
+    Ok(format!("cut: {asked} requests for keys, none of an id that is none"))
+}
+
+async fn broken(trial: &mut Trial) -> Result<String> {
+    let mut sender = Device::new();
+    let (stage, id, bundle) = begin(trial, Published::of(&[&sender])).await?;
+    sender.meet(id, &bundle)?;
+    listen(stage).await?;
+    let genuine: Element = sender.write("genuine")?.parse()?;
+    let key = genuine.get_child("header", AXOLOTL).and_then(|header| header.get_child("key", AXOLOTL));
+    let key = key.context("a key")?.text();
+    let mut bytes = BASE64_STANDARD.decode(key.trim()).context("not base64")?;
+    let mut count = 0;
+    for round in 0..400_usize {
+        let mut changed = bytes.clone();
+        match round % 4 {
+            0 => changed.truncate(round % bytes.len()),
+            1 => changed[round % bytes.len()] ^= 1 << (round % 8),
+            2 => changed = (0..rand::rng().random_range(0..300)).map(|_| rand::random()).collect(),
+            _ => changed.extend(vec![0xff; round * 20]),
+        }
+        if changed == bytes {
+            continue;
+        }
+        let message = KeyMessage { prekey: round % 3 > 0, bytes: changed };
+        let element = omemo::encrypted(sender.id(), id, &message, &[7; 12], Some(b"payload"));
+        stage.raw(said(&format!("broken-{round}"), &element)).await?;
+        count += 1;
+    }
+    // Whatever is in there may be long, but not without a bound.
+    bytes.resize(200 << 10, 0);
+    let message = KeyMessage { prekey: true, bytes };
+    let element = omemo::encrypted(sender.id(), id, &message, &[7; 12], Some(b"payload"));
+    stage.raw(said("long", &element)).await?;
+    stage.during().await?;
+    stage.raw(said("genuine", &String::from(&genuine))).await?;
+    let mut reasons = BTreeMap::<String, usize>::new();
+    loop {
+        match next(stage).await? {
+            Err(reason) => *reasons.entry(reason).or_default() += 1,
+            Ok(text) => {
+                ensure!(text == "genuine", "one of them was read: {text}");
+                break;
+            }
+        }
+    }
+    Ok(format!("none of {count} was read, told as {reasons:?}; the genuine one after them was"))
+}
+
+async fn twice(trial: &mut Trial) -> Result<String> {
+    let (mut first, mut second) = (Device::new(), Device::new());
+    let (stage, id, bundle) = begin(trial, Published::of(&[&first, &second])).await?;
+    listen(stage).await?;
+    // Both begin with the same one of the host's prekeys.
+    let mut parts = omemo::read_bundle(&bundle)?;
+    parts.prekeys.truncate(1);
+    let bundle: Element = omemo::bundle(&parts).parse()?;
+    first.meet(id, &bundle)?;
+    second.meet(id, &bundle)?;
+    let once = first.write("once")?;
+    stage.raw(said("one", &once)).await?;
+    ensure!(next(stage).await? == Ok("once".to_owned()), "the first one is not read");
+    for id in ["two", "three"] {
+        stage.raw(said(id, &once)).await?;
+        let told = next(stage).await?;
+        ensure!(told == Err("replayed".to_owned()), "the same again was told as {told:?}");
+    }
+    stage.raw(said("four", &second.write("by a prekey that was used")?)).await?;
+    let told = next(stage).await?;
+    ensure!(told.is_err(), "a prekey counted twice: {told:?}");
+    stage.raw(said("five", &first.write("and on")?)).await?;
+    ensure!(next(stage).await? == Ok("and on".to_owned()), "the session is lost");
+    Ok(format!("read once, and then told as replayed; a prekey that was used: {}", told.err().unwrap_or_default()))
+}
+
+async fn skipped(trial: &mut Trial) -> Result<String> {
+    let mut sender = Device::new();
+    let (stage, id, bundle) = begin(trial, Published::of(&[&sender])).await?;
+    sender.meet(id, &bundle)?;
+    listen(stage).await?;
+    let mut written = Vec::new();
+    for number in 0..5_000 {
+        written.push(sender.write(&format!("number {number}"))?);
+    }
+    stage.raw(said("first", &written[0])).await?;
+    ensure!(next(stage).await? == Ok("number 0".to_owned()), "the first one is not read");
+    // The keys between would be more than are kept.
+    stage.raw(said("last", &written[4_999])).await?;
+    let told = next(stage).await?;
+    let Err(reason) = told else { bail!("thousands of keys were made: {told:?}") };
+    stage.during().await?;
+    // Some may be missing, and they may come later.
+    for number in [1_500, 700, 1_499] {
+        stage.raw(said(&format!("n{number}"), &written[number])).await?;
+        let told = next(stage).await?;
+        ensure!(told == Ok(format!("number {number}")), "{told:?}");
+    }
+    Ok(format!("one behind 5,000 others is told as {reason}; those within the bound are read in any order"))
+}
+
+async fn swapped(trial: &mut Trial) -> Result<String> {
+    let mut verified = Device::new();
+    let mut thief = Device::posing_as(verified.id());
+    let (stage, id, bundle) = begin(trial, Published::of(&[&verified])).await?;
+    verified.meet(id, &bundle)?;
+    thief.meet(id, &bundle)?;
+    listen(stage).await?;
+    stage.raw(said("one", &verified.write("it is me")?)).await?;
+    ensure!(next(stage).await? == Ok("it is me".to_owned()), "the first one is not read");
+    let trusted = stage.home.run(&["keys", "trust", TYBALT, &verified.fingerprint()]).await?;
+    ensure!(trusted.code == Some(0), "the owner cannot trust a key: {trusted:?}");
+    // The server has other keys for the same device now, and says so.
+    let item = format!("<item id='current'>{}</item>", omemo::list([thief.id()]));
+    let event = format!("<event xmlns='{PUBSUB}#event'><items node='{AXOLOTL}.devicelist'>{item}</items></event>");
+    stage
+        .raw(format!(
+            "<message xmlns='jabber:client' type='headline' from='{TYBALT}' to='bot@localhost'>{event}</message>"
+        ))
+        .await?;
+    stage.raw(said("two", &thief.write("it is me, too")?)).await?;
+    let told = next(stage).await?;
+    let Err(reason) = told else { bail!("whoever has another key was believed: {told:?}") };
+    stage.raw(said("three", &verified.write("still me")?)).await?;
+    ensure!(next(stage).await? == Ok("still me".to_owned()), "the verified device is not read any more");
+    let listed = stage.home.run(&["keys", "list", TYBALT, "--json"]).await?.stdout;
+    ensure!(listed.contains(&verified.fingerprint()), "the owner is not shown the key: {listed:.400}");
+    Ok(format!("told as {reason}; the verified device is read as before"))
+}
+
+async fn off_the_record(trial: &mut Trial) -> Result<String> {
+    let (stage, ..) = begin(trial, Published::of(&[])).await?;
+    let text = |id: String, body: &str| said(&id, &format!("<body>{body}</body>"));
+    let before = answers(stage);
+    let mut count = 0;
+    let long = "A".repeat(20_000);
+    for round in 0..300 {
+        let bodies = [
+            format!("?OTR,{},{},{long},", round + 1, 65_535),
+            format!("?OTR|{:08x}|00000100,00001,00002,{long},", 0x100 + round),
+            "?OTR?".to_owned(),
+            "?OTRv?".to_owned(),
+            "?OTRv19?".to_owned(),
+            format!("?OTR Error: you sent {round}"),
+            "?OTR:AAIDAAAAAAEAAAABAAAAwA==.".to_owned(),
+            "?OTR:AAMDAAABAAAAAQAAAAAAAAA=.".to_owned(),
+            "?OTR:AAEKAAAA.".to_owned(),
+        ];
+        for (place, body) in bodies.iter().enumerate() {
+            stage.raw(text(format!("o{round}-{place}"), body)).await?;
+            count += 1;
+        }
+    }
+    stage.during().await?;
+    let sent = answers(stage) - before;
+    ensure!(sent <= count / 4, "{sent} answers to {count} texts: two such sides would never end");
+    Ok(format!("{sent} answers to {count} texts, and nothing held"))
+}
+
+/// Returns how many messages tybalt was sent.
+fn answers(stage: &Stage) -> usize {
+    stage.messages().iter().filter(|(to, _)| to.starts_with(TYBALT)).count()
+}
+
+async fn of_others(trial: &mut Trial) -> Result<String> {
+    let mut sender = Device::new();
+    let published = Published::of(&[&sender]);
+    // The plugin hears mallory alone.
+    let stage = trial.start(Plan::new()?.caller(|entry| entry)?.answering(move |one| published.answer(one))).await?;
+    for address in [TYBALT, "iq:tybalt@localhost"] {
+        stage.allow(address);
+    }
+    let deadline = Instant::now() + SOON;
+    let (id, bundle) = loop {
+        if let Some(own) = own(&stage.wire()) {
+            break own;
+        }
+        ensure!(Instant::now() < deadline, "the host publishes no keys");
+        stage.during().await?;
+    };
+    sender.meet(id, &bundle)?;
+    for event in ["message", "undecryptable", "hookIncoming"] {
+        stage.order_call(1, "listen.on", &json!({ "name": event, "from": TYBALT })).await?;
+        stage.result().await?;
+    }
+    let word = crate::stage::canary("encrypted");
+    stage.raw(said("one", &sender.write(&word)?)).await?;
+    stage.raw(said("two", &sender.write(&word)?)).await?;
+    stage.during().await?;
+    let masked: Vec<u8> = word.bytes().map(|byte| byte ^ 0x5a).collect();
+    let found = stage.call("action.search", &json!({ "masked": [masked] })).await?;
+    ensure!(found["ok"] == json!([]), "the plugin has what was encrypted for others: {found}");
+    let told = stage.messages().iter().any(|(to, body)| to.starts_with(MALLORY) && body.contains(TYBALT));
+    ensure!(!told, "the plugin was told of it");
+    ensure!(!stage.host.log().all().iter().any(|line| line.contains(&word)), "the log has what was said");
+    Ok("neither told nor in its memory, nor in the log".to_owned())
+}

@@ -1,0 +1,112 @@
+//! The owner's side: `parlor keys`, and what owners are told of new devices.
+
+use parlor_tests::client::Client;
+use parlor_tests::counterparts::{Counterpart, OMEMO_2};
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::server::Account;
+use serde_json::json;
+
+use super::{BOTH, finds};
+use crate::test_host::{SOON, friend, prosody};
+
+/// A host as an owner runs it, with the plugin echo.
+struct Run {
+    // The process is dropped first, since its files are in the home.
+    host: Host,
+    home: Home,
+    account: Account,
+}
+
+impl Run {
+    async fn start(owner: &Client, announce: bool) -> Self {
+        let server = prosody().await;
+        let account = server.fresh_account("bot").unwrap();
+        let mut home = Home::new().unwrap();
+        home.add_account("main", &account, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
+        home.amend("main", "owners", Some(vec![owner.jid().to_bare().to_string()].into())).unwrap();
+        let encryption = toml::Table::from_iter([("announce".to_owned(), announce.into())]);
+        home.amend("main", "encryption", Some(encryption.into())).unwrap();
+        let echo = home.install("echo", &built("echo").unwrap()).unwrap();
+        let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+        home.set_policy(&Policy::default().with("echo", echo)).unwrap();
+        let host = home.start().unwrap();
+        host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+        Self { host, home, account }
+    }
+
+    /// Runs `parlor keys main` with these words, which must succeed. Returns what it printed.
+    async fn keys(&self, words: &[&str]) -> String {
+        let ended = self.home.run(&[&["keys", "main"][..], words].concat()).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    }
+
+    /// Lets a person speak, and waits for the echo. Returns how it came.
+    async fn echoes(&self, person: &mut Counterpart, text: &str) -> String {
+        person.send(&self.account.jid, text).await.unwrap();
+        person.message(text).await.unwrap()["encryption"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Row 172: `parlor keys`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_trusts_and_distrusts_keys_of_a_person() {
+    let owner = friend("owner").await;
+    let run = Run::start(&owner, true).await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut juliet = Counterpart::omemo(server, &account).await.unwrap();
+    finds(&mut juliet, &run.account.jid, &BOTH).await;
+    assert_eq!(run.echoes(&mut juliet, "hello").await, "omemo");
+    let own = juliet.order("own", json!({})).await.unwrap();
+    let (jid, key) = (account.jid.to_string(), own["fingerprint"].as_str().unwrap());
+    let listed = run.keys(&["list", &jid, "--json"]).await;
+    assert!(listed.contains(key) && listed.contains("blind") && !listed.contains("trusted"), "{listed}");
+    run.keys(&["trust", &jid, key]).await;
+    let listed = run.keys(&["list", &jid, "--json"]).await;
+    assert!(listed.contains(key) && listed.contains("trusted"), "{listed}");
+    run.host.wait_count("an owner decided about a key", &[], 1, SOON).await.unwrap();
+    assert_eq!(run.echoes(&mut juliet, "still there").await, "omemo");
+    // Her client reads the fingerprint that she may compare.
+    let devices = juliet.order("devices", json!({ "jid": run.account.jid.as_str() })).await.unwrap();
+    let shown = run.keys(&["fingerprint"]).await.replace(' ', "").to_lowercase();
+    assert!(shown.contains(devices[0]["fingerprint"].as_str().unwrap()), "{shown}: {devices}");
+    run.keys(&["distrust", &jid, "--all"]).await;
+    juliet.send(&run.account.jid, "nobody reads that").await.unwrap();
+    juliet.order("plain", json!({ "to": run.account.jid.as_str(), "body": "in the open" })).await.unwrap();
+    juliet.message("in the open").await.unwrap();
+    let said = juliet.rest().into_iter().any(|line| line["body"] == "nobody reads that");
+    assert!(!said, "a key that is not trusted was answered");
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_are_told_of_a_further_device_of_a_person() {
+    for announce in [true, false] {
+        let mut owner = friend("owner").await;
+        let run = Run::start(&owner, announce).await;
+        let (server, bot) = (prosody().await, run.account.jid.clone());
+        let account = server.fresh_account("juliet").unwrap();
+        let mut first = Counterpart::omemo(server, &account).await.unwrap();
+        finds(&mut first, &bot, &BOTH).await;
+        assert_eq!(run.echoes(&mut first, "hello").await, "omemo");
+        let mut second = Counterpart::omemo_by(OMEMO_2, server, &account).await.unwrap();
+        finds(&mut second, &bot, &[OMEMO_2]).await;
+        assert_eq!(run.echoes(&mut second, "hello again").await, "omemo");
+        let own = second.order("own", json!({})).await.unwrap();
+        let begin = format!("{} has a new OMEMO device {}", account.jid, own["device"]);
+        if announce {
+            let key = own["fingerprint"].as_str().unwrap();
+            let advice = format!("parlor keys main distrust {} {key}", account.jid);
+            let is_told = |text: &str| text.starts_with(&begin).then(|| text.to_owned());
+            let told = owner.wait_text("the news", &bot, SOON, is_told).await.unwrap();
+            assert!(told.contains(&advice), "{told}");
+        } else {
+            // What the host had to say to her came before this.
+            owner.catch_up(SOON).await.unwrap();
+            assert!(!owner.received_xml().iter().any(|xml| xml.contains("has a new OMEMO device")));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Encryption from end to end, with clients that nobody here wrote: OMEMO by both of its namespaces, and OTR (rows 87,
+//! 88 and 172 of `tests/conformance.toml`).
+
+mod disorder;
+mod keys;
+mod killed;
+mod omemo;
+mod otr;
+mod profanity;
+mod rooms;
+mod trust;
+
+use jid::BareJid;
+use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::test_host::{FULL, SOON, TestHost, prosody};
+
+/// Both namespaces of OMEMO.
+const BOTH: [&str; 2] = [AXOLOTL, OMEMO_2];
+
+/// Logs a person with OMEMO in, who knows both namespaces.
+async fn person(name: &str) -> Counterpart {
+    let server = prosody().await;
+    Counterpart::omemo(server, &server.fresh_account(name).unwrap()).await.unwrap()
+}
+
+/// Logs a person in who knows one namespace of OMEMO.
+async fn person_by(namespace: &str, name: &str) -> Counterpart {
+    let server = prosody().await;
+    Counterpart::omemo_by(namespace, server, &server.fresh_account(name).unwrap()).await.unwrap()
+}
+
+/// Waits until a client has found the keys of this account, by these namespaces.
+async fn finds(client: &mut Counterpart, account: &BareJid, namespaces: &[&str]) {
+    let wait = async {
+        loop {
+            let devices = client.order("devices", json!({ "jid": account.as_str() })).await.unwrap();
+            let has = |device: &Value| namespaces.iter().all(|one| device["active"][*one] == true);
+            if devices.as_array().is_some_and(|devices| devices.iter().any(has)) {
+                return;
+            }
+        }
+    };
+    assert!(timeout(SOON, wait).await.is_ok(), "{account} publishes no keys by {namespaces:?}");
+}
+
+/// Waits for the next message that the plugin with every grant hears, and returns it.
+async fn hears(host: &TestHost, order: u64) -> Value {
+    host.heard(FULL, order).await["payload"]["message"].take()
+}
+
+/// Waits for the next message that the plugin is told of and nobody can read.
+async fn cannot_read(host: &TestHost, order: u64) -> Value {
+    host.heard(FULL, order).await["payload"]["undecryptable"].take()
+}
+
+/// Has the plugin send a message, which must succeed.
+async fn says(host: &TestHost, to: &BareJid, body: &str) {
+    host.call(FULL, "chats.send", json!({ "jid": to.as_str(), "body": body })).await.ok();
+}
+
+/// Returns the arguments of a message that must be encrypted.
+fn required(to: &BareJid, body: &str) -> Value {
+    json!({ "jid": to.as_str(), "body": body, "encryption": "required" })
+}

@@ -1,0 +1,224 @@
+//! OMEMO in chats.
+
+use parlor_tests::counterparts::{AXOLOTL, OMEMO_2};
+use serde_json::{Value, json};
+
+use super::{BOTH, cannot_read, finds, hears, person, person_by, required, says};
+use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, friend, granted, prosody, running};
+
+/// Row 172. Events `message`.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_go_both_ways_by_both_namespaces() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    for namespace in BOTH {
+        let mut juliet = person_by(namespace, "juliet").await;
+        let person = juliet.jid().clone();
+        finds(&mut juliet, &bot, &[namespace]).await;
+        for round in 0..3 {
+            let text = format!("round {round} <&> \u{1f347}");
+            juliet.send(&bot, &text).await.unwrap();
+            let message = hears(&host, heard).await;
+            assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
+            assert_eq!((&message["chat"], &message["device-trust"]), (&json!(person.as_str()), &json!("blind")));
+            let answer = format!("answer {round}");
+            says(&host, &person, &answer).await;
+            let came = juliet.message(&answer).await.unwrap();
+            assert_eq!((&came["encryption"], &came["version"]), (&json!("omemo"), &json!(namespace)), "{came}");
+            // Only the first can be part of an exchange of keys: from then on both sides know that it succeeded.
+            assert!(round == 0 || came["prekey"] == false, "{came}");
+        }
+        let strange = juliet.rest().into_iter().find(|line| line["event"] == "undecryptable");
+        assert_eq!(strange, None);
+    }
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugin_decides_whether_a_message_is_encrypted() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    for namespace in BOTH {
+        let mut juliet = person_by(namespace, "juliet").await;
+        let person = juliet.jid().clone();
+        finds(&mut juliet, &bot, &[namespace]).await;
+        // Nobody has written before, so it is the host that begins the exchange of keys.
+        host.call(FULL, "chats.send", required(&person, "first")).await.ok();
+        let came = juliet.message("first").await.unwrap();
+        assert_eq!((&came["encryption"], &came["prekey"]), (&json!("omemo"), &json!(true)), "{came}");
+        juliet.send(&bot, "thanks").await.unwrap();
+        let plain = json!({ "jid": person.as_str(), "body": "in the open", "encryption": "none" });
+        host.call(FULL, "chats.send", plain).await.ok();
+        assert_eq!(juliet.message("in the open").await.unwrap()["encryption"], "none");
+    }
+    // A person without keys.
+    let mut romeo = friend("romeo").await;
+    let person = romeo.jid().to_bare();
+    host.call(FULL, "chats.send", required(&person, "secret")).await.fails("unsupported");
+    let heard = host.listen(FULL, "message").await;
+    romeo.chat(bot.clone(), "hello").await.unwrap();
+    let message = hears(&host, heard).await;
+    assert_eq!((&message["encryption"], &message["device-trust"]), (&Value::Null, &Value::Null), "{message}");
+    says(&host, &person, "and hello").await;
+    romeo.wait_body(&bot, "and hello", SOON).await.unwrap();
+    assert!(!romeo.received_xml().iter().any(|xml| xml.contains("secret") || xml.contains("<encrypted")));
+}
+
+/// Row 172: a plugin that knows nothing of encryption answers as it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_comes_back_encrypted() {
+    let host = Plan::new().await.plugin("echo", "echo", granted).start().await;
+    running(&host, "echo").await;
+    let bot = host.account().jid.clone();
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    for namespace in [AXOLOTL, OMEMO_2, AXOLOTL] {
+        let text = format!("say it by {namespace}");
+        juliet.send_by(namespace, &bot, &text).await.unwrap();
+        assert_eq!(juliet.message(&text).await.unwrap()["encryption"], "omemo");
+    }
+    juliet.order("plain", json!({ "to": bot.as_str(), "body": "in the open" })).await.unwrap();
+    assert_eq!(juliet.message("in the open").await.unwrap()["encryption"], "none");
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_may_be_lost_and_come_in_any_order_but_never_twice() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    for namespace in BOTH {
+        let mut juliet = person_by(namespace, "juliet").await;
+        finds(&mut juliet, &bot, &[namespace]).await;
+        juliet.send(&bot, "begin").await.unwrap();
+        assert_eq!(hears(&host, heard).await["body"], "begin");
+        let mut written = Vec::new();
+        for number in 0..12 {
+            written.push(juliet.encrypted(namespace, &bot, &format!("number {number}")).await.unwrap());
+        }
+        // Each third is lost, and the last comes first.
+        let sent: Vec<_> = (0..12).rev().filter(|number| number % 3 != 1).collect();
+        for number in &sent {
+            juliet.raw(&written[*number]).await.unwrap();
+            assert_eq!(hears(&host, heard).await["body"], format!("number {number}"));
+        }
+        for number in [sent[0], sent[3]] {
+            // The server may know its id, so it gets another one.
+            let again = written[number].replacen("id=\"", "id=\"again-", 1);
+            juliet.raw(&again).await.unwrap();
+            let told = cannot_read(&host, refused).await;
+            assert_eq!((&told["reason"], &told["encryption"]), (&json!("replayed"), &json!("omemo")), "{told}");
+        }
+        juliet.send(&bot, "end").await.unwrap();
+        assert_eq!(hears(&host, heard).await["body"], "end");
+    }
+    assert!(host.heard_so_far(FULL, heard).await.is_empty());
+}
+
+/// Row 172. Events `undecryptable`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_decrypted_is_told_with_its_reason() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    for namespace in BOTH {
+        let mut juliet = person_by(namespace, "juliet").await;
+        let nurse = person_by(namespace, "nurse").await;
+        finds(&mut juliet, &bot, &[namespace]).await;
+        let other = nurse.jid().clone();
+        finds(&mut juliet, &other, &[namespace]).await;
+        // For somebody else's device.
+        let xml = juliet.encrypted(namespace, &other, "for the nurse").await.unwrap();
+        juliet.raw(&xml.replacen(other.as_str(), bot.as_str(), 1)).await.unwrap();
+        let told = cannot_read(&host, refused).await;
+        assert_eq!(told["reason"], "no-key-for-us", "{told}");
+        assert_eq!((&told["chat"], &told["kind"]), (&json!(juliet.jid().as_str()), &json!("chat")), "{told}");
+        // Damaged on its way. The genuine one can still be read after that.
+        let xml = juliet.encrypted(namespace, &bot, "as it was written").await.unwrap();
+        let (head, payload) = xml.split_once("<payload>").unwrap();
+        let flipped = if payload.starts_with('A') { "B" } else { "A" };
+        juliet.raw(&format!("{head}<payload>{flipped}{}", &payload[1..])).await.unwrap();
+        assert_eq!(cannot_read(&host, refused).await["reason"], "broken");
+        juliet.raw(&xml.replacen("id=\"", "id=\"genuine-", 1)).await.unwrap();
+        assert_eq!(hears(&host, heard).await["body"], "as it was written");
+    }
+    host.call(BARE, "listen.on", json!({ "name": "undecryptable" })).await.denied("messages.read", None);
+}
+
+/// Row 172: nobody else's plugin has what was said, and no plugin has what encrypted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_without_the_grant_has_nothing_of_what_was_said() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    for plugin in [BARE, NARROW] {
+        running(&host, plugin).await;
+    }
+    host.listen(NARROW, "message").await;
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    let text = format!("the word is {:016x}", rand::random::<u64>());
+    juliet.send(&bot, &text).await.unwrap();
+    assert_eq!(hears(&host, heard).await["body"], text);
+    let masked: Vec<u8> = text.bytes().map(|byte| byte ^ 0x5a).collect();
+    for (plugin, found) in [(FULL, json!([0])), (BARE, json!([])), (NARROW, json!([]))] {
+        host.call(plugin, "action.search", json!({ "masked": [masked] })).await.is(found);
+    }
+}
+
+/// Row 172: files of XEP-0454.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_file_is_read_by_its_link() {
+    let host = Plan::new().await.with_files().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    // The base64 of `hello`.
+    let share = json!({ "to": bot.as_str(), "upload": "upload.localhost", "name": "letter.txt", "data": "aGVsbG8=" });
+    let shared = juliet.order("share", share).await.unwrap();
+    let message = hears(&host, heard).await;
+    assert_eq!((&message["body"], &message["encryption"]), (&shared["url"], &json!("omemo")), "{message}");
+    let opened = host.call(FULL, "files.open", json!({ "url": shared["url"] })).await.ok();
+    let read = host.call(FULL, "files.read", json!({ "transfer": opened["transfer"] })).await.ok();
+    assert_eq!((&read["part"], &read["size"]), (&json!("hello"), &json!(5)), "{read}");
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_go_on_after_a_restart_of_either_side() {
+    let mut host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let server = prosody().await;
+    let keys = |devices: Value| -> Vec<_> {
+        let devices = devices.as_array().unwrap().iter();
+        devices.map(|one| (one["device"].clone(), one["fingerprint"].clone())).collect()
+    };
+    for namespace in BOTH {
+        let mut juliet = person_by(namespace, "juliet").await;
+        let person = juliet.jid().clone();
+        finds(&mut juliet, &bot, &[namespace]).await;
+        let own = keys(juliet.order("devices", json!({ "jid": bot.as_str() })).await.unwrap());
+        for round in 0..2 {
+            let heard = host.listen(FULL, "message").await;
+            juliet.send(&bot, "before").await.unwrap();
+            assert_eq!(hears(&host, heard).await["body"], "before");
+            says(&host, &person, "answer").await;
+            juliet.message("answer").await.unwrap();
+            if round == 0 {
+                host = host.restart().await;
+            } else {
+                juliet = juliet.again(server).await.unwrap();
+            }
+            let heard = host.listen(FULL, "message").await;
+            says(&host, &person, "after").await;
+            let came = juliet.message("after").await.unwrap();
+            assert_eq!((&came["encryption"], &came["prekey"]), (&json!("omemo"), &json!(false)), "{came}");
+            juliet.send(&bot, "heard").await.unwrap();
+            assert_eq!(hears(&host, heard).await["body"], "heard");
+        }
+        assert_eq!(keys(juliet.order("devices", json!({ "jid": bot.as_str() })).await.unwrap()), own);
+    }
+    host.stop().await;
+}

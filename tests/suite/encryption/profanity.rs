@@ -1,0 +1,129 @@
+//! profanity at its terminal, with OTR by libotr, and with OMEMO by a library in C.
+
+use std::time::{Duration, Instant};
+
+use parlor_tests::counterparts::profanity::{Profanity, grouped};
+use parlor_tests::counterparts::{AXOLOTL, Counterpart, SOON};
+use serde_json::json;
+
+use super::{finds, hears, says};
+use crate::test_host::{FULL, Plan, TestHost, granted, prosody, running};
+
+/// After this time it is asked again.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// Rows 87 and 88. Events `message`.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_begins_talks_compares_and_ends_off_the_record() {
+    let host = Plan::new().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
+    running(&host, "echo").await;
+    let bot = host.account().jid.clone();
+    let server = prosody().await;
+    let mut client = Profanity::start(server, &server.fresh_account("juliet").unwrap()).unwrap();
+    client.with_otr().unwrap();
+    let heard = host.listen(FULL, "message").await;
+    client.types(&format!("/msg {bot}")).unwrap();
+    client.shows("[unencrypted]").unwrap();
+    for _ in 0..2 {
+        client.types("/otr start").unwrap();
+        client.shows("[OTR]").unwrap();
+        client.types("hello there").unwrap();
+        let message = hears(&host, heard).await;
+        assert_eq!((&message["body"], &message["encryption"]), (&json!("hello there"), &json!("otr")), "{message}");
+        is_echoed(&client, "hello there");
+        client.types("/otr question \"what sang?\" nightingale").unwrap();
+        client.types("still there").unwrap();
+        hears(&host, heard).await;
+        is_echoed(&client, "still there");
+        client.types("/otr end").unwrap();
+        client.shows("[unencrypted]").unwrap();
+        client.types("/clear").unwrap();
+    }
+}
+
+/// Waits until a text is there twice: as it was typed, and as it was answered.
+fn is_echoed(client: &Profanity, text: &str) {
+    client.shows_what("the echo", |screen| screen.matches(text).count() >= 2, SOON).unwrap();
+}
+
+/// Row 87.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_begins_off_the_record_with_it() {
+    let host = Plan::new().await.three().start().await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut client = Profanity::start(server, &account).unwrap();
+    client.with_otr().unwrap();
+    client.types(&format!("/msg {}", host.account().jid)).unwrap();
+    let chat = json!({ "jid": account.jid.as_str() });
+    host.call(FULL, "chats.open", chat.clone()).await.ok();
+    host.call(FULL, "chats.initiate-otr", chat.clone()).await.ok();
+    client.shows("[OTR]").unwrap();
+    says(&host, &account.jid, "nobody else hears").await;
+    client.shows("nobody else hears").unwrap();
+    host.call(FULL, "chats.end-otr", chat).await.ok();
+    client.shows("OTR session ended").unwrap();
+}
+
+/// Lets profanity trust the account's key.
+async fn trusts(host: &TestHost, client: &mut Profanity) {
+    let server = prosody().await;
+    let bot = host.account().jid.clone();
+    // Another client looks the key up, as a person reads it at `parlor keys`.
+    let mut helper = Counterpart::omemo(server, &server.fresh_account("helper").unwrap()).await.unwrap();
+    finds(&mut helper, &bot, &[AXOLOTL]).await;
+    let devices = helper.order("devices", json!({ "jid": bot.as_str() })).await.unwrap();
+    let fingerprint = grouped(devices[0]["fingerprint"].as_str().unwrap());
+    client.types(&format!("/msg {bot}")).unwrap();
+    client.types("/omemo start").unwrap();
+    client.shows("[OMEMO]").unwrap();
+    // It knows the key once it has fetched it, and says nothing of that.
+    let begin = Instant::now();
+    loop {
+        client.types(&format!("/omemo fingerprint {bot}")).unwrap();
+        match client.shows_what("the key", |screen| screen.contains(&fingerprint), A_MOMENT) {
+            Ok(_) => break,
+            Err(error) => assert!(begin.elapsed() < SOON, "{error:#}"),
+        }
+    }
+    client.types(&format!("/omemo trust {fingerprint}")).unwrap();
+    client.shows("(trusted)").unwrap();
+    // With the first key nothing was begun yet, since it was not trusted.
+    client.types("/omemo end").unwrap();
+    client.shows("[unencrypted]").unwrap();
+    client.types("/omemo start").unwrap();
+    client.shows("[OMEMO]").unwrap();
+}
+
+/// Row 172. Events `message`.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_talks_with_omemo_in_a_chat() {
+    let host = Plan::new().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
+    running(&host, "echo").await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut client = Profanity::start(server, &account).unwrap();
+    client.with_omemo(server).await.unwrap();
+    trusts(&host, &mut client).await;
+    let heard = host.listen(FULL, "message").await;
+    for text in ["hello there", "still there"] {
+        client.types(text).unwrap();
+        let message = hears(&host, heard).await;
+        assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
+        is_echoed(&client, text);
+    }
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_reads_a_first_message_that_the_host_encrypted() {
+    let host = Plan::new().await.three().start().await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut client = Profanity::start(server, &account).unwrap();
+    client.with_omemo(server).await.unwrap();
+    client.types(&format!("/msg {}", host.account().jid)).unwrap();
+    let first = json!({ "jid": account.jid.as_str(), "body": "you have mail", "encryption": "required" });
+    host.call(FULL, "chats.send", first).await.ok();
+    client.shows("you have mail").unwrap();
+}

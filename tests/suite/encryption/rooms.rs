@@ -1,0 +1,64 @@
+//! OMEMO in rooms: of members who see each other's addresses.
+
+use parlor_tests::counterparts::{AXOLOTL, Counterpart};
+use serde_json::json;
+
+use super::{BOTH, finds, person, person_by};
+use crate::test_host::{FULL, Plan, prosody};
+
+/// Row 172. Events `message`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_of_members_reads_what_the_plugin_says_and_it_them() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let room = prosody().await.fresh_room();
+    // One of them knows the older namespace alone.
+    let mut juliet = person("juliet").await;
+    let mut nurse = person_by(AXOLOTL, "nurse").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    finds(&mut nurse, &bot, &[AXOLOTL]).await;
+    let members = [bot.as_str(), nurse.jid().as_str()];
+    let join = json!({ "room": room.as_str(), "nick": "Juliet", "members": members });
+    juliet.order("join", join).await.unwrap();
+    nurse.order("join", json!({ "room": room.as_str(), "nick": "Nurse" })).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
+    let heard = host.listen_with(FULL, json!({ "name": "message", "room": room.as_str() })).await;
+    let everybody = [bot.as_str().to_owned(), nurse.jid().to_string(), juliet.jid().to_string()];
+    for (speaker, nick) in [(&mut juliet, "Juliet"), (&mut nurse, "Nurse")] {
+        let own = speaker.jid().to_string();
+        let others: Vec<_> = everybody.iter().filter(|one| **one != own).collect();
+        let text = format!("{nick} speaks");
+        let order = json!({ "to": room.as_str(), "kind": "groupchat", "body": text, "for": others });
+        speaker.order("send", order).await.unwrap();
+        let message = host.heard(FULL, heard).await["payload"]["message"].take();
+        assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
+        assert_eq!((&message["nick"], &message["device-trust"]), (&json!(nick), &json!("blind")), "{message}");
+    }
+    let required = json!({ "jid": room.as_str(), "body": "I can hear you", "encryption": "required" });
+    host.call(FULL, "rooms.send", required).await.ok();
+    for listener in [&mut juliet, &mut nurse] {
+        assert_eq!(is_heard(listener, "I can hear you").await, "omemo");
+    }
+}
+
+/// Returns how a message of the room came.
+async fn is_heard(listener: &mut Counterpart, text: &str) -> String {
+    let came = listener.message(text).await.unwrap();
+    assert_eq!(came["kind"], "groupchat", "{came}");
+    came["encryption"].as_str().unwrap().to_owned()
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_encrypted_for_a_room_that_anybody_may_enter() {
+    let host = Plan::new().await.three().start().await;
+    let room = prosody().await.fresh_room();
+    let mut juliet = person("juliet").await;
+    juliet.order("join", json!({ "room": room.as_str(), "nick": "Juliet", "open": true })).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
+    let send =
+        |body: &str, encryption: Option<&str>| json!({ "jid": room.as_str(), "body": body, "encryption": encryption });
+    host.call(FULL, "rooms.send", send("no", Some("required"))).await.fails("unsupported");
+    host.call(FULL, "rooms.send", send("in the open", None)).await.ok();
+    assert_eq!(is_heard(&mut juliet, "in the open").await, "none");
+}

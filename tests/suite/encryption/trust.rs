@@ -1,0 +1,79 @@
+//! Which devices are written to, and whose messages are read.
+
+use parlor_runtime::account::Asker;
+use parlor_session::permissions::Granted;
+use parlor_session::{SetTrust, Trust};
+use parlor_tests::counterparts::{Counterpart, OMEMO_2};
+use serde_json::json;
+
+use super::{BOTH, cannot_read, finds, hears, person, required, says};
+use crate::test_host::{FULL, Plan, TestHost, prosody};
+
+/// Decides about one key of a person, or about all.
+async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>, trust: Trust) {
+    let decision = SetTrust { jid: person.jid().clone(), fingerprint: fingerprint.map(str::to_owned), trust };
+    host.shared().ask(Asker::Host, &Granted::HOST, decision).await.unwrap();
+}
+
+/// Row 172. Events `undecryptable`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_the_owner_refuses_is_neither_read_nor_written_to() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    juliet.send(&bot, "hello").await.unwrap();
+    assert_eq!(hears(&host, heard).await["device-trust"], "blind");
+    decide(&host, &juliet, None, Trust::Distrusted).await;
+    juliet.send(&bot, "and again").await.unwrap();
+    let told = cannot_read(&host, refused).await;
+    assert_eq!((&told["reason"], &told["encryption"]), (&json!("distrusted"), &json!("omemo")), "{told}");
+    host.call(FULL, "chats.send", required(juliet.jid(), "no")).await.fails("unsupported");
+    decide(&host, &juliet, None, Trust::Trusted).await;
+    juliet.send(&bot, "and now").await.unwrap();
+    let message = hears(&host, heard).await;
+    assert_eq!((&message["body"], &message["device-trust"]), (&json!("and now"), &json!("trusted")), "{message}");
+    host.call(FULL, "chats.send", required(juliet.jid(), "yes")).await.ok();
+    juliet.message("yes").await.unwrap();
+}
+
+/// Row 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_account_writes_only_to_devices_that_the_owner_accepted() {
+    let host = Plan::new().await.encrypting("trust", "strict").three().start().await;
+    let bot = host.account().jid.clone();
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    host.call(FULL, "chats.send", required(juliet.jid(), "too early")).await.fails("unsupported");
+    let own = juliet.order("own", json!({})).await.unwrap();
+    decide(&host, &juliet, own["fingerprint"].as_str(), Trust::Trusted).await;
+    host.call(FULL, "chats.send", required(juliet.jid(), "now")).await.ok();
+    let came = juliet.message("now").await.unwrap();
+    assert_eq!((&came["encryption"], &came["version"]), (&json!("omemo"), &json!(OMEMO_2)), "{came}");
+}
+
+/// Row 172: whose key was verified gets no blind trust for the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_device_of_a_verified_person_gets_nothing() {
+    let host = Plan::new().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut first = Counterpart::omemo(server, &account).await.unwrap();
+    finds(&mut first, &bot, &BOTH).await;
+    first.send(&bot, "hello").await.unwrap();
+    hears(&host, heard).await;
+    let own = first.order("own", json!({})).await.unwrap();
+    decide(&host, &first, own["fingerprint"].as_str(), Trust::Trusted).await;
+    let mut second = Counterpart::omemo(server, &account).await.unwrap();
+    finds(&mut second, &bot, &BOTH).await;
+    first.send(&bot, "only for me").await.unwrap();
+    hears(&host, heard).await;
+    says(&host, &account.jid, "only for you").await;
+    first.message("only for you").await.unwrap();
+    // A copy comes to the other device, or the message itself, and there is no key for it.
+    let other = second.event("undecryptable").await.unwrap();
+    assert_eq!(other["reason"], "MessageNotForUs", "{other}");
+}
