@@ -257,3 +257,78 @@ fn check(
     }
     Ok((key, number))
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::{Arc, Commitment, Exchange, ExchangeSecrets, FIRST_KEY, KeyPair, Refused, sealing_mac, signed_mac};
+    use crate::otr::ctr_mode;
+    use crate::otr::group::Element;
+    use crate::otr::message::{Route, Sealed};
+    use crate::otr::secrets::ExchangeKeys;
+    use crate::otr::tests::account;
+    use crate::otr::wire::Reader;
+
+    /// Claims to be the owner of account 0, and signs with account 2.
+    fn claim(keys: &ExchangeKeys, ours: &Element, theirs: &Element, number: u32) -> (Vec<u8>, [u8; 20]) {
+        let mut proof = account(0).public().encoded().to_vec();
+        let signature = account(2).sign(&signed_mac(keys, ours, theirs, &proof, number)).unwrap();
+        proof.extend_from_slice(&number.to_be_bytes());
+        proof.extend_from_slice(&signature);
+        ctr_mode::apply(&keys.cipher, 0, &mut proof);
+        let mac = sealing_mac(keys, &proof);
+        (proof, mac)
+    }
+
+    /// Reads the number at the end of a message that consists of it.
+    fn key_in(bytes: &[u8]) -> Element {
+        Element::read(&mut Reader::new(&bytes[3..])).unwrap()
+    }
+
+    #[test]
+    fn whoever_claims_the_key_of_another_is_refused() {
+        let mut rng = StdRng::seed_from_u64(100);
+        for (number, expected) in [(FIRST_KEY, Refused::BadSignature), (0, Refused::Malformed)] {
+            // The impostor begins.
+            let own = Commitment::new(Route::V2, &mut rng);
+            let mut encrypted = own.ours.public().to_mpi();
+            ctr_mode::apply(&own.revealed, 0, &mut encrypted);
+            let mut victim = Exchange::Idle;
+            let key = victim.on_commit(Route::V2, (&encrypted, &own.hash), None, &mut rng).unwrap();
+            let theirs = key_in(&key);
+            let secrets = ExchangeSecrets::derive(&own.ours.shared(&theirs));
+            let (proof, mac) = claim(&secrets.committer, own.ours.public(), &theirs, number);
+            let sealed = Sealed { encrypted: &proof, mac: &mac };
+            let refused = victim.on_reveal(Route::V2, (&own.revealed, &sealed), &account(1));
+            assert_eq!(refused.map(drop), Err(expected));
+            assert!(matches!(victim, Exchange::Idle));
+
+            // The impostor answers.
+            let commitment = Arc::new(Commitment::new(Route::V2, &mut rng));
+            let theirs = *commitment.ours.public();
+            let ours = KeyPair::random(&mut rng);
+            let mut victim = Exchange::AwaitingKey(commitment);
+            victim.on_key(Route::V2, *ours.public(), &account(1)).unwrap();
+            let secrets = ExchangeSecrets::derive(&ours.shared(&theirs));
+            let (proof, mac) = claim(&secrets.responder, ours.public(), &theirs, number);
+            let refused = victim.on_signature(&Sealed { encrypted: &proof, mac: &mac }, &account(1));
+            assert_eq!(refused.map(drop), Err(expected));
+            assert!(matches!(victim, Exchange::Idle));
+        }
+    }
+
+    #[test]
+    fn messages_of_somebody_else_do_not_end_an_exchange() {
+        let mut rng = StdRng::seed_from_u64(101);
+        let mut victim = Exchange::AwaitingKey(Arc::new(Commitment::new(Route::V2, &mut rng)));
+        let (real, other) = (KeyPair::random(&mut rng), KeyPair::random(&mut rng));
+        let reveal = victim.on_key(Route::V2, *real.public(), &account(1)).unwrap();
+        assert_eq!(victim.on_key(Route::V2, *other.public(), &account(1)), Err(Refused::Unexpected));
+        assert_eq!(victim.on_key(Route::V2, *real.public(), &account(1)), Ok(reveal));
+        let forged = Sealed { encrypted: &[1; 400], mac: &[2; 20] };
+        assert_eq!(victim.on_signature(&forged, &account(1)).map(drop), Err(Refused::NotAuthentic));
+        assert!(matches!(victim, Exchange::AwaitingSignature(_)));
+    }
+}

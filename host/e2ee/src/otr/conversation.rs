@@ -25,7 +25,7 @@ pub(super) const MOST_INSTANCES: usize = 8;
 /// The greatest number of them that are encrypted. The others are for exchanges, which anybody can begin.
 pub(super) const MOST_ENCRYPTED: usize = 6;
 
-/// What is allowed in a conversation, and what happens by itself.
+/// The rules of a conversation: the versions that are allowed, and the steps that are taken without being asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the flags that the protocol names")]
 pub struct Policy {
@@ -71,7 +71,7 @@ impl Default for Policy {
     }
 }
 
-/// What a received text has led to.
+/// A result of a received text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Send this now.
@@ -96,7 +96,7 @@ pub enum Outcome {
         fingerprint: Fingerprint,
         /// The version of the protocol.
         version: Version,
-        /// Which instance. `None` in version 2.
+        /// The other side's instance. `None` in version 2.
         instance: Option<InstanceTag>,
         /// Whether it was encrypted before, with the same long-term key: only the keys of messages have changed.
         again: bool,
@@ -165,7 +165,7 @@ pub enum ReceiveError {
     /// The person has more clients than are known at a time.
     #[error("too many OTR clients of one person at once; end the conversation first")]
     TooManyInstances,
-    /// What the other side writes about an error. Anybody may have written it.
+    /// The other side's text about an error. Anybody may have written it.
     #[error("the other side of an OTR conversation reports: {0}")]
     Peer(String),
 }
@@ -222,7 +222,7 @@ impl From<Exhausted> for SmpError {
     }
 }
 
-/// What happens to a text that is sent.
+/// Says what happens to a text that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It goes out as it is, if the policy allows it.
@@ -233,7 +233,7 @@ pub enum State {
     Finished,
 }
 
-/// What is known of one instance.
+/// The state of one instance.
 pub(super) struct Peer {
     /// `None` for version 2.
     pub(super) tag: Option<InstanceTag>,

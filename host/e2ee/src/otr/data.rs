@@ -157,7 +157,9 @@ impl Channel {
         }
         let our_next = self.our_number.checked_add(1).ok_or(Refused::Malformed)?;
         let their_next = self.their_number.checked_add(1).ok_or(Refused::Malformed)?;
-        if self.ours.iter().any(|ours| *ours.public() == data.next_key) {
+        // Keys that come twice would encrypt two messages by one stream.
+        let is_former = their == NEWEST && (data.next_key == self.theirs || Some(data.next_key) == self.their_former);
+        if is_former || self.ours.iter().any(|ours| *ours.public() == data.next_key) {
             return Err(Refused::Malformed);
         }
         let pair = self.pair(our, their).ok_or(Refused::UnknownKeys)?;
@@ -229,7 +231,68 @@ impl fmt::Debug for Channel {
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+    use zeroize::Zeroizing;
+
+    use super::{Authenticated, Channel, FORMER, KeyPair, NEWEST, Refused, Route, place};
+    use crate::otr::message::{Body, decode, encode, read_body, read_head};
+    use crate::otr::tests::account;
+    use crate::otr::wire::Reader;
+
+    fn channels(rng: &mut StdRng) -> [Channel; 2] {
+        let (a, b) = (KeyPair::random(rng), KeyPair::random(rng));
+        [(&a, &b), (&b, &a)].map(|(ours, theirs)| {
+            let key = account(0).public().clone();
+            let (ours, theirs, session_id) = (ours.clone(), *theirs.public(), Zeroizing::new([0; 8]));
+            let by = Authenticated { ours, theirs, their_number: 1, key, session_id };
+            Channel::new(Route::V2, &by, None, rng)
+        })
+    }
+
+    fn open(channel: &mut Channel, bytes: &[u8], rng: &mut StdRng) -> Result<Vec<u8>, Refused> {
+        let text = encode(bytes);
+        let bytes = decode(text.strip_prefix("?OTR:").and_then(|text| text.strip_suffix('.')).unwrap()).unwrap();
+        let mut reader = Reader::new(&bytes);
+        let (_, kind) = read_head(&mut reader).unwrap();
+        let Some(Body::Data(data)) = read_body(kind, &mut reader, &bytes) else { panic!("not a data message") };
+        channel.open(&data, rng).map(|plain| plain.to_vec())
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_refused() {
+        let mut rng = StdRng::seed_from_u64(110);
+        let [mut a, mut b] = channels(&mut rng);
+        let former = a.ours[FORMER].clone();
+        let newest = std::mem::replace(&mut a.ours[NEWEST], former);
+        let bytes = a.seal(b"text", false).unwrap();
+        assert_eq!(open(&mut b, &bytes, &mut rng), Err(Refused::Malformed));
+        // B's own key comes back to it as a next key.
+        a.ours[NEWEST] = b.ours[NEWEST].clone();
+        let bytes = a.seal(b"text", false).unwrap();
+        assert_eq!(open(&mut b, &bytes, &mut rng), Err(Refused::Malformed));
+        a.ours[NEWEST] = newest;
+        let bytes = a.seal(b"text", false).unwrap();
+        assert_eq!(open(&mut b, &bytes, &mut rng), Ok(b"text".to_vec()));
+    }
+
+    #[test]
+    fn published_keys_are_bounded_and_go_out_once() {
+        let mut rng = StdRng::seed_from_u64(111);
+        let [mut a, mut b] = channels(&mut rng);
+        // B listens only, while the keys of A change with each message, as they never should.
+        for _ in 0..300 {
+            let bytes = a.seal(b"", true).unwrap();
+            open(&mut b, &bytes, &mut rng).unwrap();
+            a.ours.swap(FORMER, NEWEST);
+            a.ours[NEWEST] = KeyPair::random(&mut rng);
+            a.our_number += 1;
+            a.pairs = [[None, None], [None, None]];
+        }
+        assert_eq!(b.published.len(), 256 * 20);
+        assert!(b.seal(b"", true).unwrap().len() > 256 * 20);
+        assert!(b.seal(b"", true).unwrap().len() < 400);
+    }
 
     #[test]
     fn two_keys_of_each_side_are_in_use() {

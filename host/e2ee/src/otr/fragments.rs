@@ -28,13 +28,13 @@ struct Gathered {
 #[derive(Default)]
 pub(super) struct Fragments(Vec<Gathered>);
 
-/// What a part has led to.
+/// The result of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// More parts have to come, or this one belongs to nothing.
     Incomplete,
     Complete(String),
-    /// The message would be too long. What had come of it is gone.
+    /// The message would be too long. The parts that had come are dropped.
     TooLong,
 }
 
@@ -194,7 +194,7 @@ mod tests {
         fragments.add(&part(0, 1, 2, "a"), now);
         assert_eq!(fragments.add(&part(0, 2, 2, "b"), now + PATIENCE), Progress::Incomplete);
         fragments.add(&part(0, 1, 2, "a"), now);
-        let late = now + PATIENCE - Duration::from_secs(1);
+        let late = now + PATIENCE.saturating_sub(Duration::from_secs(1));
         assert_eq!(fragments.add(&part(0, 2, 2, "b"), late), Progress::Complete("ab".to_owned()));
     }
 }

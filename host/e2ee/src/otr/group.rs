@@ -80,13 +80,13 @@ impl Element {
         Some(Self(self.0.mul(&inverse)))
     }
 
-    pub(super) fn to_the(&self, exponent: &Scalar) -> Self {
+    pub(super) fn pow(&self, exponent: &Scalar) -> Self {
         let exponent = Zeroizing::new(exponent.0.retrieve());
         Self(self.0.pow(&*exponent))
     }
 
     /// Raises to a hash. It is public.
-    pub(super) fn to_the_hash(&self, hash: &Hash) -> Self {
+    pub(super) fn pow_hash(&self, hash: &Hash) -> Self {
         Self(self.0.pow(&hash.0))
     }
 
@@ -95,7 +95,7 @@ impl Element {
         self.0.retrieve() > other.0.retrieve()
     }
 
-    fn to_the_short<const LIMBS: usize>(self, exponent: &Uint<LIMBS>) -> Self {
+    fn pow_short<const LIMBS: usize>(self, exponent: &Uint<LIMBS>) -> Self {
         Self(self.0.pow(exponent))
     }
 }
@@ -133,7 +133,7 @@ impl Scalar {
         Self(Zeroizing::new(Exponent::new(&number)))
     }
 
-    /// Appends the number as an MPI. What is written is an answer in a proof, which is public.
+    /// Appends the number as an MPI. Only answers in proofs are written, and they are public.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_mpi(out, self.0.retrieve().to_be_bytes().as_ref());
     }
@@ -186,7 +186,7 @@ impl KeyPair {
         loop {
             rng.fill_bytes(&mut *bytes);
             let secret = Zeroizing::new(U320::from_be_slice(&*bytes));
-            let public = Element::generator().to_the_short(&secret);
+            let public = Element::generator().pow_short(&secret);
             // A public key that others would refuse, as 1 is, comes once in 2^300.
             if Element::read(&mut Reader::new(&public.to_mpi())).is_some() {
                 return Self { secret, public };
@@ -200,7 +200,7 @@ impl KeyPair {
 
     /// Returns the secret shared with the owner of a public key, as an MPI: everything is derived from its bytes.
     pub(super) fn shared(&self, theirs: &Element) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(theirs.to_the_short(&self.secret).to_mpi())
+        Zeroizing::new(theirs.pow_short(&self.secret).to_mpi())
     }
 }
 
@@ -264,8 +264,8 @@ mod tests {
         let (drawn, secret) = (Scalar::random(&mut rng), Scalar::random(&mut rng));
         let hash = super::Hash::of_digest(&[0xab; 32]);
         let g = Element::generator();
-        let left = g.to_the(&drawn.answer(&secret, &hash)).times(&g.to_the(&secret).to_the_hash(&hash));
-        assert!(left == g.to_the(&drawn));
+        let left = g.pow(&drawn.answer(&secret, &hash)).times(&g.pow(&secret).pow_hash(&hash));
+        assert!(left == g.pow(&drawn));
     }
 
     #[test]

@@ -28,6 +28,8 @@ const BETWEEN_QUERIES: Duration = Duration::from_secs(30);
 const PENDING: Duration = Duration::from_mins(10);
 /// The greatest length of an error message of the other side's that is told, in characters.
 const LONGEST_ERROR: usize = 200;
+/// The greatest number of records in one message that belong to a comparison of secrets. Each takes milliseconds.
+const MOST_SMP: usize = 2;
 
 impl From<ake::Refused> for ReceiveError {
     fn from(refused: ake::Refused) -> Self {
@@ -392,6 +394,7 @@ impl Conversation {
         let peer = self.peers.remove(place);
         self.peers.push(peer);
         let place = self.peers.len() - 1;
+        let mut compared = 0;
         for (kind, value) in records {
             if kind == Kind::Disconnected {
                 self.peers[place].encrypted = None;
@@ -399,7 +402,10 @@ impl Conversation {
                 out.push(Outcome::Ended);
                 return Ok(());
             }
-            self.on_smp(place, kind, value, now, rng, out);
+            compared += 1;
+            if compared <= MOST_SMP {
+                self.on_smp(place, kind, value, now, rng, out);
+            }
         }
         self.beat(place, now, out);
         Ok(())

@@ -1,6 +1,6 @@
 //! Long-term keys: DSA of 1024 bits with a subgroup of 160 bits, the only kind that the protocol has; and their fingerprints.
 //!
-//! What is signed is a MAC of 256 bits. Other implementations take it as a number, modulo the order of the subgroup, and not its
+//! Signatures are of a MAC of 256 bits. Other implementations take it as a number, modulo the order of the subgroup, and not its
 //! first 160 bits as FIPS 186-4 would.
 
 use std::fmt;
@@ -106,7 +106,7 @@ impl PublicKey {
         }
         let subgroup = BoxedUint::from_be_slice(q, bits(Q_BYTES)).ok()?;
         let components = Components::from_components(modulus, subgroup, generator.clone()).ok()?;
-        // What is required of a public value is required of the generator: at least 2, and in the subgroup.
+        // The generator has to be at least 2 and in the subgroup, as a public value has.
         let _ = VerifyingKey::from_components(components.clone(), generator).ok()?;
         Self::of(VerifyingKey::from_components(components, value).ok()?)
     }

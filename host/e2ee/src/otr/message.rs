@@ -231,7 +231,7 @@ pub(super) fn signature(route: Route, encrypted: &[u8], mac: &[u8; 20]) -> Vec<u
     out
 }
 
-/// What is in front of the MAC of a data message.
+/// The fields in front of the MAC of a data message.
 pub(super) struct DataFields<'a> {
     pub(super) ignore_unreadable: bool,
     pub(super) sender_key: u32,

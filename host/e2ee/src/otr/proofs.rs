@@ -25,12 +25,12 @@ pub(super) struct Knowledge {
 impl Knowledge {
     pub(super) fn new<R: CryptoRng + ?Sized>(place: u8, exponent: &Scalar, rng: &mut R) -> Self {
         let drawn = Scalar::random(rng);
-        let challenge = hash(place, &[Element::generator().to_the(&drawn)]);
+        let challenge = hash(place, &[Element::generator().pow(&drawn)]);
         Self { challenge, answer: drawn.answer(exponent, &challenge) }
     }
 
     pub(super) fn holds(&self, place: u8, power: &Element) -> bool {
-        let drawn = Element::generator().to_the(&self.answer).times(&power.to_the_hash(&self.challenge));
+        let drawn = Element::generator().pow(&self.answer).times(&power.pow_hash(&self.challenge));
         hash(place, &[drawn]) == self.challenge
     }
 
@@ -60,8 +60,8 @@ pub(super) struct Hidden {
 
 impl Hidden {
     pub(super) fn new(generators: &Generators, exponent: &Scalar, secret: &Scalar) -> Self {
-        let q = Element::generator().to_the(exponent).times(&generators.second.to_the(secret));
-        Self { p: generators.third.to_the(exponent), q }
+        let q = Element::generator().pow(exponent).times(&generators.second.pow(secret));
+        Self { p: generators.third.pow(exponent), q }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -96,8 +96,8 @@ impl WellHidden {
 
     pub(super) fn holds(&self, place: u8, generators: &Generators, hidden: &Hidden) -> bool {
         let of = Hidden::new(generators, &self.exponent, &self.secret);
-        let p = of.p.times(&hidden.p.to_the_hash(&self.challenge));
-        let q = of.q.times(&hidden.q.to_the_hash(&self.challenge));
+        let p = of.p.times(&hidden.p.pow_hash(&self.challenge));
+        let q = of.q.times(&hidden.q.pow_hash(&self.challenge));
         hash(place, &[p, q]) == self.challenge
     }
 
@@ -121,14 +121,14 @@ pub(super) struct SameExponent {
 impl SameExponent {
     pub(super) fn new<R: CryptoRng + ?Sized>(place: u8, base: &Element, exponent: &Scalar, rng: &mut R) -> Self {
         let drawn = Scalar::random(rng);
-        let challenge = hash(place, &[Element::generator().to_the(&drawn), base.to_the(&drawn)]);
+        let challenge = hash(place, &[Element::generator().pow(&drawn), base.pow(&drawn)]);
         Self { challenge, answer: drawn.answer(exponent, &challenge) }
     }
 
     /// Says whether the exponent of `power`, a power of the generator, is that of `result`, a power of `base`.
     pub(super) fn holds(&self, place: u8, power: &Element, base: &Element, result: &Element) -> bool {
-        let of_generator = Element::generator().to_the(&self.answer).times(&power.to_the_hash(&self.challenge));
-        let of_base = base.to_the(&self.answer).times(&result.to_the_hash(&self.challenge));
+        let of_generator = Element::generator().pow(&self.answer).times(&power.pow_hash(&self.challenge));
+        let of_base = base.pow(&self.answer).times(&result.pow_hash(&self.challenge));
         hash(place, &[of_generator, of_base]) == self.challenge
     }
 

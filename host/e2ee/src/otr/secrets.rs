@@ -16,7 +16,7 @@ pub(super) struct ExchangeKeys {
     pub(super) sealing: Zeroizing<[u8; 32]>,
 }
 
-/// What a key exchange derives from its shared secret.
+/// The values that a key exchange derives from its shared secret.
 pub(super) struct ExchangeSecrets {
     /// Names the conversation in a comparison of secrets.
     pub(super) session_id: Zeroizing<[u8; 8]>,
@@ -58,7 +58,7 @@ impl MessageKeys {
         let byte = if is_greater { 1 } else { 2 };
         let hash = Zeroizing::new(<[u8; 20]>::from(Sha1::new().chain_update([byte]).chain_update(shared).finalize()));
         let cipher = first::<16>(&*hash);
-        let mac = Zeroizing::new(Sha1::digest(&*cipher).into());
+        let mac = Zeroizing::new(Sha1::digest(*cipher).into());
         Self { cipher, mac }
     }
 }

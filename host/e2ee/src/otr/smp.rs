@@ -58,7 +58,7 @@ pub(super) struct Shown {
     q: Element,
 }
 
-/// Whose secret is compared, over which connection.
+/// The two keys and the conversation that a secret is bound to.
 pub(super) struct Sides<'a> {
     pub(super) initiator: Fingerprint,
     pub(super) responder: Fingerprint,
@@ -92,7 +92,7 @@ impl Record {
     }
 }
 
-/// What a record of the other side's has led to.
+/// The result of a record of the other side's.
 pub(super) enum Step {
     /// The other side asks for a secret.
     Asked(Option<String>),
@@ -109,7 +109,7 @@ pub(super) enum Step {
 }
 
 impl Smp {
-    /// Begins. What was under way is forgotten.
+    /// Begins. A comparison that was under way is forgotten.
     pub(super) fn begin<R: CryptoRng + ?Sized>(
         &mut self,
         sides: &Sides<'_>,
@@ -125,9 +125,9 @@ impl Smp {
             value.push(0);
         }
         count(&mut value, 6);
-        g.to_the(&second).write(&mut value);
+        g.pow(&second).write(&mut value);
         Knowledge::new(1, &second, rng).write(&mut value);
-        g.to_the(&third).write(&mut value);
+        g.pow(&third).write(&mut value);
         Knowledge::new(2, &third, rng).write(&mut value);
         *self = Self::AwaitingSecond(Box::new(Begun { secret: sides.secret(entered), second, third }));
         Record { kind: if question.is_some() { Kind::Smp1Q } else { Kind::Smp1 }, value }
@@ -144,13 +144,13 @@ impl Smp {
         let secret = sides.secret(entered);
         let (second, third, exponent) = (Scalar::random(rng), Scalar::random(rng), Scalar::random(rng));
         let g = Element::generator();
-        let generators = Generators { second: theirs.second.to_the(&second), third: theirs.third.to_the(&third) };
+        let generators = Generators { second: theirs.second.pow(&second), third: theirs.third.pow(&third) };
         let hidden = Hidden::new(&generators, &exponent, &secret);
         let mut value = Vec::new();
         count(&mut value, 11);
-        g.to_the(&second).write(&mut value);
+        g.pow(&second).write(&mut value);
         Knowledge::new(3, &second, rng).write(&mut value);
-        g.to_the(&third).write(&mut value);
+        g.pow(&third).write(&mut value);
         Knowledge::new(4, &third, rng).write(&mut value);
         hidden.write(&mut value);
         WellHidden::new(5, &generators, (&exponent, &secret), rng).write(&mut value);
@@ -202,7 +202,7 @@ impl Smp {
         let (their_third, of_third) = (Element::read(&mut reader)?, Knowledge::read(&mut reader)?);
         let (theirs, of_theirs) = (Hidden::read(&mut reader)?, WellHidden::read(&mut reader)?);
         reader.end()?;
-        let generators = Generators { second: second.to_the(&begun.second), third: their_third.to_the(&begun.third) };
+        let generators = Generators { second: second.pow(&begun.second), third: their_third.pow(&begun.third) };
         let holds =
             of_second.holds(3, &second) && of_third.holds(4, &their_third) && of_theirs.holds(5, &generators, &theirs);
         if !holds {
@@ -215,7 +215,7 @@ impl Smp {
         count(&mut out, 8);
         hidden.write(&mut out);
         WellHidden::new(6, &generators, (&exponent, &begun.secret), rng).write(&mut out);
-        q.to_the(&begun.third).write(&mut out);
+        q.pow(&begun.third).write(&mut out);
         SameExponent::new(7, &q, &begun.third, rng).write(&mut out);
         *self = Self::AwaitingFourth(Box::new(Shown { their_third, third: begun.third.clone(), p, q }));
         Some(Step::Send(Record { kind: Kind::Smp3, value: out }))
@@ -250,9 +250,9 @@ fn third<R: CryptoRng + ?Sized>(answered: &Answered, value: &[u8], rng: &mut R) 
     }
     let mut out = Vec::new();
     count(&mut out, 3);
-    q.to_the(&answered.third).write(&mut out);
+    q.pow(&answered.third).write(&mut out);
     SameExponent::new(8, &q, &answered.third, rng).write(&mut out);
-    let same = result.to_the(&answered.third) == p;
+    let same = result.pow(&answered.third) == p;
     Some(Step::Done { same, last: Some(Record { kind: Kind::Smp4, value: out }) })
 }
 
@@ -262,7 +262,7 @@ fn fourth(shown: &Shown, value: &[u8]) -> Option<Step> {
     let (result, of_result) = (Element::read(&mut reader)?, SameExponent::read(&mut reader)?);
     reader.end()?;
     let holds = of_result.holds(8, &shown.their_third, &shown.q, &result);
-    holds.then(|| Step::Done { same: result.to_the(&shown.third) == shown.p, last: None })
+    holds.then(|| Step::Done { same: result.pow(&shown.third) == shown.p, last: None })
 }
 
 /// Divides what the side that began has hidden by what the other has. Equal numbers are refused: they are copies.

@@ -5,6 +5,7 @@ mod hostile;
 mod lossy;
 mod messages;
 mod secrets;
+mod vectors;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -40,7 +41,7 @@ struct Pair {
     now: Instant,
 }
 
-/// What was told to both, without what they sent.
+/// The outcomes on both sides, without the messages that they sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
     a: Vec<Outcome>,
@@ -61,7 +62,7 @@ impl Pair {
     fn started(seed: u64, policy: Policy) -> Self {
         let mut pair = Self::new(seed, policy);
         let query = pair.a.start().unwrap();
-        let told = pair.to_b([query]);
+        let told = pair.bring_to_b([query]);
         assert!(matches!(told.a[..], [Outcome::Started { again: false, .. }]), "{told:?}");
         assert!(matches!(told.b[..], [Outcome::Started { again: false, .. }]), "{told:?}");
         assert_eq!((pair.a.state(), pair.b.state()), (State::Encrypted, State::Encrypted));
@@ -69,11 +70,11 @@ impl Pair {
     }
 
     /// Brings texts to B, and then everything that both answer.
-    fn to_b(&mut self, texts: impl IntoIterator<Item = String>) -> Told {
+    fn bring_to_b(&mut self, texts: impl IntoIterator<Item = String>) -> Told {
         self.exchange(texts.into_iter().map(|text| (true, text)).collect())
     }
 
-    fn to_a(&mut self, texts: impl IntoIterator<Item = String>) -> Told {
+    fn bring_to_a(&mut self, texts: impl IntoIterator<Item = String>) -> Told {
         self.exchange(texts.into_iter().map(|text| (false, text)).collect())
     }
 
@@ -96,12 +97,12 @@ impl Pair {
 
     fn a_says(&mut self, text: &str) -> Told {
         let sent = self.a.send(text, self.now).unwrap();
-        self.to_b(sent)
+        self.bring_to_b(sent)
     }
 
     fn b_says(&mut self, text: &str) -> Told {
         let sent = self.b.send(text, self.now).unwrap();
-        self.to_a(sent)
+        self.bring_to_a(sent)
     }
 
     /// Asserts that messages get through, both ways.

@@ -1,4 +1,4 @@
-//! What a text is: plain, tagged with whitespace, a query, an error, a fragment or an encoded message.
+//! Tells texts apart: plain, tagged with whitespace, a query, an error, a fragment or an encoded message.
 //!
 //! All marks but the whitespace tag count at the start of a text only, behind spaces and HTML tags: some clients put their query in a
 //! paragraph. A sentence that mentions `?OTR?` stays a sentence.
@@ -78,7 +78,7 @@ pub(super) enum Text<'a> {
 pub(super) struct Fragment<'a> {
     /// Between whom it goes. `None` in version 2.
     pub(super) tags: Option<FragmentTags>,
-    /// Which part it is, from 1.
+    /// The number of this part, from 1.
     pub(super) index: u16,
     /// How many there are.
     pub(super) count: u16,
@@ -97,7 +97,7 @@ pub fn is_otr(text: &str) -> bool {
     !matches!(read(text), Text::Plain | Text::Tagged { .. })
 }
 
-/// Says what a text is.
+/// Tells the kind of a text, and reads it.
 pub(super) fn read(text: &str) -> Text<'_> {
     let Some(rest) = without_markup(text).strip_prefix("?OTR") else {
         return read_tag(text);

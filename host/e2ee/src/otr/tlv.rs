@@ -1,4 +1,4 @@
-//! What a decrypted message holds: text, and behind it records with a type and a length.
+//! The content of a decrypted message: text, and behind it records with a type and a length.
 
 use zeroize::Zeroizing;
 

@@ -35,7 +35,7 @@ fn tags_stop_once_the_other_side_writes_plainly() {
     assert_ne!(pair.a.send("hello", pair.now).unwrap(), ["hello"]);
     let expected = Outcome::Plain { text: "hello".to_owned(), unexpected: false };
     assert_eq!(pair.a_says("hello"), Told { a: vec![], b: vec![expected] });
-    pair.to_a(["a plain text".to_owned()]);
+    pair.bring_to_a(["a plain text".to_owned()]);
     assert_eq!(pair.a.send("hello", pair.now).unwrap(), ["hello"]);
 }
 
@@ -58,7 +58,7 @@ fn a_conversation_can_begin_again() {
     let mut pair = Pair::started(4, Policy::default());
     pair.assert_talking();
     let query = pair.b.start().unwrap();
-    let told = pair.to_a([query]);
+    let told = pair.bring_to_a([query]);
     assert!(matches!(told.a[..], [Outcome::Started { again: true, .. }]));
     assert!(matches!(told.b[..], [Outcome::Started { again: true, .. }]));
     pair.assert_talking();
@@ -69,18 +69,18 @@ fn after_an_end_texts_are_refused_until_somebody_decides() {
     let mut pair = Pair::started(5, Policy::default());
     let bye = pair.a.end();
     assert_eq!(pair.a.state(), State::Plain);
-    assert_eq!(pair.to_b(bye.clone()), Told { a: vec![], b: vec![Outcome::Ended] });
+    assert_eq!(pair.bring_to_b(bye.clone()), Told { a: vec![], b: vec![Outcome::Ended] });
     assert_eq!(pair.b.state(), State::Finished);
     assert_eq!(pair.b.send("secret", pair.now), Err(SendError::Finished));
     let plain = |unexpected| vec![Outcome::Plain { text: "hi".to_owned(), unexpected }];
     assert_eq!(pair.a_says("hi").b, plain(true));
     // The end again, by somebody else: nothing is known of it any more.
-    assert_eq!(pair.to_b(bye).b, []);
+    assert_eq!(pair.bring_to_b(bye).b, []);
     assert_eq!(pair.b.end(), Vec::<String>::new());
     assert_eq!(pair.b.send("hi", pair.now).unwrap(), ["hi"]);
     assert_eq!(pair.a_says("hi").b, plain(false));
     let query = pair.b.start().unwrap();
-    pair.to_a([query]);
+    pair.bring_to_a([query]);
     pair.assert_talking();
 }
 
@@ -88,9 +88,9 @@ fn after_an_end_texts_are_refused_until_somebody_decides() {
 fn a_conversation_that_was_ended_can_begin_again() {
     let mut pair = Pair::started(6, Policy::default());
     let bye = pair.a.end();
-    pair.to_b(bye);
+    pair.bring_to_b(bye);
     let query = pair.a.start().unwrap();
-    pair.to_b([query]);
+    pair.bring_to_b([query]);
     assert_eq!(pair.b.state(), State::Encrypted);
     pair.assert_talking();
 }
@@ -99,10 +99,10 @@ fn a_conversation_that_was_ended_can_begin_again() {
 fn nothing_is_sent_plainly_where_encryption_is_required() {
     let mut pair = Pair::new(7, Policy { require_encryption: true, ..Policy::default() });
     assert_eq!(pair.a.send("secret", pair.now), Err(SendError::NotEncrypted));
-    let told = pair.to_a(["hi".to_owned()]);
+    let told = pair.bring_to_a(["hi".to_owned()]);
     assert_eq!(told.a, [Outcome::Plain { text: "hi".to_owned(), unexpected: true }]);
     let query = pair.a.start().unwrap();
-    pair.to_b([query]);
+    pair.bring_to_b([query]);
     pair.assert_talking();
 }
 
@@ -112,7 +112,7 @@ fn a_policy_that_allows_nothing_reads_nothing() {
     assert_eq!(pair.a.start(), None);
     for text in ["?OTRv23?", "?OTR:AAMD.", "?OTR Error: x", "?OTR,1,2,x,", "hello"] {
         let expected = Outcome::Plain { text: text.to_owned(), unexpected: false };
-        assert_eq!(pair.to_a([text.to_owned()]).a, [expected]);
+        assert_eq!(pair.bring_to_a([text.to_owned()]).a, [expected]);
     }
     assert_eq!(pair.a.send("hello", pair.now).unwrap(), ["hello"]);
 }
@@ -124,7 +124,7 @@ fn every_client_of_a_person_has_its_own_keys() {
     let query = pair.a.start().unwrap();
     let from_first = sent(pair.b.receive(&query, pair.now, &mut pair.rng));
     let from_second = sent(second.receive(&query, pair.now, &mut pair.rng));
-    pair.to_a(from_first);
+    pair.bring_to_a(from_first);
     // The server brings what A sends to both clients of B.
     let mut to_a = from_second;
     while !to_a.is_empty() {
@@ -146,7 +146,7 @@ fn every_client_of_a_person_has_its_own_keys() {
     pair.assert_talking();
     // One client ends: the other goes on.
     let bye = pair.b.end();
-    assert_eq!(pair.to_a(bye).a, [Outcome::Ended]);
+    assert_eq!(pair.bring_to_a(bye).a, [Outcome::Ended]);
     assert_eq!(pair.a.state(), State::Encrypted);
 }
 
@@ -156,7 +156,7 @@ fn several_clients_may_take_up_one_commitment() {
     let mut second = Conversation::new(other_client(1, 0x1234_5678), Policy::default());
     let commit = sent(pair.a.receive("?OTRv3?", pair.now, &mut pair.rng));
     let from_second = sent(second.receive(&commit[0], pair.now, &mut pair.rng));
-    pair.to_b(commit);
+    pair.bring_to_b(commit);
     assert_eq!(pair.a.fingerprints().len(), 1);
     let reveal = sent(pair.a.receive(&from_second[0], pair.now, &mut pair.rng));
     let signature = sent(second.receive(&reveal[0], pair.now, &mut pair.rng));
@@ -170,7 +170,7 @@ fn several_clients_may_take_up_one_commitment() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the network does to a beginning: no two disagree about who the other is, and a later beginning succeeds.
+    /// After any disturbance by the network, nobody is taken for somebody else, and a later beginning succeeds.
     #[test]
     fn a_disturbed_beginning_can_be_repeated(seed: u64, is_v2: bool, steps in prop::collection::vec((0..5_u8, any::<prop::sample::Index>()), 0..40)) {
         let mut pair = Pair::new(seed, if is_v2 { only_v2() } else { Policy::default() });
@@ -201,7 +201,7 @@ proptest! {
             }
         }
         let query = pair.a.start().unwrap();
-        pair.to_b([query]);
+        pair.bring_to_b([query]);
         pair.assert_talking();
     }
 }

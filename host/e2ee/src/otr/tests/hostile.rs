@@ -20,7 +20,7 @@ fn other_versions_are_refused() {
         let other = changed(&commit, |bytes| bytes[1] = version);
         assert_eq!(pair.b.receive(&other, pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));
     }
-    // What the policy does not allow is as unknown.
+    // Versions that the policy does not allow are treated as unknown ones.
     pair.b.set_policy(only_v2());
     assert_eq!(pair.b.receive(&commit, pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));
     assert_eq!(pair.b.receive("?OTRv3?", pair.now, &mut pair.rng), error(ReceiveError::UnsupportedVersion));
@@ -71,7 +71,7 @@ fn messages_with_wrong_tags_are_refused() {
         error(ReceiveError::OtherInstance)
     );
     assert_eq!(pair.b.receive("?OTR|ff|42424242,1,2,x,", pair.now, &mut pair.rng), error(ReceiveError::Malformed));
-    assert!(matches!(pair.to_b([text]).b[..], [Outcome::Message { .. }]));
+    assert!(matches!(pair.bring_to_b([text]).b[..], [Outcome::Message { .. }]));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn nothing_of_a_beginning_can_be_changed() {
                 assert_eq!(started.len(), usize::from(message == 3), "{message} {part} {started:?}");
                 assert_eq!(pair.b.state(), State::Plain);
                 let query = pair.a.start().unwrap();
-                pair.to_b([query]);
+                pair.bring_to_b([query]);
                 pair.assert_talking();
             }
         }
@@ -148,7 +148,7 @@ fn what_we_send_is_of_no_use_if_it_is_sent_back() {
     let mut pair = Pair::new(72, only_v3());
     pair.b = Conversation::new(other_client(0, 0x5555_5555), only_v3());
     let query = pair.a.start().unwrap();
-    let told = pair.to_b([query]);
+    let told = pair.bring_to_b([query]);
     assert_eq!(told, Told { a: error(ReceiveError::NotAuthentic), b: vec![] });
 }
 
@@ -282,7 +282,7 @@ proptest! {
             text = next;
         }
         let query = pair.a.start().unwrap();
-        pair.to_b([query]);
+        pair.bring_to_b([query]);
         pair.assert_talking();
     }
 }

@@ -44,9 +44,11 @@ fn run(seed: u64, policy: Policy, messages: usize) -> HashMap<&'static str, usiz
             8 => drop(directions[side].way.pop_front()),
             9 if directions[side].way.len() > 1 => directions[side].way.swap(0, 1),
             10 => {
-                let past = &directions[side].past;
-                let again = past.len().checked_sub(1 + network.random_range(0..30)).map(|index| past[index].clone());
-                again.into_iter().for_each(|again| directions[side].way.push_front(again));
+                let index = directions[side].past.len().checked_sub(1 + network.random_range(0..30));
+                if let Some(index) = index {
+                    let again = directions[side].past[index].clone();
+                    directions[side].way.push_front(again);
+                }
             }
             _ => {
                 if let Some(sent) = directions[side].way.pop_front() {
@@ -74,16 +76,13 @@ fn deliver(pair: &mut Pair, direction: &mut Direction, side: usize, sent: &Sent)
         other => panic!("{other:?}"),
     });
     let is_overtaken = direction.greatest.is_some_and(|greatest| greatest >= sent.number);
-    let what = match accepted {
-        Some(number) => {
-            assert_eq!(number, sent.number);
-            assert!(direction.accepted.insert(number), "{number} was accepted twice");
-            "accepted"
-        }
-        None => {
-            assert!(is_overtaken, "{} should have been read: {outcomes:?}", sent.number);
-            if direction.accepted.contains(&sent.number) { "repeated" } else { "overtaken" }
-        }
+    let what = if let Some(number) = accepted {
+        assert_eq!(number, sent.number);
+        assert!(direction.accepted.insert(number), "{number} was accepted twice");
+        "accepted"
+    } else {
+        assert!(is_overtaken, "{} should have been read: {outcomes:?}", sent.number);
+        if direction.accepted.contains(&sent.number) { "repeated" } else { "overtaken" }
     };
     direction.greatest = direction.greatest.max(Some(sent.number));
     *direction.counts.entry(what).or_default() += 1;

@@ -16,7 +16,7 @@ fn texts_come_as_they_were_sent() {
         for text in ["é…\u{1f600}", " \t  \t\t\t\t \t \t \t    \t\t  \t\t", "?OTRv23?", &"long ".repeat(2000)] {
             let parts = pair.a.send(text, pair.now).unwrap();
             assert!(fragment == 0 || parts.iter().all(|part| part.len() <= fragment));
-            assert_eq!(pair.to_b(parts).b, [message(text, 0)]);
+            assert_eq!(pair.bring_to_b(parts).b, [message(text, 0)]);
         }
     }
     let mut pair = Pair::started(20, Policy { fragment: 90, v3: false, ..Policy::default() });
@@ -37,10 +37,10 @@ fn a_message_is_accepted_once() {
     let mut pair = Pair::started(22, Policy::default());
     let first = pair.a.send("first", pair.now).unwrap();
     let second = pair.a.send("second", pair.now).unwrap();
-    assert_eq!(pair.to_b(first.clone()).b, [message("first", 0)]);
-    assert_eq!(pair.to_b(second.clone()).b, [message("second", 0)]);
+    assert_eq!(pair.bring_to_b(first.clone()).b, [message("first", 0)]);
+    assert_eq!(pair.bring_to_b(second.clone()).b, [message("second", 0)]);
     for text in [&first, &second] {
-        assert_eq!(pair.to_b(text.clone()), Told { a: vec![], b: vec![Outcome::Error(ReceiveError::Replayed)] });
+        assert_eq!(pair.bring_to_b(text.clone()), Told { a: vec![], b: vec![Outcome::Error(ReceiveError::Replayed)] });
     }
     pair.assert_talking();
     // Its keys are forgotten by now.
@@ -50,7 +50,7 @@ fn a_message_is_accepted_once() {
     // And of a conversation that began anew since, they never were.
     let query = pair.a.start().unwrap();
     let before = pair.a.send("before", pair.now).unwrap();
-    pair.to_b([query]);
+    pair.bring_to_b([query]);
     let outcomes = told(pair.b.receive(&before[0], pair.now, &mut pair.rng));
     assert!(
         matches!(outcomes[..], [Outcome::Error(ReceiveError::Unreadable | ReceiveError::NotAuthentic)]),
@@ -103,13 +103,13 @@ fn used_mac_keys_are_published_and_of_no_use_any_more() {
         let from_a = pair.a.send(&round.to_string(), pair.now).unwrap();
         keys.extend(published(&from_a[0]).chunks(20).map(<[u8]>::to_vec));
         old.extend(from_a.clone());
-        pair.to_b(from_a);
+        pair.bring_to_b(from_a);
         let from_b = pair.b.send(&round.to_string(), pair.now).unwrap();
         keys.extend(published(&from_b[0]).chunks(20).map(<[u8]>::to_vec));
-        pair.to_a(from_b);
+        pair.bring_to_a(from_b);
     }
     assert!(keys.len() >= 3, "{}", keys.len());
-    // Whoever reads them can write old messages anew. Nobody accepts those.
+    // Everybody can write old messages anew with these keys. Nobody accepts such messages.
     for text in &old[..2] {
         for key in &keys {
             let forged = changed(text, |bytes| {

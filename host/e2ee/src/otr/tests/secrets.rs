@@ -18,9 +18,9 @@ fn both_sides_learn_whether_they_entered_the_same() {
         for (secret, question) in [("blue", None), ("green", None), ("blue", Some("Which colour? é")), ("", Some(""))]
         {
             let first = pair.a.smp_start(b"blue", question, pair.now, &mut pair.rng).unwrap();
-            assert_eq!(pair.to_b(first), asked(question));
+            assert_eq!(pair.bring_to_b(first), asked(question));
             let second = pair.b.smp_answer(secret.as_bytes(), pair.now, &mut pair.rng).unwrap();
-            assert_eq!(pair.to_a(second), done(secret == "blue"));
+            assert_eq!(pair.bring_to_a(second), done(secret == "blue"));
         }
         pair.assert_talking();
     }
@@ -30,9 +30,9 @@ fn both_sides_learn_whether_they_entered_the_same() {
 fn the_side_that_answered_the_query_can_ask_as_well() {
     let mut pair = Pair::started(41, Policy::default());
     let first = pair.b.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_a(first).a, [Outcome::SmpAsked { question: None }]);
+    assert_eq!(pair.bring_to_a(first).a, [Outcome::SmpAsked { question: None }]);
     let second = pair.a.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_b(second), done(true));
+    assert_eq!(pair.bring_to_b(second), done(true));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_comparison_is_bound_to_keys_and_conversation() {
     let mut pair = Pair::started(42, Policy::default());
     let mut other = Pair::started(43, Policy::default());
     let first = other.a.smp_start(b"x", None, other.now, &mut other.rng).unwrap();
-    let told = pair.to_b(first);
+    let told = pair.bring_to_b(first);
     assert!(matches!(told.b[..], [] | [Outcome::Error(_)]), "{told:?}");
     assert_eq!(pair.b.smp_answer(b"x", pair.now, &mut pair.rng), Err(SmpError::NotAsked));
 }
@@ -51,19 +51,19 @@ fn either_side_can_give_up() {
     let mut pair = Pair::started(44, Policy::default());
     assert_eq!(pair.a.smp_abort(pair.now).unwrap(), Vec::<String>::new());
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    pair.to_b(first);
+    pair.bring_to_b(first);
     let abort = pair.b.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.to_a(abort), Told { a: vec![Outcome::SmpAborted], b: vec![] });
+    assert_eq!(pair.bring_to_a(abort), Told { a: vec![Outcome::SmpAborted], b: vec![] });
     assert_eq!(pair.b.smp_answer(b"x", pair.now, &mut pair.rng), Err(SmpError::NotAsked));
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    pair.to_b(first);
+    pair.bring_to_b(first);
     let abort = pair.a.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.to_b(abort), Told { a: vec![], b: vec![Outcome::SmpAborted] });
+    assert_eq!(pair.bring_to_b(abort), Told { a: vec![], b: vec![Outcome::SmpAborted] });
     // And again, to the end.
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    pair.to_b(first);
+    pair.bring_to_b(first);
     let second = pair.b.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_a(second), done(true));
+    assert_eq!(pair.bring_to_a(second), done(true));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn whoever_asks_during_a_comparison_ends_it() {
     let told = pair.exchange([(true, from_a[0].clone()), (false, from_b[0].clone())].into());
     assert_eq!(told, Told { a: vec![Outcome::SmpAborted], b: vec![Outcome::SmpAborted] });
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_b(first), asked(None));
+    assert_eq!(pair.bring_to_b(first), asked(None));
     assert_eq!(pair.b.smp_start(b"x", None, pair.now, &mut pair.rng), Err(SmpError::UnderWay));
 }
 
@@ -92,19 +92,19 @@ fn what_cannot_be_compared_is_refused() {
     }
     let longest = "x".repeat(1000);
     let first = pair.a.smp_start(b"x", Some(&longest), pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_b(first), asked(Some(&longest)));
+    assert_eq!(pair.bring_to_b(first), asked(Some(&longest)));
 }
 
 #[test]
 fn a_new_conversation_forgets_a_comparison() {
     let mut pair = Pair::started(47, Policy::default());
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    pair.to_b(first);
+    pair.bring_to_b(first);
     let query = pair.a.start().unwrap();
-    pair.to_b([query]);
+    pair.bring_to_b([query]);
     assert_eq!(pair.b.smp_answer(b"x", pair.now, &mut pair.rng), Err(SmpError::NotAsked));
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.to_b(first), asked(None));
+    assert_eq!(pair.bring_to_b(first), asked(None));
 }
 
 #[test]
@@ -113,14 +113,28 @@ fn a_comparison_that_somebody_disturbs_has_no_result() {
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     let forged = changed(&first[0], |bytes| bytes[400] ^= 1);
     pair.b.receive(&forged, pair.now, &mut pair.rng);
-    pair.to_b(first);
+    pair.bring_to_b(first);
     let second = pair.b.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
     let third = sent(pair.a.receive(&second[0], pair.now, &mut pair.rng));
     // The third is lost, and A begins anew after giving up.
     assert_eq!(third.len(), 1);
     let abort = pair.a.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.to_b(abort).b, [Outcome::SmpAborted]);
+    assert_eq!(pair.bring_to_b(abort).b, [Outcome::SmpAborted]);
     let outcomes = pair.b.receive(&third[0], pair.now, &mut pair.rng);
     assert!(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::SmpDone { .. })));
     pair.assert_talking();
+}
+
+#[test]
+fn records_without_end_are_bounded() {
+    let mut pair = Pair::started(49, Policy::default());
+    let active = pair.a.active().unwrap();
+    // A second message of a comparison, a hundred times: none was begun.
+    let plain = [&[0][..], &b"\0\x03\0\0".repeat(100)].concat();
+    let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(sealed), Told { a: vec![], b: vec![Outcome::SmpAborted; 2] });
+    // Records behind them still count.
+    let plain = [&plain[..], b"\0\x01\0\0"].concat();
+    let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(sealed).b.last(), Some(&Outcome::Ended));
 }
