@@ -1054,7 +1054,8 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
       .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
       .occupant_id = maybe(all->occupant_id),
       .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .carbon = maybe(all->carbon),
-      .command = maybe(all->command), .cut = maybe(all->cut), .delayed = all->delayed, .own = all->own, .all = all};
+      .command = maybe(all->command), .cut = maybe(all->cut), .delayed = all->delayed, .own = all->own,
+      .encryption = maybe(all->encryption), .device_trust = maybe(all->device_trust), .all = all};
   if (!all->extensions.is_some) return message;
   const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
   message->replaces = maybe(extensions->replace);
@@ -1189,7 +1190,8 @@ static parlor_plugin_types_list_file_t files_of(const parlor_file *files) {
 /* Converts a message to the contract's record; it lives until the handler returns, like all its parts. */
 static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_outgoing_t *whole) {
   static plugin_string_t store = {(uint8_t *)"store", 5};
-  *whole = (parlor_plugin_types_outgoing_t){option(message->body), option(message->subject), option(message->thread), {.is_some = true}};
+  *whole = (parlor_plugin_types_outgoing_t){
+      option(message->body), option(message->subject), option(message->thread), {.is_some = true}, option(message->encryption)};
   parlor_plugin_types_extensions_t *extensions = &whole->extensions.val;
   extensions->replace = option(message->replace);
   extensions->retract = option(message->retract);
@@ -2597,6 +2599,15 @@ static const parlor_pubsub *shown_pubsub(const parlor_plugin_types_pubsub_item_t
   return shown;
 }
 
+static const parlor_undecryptable *shown_undecryptable(const parlor_plugin_types_undecryptable_t *all) {
+  parlor_undecryptable *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_undecryptable){
+      .chat = some(all->chat), .from = some(all->from), .kind = some(all->kind), .at = some(all->at), .encryption = some(all->encryption),
+      .reason = some(all->reason), .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .nick = maybe(all->nick),
+      .delayed = all->delayed, .own = all->own};
+  return shown;
+}
+
 /* The name of an event for the log. For a command, a webhook, a schedule or a request, it names which one. */
 static const char *named(const parlor_event *event) {
   const char *which = event->command   ? event->command->name
@@ -2639,6 +2650,7 @@ bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PLUGIN_REQUEST) event.request = shown_request(&all->payload.val.plugin_request);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_HOOK) event.hook = shown_hook(&all->payload.val.hook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_PUBSUB_ITEM) event.pubsub = shown_pubsub(&all->payload.val.pubsub_item);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_UNDECRYPTABLE) event.undecryptable = shown_undecryptable(&all->payload.val.undecryptable);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_WEBHOOK) event.webhook = shown_webhook(&all->payload.val.webhook);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_SCHEDULE) event.due = shown_due_time(&all->payload.val.schedule);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {

@@ -127,6 +127,8 @@ typedef struct parlor_message {
   const char *carbon;  /* received or sent, where it is a copy of what another client of this account did, else NULL; do not answer one */
   bool delayed;        /* it is history; do not answer it */
   bool own;            /* this account wrote it */
+  const char *encryption;   /* omemo or otr, where it was encrypted from end to end, else NULL */
+  const char *device_trust; /* what the owner decided about the device that encrypted it: trusted, blind, undecided or distrusted, else NULL */
   const parlor_plugin_types_message_t *all; /* everything else */
 } parlor_message;
 
@@ -262,6 +264,16 @@ typedef struct parlor_pubsub {
   bool cut;                  /* the host left the element out, since it has more than 224 KiB */
 } parlor_pubsub;
 
+/* A message that came encrypted, and that the host cannot decrypt. */
+typedef struct parlor_undecryptable {
+  const char *chat, *from, *kind, *at;
+  const char *encryption; /* omemo or otr */
+  const char *reason;     /* no-key-for-us, no-session, replayed, broken, distrusted or other-device */
+  const char *id, *stanza_id, *nick; /* or NULL */
+  bool delayed;           /* it is history */
+  bool own;               /* this account wrote it */
+} parlor_undecryptable;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
@@ -277,6 +289,7 @@ typedef struct parlor_event {
   const parlor_request *request; /* of the event request, else NULL */
   const parlor_hook *hook;       /* of the events hookOutgoing, hookIncoming and hookCommand, else NULL */
   const parlor_pubsub *pubsub;   /* of the event pubsub-item, else NULL */
+  const parlor_undecryptable *undecryptable; /* of the event undecryptable, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
   const parlor_plugin_types_payload_t *all; /* everything else */
@@ -465,6 +478,7 @@ typedef struct parlor_outgoing {
   const char *chat_state;         /* active, composing, paused, inactive or gone */
   const parlor_file *files;       /* what `parlor_files_finish` gave, 16 at most, ending with one whose url is NULL; without a body, the
                                    * address of the first one is sent as such, as clients expect it (XEP-0066) */
+  const char *encryption;         /* from end to end: that of the chat, unless it is required (else PARLOR_UNSUPPORTED) or none */
 } parlor_outgoing;
 
 /* Sends all that a message may have to somebody; its id is put into `id`, which may be NULL. Needs messages.send. */

@@ -49,6 +49,8 @@ type Event struct {
 	Request  *PluginRequest
 	Hook     *Hook
 	Pubsub   *PubsubEvent
+	// Undecryptable is of the event of this name.
+	Undecryptable *Undecryptable
 
 	// Text is of events that carry a text, a JID or a stanza.
 	Text string
@@ -121,8 +123,35 @@ type Message struct {
 	Carbon string
 	// Own says that this account wrote it.
 	Own bool
+	// Encryption is how it was encrypted from end to end, omemo or otr, and DeviceTrust what the owner decided about the device that wrote
+	// it: trusted, blind, undecided or distrusted. Both are empty for a message that was not encrypted.
+	Encryption, DeviceTrust string
 	// All is everything else.
 	All *types.Message
+}
+
+// Undecryptable is a message that came encrypted, and that the host cannot decrypt.
+type Undecryptable struct {
+	// Chat, From, Nick, Kind, ID and StanzaID are those of a message.
+	Chat, From, Nick, Kind, ID, StanzaID string
+	At                                   time.Time
+	// Delayed says that it is history, and Own that this account wrote it.
+	Delayed, Own bool
+	// Encryption is omemo or otr.
+	Encryption string
+	// Reason is no-key-for-us, no-session, replayed, broken, distrusted or other-device.
+	Reason string
+}
+
+func newUndecryptable(raw types.Undecryptable) (*Undecryptable, error) {
+	at, err := time.Parse(time.RFC3339Nano, raw.At)
+	if err != nil {
+		return nil, err
+	}
+	return &Undecryptable{
+		Chat: raw.Chat, From: raw.From, Nick: raw.Nick.Some(), Kind: raw.Kind, ID: raw.Id.Some(), StanzaID: raw.StanzaId.Some(), At: at,
+		Delayed: raw.Delayed, Own: raw.Own, Encryption: raw.Encryption, Reason: raw.Reason,
+	}, nil
 }
 
 // Command is a message that the host read as one of this plugin's commands.
@@ -397,6 +426,8 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Hook.Message, err = NewMessage(raw.Message)
 	case types.PayloadPubsubItem:
 		event.Pubsub = newPubsubEvent(payload.PubsubItem())
+	case types.PayloadUndecryptable:
+		event.Undecryptable, err = newUndecryptable(payload.Undecryptable())
 	case types.PayloadWebhook:
 		event.Webhook = newWebhook(payload.Webhook())
 	case types.PayloadSchedule:
@@ -435,6 +466,7 @@ func NewMessage(all types.Message) (*Message, error) {
 		Retracts: extensions.Retract.Some(), Moderates: extensions.Moderated.Some().Id,
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),
 		At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own,
+		Encryption: all.Encryption.Some(), DeviceTrust: all.DeviceTrust.Some(),
 		All: &all,
 	}, nil
 }

@@ -39,6 +39,8 @@ type Outgoing struct {
 	MarkOf         *Message
 	// ChatState is active, composing, paused, inactive or gone.
 	ChatState string
+	// Encryption is whether it is encrypted from end to end: as the chat is, unless it is required (else Unsupported) or none.
+	Encryption string
 	// Files are those that Upload.Finish gave, 16 at most. If Body is empty, the address of the first one is sent as such, as clients
 	// expect it (XEP-0066).
 	Files []File
@@ -167,7 +169,7 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 	}
 	return types.Outgoing{
 		Body: option(message.Body), Subject: option(message.Subject), Thread: option(message.Thread),
-		Extensions: wit.Some(extensions),
+		Extensions: wit.Some(extensions), Encryption: option(message.Encryption),
 	}, nil
 }
 

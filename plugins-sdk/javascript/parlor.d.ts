@@ -26,6 +26,8 @@ export {
 
 /** A message as it came, with the files that it refers to. */
 export type Message = Omit<contract.Message, "at"> & { at: Date; files: contract.File[] };
+/** A message that came encrypted, and that the host cannot decrypt. */
+export type Undecryptable = Omit<contract.Undecryptable, "at"> & { at: Date };
 /** One whose time may be a text, such as those of the archive. */
 export type Said = Omit<contract.Message, "at">;
 /**
@@ -44,6 +46,7 @@ export type Events = {
     : contract.Events[Name] extends contract.DueTime ? DueTime
     : contract.Events[Name] extends contract.PluginRequest ? PluginRequest
     : contract.Events[Name] extends contract.Hook ? Hook
+    : contract.Events[Name] extends contract.Undecryptable ? Undecryptable
     : contract.Events[Name];
 };
 
@@ -278,6 +281,8 @@ export interface Wish {
    * (XEP-0066).
    */
   files?: contract.FileArgument[];
+  /** Whether it is encrypted from end to end: as the chat is, unless it is `required` (else `Unsupported`) or `none`. */
+  encryption?: "as-the-chat" | "required" | "none";
 }
 
 /** Private chats. `send` takes a text, or all that a message may have. */

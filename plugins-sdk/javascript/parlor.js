@@ -772,6 +772,7 @@ function value(payload) {
   if (payload.tag === "schedule") return { ...payload.val, due: new Date(payload.val.due), late: Number(payload.val.late) / 1000 };
   if (payload.tag === "plugin-request") return { ...payload.val, value: JSON.parse(payload.val.value) };
   if (payload.tag === "hook") return { ...payload.val, message: dated(payload.val.message) };
+  if (payload.tag === "undecryptable") return { ...payload.val, at: new Date(payload.val.at) };
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message), values: valuesOf(payload.val) };
   }
@@ -1119,7 +1120,7 @@ function quotation(message) {
 
 const WISH = [
   "body", "subject", "thread", "replyTo", "quote", "replace", "retract", "reactTo", "emojis", "receipt", "requestReceipt",
-  "requestMarkers", "marker", "marked", "chatState", "files",
+  "requestMarkers", "marker", "marked", "chatState", "files", "encryption",
 ];
 
 // A missing message means that the author forgot to fetch it, or to wait for it.
@@ -1158,6 +1159,7 @@ export function outgoing(wish) {
       hints: reactTo || receipt || marker ? ["store"] : [],
       files: wish.files ?? [],
     },
+    encryption: wish.encryption ?? null,
   };
 }
 

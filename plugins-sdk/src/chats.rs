@@ -141,7 +141,12 @@ pub fn set_attribute(
     })
 }
 
-/// Always `unsupported`: there is no off-the-record messaging.
+/// Begins off-the-record messaging (OTR) with the person of an open chat, and returns once the chat is encrypted. Needs
+/// `messages.send` for the person.
+///
+/// [`Error::NotFound`](crate::Error::NotFound): the chat is not open. [`Error::Unsupported`](crate::Error::Unsupported): the owner does not
+/// allow it. [`Error::TimedOut`](crate::Error::TimedOut): no client of the person's answered. [`Error::Rejected`](crate::Error::Rejected): one
+/// refused.
 #[track_caller]
 pub fn initiate_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -150,7 +155,8 @@ pub fn initiate_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Always `unsupported`: there is no off-the-record messaging.
+/// Ends off-the-record messaging with the person of an open chat. Where it is not used, nothing happens. Needs `messages.send` for the
+/// person.
 #[track_caller]
 pub fn end_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {

@@ -68,6 +68,7 @@ pub mod iq;
 pub mod listen;
 pub mod log;
 mod places;
+mod plain;
 pub mod plugins;
 pub mod prelude;
 pub mod promises;

@@ -30,7 +30,7 @@ use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{
     Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, Payload, PluginRequest,
-    PubsubItem, Room, Status, Webhook, owned,
+    PubsubItem, Room, Status, Undecryptable, Webhook, owned,
 };
 
 pub use crate::bindings::parlor::plugin::listen::Event;
@@ -354,6 +354,7 @@ from_payload!(
     PluginRequest => PluginRequest,
     Hook => Hook,
     PubsubItem => PubsubItem,
+    Undecryptable => Undecryptable,
 );
 
 #[cfg(test)]

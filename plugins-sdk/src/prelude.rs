@@ -5,7 +5,7 @@ pub use crate::clock::{now, random};
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
 pub use crate::types::{
     Affiliation, Command, Contact, DueTime, Hook, Invite, IqRequest, Message, Occupant, Outgoing, Payload,
-    PluginRequest, PubsubItem, Role, Room, Webhook,
+    PluginRequest, PubsubItem, Role, Room, Undecryptable, Webhook,
 };
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{

@@ -4,18 +4,19 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
 use crate::failure::{located, placed};
+use crate::plain::{resource, snake_case};
 use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
     Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource,
-    Room, StanzaError, Status, View, Webhook,
+    Room, StanzaError, Status, Undecryptable, View, Webhook,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -87,6 +88,11 @@ impl Message {
     /// ```
     pub fn files(&self) -> &[File] {
         self.extensions.as_ref().map_or(&[], |extensions| &extensions.files)
+    }
+
+    /// Whether it was encrypted from end to end. `encryption` says how.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
     }
 
     /// Whether it says that a message could not be delivered. Never answer one: the answer may come back the same way.
@@ -239,26 +245,6 @@ impl Contact {
     }
 }
 
-/// The name as Rust spells it, of that of any language.
-fn snake_case(name: &str) -> String {
-    let mut spelled = String::with_capacity(name.len());
-    for sign in name.chars() {
-        if sign.is_ascii_uppercase() && spelled.ends_with(|before: char| before.is_ascii_lowercase()) {
-            spelled.push('_');
-            spelled.push(sign.to_ascii_lowercase());
-        } else {
-            spelled.push(if sign == '-' { '_' } else { sign });
-        }
-    }
-    spelled
-}
-
-fn resource(one: &Resource) -> Value {
-    json!({
-        "name": one.name, "priority": one.priority, "show": one.show, "status": one.status, "since": one.since,
-    })
-}
-
 impl Outgoing {
     /// A message with this text.
     pub fn new(body: impl Into<String>) -> Self {
@@ -385,6 +371,25 @@ impl Outgoing {
         self
     }
 
+    /// Encrypted from end to end, whatever the chat is: where that cannot be had, sending it is [`Error::Unsupported`].
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example() -> Result<()> {
+    /// chats::send("juliet@example.org", Outgoing::new("the code is 4711").encrypted()).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn encrypted(self) -> Self {
+        Self { encryption: Some("required".to_owned()), ..self }
+    }
+
+    /// Not encrypted, whatever the chat is.
+    #[must_use]
+    pub fn unencrypted(self) -> Self {
+        Self { encryption: Some("none".to_owned()), ..self }
+    }
+
     /// Says nothing but `active`, `composing`, `paused`, `inactive` or `gone` (XEP-0085).
     pub fn chat_state(state: impl Into<String>) -> Self {
         Self::carrying(Extensions { chat_state: Some(state.into()), ..Extensions::default() })
@@ -420,30 +425,6 @@ impl Outgoing {
     }
 }
 
-impl From<String> for Outgoing {
-    fn from(body: String) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<&String> for Outgoing {
-    fn from(body: &String) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<&str> for Outgoing {
-    fn from(body: &str) -> Self {
-        Self::new(body)
-    }
-}
-
-impl From<File> for Outgoing {
-    fn from(file: File) -> Self {
-        Self::file(file)
-    }
-}
-
 impl Payload {
     /// Returns the payload that another plugin sent, read by `serde`. A missing payload is read like `null`.
     #[track_caller]
@@ -476,6 +457,7 @@ impl Payload {
             Self::PluginRequest(_) => "a request of a plugin",
             Self::Hook(_) => "a question to a hook",
             Self::PubsubItem(_) => "an item of a node",
+            Self::Undecryptable(_) => "a message that cannot be decrypted",
             Self::Json(_) => "JSON",
         }
     }

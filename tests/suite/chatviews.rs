@@ -144,13 +144,3 @@ async fn views_need_their_grants() {
     )
     .await;
 }
-
-/// Rows 87-88: off-the-record encryption is obsolete, and the calls say so.
-#[tokio::test(flavor = "multi_thread")]
-async fn there_is_no_off_the_record_messaging() {
-    let host = Plan::offline().three().start().await;
-    for call in ["chats.initiate-otr", "chats.end-otr"] {
-        let error = host.call(FULL, call, json!({ "jid": "a@localhost" })).await.fails("unsupported");
-        assert!(error["what"].as_str().unwrap().contains("OTR"), "{error}");
-    }
-}

@@ -50,6 +50,7 @@ mod connected;
 mod cut;
 mod demo;
 mod dist;
+mod encrypted;
 mod faults;
 mod files;
 mod gone;

@@ -10,7 +10,9 @@ use parlor_base::document::{Document, DocumentError, Node, Section};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_session::event;
-use parlor_session::permissions::{GrantError, Grants, Scope, denial, example, table, undeclared, unquoted};
+use parlor_session::permissions::{
+    GrantError, Grants, Scope, denial, denial_of_encrypted, example, table, undeclared, unquoted,
+};
 use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
@@ -97,6 +99,12 @@ impl Request {
         let grants = Grants::from_table(&table).unwrap_or_default();
         grants.get(permission).map(Scope::entries).unwrap_or_default()
     }
+
+    /// Returns whether it is for encrypted messages, and no others.
+    fn is_for_encrypted_alone(&self, permission: Permission) -> bool {
+        let scope = Scope::parse(permission.scope_kind(), &self.entries(permission));
+        scope.is_ok_and(|scope| scope.is_encrypted_alone())
+    }
 }
 
 /// A dependency on another plugin.
@@ -142,10 +150,12 @@ impl Manifest {
     /// Returns the denial of a call by this plugin, whose owner's id is `plugin`. It says what would allow the call: a
     /// grant, or a declaration by the author if the manifest does not request the permission.
     pub fn denial(&self, plugin: &PluginId, permission: Permission, scope: Option<String>) -> CallError {
-        if self.permissions.contains_key(&permission) {
-            denial(plugin.as_str(), permission, scope)
-        } else {
-            undeclared(permission, scope)
+        match self.permissions.get(&permission) {
+            Some(request) if request.is_for_encrypted_alone(permission) => {
+                denial_of_encrypted(plugin.as_str(), permission, scope)
+            }
+            Some(_) => denial(plugin.as_str(), permission, scope),
+            None => undeclared(permission, scope),
         }
     }
 
@@ -309,7 +319,7 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
         (_, None) => node.error(format!("no `scope`, and {error}")),
     })?;
     let scope = match (section.get("only"), granted.get(permission)) {
-        (Some(_), Some(granted)) => granted.entries().into(),
+        (Some(_), Some(granted)) => toml::Value::from(granted.entries()),
         _ => scope,
     };
     if permission == Permission::IqAnswer {

@@ -37,6 +37,7 @@ from ._contract.types import Occupant as Occupant
 from ._contract.types import PluginRequest as PluginRequest
 from ._contract.types import PubsubItem as PubsubItem
 from ._contract.types import Room as Room
+from ._contract.types import Undecryptable as Undecryptable
 from ._contract.types import Webhook as Webhook
 from .arguments import Jid as Jid
 from .arguments import Page as Page

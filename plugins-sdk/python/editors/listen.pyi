@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Callable, Coroutine, Iterable, List, Literal, NewType, Optional, TypeVar, Union, overload
 
 from .texts import Kind
-from ._contract.types import Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, PluginRequest, PubsubItem, Room, Status, Webhook
+from ._contract.types import Chat, Command, Contact, DueTime, Feature, Hook, Invite, IqRequest, Message, Occupant, PluginRequest, PubsubItem, Room, Status, Undecryptable, Webhook
 
 Carried = TypeVar("Carried")
 Work = Coroutine[Any, Any, object]

@@ -1,6 +1,6 @@
 """Saying something, in a chat or in a room."""
 
-from typing import Iterable, List, Optional, Sequence, Union
+from typing import Iterable, List, Literal, Optional, Sequence, Union
 
 from . import dialogs
 from .timers import Seconds
@@ -24,6 +24,7 @@ def outgoing(
     marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
     files: Optional[Sequence[File]] = None,
+    encryption: Optional[Literal["as-the-chat", "required", "none"]] = None,
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
@@ -31,6 +32,7 @@ def outgoing(
     host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
+    `encryption`, from end to end, is that of the chat unless it is `required` (else `Unsupported`) or `"none"`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     ...
 

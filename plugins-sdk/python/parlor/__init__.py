@@ -68,11 +68,12 @@ DueTime = types.DueTime
 IqRequest = types.IqRequest
 PluginRequest = types.PluginRequest
 PubsubItem = types.PubsubItem
+Undecryptable = types.Undecryptable
 Hook = types.Hook
 
 __all__ = [
     "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page",
-    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Webhook", "acknowledge", "after", "answer", "api",
+    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Undecryptable", "Webhook", "acknowledge", "after", "answer", "api",
     "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
     "errors", "escape", "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
     "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",

@@ -35,6 +35,7 @@ def outgoing(
     marked: Any = None,
     chat_state: Optional[str] = None,
     files: Optional[Sequence[Any]] = None,
+    encryption: Optional[str] = None,
 ) -> Any:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
@@ -42,6 +43,7 @@ def outgoing(
     host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
+    `encryption`, from end to end, is that of the chat unless it is `required` (else `Unsupported`) or `"none"`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
     quoted = _quotation(reply_to) if quote and reply_to is not None else ""
@@ -62,7 +64,7 @@ def outgoing(
         hints=[_STORE] if about and body is None else [],
         files=list(files or []),
     )
-    return _types.Outgoing(quoted + (body or "") if quoted else body, subject, thread, extensions)
+    return _types.Outgoing(quoted + (body or "") if quoted else body, subject, thread, extensions, encryption)
 
 
 def body_without_fallback(message: Any, feature: str = ns.REPLY) -> str:
@@ -183,7 +185,7 @@ def _answer(to: Any, message: Union[str, Any]) -> Any:
         raise Invalid("message", "an error must not be answered (RFC 6120, section 8.3.1)")
     answer = _message(message)
     if answer.thread is None and to.thread is not None:
-        return _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions)
+        return _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions, answer.encryption)
     return answer
 
 

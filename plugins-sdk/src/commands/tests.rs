@@ -11,6 +11,8 @@ fn a_command_is_known_by_the_name_that_the_host_gives() {
 fn command(values: Vec<(String, wit::Value)>) -> Command {
     let message = crate::types::Message {
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
         id: None,
         stanza_id: None,
         origin_id: None,

@@ -5,6 +5,8 @@ use super::*;
 fn message(kind: &str, body: &str) -> Message {
     Message {
         labels: Vec::new(),
+        encryption: None,
+        device_trust: None,
         id: Some("author's".to_owned()),
         stanza_id: Some("archive's".to_owned()),
         origin_id: None,

@@ -52,7 +52,9 @@ pub(super) fn page() -> String {
     }
     page += "\n## `[plugin.ID.grants]`\n\n\
              Each key is a permission. Write it in quotation marks if it has a dot. `false` is the same as no entry. \
-             [Permissions](permissions.md) lists the calls and events of each, and what its list may contain.\n\n\
+             [Permissions](permissions.md) lists the calls and events of each, and what its list may contain. `messages.read` and \
+             `archive.read` may also be a table, `{ scope = [\"*\"], only = \"encrypted\" }`, for messages alone that were encrypted from \
+             end to end.\n\n\
              | key | value | default | what the plugin does with it |\n|---|---|---|---|\n";
     for permission in Permission::ALL {
         let value = match permission.scope_kind() {

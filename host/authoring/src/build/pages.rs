@@ -21,6 +21,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/commands.md",
     "author/data.md",
     "author/dialogs.md",
+    "author/encryption.md",
     "author/files.md",
     "author/first-plugin.md",
     "author/hooks.md",

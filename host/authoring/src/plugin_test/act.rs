@@ -1,6 +1,7 @@
 //! Parses the first line of a step: something that happens in a test.
 
 mod forms;
+mod sealed;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -153,6 +154,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
         return say(speaker, rest, more);
     }
+    if let Some((sealed, said)) = sealed::sealed(rest) {
+        return Ok(sealed::marked(say(first, said, more)?, sealed?));
+    }
     if !more.is_empty() && !SPEAKING.iter().any(|verb| rest.starts_with(verb)) {
         return Err("only what somebody says goes on in the next line".to_owned());
     }
@@ -256,8 +260,8 @@ fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
 /// Builds a message to a chat or a room.
 fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, String> {
     match names::occupant(speaker) {
-        Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about }),
-        None => Ok(Said { from: names::person(speaker)?, to_room: false, body, about }),
+        Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about, sealed: None }),
+        None => Ok(Said { from: names::person(speaker)?, to_room: false, body, about, sealed: None }),
     }
 }
 
@@ -360,7 +364,7 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
             let body =
                 std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
             let body = body.collect::<Vec<_>>().join("\n");
-            Ok(Act::Say(Said { from: occupant(verb)?, to_room: false, body, about: None }))
+            Ok(Act::Say(Said { from: occupant(verb)?, to_room: false, body, about: None, sealed: None }))
         }
         "is" if rest.starts_with(CALLED) => {
             let nick = rest[CALLED.len()..].trim().trim_matches('"').to_owned();

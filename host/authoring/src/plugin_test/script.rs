@@ -222,7 +222,8 @@ mod tests {
                 from: names::person("alice").unwrap(),
                 to_room: false,
                 body: "one\ntwo".to_owned(),
-                about: None
+                about: None,
+                sealed: None
             })
         );
         assert_eq!(script.expected(&steps[2]), ["to alice: one", "| two"]);

@@ -16,6 +16,7 @@ mod mishaps;
 mod occupant;
 mod rooms;
 mod said;
+mod sealed;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,7 +29,6 @@ use jiff::Timestamp;
 use minidom::Element;
 use parlor_base::clock::Clock;
 use parlor_config::LinkSettings;
-use parlor_stanza::decode::decode;
 use parlor_stanza::encode::{element, encode};
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Message, MessageKind, Offers, Outgoing};
@@ -49,6 +49,7 @@ pub use impossible::Impossible;
 pub use occupant::Rank;
 pub use rooms::RoomKind;
 pub use said::{About, How, Said};
+pub use sealed::Sealed;
 
 /// An event on its way to the account.
 #[derive(Debug)]
@@ -343,8 +344,8 @@ impl LocalServer for MockServer {
                 Some(Coming::Cut) => LinkEvent::Suspended { why: Lost::Cut { cause: None } },
                 Some(Coming::Back) => LinkEvent::Resumed { doubtful: false },
                 Some(Coming::Closed) => LinkEvent::Closed,
-                Some(Coming::Stanza(element)) => match Stanza::try_from(element) {
-                    Ok(stanza) => LinkEvent::Stanza(decode(stanza, &own, server.clock.now())),
+                Some(Coming::Stanza(element)) => match sealed::decoded(element, &own, server.clock.now()) {
+                    Ok(incoming) => LinkEvent::Stanza(incoming),
                     Err(error) => {
                         tracing::debug!(%error, "a stanza that the library does not read was dropped");
                         continue;

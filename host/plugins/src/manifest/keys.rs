@@ -105,7 +105,7 @@ fn permissions() -> Vec<Key> {
             .or("true")
             .within("1000 entries"),
         key("only", "`\"encrypted\"`", "Of `messages.read` and `archive.read`: it wants those messages alone that were encrypted from end to end, and hears no others. In a list of the owner's, such entries begin with `encrypted:`.", "only = \"encrypted\"")
-            .or("all messages"),
+            .or("none"),
         key("reason", "text", "Why, to the owner who is asked.", "reason = \"to remember who likes it how\"")
             .within(format!("{MAX_REASON} bytes")),
         key("optional", "true or false", "It starts without it, too. What is missing is then answered with `denied`.", "optional = true")

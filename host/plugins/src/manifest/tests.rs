@@ -102,6 +102,28 @@ fn every_permission_needs_a_reason() {
 }
 
 #[test]
+fn a_plugin_may_ask_for_encrypted_messages_alone() {
+    let asks = |more: &str| {
+        but("scope = [\"*\"], reason = \"to hear", &format!("scope = [\"*\"], {more}, reason = \"to hear"))
+    };
+    let manifest = Manifest::parse(&asks("only = \"encrypted\"")).unwrap();
+    let read = &manifest.permissions[&Permission::MessagesRead];
+    assert_eq!(read.entries(Permission::MessagesRead), ["encrypted:*"]);
+    assert_eq!(read.line(Permission::MessagesRead), r#""messages.read" = ["encrypted:*"]"#);
+    let plugin = "echo".parse().unwrap();
+    for (scope, grants) in [(None, "encrypted:*"), (Some("juliet@example.org"), "encrypted:juliet@example.org")] {
+        let denied = manifest.denial(&plugin, Permission::MessagesRead, scope.map(str::to_owned));
+        let CallError::Denied { hint, .. } = denied else { panic!("it is denied") };
+        assert!(hint.contains(&format!("messages.read={grants}")), "{hint}");
+    }
+    let wrong = refusal(&asks("only = \"plain\""));
+    assert!(wrong.starts_with("in the manifest, 10:") && wrong.contains("`only` can be \"encrypted\""), "{wrong}");
+    let storage =
+        refusal(&but("\"messages.read\" = { scope = [\"*\"]", "storage = { scope = [\"1 MiB\"], only = \"encrypted\""));
+    assert!(storage.contains("is for \"messages.read\" and \"archive.read\""), "{storage}");
+}
+
+#[test]
 fn what_is_nearly_right_is_told_what_to_write() {
     let quotes = "\"messages.read\" = { scope = [\"*\"]";
     let in_line_10 = |text: &str| format!("in the manifest, 10:{text}");

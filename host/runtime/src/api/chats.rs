@@ -248,7 +248,7 @@ mod tests {
         };
         assert_eq!(CHAT_FIELDS.iter().filter(|name| field(&chat, name).is_none()).count(), 0);
         assert_eq!(field(&chat, "jid"), Some(json!("romeo@example.org")));
-        assert_eq!(field(&chat, "otrStatus"), Some(json!("unencrypted")));
+        assert_eq!(field(&chat, "otrStatus"), Some(Value::Null), "it is not used");
         assert_eq!((field(&chat, "vcard_updated"), field(&chat, "mine")), (Some(Value::Null), None));
     }
 }

@@ -10,8 +10,8 @@ use parlor_session::{Chat, CommandValue, Contact, KnownCard, Occupant, Room, Sta
 use parlor_stanza::draft::{check_draft, stand_in_for_retraction};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
-    Actor, Carbon, Draft, EncryptionWish, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated, Reactions, ReplyTo,
-    SharedFile, Show,
+    Actor, Carbon, Draft, EncryptionWish, Extensions, Fallback, Hat, Hint, Invite, Label, Message, Moderated,
+    Reactions, ReplyTo, SharedFile, Show,
 };
 
 use super::jid;
@@ -112,7 +112,7 @@ impl From<&Chat> for wit::Chat {
             opened: date_time(chat.opened),
             minimized: chat.view.minimized,
             last_active: chat.last_active.map(date_time),
-            otr_status: chat.otr_status.as_str().to_owned(),
+            otr_status: chat.otr_status.as_str().map(str::to_owned),
             image: image(card),
             image_type: image_type(card),
             url: url(card),

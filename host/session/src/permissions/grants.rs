@@ -17,7 +17,7 @@ use super::table;
 use super::target::{About, Target, Use};
 use crate::event::Event;
 
-pub use remedy::{GrantChange, denial, undeclared};
+pub use remedy::{GrantChange, denial, denial_of_encrypted, undeclared};
 
 /// The decision of the grants on one call or one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ mod target;
 
 pub use call_name::CallName;
 pub use granted::{Granted, granted};
-pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, undeclared};
+pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, denial_of_encrypted, undeclared};
 pub use grants::{example, unquoted};
 pub use scope::{AddressKey, BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};

@@ -315,6 +315,11 @@ impl Scope {
         matches!(&self.0, Inner::Messages(patterns) if patterns.iter().any(|one| one.is_encrypted))
     }
 
+    /// Returns whether all of its entries cover encrypted messages alone.
+    pub fn is_encrypted_alone(&self) -> bool {
+        matches!(&self.0, Inner::Messages(patterns) if patterns.iter().all(|one| one.is_encrypted))
+    }
+
     /// Returns how many bytes it grants, if it is a quota.
     pub fn quota(&self) -> Option<u64> {
         match self.0 {

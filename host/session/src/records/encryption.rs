@@ -82,13 +82,13 @@ impl OtrStatus {
     /// All states.
     pub const ALL: [Self; 4] = [Self::Unencrypted, Self::Unverified, Self::Verified, Self::Finished];
 
-    /// Returns its name in the contract.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unencrypted => "unencrypted",
+    /// Returns its name in the contract; none if it is not used.
+    pub fn as_str(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unencrypted => return None,
             Self::Unverified => "unverified",
             Self::Verified => "verified",
             Self::Finished => "finished",
-        }
+        })
     }
 }

@@ -129,6 +129,62 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
 }
 
 #[test]
+fn a_plugin_that_may_read_encrypted_messages_alone_hears_no_others() {
+    use parlor_stanza::types::{DeviceTrust, Encryption};
+
+    use crate::{Undecryptable, UndecryptableReason};
+
+    let sealed = |text: &str| {
+        let Event { payload: Payload::Message(message), .. } = message(None, text) else { panic!("no message") };
+        let (encryption, device_trust) = (Some(Encryption::Omemo), Some(DeviceTrust::Blind));
+        let message = Message { encryption, device_trust, ..Message::clone(&message) };
+        Event { payload: Payload::Message(Arc::new(message)), ..event("message") }
+    };
+    // With and without a screen.
+    for scope in [&["encrypted:*"][..], &["encrypted:juliet@example.org"]] {
+        let router = Router::default();
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesRead, scope).unwrap();
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
+        for name in ["message", "undecryptable"] {
+            router.subscribe(&mailbox, name, Filter::default(), false);
+        }
+        router.route(message(None, "plain"), router.live(), &|_| true);
+        assert_eq!(heard(&mut receiver).len(), 0, "{scope:?}");
+        assert_eq!(mailbox.withheld.counts(), [(Permission::MessagesRead, 1)].into());
+        router.route(sealed("secret"), router.live(), &|_| true);
+        assert_eq!(heard(&mut receiver).len(), 1, "{scope:?}");
+
+        let undecryptable = |from: &str, own, delayed| {
+            let chat = from.parse::<jid::Jid>().unwrap().to_bare().into();
+            let told = Undecryptable {
+                id: None,
+                stanza_id: None,
+                chat,
+                from: from.parse().unwrap(),
+                nick: None,
+                kind: MessageKind::Chat,
+                at: Timestamp::UNIX_EPOCH,
+                delayed,
+                own,
+                encryption: Encryption::Omemo,
+                reason: UndecryptableReason::NoKeyForUs,
+            };
+            Event { payload: Payload::Undecryptable(Arc::new(told)), ..event("undecryptable") }
+        };
+        for (event, times) in [
+            (undecryptable("juliet@example.org/balcony", false, false), 1),
+            (undecryptable("juliet@example.org/balcony", true, false), 0),
+            (undecryptable("juliet@example.org/balcony", false, true), 0),
+            (undecryptable("romeo@example.net/orchard", false, false), usize::from(scope == ["encrypted:*"])),
+        ] {
+            router.route(event, router.live(), &|_| false);
+            assert_eq!(heard(&mut receiver).len(), times, "{scope:?}");
+        }
+    }
+}
+
+#[test]
 fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
     let router = Router::default();
     let mut grants = Grants::default();

@@ -56,6 +56,57 @@ fn closing_says_whether_it_was_open() {
     assert!(test.session.snapshot().chats.is_empty());
 }
 
+/// Begins and ends off-the-record messaging.
+fn otr(test: &mut TestSession, with: &str) -> [Option<Result<(), CallError>>; 2] {
+    let mut begun = test.ask(BeginOtr { by: InstanceId(1), jid: bare(with) });
+    let mut ended = test.ask(EndOtr { jid: bare(with) });
+    [got(&mut begun), got(&mut ended)]
+}
+
+#[test]
+fn off_the_record_is_for_open_chats_if_the_owner_allows_it() {
+    let mut test = TestSession::connected(Settings::default());
+    for answer in otr(&mut test, ROMEO) {
+        assert!(matches!(answer, Some(Err(CallError::NotFound(_)))), "{answer:?}");
+    }
+    test.in_room();
+    for answer in otr(&mut test, ROOM) {
+        assert!(matches!(answer, Some(Err(CallError::Invalid { .. }))), "{answer:?}");
+    }
+    let mut test = TestSession::connected(settings(&[("allow_otr", false.into())]));
+    assert!(got(&mut open(&mut test, ROMEO)).unwrap().is_ok());
+    for answer in otr(&mut test, ROMEO) {
+        assert!(matches!(answer, Some(Err(CallError::Unsupported(_)))), "{answer:?}");
+    }
+}
+
+#[test]
+fn each_change_of_off_the_record_messaging_in_an_open_chat_is_told() {
+    let mut test = TestSession::connected(Settings::default());
+    let set = |test: &mut TestSession, status| {
+        test.run(|session, now, effects| {
+            session.input(now, effects, |features, turn| {
+                features.chats.set_otr_status(&bare(ROMEO), status, turn);
+            });
+        });
+    };
+    set(&mut test, OtrStatus::Unverified);
+    assert!(test.lines().is_empty(), "there is no chat");
+    assert!(got(&mut open(&mut test, ROMEO)).unwrap().is_ok());
+    test.forget();
+    for (status, lines) in [
+        (OtrStatus::Unverified, &["otrStatusChanged"][..]),
+        (OtrStatus::Unverified, &[]),
+        (OtrStatus::Finished, &["otrStatusChanged"]),
+    ] {
+        set(&mut test, status);
+        assert_eq!(test.lines(), lines);
+        assert_eq!(test.session.snapshot().chats[&bare(ROMEO)].otr_status, status);
+    }
+    let Payload::Chat(chat) = test.last("otrStatusChanged") else { panic!("a chat") };
+    assert_eq!(chat.otr_status.as_str(), Some("finished"));
+}
+
 #[test]
 fn what_a_contact_says_opens_a_chat() {
     for (from, kind, opens) in [

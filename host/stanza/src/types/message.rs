@@ -126,7 +126,7 @@ pub struct Message {
     pub labels: Vec<Label>,
     /// How it was encrypted from end to end; `session` sets it once it has decrypted it.
     pub encryption: Option<Encryption>,
-    /// What the owner decided about the device that encrypted it; `session` sets it together with `encryption`.
+    /// The owner's decision about the device that encrypted it; `session` sets it together with `encryption`.
     pub device_trust: Option<DeviceTrust>,
     /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
     pub encrypted: Vec<Encrypted>,

@@ -237,6 +237,7 @@ fn outgoing(args: &Value) -> Result<Outgoing> {
         subject: arg(args, "subject")?,
         thread: arg(args, "thread")?,
         extensions: carried,
+        encryption: arg(args, "encryption")?,
     })
 }
 

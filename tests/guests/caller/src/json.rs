@@ -118,6 +118,12 @@ pub(crate) fn payload(payload: &Payload) -> Value {
                 "cut": one.cut,
             } })
         }
+        Payload::Undecryptable(one) => {
+            json!({ "undecryptable": {
+                "chat": one.chat, "from": one.from, "kind": one.kind, "at": one.at, "encryption": one.encryption, "reason": one.reason,
+                "id": one.id, "stanza-id": one.stanza_id, "nick": one.nick, "delayed": one.delayed, "own": one.own,
+            } })
+        }
         Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
     }
 }
@@ -151,7 +157,7 @@ pub(crate) fn status(status: &Status) -> Value {
 pub(crate) fn chat(chat: &Chat) -> Value {
     json!({
         "jid": chat.jid, "fullname": chat.fullname, "opened": chat.opened, "minimized": chat.minimized,
-        "last-active": chat.last_active, "image": chat.image, "image-type": chat.image_type, "url": chat.url,
+        "last-active": chat.last_active, "otr-status": chat.otr_status, "image": chat.image, "image-type": chat.image_type, "url": chat.url,
         "vcard-updated": chat.vcard_updated,
     })
 }
@@ -232,6 +238,7 @@ pub(crate) fn message(message: &Message) -> Value {
         "bodies": message.bodies, "command": message.command, "cut": message.cut,
         "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
         "extensions": extensions, "error": message.error.as_ref().map(|one| &one.condition), "xml": message.xml,
+        "encryption": message.encryption, "device-trust": message.device_trust,
     });
     if !message.labels.is_empty() {
         shown["labels"] = message.labels.iter().map(|one| json!([one.plugin, one.text])).collect();

@@ -27,7 +27,7 @@ use crate::run::Programs;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only this row.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=163))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=172))]
     row: Option<u16>,
     /// Only on this server.
     #[arg(long, value_parser = ["prosody", "ejabberd"])]

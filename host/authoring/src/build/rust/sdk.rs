@@ -46,6 +46,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "listen.rs",
     "log.rs",
     "places.rs",
+    "plain.rs",
     "plugins.rs",
     "prelude.rs",
     "promises.rs",

@@ -23,8 +23,9 @@ fn every_example_is_understood() {
 #[test]
 fn a_name_with_spaces_stands_in_quotes() {
     let alice = names::room("garden").unwrap().with_resource_str("Al Ice").unwrap();
-    let said =
-        |to_room, body: &str| Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None });
+    let said = |to_room, body: &str| {
+        Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None, sealed: None })
+    };
     assert_eq!(act("\"garden/Al Ice\": hello: \"you\"", &[]), Ok(said(true, "hello: \"you\"")));
     assert_eq!(act("\"garden/Al Ice\" whispers: hello", &[]), Ok(said(false, "hello")));
     assert_eq!(act("\"garden/Al Ice\" enters", &[]), Ok(Act::Enters(alice.clone())));
@@ -32,6 +33,31 @@ fn a_name_with_spaces_stands_in_quotes() {
     let replies = act("\"garden/Al Ice\" replies to \"Pizza\": yes", &[]);
     assert!(matches!(replies, Ok(Act::Say(Said { from, about: Some(_), .. })) if from == alice));
     assert_eq!(act("\"garden/Al Ice\":", &[]).unwrap_err(), "garden/Al Ice says nothing");
+}
+
+#[test]
+fn a_message_may_be_encrypted() {
+    use parlor_stanza::types::{DeviceTrust, Encryption};
+
+    let sealed = |line: &str| match act(line, &[]) {
+        Ok(Act::Say(Said { to_room, body, sealed, .. })) => {
+            Ok((to_room, body, sealed.map(|sealed| (sealed.by, sealed.trust))))
+        }
+        Ok(other) => panic!("{line}: {other:?}"),
+        Err(error) => Err(error),
+    };
+    let said = |to_room, by, trust| Ok((to_room, "hello (you): yes".to_owned(), Some((by, trust))));
+    let line = |who: &str| format!("{who}: hello (you): yes");
+    assert_eq!(sealed(&line("alice (omemo)")), said(false, Encryption::Omemo, DeviceTrust::Blind));
+    assert_eq!(sealed(&line("alice (otr, trusted)")), said(false, Encryption::Otr, DeviceTrust::Trusted));
+    assert_eq!(
+        sealed(&line("\"garden/Al Ice\" (omemo,undecided)")),
+        said(true, Encryption::Omemo, DeviceTrust::Undecided)
+    );
+    assert_eq!(sealed("alice: (omemo): hello"), Ok((false, "(omemo): hello".to_owned(), None)), "she says so");
+    for wrong in ["alice (pgp): hello", "alice (omemo, no): hello", "alice (): hello"] {
+        assert!(sealed(wrong).unwrap_err().contains("omemo, otr"), "{wrong}");
+    }
 }
 
 #[test]

@@ -159,7 +159,8 @@ impl Archive {
 impl Server {
     /// Stores a message of somebody in the archive where it belongs. In the account's archive, it gets an id.
     pub(super) fn archive_said(&mut self, said: &Said, ids: &Ids, element: &mut Element) {
-        let Some(archive) = &mut self.archive else { return };
+        // Nobody could read an encrypted one there.
+        let Some(archive) = self.archive.as_mut().filter(|_| said.sealed.is_none()) else { return };
         let (from, now) = (Jid::from(said.from.clone()), self.clock.now());
         if let Some(id) = &ids.rooms {
             archive.put(from.to_bare(), from, id.clone(), element.clone(), now);

@@ -6,6 +6,7 @@ use parlor_stanza::encode::{extension_elements, name};
 use parlor_stanza::types::Extensions;
 use xmpp_parsers::ns;
 
+use super::sealed::Sealed;
 use super::words::numbered;
 
 /// A message from somebody.
@@ -19,6 +20,8 @@ pub struct Said {
     pub body: String,
     /// The earlier message that it refers to.
     pub about: Option<About>,
+    /// How it is encrypted, if it is.
+    pub sealed: Option<Sealed>,
 }
 
 /// A reference to an earlier message.
@@ -58,6 +61,7 @@ impl Said {
             .append_all(body)
             .append_all(payloads)
             .append_all(ids.rooms.as_ref().map(|id| numbered(&self.from.to_bare(), id)))
+            .append_all(self.sealed.map(Sealed::element))
             .build()
     }
 }

@@ -126,7 +126,7 @@ impl Chat {
                 }
                 let from = self.us()?;
                 let mut acts = self.enter()?;
-                acts.push(Act::Say(Said { from, to_room: true, body: rest.to_owned(), about: None }));
+                acts.push(Act::Say(Said { from, to_room: true, body: rest.to_owned(), about: None, sealed: None }));
                 Ok(Typed::Happens(acts))
             }
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
@@ -142,7 +142,8 @@ impl Chat {
 
     fn say(&self, text: &str) -> Result<Typed, String> {
         let from = names::person(&self.user)?;
-        Ok(Typed::Happens(vec![Act::Say(Said { from, to_room: false, body: text.to_owned(), about: None })]))
+        let said = Said { from, to_room: false, body: text.to_owned(), about: None, sealed: None };
+        Ok(Typed::Happens(vec![Act::Say(said)]))
     }
 
     /// Returns the speaker as an occupant of the room that was joined last.
@@ -201,7 +202,7 @@ mod tests {
     }
 
     fn said(from: FullJid, to_room: bool, body: &str) -> Act {
-        Act::Say(Said { from, to_room, body: body.to_owned(), about: None })
+        Act::Say(Said { from, to_room, body: body.to_owned(), about: None, sealed: None })
     }
 
     #[test]

@@ -5,7 +5,7 @@ use parlor_base::permission::{Permission, ScopeKind};
 use parlor_stanza::error::CallError;
 
 use super::example;
-use crate::permissions::scope::Scope;
+use crate::permissions::scope::{ENCRYPTED, Scope};
 
 /// The grant that an owner would have to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,14 @@ pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> Ca
     let change = scope.clone().map_or(GrantChange::Whole, |scope| GrantChange::Targets(vec![scope]));
     let hint = change.remedy(plugin, permission).unwrap_or_else(|why| why);
     CallError::Denied { permission, scope, hint }
+}
+
+/// Returns the same for a plugin that wants encrypted messages alone: the command grants no others.
+pub fn denial_of_encrypted(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
+    let whom = scope.clone().map_or(GrantChange::Whole, |scope| GrantChange::Targets(vec![scope]));
+    let entry = format!("{ENCRYPTED}{}", scope.as_deref().unwrap_or("*"));
+    let remedy = whom.check(permission).and_then(|()| GrantChange::Entries(vec![entry]).remedy(plugin, permission));
+    CallError::Denied { permission, scope, hint: remedy.unwrap_or_else(|why| why) }
 }
 
 /// Returns the error for a call whose permission is not in the plugin's manifest: it cannot be granted.

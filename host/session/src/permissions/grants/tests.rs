@@ -610,7 +610,7 @@ proptest! {
 
     #[test]
     fn hostile_entries_are_refused_or_round_trip(text in ".{0,40}", kind in prop::sample::select(vec![
-        ScopeKind::Jids, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota, ScopeKind::Servers, ScopeKind::Files,
+        ScopeKind::Jids, ScopeKind::Messages, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota, ScopeKind::Servers, ScopeKind::Files,
         ScopeKind::Namespaces, ScopeKind::Plugins, ScopeKind::Nodes,
     ])) {
         if let Ok(scope) = Scope::parse(kind, &[&text]) {
@@ -632,4 +632,74 @@ fn a_domain_that_dns_maps_to_another_is_not_that_one() {
     let covers = |jid: &str| grants.may_do(Permission::MessagesRead, Target::Jid(&jid.parse().unwrap()), &|_| false);
     assert!(covers("juliet@example.org"));
     assert!(!covers("juliet@example\u{3002}org"));
+}
+
+#[test]
+fn a_grant_may_be_for_encrypted_messages_alone() {
+    let (juliet, romeo) = (jid("juliet@example.org"), jid("romeo@example.net"));
+    let sealed = grants(r#""messages.read" = { scope = ["contacts", "encrypted:@example.net"], only = "encrypted" }"#);
+    assert_eq!(sealed, grants(r#""messages.read" = ["encrypted:contacts", "encrypted:@example.net"]"#));
+    let text = sealed.to_table().to_string();
+    assert_eq!(Grants::from_table(&text.parse().unwrap()).unwrap(), sealed, "{text}");
+    let mixed = grants(r#""messages.read" = ["encrypted:*", "juliet@example.org"]"#);
+    let reads = |grants: &Grants, chat: &Jid, is_encrypted| {
+        grants.may_do(Permission::MessagesRead, Target::Message { chat, is_encrypted }, &|one| {
+            *one == bare(juliet.as_str())
+        })
+    };
+    for (chat, is_encrypted, by_sealed, by_mixed) in [
+        (&juliet, true, true, true),
+        (&juliet, false, false, true),
+        (&romeo, true, true, true),
+        (&romeo, false, false, false),
+    ] {
+        assert_eq!(reads(&sealed, chat, is_encrypted), by_sealed, "{chat} {is_encrypted}");
+        assert_eq!(reads(&mixed, chat, is_encrypted), by_mixed, "{chat} {is_encrypted}");
+    }
+    assert!(!reads(&sealed, &jid("nurse@elsewhere.example"), true), "she is in none of the entries");
+    let asks = |scope: &str, target: Target<'_>| {
+        grants(&format!("\"archive.read\" = [{scope}]")).may_do(Permission::ArchiveRead, target, &nobody)
+    };
+    assert!(asks("\"encrypted:*\"", Target::None) && asks("\"encrypted:*\"", Target::Jid(&romeo)));
+    assert!(
+        !asks("\"encrypted:@example.org\"", Target::None) && !asks("\"encrypted:@example.org\"", Target::Jid(&romeo))
+    );
+    for (toml, says) in [
+        (r#""messages.send" = { scope = ["*"], only = "encrypted" }"#, "is for \"messages.read\" and \"archive.read\""),
+        (r#""messages.read" = { scope = ["*"], only = "plain" }"#, "`only` can be \"encrypted\""),
+        (r#""messages.read" = { scope = ["*"], only = "encrypted", reason = "x" }"#, "stands `scope` alone"),
+        (r#""messages.read" = { only = "encrypted" }"#, "needs to know for what"),
+        (r#""messages.read" = { scope = ["*"] }"#, "is a table"),
+        (r#""messages.read" = ["encrypted"]"#, "did you mean \"encrypted:*\"?"),
+        (r#""messages.read" = ["encrypted:"]"#, "is no address"),
+        (r#""messages.send" = ["encrypted:*"]"#, "is no address"),
+    ] {
+        let error = refused(toml);
+        assert!(error.contains(says), "{toml}: {error}");
+    }
+}
+
+#[test]
+fn what_two_grants_for_messages_share_may_be_encrypted_ones_alone() {
+    let of = |scope: &str| grants(&format!("\"messages.read\" = [{scope}]"));
+    for (one, other, both) in [
+        ("\"*\"", "\"encrypted:@example.org\"", "\"encrypted:@example.org\""),
+        ("\"encrypted:*\"", "\"contacts\"", "\"encrypted:contacts\""),
+        ("\"encrypted:*\", \"contacts\"", "\"*\"", "\"encrypted:*\", \"contacts\""),
+        ("\"encrypted:*\", \"contacts\"", "\"encrypted:*\", \"contacts\"", "\"encrypted:*\", \"contacts\""),
+        ("\"juliet@example.org\"", "\"encrypted:@example.org\"", "\"encrypted:juliet@example.org\""),
+    ] {
+        assert_eq!(of(one).within(&of(other)), of(both), "{one} {other}");
+    }
+    assert!(of("\"encrypted:a@b\"").within(&of("\"encrypted:b@a\"")).is_empty());
+    let scope = |entry: &str| Scope::parse(ScopeKind::Messages, &[entry]).unwrap();
+    for (wide, narrow, covers) in [
+        ("*", "encrypted:*", true),
+        ("encrypted:*", "*", false),
+        ("encrypted:@example.org", "encrypted:juliet@example.org", true),
+        ("juliet@example.org", "encrypted:juliet@example.org/balcony", true),
+    ] {
+        assert_eq!(scope(wide).includes(&scope(narrow)), covers, "{wide} {narrow}");
+    }
+    assert_eq!(scope("encrypted:juliet@example.org").one_address(), None, "not all that is hers");
 }

@@ -7,8 +7,8 @@ use jid::{BareJid, Jid};
 use super::error::BadScope;
 use super::pattern::Pattern;
 
-/// What stands before an address whose messages are covered only as far as they were encrypted from end to end. No address begins
-/// with it: a colon is in none but those of IPv6, in brackets.
+/// The prefix of entries that cover encrypted messages alone. No address begins with it: a colon is in none but those of IPv6, in
+/// brackets.
 pub(in crate::permissions) const ENCRYPTED: &str = "encrypted:";
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -103,5 +103,6 @@ fn rsm(rsm: &Options) -> Value {
 }
 
 fn archived(one: &ArchivedMessage) -> Value {
-    json!({ "id": one.id, "stamp": one.stamp, "message": json::message(&one.message) })
+    let message = json::message(&one.message);
+    json!({ "id": one.id, "stamp": one.stamp, "message": message, "undecryptable": one.undecryptable })
 }
