@@ -329,11 +329,11 @@ impl Archives {
         turn.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience);
     }
 
-    /// Returns whether a result is one of those requested, with the room if it is of a room's archive.
-    pub(super) fn is_wanted(&self, result: &ArchiveResult) -> Option<Option<BareJid>> {
+    /// Returns whose archive a result is from, and whether that is a room's; `None` if it was not requested.
+    pub(super) fn asked_for(&self, result: &ArchiveResult) -> Option<(BareJid, bool)> {
         let running = self.running.get(result.queryid.as_ref()?).filter(|running| running.archive == result.from)?;
         result.message.as_ref().filter(|message| running.wants(message))?;
-        Some(running.of_room.then(|| running.archive.clone()))
+        Some((running.archive.clone(), running.of_room))
     }
 
     /// Handles a result. It counts only while its query is pending, and only from the queried archive. `undecryptable`: why it cannot

@@ -166,7 +166,7 @@ pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJi
     if !element.is("envelope", ENVELOPE) {
         return None;
     }
-    let affix = |wanted: &str, key: &str| element.get_child(wanted, ENVELOPE).and_then(|child| child.attr(key));
+    let affix = |wanted: &str, key: &'static str| element.get_child(wanted, ENVELOPE)?.attr(key);
     let jid = |wanted: &str| affix(wanted, "jid").and_then(|jid| address(jid).ok());
     let content = element.get_child("content", ENVELOPE)?;
     let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);

@@ -32,7 +32,7 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// Returns the name of the protocol.
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Omemo { .. } => "omemo",
             Self::Otr => "otr",

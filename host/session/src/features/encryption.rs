@@ -89,9 +89,10 @@ fn tell(
 pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn: &mut Turn<'_>) {
     let Features { archives, encryption, rooms, roster, .. } = features;
     let mut reason = None;
-    if let Some(room) = archives.is_wanted(&result)
+    if let Some((archive, of_room)) = archives.asked_for(&result)
         && let Some(message) = &mut result.message
     {
+        let room = Some(archive).filter(|_| of_room);
         if !message.encrypted.is_empty() && encryption.has_omemo() {
             // Rooms archive the author's address, accounts do not.
             let author: Option<&Jid> = result.author.as_ref().filter(|_| room.is_some());
