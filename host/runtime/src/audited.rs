@@ -258,6 +258,7 @@ mod tests {
         changes(known, new, None, &by, &|_, _, name| name != "token")
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a value may be missing in what it is compared with")]
     fn text(text: &str) -> Option<String> {
         Some(text.to_owned())
     }

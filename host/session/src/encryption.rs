@@ -55,9 +55,11 @@ const MAX_WAYS: usize = 20_000;
 /// Maximum number of own messages in rooms that are remembered until the room reflects them.
 const MAX_SAID: usize = 256;
 
-/// How much was encrypted and decrypted since the account started.
+/// How an account encrypts, and how much was encrypted and decrypted since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyCounts {
+    /// What the owner wants.
+    pub settings: Encryption,
     /// The own device of OMEMO.
     pub device: Option<u32>,
     /// Whether others can find its keys.
@@ -119,7 +121,7 @@ impl EndToEnd {
             match OmemoSession::from_bytes(state.as_ref()) {
                 Ok(session) => self.sessions.insert((&jid, device, form), session, state.as_ref().len()),
                 Err(error) => {
-                    tracing::warn!(%jid, device, %error, "a session of OMEMO cannot be read; a new one begins")
+                    tracing::warn!(%jid, device, %error, "a session of OMEMO cannot be read; a new one begins");
                 }
             }
         }
@@ -146,6 +148,7 @@ impl EndToEnd {
     /// Returns what is to be told of it.
     pub(super) fn counts(&self) -> KeyCounts {
         KeyCounts {
+            settings: self.config.unwrap_or(Encryption::OFF),
             device: self.device.as_ref().filter(|_| self.has_omemo()).map(|device| device.id().get()),
             is_published: self.published.is_complete(),
             known: self.trust.len() as u64,

@@ -69,6 +69,7 @@ pub(super) enum Link {
 
 /// The state that all features share. All other state belongs to one of them.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them says something of its own")]
 pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
     pub(super) own: Jid,

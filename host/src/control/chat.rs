@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parlor_base::id::PluginId;
 use parlor_plugins::admin::PluginAdmin;
-use parlor_runtime::account::Shared;
+use parlor_runtime::account::{Shared, encryption};
 use parlor_runtime::audited::record;
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
@@ -71,7 +71,7 @@ async fn hear(
     mut asked: mpsc::Receiver<AdHocRequest>,
 ) {
     let mut steps = Steps::default();
-    let (mut news, mut announcer) = (account.key_news(), Announcer::new());
+    let (mut news, mut announcer) = (encryption::news(&account), Announcer::new());
     loop {
         let request = tokio::select! {
             request = asked.recv() => request,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
-use parlor_runtime::account::{Connection, Shared};
+use parlor_runtime::account::{Connection, Shared, encryption};
 use parlor_runtime::counters::{HookTotals, Totals};
 use parlor_runtime::denials::Denial;
 use parlor_runtime::explain::Explained;
@@ -153,7 +153,7 @@ pub(super) fn keys(account: &Shared, list: &KeyList) -> Keys {
 
 /// Returns how an account encrypts, and what came of it.
 fn encryption_view(account: &Shared) -> Encryption {
-    let summary = account.encryption.summary();
+    let summary = encryption::status(account);
     Encryption {
         omemo: summary.settings.omemo,
         otr: summary.settings.otr,

@@ -1,6 +1,7 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
 mod keys;
+mod rooms;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -47,7 +47,7 @@ pub(super) fn fingerprints(all: &[Keys]) -> String {
                 text.put(format_args!("  OMEMO device {}{is}\n    {}\n", own.device, shown(&own.fingerprint)));
             }
             None => {
-                text.put(format_args!("  OMEMO: no key, or `omemo = false` under [account.{account}.encryption]\n"))
+                text.put(format_args!("  OMEMO: no key, or `omemo = false` under [account.{account}.encryption]\n"));
             }
         }
         match &on.otr {

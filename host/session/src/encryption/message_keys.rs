@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use jid::BareJid;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::kept::{KeyChange, MessageKey};
 

@@ -81,7 +81,7 @@ impl OtrChats {
         match Account::from_bytes(state) {
             Ok(account) => self.account = Some(Arc::new(account)),
             Err(error) => {
-                tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed")
+                tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed");
             }
         }
     }

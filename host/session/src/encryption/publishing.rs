@@ -163,7 +163,8 @@ pub(super) fn published(
     turn: &mut Turn<'_>,
 ) {
     match (outcome, attempt) {
-        (Ok(_), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
+        // What it is now may do as well, also where it cannot be changed.
+        (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
         (Ok(_), _) => {
             keys.published.set(what, true);
             if let Published::List(form) = what {
@@ -177,8 +178,6 @@ pub(super) fn published(
         (Err(CallError::Stanza(error)), Attempt::Whole) if is_not_understood(&error) => {
             publish(keys, what, Attempt::Plainly, turn);
         }
-        // What it is now may do as well.
-        (Err(CallError::Stanza(_)), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
         (Err(CallError::Offline | CallError::Stopped), _) => {}
         (Err(error), _) => is_refused(keys, &error, turn),
     }

@@ -106,7 +106,7 @@ pub(super) fn seal(
                    lists what is known of them";
         return Sealing::Cannot(no_encryption(&message.to, why));
     }
-    encrypted(keys, message, ready, turn)
+    encrypted(keys, message, &ready, turn)
 }
 
 /// Returns the people who are to read a message, and the account itself.
@@ -181,7 +181,7 @@ fn targets(keys: &EndToEnd, people: &[BareJid], needs: &mut HashSet<Fetch>, turn
     targets
 }
 
-fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: Vec<(Target, OmemoForm)>, turn: &Turn<'_>) -> Sealing {
+fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoForm)], turn: &Turn<'_>) -> Sealing {
     let Outbound { to, kind, id, draft, .. } = message;
     let has = |wanted: OmemoForm| ready.iter().any(|(_, form)| *form == wanted);
     let is_older = has(OmemoForm::Older);

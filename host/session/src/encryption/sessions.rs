@@ -57,16 +57,6 @@ impl Sessions {
         found.map(|held| &mut held.session)
     }
 
-    /// Returns the sessions with a person.
-    pub(super) fn of(&self, jid: &BareJid) -> impl Iterator<Item = &Held> {
-        self.people.get(jid).into_iter().flatten()
-    }
-
-    /// Returns the number of sessions.
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
     /// Takes in a session that is new or changed. Adds what has to be kept of it.
     pub(super) fn put(
         &mut self,
@@ -102,15 +92,12 @@ impl Sessions {
             self.people.insert(jid.clone(), Vec::new());
         }
         let Some(held) = self.people.get_mut(jid) else { return };
-        match held.iter_mut().find(|held| held.device == device && held.form == form) {
-            Some(old) => {
-                self.bytes -= old.bytes;
-                *old = new;
-            }
-            None => {
-                held.push(new);
-                self.count += 1;
-            }
+        if let Some(old) = held.iter_mut().find(|held| held.device == device && held.form == form) {
+            self.bytes -= old.bytes;
+            *old = new;
+        } else {
+            held.push(new);
+            self.count += 1;
         }
     }
 

@@ -4,7 +4,7 @@
 //! commands, and one that lies could give a command in the owner's name and have its own key trusted.
 
 use jid::BareJid;
-use parlor_runtime::account::Shared;
+use parlor_runtime::account::{Shared, encryption};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::DeviceTrust;
 
@@ -63,7 +63,7 @@ pub(super) async fn decide(account: &Shared, node: &str, chosen: &str) -> Result
 }
 
 fn may_decide(account: &Shared, node: &str) -> Result<(), String> {
-    if node != "trust" || account.encryption.summary().settings.trust_by_chat {
+    if node != "trust" || encryption::status(account).settings.trust_by_chat {
         return Ok(());
     }
     let name = &account.name;

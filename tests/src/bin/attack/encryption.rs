@@ -162,7 +162,7 @@ async fn forged(trial: &mut Trial) -> Result<String> {
         |bad, _| bad.identity_key[1..].fill(0),
         |bad, _| bad.prekeys.iter_mut().for_each(|(_, key)| key[1..].fill(0)),
         |bad, _| bad.prekeys.clear(),
-        |bad, _| drop(bad.signed_prekey.pop()),
+        |bad, _| bad.signed_prekey.truncate(8),
     ];
     let mut published = Published::of(&[&good]);
     let mut ids = vec![good.id()];

@@ -61,7 +61,7 @@ impl Stage {
     async fn set(prosody: &XmppServer, account: &Account, rooms: &[&BareJid]) -> Result<Self> {
         let mut home = Home::new()?;
         home.add_account("main", account, Server::Direct(prosody.ports().direct, prosody.certificate()))?;
-        home.set("auto_join_rooms", rooms.iter().map(|room| room.to_string()).collect::<Vec<_>>())?;
+        home.set("auto_join_rooms", rooms.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let echo = granted(home.install("echo", &plugins::built("echo")?)?);
         home.set_policy(&Policy::default().with("echo", echo))?;
         let host = home.start()?;
