@@ -136,9 +136,9 @@ async fn what_cannot_be_decrypted_is_told_with_its_reason() {
         assert_eq!((&told["chat"], &told["kind"]), (&json!(juliet.jid().as_str()), &json!("chat")), "{told}");
         // Damaged on its way. The genuine one can still be read after that.
         let xml = juliet.encrypted(namespace, &bot, "as it was written").await.unwrap();
-        let (head, payload) = xml.split_once("<payload>").unwrap();
+        let (before, payload) = xml.split_once("<payload>").unwrap();
         let flipped = if payload.starts_with('A') { "B" } else { "A" };
-        juliet.raw(&format!("{head}<payload>{flipped}{}", &payload[1..])).await.unwrap();
+        juliet.raw(&format!("{before}<payload>{flipped}{}", &payload[1..])).await.unwrap();
         assert_eq!(cannot_read(&host, refused).await["reason"], "broken");
         juliet.raw(&xml.replacen("id=\"", "id=\"genuine-", 1)).await.unwrap();
         assert_eq!(hears(&host, heard).await["body"], "as it was written");
