@@ -7,8 +7,8 @@ use parlor_stanza::types::DeviceTrust;
 use parlor_tests::counterparts::{Counterpart, OMEMO_2};
 use serde_json::json;
 
-use super::{BOTH, cannot_read, finds, hears, person, required, says};
-use crate::test_host::{FULL, Plan, TestHost, prosody};
+use super::{BOTH, cannot_read, finds, hears, person, plan, required, says};
+use crate::test_host::{FULL, TestHost, prosody};
 
 /// Decides about one key of a person, or about all.
 async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>, trust: DeviceTrust) {
@@ -19,7 +19,7 @@ async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>
 /// Row 172. Events `undecryptable`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_the_owner_refuses_is_neither_read_nor_written_to() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
     let mut juliet = person("juliet").await;
@@ -42,7 +42,7 @@ async fn a_device_that_the_owner_refuses_is_neither_read_nor_written_to() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strict_account_writes_only_to_devices_that_the_owner_accepted() {
-    let host = Plan::new().await.encrypting("trust", "strict").three().start().await;
+    let host = plan().await.encrypting("trust", "strict").three().start().await;
     let bot = host.account().jid.clone();
     let mut juliet = person("juliet").await;
     finds(&mut juliet, &bot, &BOTH).await;
@@ -57,7 +57,7 @@ async fn a_strict_account_writes_only_to_devices_that_the_owner_accepted() {
 /// Row 172: whose key was verified gets no blind trust for the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_further_device_of_a_verified_person_gets_nothing() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let heard = host.listen(FULL, "message").await;
     let server = prosody().await;

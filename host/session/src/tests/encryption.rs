@@ -70,7 +70,8 @@ impl Peer {
         };
         let sealed = payload::encrypt(version(self.form), plain.as_bytes(), &mut rand::rng());
         if self.session.is_none() {
-            let bundle = Bundle::parse(version(self.form), &parts(bot.bundle(self.form))).unwrap();
+            // What was published last still has the prekeys that were used since.
+            let bundle = bot.device().bundle(version(self.form));
             self.session = Some(start(&self.device, &bundle, &mut rand::rng()).unwrap());
         }
         let KeyMessage { prekey, bytes } = self.session.as_mut().unwrap().encrypt(&sealed.key).unwrap();
@@ -192,6 +193,14 @@ impl Bot {
         read_bundle(form, &xml).unwrap()
     }
 
+    fn device(&self) -> Device {
+        let kept = self.test.keys.iter().rev().find_map(|change| match change {
+            KeyChange::Device(device) => Some(device),
+            _ => None,
+        });
+        Device::from_bytes(kept.unwrap().as_ref()).unwrap()
+    }
+
     fn hear(&mut self, peer: &mut Peer, text: &str) {
         let from = peer.sender();
         let xml = peer.writes(self, text, &from);
@@ -253,6 +262,22 @@ fn a_first_start_publishes_a_hundred_prekeys_in_one_request_and_then_the_device(
         assert_eq!(read_list(form, &list).unwrap()[0].device, bot.id);
     }
     assert!(matches!(bot.test.keys.first(), Some(KeyChange::Device(_))));
+}
+
+#[test]
+fn the_own_device_in_a_list_that_the_server_tells_of_is_no_other_one() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    for form in OmemoForm::ALL {
+        let list = list_payload(form, &[ListedDevice { device: bot.id, label: None }]).to_xml();
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='bot@example.org' type='headline'><event \
+             xmlns='http://jabber.org/protocol/pubsub#event'><items node='{}'><item id='current'>{list}</item></items>\
+             </event></message>",
+            form.list_node()
+        ));
+    }
+    let own = bot.test.keys.iter().filter(|change| matches!(change, KeyChange::Device(_))).count();
+    assert_eq!((own, bot.device().id().get()), (1, bot.id));
 }
 
 #[test]
