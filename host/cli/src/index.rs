@@ -275,7 +275,7 @@ impl RemoveArgs {
         let (admin, indexes) = (target::admin(&config), Indexes::new(&config.data));
         let _lock = indexes.lock()?;
         let known = indexes.known(&self.name)?;
-        // What takes something away is possible without the audit.
+        // A key can be given up without the audit.
         if let Err(error) = admin.record_index(&known.name, [Some(&known.key), None]) {
             say(&error.to_string());
         }

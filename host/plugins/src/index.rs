@@ -63,7 +63,7 @@ pub struct Index {
 /// A plugin in an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
-    /// What it does, which is untrusted text.
+    /// Its description, which is untrusted text.
     pub description: String,
     /// The language that it is written in, which is untrusted text.
     pub language: Option<String>,

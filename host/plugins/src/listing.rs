@@ -70,7 +70,7 @@ impl Serialize for Listing {
     }
 }
 
-/// What an owner asks the indexes for: `NAME` or `INDEX/NAME`, and `@VERSION` after it for one that is not the newest.
+/// A request to the indexes: `NAME` or `INDEX/NAME`, and `@VERSION` after it for one that is not the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The index; without it, the only one that has the plugin.

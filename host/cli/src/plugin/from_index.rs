@@ -38,7 +38,7 @@ pub(super) struct Installed<'a> {
 pub(super) struct Chosen {
     pub(super) source: Source,
     pub(super) expected: Expected,
-    /// What the index says about it, if it is from one.
+    /// Its entry in the index, if it is from one.
     found: Option<Found>,
 }
 

@@ -15,7 +15,7 @@ use crate::listing::{IndexName, Listing, Wanted};
 use crate::signature::PublisherKey;
 use crate::source::{DownloadError, Source};
 
-/// The reason why an index was not used. What was known before stays.
+/// The reason why an index was not used. The known one stays.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The download failed.
@@ -119,7 +119,7 @@ pub enum IndexError {
         suggestion(near.as_deref())
     )]
     NoPlugin {
-        /// What was asked for.
+        /// The name that was asked for.
         wanted: Wanted,
         /// The name that was probably meant.
         near: Option<String>,
@@ -150,7 +150,7 @@ pub enum IndexError {
         /// A permission that is not known.
         permission: String,
     },
-    /// What is kept of an index cannot be read.
+    /// The stored index cannot be read.
     #[error("{} cannot be read ({cause}); remove the file, and add the index again", path.escaped())]
     Unreadable {
         /// The file in the data folder.

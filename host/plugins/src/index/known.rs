@@ -38,11 +38,11 @@ pub struct Indexes {
 pub struct Known {
     /// The owner's name for it.
     pub name: IndexName,
-    /// Where it comes from.
+    /// The source that it is fetched from.
     pub source: Source,
     /// The key that signs it.
     pub key: PublisherKey,
-    /// What it says.
+    /// Its contents.
     pub index: Index,
     /// The index as it was signed.
     text: String,
@@ -60,7 +60,7 @@ struct Kept {
     text: String,
 }
 
-/// What became of an index that was fetched again.
+/// The result of fetching an index again.
 #[derive(Debug)]
 pub enum Refreshed {
     /// It is as it was.
@@ -78,13 +78,13 @@ pub struct Found {
     pub version: Version,
     /// The digest that the component must have.
     pub digest: Digest,
-    /// Where it lies.
+    /// The source of the component.
     pub source: Source,
     /// The publisher's key.
     pub key: PublisherKey,
     /// The key that was seen first, if it is another one.
     pub was: Option<PublisherKey>,
-    /// What the index says that it asks for.
+    /// The permissions that the index lists for it.
     pub permissions: BTreeSet<Permission>,
 }
 
@@ -266,7 +266,7 @@ impl Indexes {
         Err(IndexError::Unknown { name: name.clone(), near })
     }
 
-    /// Removes an index, with the keys that were remembered for it. What was installed by it stays.
+    /// Removes an index, with the keys that were remembered for it. Plugins that were installed by it stay.
     pub fn remove(&self, name: &IndexName) -> Result<(), IndexError> {
         let path = self.path(name);
         fs::remove_file(&path).map_err(|cause| IndexError::Unwritten { path, cause })

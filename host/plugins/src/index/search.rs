@@ -11,7 +11,7 @@ pub struct Hit<'a> {
     pub known: &'a Known,
     /// Its name.
     pub plugin: &'a PluginId,
-    /// What the index says about it.
+    /// Its entry in the index.
     pub listed: &'a Listed,
 }
 
