@@ -47,7 +47,7 @@ impl IndexCommand {
 /// The arguments of `parlor index add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The signature lies beside the index, as index.toml.minisig. An index without one is refused. Without --key, the key that the index names is taken if plugins.toml trusts it under [key.NAME]; else you are asked on a terminal.\n\nExamples:\n  parlor index add https://example.org/plugins/index.toml\n  parlor index add https://example.org/plugins/index.toml --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n  parlor index add ./index.toml --name mine\n\nExit codes: 0 added, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "The signature lies beside the index, as index.toml.minisig. An index without one is refused. Without --key, the key that the index names is taken if plugins.toml trusts it under [key.NAME]; else you are asked on a terminal.\n\nExamples:\n  parlor index add https://example.org/plugins/index.toml\n  parlor index add https://example.org/plugins/index.toml --key PUBLIC\n  parlor index add ./index.toml --name mine\n\nExit codes: 0 added, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The index: an address that begins with https://, or a file.

@@ -195,8 +195,9 @@ impl Index {
         }
         root.allow(&["description", "format", "homepage", "key", "name", "plugin", "serial"])?;
         let claimed = root.require("key", "write the second line of your minisign.pub")?;
-        if publisher_key(&root)? != *key {
-            return Err(claimed.error(format!("the index says that {} signs it, but {key} did", claimed.string()?)));
+        let says = publisher_key(&root)?;
+        if says != *key {
+            return Err(claimed.error(format!("the index says that {says} signs it, but {key} did")));
         }
         let serial = root.require("serial", "write a whole number, a higher one in each issue")?;
         let number = u64::try_from(integer(&serial)?).ok().filter(|number| *number > 0);
@@ -262,7 +263,7 @@ fn release(section: &Section<'_>) -> Result<Release, DocumentError> {
         if name.is_empty() || name.len() > LONGEST_WORD || !is_name(name) {
             return Err(node.wants("a list of names of permissions, such as \"messages.read\""));
         }
-        if let Ok(permission) = name.parse() {
+        if let Ok(permission) = name.parse::<Permission>() {
             permissions.insert(permission);
         } else {
             // A later contract may have it.

@@ -108,7 +108,7 @@ impl Origin {
             (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
             _ => LogIn::Stored,
         };
-        Ok(Expected { digest: self.digest, unsigned: self.unsigned, login })
+        Ok(Expected { digest: self.digest, unsigned: self.unsigned, publisher: None, login })
     }
 }
 
