@@ -81,6 +81,17 @@ fn a_signed_index_is_read_and_leads_to_where_it_lies() {
 }
 
 #[test]
+fn the_example_of_the_page_for_authors_is_an_index() {
+    let page = include_str!("../../../../docs/author/publishing.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let key = text.split('"').find(|word| word.starts_with("RW")).unwrap().parse().unwrap();
+    let index = Index::parse(text, &key).unwrap();
+    let feeds = &index.plugins["feeds"];
+    assert!(feeds.newest().is_some() && feeds.homepage.is_some() && feeds.key == key);
+}
+
+#[test]
 fn what_another_key_signed_or_nobody_is_refused() {
     let (signer, other) = (Signer::new(1), Signer::new(2));
     let text = head(&signer.public(), 3);
