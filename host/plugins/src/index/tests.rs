@@ -85,7 +85,7 @@ fn the_example_of_the_page_for_authors_is_an_index() {
     let page = include_str!("../../../../docs/author/publishing.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();
     let (text, _) = rest.split_once("```").unwrap();
-    let key = text.split('"').find(|word| word.starts_with("RW")).unwrap().parse().unwrap();
+    let key: PublisherKey = text.split('"').find(|word| word.starts_with("RW")).unwrap().parse().unwrap();
     let index = Index::parse(text, &key).unwrap();
     let feeds = &index.plugins["feeds"];
     assert!(feeds.newest().is_some() && feeds.homepage.is_some() && feeds.key == key);
