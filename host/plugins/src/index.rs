@@ -178,6 +178,7 @@ impl Fetched {
         IndexError::Invalid { from: self.from(), error }
     }
 
+    #[expect(clippy::unnecessary_box_returns, reason = "errors hold it so")]
     fn from(&self) -> Box<Source> {
         self.source.clone().into()
     }
