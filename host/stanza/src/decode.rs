@@ -38,7 +38,7 @@ mod pubsub;
 mod retraction;
 
 pub use self::filled::filled_in;
-pub(crate) use self::omemo::read_content;
+pub use self::omemo::read_envelope;
 pub use self::plain::{Addresses, Arrived, PlainMessage, arrived};
 
 /// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call

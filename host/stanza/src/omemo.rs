@@ -10,7 +10,6 @@ use minidom::Element;
 use xmpp_parsers::message::{Lang, Message, Thread};
 use xmpp_parsers::ns;
 
-use crate::decode::read_content;
 use crate::encode::{FALLBACK, extension_elements, message_type, name, with_id};
 use crate::files;
 use crate::iq_payload::IqPayload;
@@ -26,11 +25,9 @@ const HINT: &str = "urn:xmpp:eme:0";
 /// The namespace of off-the-record messaging in such a hint.
 const OTR: &str = "urn:xmpp:otr:0";
 /// The namespace of envelopes (XEP-0420).
-const ENVELOPE: &str = "urn:xmpp:sce:1";
+pub(crate) const ENVELOPE: &str = "urn:xmpp:sce:1";
 /// Maximum number of prekeys that are read from a bundle, one more than is accepted.
 const MAX_PREKEYS: usize = 201;
-/// Maximum length of an envelope, in bytes.
-const MAX_ENVELOPE: usize = 252 << 10;
 /// The text for clients that cannot decrypt a message.
 const CANNOT_READ: &str = "This message is encrypted (OMEMO), and your client cannot read it.";
 
@@ -156,31 +153,6 @@ pub fn envelope(draft: &Draft, from: &BareJid, to: Option<&BareJid>, now: Timest
         .append(jid("from", from))
         .append_all(to.map(|to| jid("to", to)));
     String::from(&envelope.build())
-}
-
-/// Reads an envelope that `sender` wrote; `None` if it is none.
-pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJid) -> Option<Envelope> {
-    let xml = std::str::from_utf8(bytes).ok().filter(|xml| xml.len() <= MAX_ENVELOPE)?;
-    check_shape(xml).ok()?;
-    let element: Element = xml.parse().ok()?;
-    if !element.is("envelope", ENVELOPE) {
-        return None;
-    }
-    let affix = |wanted: &str, key: &'static str| element.get_child(wanted, ENVELOPE)?.attr(key);
-    let jid = |wanted: &str| affix(wanted, "jid").and_then(|jid| address(jid).ok());
-    let content = element.get_child("content", ENVELOPE)?;
-    let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);
-    let thread = text("thread").filter(|thread| !thread.is_empty() && thread.len() <= 1_024 && is_sendable(thread));
-    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
-    Some(Envelope {
-        from: jid("from"),
-        to: jid("to"),
-        time: affix("time", "stamp").and_then(|stamp| stamp.parse().ok()),
-        body: text("body"),
-        subject: text("subject"),
-        thread,
-        extensions: read_content(others, kind, sender, own),
-    })
 }
 
 /// Returns the stanza of an encrypted message.

@@ -98,12 +98,22 @@ impl Profanity {
         let publish = format!("<publish node='{node}'><item id='current'>{list}</item></publish>{options}");
         set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}'>{publish}</pubsub>")).await?;
         let configure = format!("<configure node='{AXOLOTL}.bundles:{device}'>{}</configure>", open("node_config"));
-        set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>")).await?;
+        // It says which id it has before its server has the bundle.
+        let mut set_up = Ok(());
+        for _ in 0..TRIES {
+            set_up = set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>")).await;
+            if set_up.is_ok() {
+                break;
+            }
+        }
+        set_up?;
         helper.close().await?;
         Ok((device, fingerprint))
     }
 }
 
+/// How often it is tried to open a node that may not be there yet.
+const TRIES: usize = 2_000;
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 
 /// A form that lets everybody read a node.

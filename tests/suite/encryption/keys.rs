@@ -30,7 +30,7 @@ impl Run {
         let encryption = toml::Table::from_iter([("announce".to_owned(), announce.into())]);
         home.amend("main", "encryption", Some(encryption.into())).unwrap();
         let echo = home.install("echo", &built("echo").unwrap()).unwrap();
-        let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+        let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
         home.set_policy(&Policy::default().with("echo", echo)).unwrap();
         let host = home.start().unwrap();
         host.wait_count("account connected", &[], 1, SOON).await.unwrap();

@@ -28,7 +28,11 @@ async fn a_host_that_is_killed_goes_on_with_each_session() {
     home.add_account("main", &account, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
     home.set("allow_non_roster_messaging", true).unwrap();
     let echo = home.install("echo", &built("echo").unwrap()).unwrap();
-    let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).limit("messages_per_second", 1_000);
+    let echo = echo
+        .grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.send", &["*"])
+        .limit("messages_per_second", 1_000);
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();
     let mut people = Vec::new();
     for namespace in BOTH {

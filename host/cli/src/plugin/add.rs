@@ -1,23 +1,20 @@
 //! `parlor plugin add`: installs a plugin from an untrusted file.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build;
-use parlor_base::atomic::is_open;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_base::id::{Digest, PluginId};
+use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
-use parlor_config::{AccountName, Config, Hidden};
-use parlor_plugins::admin::{AdminError, Expected, GrantRequest};
+use parlor_config::{AccountName, Config};
+use parlor_plugins::admin::{AdminError, GrantRequest};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::is_decision;
-use parlor_plugins::source::{LogIn, Source, SourceError};
+use parlor_plugins::source::{Source, SourceError};
 use parlor_session::permissions::{Grants, Scope};
 use serde_json::json;
 use toml::{Table, Value};
@@ -26,14 +23,13 @@ use super::consent;
 use super::data::each_kept;
 use super::from_index::{Asking, choose};
 use super::inspect;
+use super::origin::Origin;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{print, print_json};
 use crate::target::{self, Target};
 use crate::tell;
 
-/// The longest password, in bytes.
-const LONGEST_PASSWORD: u64 = 64 << 10;
 /// The largest file with a decision, in bytes.
 const LARGEST: u64 = 1 << 20;
 
@@ -82,59 +78,6 @@ pub(super) struct Wanted {
     /// A file with the decision.
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
-}
-
-/// The owner's requirements on the origin of the file.
-#[derive(Debug, Args)]
-pub(super) struct Origin {
-    /// Refuse it unless it has this digest, `sha256:…`.
-    #[arg(long)]
-    digest: Option<Digest>,
-    /// Ignore its signature: the plugin then counts as unsigned.
-    #[arg(long)]
-    unsigned: bool,
-    /// Log in to the registry under this name, if it requires that; by default with the log-in of docker, podman or
-    /// oras.
-    #[arg(long, value_name = "NAME", requires = "password_file")]
-    username: Option<String>,
-    /// The password for that, or a token in its place: the first line of this file, or of standard input if it is `-`.
-    #[arg(long, value_name = "FILE", requires = "username")]
-    password_file: Option<PathBuf>,
-}
-
-impl Origin {
-    pub(super) fn expected(&self) -> anyhow::Result<Expected> {
-        let login = match (&self.username, &self.password_file) {
-            (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
-            _ => LogIn::Stored,
-        };
-        Ok(Expected { digest: self.digest, unsigned: self.unsigned, publisher: None, login })
-    }
-}
-
-/// Reads the first line of a file, or of standard input.
-fn password(path: &Path) -> anyhow::Result<String> {
-    let mut line = String::new();
-    // Two more bytes than allowed, for the line end: a password that is too long is then refused, not truncated.
-    let most = LONGEST_PASSWORD + 2;
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(most).read_line(&mut line)
-    } else {
-        let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.escaped()))?;
-        if is_open(&file.metadata()?.permissions()) {
-            bail!("others on this machine may read the password: chmod 600 {}", shell_word(&path.to_string_lossy()));
-        }
-        BufReader::new(file.take(most)).read_line(&mut line)
-    };
-    read.with_context(|| format!("cannot read the password in {}", path.escaped()))?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        bail!("there is no password in {}", path.escaped());
-    }
-    if password.len() as u64 > LONGEST_PASSWORD {
-        bail!("the first line of {} has more than {LONGEST_PASSWORD} bytes, which no password has", path.escaped());
-    }
-    Ok(password.to_owned())
 }
 
 /// Parses a source as a user types it: relative to the current folder.

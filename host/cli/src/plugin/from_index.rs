@@ -13,7 +13,7 @@ use parlor_plugins::policy::Entry;
 use parlor_plugins::signature::PublisherKey;
 use parlor_plugins::source::Source;
 
-use super::add::Origin;
+use super::origin::Origin;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::target::say;

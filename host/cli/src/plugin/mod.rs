@@ -16,6 +16,7 @@ mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
+mod origin;
 #[cfg(feature = "authoring")]
 mod port;
 mod schedules;

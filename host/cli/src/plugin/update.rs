@@ -11,8 +11,9 @@ use parlor_plugins::source::{LogIn, Source};
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
+use super::add::{Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
 use super::from_index::{Asking, Installed, choose};
+use super::origin::Origin;
 use super::{consent, inspect};
 use crate::Ended;
 use crate::ask::Terminal;

@@ -2,7 +2,7 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, payload, receive};
-use parlor_stanza::omemo::read_envelope;
+use parlor_stanza::decode::read_envelope;
 use parlor_stanza::types::{
     Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
 };

@@ -4,7 +4,8 @@ use parlor_config::{Encryption, TrustPolicy};
 use parlor_e2ee::omemo::{
     Bundle, BundleParts, Device, Keep, KeyMessage, Session as Ratchet, Version, payload, receive, start,
 };
-use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_envelope, read_list};
+use parlor_stanza::decode::read_envelope;
+use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_list};
 use parlor_stanza::types::{
     Affiliated, Draft, EncryptedOut, EncryptionWish, Extensions, KeyFor, ListedDevice, NodeItem, NodePage, OmemoForm,
     PublishedBundle, PubsubAsk, Sealed, SealedContent,

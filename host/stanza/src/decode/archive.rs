@@ -8,12 +8,11 @@ use minidom::Element;
 use xmpp_parsers::message::Message as WireMessage;
 use xmpp_parsers::ns;
 
+use super::extensions::MAX_ID;
 use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message};
 use crate::raw::weight;
 use crate::types::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM, Message, address};
 
-/// The maximum length of an archive id, in bytes.
-pub(super) const MAX_ID: usize = 1_024;
 /// The maximum number of JIDs read from a list of preferences.
 const MAX_JIDS: usize = 10_000;
 

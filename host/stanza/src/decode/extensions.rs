@@ -6,7 +6,6 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use xmpp_parsers::ns;
 
-use super::archive::MAX_ID;
 use super::retraction::{self, Retraction};
 use super::{is_same_bare, muc, omemo};
 use crate::encode::{FALLBACK, HINTS};
@@ -18,6 +17,9 @@ use crate::types::{
     address,
 };
 use crate::xml::Xml;
+
+/// The maximum length of an id that a server or another client made, in bytes.
+pub(super) const MAX_ID: usize = 1_024;
 
 /// The namespace of delays from old servers (XEP-0091).
 pub(super) const OLDER_DELAY: &str = "jabber:x:delay";

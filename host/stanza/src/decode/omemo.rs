@@ -2,12 +2,17 @@
 
 use jid::{FullJid, Jid};
 use minidom::Element;
+use xmpp_parsers::ns;
 
 use super::extensions::{self, names};
-use crate::omemo::device_id;
-use crate::types::{Encrypted, EncryptedKeys, Extensions, MessageKind, OmemoForm, unwrapped};
+use crate::omemo::{ENVELOPE, device_id};
+use crate::raw::check_shape;
+use crate::text::is_sendable;
+use crate::types::{Encrypted, EncryptedKeys, Envelope, MessageKind, OmemoForm, address, unwrapped};
 use crate::xml::Xml;
 
+/// Maximum length of an envelope, in bytes.
+const MAX_ENVELOPE: usize = 252 << 10;
 /// Maximum number of keys that are read from one message.
 const MAX_KEYS: usize = 4_096;
 /// Maximum length of a key as base64, in bytes.
@@ -51,12 +56,27 @@ pub(super) fn read<'a, E: Xml<'a>>(element: E, own: &FullJid) -> Option<Encrypte
     })
 }
 
-/// Reads the contents of an envelope other than its texts.
-pub(crate) fn read_content<'a>(
-    content: impl Iterator<Item = &'a Element>,
-    kind: MessageKind,
-    from: &Jid,
-    own: &FullJid,
-) -> Option<Box<Extensions>> {
-    extensions::read(content, kind, "", from, own).extensions
+/// Reads an envelope that `sender` wrote; `None` if it is none.
+pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJid) -> Option<Envelope> {
+    let xml = std::str::from_utf8(bytes).ok().filter(|xml| xml.len() <= MAX_ENVELOPE)?;
+    check_shape(xml).ok()?;
+    let element: Element = xml.parse().ok()?;
+    if !element.is("envelope", ENVELOPE) {
+        return None;
+    }
+    let affix = |wanted: &str, key: &'static str| element.get_child(wanted, ENVELOPE)?.attr(key);
+    let jid = |wanted: &str| affix(wanted, "jid").and_then(|jid| address(jid).ok());
+    let content = element.get_child("content", ENVELOPE)?;
+    let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);
+    let thread = text("thread").filter(|thread| !thread.is_empty() && thread.len() <= 1_024 && is_sendable(thread));
+    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
+    Some(Envelope {
+        from: jid("from"),
+        to: jid("to"),
+        time: affix("time", "stamp").and_then(|stamp| stamp.parse().ok()),
+        body: text("body"),
+        subject: text("subject"),
+        thread,
+        extensions: extensions::read(others, kind, "", sender, own).extensions,
+    })
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::extensions::{OLDER_DELAY, stamp};
+use super::extensions::{MAX_ID, OLDER_DELAY, stamp};
 use super::{Head, archive, assemble, decode};
 use crate::plain::{Plain, PlainElement};
 use crate::raw::{RawStanza, plain_element_weight};
@@ -173,7 +173,7 @@ fn result_in(message: Plain<'_>) -> Option<Plain<'_>> {
 
 /// Returns the message that a result forwards; `None` if the library has to read it.
 fn forwarded_in(result: Plain<'_>) -> Option<Plain<'_>> {
-    let has_id = result.attr("id").is_some_and(|id| !id.is_empty() && id.len() <= archive::MAX_ID);
+    let has_id = result.attr("id").is_some_and(|id| !id.is_empty() && id.len() <= MAX_ID);
     let forwarded = only(result.children()).filter(|_| has_id && result.content().is_empty())?;
     if forwarded.name() != "forwarded" || !forwarded.has_ns(ns::FORWARD) || !forwarded.content().is_empty() {
         return None;

@@ -1,3 +1,5 @@
+//! Tests of the audit: what is kept, what goes, and what is refused.
+
 use super::*;
 
 const NOON: i64 = 20_000 * tallies::DAY + tallies::DAY / 2;

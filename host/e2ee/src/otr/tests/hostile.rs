@@ -74,6 +74,14 @@ fn messages_with_wrong_tags_are_refused() {
     assert!(matches!(pair.bring_to_b([text]).b[..], [Outcome::Message { .. }]));
 }
 
+/// Changes a byte of a message, so many ninths before its end.
+fn changed_at(text: &str, part: usize) -> String {
+    changed(text, |bytes| {
+        let place = bytes.len() - bytes.len() * part / 9 - 1;
+        bytes[place.max(12)] ^= 0x40;
+    })
+}
+
 #[test]
 fn nothing_of_a_beginning_can_be_changed() {
     for policy in [Policy::default(), only_v2()] {
@@ -86,10 +94,7 @@ fn nothing_of_a_beginning_can_be_changed() {
                 let mut started = Vec::new();
                 for step in 0..4 {
                     if step == message {
-                        text = changed(&text, |bytes| {
-                            let place = bytes.len() - bytes.len() * part / 9 - 1;
-                            bytes[place.max(12)] ^= 0x40;
-                        });
+                        text = changed_at(&text, part);
                     }
                     let to = if step % 2 == 0 { &mut pair.a } else { &mut pair.b };
                     let outcomes = to.receive(&text, pair.now, &mut pair.rng);
