@@ -384,6 +384,8 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
     bot.hear(&mut romeo, "it is me");
     bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    // The prekey that he used is not published any more.
+    bot.test.wait(11);
     let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
     let (theirs, from) = (mallory.id(), mallory.sender());
     let xml = mallory.writes(&bot, "it is me, too", &from);
@@ -410,6 +412,27 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     assert!(matches!(got(&mut sent), Some(Ok(_))));
     assert_eq!(mallory.reads(&bot), None, "a device that is not trusted gets nothing");
     assert_eq!(romeo.reads(&bot).as_deref(), Some("no"));
+}
+
+#[test]
+fn a_session_with_another_key_than_the_verified_one_gets_nothing() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "it is me");
+    bot.test.wait(11);
+    // Somebody in between takes the place of the device before anybody has compared keys.
+    let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
+    let (theirs, id, from) = (mallory.id(), romeo.id(), mallory.sender());
+    let xml = mallory.writes(&bot, "me, too", &from);
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    bot.test.hear_xml(&same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'")));
+    assert_eq!(bot.heard().body.as_deref(), Some("me, too"));
+    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert_eq!(got(&mut sent), None, "it begins a session with the key that was verified");
+    bot.bundles(&romeo);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
 }
 
 #[test]
