@@ -107,9 +107,10 @@ fn open_one_of(
         });
     };
     let known = source.id.map(|id| archived(source.room, id));
-    let content = match known.as_deref().and_then(|known| again(keys, known, encrypted)) {
+    let wrote = author(keys, message, room, source, encrypted);
+    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted)) {
         Some(content) => Ok(Some(content)),
-        None => match author(keys, message, room, source, encrypted) {
+        None => match wrote {
             Some(author) => decrypt(keys, author, encrypted, own_device, known, source.is_past, turn),
             None => Err(UndecryptableReason::NoSession),
         },
@@ -173,10 +174,12 @@ fn author(
     })
 }
 
-/// Decrypts a message that was decrypted before, and comes again from the archive.
-fn again(keys: &EndToEnd, known: &str, encrypted: &Encrypted) -> Option<Content> {
+/// Decrypts a message that was decrypted before, and comes again from the archive. Under its id, somebody else could come as the author
+/// of the same content.
+fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Encrypted) -> Option<Content> {
     let key = keys.message_keys.get(known)?;
-    if key.device != encrypted.sender || key.form != encrypted.form {
+    let is_theirs = author.is_none_or(|author| *author == key.jid);
+    if !is_theirs || key.device != encrypted.sender || key.form != encrypted.form {
         return None;
     }
     let body = encrypted.payload.as_deref()?;

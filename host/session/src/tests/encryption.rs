@@ -549,6 +549,11 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
+    // Under the same id, nobody else is its author.
+    bot.test.forget();
+    bot.test.hear_xml(&renamed(&with_id).replace(ROMEO, JULIET));
+    assert_eq!(bot.test.count("message"), 0);
+    assert_eq!(bot.test.count("undecryptable"), 1);
 }
 
 #[test]
