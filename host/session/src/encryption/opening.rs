@@ -325,6 +325,15 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
 }
 
+/// Takes away what stands beside a text that was encrypted and says something of its own: whoever is in between may have added it.
+pub(super) fn drop_what_is_beside(message: &mut Message) {
+    message.subject = None;
+    if let Some(extensions) = &mut message.extensions {
+        extensions.files.retain(|file| message.body.as_ref() == Some(&file.url));
+    }
+    message.extensions.take_if(|extensions| **extensions == Extensions::default());
+}
+
 /// Puts the content into the message; `None` if it is none, or was written for somebody else.
 fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
     let Content { jid, form, plain, trust } = content;
@@ -335,7 +344,7 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
                 // The others are about the text that was in the place of this one.
                 extensions.fallback.retain(|part| part.feature.as_deref() == Some(REPLY));
             }
-            message.extensions.take_if(|extensions| **extensions == Extensions::default());
+            drop_what_is_beside(message);
         }
         OmemoForm::Current => {
             let own: FullJid = turn.own.clone().try_into_full().ok()?;

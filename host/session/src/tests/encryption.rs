@@ -283,6 +283,24 @@ fn people_write_encrypted_and_are_answered_in_the_same_way() {
 }
 
 #[test]
+fn what_somebody_in_between_adds_to_an_encrypted_text_is_not_told() {
+    let beside = "<subject>open</subject><x xmlns='jabber:x:oob'><url>https://example.net/other</url></x></message>";
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        for text in ["hello", "https://example.net/other"] {
+            let xml = romeo.writes(&bot, text, &from);
+            bot.test.hear_xml(&xml.replace("</message>", beside));
+            let heard = bot.heard();
+            assert_eq!((heard.body.as_deref(), heard.subject.as_deref()), (Some(text), None));
+            let files = heard.extensions.as_ref().map_or(0, |extensions| extensions.files.len());
+            // An address that was encrypted may be marked as that of a file.
+            assert_eq!(files, usize::from(form == OmemoForm::Older && text != "hello"), "{form:?} {text}");
+        }
+    }
+}
+
+#[test]
 fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hi"));
