@@ -611,6 +611,24 @@ fn what_was_kept_goes_on_after_a_restart() {
 }
 
 #[test]
+fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
+    let mut device = Device::generate(&mut rand::rng(), 0);
+    assert!(device.use_prekey(1, Keep::UntilCaughtUp));
+    let mut test = TestSession::new(Settings::default());
+    test.run(|session, now, effects| set_encryption(session, Encryption::default(), now, effects));
+    keys_kept(&mut test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.wait(7 * 3_600);
+    let last = test.keys.iter().rev().find_map(|change| match change {
+        KeyChange::Device(state) => Some(state),
+        _ => None,
+    });
+    assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
+}
+
+#[test]
 fn without_a_wish_for_encryption_nothing_is_different() {
     let mut test = TestSession::connected(Settings::default());
     assert!(test.keys.is_empty());
