@@ -316,6 +316,10 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
     let to = if kind == MessageKind::Groupchat { &message.chat } else { &message.from };
+    // A room says who its occupants are, and could name anybody: what one says privately does not make somebody's own chat plain.
+    if kind == MessageKind::Chat && rooms.has(&message.from.to_bare()) {
+        return;
+    }
     // A room speaks for itself, and people say the same plainly and otherwise there.
     if kind == MessageKind::Groupchat && message.nick.is_none() {
         return;

@@ -322,6 +322,21 @@ fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
 }
 
 #[test]
+fn what_a_room_says_in_the_name_of_somebody_does_not_make_their_chat_plain() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    bot.test.in_room();
+    let mut there = occupant("romeo", PresenceKind::Available, &[]);
+    there.muc.as_mut().unwrap().jid = Some(jid("romeo@example.org/phone"));
+    bot.test.presence(there);
+    bot.test.message(message(&format!("{ROOM}/romeo"), MessageKind::Chat, "let us speak plainly"));
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
+}
+
+#[test]
 fn what_is_required_and_cannot_be_had_fails_typed() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
