@@ -29,6 +29,7 @@ pub(super) mod trust;
 mod waiting;
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_config::Encryption;
@@ -109,7 +110,11 @@ impl EndToEnd {
         let KeptKeys { device, otr, sessions, keys, ways, message_keys } = kept;
         if let Some(state) = device {
             match Device::from_bytes(state.as_ref()) {
-                Ok(device) => self.device = Some(device),
+                Ok(device) => {
+                    self.device = Some(device);
+                    // It may have used prekeys that the last process kept while it read an archive.
+                    self.published.catches_up = Some(Duration::ZERO);
+                }
                 Err(error) => tracing::error!(%error, "the own keys of OMEMO cannot be read; new ones are made"),
             }
         }

@@ -190,11 +190,30 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         ["v1", "plugins", id, "schedules", "resume"] => {
             (AuditKind::Run, Some(id), format!("schedule {} goes on", named("schedule")))
         }
+        ["v1", "accounts", _, "keys", decided @ ("trust" | "distrust")] => {
+            (AuditKind::Pin, None, about_key(decided, named("jid"), request.value("fingerprint")))
+        }
+        ["v1", "accounts", _, "keys", "reset"] => (AuditKind::Pin, None, "new own keys were made".to_owned()),
+        ["v1", "rooms", "join"] => (AuditKind::Account, None, format!("the room {} was entered", named("room"))),
+        ["v1", "rooms", "leave"] => (AuditKind::Account, None, format!("the room {} was left", named("room"))),
+        ["v1", "say"] => (AuditKind::Account, None, format!("it was made to write to {}", named("to"))),
         _ => return None,
     };
-    let account = request.value("account").map(str::to_owned);
+    let account = match path[..] {
+        ["v1", "accounts", name, ..] => Some(name.to_owned()),
+        _ => request.value("account").map(str::to_owned),
+    };
     let entry = NewAuditEntry::new(kind, &By::user(uid, WAY), &what);
     Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
+}
+
+/// Returns what an entry says of a decision about a key of somebody, or about all of them.
+pub(super) fn about_key(decided: &str, jid: &str, fingerprint: Option<&str>) -> String {
+    let ed = if decided == "trust" { "trusted" } else { "distrusted" };
+    match fingerprint {
+        Some(fingerprint) => format!("{ed} the key {fingerprint} of {jid}"),
+        None => format!("{ed} all keys of {jid}"),
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +240,17 @@ mod tests {
             let entry = entry(&request("POST", target), 1_000).unwrap();
             assert_eq!((entry.what.as_str(), entry.by.who.as_str()), (what, "uid:1000"));
             assert_eq!(entry.account.as_deref(), target.contains("account").then_some("main"));
+        }
+        for (target, kind, what) in [
+            ("/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01", AuditKind::Pin, "trusted the key 01 of a@b"),
+            ("/v1/accounts/main/keys/distrust?jid=a@b", AuditKind::Pin, "distrusted all keys of a@b"),
+            ("/v1/accounts/main/keys/reset", AuditKind::Pin, "new own keys were made"),
+            ("/v1/rooms/join?room=r@m&account=main", AuditKind::Account, "the room r@m was entered"),
+            ("/v1/rooms/leave?room=r@m&account=main", AuditKind::Account, "the room r@m was left"),
+            ("/v1/say?to=a@b&text=secret&account=main", AuditKind::Account, "it was made to write to a@b"),
+        ] {
+            let entry = entry(&request("POST", target), 1_000).unwrap();
+            assert_eq!((entry.kind, entry.what.as_str(), entry.account.as_deref()), (kind, what, Some("main")));
         }
         assert_eq!(entry(&request("POST", "/v1/reload"), 1_000), None, "commands record their changes before");
         assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);

@@ -129,7 +129,11 @@ async fn answer(
         let decided = match command.values.get(keys::KEY) {
             Some(chosen) => {
                 tracing::info!(account = %account.name, owner = %from, command = node, "an owner gives a command");
-                keys::decide(account, node, chosen).await
+                let decided = keys::decide(account, node, chosen).await;
+                if decided.is_ok() {
+                    audit::done(host, keys::entry(account.name.as_str(), from.as_str(), node, chosen)).await;
+                }
+                decided
             }
             None => Err("no key was chosen".to_owned()),
         };

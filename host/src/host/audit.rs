@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, Config, Role, setting};
+use parlor_config::{AccountConfig, Config, Encryption, Role, setting};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
@@ -81,6 +81,10 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
                     let (old, new) = (owners(old), owners(new));
                     all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its connection or its owners") });
                 }
+                if old.encryption != new.encryption {
+                    let [old, new] = [old, new].map(|account| Some(encryption(account.encryption)));
+                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "its encryption") });
+                }
             }
             _ => {}
         }
@@ -88,6 +92,12 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
     if !all.is_empty() {
         warn_of(audit.add(all).await);
     }
+}
+
+/// Returns how an account encrypts, as it is shown.
+fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat }: Encryption) -> String {
+    let trust = trust.as_str();
+    format!("omemo {omemo}, otr {otr}, trust {trust}, announce {announce}, trust_by_chat {trust_by_chat}")
 }
 
 /// Returns the value of a setting as it is shown: only those that the host knows, and that are no secrets.
@@ -130,5 +140,18 @@ pub(crate) fn of(host: &Host) -> Audit {
 fn warn_of(result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::error!(%error, "the audit cannot be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_an_account_encrypts_is_shown_by_the_names_of_its_keys() {
+        assert_eq!(
+            encryption(Encryption { trust_by_chat: true, ..Encryption::OFF }),
+            "omemo false, otr false, trust blind, announce false, trust_by_chat true"
+        );
     }
 }

@@ -266,7 +266,9 @@ fn load(file: &mut Connection, account: &str) -> rusqlite::Result<KeptKeys> {
         )?,
         keys: rows(
             file,
-            "SELECT jid, device, fingerprint, trust, label, first_seen, last_seen FROM e2ee_trust WHERE account = ?1",
+            // Decisions come first: if there are too many rows, they are not those that are left out.
+            "SELECT jid, device, fingerprint, trust, label, first_seen, last_seen FROM e2ee_trust WHERE account = ?1 \
+             ORDER BY trust IN ('blind', 'undecided'), jid, device, fingerprint",
             account,
             key,
         )?,

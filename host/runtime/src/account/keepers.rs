@@ -15,6 +15,8 @@ pub(super) struct Keepers {
     pub(super) sessions: SessionKeeper,
     /// Stores keys of encryption, before they are used.
     pub(super) encryption: EncryptionKeeper,
+    /// Whether keys of encryption were read, or there were none.
+    are_keys_read: bool,
     /// Records on disk that log-ins used channel binding.
     pub(super) pins: PinKeeper,
     /// The session that the last process left. It is offered at the first log-in only.
@@ -27,6 +29,7 @@ impl Keepers {
             roster: RosterKeeper::new(store.clone(), own),
             sessions: SessionKeeper::new(store.clone(), own),
             encryption: EncryptionKeeper::new(store.clone(), own),
+            are_keys_read: true,
             pins: PinKeeper::new(store, own),
             left: None,
         }
@@ -39,7 +42,8 @@ impl Keepers {
             Err(error) => {
                 // New keys would take the place of those that cannot be read just now. Nothing is sent before the log-in.
                 tracing::error!(%error, "the keys of encryption cannot be read; nothing is encrypted until the next start");
-                set_encryption(session, Encryption::OFF, now, &mut Vec::new());
+                self.are_keys_read = false;
+                set_encryption(session, self.usable(Encryption::default()), now, &mut Vec::new());
             }
         }
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
@@ -47,5 +51,23 @@ impl Keepers {
         }
         self.left = self.sessions.take().await;
         self.pins.load().await;
+    }
+
+    /// Returns how the account can encrypt, if its owner wants this: not at all while keys on disk could not be read.
+    pub(super) fn usable(&self, wanted: Encryption) -> Encryption {
+        if self.are_keys_read { wanted } else { Encryption::OFF }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_read_are_not_replaced_by_a_reload() {
+        let mut keepers = Keepers::new(Store::in_memory(), &"bot@example.org".parse().unwrap());
+        assert_eq!(keepers.usable(Encryption::default()), Encryption::default());
+        keepers.are_keys_read = false;
+        assert_eq!(keepers.usable(Encryption::default()), Encryption::OFF);
     }
 }

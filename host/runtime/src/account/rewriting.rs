@@ -17,7 +17,7 @@ impl Worker {
         self.shared.web.store(Arc::new(web));
         self.session.set_owners(owners);
         let now = self.shared.clock.now();
-        set_encryption(&mut self.session, encryption, now, &mut self.effects);
+        set_encryption(&mut self.session, self.keepers.usable(encryption), now, &mut self.effects);
         let before = std::mem::replace(&mut self.written, settings);
         self.session.rewritten(&before, &self.written, now, &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);

@@ -164,7 +164,8 @@ fn bundle_came(
     let trust = keys.meet(jid, KeyKind::Omemo { device }, fingerprint, &mut changes, turn).trust;
     let is_healing = keys.owed.is_healing(jid, device, now);
     let before = keys.sessions.get(jid, device, form);
-    if is_enough(trust) && (before.is_none() || is_healing) {
+    let is_missing = before.is_none_or(|before| before.fingerprint() != bundle.fingerprint());
+    if is_enough(trust) && (is_missing || is_healing) {
         let started = keys.device.as_ref().map(|own| start(own, &bundle, &mut rand::rng()));
         match started {
             Some(Ok(session)) => {

@@ -11,6 +11,7 @@ use parlor_stanza::types::{
 
 use super::EndToEnd;
 use super::kept::{KeyChange, Way};
+use super::opening::drop_what_is_beside;
 use super::outbound::{Outbound, no_encryption};
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
@@ -115,6 +116,7 @@ fn says(
     keys.counts.decrypted += 1;
     message.body = Some(text);
     message.bodies = Vec::new();
+    drop_what_is_beside(message);
     message.encryption = Some(Encryption::Otr);
     message.device_trust = Some(trust);
     Heard::Says

@@ -107,9 +107,10 @@ fn open_one_of(
         });
     };
     let known = source.id.map(|id| archived(source.room, id));
-    let content = match known.as_deref().and_then(|known| again(keys, known, encrypted)) {
+    let wrote = author(keys, message, room, source, encrypted);
+    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted)) {
         Some(content) => Ok(Some(content)),
-        None => match author(keys, message, room, source, encrypted) {
+        None => match wrote {
             Some(author) => decrypt(keys, author, encrypted, own_device, known, source.is_past, turn),
             None => Err(UndecryptableReason::NoSession),
         },
@@ -173,10 +174,12 @@ fn author(
     })
 }
 
-/// Decrypts a message that was decrypted before, and comes again from the archive.
-fn again(keys: &EndToEnd, known: &str, encrypted: &Encrypted) -> Option<Content> {
+/// Decrypts a message that was decrypted before, and comes again from the archive. Under its id, somebody else could come as the author
+/// of the same content.
+fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Encrypted) -> Option<Content> {
     let key = keys.message_keys.get(known)?;
-    if key.device != encrypted.sender || key.form != encrypted.form {
+    let is_theirs = author.is_none_or(|author| *author == key.jid);
+    if !is_theirs || key.device != encrypted.sender || key.form != encrypted.form {
         return None;
     }
     let body = encrypted.payload.as_deref()?;
@@ -314,6 +317,10 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
     let to = if kind == MessageKind::Groupchat { &message.chat } else { &message.from };
+    // A room says who its occupants are, and could name anybody: what one says privately does not make somebody's own chat plain.
+    if kind == MessageKind::Chat && rooms.has(&message.from.to_bare()) {
+        return;
+    }
     // A room speaks for itself, and people say the same plainly and otherwise there.
     if kind == MessageKind::Groupchat && message.nick.is_none() {
         return;
@@ -321,6 +328,15 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     if let Some(partner) = partner(to, kind, rooms) {
         keys.came_plainly(&partner, turn);
     }
+}
+
+/// Takes away what stands beside a text that was encrypted and says something of its own: whoever is in between may have added it.
+pub(super) fn drop_what_is_beside(message: &mut Message) {
+    message.subject = None;
+    if let Some(extensions) = &mut message.extensions {
+        extensions.files.retain(|file| message.body.as_ref() == Some(&file.url));
+    }
+    message.extensions.take_if(|extensions| **extensions == Extensions::default());
 }
 
 /// Puts the content into the message; `None` if it is none, or was written for somebody else.
@@ -333,7 +349,7 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
                 // The others are about the text that was in the place of this one.
                 extensions.fallback.retain(|part| part.feature.as_deref() == Some(REPLY));
             }
-            message.extensions.take_if(|extensions| **extensions == Extensions::default());
+            drop_what_is_beside(message);
         }
         OmemoForm::Current => {
             let own: FullJid = turn.own.clone().try_into_full().ok()?;

@@ -16,6 +16,7 @@ use super::members;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::sessions::version;
+use super::trust::of_omemo;
 use crate::iq::keys::Fetch;
 use crate::iq::random_id;
 use crate::rooms::Rooms;
@@ -85,9 +86,14 @@ pub(super) fn seal(
     let have_all = targets.iter().all(|target| target.has(wanted));
     let mut ready: Vec<(Target, OmemoForm)> = Vec::with_capacity(targets.len());
     let now = turn.deadlines.elapsed();
+    let policy = keys.config.unwrap_or_default().trust;
     for target in targets {
         let form = target.form(wanted, have_all);
-        if keys.sessions.get(&target.jid, target.device, form).is_some() {
+        // What counts is the key that the session is with: a device may have had another one before.
+        let is_good = keys.sessions.get(&target.jid, target.device, form).is_some_and(|session| {
+            keys.trust.may_get(&target.jid, target.device, &of_omemo(session.fingerprint()), policy)
+        });
+        if is_good {
             ready.push((target, form));
         } else {
             let fetch = Fetch::Bundle(target.jid, target.device, form);

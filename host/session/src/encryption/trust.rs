@@ -160,6 +160,15 @@ impl TrustBook {
         self.of_device(jid, device).is_some_and(|key| !is_enough(counting(key.trust, policy)))
     }
 
+    /// Returns whether a device gets messages by a session with this very key. Nobody knows what counts for a key that is not known any
+    /// more, and beside a verified one no other key of the same device counts.
+    pub(super) fn may_get(&self, jid: &BareJid, device: u32, fingerprint: &str, policy: TrustPolicy) -> bool {
+        let (all, kind) = (self.of(jid), KeyKind::Omemo { device });
+        let Some(key) = all.iter().find(|key| key.kind == kind && key.fingerprint == fingerprint) else { return false };
+        let has_verified = all.iter().any(|other| other.kind == kind && other.trust == DeviceTrust::Trusted);
+        is_enough(counting(key.trust, policy)) && (key.trust == DeviceTrust::Trusted || !has_verified)
+    }
+
     /// Notes that a key is used, and returns what counts for it.
     pub(super) fn meet(
         &mut self,
@@ -315,6 +324,23 @@ mod tests {
         }
         assert_eq!(book.len(), MAX_KEYS);
         assert!(book.is_refused(&jid("a@b"), 1, TrustPolicy::Blind));
+    }
+
+    #[test]
+    fn what_counts_for_a_session_is_its_own_key() {
+        let (mut book, romeo) = (TrustBook::default(), jid("a@b"));
+        meet(&mut book, 1, "real", TrustPolicy::Blind);
+        meet(&mut book, 1, "swapped", TrustPolicy::Blind);
+        let gets = |book: &TrustBook, key: &str| book.may_get(&romeo, 1, key, TrustPolicy::Blind);
+        assert!(gets(&book, "real") && gets(&book, "swapped") && !gets(&book, "forgotten"));
+        assert!(
+            !book.may_get(&romeo, 1, "real", TrustPolicy::Strict)
+                && !book.may_get(&romeo, 2, "real", TrustPolicy::Blind)
+        );
+        book.decide(&romeo, Some("real"), DeviceTrust::Trusted);
+        assert!(gets(&book, "real") && !gets(&book, "swapped"));
+        book.decide(&romeo, None, DeviceTrust::Distrusted);
+        assert!(!gets(&book, "real") && !gets(&book, "swapped"));
     }
 
     #[test]

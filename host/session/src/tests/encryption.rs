@@ -309,6 +309,24 @@ fn people_write_encrypted_and_are_answered_in_the_same_way() {
 }
 
 #[test]
+fn what_somebody_in_between_adds_to_an_encrypted_text_is_not_told() {
+    let beside = "<subject>open</subject><x xmlns='jabber:x:oob'><url>https://example.net/other</url></x></message>";
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        for text in ["hello", "https://example.net/other"] {
+            let xml = romeo.writes(&bot, text, &from);
+            bot.test.hear_xml(&xml.replace("</message>", beside));
+            let heard = bot.heard();
+            assert_eq!((heard.body.as_deref(), heard.subject.as_deref()), (Some(text), None));
+            let files = heard.extensions.as_ref().map_or(0, |extensions| extensions.files.len());
+            // An address that was encrypted may be marked as that of a file.
+            assert_eq!(files, usize::from(form == OmemoForm::Older && text != "hello"), "{form:?} {text}");
+        }
+    }
+}
+
+#[test]
 fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hi"));
@@ -327,6 +345,21 @@ fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let before = bot.sealed();
     assert!(matches!(got(&mut bot.say(ROMEO, "so be it", EncryptionWish::AsTheChat)), Some(Ok(_))));
     assert_eq!(bot.sealed(), before);
+}
+
+#[test]
+fn what_a_room_says_in_the_name_of_somebody_does_not_make_their_chat_plain() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    bot.test.in_room();
+    let mut there = occupant("romeo", PresenceKind::Available, &[]);
+    there.muc.as_mut().unwrap().jid = Some(jid("romeo@example.org/phone"));
+    bot.test.presence(there);
+    bot.test.message(message(&format!("{ROOM}/romeo"), MessageKind::Chat, "let us speak plainly"));
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
 }
 
 #[test]
@@ -410,6 +443,8 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
     bot.hear(&mut romeo, "it is me");
     bot.decide(&romeo, types::DeviceTrust::Trusted);
+    // The prekey that he used is not published any more.
+    bot.test.wait(11);
     let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
     let (theirs, from) = (mallory.id(), mallory.sender());
     let xml = mallory.writes(&bot, "it is me, too", &from);
@@ -436,6 +471,27 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     assert!(matches!(got(&mut sent), Some(Ok(_))));
     assert_eq!(mallory.reads(&bot), None, "a device that is not trusted gets nothing");
     assert_eq!(romeo.reads(&bot).as_deref(), Some("no"));
+}
+
+#[test]
+fn a_session_with_another_key_than_the_verified_one_gets_nothing() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "it is me");
+    bot.test.wait(11);
+    // Somebody in between takes the place of the device before anybody has compared keys.
+    let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
+    let (theirs, id, from) = (mallory.id(), romeo.id(), mallory.sender());
+    let xml = mallory.writes(&bot, "me, too", &from);
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    bot.test.hear_xml(&same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'")));
+    assert_eq!(bot.heard().body.as_deref(), Some("me, too"));
+    bot.decide(&romeo, types::DeviceTrust::Trusted);
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert_eq!(got(&mut sent), None, "it begins a session with the key that was verified");
+    bot.bundles(&romeo);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
 }
 
 #[test]
@@ -552,6 +608,11 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
+    // Under the same id, nobody else is its author.
+    bot.test.forget();
+    bot.test.hear_xml(&renamed(&with_id).replace(ROMEO, JULIET));
+    assert_eq!(bot.test.count("message"), 0);
+    assert_eq!(bot.test.count("undecryptable"), 1);
 }
 
 #[test]
@@ -588,6 +649,24 @@ fn what_was_kept_goes_on_after_a_restart() {
     after.lists(ROMEO, |form| romeo.listed(form));
     assert!(matches!(got(&mut sent), Some(Ok(_))), "the chat is still encrypted");
     assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
+}
+
+#[test]
+fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
+    let mut device = Device::generate(&mut rand::rng(), 0);
+    assert!(device.use_prekey(1, Keep::UntilCaughtUp));
+    let mut test = TestSession::new(Settings::default());
+    test.run(|session, now, effects| set_encryption(session, Encryption::default(), now, effects));
+    keys_kept(&mut test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.wait(7 * 3_600);
+    let last = test.keys.iter().rev().find_map(|change| match change {
+        KeyChange::Device(state) => Some(state),
+        _ => None,
+    });
+    assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
 }
 
 #[test]

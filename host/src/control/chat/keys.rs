@@ -7,8 +7,10 @@ use jid::BareJid;
 use parlor_runtime::account::{Shared, encryption};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::DeviceTrust;
+use parlor_store::{AuditKind, By, NewAuditEntry};
 
 use super::LONGEST;
+use crate::control::audit::about_key;
 use crate::control::show;
 use crate::control::views::{Key, Keys, shown};
 use crate::host::keys;
@@ -60,6 +62,15 @@ pub(super) async fn decide(account: &Shared, node: &str, chosen: &str) -> Result
     let mut all = look(account).await?;
     all.keys.retain(|key| key.jid == jid.as_str());
     Ok(all.keys.iter().map(line).collect())
+}
+
+/// Returns the entry of the audit about a decision that was made.
+pub(super) fn entry(account: &str, owner: &str, node: &str, chosen: &str) -> NewAuditEntry {
+    let what = match parsed(chosen) {
+        Some((jid, fingerprint)) => about_key(node, jid.as_str(), Some(&fingerprint)),
+        None => about_key(node, "nobody", None),
+    };
+    NewAuditEntry { account: Some(account.to_owned()), ..NewAuditEntry::new(AuditKind::Pin, &By::owner(owner), &what) }
 }
 
 fn may_decide(account: &Shared, node: &str) -> Result<(), String> {
@@ -154,6 +165,13 @@ mod tests {
         for wrong in ["", "juliet@example.org", "juliet@example.org (blind)", "juliet@example.org/balcony 0123"] {
             assert!(parsed(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_decision_is_in_the_audit_with_the_owner() {
+        let entry = entry("main", "owner@example.org/phone", "distrust", "juliet@example.org 0123 4567 (blind)");
+        assert_eq!(entry.what, "distrusted the key 01234567 of juliet@example.org");
+        assert_eq!((entry.by.who.as_str(), entry.account.as_deref()), ("jid:owner@example.org/phone", Some("main")));
     }
 
     #[test]

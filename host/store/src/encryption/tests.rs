@@ -92,6 +92,17 @@ async fn what_is_kept_is_read_again() {
 }
 
 #[tokio::test]
+async fn keys_with_a_decision_are_read_before_all_others() {
+    let mut keeper = EncryptionKeeper::new(Store::in_memory(), &account());
+    let trusts = [DeviceTrust::Blind, DeviceTrust::Undecided, DeviceTrust::Trusted, DeviceTrust::Distrusted];
+    let keys: Vec<_> = (1..).zip(trusts).map(|(device, trust)| known(device, trust)).collect();
+    keeper.keep(keys.iter().cloned().map(KeyChange::Key).collect());
+    settle(&mut keeper).await;
+    let kept = keeper.load().await.unwrap().keys;
+    assert_eq!(kept.iter().map(|key| key.trust).collect::<Vec<_>>(), [trusts[2], trusts[3], trusts[0], trusts[1]]);
+}
+
+#[tokio::test]
 async fn keys_of_one_account_are_not_those_of_another() {
     let store = Store::in_memory();
     let mut keeper = EncryptionKeeper::new(store.clone(), &account());
