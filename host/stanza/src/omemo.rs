@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jid::{BareJid, FullJid, Jid};
+use jid::BareJid;
 use jiff::Timestamp;
 use minidom::Element;
 use xmpp_parsers::message::{Lang, Message, Thread};
@@ -13,11 +13,10 @@ use xmpp_parsers::ns;
 use crate::encode::{FALLBACK, extension_elements, message_type, name, with_id};
 use crate::files;
 use crate::iq_payload::IqPayload;
-use crate::raw::check_shape;
-use crate::text::{clean, is_sendable, line};
+use crate::text::{clean, line};
 use crate::types::{
-    Draft, EncryptedOut, Envelope, Extensions, ListedDevice, MAX_LABEL, MAX_LISTED, MessageKind, OmemoForm,
-    PublishedBundle, Sealed, SealedContent, address, unwrapped,
+    Draft, EncryptedOut, Extensions, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm, PublishedBundle, Sealed,
+    SealedContent, unwrapped,
 };
 
 /// The namespace of hints at the encryption of a message (XEP-0380).
@@ -237,9 +236,12 @@ fn encrypted(one: EncryptedOut) -> Element {
 
 #[cfg(test)]
 mod tests {
+    use jid::FullJid;
+
     use super::*;
+    use crate::decode::read_envelope;
     use crate::testing::jid;
-    use crate::types::KeyFor;
+    use crate::types::{KeyFor, MessageKind};
 
     fn bundle() -> PublishedBundle {
         PublishedBundle {
