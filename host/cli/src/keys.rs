@@ -28,7 +28,7 @@ const OTR: usize = 40;
 #[derive(Debug, Args)]
 #[command(
     mut_args(everywhere),
-    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts, and those that they know\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 2 wrong usage"
+    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 2 wrong usage"
 )]
 pub struct KeysArgs {
     /// The account, by its name in parlor.toml. Without it, all are shown; a change needs it if there are several.

@@ -6,7 +6,9 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build;
-use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_base::escape::EscapedPath as _;
+#[cfg(feature = "authoring")]
+use parlor_base::escape::shell_word;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config};

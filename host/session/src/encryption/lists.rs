@@ -96,6 +96,17 @@ impl Lists {
         too_many
     }
 
+    /// Adds a device that has written, and that a list from before does not have. A list that is not there is asked for.
+    pub(super) fn add(&mut self, jid: &BareJid, form: OmemoForm, device: u32) {
+        let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
+        if let Some(List { devices, .. }) = list
+            && (1..MAX_DEVICES).contains(&devices.len())
+            && devices.iter().all(|listed| listed.device != device)
+        {
+            devices.push(ListedDevice { device, label: None });
+        }
+    }
+
     /// Forgets a person.
     pub(super) fn forget(&mut self, jid: &BareJid) {
         self.all.remove(jid);

@@ -241,6 +241,7 @@ fn decrypt(
     if !is_enough(trust) {
         return if encrypted.payload.is_none() { Ok(None) } else { Err(UndecryptableReason::Distrusted) };
     }
+    keys.lists.add(&jid, form, sender);
     if wants_answer {
         keys.owed.owe(&jid, sender, form, turn);
     }
