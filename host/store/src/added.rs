@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jid::BareJid;
-use parlor_base::fair;
 use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
-use tokio::sync::oneshot;
 
-use super::work::{Job, Lane, Task, WeakTasks};
+use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
@@ -70,18 +68,9 @@ impl AddedContacts {
         lane: Lane,
         job: impl FnOnce(&Connection, &str) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
         let account = self.account.to_string();
-        let job: Job = Box::new(move |file| {
-            let result = job(file, &account);
-            let health = health::of(&result);
-            // The caller may be gone.
-            let _ = answer.send(result);
-            health
-        });
-        self.tasks.put(lane, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        let (job, arrives) = answered(move |file| job(file, &account));
+        result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
     }
 }
 

@@ -18,11 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
-use parlor_base::fair;
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::work::{Job, Lane, Task, WeakTasks};
+use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
 pub use policy::{PolicyChange, PolicyRow};
@@ -383,17 +382,8 @@ impl Audit {
         &self,
         job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
-        let job: Job = Box::new(move |file| {
-            let result = job(file);
-            let health = health::of(&result);
-            // The caller may be gone.
-            let _ = answer.send(result);
-            health
-        });
-        self.tasks.put(Lane::Host, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        let (job, arrives) = answered(job);
+        result_of(self.tasks.put(Lane::Host, Task::Job(job)).await, arrives, &self.path).await
     }
 }
 

@@ -19,7 +19,7 @@ use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
 use super::schedules::Having;
 use super::webhooks::acceptance::{Accepted, accept};
-use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks};
+use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks, answered, result_of};
 use super::{Positions, Store, StoreError};
 
 /// The maximum length of a key, in bytes.
@@ -155,9 +155,7 @@ impl PluginData {
         let owner = Arc::new(owner);
         let lane = Lane::Plugin(Arc::clone(&owner));
         let task = Task::Write(PendingWrite { owner, change: change(answer), now: self.now(), held });
-        self.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        result_of(self.tasks.put(lane, task.item()).await, arrives, &self.path).await
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -171,17 +169,8 @@ impl PluginData {
         lane: Lane,
         change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
-        let job: Job = Box::new(move |file| {
-            let result = change(file);
-            let health = health::of(&result);
-            // The caller may be gone; the change is made all the same.
-            drop(answer.send(result));
-            health
-        });
-        self.tasks.put(lane, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        let (job, arrives) = answered(change);
+        result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
     }
 
     /// Reads on the reader thread if there is one, and otherwise on the writer thread.
@@ -204,9 +193,7 @@ impl PluginData {
             let job: Job = Box::new(move |file| tell(read(file)));
             self.tasks.put(lane, Task::Job(job)).await
         };
-        is_put.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        result_of(is_put, arrives, &self.path).await
     }
 }
 

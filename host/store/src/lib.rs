@@ -39,12 +39,11 @@ use audit::SharedAudit;
 use health::Health;
 use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
-use parlor_base::fair;
 use reader::ReadsSender;
 use rusqlite::Connection;
 use schedules::Having;
-use tokio::sync::{oneshot, watch};
-use work::{Inbox, Job, Lane, Task, Tasks, Work};
+use tokio::sync::watch;
+use work::{Inbox, Job, Lane, Task, Tasks, Work, answered, result_of};
 
 pub use added::AddedContacts;
 pub use audit::kept::AuditFile;
@@ -205,17 +204,8 @@ impl Store {
         &self,
         job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let result = job(connection);
-            let health = health::of(&result);
-            // The caller may be gone; the job is done all the same.
-            let _ = answer.send(result);
-            health
-        });
-        self.tasks.put(Lane::Host, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        let (job, arrives) = answered(job);
+        result_of(self.tasks.put(Lane::Host, Task::Job(job)).await, arrives, &self.path).await
     }
 
     /// Queues a job on the file without waiting for it. Returns false if the queue is full; the job is then dropped.

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jid::BareJid;
 use jiff::Timestamp;
-use parlor_base::fair;
 use parlor_session::position::{Archive, Position};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tokio::sync::oneshot;
 
-use super::work::{Job, Lane, Task, WeakTasks};
+use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
@@ -75,17 +73,8 @@ impl Positions {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (answer, arrives) = oneshot::channel();
-        let job: Job = Box::new(move |file| {
-            let result = job(file);
-            let health = health::of(&result);
-            // The caller may be gone.
-            let _ = answer.send(result);
-            health
-        });
-        self.tasks.put(self.lane(), Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+        let (job, arrives) = answered(move |file| job(file));
+        result_of(self.tasks.put(self.lane(), Task::Job(job)).await, arrives, &self.path).await
     }
 
     /// Queues a write without waiting for it. Returns false if the queue is full; the write is then dropped.

@@ -10,14 +10,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parlor_base::fair;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::change::Owner;
 use super::data::PluginData;
-use super::work::{Change, Lane, PendingWrite, Task};
+use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 
 pub(super) const TABLES: &str = "
@@ -175,9 +174,7 @@ impl Webhooks {
             Task::Write(PendingWrite { owner: Arc::clone(&self.owner), change, now: self.data.now(), held: None });
         // In a lane of its own: a plugin that writes much must not delay who sends it something.
         let lane = Lane::Progress(Arc::clone(&self.owner));
-        self.data.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
-        let result = arrives.await.map_err(|_| StoreError::Ended)?;
-        result.map_err(|cause| StoreError::File { path: self.path(), cause })
+        result_of(self.data.tasks.put(lane, task.item()).await, arrives, &self.path()).await
     }
 
     /// Returns the oldest request to a webhook that waits.

@@ -4,6 +4,7 @@
 //! Pending writes of plugins are made durable together, so that many writers share one flush of the disk. The size of a
 //! batch is bounded in number and bytes, since all others wait for it meanwhile.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use parlor_base::fair;
@@ -11,10 +12,10 @@ use parlor_base::held::Holding;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::JOBS;
 use super::change::{Changed, Owner, Step, Write, Written};
-use super::health::Health;
+use super::health::{self, Health};
 use super::webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
+use super::{JOBS, StoreError};
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
 /// free place.
@@ -28,6 +29,34 @@ const TURN: usize = 16 << 10;
 
 /// A job for the thread. It gets the file and reports whether the file turned out to be broken.
 pub(super) type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
+
+/// Where the result of a job arrives.
+pub(super) type Arrives<R> = oneshot::Receiver<rusqlite::Result<R>>;
+
+/// Returns a job that answers with its result. The caller may be gone by then; the job is done all the same.
+pub(super) fn answered<R: Send + 'static>(
+    job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+) -> (Job, Arrives<R>) {
+    let (answer, arrives) = oneshot::channel();
+    let job: Job = Box::new(move |file| {
+        let result = job(file);
+        let health = health::of(&result);
+        let _ = answer.send(result);
+        health
+    });
+    (job, arrives)
+}
+
+/// Waits for the result of a job, or of a write, on the file at this path, once it is queued.
+pub(super) async fn result_of<R>(
+    is_put: Result<(), fair::Closed>,
+    arrives: Arrives<R>,
+    path: &Path,
+) -> Result<R, StoreError> {
+    is_put.map_err(|fair::Closed| StoreError::Ended)?;
+    let result = arrives.await.map_err(|_| StoreError::Ended)?;
+    result.map_err(|cause| StoreError::File { path: path.to_owned(), cause })
+}
 
 /// The lane of a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
