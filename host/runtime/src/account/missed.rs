@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use parlor_session::event::{Event, Payload};
 use parlor_session::router::Mailbox;
-use parlor_session::{Archived, Undecryptable, UndecryptableReason};
+use parlor_session::{Archived, Undecryptable};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Encryption, Message};
 use tokio::sync::oneshot;
 
 use super::order::{Missed, Order};
@@ -25,7 +24,7 @@ impl Missed {
             let event = match archived.undecryptable {
                 None => Event { name: "message".into(), at, payload: Payload::Message(Arc::from(archived.message)) },
                 Some(reason) => {
-                    let payload = Payload::Undecryptable(Arc::new(undecryptable(&archived.message, reason)));
+                    let payload = Payload::Undecryptable(Arc::new(Undecryptable::of(*archived.message, reason)));
                     Event { name: "undecryptable".into(), at, payload }
                 }
             };
@@ -49,22 +48,5 @@ impl Shared {
         let (outcome, arrives) = oneshot::channel();
         self.order(Order::TellMissed(Missed { to: Arc::clone(to), messages, outcome })).await?;
         arrives.await.map_err(|_| CallError::Stopped)
-    }
-}
-
-/// Returns what is told of a message that cannot be decrypted.
-fn undecryptable(message: &Message, reason: UndecryptableReason) -> Undecryptable {
-    Undecryptable {
-        id: message.id.clone(),
-        stanza_id: message.stanza_id.clone(),
-        chat: message.chat.clone(),
-        from: message.from.clone(),
-        nick: message.nick.clone(),
-        kind: message.kind,
-        at: message.at,
-        delayed: message.delayed,
-        own: message.own,
-        encryption: message.encryption.unwrap_or(Encryption::Omemo),
-        reason,
     }
 }

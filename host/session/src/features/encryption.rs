@@ -67,20 +67,8 @@ fn tell(
         name_occupant(&mut message, &features.rooms, &features.roster);
     }
     let is_ours = room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()));
-    let Message { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, .. } = *message;
-    let told = Undecryptable {
-        id,
-        stanza_id,
-        chat,
-        from,
-        nick,
-        kind,
-        at,
-        delayed,
-        own: own || is_ours,
-        encryption: encryption.unwrap_or(Encryption::Omemo),
-        reason,
-    };
+    message.own |= is_ours;
+    let told = Undecryptable::of(*message, reason);
     turn.fire("undecryptable", Payload::Undecryptable(Arc::new(told)));
     None
 }

@@ -2,7 +2,7 @@
 
 use jid::Jid;
 use jiff::Timestamp;
-use parlor_stanza::types::{Encryption, MessageKind};
+use parlor_stanza::types::{Encryption, Message, MessageKind};
 
 /// The reason why a message cannot be decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +57,13 @@ pub struct Undecryptable {
 }
 
 impl Undecryptable {
+    /// Returns what is told of a message in place of what it says.
+    pub fn of(message: Message, reason: UndecryptableReason) -> Self {
+        let Message { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, .. } = message;
+        let encryption = encryption.unwrap_or(Encryption::Omemo);
+        Self { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, reason }
+    }
+
     /// Returns about how many bytes of memory its texts take.
     pub fn bytes(&self) -> usize {
         let texts = [&self.id, &self.stanza_id, &self.nick].into_iter().flatten().map(String::len).sum::<usize>();
