@@ -1,5 +1,6 @@
 //! The JSON types about keys for encrypted messages. Nothing in them is secret.
 
+use parlor_session::grouped;
 use serde::{Deserialize, Serialize};
 
 /// How an account encrypts, and what came of it since the host started.
@@ -108,10 +109,8 @@ impl Key {
 pub fn shown(fingerprint: &str) -> String {
     /// The number of digits of OMEMO's fingerprints; those of OTR have fewer.
     const OMEMO: usize = 64;
-    let digits: Vec<char> = fingerprint.chars().collect();
-    let groups: Vec<String> = digits.chunks(8).map(|group| group.iter().collect()).collect();
-    let text = groups.join(" ");
-    if digits.len() < OMEMO { text.to_uppercase() } else { text }
+    let text = grouped(fingerprint);
+    if fingerprint.len() < OMEMO { text.to_uppercase() } else { text }
 }
 
 #[cfg(test)]
