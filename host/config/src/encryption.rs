@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::keys::ENCRYPTION_NAMES;
 use super::sections::{Section, Written};
 
-/// Which keys of others are trusted about which nobody decided.
+/// The trust in keys of others that nobody has decided about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TrustPolicy {
     /// Each key of a person, until one of theirs was verified.
@@ -32,7 +32,7 @@ pub struct Encryption {
     pub omemo: bool,
     /// Whether it uses off-the-record messaging.
     pub otr: bool,
-    /// Which keys of others it trusts.
+    /// The trust in keys of others.
     pub trust: TrustPolicy,
     /// Whether its owners get a message about new keys of people whom it knows.
     pub announce: bool,

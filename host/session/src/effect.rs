@@ -134,7 +134,7 @@ pub enum KeepRoster {
     },
 }
 
-/// What is new about keys, for the owner.
+/// News about keys, for the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyNews {
     /// The person: the account itself, for its own keys.
@@ -149,7 +149,7 @@ pub struct KeyNews {
     pub trust: DeviceTrust,
 }
 
-/// What happened to keys.
+/// The kind of news about keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyNewsKind {
     /// A person whose keys are known has another device.

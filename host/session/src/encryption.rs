@@ -59,7 +59,7 @@ const MAX_SAID: usize = 256;
 /// How an account encrypts, and how much was encrypted and decrypted since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyCounts {
-    /// What the owner wants.
+    /// The owner's settings.
     pub settings: Encryption,
     /// The own device of OMEMO.
     pub device: Option<u32>,
@@ -78,7 +78,7 @@ pub struct KeyCounts {
 /// The state of encryption of an account.
 #[derive(Debug, Default)]
 pub(super) struct EndToEnd {
-    /// What the owner wants. None: not set yet, so nothing is encrypted.
+    /// The owner's settings. None: not set yet, so nothing is encrypted.
     config: Option<Encryption>,
     /// The own device; made when it is first needed.
     device: Option<Device>,

@@ -1,4 +1,4 @@
-//! What an owner requires of the origin of a plugin's file.
+//! The requirements of an owner on the origin of a plugin's file.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -1,4 +1,4 @@
-//! What is told of the keys of an account: numbers for its status, and news for its owner.
+//! The keys of an account as its owner sees them: numbers for the status, and news.
 
 use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, key_counts};
 use tokio::sync::broadcast;

@@ -68,7 +68,7 @@ pub struct Shared {
     pub(crate) wanted_nodes: WantedNodes,
     /// The record of who changed what.
     pub audit: Audit,
-    /// What is told of keys of encryption.
+    /// The numbers and news about its keys of encryption.
     pub(crate) encryption: Told,
     /// The records of its plugins since the host started.
     pub records: Records,

@@ -1,4 +1,4 @@
-//! What is told of the keys of an account, for whoever asks without its task.
+//! The numbers and news about the keys of an account, for callers outside of its task.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 /// How many news wait for whoever tells the owner. The oldest are lost first.
 const NEWS: usize = 64;
 
-/// What is told of keys.
+/// The numbers and news.
 #[derive(Debug)]
 pub(crate) struct Told {
     counts: Mutex<KeyCounts>,

@@ -63,7 +63,7 @@ pub(super) struct Worker {
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
     pub(super) outbox: Outbox,
-    /// What waits until keys are on disk.
+    /// The effects that wait until keys are on disk.
     pub(super) held_back: HeldBack,
     /// The messages that hooks are asked about before plugins hear of them.
     pub(super) screening: Screening,

@@ -1,4 +1,4 @@
-//! What the owner sees of keys, and decides about them.
+//! The owner's view of keys, and the decisions about them.
 
 use jid::BareJid;
 use parlor_config::TrustPolicy;
@@ -29,7 +29,7 @@ pub struct OwnKeys {
     pub omemo: Option<OwnOmemo>,
     /// The fingerprint of the one of off-the-record messaging. None: none was needed yet.
     pub otr: Option<String>,
-    /// Which keys of others are trusted about which nobody decided.
+    /// The trust in keys of others that nobody has decided about.
     pub policy: TrustPolicy,
 }
 

@@ -22,7 +22,7 @@ use crate::records::encryption::{OtrStatus, UndecryptableReason};
 use crate::rooms::Rooms;
 use crate::turn::{FollowUp, Turn};
 
-/// What became of a message.
+/// The outcome of reading a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// It was not encrypted.

@@ -20,7 +20,7 @@ use crate::records::room::Room;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
-/// What became of a message.
+/// The outcome of decrypting a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
     /// It says something, which is in it now.

@@ -1,4 +1,4 @@
-//! Which of the own keys others can find.
+//! The state of the own keys on the server.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ const MAX_WEIGHT: usize = 200 << 10;
 /// Maximum number of characters by which the length of a content is hidden.
 const MAX_PADDING: u8 = 200;
 
-/// What became of a message that is to be encrypted.
+/// The outcome of encrypting a message.
 pub(super) enum Sealing {
     /// It is encrypted, and this has to be kept before it is sent.
     Sealed(Box<Sealed>, Vec<KeyChange>),
