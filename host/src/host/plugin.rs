@@ -47,13 +47,13 @@ pub(super) enum Standing {
     Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
 }
 
-/// A version that was tried in the place of the one that runs.
+/// A version that was tried in the place of the one that runs. Few plugins have one, and each has the place for it.
 #[derive(Clone)]
 pub(super) enum Tried {
     /// It did not start, and would not the next time.
-    Failed(Entry),
+    Failed(Box<Entry>),
     /// There was no room for it. It is tried again when another plugin has ended.
-    NoRoom(Entry),
+    NoRoom(Box<Entry>),
 }
 
 impl Plugin {

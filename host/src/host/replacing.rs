@@ -97,11 +97,11 @@ impl Host {
 fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
     match state {
         State::Running | State::Parked => None,
-        State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
-        State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
+        State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(Box::new(entry.clone())))),
+        State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(Box::new(entry.clone())))),
         _ => {
             let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
-            Some((why, Tried::Failed(entry.clone())))
+            Some((why, Tried::Failed(Box::new(entry.clone()))))
         }
     }
 }
@@ -183,7 +183,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         Err(why) => {
             let version = version(host, id, entry).await;
             let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
-            let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
+            let tried = why.is_final().then(|| Tried::Failed(Box::new(entry.clone())));
             goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;
             return Replaced::Settled;
         }

@@ -414,6 +414,8 @@ fn durably<R>(file: &mut Connection, change: impl FnOnce(&Connection) -> rusqlit
     file.pragma_update(None, "synchronous", "full")?;
     let result = in_change(file, change);
     file.pragma_update(None, "synchronous", "normal")?;
+    // Decisions are rare. The pages that they touch would stay in memory for the next one, up to 2 MiB.
+    file.execute_batch("PRAGMA shrink_memory")?;
     result
 }
 
