@@ -379,7 +379,7 @@ async fn a_plugin_has_so_many_streams_and_nothing_is_left_of_one_that_it_drops()
     host.order(FULL, "action.panic", Value::Null).await;
     host.logged("plugin ended", &[("plugin", FULL)]).await;
     while instance.open_archive_queries() > 0 {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
 }
 
@@ -524,7 +524,7 @@ async fn a_stream_ends_with_the_connection_and_says_so() {
     archive_is_known(&host).await;
     let order = host.order(FULL, "archive.query-all", json!({})).await;
     while !*held.lock().unwrap() {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
     host.cut();
     let answer = host.answer(FULL, "archive.query-all", order).await.ok();

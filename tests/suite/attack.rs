@@ -39,12 +39,12 @@ async fn an_interrupted_attack_leaves_nothing_behind() {
             break children;
         }
         assert!(Instant::now() < deadline, "the second case does not begin: {children:?}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     };
     attack.signal(Signal::Interrupt).unwrap();
     assert_eq!(attack.wait(SOON).await.unwrap().code(), Some(130));
     while children.iter().any(|child| exists(*child)) {
         assert!(Instant::now() < deadline, "left: {children:?}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
 }

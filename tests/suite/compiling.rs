@@ -61,7 +61,7 @@ async fn compiler_of(parent: u32, argument: &str) -> u32 {
             return found;
         }
         assert!(Instant::now() < deadline, "no compiler was started");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
 }
 
@@ -69,7 +69,7 @@ async fn gone(process: u32) {
     let deadline = Instant::now() + SOON;
     while exists(process) {
         assert!(Instant::now() < deadline, "{process} goes on: {}", arguments(process));
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
 }
 
@@ -105,7 +105,7 @@ async fn a_second_start_compiles_nothing() {
     let deadline = Instant::now() + SOON;
     while fs::read_dir(data.join("compiled")).unwrap().count() > 0 {
         assert!(Instant::now() < deadline, "it is kept for ever");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
     host.stop(SOON).await.unwrap();
 }
@@ -131,7 +131,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
             break limits;
         }
         assert!(Instant::now() < deadline, "it keeps what it has: {limits}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     };
     assert_eq!(limit(&limits, "Max address space"), (3_u64 << 30).to_string());
     assert_eq!(limit(&limits, "Max cpu time"), "120");
@@ -144,7 +144,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
             break status;
         }
         assert!(Instant::now() < deadline, "its system calls are not filtered: {status}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     };
     assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
     let environment = fs::read_to_string(of("environ")).unwrap();
@@ -224,7 +224,7 @@ async fn state(host: &Host, id: &str) -> Option<State> {
 async fn becomes(host: &Host, id: &str, wanted: State) {
     let looks = async {
         while state(host, id).await.as_ref() != Some(&wanted) {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     let looked = async {

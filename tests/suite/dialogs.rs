@@ -1,6 +1,7 @@
 //! `dialogs`: questions to people (row 153 of `tests/conformance.toml`).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use parlor_runtime::instance::Instance;
 use parlor_runtime::supervisor::State;
@@ -11,7 +12,10 @@ use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 use xmpp_parsers::minidom::Element;
 
-use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, TestHost, friend, granted, id, running};
+use crate::test_host::{A_MOMENT, BARE, FULL, NARROW, Plan, SOON, TestHost, friend, granted, id, running};
+
+/// The timeout of hundreds of questions on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Returns how much of a limit a plugin uses.
 fn used(instance: &Instance, limit: &str) -> f64 {
@@ -24,11 +28,11 @@ pub(crate) async fn until_open(host: &TestHost, plugin: &str, count: f64) {
     let instance = host.instance(plugin).await;
     let wait = async {
         while used(&instance, "dialogs").to_bits() != count.to_bits() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(A_MOMENT).await;
         }
     };
     let late = |_| panic!("{} questions are open, not {count}", used(&instance, "dialogs"));
-    tokio::time::timeout(SOON, wait).await.unwrap_or_else(late);
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(late);
 }
 
 /// Waits until the handlers of a plugin hold so many places at most: one that asks gives its place back a moment later.
@@ -36,11 +40,11 @@ pub(crate) async fn until_at_rest(host: &TestHost, plugin: &str, most: f64) {
     let instance = host.instance(plugin).await;
     let wait = async {
         while used(&instance, "handlers") > most {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(A_MOMENT).await;
         }
     };
     let late = |_| panic!("{} handlers hold places, and not {most}", used(&instance, "handlers"));
-    tokio::time::timeout(SOON, wait).await.unwrap_or_else(late);
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(late);
 }
 
 /// Orders a question to this person.

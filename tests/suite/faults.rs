@@ -61,7 +61,7 @@ async fn what_waited_behind_a_cut_comes_when_it_is_over() {
     let before = faults.accepted();
     faults.set(Way { limit: Some((40_000, Fault::Reset)), ..Way::default() });
     while faults.accepted() < before + 3 {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
     faults.set(Way::default());
     for number in 0..WAITING {

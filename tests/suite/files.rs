@@ -29,7 +29,7 @@ async fn host() -> TestHost {
 async fn knows_its_uploads(host: &TestHost) {
     let wait = async {
         while host.shared().snapshot().known.uploads().is_none() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     assert!(

@@ -45,7 +45,7 @@ async fn nothing_is_left(host: &TestHost, instance: Weak<Instance>, id: Instance
     assert_eq!(host.shared().router.count(id), 0, "subscriptions");
     let gone = async {
         while instance.strong_count() > 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     assert!(timeout(SOON, gone).await.is_ok(), "{} hold the instance", instance.strong_count());
@@ -119,7 +119,7 @@ async fn a_poisonous_event_is_given_once() {
         let deadline = tokio::time::Instant::now() + SOON;
         while host.restarts(FULL).await < life {
             assert!(tokio::time::Instant::now() < deadline, "it is not started again");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
         running(&host, FULL).await;
         // The event that ended it would have come first.
@@ -151,7 +151,7 @@ async fn two_hundred_lives_leave_no_task_and_no_registration() {
     }
     let settle = async {
         while Handle::current().metrics().num_alive_tasks() > base.0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     let settled = timeout(SOON, settle).await;

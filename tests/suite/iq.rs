@@ -39,7 +39,7 @@ async fn hears(host: &TestHost, plugin: &str, promise: &str) -> u64 {
 async fn announced(host: &TestHost, namespace: &str, is_there: bool) {
     let wait = async {
         while host.shared().snapshot().own.features.iter().any(|one| one == namespace) != is_there {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     assert!(tokio::time::timeout(SOON, wait).await.is_ok(), "{namespace} is announced: {}", !is_there);

@@ -544,7 +544,7 @@ async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
     while meter.counters.handled.load(std::sync::atomic::Ordering::Relaxed) < EVENTS {
         assert_eq!(host.state("meter").await, State::Running);
         assert!(began.elapsed() < SOON, "not handled within {SOON:?}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
     assert_eq!(host.state("meter").await, State::Running);
 }

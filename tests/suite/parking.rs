@@ -33,7 +33,7 @@ async fn until(host: &TestHost, state: impl Fn(&State) -> bool) -> State {
             if state(&now) {
                 return now;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     let late = |_| panic!("the state did not come; the log:\n{}", crate::trace::tail(host.name()));

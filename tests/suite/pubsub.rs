@@ -52,7 +52,7 @@ async fn node_for(node: &str, publisher: &BareJid) {
 async fn announced(host: &TestHost, feature: &str, is_there: bool) {
     let wait = async {
         while host.shared().snapshot().own.features.iter().any(|one| one == feature) != is_there {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     assert!(tokio::time::timeout(SOON, wait).await.is_ok(), "{feature} is announced: {}", !is_there);

@@ -38,6 +38,8 @@ use crate::trace::{self, Line};
 
 /// The timeout of everything that is immediate on an idle machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The time between two looks at something that tells nobody when it changes.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// The plugin that has every grant.
 pub(crate) const FULL: &str = "full";
@@ -441,13 +443,19 @@ impl TestHost {
 
     /// Waits until the first account has sent the scripted server a stanza with this text.
     pub(crate) async fn says(&self, text: &str) {
+        self.says_often(text, 1, SOON).await;
+    }
+
+    /// Waits until the first account has sent the scripted server so many stanzas with this text.
+    pub(crate) async fn says_often(&self, text: &str, count: usize, limit: Duration) {
         let said = &self.peer.as_ref().unwrap().said;
+        let found = || said.lock().unwrap().iter().filter(|stanza| stanza.contains(text)).count();
         let wait = async {
-            while !said.lock().unwrap().iter().any(|stanza| stanza.contains(text)) {
-                tokio::task::yield_now().await;
+            while found() < count {
+                tokio::time::sleep(A_MOMENT).await;
             }
         };
-        assert!(timeout(SOON, wait).await.is_ok(), "{text} was not said");
+        assert!(timeout(limit, wait).await.is_ok(), "{text} was said {} times, not {count}", found());
     }
 
     /// Returns every stanza that the first account has sent to the scripted server.
@@ -772,7 +780,7 @@ pub(crate) async fn running(host: &TestHost, plugin: &str) {
         // After a failure the instance is removed before the state changes.
         let account = host.account_name();
         while host.host.instance(&id(plugin), &account).await.is_none() || host.state(plugin).await != State::Running {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(A_MOMENT).await;
         }
     };
     assert!(timeout(SOON, wait).await.is_ok(), "{plugin} does not run\n{}", trace::tail(host.name()));

@@ -375,7 +375,7 @@ async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
     let (at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "github" })).await.ok());
     let is_open = async {
         while TcpStream::connect(at).await.is_err() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(crate::test_host::A_MOMENT).await;
         }
     };
     assert!(tokio::time::timeout(SOON, is_open).await.is_ok(), "nobody listens at {at}");

@@ -1,7 +1,7 @@
 //! profanity, a client of Debian's with OTR (by libotr, version 2) and OMEMO (the older namespace), at a terminal.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use xmpp_parsers::iq::Iq;
@@ -98,22 +98,23 @@ impl Profanity {
         let publish = format!("<publish node='{node}'><item id='current'>{list}</item></publish>{options}");
         set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}'>{publish}</pubsub>")).await?;
         let configure = format!("<configure node='{AXOLOTL}.bundles:{device}'>{}</configure>", open("node_config"));
-        // It says which id it has before its server has the bundle.
-        let mut set_up = Ok(());
-        for _ in 0..TRIES {
-            set_up = set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>")).await;
-            if set_up.is_ok() {
+        // It says which id it has before its server has the bundle, on a busy machine by seconds.
+        let begin = Instant::now();
+        loop {
+            let set_up = set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>")).await;
+            if set_up.is_ok() || begin.elapsed() > SOON {
+                set_up.context("profanity published no keys")?;
                 break;
             }
+            tokio::time::sleep(A_MOMENT).await;
         }
-        set_up?;
         helper.close().await?;
         Ok((device, fingerprint))
     }
 }
 
-/// How often it is tried to open a node that may not be there yet.
-const TRIES: usize = 2_000;
+/// The time between two tries to open a node that may not be there yet.
+const A_MOMENT: Duration = Duration::from_millis(20);
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 
 /// A form that lets everybody read a node.

@@ -8,7 +8,7 @@ use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use super::{built, example};
-use crate::dialogs::{answers_of_people, people_answer, until_at_rest, until_open};
+use crate::dialogs::{PATIENCE, answers_of_people, people_answer, until_at_rest, until_open};
 use crate::test_host::{FULL, Plan, granted, running};
 
 /// The number of questions.
@@ -80,12 +80,7 @@ async fn asks(files: &[(&str, &str)]) {
     until_at_rest(&host, "asker", 1.0).await;
     people_answer(&host, COUNT).await;
     until_open(&host, "asker", 0.0).await;
-    let thanked = async {
-        while host.said().await.iter().filter(|one| one.contains("thanks for yes")).count() < COUNT {
-            tokio::task::yield_now().await;
-        }
-    };
-    assert!(tokio::time::timeout(crate::test_host::SOON, thanked).await.is_ok(), "not all were thanked");
+    host.says_often("thanks for yes", COUNT, PATIENCE).await;
 }
 
 const PYTHON: &str = r#"
