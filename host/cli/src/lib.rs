@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod audit;
+pub mod backup;
 pub mod compile;
 pub mod contacts;
 pub mod doctor;
@@ -18,6 +19,7 @@ pub mod keys;
 pub mod logs;
 pub mod manual;
 mod modes;
+mod passphrase;
 pub mod plugin;
 pub mod reload;
 pub mod rooms;
@@ -46,7 +48,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor backup monday.parlor          write all of it into a file\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -81,6 +83,10 @@ enum Command {
     Say(say::SayArgs),
     /// Show keys for encrypted messages, and decide which to trust.
     Keys(keys::KeysArgs),
+    /// Write a backup of the host into a file.
+    Backup(backup::BackupArgs),
+    /// Restore a backup, where no host runs.
+    Restore(backup::RestoreArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -118,6 +124,8 @@ impl Arguments {
             Command::Contacts(contacts) => contacts.run(),
             Command::Say(say) => say.run(),
             Command::Keys(keys) => keys.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

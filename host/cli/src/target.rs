@@ -185,8 +185,13 @@ pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
         say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
     });
-    let by = By::user(rustix::process::getuid().as_raw(), &command(std::env::args()));
+    let by = by();
     admin.recording(move |decided| record(config, decided, &by))
+}
+
+/// Returns the user who runs this command, and the command, for the audit.
+pub(super) fn by() -> By {
+    By::user(rustix::process::getuid().as_raw(), &command(std::env::args()))
 }
 
 /// Returns the name of a command without its arguments, which may hold a secret.
@@ -195,7 +200,7 @@ fn command(mut typed: impl Iterator<Item = String>) -> String {
     let _ = typed.next();
     let mut words = vec!["parlor".to_owned()];
     if let Some(first) = typed.next().filter(is_name) {
-        let is_group = first == "plugin";
+        let is_group = ["account", "plugin"].contains(&first.as_str());
         words.push(first);
         words.extend(typed.next().filter(|word| is_group && is_name(word)));
     }
@@ -221,6 +226,7 @@ mod tests {
         let of = |typed: &str| command(typed.split(' ').map(str::to_owned));
         assert_eq!(of("/usr/bin/parlor plugin grant echo messages.read"), "parlor plugin grant");
         assert_eq!(of("parlor plugin --help"), "parlor plugin");
+        assert_eq!(of("parlor account add second"), "parlor account add");
         assert_eq!(of("parlor top"), "parlor top");
         assert_eq!(of("parlor top secret"), "parlor top");
         assert_eq!(of("parlor --x y"), "parlor");
