@@ -11,6 +11,8 @@ use parlor_base::atomic::{Locked, folder_of, make_private_folder, put_in_place, 
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::Config;
+use parlor_plugins::approved::approved;
+use parlor_plugins::components::Components;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::file::{EditError, PolicyFile};
 use parlor_runtime::audited::retention;
@@ -100,7 +102,7 @@ pub fn write(
         }
         None => Policy::default(),
     };
-    let components = members_of(&config.data, &mut members, &mut left_out)?;
+    let components = members_of(config, &policy, &mut members, &mut left_out)?;
     let mut files = components.clone();
     for (name, bytes) in members.iter().filter(|(name, _)| !components.contains_key(*name)) {
         files.insert(name.clone(), piece(bytes)?);
@@ -160,16 +162,17 @@ fn sealed_part(
     sealed::seal(passphrase, serde_json::to_vec(&Sealed { keys, files })?, about)
 }
 
-/// Adds the components and the records of versions, with the pieces of components. A component whose bytes are not those of its
+/// Adds the components and the records of versions. Returns the pieces of components. A component whose bytes are not those of its
 /// name could not run, and is left out.
 fn members_of(
-    data: &Path,
+    config: &Config,
+    policy: &Policy,
     members: &mut BTreeMap<String, Bytes>,
     left_out: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Piece>, BackupError> {
     let folders: [(&str, fn(&str) -> bool); 2] = [(COMPONENTS, is_component), (VERSIONS, is_versions)];
     for (folder, is_member) in folders {
-        let folder_path = data.join(folder);
+        let folder_path = config.data.join(folder);
         let entries = match fs::read_dir(&folder_path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.map_err(BackupError::file(&folder_path))?,
@@ -194,7 +197,23 @@ fn members_of(
     }
     for name in damaged {
         members.remove(&name);
-        left_out.push(format!("{}: it is damaged", data.join(&name).escaped()));
+        left_out.push(format!("{}: it is damaged", config.data.join(&name).escaped()));
+    }
+    let store = Components::new(&config.data);
+    for (id, entry) in &policy.plugins {
+        let name = format!("{COMPONENTS}/{}.wasm", entry.digest.to_hex());
+        if members.contains_key(&name) {
+            continue;
+        }
+        // A policy that was written by hand may name a file elsewhere that the host reads each time.
+        match approved(id, entry, &store) {
+            Ok(bytes) => {
+                let bytes = Bytes::Text(bytes);
+                pieces.insert(name.clone(), piece(&bytes)?);
+                members.insert(name, bytes);
+            }
+            Err(error) => left_out.push(format!("the file of plugin {id}: {error}")),
+        }
     }
     Ok(pieces)
 }

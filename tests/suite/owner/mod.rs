@@ -3,6 +3,7 @@
 mod accounts;
 mod ask;
 mod audit;
+mod backup;
 mod chat;
 mod control;
 mod data;
