@@ -16,6 +16,7 @@ pub mod explain;
 mod file_watcher;
 pub mod init;
 pub mod keys;
+mod login;
 pub mod logs;
 pub mod manual;
 mod modes;
