@@ -6,13 +6,14 @@ use clap::Args;
 use parlor::backup::{self, Backup, BackupError, Destination, Manifest, Parts, SHORTEST_PASSPHRASE};
 use parlor_base::atomic::folder_of;
 use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::Overrides;
 use parlor_session::Secret;
 use serde_json::json;
 
 use super::ask::Terminal;
 use super::run::leave_no_core;
 use super::show::{Put as _, print, print_json, size};
-use super::target::{self, Target, is_own};
+use super::target::{self, Target, USUAL, is_own};
 use super::{Ended, passphrase};
 
 /// The arguments of `parlor backup`.
@@ -120,20 +121,27 @@ pub struct RestoreArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    target: Target,
+    /// Where the configuration goes; the policy and the data folder go where it says.
+    #[arg(long, default_value = USUAL, env = "PARLOR_CONFIG")]
+    config: PathBuf,
+    /// Where the data goes, instead of the configuration's `data`.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Where the policy goes, instead of the configuration's `plugins`.
+    #[arg(long)]
+    plugins: Option<PathBuf>,
 }
 
 impl RestoreArgs {
     /// Restores the backup.
     pub fn run(&self) -> anyhow::Result<()> {
         leave_no_core()?;
-        is_own(&[folder_of(&self.target.config)])?;
+        is_own(&[folder_of(&self.config)])?;
         let mut backup = Backup::open(&self.file)?;
         let passphrase = if backup.is_sealed() && !self.without_keys { Some(self.passphrase()?) } else { None };
         let to = Destination {
-            config: self.target.config.clone(),
-            overrides: self.target.overrides(),
+            config: self.config.clone(),
+            overrides: Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() },
             is_forced: self.force,
         };
         let restored = backup.restore(&to, passphrase.as_ref(), &target::by())?;

@@ -6,6 +6,7 @@
 //!
 //! **Begin with** [`Arguments`]: each command has a file of its name.
 
+pub mod account;
 mod ask;
 pub mod audit;
 pub mod backup;
@@ -84,6 +85,9 @@ enum Command {
     Say(say::SayArgs),
     /// Show keys for encrypted messages, and decide which to trust.
     Keys(keys::KeysArgs),
+    /// Add, remove and list accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Write a backup of the host into a file.
     Backup(backup::BackupArgs),
     /// Restore a backup, where no host runs.
@@ -125,6 +129,7 @@ impl Arguments {
             Command::Contacts(contacts) => contacts.run(),
             Command::Say(say) => say.run(),
             Command::Keys(keys) => keys.run(),
+            Command::Account(account) => account.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
             Command::Plugin(plugin) => plugin.run(),

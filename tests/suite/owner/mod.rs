@@ -1,5 +1,6 @@
 //! The owner's side: the commands that show and change a host, running or stopped, as a user calls them.
 
+mod account;
 mod accounts;
 mod ask;
 mod audit;
