@@ -51,6 +51,8 @@ pub struct Manifest {
     pub made: String,
     /// The data folder that it is of.
     pub data: String,
+    /// The folder of the configuration that it is of.
+    pub config: String,
     /// Whether it has the keys of encryption.
     pub keys: bool,
     /// How many files with secrets it has.

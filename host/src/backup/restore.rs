@@ -150,7 +150,8 @@ impl Backup {
             other => BackupError::File { path: places.data.clone(), cause: io::Error::other(other.to_string()) },
         })?;
         let stage = Stage::begin(places.data.join(STAGE))?;
-        let policy = self.text(POLICY)?.map(|text| moved_secrets(text, &self.manifest.data, &places.data));
+        let moved = self.moved(&opened.files, &places);
+        let (config, policy) = (renamed(config, &moved), self.text(POLICY)?.map(|text| renamed(text, &moved)));
         self.fill(&stage.folder, opened.keys.as_deref(), by)?;
         let (of_data, of_config): (Vec<_>, Vec<_>) = opened.files.iter().partition(|file| file.base == Base::Data);
         for file in of_data {
@@ -175,6 +176,20 @@ impl Backup {
         moves.keep();
         let aside = aside.into_iter().chain(also_aside).collect();
         Ok(Restored { has_keys: opened.keys.is_some(), secrets: opened.files.len(), places, aside })
+    }
+
+    /// Returns where each file with a secret was, and where it is from now on.
+    fn moved(&self, files: &[SecretFile], places: &Config) -> Vec<(String, String)> {
+        let now = |folder: &Path| real(folder).ok().and_then(|folder| folder.to_str().map(str::to_owned));
+        let (Some(data), Some(config)) = (now(&places.data), now(folder_of(&places.path))) else { return Vec::new() };
+        let paths = files.iter().map(|SecretFile { base, path, .. }| {
+            let (old, new) = match base {
+                Base::Data => (&self.manifest.data, &data),
+                Base::Config => (&self.manifest.config, &config),
+            };
+            (format!("{old}/{path}"), format!("{new}/{path}"))
+        });
+        paths.collect()
     }
 
     /// Puts the parts of the data folder together in the stage, with the keys.
@@ -256,20 +271,16 @@ fn bounded(file: &mut File, member: Member, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Has a policy name the secrets of plugins where they are now. The host keeps them below its data folder and writes whole paths.
-fn moved_secrets(policy: Vec<u8>, old: &str, new: &Path) -> Vec<u8> {
-    let Ok(new) = real(new) else { return policy };
-    let (Ok(text), Some(new)) = (std::str::from_utf8(&policy), new.to_str()) else { return policy };
-    let is_plain =
-        |path: &str| !path.is_empty() && !path.contains(['"', '\'', '\\']) && !path.contains(char::is_control);
-    if old == new || !is_plain(old) || !is_plain(new) {
-        return policy;
+/// Has a file name other files where they are now. parlor itself writes whole paths of secrets, and `init` those of certificates.
+fn renamed(text: Vec<u8>, moved: &[(String, String)]) -> Vec<u8> {
+    let Ok(mut text) = String::from_utf8(text.clone()) else { return text };
+    let is_plain = |path: &str| !path.contains(['"', '\'', '\\']) && !path.contains(char::is_control);
+    for (old, new) in moved.iter().filter(|(old, new)| old != new && is_plain(old) && is_plain(new)) {
+        for quote in ['"', '\''] {
+            text = text.replace(&format!("{quote}{old}{quote}"), &format!("{quote}{new}{quote}"));
+        }
     }
-    let quoted = |quote: char, path: &str| format!("{quote}{path}/{FOLDER}/");
-    let moved = ['"', '\'']
-        .into_iter()
-        .fold(text.to_owned(), |text, quote| text.replace(&quoted(quote, old), &quoted(quote, new)));
-    moved.into_bytes()
+    text.into_bytes()
 }
 
 fn decoded(file: &SecretFile) -> Result<Vec<u8>, BackupError> {
@@ -347,14 +358,15 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_names_secrets_where_they_are_now() {
-        let new = tempfile::tempdir().unwrap();
-        let real = new.path().canonicalize().unwrap();
-        let policy = "key = { file = \"/old/data/secrets/echo/key\" }\nother = { file = '/old/data/x' }\n";
-        let moved = moved_secrets(policy.as_bytes().to_vec(), "/old/data", new.path());
-        let moved = String::from_utf8(moved).unwrap();
-        assert_eq!(moved, policy.replace("/old/data/secrets", &format!("{}/secrets", real.to_str().unwrap())));
-        let same = moved_secrets(policy.as_bytes().to_vec(), "/old\"/data", new.path());
-        assert_eq!(same, policy.as_bytes());
+    fn a_file_names_secrets_where_they_are_now() {
+        let old = "key = { file = \"/old/secrets/echo/key\" }\nca_file = '/old/ca.pem'\nother = \"/old/ca.pem.txt\"\n";
+        let moved = [("/old/secrets/echo/key", "/new/secrets/echo/key"), ("/old/ca.pem", "/etc/new/ca.pem")];
+        let moved = moved.map(|(old, new)| (old.to_owned(), new.to_owned()));
+        let new =
+            "key = { file = \"/new/secrets/echo/key\" }\nca_file = '/etc/new/ca.pem'\nother = \"/old/ca.pem.txt\"\n";
+        assert_eq!(renamed(old.as_bytes().to_vec(), &moved), new.as_bytes());
+        let odd = [("/old/ca.pem".to_owned(), "/x'\\".to_owned())];
+        assert_eq!(renamed(old.as_bytes().to_vec(), &odd), old.as_bytes());
+        assert_eq!(renamed(vec![0xff], &moved), [0xff]);
     }
 }

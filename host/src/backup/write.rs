@@ -118,7 +118,8 @@ pub fn write(
         format: FORMAT,
         parlor: env!("CARGO_PKG_VERSION").to_owned(),
         made: Timestamp::now().to_string(),
-        data: secrets::real(&config.data).unwrap_or_default().to_string_lossy().into_owned(),
+        data: folder_name(&config.data),
+        config: folder_name(folder_of(&config.path)),
         keys: parts.keys,
         secrets: secret_files.len(),
         left_out,
@@ -134,6 +135,10 @@ pub fn write(
     };
     put(to, &head, &members, &manifest, sealed.as_deref())?;
     Ok(manifest)
+}
+
+fn folder_name(folder: &Path) -> String {
+    secrets::real(folder).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn failed(path: &Path, cause: io::Error) -> BackupError {
