@@ -51,19 +51,26 @@ impl AccountCommand {
 /// The arguments of `parlor account list`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor account list\n  parlor account list --json\n\nExit codes: 0 shown, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor account list\n  parlor account list --json\n  parlor account list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, 1 failed, 2 wrong usage"
 )]
 pub struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print only the names, one a line.
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
     #[command(flatten)]
     target: Target,
 }
 
 impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load_to_look()?;
+        let config = self.target.load()?;
+        if self.names {
+            let names: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
+            return print(&names.join("\n"));
+        }
         let owners = |name: &AccountName| -> Vec<String> {
             config.accounts[name].owners.iter().map(ToString::to_string).collect()
         };
@@ -190,7 +197,7 @@ impl AddArgs {
 )]
 pub struct RemoveArgs {
     /// The account, by its name in parlor.toml.
-    name: AccountName,
+    account: AccountName,
     /// Remove also what the host keeps for it.
     #[arg(long)]
     with_data: bool,
@@ -207,7 +214,7 @@ pub struct RemoveArgs {
 impl RemoveArgs {
     fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load_to_write()?;
-        let name = &self.name;
+        let name = &self.account;
         let Some(account) = config.accounts.get(name) else {
             let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
             bail!("there is no account {name} in {}{near}", config.path.escaped());
@@ -250,7 +257,7 @@ impl RemoveArgs {
         if self.yes {
             return Ok(self.with_data);
         }
-        let name = &self.name;
+        let name = &self.account;
         let Some(terminal) = Terminal::open_unless(self.json) else {
             let sentence =
                 format!("nobody can be asked here, so nothing was changed; give --yes to remove {name} ({jid})");
