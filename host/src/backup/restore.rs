@@ -18,7 +18,7 @@ use super::error::BackupError;
 use super::places::{Moves, taken};
 use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
 use super::write::{Stage, is_component, is_versions, summed};
-use super::{COMPONENTS, CONFIG, FORMAT, MANIFEST, Manifest, POLICY, Piece, SEALED, STORE, VERSIONS, sealed};
+use super::{COMPONENTS, CONFIG, FORMAT, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed};
 use crate::host::StartError;
 use crate::host::lock::lock;
 
@@ -131,7 +131,7 @@ impl Backup {
     }
 
     /// Restores the backup. Without a passphrase, what is encrypted is left out.
-    pub fn restore(&mut self, to: Destination, passphrase: Option<&Secret>, by: &By) -> Result<Restored, BackupError> {
+    pub fn restore(&mut self, to: &Destination, passphrase: Option<&Secret>, by: &By) -> Result<Restored, BackupError> {
         let config = self.text(CONFIG)?.unwrap_or_default();
         let places = Config::places_in(&to.config, &String::from_utf8_lossy(&config), &to.overrides)?;
         let opened = match passphrase.filter(|_| self.is_sealed()) {

@@ -38,7 +38,7 @@ pub fn copy(data: &Path, to: &Path) -> Result<Secret, DataError> {
 /// it, no session in it is gone on with.
 pub fn examine(copy: &Path) -> Result<(), DataError> {
     let connection = open(copy)?;
-    let said = |cause| failed(copy, &cause);
+    let said = |cause: rusqlite::Error| failed(copy, &cause);
     let state: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(said)?;
     if state != "ok" {
         return Err(failed(copy, &state));
