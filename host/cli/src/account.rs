@@ -106,7 +106,7 @@ fn how(name: &AccountName, config: &Config) -> &'static str {
 /// The arguments of `parlor account add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes the account, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
+    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
@@ -193,7 +193,7 @@ impl AddArgs {
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks what becomes of what the host keeps for the account: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                what is kept stays, for an account of the same address\n  parlor account remove second --yes --with-data    it goes, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+    after_help = "On a terminal it asks what becomes of what the host keeps for the account: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                what is kept stays\n  parlor account remove second --yes --with-data    it goes, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
 )]
 pub struct RemoveArgs {
     /// The account, by its name in parlor.toml.

@@ -26,10 +26,10 @@ pub enum BackupError {
     Store(#[from] DataError),
     /// The policy cannot be read, or another command is changing it.
     #[error(transparent)]
-    Policy(#[from] EditError),
+    Policy(Box<EditError>),
     /// The configuration in the backup cannot be read.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// There is a file where the backup would be.
     #[error("{} is there already: name another file, or move it away", .0.escaped())]
     Exists(PathBuf),
@@ -78,6 +78,18 @@ pub enum BackupError {
     /// A host runs there.
     #[error("a host runs with the data folder {}; nothing was changed: stop it first", .0.escaped())]
     Running(PathBuf),
+}
+
+impl From<EditError> for BackupError {
+    fn from(error: EditError) -> Self {
+        Self::Policy(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for BackupError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
 }
 
 impl BackupError {
