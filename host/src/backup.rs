@@ -40,7 +40,7 @@ const VERSIONS: &str = "versions";
 /// The member that a passphrase encrypts.
 const SEALED: &str = "sealed";
 
-/// What a backup says of itself.
+/// The description of a backup, in the backup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// The format of the backup.
@@ -72,13 +72,13 @@ pub struct Piece {
     pub digest: String,
 }
 
-/// What a backup is to hold beside what each holds.
+/// The parts of a backup that the owner chooses.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     /// The keys of encryption.
     pub keys: bool,
     /// The files with secrets that the configuration and the policy name.
     pub secrets: bool,
-    /// What they are encrypted with; needed for either.
+    /// The passphrase that encrypts them; needed for either.
     pub passphrase: Option<&'a Secret>,
 }

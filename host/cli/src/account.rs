@@ -377,7 +377,7 @@ mod tests {
             assert!(removed.contains(comment), "no {comment:?} in {removed}");
         }
         assert!(!removed.contains("a@b.example") && !removed.contains("nickname"), "{removed}");
-        // What somebody wrote meanwhile is not lost.
+        // A change by somebody else meanwhile is not lost.
         fs::write(&path, "mine").unwrap();
         assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");

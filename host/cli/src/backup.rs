@@ -121,13 +121,13 @@ pub struct RestoreArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Where the configuration goes; the policy and the data folder go where it says.
+    /// The configuration file to write. It names the places of the policy and the data folder.
     #[arg(long, default_value = USUAL, env = "PARLOR_CONFIG")]
     config: PathBuf,
-    /// Where the data goes, instead of the configuration's `data`.
+    /// The data folder, instead of the configuration's `data`.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Where the policy goes, instead of the configuration's `plugins`.
+    /// The policy file, instead of the configuration's `plugins`.
     #[arg(long)]
     plugins: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What `parlor init` and `parlor account add` share: the flags of an account, questions about it, and its first log-in.
+//! The flags of an account, questions about it, and its first log-in, for `parlor init` and `parlor account add`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, Read as _, Write as _};

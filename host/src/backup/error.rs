@@ -44,7 +44,7 @@ pub enum BackupError {
     Damaged {
         /// The path of the backup.
         path: PathBuf,
-        /// What is wrong.
+        /// The part that is wrong.
         what: String,
     },
     /// A newer parlor wrote the backup.

@@ -14,7 +14,7 @@ use super::{COMPONENTS, STORE, VERSIONS};
 const BEFORE: &str = "before-restore";
 /// One more than the highest of these numbers.
 const MOST: u32 = 1_000;
-/// What a data folder holds that a backup brings. The log beside the store belongs to the store.
+/// The files and folders that a backup brings into a data folder. The log beside the store belongs to the store.
 const OF_DATA: [&str; 6] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, FOLDER];
 
 /// Returns what is at these places already.

@@ -42,18 +42,18 @@ pub struct Backup {
     head: Vec<u8>,
 }
 
-/// Where a backup is restored to.
+/// The place that a backup is restored to.
 #[derive(Debug)]
 pub struct Destination {
     /// The configuration file.
     pub config: PathBuf,
-    /// What goes over the places that the restored configuration names.
+    /// The values that override the places in the restored configuration.
     pub overrides: Overrides,
     /// Whether files that are there are moved aside.
     pub is_forced: bool,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
     /// The configuration file, the policy and the data folder.
@@ -62,7 +62,7 @@ pub struct Restored {
     pub has_keys: bool,
     /// How many files with secrets were.
     pub secrets: usize,
-    /// Where files are that were there before.
+    /// The new places of files that were there before.
     pub aside: Vec<PathBuf>,
 }
 
@@ -303,7 +303,7 @@ fn write_secret(file: &SecretFile, to: &Path) -> Result<(), BackupError> {
     write_new(to, &decoded(file)?)
 }
 
-/// Writes all files beside their places, and then moves them there. What was there is moved aside; the paths of that are returned.
+/// Writes all files beside their places, and then moves them there. Earlier files are moved aside; their new paths are returned.
 fn put_files(files: &[(PathBuf, Vec<u8>)], moves: &mut Moves) -> Result<Vec<PathBuf>, BackupError> {
     let mut drafts = Vec::new();
     let result = (|| -> Result<_, BackupError> {

@@ -10,7 +10,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 /// The fewest characters of a passphrase for a backup.
 pub const SHORTEST_PASSPHRASE: usize = 12;
 
-/// What the part begins with.
+/// The first bytes of the part.
 const MAGIC: &[u8; 16] = b"parlor sealed 1\n";
 const SALT: usize = 16;
 const KEY: usize = 32;

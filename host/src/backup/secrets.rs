@@ -40,7 +40,7 @@ pub(super) struct SecretFile {
     pub(super) hex: String,
 }
 
-/// What the encrypted part of a backup holds.
+/// The content of the encrypted part of a backup.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Sealed {
     /// The keys of encryption, as the store writes them.
