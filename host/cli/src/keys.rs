@@ -256,7 +256,7 @@ mod tests {
             assert!(typed(line).unwrap().json, "{line}");
         }
         let keys = typed("keys list --config other.toml").unwrap();
-        assert_eq!(keys.target.config, std::path::Path::new("other.toml"));
+        assert_eq!(keys.target.config.as_deref(), Some(std::path::Path::new("other.toml")));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //!
 //! **Begin with** [`Arguments`]: each command has a file of its name.
 
+pub mod account;
 mod ask;
 pub mod audit;
+pub mod backup;
 pub mod compile;
 pub mod contacts;
 pub mod doctor;
@@ -16,9 +18,11 @@ mod file_watcher;
 pub mod index;
 pub mod init;
 pub mod keys;
+mod login;
 pub mod logs;
 pub mod manual;
 mod modes;
+mod passphrase;
 pub mod plugin;
 pub mod reload;
 pub mod rooms;
@@ -48,7 +52,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor backup monday.parlor          write all of it into a file\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -88,6 +92,13 @@ enum Command {
     /// Add, show, refresh and remove indexes of plugins.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Add, remove and list accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Write a backup of the host into a file.
+    Backup(backup::BackupArgs),
+    /// Restore a backup, where no host runs.
+    Restore(backup::RestoreArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -127,6 +138,9 @@ impl Arguments {
             Command::Keys(keys) => keys.run(),
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
+            Command::Account(account) => account.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -11,6 +11,7 @@ mod difference;
 mod error;
 mod granting;
 mod install;
+mod limits;
 mod offer;
 mod recording;
 mod settings;

@@ -13,6 +13,7 @@ mod dev;
 mod from_index;
 mod hooks;
 mod inspect;
+mod limits;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
@@ -65,6 +66,8 @@ pub enum PluginCommand {
     Rollback(update::RollbackArgs),
     /// Show and change a plugin's own settings
     Config(config::ConfigArgs),
+    /// Show and change the resources that a plugin may use
+    Limits(limits::LimitsArgs),
     /// Show a plugin's commands, and choose other names for them
     Command(command::CommandArgs),
     /// Show, export and import the data that a plugin stores
@@ -107,6 +110,7 @@ impl PluginCommand {
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
+            Self::Limits(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
