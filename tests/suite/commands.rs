@@ -169,6 +169,8 @@ async fn in_a_room(host: &TestHost, owner: &mut Client) -> BareJid {
 async fn the_arguments_of_a_command_arrive_as_values_of_their_kinds() {
     let host = Plan::new().await.three().start().await;
     let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let twice = json!({ "name": "roll", "arguments": [{ "name": "a" }, { "name": "a" }] });
+    host.call(FULL, "commands.declare", twice).await.invalid("command.arguments");
     let n = declare(&host, FULL, roll()).await;
     let given = "!roll 3 2.5 1m30s RED Romeo@Example.org --times=-2 --secret --label 'two words' what  is   'left'";
     friend.chat(bot.clone(), given).await.unwrap();

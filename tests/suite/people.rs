@@ -10,6 +10,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::minidom::Element;
 
+use crate::cut::befriend;
 use crate::test_host::{FULL, Plan, SOON, TestHost, friend, prosody, refuses_to_tell, software};
 
 /// The form of a visitor who asks for voice.
@@ -20,7 +21,7 @@ const ASKS: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE
 /// Rows 158.
 #[tokio::test(flavor = "multi_thread")]
 async fn entities_say_how_long_they_were_idle_their_time_and_their_software() {
-    let host = Plan::new().await.three().start().await;
+    let host = Plan::new().await.set("auto_subscribe", true).three().start().await;
     let server = json!({ "jid": DOMAIN });
     let clock = host.call(FULL, "disco.time", server.clone()).await.ok();
     let utc: jiff::Timestamp = clock["utc"].as_str().unwrap().parse().unwrap();
@@ -36,11 +37,7 @@ async fn entities_say_how_long_they_were_idle_their_time_and_their_software() {
     let refused = host.call(FULL, "disco.last-activity", person.clone()).await.fails("stanza");
     let condition = refused["condition"].as_str().unwrap();
     assert!(["forbidden", "subscription-required", "not-authorized"].contains(&condition), "{refused}");
-    let own = host.account().jid.clone();
-    let changed = host.listen(FULL, "contactPresenceChanged").await;
-    host.call(FULL, "contacts.add", person.clone()).await.ok();
-    paris.befriend(&own).await.unwrap();
-    host.heard(FULL, changed).await;
+    befriend(&host, &mut paris).await;
     assert_eq!(host.call(FULL, "disco.last-activity", person).await.ok()["seconds"], 0, "a client is connected");
 
     // A client that knows none of this, and one that does not exist.

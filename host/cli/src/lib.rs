@@ -13,6 +13,7 @@ pub mod contacts;
 pub mod doctor;
 pub mod explain;
 mod file_watcher;
+pub mod index;
 pub mod init;
 pub mod keys;
 pub mod logs;
@@ -23,6 +24,7 @@ pub mod reload;
 pub mod rooms;
 pub mod run;
 pub mod say;
+pub mod search;
 mod show;
 pub mod status;
 pub mod target;
@@ -46,7 +48,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -81,6 +83,11 @@ enum Command {
     Say(say::SayArgs),
     /// Show keys for encrypted messages, and decide which to trust.
     Keys(keys::KeysArgs),
+    /// Find plugins in the indexes that you added.
+    Search(search::SearchArgs),
+    /// Add, show, refresh and remove indexes of plugins.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -118,6 +125,8 @@ impl Arguments {
             Command::Contacts(contacts) => contacts.run(),
             Command::Say(say) => say.run(),
             Command::Keys(keys) => keys.run(),
+            Command::Search(search) => search.run(),
+            Command::Index(index) => index.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -195,7 +195,7 @@ fn command(mut typed: impl Iterator<Item = String>) -> String {
     let _ = typed.next();
     let mut words = vec!["parlor".to_owned()];
     if let Some(first) = typed.next().filter(is_name) {
-        let is_group = first == "plugin";
+        let is_group = matches!(first.as_str(), "plugin" | "index");
         words.push(first);
         words.extend(typed.next().filter(|word| is_group && is_name(word)));
     }
@@ -221,6 +221,7 @@ mod tests {
         let of = |typed: &str| command(typed.split(' ').map(str::to_owned));
         assert_eq!(of("/usr/bin/parlor plugin grant echo messages.read"), "parlor plugin grant");
         assert_eq!(of("parlor plugin --help"), "parlor plugin");
+        assert_eq!(of("parlor index add /etc/examples.toml"), "parlor index add");
         assert_eq!(of("parlor top"), "parlor top");
         assert_eq!(of("parlor top secret"), "parlor top");
         assert_eq!(of("parlor --x y"), "parlor");

@@ -29,19 +29,21 @@ use crate::admission::admit;
 use crate::approved;
 use crate::component::Examined;
 use crate::components::Components;
+use crate::listing::IndexName;
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Entry, Policy};
 use crate::secret::Secrets;
-use recording::{Recorder, change_entry};
+use crate::signature::PublisherKey;
+use recording::{Recorder, change_entry, record};
 
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::AdminError;
 pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
-pub use offer::{Expected, Offer};
+pub use offer::{Expected, Offer, Publisher};
 pub use recording::Decided;
 pub use version::{Older, Plan, Replacement};
 
@@ -162,6 +164,11 @@ impl<'c> PluginAdmin<'c> {
         let change = level.map_or(Change::Unset(key.clone()), |level| Change::Set(key, level.as_str().into()));
         change_entry(self, &mut file, id, &[change])?;
         Ok(true)
+    }
+
+    /// Records that an index is added, or removed, before that is done. Each side is the key that signs it.
+    pub fn record_index(&self, name: &IndexName, key: [Option<&PublisherKey>; 2]) -> Result<(), AdminError> {
+        record(self, Decided::Index { name, key })
     }
 
     fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, AdminError> {

@@ -1,7 +1,7 @@
 //! The declarations of plugins, and the decisions of their owners.
 //!
 //! **Owns:** the manifest; the sections of a component; the policy (`plugins.toml`), its grants, settings and limits; where a file
-//! comes from, and who signed it; the component store; secrets of plugins; the decision whether a plugin may run.
+//! comes from, and who signed it; indexes of plugins; the component store; secrets of plugins; the decision whether a plugin may run.
 //!
 //! **Must not** run code of a plugin, and has no engine for it.
 //!
@@ -13,7 +13,9 @@ pub mod admission;
 pub mod approved;
 pub mod component;
 pub mod components;
+pub mod index;
 pub mod limits;
+pub mod listing;
 pub mod manifest;
 pub mod policy;
 pub mod secret;

@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::limits::Limits;
+use crate::listing::Listing;
 use crate::secret::SecretSource;
-use crate::signature::{self, KeyName, Keys, TrustedKey};
+use crate::signature::{self, KeyName, Keys, PublisherKey, TrustedKey};
 use crate::source::Source;
 use commands::commands;
 use hooks::{Hooks, hooks};
@@ -65,6 +66,10 @@ pub struct Entry {
     pub version: Option<Version>,
     /// The key that had signed it when it was installed.
     pub signer: Option<KeyName>,
+    /// Its name in the index that it was installed by.
+    pub index: Option<Listing>,
+    /// The key that the index named, which has to sign updates.
+    pub publisher: Option<PublisherKey>,
     /// The accounts on which it runs; `None` = all of them.
     pub accounts: Option<Vec<AccountName>>,
     /// Whether it may run at all.
@@ -84,14 +89,20 @@ pub struct Entry {
 impl Entry {
     /// Returns whether the two differ only in the accounts and in fields for display.
     pub fn differs_in_accounts_alone(&self, other: &Self) -> bool {
-        let Self { source, version, signer, accounts, .. } = other.clone();
-        self.accounts != other.accounts && Self { source, version, signer, accounts, ..self.clone() } == *other
+        let accounts = other.accounts.clone();
+        self.accounts != other.accounts && Self { accounts, ..self.with_origin_of(other) } == *other
     }
 
     /// Returns whether the two differ only in the grants and in fields for display.
     pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
-        let Self { source, version, signer, grants, .. } = other.clone();
-        Self { source, version, signer, grants, ..self.clone() } == *other
+        let grants = other.grants.clone();
+        Self { grants, ..self.with_origin_of(other) } == *other
+    }
+
+    /// Returns the same with the other one's origin, which a running plugin does not depend on.
+    fn with_origin_of(&self, other: &Self) -> Self {
+        let Self { source, version, signer, index, publisher, .. } = other.clone();
+        Self { source, version, signer, index, publisher, ..self.clone() }
     }
 }
 
@@ -221,6 +232,8 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         digest: digest.parse()?,
         version: section.get("version").map(|node| node.parse()).transpose()?,
         signer: section.get("signer").map(|node| node.parse()).transpose()?,
+        index: section.get("index").map(|node| node.parse()).transpose()?,
+        publisher: section.get("publisher").map(|node| node.parse()).transpose()?,
         accounts: accounts(section)?,
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         log: section.get("log").map(|node| node.parse()).transpose()?,

@@ -32,6 +32,14 @@ pub struct TrustedKey {
     until: Option<Date>,
 }
 
+/// The key of somebody who publishes an index or a plugin. It counts for that alone, and is not trusted otherwise.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublisherKey {
+    public: PublicKey,
+    /// The key as minisign writes it.
+    text: Box<str>,
+}
+
 /// The keys that the owner trusts.
 pub type Keys = BTreeMap<KeyName, TrustedKey>;
 
@@ -93,6 +101,12 @@ pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result
     Err(expired.or(wrong).unwrap_or(SignatureError::UnknownKey(id)))
 }
 
+/// Returns the trusted key that is this one, if it is trusted today.
+pub fn trusted<'k>(keys: &'k Keys, key: &PublisherKey, today: Date) -> Option<&'k KeyName> {
+    let is_it = |one: &TrustedKey| one.public == key.public && one.ended(today).is_none();
+    keys.iter().find(|(_, one)| is_it(one)).map(|(name, _)| name)
+}
+
 /// Returns the id of the key that a signature names, in the form that minisign prints.
 fn key_id(signature: &str) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(signature.lines().nth(1)?).ok()?;
@@ -125,6 +139,50 @@ impl TrustedKey {
             written.to_string().parse::<Date>().map_err(|_| wrong())
         });
         Ok(Self { public, until: until.transpose()? })
+    }
+}
+
+impl PublisherKey {
+    /// Returns whether any of these signatures is by this key, over these bytes.
+    pub fn signed(&self, bytes: &[u8], signatures: &[String]) -> bool {
+        let mut read = signatures.iter().filter_map(|signature| Signature::decode(signature).ok());
+        read.any(|signature| self.public.verify(bytes, &signature, true).is_ok())
+    }
+}
+
+impl FromStr for PublisherKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "it is not a public key of minisign; write the second line of minisign.pub";
+        // A key has one spelling, so that two of them are compared as texts.
+        let text = BASE64_STANDARD.encode(BASE64_STANDARD.decode(text.trim()).map_err(|_| wrong)?);
+        let public = PublicKey::from_base64(&text).map_err(|_| wrong)?;
+        Ok(Self { public, text: text.into() })
+    }
+}
+
+impl fmt::Display for PublisherKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl fmt::Debug for PublisherKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for PublisherKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublisherKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -205,6 +263,29 @@ mod tests {
         assert_eq!(of(format!("{other}{old}{new}")).unwrap().key.to_string(), "c");
         assert!(matches!(of(format!("{other}{old}")), Err(SignatureError::Expired { .. })));
         assert!(matches!(of(other), Err(SignatureError::Wrong(_))));
+    }
+
+    #[test]
+    fn a_publishers_key_counts_for_its_own_signatures_alone() {
+        let key: PublisherKey = KEY.parse().unwrap();
+        assert_eq!(key.to_string(), KEY);
+        assert_eq!(format!(" {KEY}\n").parse::<PublisherKey>(), Ok(key.clone()));
+        let of = |bytes: &[u8], signatures: &[&str]| {
+            key.signed(bytes, &signatures.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(of(b"test", &[SIGNATURE]) && of(b"test", &["nonsense", SIGNATURE]));
+        assert!(!of(b"Test", &[SIGNATURE]) && !of(b"test", &[]) && !of(b"test", &["nonsense"]));
+        // Another key with the same id, which its creator chose.
+        let mut bytes = BASE64_STANDARD.decode(KEY).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        let other: PublisherKey = BASE64_STANDARD.encode(bytes).parse().unwrap();
+        assert!(other != key && !other.signed(b"test", &[SIGNATURE.to_owned()]));
+        assert!("x".parse::<PublisherKey>().is_err() && "".parse::<PublisherKey>().is_err());
+        let known = keys(&format!("[key.jedi]\npublic = \"{KEY}\"\nuntil = 2030-12-31\n")).unwrap();
+        assert!(
+            trusted(&known, &key, day("2030-12-31")).is_some() && trusted(&known, &key, day("2031-01-01")).is_none()
+        );
+        assert!(trusted(&known, &other, day("2030-12-31")).is_none());
     }
 
     /// Mail programs and other systems leave signatures in such forms.

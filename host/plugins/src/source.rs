@@ -85,6 +85,15 @@ pub struct Downloaded {
     pulled: Option<oci::Pulled>,
 }
 
+/// A file that is no component, with its signatures, which nobody has checked yet.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// The detached signatures beside it.
+    pub signatures: Vec<String>,
+}
+
 impl Source {
     /// Parses a source. A relative path is resolved against `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, SourceError> {
@@ -124,6 +133,19 @@ impl Source {
                 Ok(Downloaded { bytes, redirects: pulled.redirects.clone(), pulled: Some(pulled) })
             }
         }
+    }
+
+    /// Fetches a file of at most `most` bytes that is no component, with the detached signatures beside it; none from a
+    /// registry, which has only components.
+    pub fn fetch_signed(&self, most: usize) -> Result<Option<Signed>, DownloadError> {
+        let bytes = match self {
+            Self::File(path) => component::read(path)?,
+            Self::Web(url) => https::get(url, &[], most)?.ok()?.body,
+            Self::Registry(_) => return Ok(None),
+        };
+        let fetched = Downloaded { bytes, redirects: Vec::new(), pulled: None };
+        let signatures = self.signatures(&fetched)?;
+        Ok(Some(Signed { bytes: fetched.bytes, signatures }))
     }
 
     /// Returns the versions newer than this one, the newest first, each with its source; `None` if the source cannot

@@ -93,6 +93,11 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
             catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
         }
         Decided::Secret { id, name } => file.add(&[secret(id, name, by)]),
+        Decided::Index { name, key } => {
+            let [old, new] = key.map(|key| key.map(ToString::to_string));
+            let entry = NewAuditEntry::new(AuditKind::Pin, by, &format!("key of the index {name}"));
+            file.add(&[NewAuditEntry { old, new, ..entry }])
+        }
     };
     recorded.map_err(|error| error.to_string())
 }
@@ -134,7 +139,21 @@ fn value_of(
 }
 
 fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
-    let Entry { source, digest, version, signer, accounts, enabled, log, commands, grants, limits, settings } = entry;
+    let Entry {
+        source,
+        digest,
+        version,
+        signer,
+        index,
+        publisher,
+        accounts,
+        enabled,
+        log,
+        commands,
+        grants,
+        limits,
+        settings,
+    } = entry;
     let version = version.as_ref().map(|version| format!("{version} ")).unwrap_or_default();
     let signer = signer.as_ref().map(|signer| format!(", signed by {signer}")).unwrap_or_default();
     // Whether a path is relative depends on where a command is run.
@@ -145,6 +164,8 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     let mut all = vec![(FILE.to_owned(), Field::open(format!("{version}{digest} from {source}{signer}")))];
     let mut put =
         |name: &str, value: Option<String>| all.extend(value.map(|value| (name.to_owned(), Field::open(value))));
+    put("index", index.as_ref().map(ToString::to_string));
+    put("publisher", publisher.as_ref().map(ToString::to_string));
     put("enabled", (!enabled).then(|| "false".to_owned()));
     let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
@@ -215,6 +236,8 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         "accounts" => (AuditKind::Account, Some("all".to_owned()), "accounts".to_owned()),
         "log" => (AuditKind::Run, Some("default".to_owned()), "log".to_owned()),
         "commands" => (AuditKind::Command, None, "names and rules of commands".to_owned()),
+        "index" => (AuditKind::Version, None, "index".to_owned()),
+        "publisher" => (AuditKind::Pin, None, "key of the publisher".to_owned()),
         "keys" => (AuditKind::Pin, None, format!("trusted key {name}")),
         "require_signature" => (AuditKind::Pin, Some("false".to_owned()), "require_signature".to_owned()),
         _ => (AuditKind::Run, None, "order of hooks".to_owned()),

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn ids_that_no_device_has_are_left_out() {
         let of = |ids: &[&str]| {
-            let devices: String = ids.iter().map(|id| format!("<device id='{id}'/>")).collect();
+            let devices = ids.iter().fold(String::new(), |all, id| all + &format!("<device id='{id}'/>"));
             let list = format!("<list xmlns='eu.siacs.conversations.axolotl'>{devices}</list>");
             let read = read_list(OmemoForm::Older, &list).unwrap();
             read.into_iter().map(|one| one.device).collect::<Vec<_>>()

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::minidom::Element;
 
-use super::{cannot_read, hears, says};
+use super::{cannot_read, hears, plan, says};
 use crate::seed;
-use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted};
+use crate::test_host::{FULL, SOON, TestHost, friend, granted};
 
 /// The messages that come in one disorder, and how often that is. Between two of them the host answers, which changes the keys.
 const TOGETHER: usize = 500;
@@ -77,7 +77,7 @@ impl Person {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_ten_thousand_messages_that_comes_is_read_once() {
-    let host = Plan::new().await.caller(FULL, swift).start().await;
+    let host = plan().await.caller(FULL, swift).start().await;
     let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
     let mut juliet = Person::new(&host).await;
     let person = juliet.client.jid().to_bare();

@@ -25,6 +25,7 @@ impl Run {
         let account = server.fresh_account("bot").unwrap();
         let mut home = Home::new().unwrap();
         home.add_account("main", &account, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
+        home.set("allow_non_roster_messaging", true).unwrap();
         home.amend("main", "owners", Some(vec![owner.jid().to_bare().to_string()].into())).unwrap();
         let encryption = toml::Table::from_iter([("announce".to_owned(), announce.into())]);
         home.amend("main", "encryption", Some(encryption.into())).unwrap();

@@ -26,6 +26,7 @@ async fn a_host_that_is_killed_goes_on_with_each_session() {
     let account = server.fresh_account("bot").unwrap();
     let mut home = Home::new().unwrap();
     home.add_account("main", &account, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
+    home.set("allow_non_roster_messaging", true).unwrap();
     let echo = home.install("echo", &built("echo").unwrap()).unwrap();
     let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).limit("messages_per_second", 1_000);
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();

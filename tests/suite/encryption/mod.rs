@@ -15,10 +15,15 @@ use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::test_host::{FULL, SOON, TestHost, prosody};
+use crate::test_host::{FULL, Plan, SOON, TestHost, prosody};
 
 /// Both namespaces of OMEMO.
 const BOTH: [&str; 2] = [AXOLOTL, OMEMO_2];
+
+/// Returns the plan of a host that people may talk with who are not in its roster.
+async fn plan() -> Plan {
+    Plan::new().await.set("allow_non_roster_messaging", true)
+}
 
 /// Logs a person with OMEMO in, who knows both namespaces.
 async fn person(name: &str) -> Counterpart {

@@ -3,13 +3,13 @@
 use parlor_tests::counterparts::{AXOLOTL, OMEMO_2};
 use serde_json::{Value, json};
 
-use super::{BOTH, cannot_read, finds, hears, person, person_by, required, says};
-use crate::test_host::{BARE, FULL, NARROW, Plan, SOON, friend, granted, prosody, running};
+use super::{BOTH, cannot_read, finds, hears, person, person_by, plan, required, says};
+use crate::test_host::{BARE, FULL, NARROW, SOON, friend, granted, prosody, running};
 
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_go_both_ways_by_both_namespaces() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let heard = host.listen(FULL, "message").await;
     for namespace in BOTH {
@@ -37,7 +37,7 @@ async fn messages_go_both_ways_by_both_namespaces() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plugin_decides_whether_a_message_is_encrypted() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     for namespace in BOTH {
         let mut juliet = person_by(namespace, "juliet").await;
@@ -68,7 +68,7 @@ async fn the_plugin_decides_whether_a_message_is_encrypted() {
 /// Row 172: a plugin that knows nothing of encryption answers as it was asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_echo_comes_back_encrypted() {
-    let host = Plan::new().await.plugin("echo", "echo", granted).start().await;
+    let host = plan().await.plugin("echo", "echo", granted).start().await;
     running(&host, "echo").await;
     let bot = host.account().jid.clone();
     let mut juliet = person("juliet").await;
@@ -85,7 +85,7 @@ async fn an_echo_comes_back_encrypted() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_may_be_lost_and_come_in_any_order_but_never_twice() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
     for namespace in BOTH {
@@ -119,7 +119,7 @@ async fn messages_may_be_lost_and_come_in_any_order_but_never_twice() {
 /// Row 172. Events `undecryptable`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_decrypted_is_told_with_its_reason() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
     for namespace in BOTH {
@@ -136,9 +136,9 @@ async fn what_cannot_be_decrypted_is_told_with_its_reason() {
         assert_eq!((&told["chat"], &told["kind"]), (&json!(juliet.jid().as_str()), &json!("chat")), "{told}");
         // Damaged on its way. The genuine one can still be read after that.
         let xml = juliet.encrypted(namespace, &bot, "as it was written").await.unwrap();
-        let (head, payload) = xml.split_once("<payload>").unwrap();
+        let (before, payload) = xml.split_once("<payload>").unwrap();
         let flipped = if payload.starts_with('A') { "B" } else { "A" };
-        juliet.raw(&format!("{head}<payload>{flipped}{}", &payload[1..])).await.unwrap();
+        juliet.raw(&format!("{before}<payload>{flipped}{}", &payload[1..])).await.unwrap();
         assert_eq!(cannot_read(&host, refused).await["reason"], "broken");
         juliet.raw(&xml.replacen("id=\"", "id=\"genuine-", 1)).await.unwrap();
         assert_eq!(hears(&host, heard).await["body"], "as it was written");
@@ -149,7 +149,7 @@ async fn what_cannot_be_decrypted_is_told_with_its_reason() {
 /// Row 172: nobody else's plugin has what was said, and no plugin has what encrypted it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_without_the_grant_has_nothing_of_what_was_said() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let heard = host.listen(FULL, "message").await;
     for plugin in [BARE, NARROW] {
@@ -167,28 +167,10 @@ async fn a_plugin_without_the_grant_has_nothing_of_what_was_said() {
     }
 }
 
-/// Row 172: files of XEP-0454.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_file_is_read_by_its_link() {
-    let host = Plan::new().await.with_files().await.three().start().await;
-    let bot = host.account().jid.clone();
-    let heard = host.listen(FULL, "message").await;
-    let mut juliet = person("juliet").await;
-    finds(&mut juliet, &bot, &BOTH).await;
-    // The base64 of `hello`.
-    let share = json!({ "to": bot.as_str(), "upload": "upload.localhost", "name": "letter.txt", "data": "aGVsbG8=" });
-    let shared = juliet.order("share", share).await.unwrap();
-    let message = hears(&host, heard).await;
-    assert_eq!((&message["body"], &message["encryption"]), (&shared["url"], &json!("omemo")), "{message}");
-    let opened = host.call(FULL, "files.open", json!({ "url": shared["url"] })).await.ok();
-    let read = host.call(FULL, "files.read", json!({ "transfer": opened["transfer"] })).await.ok();
-    assert_eq!((&read["part"], &read["size"]), (&json!("hello"), &json!(5)), "{read}");
-}
-
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_go_on_after_a_restart_of_either_side() {
-    let mut host = Plan::new().await.three().start().await;
+    let mut host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let server = prosody().await;
     let keys = |devices: Value| -> Vec<_> {

@@ -3,8 +3,8 @@
 use parlor_tests::counterparts::Counterpart;
 use serde_json::{Value, json};
 
-use super::{hears, says};
-use crate::test_host::{BARE, FULL, Plan, SOON, TestHost, friend, granted, prosody, running};
+use super::{hears, plan, says};
+use crate::test_host::{BARE, FULL, SOON, TestHost, friend, granted, prosody, running};
 
 /// Logs a person with OTR in.
 async fn person() -> Counterpart {
@@ -31,7 +31,7 @@ async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
 /// Rows 87 and 88. Events `message` `otrStatusChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_begins_and_ends_it() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let mut juliet = person().await;
     let person = juliet.jid().clone();
@@ -72,7 +72,7 @@ async fn a_plugin_begins_and_ends_it() {
 /// Row 88. Events `otrStatusChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_begins_and_ends_it() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let mut juliet = person().await;
     let person = juliet.jid().clone();
@@ -107,7 +107,7 @@ async fn a_person_begins_and_ends_it() {
 /// Row 87: queries, keys and comparisons of secrets are no messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_echo_comes_back_encrypted_and_in_parts() {
-    let host = Plan::new().await.plugin("echo", "echo", granted).start().await;
+    let host = plan().await.plugin("echo", "echo", granted).start().await;
     running(&host, "echo").await;
     let bot = host.account().jid.clone();
     let server = prosody().await;
@@ -133,7 +133,7 @@ async fn an_echo_comes_back_encrypted_and_in_parts() {
 /// Row 87: a client that forgot everything begins again, and is not left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_started_again_begins_anew() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let server = prosody().await;
     let mut juliet = person().await;
@@ -145,6 +145,10 @@ async fn a_client_that_was_started_again_begins_anew() {
     let mut juliet = juliet.again(server).await.unwrap();
     juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
     is(&mut juliet, "encrypted").await;
+    // The client is done before its last message of the exchange is here.
+    let heard = host.listen(FULL, "message").await;
+    juliet.send(&bot, "it is me").await.unwrap();
+    assert_eq!(hears(&host, heard).await["body"], "it is me");
     says(&host, &person, "who is there?").await;
     assert_eq!(juliet.message("who is there?").await.unwrap()["encryption"], "otr");
 }
@@ -152,7 +156,7 @@ async fn a_client_that_was_started_again_begins_anew() {
 /// Setting `allow_otr`. Rows 87 and 88.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_owner_does_not_allow_it_a_query_is_a_text() {
-    let host = Plan::new().await.encrypting("otr", "never").three().start().await;
+    let host = plan().await.encrypting("otr", "never").three().start().await;
     let bot = host.account().jid.clone();
     let mut juliet = friend("juliet").await;
     let chat = json!({ "jid": juliet.jid().to_bare().as_str() });

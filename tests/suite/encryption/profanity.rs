@@ -6,8 +6,8 @@ use parlor_tests::counterparts::profanity::{Profanity, grouped};
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, SOON};
 use serde_json::json;
 
-use super::{finds, hears, says};
-use crate::test_host::{FULL, Plan, TestHost, granted, prosody, running};
+use super::{finds, hears, plan, says};
+use crate::test_host::{FULL, TestHost, granted, prosody, running};
 
 /// After this time it is asked again.
 const A_MOMENT: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 /// Rows 87 and 88. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_begins_talks_compares_and_ends_off_the_record() {
-    let host = Plan::new().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
+    let host = plan().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
     running(&host, "echo").await;
     let bot = host.account().jid.clone();
     let server = prosody().await;
@@ -49,7 +49,7 @@ fn is_echoed(client: &Profanity, text: &str) {
 /// Row 87.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_begins_off_the_record_with_it() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let server = prosody().await;
     let account = server.fresh_account("juliet").unwrap();
     let mut client = Profanity::start(server, &account).unwrap();
@@ -98,7 +98,7 @@ async fn trusts(host: &TestHost, client: &mut Profanity) {
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_talks_with_omemo_in_a_chat() {
-    let host = Plan::new().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
+    let host = plan().await.plugin("echo", "echo", granted).caller(FULL, granted).start().await;
     running(&host, "echo").await;
     let server = prosody().await;
     let account = server.fresh_account("juliet").unwrap();
@@ -117,7 +117,7 @@ async fn it_talks_with_omemo_in_a_chat() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_reads_a_first_message_that_the_host_encrypted() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let server = prosody().await;
     let account = server.fresh_account("juliet").unwrap();
     let mut client = Profanity::start(server, &account).unwrap();

@@ -3,13 +3,13 @@
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
 use serde_json::json;
 
-use super::{BOTH, finds, person, person_by};
-use crate::test_host::{FULL, Plan, prosody};
+use super::{BOTH, finds, person, person_by, plan};
+use crate::test_host::{FULL, prosody};
 
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_of_members_reads_what_the_plugin_says_and_it_them() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let room = prosody().await.fresh_room();
     // One of them knows the older namespace alone.
@@ -51,7 +51,7 @@ async fn is_heard(listener: &mut Counterpart, text: &str) -> String {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_encrypted_for_a_room_that_anybody_may_enter() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let room = prosody().await.fresh_room();
     let mut juliet = person("juliet").await;
     juliet.order("join", json!({ "room": room.as_str(), "nick": "Juliet", "open": true })).await.unwrap();

@@ -1,16 +1,17 @@
 //! Which devices are written to, and whose messages are read.
 
 use parlor_runtime::account::Asker;
+use parlor_session::SetTrust;
 use parlor_session::permissions::Granted;
-use parlor_session::{SetTrust, Trust};
+use parlor_stanza::types::DeviceTrust;
 use parlor_tests::counterparts::{Counterpart, OMEMO_2};
 use serde_json::json;
 
-use super::{BOTH, cannot_read, finds, hears, person, required, says};
-use crate::test_host::{FULL, Plan, TestHost, prosody};
+use super::{BOTH, cannot_read, finds, hears, person, plan, required, says};
+use crate::test_host::{FULL, TestHost, prosody};
 
 /// Decides about one key of a person, or about all.
-async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>, trust: Trust) {
+async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>, trust: DeviceTrust) {
     let decision = SetTrust { jid: person.jid().clone(), fingerprint: fingerprint.map(str::to_owned), trust };
     host.shared().ask(Asker::Host, &Granted::HOST, decision).await.unwrap();
 }
@@ -18,19 +19,19 @@ async fn decide(host: &TestHost, person: &Counterpart, fingerprint: Option<&str>
 /// Row 172. Events `undecryptable`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_the_owner_refuses_is_neither_read_nor_written_to() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
     let mut juliet = person("juliet").await;
     finds(&mut juliet, &bot, &BOTH).await;
     juliet.send(&bot, "hello").await.unwrap();
     assert_eq!(hears(&host, heard).await["device-trust"], "blind");
-    decide(&host, &juliet, None, Trust::Distrusted).await;
+    decide(&host, &juliet, None, DeviceTrust::Distrusted).await;
     juliet.send(&bot, "and again").await.unwrap();
     let told = cannot_read(&host, refused).await;
     assert_eq!((&told["reason"], &told["encryption"]), (&json!("distrusted"), &json!("omemo")), "{told}");
     host.call(FULL, "chats.send", required(juliet.jid(), "no")).await.fails("unsupported");
-    decide(&host, &juliet, None, Trust::Trusted).await;
+    decide(&host, &juliet, None, DeviceTrust::Trusted).await;
     juliet.send(&bot, "and now").await.unwrap();
     let message = hears(&host, heard).await;
     assert_eq!((&message["body"], &message["device-trust"]), (&json!("and now"), &json!("trusted")), "{message}");
@@ -41,13 +42,13 @@ async fn a_device_that_the_owner_refuses_is_neither_read_nor_written_to() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strict_account_writes_only_to_devices_that_the_owner_accepted() {
-    let host = Plan::new().await.encrypting("trust", "strict").three().start().await;
+    let host = plan().await.encrypting("trust", "strict").three().start().await;
     let bot = host.account().jid.clone();
     let mut juliet = person("juliet").await;
     finds(&mut juliet, &bot, &BOTH).await;
     host.call(FULL, "chats.send", required(juliet.jid(), "too early")).await.fails("unsupported");
     let own = juliet.order("own", json!({})).await.unwrap();
-    decide(&host, &juliet, own["fingerprint"].as_str(), Trust::Trusted).await;
+    decide(&host, &juliet, own["fingerprint"].as_str(), DeviceTrust::Trusted).await;
     host.call(FULL, "chats.send", required(juliet.jid(), "now")).await.ok();
     let came = juliet.message("now").await.unwrap();
     assert_eq!((&came["encryption"], &came["version"]), (&json!("omemo"), &json!(OMEMO_2)), "{came}");
@@ -56,7 +57,7 @@ async fn a_strict_account_writes_only_to_devices_that_the_owner_accepted() {
 /// Row 172: whose key was verified gets no blind trust for the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_further_device_of_a_verified_person_gets_nothing() {
-    let host = Plan::new().await.three().start().await;
+    let host = plan().await.three().start().await;
     let bot = host.account().jid.clone();
     let heard = host.listen(FULL, "message").await;
     let server = prosody().await;
@@ -66,7 +67,7 @@ async fn a_further_device_of_a_verified_person_gets_nothing() {
     first.send(&bot, "hello").await.unwrap();
     hears(&host, heard).await;
     let own = first.order("own", json!({})).await.unwrap();
-    decide(&host, &first, own["fingerprint"].as_str(), Trust::Trusted).await;
+    decide(&host, &first, own["fingerprint"].as_str(), DeviceTrust::Trusted).await;
     let mut second = Counterpart::omemo(server, &account).await.unwrap();
     finds(&mut second, &bot, &BOTH).await;
     first.send(&bot, "only for me").await.unwrap();

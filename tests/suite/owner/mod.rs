@@ -8,6 +8,7 @@ mod control;
 mod data;
 mod file_watcher;
 mod hostile;
+mod index;
 mod keys;
 mod killed;
 mod page;

@@ -92,7 +92,8 @@ fn plugins_with(parlor: &Path) -> Result<()> {
     Ok(())
 }
 
-fn plugin(parlor: &Path, folder: &Path, target: &Path) -> Result<()> {
+/// Builds the plugin in a folder with this host's command, as `NAME.wasm` in `target`.
+pub(crate) fn plugin(parlor: &Path, folder: &Path, target: &Path) -> Result<()> {
     let name = folder.file_name().expect("a folder that was listed has a name");
     let file = target.join(name).with_extension("wasm");
     let mut command = Command::new(parlor);

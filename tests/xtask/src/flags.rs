@@ -1,5 +1,7 @@
 //! The flags of tasks that `cargo xtask` passes on unchanged to a program of their own. Both parse them by these types.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 
 /// Break connections at random under traffic, and count lost and duplicated messages
@@ -24,6 +26,20 @@ pub struct Faults {
     #[arg(long, value_name = "N", conflicts_with_all = ["cuts", "accounts", "transport", "server"],
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub kills: Option<u32>,
+}
+
+/// Build the example plugins, and write an index of them
+#[derive(Debug, Parser)]
+pub struct Index {
+    /// The public key that signs the index and the plugins, a minisign.pub
+    #[arg(long, value_name = "FILE")]
+    pub public: PathBuf,
+    /// The secret key, with which minisign signs them; without it nothing is signed
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The serial number, higher than that of the issue before; by default the seconds since 1970
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub serial: Option<u64>,
 }
 
 /// Attack a real host as a hostile plugin, peer or package may

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::flags::{Attack, Bench, Detectors, Faults, Part};
+pub use crate::flags::{Attack, Bench, Detectors, Faults, Index, Part};
 
 mod flags;
 
@@ -159,6 +159,15 @@ It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
         #[arg(long)]
         no_build: bool,
     },
+    /// Build the example plugins, and write a signed index of them, from which owners install
+    #[command(after_help = "Examples:
+  cargo xtask index --public minisign.pub --key minisign.key
+  cargo xtask index --public minisign.pub     and sign on another machine
+
+Writes index.toml and the components into target/index, each with its signature beside it. Serve that folder over HTTPS as it
+is. It builds plugins in each language, so that it needs what `cargo xtask test` needs; and minisign, to sign.
+docs/author/publishing.md has the format.")]
+    Index(Index),
     /// Check licences and sources of all crates against deny.toml, and look for advisories about them
     #[command(after_help = "Examples:
   cargo xtask dependencies

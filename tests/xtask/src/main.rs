@@ -6,6 +6,7 @@
 mod build;
 mod dependencies;
 mod docs;
+mod index;
 mod package;
 mod run;
 mod setup;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Task::Attack(flags) => attack(&flags),
         Task::Detectors(_) => detectors(),
         Task::Package { no_build } => package::debian(no_build),
+        Task::Index(flags) => index::write(&flags),
         Task::Dependencies { bill } => {
             dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
         }

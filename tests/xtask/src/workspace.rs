@@ -28,6 +28,11 @@ pub(crate) fn plugins() -> PathBuf {
     target().join("plugins")
 }
 
+/// Returns the folder of the index of the example plugins.
+pub(crate) fn index() -> PathBuf {
+    target().join("index")
+}
+
 /// Returns the folder for programs of others that tasks install.
 pub(crate) fn tools() -> PathBuf {
     target().join("tools")
@@ -50,15 +55,26 @@ fn profile() -> PathBuf {
 /// Returns the folders of all plugins in Rust in this workspace: the examples and the suite's guests. The suite builds
 /// the plugins in other languages itself.
 pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
+    let mut folders = [folders("example-plugins")?, folders("tests/guests")?].concat();
+    folders.retain(|folder| folder.join("Cargo.toml").is_file());
+    folders.sort();
+    Ok(folders)
+}
+
+/// Returns the folders of the example plugins, in all languages.
+pub(crate) fn examples() -> Result<Vec<PathBuf>> {
+    folders("example-plugins")
+}
+
+/// Returns the folders of plugins in a folder of the workspace, by name.
+fn folders(group: &str) -> Result<Vec<PathBuf>> {
+    let group = root().join(group);
     let mut folders = Vec::new();
-    for group in ["example-plugins", "tests/guests"] {
-        let group = root().join(group);
-        let entries = std::fs::read_dir(&group).with_context(|| format!("cannot read {}", group.display()))?;
-        for entry in entries {
-            let folder = entry.with_context(|| format!("cannot read {}", group.display()))?.path();
-            if folder.join("plugin.toml").is_file() && folder.join("Cargo.toml").is_file() {
-                folders.push(folder);
-            }
+    let entries = std::fs::read_dir(&group).with_context(|| format!("cannot read {}", group.display()))?;
+    for entry in entries {
+        let folder = entry.with_context(|| format!("cannot read {}", group.display()))?.path();
+        if folder.join("plugin.toml").is_file() {
+            folders.push(folder);
         }
     }
     folders.sort();

@@ -24,6 +24,7 @@ use toml::{Table, Value};
 
 use super::consent;
 use super::data::each_kept;
+use super::from_index::{Asking, choose};
 use super::inspect;
 use crate::Ended;
 use crate::ask::Terminal;
@@ -39,10 +40,11 @@ const LARGEST: u64 = 1 << 20;
 /// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
-    /// The plugin: a file, an address that begins with https://, or a registry's reference that begins with oci://.
+    /// The plugin: a file, an address that begins with https://, a registry's reference that begins with oci://, or a name
+    /// in an index, such as `echo`, `examples/echo` or `examples/echo@0.1.0`.
     #[arg(value_parser = source)]
     source: Source,
     /// The plugin's id on this host; by default the name in its manifest.
@@ -106,7 +108,7 @@ impl Origin {
             (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
             _ => LogIn::Stored,
         };
-        Ok(Expected { digest: self.digest, unsigned: self.unsigned, login })
+        Ok(Expected { digest: self.digest, unsigned: self.unsigned, publisher: None, login })
     }
 }
 
@@ -250,8 +252,10 @@ impl AddArgs {
         // Check this first: the owner should not read all requests only to learn of a typo in a name.
         admin.has_accounts(&self.accounts)?;
         is_no_folder(&self.source)?;
-        let offer = admin.offer(&self.source, &self.origin.expected()?)?;
+        let chosen = choose(&config, Some(&self.source), &self.origin, None, Asking { json: self.json, check: false })?;
+        let offer = admin.offer(&chosen.source, &chosen.expected)?;
         let manifest = offer.manifest();
+        chosen.is_as_listed(manifest)?;
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
         let plan = admin.plan_install(&id, &offer, self.id.is_some())?;
@@ -308,6 +312,7 @@ impl AddArgs {
             decision.insert("enabled".to_owned(), false.into());
         }
         admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        chosen.pin(&config);
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }
 }

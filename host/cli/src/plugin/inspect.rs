@@ -126,8 +126,15 @@ pub(super) fn offered(offer: &Offer) -> String {
     for url in &offer.redirects {
         text.put(format_args!("  {:9} {}\n", "led to", escape_untrusted(&without_token(url), LONGEST)));
     }
-    let by_whom = signed_by(offer.signer.as_ref(), offer.comment.as_deref());
+    let by_whom = match (&offer.signer, &offer.publisher) {
+        (None, Some(_)) => "its publisher, whom plugins.toml does not trust by name".to_owned(),
+        (signer, _) => signed_by(signer.as_ref(), offer.comment.as_deref()),
+    };
     text.put(format_args!("  {:9} {by_whom}\n", "signed by"));
+    if let Some(publisher) = &offer.publisher {
+        let index = publisher.index.as_ref().map(|index| format!(" ({index})")).unwrap_or_default();
+        text.put(format_args!("  {:9} {}{index}\n", "publisher", publisher.key));
+    }
     text
 }
 

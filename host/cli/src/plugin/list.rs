@@ -121,6 +121,8 @@ impl<'a> Row<'a> {
             "id": id, "version": version, "enabled": entry.map(|entry| entry.enabled),
             "accounts": entry.and_then(|entry| entry.accounts.as_ref()), "states": states, "reason": reason, "source": source,
             "digest": digest, "signer": entry.and_then(|entry| entry.signer.as_ref()),
+            "index": entry.and_then(|entry| entry.index.as_ref()),
+            "publisher": entry.and_then(|entry| entry.publisher.as_ref()),
             "grants": entry.map(|entry| entry.grants.to_table()),
         })
     }

@@ -10,6 +10,7 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
+mod from_index;
 mod hooks;
 mod inspect;
 mod list;

@@ -12,6 +12,7 @@ use semver::Version;
 use serde_json::{Value, json};
 
 use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
+use super::from_index::{Asking, Installed, choose};
 use super::{consent, inspect};
 use crate::Ended;
 use crate::ask::Terminal;
@@ -22,7 +23,7 @@ use crate::target::{self, Target};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new version asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update --all --check --json | jq -e 'any(.[]; .new)'   ends with 1 if nothing is\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, or looked at with --check, whether there is something new or not, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new version asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from, or what its index has now\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update --all --check --json | jq -e 'any(.[]; .new)'   ends with 1 if nothing is\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, or looked at with --check, whether there is something new or not, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct UpdateArgs {
     /// The plugin.
@@ -84,23 +85,19 @@ impl UpdateArgs {
 
     fn update(&self, config: &Config, admin: &PluginAdmin<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
         let entry = admin.entry(id)?;
-        let (source, expected) = (self.source.as_ref().unwrap_or(&entry.source), self.origin.expected()?);
-        let offer = admin.offer(source, &expected)?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
-        change(
-            config,
-            admin,
-            id,
-            &entry,
-            &offer,
-            &How {
-                older,
-                check: self.check,
-                wanted: &self.wanted,
-                json: self.json,
-                asked: Some((source, &expected.login)),
-            },
-        )
+        let installed = Installed { entry: &entry, older };
+        let asking = Asking { json: self.json, check: self.check };
+        let chosen = choose(config, self.source.as_ref(), &self.origin, Some(&installed), asking)?;
+        let offer = admin.offer(&chosen.source, &chosen.expected).map_err(|error| chosen.explained(error, id))?;
+        chosen.is_as_listed(offer.manifest())?;
+        let asked = Some((&chosen.source, &chosen.expected.login));
+        let how = How { older, check: self.check, wanted: &self.wanted, json: self.json, asked };
+        let outcome = change(config, admin, id, &entry, &offer, &how)?;
+        if !self.check {
+            chosen.pin(config);
+        }
+        Ok(outcome)
     }
 }
 

@@ -44,6 +44,7 @@ impl PluginAdmin<'_> {
             examined: present.clone(),
             signer: entry.signer.clone(),
             comment: None,
+            publisher: None,
             redirects: Vec::new(),
             bytes,
         };

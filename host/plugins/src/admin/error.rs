@@ -15,7 +15,7 @@ use crate::approved::Unfit;
 use crate::policy::PolicyError;
 use crate::policy::file::EditError;
 use crate::setting::LEAST_CREDENTIAL;
-use crate::signature::{KeyName, SignatureError};
+use crate::signature::{KeyName, PublisherKey, SignatureError};
 use crate::source::{DownloadError, Source};
 
 /// The reason why a decision was not written. Nothing has changed.
@@ -124,6 +124,26 @@ pub enum AdminError {
         was: KeyName,
         /// The signer of the new version.
         now: KeyName,
+    },
+    /// The file is not signed by its publisher.
+    #[error(
+        "{from} is not signed by its publisher, whose key is {key}: the file or the signature was changed, or somebody else made it"
+    )]
+    NotByPublisher {
+        /// The source of the file.
+        from: Source,
+        /// The publisher's key.
+        key: Box<PublisherKey>,
+    },
+    /// The new version is not of the publisher of the present one.
+    #[error(
+        "{id} was installed from an index, and its updates have to be signed by the key {key}; --downgrade takes what is offered now nevertheless"
+    )]
+    OtherPublisher {
+        /// The plugin's id.
+        id: PluginId,
+        /// The key of the publisher of the present version.
+        key: Box<PublisherKey>,
     },
     /// The bytes changed although the version is the same.
     #[error(

@@ -95,6 +95,10 @@ fn checked(admin: &PluginAdmin<'_>, id: &PluginId, offer: &Offer, decision: &Tab
     if let Some(signer) = &offer.signer {
         table.insert("signer".into(), signer.to_string().into());
     }
+    if let Some(publisher) = &offer.publisher {
+        table.extend(publisher.index.as_ref().map(|index| ("index".to_owned(), index.to_string().into())));
+        table.insert("publisher".into(), publisher.key.to_string().into());
+    }
     let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
     let decided = decision.iter().filter(|(_, value)| !empty(value));
     table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));

@@ -11,8 +11,9 @@ use crate::admission::Refusal;
 use crate::approved::Unfit;
 use crate::component::{self, Examined, examine};
 use crate::components::KeptVersion;
+use crate::listing::Listing;
 use crate::manifest::Manifest;
-use crate::signature::{self, KeyName, Signer};
+use crate::signature::{self, KeyName, PublisherKey, Signer};
 use crate::source::{Downloaded, LogIn, Source};
 
 /// A file that could be installed, examined and not run.
@@ -26,9 +27,22 @@ pub struct Offer {
     pub signer: Option<KeyName>,
     /// The signer's comment, escaped for display.
     pub comment: Option<String>,
+    /// The publisher who signed it, if one was expected.
+    pub publisher: Option<Publisher>,
     /// The redirects of its download.
     pub redirects: Vec<parlor_config::url::Url>,
     pub(super) bytes: Vec<u8>,
+}
+
+/// The publisher of a plugin, as an index named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// The key.
+    pub key: PublisherKey,
+    /// The plugin's name in the index.
+    pub index: Option<Listing>,
+    /// Whether the owner agreed to another key than the one before.
+    pub is_agreed: bool,
 }
 
 /// The owner's requirements for a file before it is fetched.
@@ -38,6 +52,8 @@ pub struct Expected {
     pub digest: Option<Digest>,
     /// Whether its signature is ignored.
     pub unsigned: bool,
+    /// The publisher who must have signed it.
+    pub publisher: Option<Publisher>,
     /// The log-in, in case a registry requires one.
     pub login: LogIn,
 }
@@ -46,7 +62,7 @@ impl Offer {
     /// Examines these bytes.
     pub fn of(source: String, bytes: Vec<u8>) -> Result<Self, AdminError> {
         let examined = examine(&bytes).map_err(|cause| Unfit::component(&source, cause))?;
-        Ok(Self { source, examined, signer: None, comment: None, redirects: Vec::new(), bytes })
+        Ok(Self { source, examined, signer: None, comment: None, publisher: None, redirects: Vec::new(), bytes })
     }
 
     /// Returns the author's manifest.
@@ -64,7 +80,9 @@ impl PluginAdmin<'_> {
             return Err(AdminError::OtherBytes { from: source.clone(), found, wanted });
         }
         // The signer is determined before the file is even parsed.
-        let signer = if expected.unsigned { None } else { self.signer(source, &fetched)? };
+        let publisher = expected.publisher.clone().filter(|_| !expected.unsigned);
+        let key = publisher.as_ref().map(|publisher| &publisher.key);
+        let signer = if expected.unsigned { None } else { signer(self, source, &fetched, key)? };
         if signer.is_none() && self.policy()?.require_signature {
             return Err(AdminError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
         }
@@ -73,21 +91,13 @@ impl PluginAdmin<'_> {
             Source::Web(_) | Source::Registry(_) => source.to_string(),
         };
         let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
-        Ok(Offer { signer, comment, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
+        Ok(Offer { signer, comment, publisher, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
     }
 
     /// Finds the trusted signer of a fetched file. Of several signatures, the first valid one counts. If none is valid,
     /// the error is that of the first.
     pub fn signer(&self, source: &Source, fetched: &Downloaded) -> Result<Option<Signer>, AdminError> {
-        let signatures = source.signatures(fetched)?;
-        let (policy, today, mut first) = (self.policy()?, signature::today(), None);
-        for signature in &signatures {
-            match signature::verify(&fetched.bytes, signature, &policy.keys, today) {
-                Ok(signer) => return Ok(Some(signer)),
-                Err(cause) => first = first.or(Some(cause)),
-            }
-        }
-        first.map_or(Ok(None), |cause| Err(AdminError::Signature { from: source.clone(), cause }))
+        signer(self, source, fetched, None)
     }
 
     /// Returns the version for a rollback: the one with this number or digest, or the one before the present one.
@@ -126,6 +136,29 @@ impl PluginAdmin<'_> {
         }
         Ok(Offer { signer: kept.signer.clone(), ..Offer::of(kept.source.clone(), bytes)? })
     }
+}
+
+/// Finds the trusted signer like [`PluginAdmin::signer`]. A file that must be signed by a publisher need not be signed by
+/// a trusted key besides.
+fn signer(
+    admin: &PluginAdmin<'_>,
+    source: &Source,
+    fetched: &Downloaded,
+    publisher: Option<&PublisherKey>,
+) -> Result<Option<Signer>, AdminError> {
+    let signatures = source.signatures(fetched)?;
+    if let Some(key) = publisher.filter(|key| !key.signed(&fetched.bytes, &signatures)) {
+        return Err(AdminError::NotByPublisher { from: source.clone(), key: key.clone().into() });
+    }
+    let (policy, today, mut first) = (admin.policy()?, signature::today(), None);
+    for signature in &signatures {
+        match signature::verify(&fetched.bytes, signature, &policy.keys, today) {
+            Ok(signer) => return Ok(Some(signer)),
+            Err(cause) => first = first.or(Some(cause)),
+        }
+    }
+    let refused = first.filter(|_| publisher.is_none());
+    refused.map_or(Ok(None), |cause| Err(AdminError::Signature { from: source.clone(), cause }))
 }
 
 /// Returns a file's path for `plugins.toml`: relative if it is in the policy's folder or below. A symbolic link is

@@ -5,9 +5,11 @@ use std::fmt;
 use parlor_base::id::PluginId;
 
 use super::{AdminError, PluginAdmin};
+use crate::listing::IndexName;
 use crate::policy::Policy;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
+use crate::signature::PublisherKey;
 
 /// A decision that is about to be written.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,13 @@ pub enum Decided<'a> {
         id: &'a PluginId,
         /// The name of the setting.
         name: &'a str,
+    },
+    /// An index is added or removed.
+    Index {
+        /// The owner's name for it.
+        name: &'a IndexName,
+        /// The key that signs it: as it is, and as it will be.
+        key: [Option<&'a PublisherKey>; 2],
     },
 }
 

@@ -7,7 +7,7 @@ use semver::Version;
 use super::granting::{counting, granting, taken_back};
 use super::install::is_honest;
 use super::recording::change_entry;
-use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin};
+use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin, Publisher};
 use crate::approved::Unfit;
 use crate::component::Examined;
 use crate::policy::Entry;
@@ -89,12 +89,12 @@ impl PluginAdmin<'_> {
         let entry = self.known(file.policy(), &plan.id)?.clone();
         let present = self.look(&plan.id, &entry).ok();
         let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;
-        let Replacement { id, offer, entry, present, counting, carried, .. } = plan;
+        let Replacement { id, offer, older, entry, present, counting, carried, .. } = plan;
         let (grants, granted) = granting(&id, offer.manifest(), &counting, more)?;
         let settings = carried.settings(&entry.settings);
         let new = Entry { digest: offer.examined.digest, version: None, grants, settings, ..entry.clone() };
         self.may_run(&id, &new, &offer.examined)?;
-        let mut changes = from_file(offer);
+        let mut changes = from_file(offer, older);
         changes.extend(taken_back(&entry.grants, &counting));
         changes.extend(granted);
         changes.extend(carried.changes()?);
@@ -119,17 +119,26 @@ impl PluginAdmin<'_> {
 }
 
 /// Returns the changes of an entry that follow from the file of another version.
-fn from_file(offer: &Offer) -> Vec<Change> {
+fn from_file(offer: &Offer, older: Older) -> Vec<Change> {
     let set = |key: &str, value: String| Change::Set(vec![key.to_owned()], value.into());
-    vec![
+    let set_or_unset = |key: &str, value: Option<String>| match value {
+        Some(value) => set(key, value),
+        None => Change::Unset(vec![key.to_owned()]),
+    };
+    let mut changes = vec![
         set("source", offer.source.clone()),
         set("digest", offer.examined.digest.to_string()),
         set("version", offer.manifest().version.to_string()),
-        match &offer.signer {
-            Some(signer) => set("signer", signer.to_string()),
-            None => Change::Unset(vec!["signer".to_owned()]),
-        },
-    ]
+        set_or_unset("signer", offer.signer.as_ref().map(ToString::to_string)),
+    ];
+    // A rollback does not change who may publish the next version.
+    if older != Older::Had {
+        let publisher = offer.publisher.as_ref();
+        let index = publisher.and_then(|publisher| publisher.index.as_ref());
+        changes.push(set_or_unset("index", index.map(ToString::to_string)));
+        changes.push(set_or_unset("publisher", publisher.map(|publisher| publisher.key.to_string())));
+    }
+    changes
 }
 
 /// Checks that an offer can replace the installed version.
@@ -154,6 +163,12 @@ fn fits(
                 return Err(AdminError::OtherSigner { id: id.clone(), was: was.clone(), now: now.clone() });
             }
             Some(_) => {}
+        }
+    }
+    if let (Some(pinned), Older::Refused) = (&entry.publisher, older) {
+        let is_theirs = |now: &Publisher| now.key == *pinned || now.is_agreed;
+        if !offer.publisher.as_ref().is_some_and(is_theirs) {
+            return Err(AdminError::OtherPublisher { id: id.clone(), key: pinned.clone().into() });
         }
     }
     match present.map(|present| &present.manifest.version).or(entry.version.as_ref()) {

@@ -82,6 +82,18 @@ pub const PLUGIN: &[Key] = &[
     key("version", "text", NONE, "The version of the component, for display."),
     key("signer", "a NAME of `[key.NAME]`", NONE, "The key that had signed the component when it was installed."),
     key(
+        "index",
+        "`\"INDEX/NAME\"`",
+        NONE,
+        "Its name in the index that it was installed by. `parlor plugin update` looks there for a newer version.",
+    ),
+    key(
+        "publisher",
+        "text",
+        NONE,
+        "The public key of its publisher, as that index named it. Updates have to be signed by it.",
+    ),
+    key(
         "accounts",
         "list of texts",
         NONE,

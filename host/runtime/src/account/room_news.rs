@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_remedy_names_a_command_that_a_shell_reads_as_one_word() {
-        let room: BareJid = "o'hara@muc.example.org".parse().unwrap();
+        let room: BareJid = "a;b$(c)@muc.example.org".parse().unwrap();
         let record = |why, state| RoomRecord {
             state,
             since: None,

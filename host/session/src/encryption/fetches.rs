@@ -118,9 +118,4 @@ impl Fetches {
         self.running.clear();
         self.queue.clear();
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> (usize, usize) {
-        (self.running.len(), self.queue.len())
-    }
 }

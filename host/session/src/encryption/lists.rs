@@ -100,9 +100,4 @@ impl Lists {
     pub(super) fn forget(&mut self, jid: &BareJid) {
         self.all.remove(jid);
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
 }

@@ -79,10 +79,4 @@ impl MessageKeys {
         self.order.retain(|name| self.keys.contains_key(name));
         changes.push(KeyChange::NoMessageKeys(gone));
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        assert_eq!(self.keys.len(), self.order.len());
-        self.keys.len()
-    }
 }

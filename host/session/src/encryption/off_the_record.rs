@@ -57,6 +57,7 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
     let now = keys.otr.now(turn);
     let Some(chat) = keys.otr.open(&jid, &from, turn) else {
         if is_otr(&text) {
+            keys.otr.put_off(from, text);
             return Heard::Nothing;
         }
         message.body = Some(text);
@@ -270,6 +271,15 @@ fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
 pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
     keys.otr.load(&key);
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
+    for (from, text) in keys.otr.take_early() {
+        let now = keys.otr.now(turn);
+        let Some(chat) = keys.otr.open(&from.to_bare(), &from, turn).filter(|_| turn.is_live()) else { continue };
+        for outcome in chat.conversation.receive(&text, now, &mut rand::rng()) {
+            if let Outcome::Send(text) = outcome {
+                say(from.clone(), text, turn);
+            }
+        }
+    }
     if turn.is_live() {
         for jid in keys.otr.wanted() {
             ask(keys, &jid, turn);

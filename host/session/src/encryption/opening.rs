@@ -217,6 +217,8 @@ fn decrypt(
             return Err(reason(error));
         }
     };
+    // Nothing has changed so far: if its content was damaged on the way, a genuine copy can still be read.
+    let opened = open_payload(encrypted, &key)?;
     let fingerprint = of_omemo(session.fingerprint());
     if keys.is_swapped(&jid, sender, &fingerprint, turn) {
         return Err(UndecryptableReason::Distrusted);
@@ -228,8 +230,7 @@ fn decrypt(
     if let Some(id) = used_prekey {
         use_prekey(keys, id, is_past, &mut changes, turn);
     }
-    let opened = open_payload(encrypted, &key);
-    if let (Ok(Some(_)), Some(archived)) = (&opened, known) {
+    if let (Some(_), Some(archived)) = (&opened, known) {
         let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
         keys.message_keys.put(key, &mut changes);
     }
@@ -240,7 +241,7 @@ fn decrypt(
     if wants_answer {
         keys.owed.owe(&jid, sender, form, turn);
     }
-    Ok(opened?.map(|plain| Content { jid, form, plain, trust }))
+    Ok(opened.map(|plain| Content { jid, form, plain, trust }))
 }
 
 fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, UndecryptableReason> {

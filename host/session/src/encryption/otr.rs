@@ -22,6 +22,8 @@ use crate::waiters::Waiter;
 
 /// Maximum number of conversations. One that is not encrypted makes room.
 pub(super) const MAX_CHATS: usize = 1_024;
+/// Maximum number of texts that wait for the own key to be made, and the bytes of one. A text that begins a conversation is short.
+const MAX_EARLY: (usize, usize) = (64, 1_024);
 /// Maximum number of calls that wait for one conversation to begin.
 const MAX_WAITERS: usize = 64;
 /// How long the other side has to answer.
@@ -46,6 +48,8 @@ struct Waits {
 pub(super) struct OtrChats {
     account: Option<Arc<Account>>,
     is_being_made: bool,
+    /// Texts of the protocol that came before there was an own key, with their authors.
+    early: Vec<(Jid, String)>,
     chats: HashMap<BareJid, OtrChat>,
     waits: HashMap<BareJid, Waits>,
     /// The zero of the time that conversations are told: only differences count.
@@ -60,7 +64,8 @@ impl fmt::Debug for OtrChats {
 
 impl Default for OtrChats {
     fn default() -> Self {
-        Self { account: None, is_being_made: false, chats: HashMap::new(), waits: HashMap::new(), zero: Instant::now() }
+        let (early, chats, waits) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self { account: None, is_being_made: false, early, chats, waits, zero: Instant::now() }
     }
 }
 
@@ -84,6 +89,19 @@ impl OtrChats {
                 tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed");
             }
         }
+    }
+
+    /// Keeps a text until the own key is made. One that finds no room is forgotten, and its author asks again.
+    pub(super) fn put_off(&mut self, from: Jid, text: String) {
+        let (most, longest) = MAX_EARLY;
+        if self.is_being_made && text.len() <= longest && self.early.len() < most {
+            self.early.push((from, text));
+        }
+    }
+
+    /// Takes the texts that waited for the own key.
+    pub(super) fn take_early(&mut self) -> Vec<(Jid, String)> {
+        std::mem::take(&mut self.early)
     }
 
     /// Forgets the own key, with all conversations.

@@ -80,9 +80,4 @@ impl Owed {
         self.all.clear();
         self.deadline = None;
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
 }

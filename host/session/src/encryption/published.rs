@@ -17,8 +17,8 @@ pub(super) struct State {
     listed: [bool; 2],
     /// Whether the keys are published in each form.
     bundled: [bool; 2],
-    /// Whether the device is new, so that its id may be that of another one.
-    pub(super) is_new: bool,
+    /// Whether the device is new and a list has not come since, so that its id may be that of another one.
+    pub(super) is_new: [bool; 2],
     /// Whether the owner was told that publishing fails.
     pub(super) is_refused: bool,
     again: u32,

@@ -42,7 +42,7 @@ fn make_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     tracing::info!(device = %device.id(), fingerprint = %device.fingerprint(), "the account has new keys of OMEMO");
     turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
     keys.device = Some(device);
-    keys.published.is_new = true;
+    keys.published.is_new = [true; 2];
 }
 
 /// Publishes the own keys on a new stream, as far as the account's lists lack them.
@@ -162,13 +162,15 @@ pub(super) fn published(
     outcome: Result<Body, CallError>,
     turn: &mut Turn<'_>,
 ) {
+    if let Err(error) = &outcome {
+        tracing::debug!(?what, ?attempt, %error, "the server refuses to publish keys so");
+    }
     match (outcome, attempt) {
         // What it is now may do as well, also where it cannot be changed.
         (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
         (Ok(_), _) => {
             keys.published.set(what, true);
             if let Published::List(form) = what {
-                keys.published.is_new = false;
                 note_own(keys, form, turn);
             }
         }
@@ -245,10 +247,11 @@ pub(super) fn own_list_came(
 /// Takes in the account's devices, and puts this one among them if it is not there.
 pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
-    if keys.published.is_new && devices.iter().any(|one| one.device == device.id().get()) {
+    // A list that comes later has the id because this device is published: the server tells of that before it answers.
+    let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
+    if is_first && devices.iter().any(|one| one.device == device.id().get()) {
         // Another client of the account has this id.
         device.renew_id(&mut rand::rng());
-        keys.published.is_new = false;
         turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
         keys_changed(keys, turn);
     }

@@ -124,12 +124,6 @@ impl WaitingMessages {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        assert_eq!(self.count, self.all.values().map(|queue| queue.messages.len()).sum::<usize>());
-        self.count
-    }
 }
 
 /// Answers that a message is not sent. One of the host itself is counted.

@@ -70,7 +70,8 @@ impl Peer {
         };
         let sealed = payload::encrypt(version(self.form), plain.as_bytes(), &mut rand::rng());
         if self.session.is_none() {
-            let bundle = Bundle::parse(version(self.form), &parts(bot.bundle(self.form))).unwrap();
+            // What was published last still has the prekeys that were used since.
+            let bundle = bot.device().bundle(version(self.form));
             self.session = Some(start(&self.device, &bundle, &mut rand::rng()).unwrap());
         }
         let KeyMessage { prekey, bytes } = self.session.as_mut().unwrap().encrypt(&sealed.key).unwrap();
@@ -141,9 +142,9 @@ struct Bot {
     id: u32,
 }
 
-fn page(xml: String) -> Result<Body, Box<StanzaError>> {
+fn page(xml: String) -> Body {
     let item = NodeItem { id: Some("current".to_owned()), xml: Some(xml), ..NodeItem::default() };
-    Ok(Body::NodeItems(Box::new(NodePage { items: vec![item], ..NodePage::default() })))
+    Body::NodeItems(Box::new(NodePage { items: vec![item], ..NodePage::default() }))
 }
 
 fn wants(ask: &Ask, wanted: &str) -> bool {
@@ -192,6 +193,14 @@ impl Bot {
         read_bundle(form, &xml).unwrap()
     }
 
+    fn device(&self) -> Device {
+        let kept = self.test.keys.iter().rev().find_map(|change| match change {
+            KeyChange::Device(device) => Some(device),
+            _ => None,
+        });
+        Device::from_bytes(kept.unwrap().as_ref()).unwrap()
+    }
+
     fn hear(&mut self, peer: &mut Peer, text: &str) {
         let from = peer.sender();
         let xml = peer.writes(self, text, &from);
@@ -208,7 +217,7 @@ impl Bot {
     fn lists(&mut self, who: &str, listed: impl Fn(OmemoForm) -> Vec<ListedDevice>) {
         for form in OmemoForm::ALL {
             let id = self.test.asked_of(who, |ask| wants(ask, form.list_node()));
-            self.test.answer(Some(who), id, page(list_payload(form, &listed(form)).to_xml()));
+            self.test.answer(Some(who), id, Ok(page(list_payload(form, &listed(form)).to_xml())));
         }
     }
 
@@ -217,7 +226,7 @@ impl Bot {
         let (form, who) = (peer.form, peer.jid.to_string());
         let id = self.test.asked_of(&who, |ask| wants(ask, &form.bundle_node(peer.id())));
         let bundle = published(peer.device.bundle(version(form)).parts());
-        self.test.answer(Some(&who), id, page(bundle_payload(form, &bundle).to_xml()));
+        self.test.answer(Some(&who), id, Ok(page(bundle_payload(form, &bundle).to_xml())));
     }
 
     fn heard(&self) -> &Message {
@@ -231,7 +240,7 @@ impl Bot {
     }
 
     /// Lets the owner decide about the key of a counterpart.
-    fn decide(&mut self, peer: &Peer, trust: parlor_stanza::types::DeviceTrust) {
+    fn decide(&mut self, peer: &Peer, trust: types::DeviceTrust) {
         let fingerprint = Some(peer.fingerprint());
         let decided = self.test.ask(SetTrust { jid: peer.jid.clone(), fingerprint, trust });
         assert_eq!(got(&mut { decided }).unwrap().unwrap().len(), 1);
@@ -256,14 +265,30 @@ fn a_first_start_publishes_a_hundred_prekeys_in_one_request_and_then_the_device(
 }
 
 #[test]
+fn the_own_device_in_a_list_that_the_server_tells_of_is_no_other_one() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    for form in OmemoForm::ALL {
+        let list = list_payload(form, &[ListedDevice { device: bot.id, label: None }]).to_xml();
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='bot@example.org' type='headline'><event \
+             xmlns='http://jabber.org/protocol/pubsub#event'><items node='{}'><item id='current'>{list}</item></items>\
+             </event></message>",
+            form.list_node()
+        ));
+    }
+    let own = bot.test.keys.iter().filter(|change| matches!(change, KeyChange::Device(_))).count();
+    assert_eq!((own, bot.device().id().get()), (1, bot.id));
+}
+
+#[test]
 fn people_write_encrypted_and_are_answered_in_the_same_way() {
     for form in OmemoForm::ALL {
         let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
         bot.hear(&mut romeo, "hello");
         let heard = bot.heard();
         assert_eq!(heard.body.as_deref(), Some("hello"));
-        assert_eq!(heard.encryption, Some(parlor_stanza::types::Encryption::Omemo));
-        assert_eq!(heard.device_trust, Some(parlor_stanza::types::DeviceTrust::Blind));
+        assert_eq!(heard.encryption, Some(types::Encryption::Omemo));
+        assert_eq!(heard.device_trust, Some(types::DeviceTrust::Blind));
         bot.test.lines();
         let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::AsTheChat);
         assert_eq!(got(&mut sent), None, "it waits for the lists");
@@ -383,7 +408,7 @@ fn a_message_for_other_devices_is_told_as_such() {
 fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
     bot.hear(&mut romeo, "it is me");
-    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    bot.decide(&romeo, types::DeviceTrust::Trusted);
     let mut mallory = Peer::new(ROMEO, OmemoForm::Current);
     let (theirs, from) = (mallory.id(), mallory.sender());
     let xml = mallory.writes(&bot, "it is me, too", &from);
@@ -401,7 +426,7 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     // The one that was verified goes on.
     bot.hear(&mut romeo, "still me");
     assert_eq!(bot.heard().body.as_deref(), Some("still me"));
-    assert_eq!(bot.heard().device_trust, Some(parlor_stanza::types::DeviceTrust::Trusted));
+    assert_eq!(bot.heard().device_trust, Some(types::DeviceTrust::Trusted));
     // Plain words do not make it plain.
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "let us speak plainly"));
     let mut sent = bot.say(ROMEO, "no", EncryptionWish::AsTheChat);
@@ -418,10 +443,10 @@ fn a_strict_account_reads_nothing_before_its_owner_says_so() {
     bot.hear(&mut romeo, "hello");
     assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
     assert_eq!(bot.test.count("message"), 0);
-    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Trusted);
+    bot.decide(&romeo, types::DeviceTrust::Trusted);
     bot.hear(&mut romeo, "hello again");
     assert_eq!(bot.heard().body.as_deref(), Some("hello again"));
-    bot.decide(&romeo, parlor_stanza::types::DeviceTrust::Distrusted);
+    bot.decide(&romeo, types::DeviceTrust::Distrusted);
     bot.hear(&mut romeo, "and now?");
     assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
 }
@@ -429,7 +454,7 @@ fn a_strict_account_reads_nothing_before_its_owner_says_so() {
 #[test]
 fn a_list_that_grows_without_end_is_cut_and_told() {
     let mut bot = Bot::new(TrustPolicy::Blind);
-    let devices: String = (1..=200).map(|id| format!("<device id='{id}'/>")).collect();
+    let devices = (1..=200).fold(String::new(), |all, id| all + &format!("<device id='{id}'/>"));
     bot.test.hear_xml(&format!(
         "<message xmlns='jabber:client' from='{ROMEO}' type='headline'><event \
          xmlns='http://jabber.org/protocol/pubsub#event'><items node='eu.siacs.conversations.axolotl.devicelist'>\
@@ -485,7 +510,7 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
     let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
     let room = bot.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
-    Arc::make_mut(room).about = Arc::new(crate::records::room::About { name: None, features });
+    Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     let ids: Vec<String> = bot
         .test

@@ -13,9 +13,9 @@ use crate::raw::RawStanza;
 use crate::testing::jid;
 use crate::text::is_forbidden;
 use crate::types::{
-    ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
-    Identity, Incoming, Invitation, Moderated, Reactions, ReplyTo, Report, ReportKind, RoomJoin, RosterItem,
-    SharedFile,
+    ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, EncryptionWish, Field, FormField,
+    Hint, History, Identity, Incoming, Invitation, Moderated, Reactions, ReplyTo, Report, ReportKind, RoomJoin,
+    RosterItem, SharedFile,
 };
 
 fn xml(outgoing: Outgoing) -> String {
@@ -65,6 +65,7 @@ fn a_message_carries_what_the_draft_says() {
         subject: Some("s".to_owned()),
         thread: Some("t".to_owned()),
         extensions: Some(Box::new(extensions)),
+        encryption: EncryptionWish::default(),
     };
     let out = Outgoing::Message {
         to: jid("room@b"),

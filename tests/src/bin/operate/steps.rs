@@ -29,6 +29,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("add from the web: redirects shown, the signer named", |story| Box::pin(add_web(story))),
     ("what is unsigned, forged, swapped or compressed is refused", |story| Box::pin(refusals(story))),
     ("add from a registry, held to its digests", |story| Box::pin(add_registry(story))),
+    ("an index is added and searched, and another key of its publisher asks", |story| Box::pin(index(story))),
     ("status, list, inspect, explain and logs show it", |story| Box::pin(screens(story))),
     ("keys are shown, and made anew where the owner agrees", |story| Box::pin(keys(story))),
     ("top shows it live, and gives the terminal back", |story| Box::pin(top(story))),
@@ -177,6 +178,42 @@ async fn add_registry(story: &mut Story) -> Result<String> {
         story.run(&["plugin", "remove", id, "--yes"], 0).await?;
     }
     Ok(reference)
+}
+
+async fn index(story: &mut Story) -> Result<String> {
+    let mallory = Key::new();
+    for (number, key) in [("0.1.0", &story.alice), ("0.2.0", &mallory)] {
+        let bytes = Story::echo(number, "")?;
+        story.web.put(&format!("/index/echo-{number}.wasm"), &bytes);
+        story.web.put(&format!("/index/echo-{number}.wasm.minisig"), key.sign(&bytes, number));
+    }
+    let publish = |serial: u32, number: &str, key: &Key| -> Result<()> {
+        let digest = digest_of(&Story::echo(number, "")?);
+        let text = format!(
+            "format = 1\nname = \"examples\"\nserial = {serial}\ndescription = \"Examples\"\nkey = \"{}\"\n[plugin.echo]\n\
+             description = \"Repeats\"\nkey = \"{}\"\n[plugin.echo.version.\"{number}\"]\nsource = \"echo-{number}.wasm\"\n\
+             digest = \"{digest}\"\npermissions = [\"messages.read\", \"messages.send\", \"rooms.send\"]\n",
+            story.alice.public(),
+            key.public()
+        );
+        story.web.put("/index/index.toml", &text);
+        story.web.put("/index/index.toml.minisig", story.alice.sign(text.as_bytes(), "examples"));
+        Ok(())
+    };
+    publish(1, "0.1.0", &story.alice)?;
+    let url = story.web.url("/index/index.toml");
+    story.run(&["index", "add", &url], 0).await?;
+    says(&story.run(&["search", "echo"], 0).await?.stdout, "asks for messages.read+send, rooms.send")?;
+    story.run(&["plugin", "add", "examples/echo", "--id", "indexed", YES[0], YES[1]], 0).await?;
+    ensure!(story.state("indexed").await? == "running", "it does not run");
+    publish(2, "0.2.0", &mallory)?;
+    says(&story.run(&["index", "refresh"], 0).await?.stdout, "examples: 1 → 2")?;
+    says(&story.run(&["plugin", "update", "indexed", "--yes"], 3).await?.stderr, "by another key than before")?;
+    publish(1, "0.1.0", &story.alice)?;
+    says(&story.run(&["index", "refresh"], 1).await?.stderr, "an older one came")?;
+    story.run(&["plugin", "remove", "indexed", "--yes"], 0).await?;
+    story.run(&["index", "remove", "examples"], 0).await?;
+    Ok("signed by alice, and not by mallory".to_owned())
 }
 
 async fn screens(story: &mut Story) -> Result<String> {
