@@ -115,6 +115,11 @@ impl Audit {
     }
 }
 
+/// Returns the user behind a request.
+pub(super) fn user(uid: u32) -> By {
+    By::user(uid, WAY)
+}
+
 fn time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).unwrap_or_default().to_string()
 }
@@ -167,8 +172,8 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
     })
 }
 
-/// Returns the entry about a request of this user; none for one that changes nothing, or that follows a command which has
-/// recorded its change.
+/// Returns the entry about a request of this user; none for one that changes nothing, that follows a command which has
+/// recorded its change, or that is recorded where it is carried out, as decisions about keys are.
 pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
     if request.method != Method::POST {
         return None;
@@ -193,7 +198,7 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         _ => return None,
     };
     let account = request.value("account").map(str::to_owned);
-    let entry = NewAuditEntry::new(kind, &By::user(uid, WAY), &what);
+    let entry = NewAuditEntry::new(kind, &user(uid), &what);
     Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
 }
 

@@ -129,7 +129,7 @@ async fn answer(
         let decided = match command.values.get(keys::KEY) {
             Some(chosen) => {
                 tracing::info!(account = %account.name, owner = %from, command = node, "an owner gives a command");
-                keys::decide(account, node, chosen).await
+                keys::decide(host, account, node, chosen, &By::owner(from.as_str())).await
             }
             None => Err("no key was chosen".to_owned()),
         };

@@ -7,11 +7,12 @@ use jid::BareJid;
 use parlor_runtime::account::{Shared, encryption};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::DeviceTrust;
+use parlor_store::By;
 
 use super::LONGEST;
 use crate::control::show;
 use crate::control::views::{Key, Keys, shown};
-use crate::host::keys;
+use crate::host::{Host, keys};
 
 /// The form field with the key.
 pub(super) const KEY: &str = "key";
@@ -48,12 +49,18 @@ pub(super) async fn first(account: &Shared, node: &str) -> Result<First, String>
 }
 
 /// Decides about the key that was chosen, and returns what is known of that person then.
-pub(super) async fn decide(account: &Shared, node: &str, chosen: &str) -> Result<Vec<String>, String> {
+pub(super) async fn decide(
+    host: &Host,
+    account: &Shared,
+    node: &str,
+    chosen: &str,
+    by: &By,
+) -> Result<Vec<String>, String> {
     let decided = decision(node).ok_or_else(|| format!("{node} decides about no key"))?;
     // The setting may have been taken back since the first step.
     may_decide(account, node)?;
     let (jid, fingerprint) = parsed(chosen).ok_or("this names no key: it is an address and a fingerprint")?;
-    keys::decide(account, &jid, Some(fingerprint), decided).await.map_err(|error| match error {
+    keys::decide(host, account, &jid, Some(fingerprint), decided, by).await.map_err(|error| match error {
         CallError::NotFound(_) => format!("{} knows no such key of {jid}", account.name),
         error => error.to_string(),
     })?;
@@ -140,6 +147,7 @@ mod tests {
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: true }),
             otr: Some("a".repeat(40)),
             keys,
+            comparisons: Vec::new(),
         }
     }
 

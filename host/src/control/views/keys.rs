@@ -58,6 +58,40 @@ pub struct Keys {
     pub otr: Option<String>,
     /// The keys of others, ordered by person.
     pub keys: Vec<Key>,
+    /// The comparisons of secrets that have no result yet.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// A comparison of secrets, off the record, that has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Its number, by which an answer names it.
+    pub number: u64,
+    /// The person.
+    pub jid: String,
+    /// The fingerprint of that person's key.
+    pub fingerprint: String,
+    /// The question about the secret, which that person chose if `asked`.
+    pub question: Option<String>,
+    /// Whether that person waits for the owner's answer.
+    pub asked: bool,
+    /// When it was asked for, RFC 3339.
+    pub since: String,
+}
+
+/// What a comparison of secrets has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The account.
+    pub account: String,
+    /// The person.
+    pub jid: String,
+    /// The fingerprint of that person's key.
+    pub fingerprint: String,
+    /// `same`, `different`, `aborted` or `timed-out`.
+    pub outcome: String,
+    /// What counts for the key now: `undecided`, `blind`, `trusted` or `distrusted`.
+    pub trust: String,
 }
 
 /// The own OMEMO key of an account.
