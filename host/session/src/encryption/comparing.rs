@@ -71,7 +71,7 @@ fn try_begin(
         } else {
             "is being compared with already; wait for the result"
         };
-        return Err(CallError::Rejected(format!("{jid} {state}")));
+        return Err(CallError::Other(format!("{jid} {state}")));
     }
     if !keys.comparisons.has_room() {
         return Err(CallError::OverLimit(format!("{MAX_OPEN} comparisons of secrets at a time")));
@@ -113,10 +113,10 @@ fn try_answer(
 ) -> Result<(), CallError> {
     may_compare(secret, turn)?;
     let asked = keys.comparisons.get(jid).filter(|(_, comparison)| comparison.answer.is_none());
-    let not_asked = || CallError::Rejected(format!("{jid} asks for no secret now; `parlor keys` shows who does"));
+    let not_asked = || CallError::Other(format!("{jid} asks for no secret now; `parlor keys` shows who does"));
     let (asked, comparison) = asked.ok_or_else(not_asked)?;
     if number.is_some_and(|number| number != asked) {
-        return Err(CallError::Rejected(format!("{jid} has asked anew meanwhile; look at the question again")));
+        return Err(CallError::Other(format!("{jid} has asked anew meanwhile; look at the question again")));
     }
     let (fingerprint, to) = (comparison.fingerprint, comparison.to.clone());
     is_not_distrusted(keys, jid, fingerprint)?;
@@ -146,20 +146,18 @@ fn is_not_distrusted(keys: &EndToEnd, jid: &BareJid, fingerprint: Fingerprint) -
     if trust(keys, jid, fingerprint) != DeviceTrust::Distrusted {
         return Ok(());
     }
-    Err(CallError::Rejected(format!(
-        "you distrust the key of {jid}; trust it by its fingerprint, if that was a mistake"
-    )))
+    Err(CallError::Other(format!("you distrust the key of {jid}; trust it by its fingerprint, if that was a mistake")))
 }
 
 fn no_conversation(jid: &BareJid) -> CallError {
-    CallError::Rejected(format!("there is no OTR conversation with {jid}; have that person begin one"))
+    CallError::Other(format!("there is no OTR conversation with {jid}; have that person begin one"))
 }
 
 fn failed(jid: &BareJid, error: SmpError) -> CallError {
     match error {
         SmpError::NotEncrypted => no_conversation(jid),
         SmpError::Question => CallError::invalid("question", error.to_string()),
-        _ => CallError::Rejected(error.to_string()),
+        _ => CallError::Other(error.to_string()),
     }
 }
 
