@@ -163,11 +163,6 @@ mod tests {
     /// The suite's host knows nobody's keys, so it cannot compare these fields with the page for owners.
     #[test]
     fn the_page_names_the_fields_of_a_key() {
-        let page = include_str!("../../../../docs/owner/control.md");
-        let section = page.split("\n### A key of somebody\n").nth(1).unwrap();
-        let section = section.split("\n###").next().unwrap();
-        let mut named: Vec<_> =
-            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         let key = Key {
             jid: "juliet@example.org".to_owned(),
             kind: "omemo".to_owned(),
@@ -179,11 +174,42 @@ mod tests {
             last_seen: "2026-11-20T08:00:00Z".to_owned(),
             listed: true,
         };
+        assert_eq!(fields(&key), named("A key of somebody"));
+    }
+
+    #[test]
+    fn the_page_names_the_fields_of_a_comparison() {
+        let (jid, fingerprint) = ("juliet@example.org".to_owned(), "0123abcd".repeat(5));
+        let open = Comparison {
+            number: 1,
+            jid: jid.clone(),
+            fingerprint: fingerprint.clone(),
+            question: None,
+            asked: true,
+            since: "2026-11-20T08:00:00Z".to_owned(),
+        };
+        assert_eq!(fields(&open), named("A comparison that has no result yet"));
+        let [account, outcome, trust] = ["main", "same", "trusted"].map(str::to_owned);
+        let compared = Compared { account, jid, fingerprint, outcome, trust };
+        assert_eq!(fields(&compared), named("A comparison of secrets"));
+    }
+
+    /// Returns the fields that a section of the page for owners names.
+    fn named(heading: &str) -> Vec<String> {
+        let page = include_str!("../../../../docs/owner/control.md");
+        let section = page.split(&format!("\n### {heading}\n")).nth(1).unwrap();
+        let section = section.split("\n###").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut named: Vec<_> = rows.map(str::to_owned).collect();
         named.sort_unstable();
-        let value = serde_json::to_value(&key).unwrap();
-        let mut fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        named
+    }
+
+    fn fields(value: &impl Serialize) -> Vec<String> {
+        let value = serde_json::to_value(value).unwrap();
+        let mut fields: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
         fields.sort_unstable();
-        assert_eq!(fields, named);
+        fields
     }
 
     #[test]
