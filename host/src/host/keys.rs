@@ -42,7 +42,8 @@ pub(crate) async fn decide(
 
 /// Makes new own keys for an account, and takes the former ones back.
 pub(crate) async fn reset(host: &Host, account: &Shared, by: &By) -> Result<(), CallError> {
-    let before = list(account, None).await?.own;
+    // Those of others are not needed.
+    let before = list(account, Some(account.own.clone())).await?.own;
     let own = account.ask(Asker::Host, &Granted::HOST, ResetOwnKeys).await?;
     tracing::info!(account = %account.name, "an owner had new keys made");
     let change = Some((fingerprints(&before), fingerprints(&own)));

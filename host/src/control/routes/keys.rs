@@ -22,6 +22,8 @@ use crate::control::show;
 use crate::control::views::Keys;
 use crate::host::{Host, keys};
 
+/// How long a comparison that is given up may take to end.
+const GIVING_UP: Duration = Duration::from_secs(5);
 /// The most of an address that is shown, in bytes.
 const LONGEST: usize = 1 << 10;
 
@@ -106,8 +108,12 @@ pub(super) async fn compare(
         compared = &mut compared => compared,
         _ = client.read(&mut nothing) => {
             keys::give_up(&account, &jid).await.map_err(Refusal::Keys)?;
-            // It has ended, if it had begun.
-            timeout(Duration::ZERO, compared).await.map_err(|_| Refusal::Keys(CallError::Stopped))?
+            // If it had begun, it has ended, and a result that came just before is recorded.
+            let Ok(compared) = timeout(GIVING_UP, compared).await else {
+                keys::give_up(&account, &jid).await.map_err(Refusal::Keys)?;
+                return Err(Refusal::Keys(CallError::Stopped));
+            };
+            compared
         }
     };
     json(&show::compared(&account, &jid, &compared.map_err(Refusal::Keys)?))
