@@ -58,7 +58,8 @@ pub struct Keys {
     pub otr: Option<String>,
     /// The keys of others, ordered by person.
     pub keys: Vec<Key>,
-    /// The comparisons of secrets that have no result yet.
+    /// The comparisons of secrets that have no result yet. A host that is older than this program names none.
+    #[serde(default)]
     pub comparisons: Vec<Comparison>,
 }
 
