@@ -197,6 +197,9 @@ enum Ended {
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
     Unwell(String),
+    /// A secret was compared with somebody, and was not the same.
+    #[error("{0}")]
+    Different(String),
     /// A plugin was ported, and lacks something.
     #[cfg_attr(not(feature = "authoring"), expect(dead_code, reason = "only authors port plugins"))]
     #[error("{0}")]
@@ -213,7 +216,7 @@ impl Ended {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
-            Self::Broken(_) | Self::Unwell(_) | Self::Lacking(_) => ExitCode::from(5),
+            Self::Broken(_) | Self::Unwell(_) | Self::Different(_) | Self::Lacking(_) => ExitCode::from(5),
             Self::Futile(_) => ExitCode::from(6),
         }
     }

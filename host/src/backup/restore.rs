@@ -157,12 +157,12 @@ impl Backup {
         for file in of_data {
             write_secret(file, &stage.folder.join(&file.path))?;
         }
-        let mut moves = Moves::default();
-        let aside = moves.clear(&places).map_err(BackupError::file(&places.data))?;
+        let mut placing = Moves::default();
+        let aside = placing.clear(&places).map_err(BackupError::file(&places.data))?;
         for name in [STORE, COMPONENTS, VERSIONS, FOLDER] {
             let from = stage.folder.join(name);
             if from.exists() {
-                moves.put(&from, &places.data.join(name)).map_err(BackupError::file(&places.data))?;
+                placing.put(&from, &places.data.join(name)).map_err(BackupError::file(&places.data))?;
             }
         }
         let mut files = Vec::new();
@@ -172,8 +172,8 @@ impl Backup {
         files.extend(policy.map(|text| (places.plugins.clone(), text)));
         // Without it no host starts, so it is the last.
         files.push((places.path.clone(), config));
-        let also_aside = put_files(&files, &mut moves)?;
-        moves.keep();
+        let also_aside = put_files(&files, &mut placing)?;
+        placing.keep();
         let aside = aside.into_iter().chain(also_aside).collect();
         Ok(Restored { has_keys: opened.keys.is_some(), secrets: opened.files.len(), places, aside })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write as _};
+use std::io::{self, BufWriter, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -167,6 +167,9 @@ fn sealed_part(
     sealed::seal(passphrase, serde_json::to_vec(&Sealed { keys, files })?, about)
 }
 
+/// Says of the name of a file in a folder whether it belongs into a backup.
+type IsMember = fn(&str) -> bool;
+
 /// Adds the components and the records of versions. Returns the pieces of components. A component whose bytes are not those of its
 /// name could not run, and is left out.
 fn members_of(
@@ -175,7 +178,7 @@ fn members_of(
     members: &mut BTreeMap<String, Bytes>,
     left_out: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Piece>, BackupError> {
-    let folders: [(&str, fn(&str) -> bool); 2] = [(COMPONENTS, is_component), (VERSIONS, is_versions)];
+    let folders: [(&str, IsMember); 2] = [(COMPONENTS, is_component), (VERSIONS, is_versions)];
     for (folder, is_member) in folders {
         let folder_path = config.data.join(folder);
         let entries = match fs::read_dir(&folder_path) {

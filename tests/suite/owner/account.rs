@@ -48,8 +48,8 @@ async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
     assert!(removed.contains("second is removed from parlor.toml, with what the host kept for it"), "{removed}");
     host.wait_count("account removed", &[("account", "second")], 1, SOON).await.unwrap();
     assert!(text().starts_with("# Mine.\n") && !text().contains("second"), "{}", text());
-    let last = ended(home.run(&["account", "remove", "main", "--yes"]).await.unwrap(), 1);
-    assert!(last.stderr.contains("main is the only account"), "{last:?}");
+    let only = ended(home.run(&["account", "remove", "main", "--yes"]).await.unwrap(), 1);
+    assert!(only.stderr.contains("main is the only account"), "{only:?}");
     assert_eq!(host.lines("account connected", &[("account", "main")]).len(), 1, "the other one stayed connected");
 
     let audit = ended(home.run(&["audit", "--kind", "account", "--json"]).await.unwrap(), 0).json().unwrap();

@@ -4,14 +4,14 @@ use parlor_base::id::PluginId;
 use toml::Value;
 
 use super::recording::change_entry;
-use super::{AdminError, PluginAdmin};
+use super::{AdminError, PluginAdmin, known};
 use crate::policy::edit::Change;
 
 impl PluginAdmin<'_> {
     /// Sets limits of a plugin, all or none; `None` returns one to its default. Returns whether that is a change.
     pub fn limit(&self, id: &PluginId, limits: &[(String, Option<Value>)]) -> Result<bool, AdminError> {
         let mut file = self.open()?;
-        let before = self.known(file.policy(), id)?.limits.clone();
+        let before = known(self, file.policy(), id)?.limits.clone();
         let change = |(name, value): &(String, Option<Value>)| {
             let keys = vec!["limits".to_owned(), name.clone()];
             match value {

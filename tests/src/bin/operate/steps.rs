@@ -240,6 +240,8 @@ async fn keys(story: &mut Story) -> Result<String> {
     says(&story.run(&["keys", "fingerprint"], 0).await?.stdout, "  OMEMO device ")?;
     let unknown = ["keys", "trust", "juliet@localhost", "0123abcd", "4567ef01"];
     says(&story.show("keys trust, with half of a fingerprint", &unknown, 2).await?, "compare and copy all of it")?;
+    let nobody = story.show("keys answer, where nobody asks", &["keys", "answer", "juliet@localhost"], 1).await?;
+    says(&nobody, "asks main for no secret now")?;
     let declined = story.show("keys reset, without consent", &["keys", "reset"], 3).await?;
     says(&declined, "give --yes to make new keys for main")?;
     says(&story.run(&["keys", "reset", "--yes"], 0).await?.stdout, "main has new keys")?;
