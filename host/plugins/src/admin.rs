@@ -12,6 +12,7 @@ mod error;
 mod granting;
 mod install;
 mod offer;
+mod ordering;
 mod recording;
 mod settings;
 mod version;
