@@ -536,6 +536,57 @@ async fn a_visitor_is_not_heard_in_a_room_before_he_is_more() {
 }
 
 #[tokio::test]
+async fn voice_is_asked_for_and_given_and_the_account_registers_with_rooms() {
+    let call = |call: &str, args: &str, comes: &str| {
+        let args = format!("{{\"jid\":\"garden@rooms.example.org\"{args}}}");
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.{call}\",\"args\":{args}}}\n{comes}")
+    };
+    let done = "  to alice: done {\"n\":1,\"ok\":* (glob)\n";
+    let answer = |allow: bool| format!(",\"nick\":\"bob\",\"allow\":{allow}");
+    let role = |role: &str| {
+        call(
+            "occupants",
+            "",
+            &format!("  to alice: done *\"nick\":\"bot\",*\"own\":true,*\"role\":\"{role}\"* (glob)\n"),
+        )
+    };
+    let asked = [
+        "== a visitor asks\nset chat = true\nroom garden: bob (visitor)\n".to_owned(),
+        call("answer-voice", &answer(true), "  to alice: done *not-found* (glob)\n"),
+        "garden/bob asks for voice\n".to_owned(),
+        call("answer-voice", &answer(false), &format!("  refuses voice to garden/bob\n{done}")),
+        "garden/bob asks for voice\n".to_owned(),
+        call("answer-voice", &answer(true), &format!("  gives voice to garden/bob\n{done}")),
+        "garden/bob: now I am heard\n".to_owned(),
+    ];
+    let given = [
+        "== the account asks\nset chat = true\nroom garden, moderated: ann (moderator)\n".to_owned(),
+        role("visitor"),
+        call("request-voice", "", &format!("  asks for voice in garden\n{done}")),
+        "garden/ann gives voice to bot\n".to_owned(),
+        role("participant"),
+    ];
+    let registers = |nick: &str| format!("  registers with garden as {nick}\n");
+    let ends = "  ends its registration with garden\n";
+    let reserved = |nick: &str| call("reserved-nick", "", &format!("  to alice: done {{\"n\":1,\"ok\":{nick}}}\n"));
+    let registered = [
+        "== the account registers\nset chat = true\nroom garden, moderated: ann\n".to_owned(),
+        reserved("null"),
+        call("register", ",\"nick\":\"ann\"", &format!("{}  to alice: done *conflict* (glob)\n", registers("ann"))),
+        call("register", ",\"nick\":\"bot\"", &format!("{}{done}", registers("bot"))),
+        reserved("\"bot\""),
+        role("participant"),
+        call("register", ",\"nick\":\"robot\"", &format!("{}{done}", registers("robot"))),
+        call("unregister", "", &format!("{ends}{done}")),
+        role("visitor"),
+        call("unregister", "", &format!("{ends}  to alice: done *registration-required* (glob)\n")),
+    ];
+    let folder = stage("caller", &[asked.concat(), given.concat(), registered.concat()].concat());
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "3 passed, 0 failed\n", "{finished:?}");
+}
+
+#[tokio::test]
 async fn nobody_acts_for_the_account_in_a_room() {
     for line in ["garden/bot: hi", "garden/bot is outcast", "garden/bot is now called bo", "garden/bot leaves"] {
         let folder = stage("echo", &format!("== it is the account\nroom garden\nstart\n{line}\n"));

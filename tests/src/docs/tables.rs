@@ -244,7 +244,9 @@ pub(super) fn testing() -> String {
         The account is an owner of each room, and sees who people are; they themselves are nothing but participants, unless \
         a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
         room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
-        nothing, configure nothing and set no subject. A room that is `retracting` retracts messages for moderators \
+        nothing, configure nothing and set no subject. In one that is `moderated` it is a visitor, whose messages come back \
+        with `forbidden`, until a moderator gives it voice or it registers. Every room takes registrations, unless somebody in \
+        it has the nickname, and so makes a member of the account. A room that is `retracting` retracts messages for moderators \
         (XEP-0425), and others answer `rooms.retract` with `unsupported`. Whom the account blocks is not heard (XEP-0191).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \

@@ -410,6 +410,7 @@ impl Stage {
             Act::Renames { who, nick } => possible(self.server.rename_in_room(who, nick))?,
             Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
             Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),
+            Act::Voice { who, gives } => possible(self.server.voice(who, *gives))?,
             Act::AsksToSee(who) => self.server.ask_to_see(&who.to_bare()),
             Act::After(time) => tokio::time::sleep(*time).await,
             Act::Cut => possible(self.server.cut())?,

@@ -128,12 +128,17 @@ fn people_in_a_room_are_what_is_said_of_them() {
     assert_eq!(act("room garden, anonymous: alice", &[]), room(RoomKind::Anonymous, &[("alice", None)]));
     assert_eq!(act("room garden, anonymous", &[]), room(RoomKind::Anonymous, &[]));
     assert_eq!(act("room garden, retracting", &[]), room(RoomKind::Retracting, &[]));
+    assert_eq!(act("room garden, moderated", &[]), room(RoomKind::Moderated, &[]));
+    let voice = |gives| Ok(Act::Voice { who: at("alice"), gives });
+    assert_eq!(act("garden/alice asks for voice", &[]), voice(false));
+    assert_eq!(act("garden/alice gives voice to bot", &[]), voice(true));
+    assert_eq!(act("alice asks for voice", &[]).unwrap_err(), "say in which room: garden/alice asks for voice");
     assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
     for (line, expected) in [
         ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
         (
             "room garden, open: alice",
-            "a room is like any other, anonymous or retracting: room garden, anonymous: alice",
+            "a room is like any other, anonymous, moderated or retracting: room garden, anonymous: alice",
         ),
         (
             "garden/alice is away",
