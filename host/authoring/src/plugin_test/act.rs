@@ -1,5 +1,6 @@
 //! Parses the first line of a step: something that happens in a test.
 
+mod beside;
 mod forms;
 mod rooms;
 mod sealed;
@@ -9,9 +10,11 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
+use parlor_base::id::PluginId;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_base::quantity;
+use parlor_plugins::policy::hooks::OrderName;
 use parlor_runtime::account::web::WebAnswer;
 use parlor_session::permissions;
 use serde_json::Value;
@@ -38,6 +41,13 @@ pub enum Act {
         occupants: Vec<(FullJid, Option<Rank>)>,
     },
     NoArchive,
+    /// Another plugin is on the account, from this folder or file.
+    Beside(String),
+    /// The plugins of this order are hooks.
+    Order {
+        order: OrderName,
+        plugins: Vec<PluginId>,
+    },
     Contact {
         jid: BareJid,
         name: Option<String>,
@@ -132,7 +142,15 @@ pub struct Hooked {
 impl Act {
     /// Returns whether the step must come before the plugin starts.
     pub fn is_preparation(&self) -> bool {
-        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. } | Self::NoArchive)
+        matches!(
+            self,
+            Self::Clock(_)
+                | Self::Host { .. }
+                | Self::Room { .. }
+                | Self::NoArchive
+                | Self::Beside(_)
+                | Self::Order { .. }
+        )
     }
 
     /// Returns whether the step may come before the plugin starts and does not start it.
@@ -182,6 +200,8 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
         "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
         "contact" => contact(rest),
+        "beside" => beside::beside(rest).map(Act::Beside),
+        "order" => beside::order(rest).map(|(order, plugins)| Act::Order { order, plugins }),
         "room" => rooms::room(rest).map(|(room, kind, occupants)| Act::Room { room, kind, occupants }),
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
             web(method, rest)

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 58] = [
+pub const STEPS: [Row; 60] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -84,6 +84,8 @@ pub const STEPS: [Row; 58] = [
     row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
     row("room", "room garden, moderated: alice", "and the account is a visitor in it, whom nobody hears"),
     row("room", "room garden, retracting: alice", "and it retracts messages of others, which other rooms do not"),
+    row("beside", "beside ../stamp", "at the top: another plugin on the account, by its folder or file"),
+    row("order", "order outgoing stamp filter", "at the top: the order of hooks; also incoming and commands"),
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),

@@ -150,6 +150,23 @@ fn people_in_a_room_are_what_is_said_of_them() {
 }
 
 #[test]
+fn other_plugins_and_the_order_of_hooks_are_named() {
+    assert_eq!(act("beside ../stamp", &[]), Ok(Act::Beside("../stamp".to_owned())));
+    assert_eq!(act("beside \"../my stamp\"", &[]), Ok(Act::Beside("../my stamp".to_owned())));
+    assert!(act("beside", &[]).unwrap_err().contains("beside ../stamp"));
+    let plugins = ["stamp", "filter"].map(|id| id.parse().unwrap()).to_vec();
+    let order = OrderName::Outgoing;
+    assert_eq!(act("order outgoing stamp filter", &[]), Ok(Act::Order { order, plugins }));
+    let none = Act::Order { order: OrderName::Commands, plugins: Vec::new() };
+    assert_eq!(act("order commands", &[]), Ok(none));
+    for (wrong, says) in
+        [("order", "write outgoing"), ("order outgoing a a", "twice"), ("order outgoing A/b", "is no plugin")]
+    {
+        assert!(act(wrong, &[]).unwrap_err().contains(says), "{wrong}");
+    }
+}
+
+#[test]
 fn headers_stand_before_the_body() {
     let answer = |what: &str| match act(&format!("GET https://h/x answers {what}"), &[]) {
         Ok(Act::Web { answer: Some(answer), .. }) => Some((answer.status, answer.headers, answer.body)),
