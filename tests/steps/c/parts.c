@@ -397,7 +397,7 @@ static parlor_error answered(const parlor_dialog_answer *answer, parlor_error er
   return PARLOR_OK;
 }
 
-/* What needs somebody else, who is not there. */
+/* Calls for somebody else, who is not there. */
 static void others(void) {
   const char *rate;
   parlor_node_item *items = NULL;

@@ -353,7 +353,7 @@ func (steps *steps) schedules() {
 	}
 }
 
-// others has what needs somebody else, who is not there.
+// others has the calls for somebody else, who is not there.
 func (steps *steps) others() {
 	ctx := steps.ctx
 	_, err := parlor.DialogsAsk(ctx, "@", parlor.Question{Text: "Well?"})

@@ -261,7 +261,7 @@ async def in_schedules(steps: Steps) -> None:
 
 
 async def others(steps: Steps) -> None:
-    """What needs somebody else, who is not there."""
+    """Calls for somebody else, who is not there."""
     await steps.fails("ask nobody", lambda: dialogs.ask("@", "Well?"))
     await steps.fails("answer a request that nobody sent", lambda: iq.answer("none", None))
     await steps.fails("give a verdict on nothing", lambda: _hooks.allow("none"))

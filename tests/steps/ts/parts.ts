@@ -236,7 +236,7 @@ async function scheduling(steps: Steps): Promise<void> {
   await steps.note("end it again", () => schedules.cancel("late"));
 }
 
-// What needs somebody else, who is not there.
+// Calls for somebody else, who is not there.
 async function others(steps: Steps): Promise<void> {
   await steps.fails("ask nobody", () => dialogs.ask("@", "Well?"));
   await steps.fails("answer a request that nobody sent", () => iq.answer("none", undefined));

@@ -60,7 +60,7 @@ async fn what_a_ported_plugin_lacks_is_told_and_has_an_exit_code_of_its_own() {
     assert!(!made.exists());
 }
 
-/// What authors see of the layer in an editor has types. It is copied whole beside a plugin that was built.
+/// The layer is checked whole, beside a plugin that was built.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layer_has_types() {
     let folder = Folder::new().unwrap();

@@ -1,4 +1,4 @@
-//! What is the same in all tests: the settings of the connection, and the limits.
+//! The settings of the connection and the limits, which are the same in all tests.
 
 use std::time::Duration;
 

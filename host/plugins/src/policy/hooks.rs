@@ -35,11 +35,11 @@ pub enum OnFailure {
 /// The name of an order, which is its key in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderName {
-    /// Of the plugins that see what others send.
+    /// The plugins that see outgoing messages of others.
     Outgoing,
-    /// Of those that see what comes in.
+    /// The plugins that see incoming messages.
     Incoming,
-    /// Of those that see commands.
+    /// The plugins that see commands.
     Commands,
 }
 

@@ -249,7 +249,7 @@ async fn schedules(steps: &mut Steps) {
     steps.note("end it again", schedules::cancel("late").await);
 }
 
-/// What needs somebody else, who is not there.
+/// Calls for somebody else, who is not there.
 async fn others(steps: &mut Steps) {
     let nothing = || "none".to_owned();
     steps.fails("ask nobody", dialogs::ask("@", "Well?").await);

@@ -25,7 +25,7 @@ impl Server {
         match stanza {
             Stanza::Message(message) => {
                 let told = self.rooms.message(&message, number, &self.own);
-                // What a room refuses is in no archive.
+                // A message that a room refuses is not archived.
                 if told.first().is_none_or(|echo| echo.attr("type") != Some("error")) {
                     self.archive_own(&message, number, told.first());
                 }
