@@ -45,6 +45,7 @@ pub use error::AdminError;
 pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
+pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use version::{Older, Plan, Replacement};
 

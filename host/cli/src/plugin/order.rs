@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
+use parlor_plugins::admin::order_hooks;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::hooks::{OnFailure, OrderName};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl OrderArgs {
     fn set(&self, order: OrderName) -> anyhow::Result<()> {
         let config = self.target.load_to_write()?;
         let admin = target::admin(&config);
-        let changed = admin.order_hooks(order, &self.plugins)?;
+        let changed = order_hooks(&admin, order, &self.plugins)?;
         let sentence = done(order, &self.plugins, changed);
         let ids: Vec<&PluginId> = self.plugins.iter().collect();
         let told = match tell::tell(&config, &ids) {
