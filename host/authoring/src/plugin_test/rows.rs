@@ -84,7 +84,7 @@ pub const STEPS: [Row; 60] = [
     row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
     row("room", "room garden, moderated: alice", "and the account is a visitor in it, whom nobody hears"),
     row("room", "room garden, retracting: alice", "and it retracts messages of others, which other rooms do not"),
-    row("beside", "beside ../stamp", "at the top: another plugin on the account, by its folder or file"),
+    row("beside", "beside ../stamp", "at the top: another plugin on the account, by folder or file"),
     row("order", "order outgoing stamp filter", "at the top: the order of hooks; also incoming and commands"),
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
