@@ -13,6 +13,7 @@ mod granting;
 mod install;
 mod limits;
 mod offer;
+mod ordering;
 mod recording;
 mod settings;
 mod version;
@@ -45,6 +46,7 @@ pub use error::AdminError;
 pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
+pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use version::{Older, Plan, Replacement};
 

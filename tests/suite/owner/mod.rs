@@ -13,6 +13,7 @@ mod hostile;
 mod index;
 mod keys;
 mod killed;
+mod order;
 mod page;
 mod plugin;
 mod registry;

@@ -17,6 +17,7 @@ mod limits;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
+mod order;
 mod origin;
 #[cfg(feature = "authoring")]
 mod port;
@@ -74,6 +75,8 @@ pub enum PluginCommand {
     Data(data::DataArgs),
     /// Show a plugin's webhooks, and the last requests to them
     Hooks(hooks::HooksArgs),
+    /// Show which plugins are hooks, and set the order in which they are asked
+    Order(order::OrderArgs),
     /// Show when plugins are due to run, and pause that
     Schedules(schedules::SchedulesArgs),
     #[cfg(feature = "authoring")]
@@ -114,6 +117,7 @@ impl PluginCommand {
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
+            Self::Order(arguments) => arguments.run(),
             Self::Schedules(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),

@@ -9,6 +9,9 @@ use toml_edit::{DocumentMut, Item};
 use self::brackets::Brackets;
 
 mod brackets;
+mod order;
+
+pub use order::edit_order;
 
 /// The error when the text cannot be changed. Holds what to do by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,15 +124,19 @@ fn apply(text: &str, place: [&str; 2], change: &Change) -> Option<String> {
         Change::Set(keys, value) => set(&mut document, &path(keys), value)?,
         Change::Unset(keys) => remove(&mut document, &path(keys))?,
     }
+    Some(spelled_like(text, &document))
+}
+
+/// Returns the text of a document with the mark and the line ends of the text that it was. The library writes neither.
+fn spelled_like(text: &str, document: &DocumentMut) -> String {
     let mut new = document.to_string();
-    // The library writes neither the mark nor the line ends of other systems.
     if text.lines().next().is_some_and(|line| text[line.len()..].starts_with("\r\n")) {
         new = new.replace("\r\n", "\n").replace('\n', "\r\n");
     }
     if text.starts_with(MARK) && !new.starts_with(MARK) {
         new.insert(0, MARK);
     }
-    Some(new)
+    new
 }
 
 /// Adds an entry at the end of the file.
