@@ -20,7 +20,7 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
 use parlor_session::command_names::CommandNames;
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Grants, RoomList};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -78,7 +78,7 @@ pub struct Entry {
     pub log: Option<LogLevel>,
     /// The owner's names and rules for its commands, in place of the author's.
     pub commands: CommandNames,
-    /// The permissions that it is granted.
+    /// The permissions that it is granted, and the rooms that it is kept to.
     pub grants: Grants,
     /// The resources that it may use.
     pub limits: Limits,
@@ -209,12 +209,13 @@ impl Policy {
 pub fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
-    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "settings"])?;
+    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "rooms", "settings"])?;
     root.get("enabled").map(|node| node.boolean()).transpose()?;
     root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
     accounts(&root)?;
     commands(&root)?;
     grants(&root)?;
+    rooms(&root)?;
     limits(&root)?;
     settings(&root, Path::new(""))?;
     Ok(())
@@ -238,7 +239,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         log: section.get("log").map(|node| node.parse()).transpose()?,
         commands: commands(section)?,
-        grants: grants(section)?,
+        grants: grants(section)?.in_rooms(rooms(section)?),
         limits: limits(section)?,
         settings: settings(section, folder)?,
     })
@@ -258,6 +259,16 @@ fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentE
         return Err(node.error("`accounts` is empty; leave it out for every account, or write `enabled = false`"));
     }
     Ok(Some(accounts))
+}
+
+fn rooms(section: &Section<'_>) -> Result<Option<RoomList>, DocumentError> {
+    let Some(node) = section.get("rooms") else { return Ok(None) };
+    let texts = node.strings(RoomList::MOST)?;
+    if texts.is_empty() {
+        return Err(node.error("`rooms` is empty; leave it out for every room, or write `enabled = false`"));
+    }
+    let rooms = texts.into_iter().map(|text| RoomList::room(text).map_err(|error| node.error(error)));
+    Ok(Some(RoomList::new(rooms.collect::<Result<Vec<_>, _>>()?)))
 }
 
 fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
@@ -420,6 +431,23 @@ enabled = false
         assert_eq!(refusal("say = \"help\""), "16:1: the command `help` is the host's; choose another name");
         assert!(refusal("say = \"x\"\nshout = \"X\"").starts_with("17:1: `x` is to be the name of `say` already"));
         assert!(refusal("say = 1").starts_with("16:1: "));
+    }
+
+    #[test]
+    fn a_plugin_may_be_kept_to_rooms() {
+        let with = |rooms: &str| whole().replacen("version = \"0.1.0\"", &format!("rooms = {rooms}"), 1);
+        let policy = parse(&with("[\"b@muc.example.org\", \"A@muc.example.org\"]")).unwrap();
+        let rooms = policy.plugins["echo"].grants.rooms().unwrap();
+        assert_eq!(rooms.to_string(), "a@muc.example.org, b@muc.example.org");
+        assert_eq!(policy.plugins["snoop"].grants.rooms(), None);
+        // A change of them is one of the grants, for which nothing restarts.
+        let all = parse(&whole()).unwrap();
+        let [all, kept] = [&all, &policy].map(|policy| &policy.plugins["echo"]);
+        assert!(all.differs_in_grants_alone(kept) && all != kept);
+        let refusal = |rooms: &str| parse(&with(rooms)).unwrap_err().to_string();
+        assert!(refusal("[]").starts_with("5:1: `rooms` is empty; leave it out for every room"));
+        assert!(refusal("[\"muc.example.org\"]").contains("is no room: write its own address"));
+        assert!(refusal("\"a@muc.example.org\"").contains("has to be a list of texts"));
     }
 
     #[test]

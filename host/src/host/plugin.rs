@@ -100,8 +100,7 @@ impl Plugin {
         }
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
         let both = self.entry.grants.within(grants);
-        let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
-        let held: Arc<Grants> = Arc::new(asked.map(|(permission, scope)| (permission, scope.clone())).collect());
+        let held = Arc::new(both.only(|permission| admitted.manifest.permissions.contains_key(&permission)));
         if held == admitted.grants {
             return;
         }

@@ -99,6 +99,12 @@ pub const PLUGIN: &[Key] = &[
         NONE,
         "The accounts of `parlor.toml` on which it runs. Without this key it runs on all of them.",
     ),
+    key(
+        "rooms",
+        "list of texts",
+        NONE,
+        "The rooms that it is kept to: it sees and does nothing in others, and its commands work in these alone. Without this key its grants decide.",
+    ),
     key("enabled", "true or false", Some("true"), "Whether it runs."),
     key(
         "log",
