@@ -28,6 +28,9 @@ pub struct Entry {
     /// The accounts that it runs on, or `None` for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<String>>,
+    /// The rooms that it is kept to, or none for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<String>,
     /// The permissions that it is granted.
     pub grants: Table,
     /// The limits that differ from the defaults.
@@ -77,6 +80,7 @@ impl Entry {
             digest: digest.into(),
             enabled: true,
             accounts: None,
+            rooms: Vec::new(),
             grants: Table::new(),
             limits: Table::new(),
             settings: Table::new(),
@@ -96,6 +100,13 @@ impl Entry {
     #[must_use]
     pub fn grant_whole(mut self, permission: &str) -> Self {
         self.grants.insert(permission.to_owned(), true.into());
+        self
+    }
+
+    /// Keeps the plugin to these rooms.
+    #[must_use]
+    pub fn rooms(mut self, rooms: &[&str]) -> Self {
+        self.rooms = rooms.iter().map(|room| (*room).to_owned()).collect();
         self
     }
 

@@ -169,6 +169,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     put("enabled", (!enabled).then(|| "false".to_owned()));
     let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
+    put("rooms", grants.rooms().map(ToString::to_string));
     put("log", log.map(|level| level.as_str().to_owned()));
     put("commands", Some(commands.to_string()).filter(|commands| !commands.is_empty()));
     for (permission, scope) in grants.iter() {
@@ -233,6 +234,7 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         "settings" => (AuditKind::Setting, None, format!("setting {name}")),
         "limits" => (AuditKind::Limit, usual_limit(name), format!("limit {name}")),
         "enabled" => (AuditKind::Run, Some("true".to_owned()), "enabled".to_owned()),
+        "rooms" => (AuditKind::Grant, Some("all".to_owned()), "rooms".to_owned()),
         "accounts" => (AuditKind::Account, Some("all".to_owned()), "accounts".to_owned()),
         "log" => (AuditKind::Run, Some("default".to_owned()), "log".to_owned()),
         "commands" => (AuditKind::Command, None, "names and rules of commands".to_owned()),
@@ -305,6 +307,17 @@ mod tests {
         let back = entries(&between(&new, &old));
         assert!(back.contains(&(AuditKind::Grant, "rooms.read".to_owned(), text("*"), None)), "{back:?}");
         assert!(back.contains(&(AuditKind::Limit, "limit memories".to_owned(), text("2"), text("4"))), "{back:?}");
+    }
+
+    #[test]
+    fn the_rooms_that_a_plugin_is_kept_to_have_entries() {
+        let rooms = |rooms: &str| policy(&format!("rooms = [{rooms}]\n"));
+        let (all, one) = (policy(""), rooms("\"a@m.example\""));
+        let two = rooms("\"b@m.example\", \"a@m.example\"");
+        let entry = |old: &str, new: &str| vec![(AuditKind::Grant, "rooms".to_owned(), text(old), text(new))];
+        assert_eq!(entries(&between(&all, &one)), entry("all", "a@m.example"));
+        assert_eq!(entries(&between(&one, &two)), entry("a@m.example", "a@m.example, b@m.example"));
+        assert_eq!(entries(&between(&two, &all)), entry("a@m.example, b@m.example", "all"));
     }
 
     #[test]

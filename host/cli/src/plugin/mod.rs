@@ -19,6 +19,7 @@ mod new;
 mod origin;
 #[cfg(feature = "authoring")]
 mod port;
+mod rooms;
 mod schedules;
 #[cfg(feature = "authoring")]
 mod test;
@@ -67,6 +68,8 @@ pub enum PluginCommand {
     Config(config::ConfigArgs),
     /// Show a plugin's commands, and choose other names for them
     Command(command::CommandArgs),
+    /// Show the rooms that a plugin is kept to, and change them
+    Rooms(rooms::RoomsArgs),
     /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
     /// Show a plugin's webhooks, and the last requests to them
@@ -108,6 +111,7 @@ impl PluginCommand {
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
+            Self::Rooms(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
             Self::Schedules(arguments) => arguments.run(),

@@ -32,3 +32,46 @@ impl fmt::Debug for KnownRooms {
         f.debug_struct("KnownRooms").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jid::Jid;
+    use parlor_base::id::InstanceId;
+    use parlor_base::permission::Permission;
+
+    use super::*;
+    use crate::permissions::{Decision, Grants, RoomList, Target, Use};
+    use crate::router::Mailbox;
+
+    /// An account that is in one room.
+    struct Account;
+
+    impl KnowsRooms for Account {
+        fn is_room(&self, jid: &BareJid) -> bool {
+            jid.as_str() == "hall@elsewhere.example"
+        }
+    }
+
+    #[test]
+    fn a_room_that_the_account_is_in_is_out_of_reach_wherever_it_is() {
+        let rooms = RoomList::new([RoomList::room("lounge@muc.example.org").unwrap()]);
+        let grants = Grants::all().in_rooms(Some(rooms));
+        let (mailbox, _receiver) = Mailbox::new(InstanceId::next(), 1, Arc::new(grants));
+        let decide = |jid: &str| {
+            let jid: Jid = jid.parse().unwrap();
+            mailbox.decide(Use::Call(Permission::MessagesSend, Target::Jid(&jid)), Some(&|_| false)).unwrap()
+        };
+        let covered = Decision::Covered(Permission::MessagesSend);
+        let out = Decision::OutOfScope(Permission::MessagesSend);
+        assert_eq!(decide("hall@elsewhere.example/juliet"), covered, "nobody says that it is a room");
+        let account = Arc::new(Account);
+        let asked: Weak<Account> = Arc::downgrade(&account);
+        mailbox.ask_for_rooms(asked);
+        assert_eq!(decide("hall@elsewhere.example"), out);
+        assert_eq!(decide("hall@elsewhere.example/juliet"), out);
+        assert_eq!(decide("juliet@elsewhere.example"), covered);
+        assert_eq!(decide("lounge@muc.example.org/juliet"), covered);
+    }
+}
