@@ -39,6 +39,9 @@ pub struct Entry {
     /// The plugin's own settings.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub settings: Table,
+    /// Their values in single rooms.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub settings_in: Table,
     /// What the owner says of its commands, by their names.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub commands: Table,
@@ -84,6 +87,7 @@ impl Entry {
             grants: Table::new(),
             limits: Table::new(),
             settings: Table::new(),
+            settings_in: Table::new(),
             commands: Table::new(),
         }
     }
@@ -136,6 +140,16 @@ impl Entry {
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets one of the plugin's settings in a room.
+    #[must_use]
+    pub fn set_in(mut self, room: &str, name: &str, value: impl Into<Value>) -> Self {
+        let values = self.settings_in.entry(room.to_owned()).or_insert_with(|| Table::new().into());
+        if let Some(values) = values.as_table_mut() {
+            values.insert(name.to_owned(), value.into());
+        }
         self
     }
 }

@@ -1,10 +1,11 @@
 //! Several plugins of one component on one account, each kept to rooms of its own.
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
+use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
-use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted, prosody};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted, prosody, running};
 
 /// The plugins that are kept to one room each.
 const ONE: &str = "one";
@@ -68,6 +69,48 @@ async fn a_plugin_that_is_kept_to_rooms_hears_and_does_nothing_in_others() {
     assert_eq!(heard["payload"]["message"]["body"], "now for one");
     kept(&host, "rooms.send", json!({ "jid": here.to_string(), "body": "x" }), &here).await;
     host.call(ONE, "rooms.send", json!({ "jid": there.to_string(), "body": "there" })).await.ok();
+}
+
+/// Rows 116-117.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_has_the_rooms_own_value_while_its_message_is_handled() {
+    let room = prosody().await.fresh_room();
+    let everywhere = |entry: Entry| granted(entry).set("chat", true).set("greeting", "everywhere");
+    let plan = Plan::new().await.caller(FULL, granted);
+    let plan = plan.caller(ONE, |entry| everywhere(entry).set_in(room.as_str(), "greeting", "in the room"));
+    let host = plan.start().await;
+    running(&host, ONE).await;
+    let mut juliet = friend("juliet").await;
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    let bot = host.account().jid.clone();
+    let occupant: Jid = format!("{room}/Bot").parse().unwrap();
+    let mut number = 0;
+    let mut greeting = async |juliet: &mut Client, to: Jid| {
+        number += 1;
+        let order = json!({ "n": number, "call": "settings.get", "args": { "key": "greeting" } });
+        juliet.chat(to.clone(), &format!("call {order}")).await.unwrap();
+        let answer = |text: &str| {
+            let answer: Value = serde_json::from_str(text.strip_prefix("done ")?).ok()?;
+            (answer["n"] == number).then(|| answer["ok"]["value"].clone())
+        };
+        juliet.wait_text("the answer", &to.to_bare(), SOON, answer).await.unwrap()
+    };
+    assert_eq!(greeting(&mut juliet, occupant.clone()).await, "in the room");
+    assert_eq!(greeting(&mut juliet, bot.clone().into()).await, "everywhere");
+    // A change counts for the next message, and nothing has to be set for everywhere.
+    host.decide(ONE, |entry| everywhere(entry).set_in(room.as_str(), "greeting", "changed")).await;
+    running(&host, ONE).await;
+    assert_eq!(greeting(&mut juliet, occupant.clone()).await, "changed");
+    host.decide(ONE, |mut entry| {
+        entry.settings_in.clear();
+        entry
+    })
+    .await;
+    running(&host, ONE).await;
+    assert_eq!(greeting(&mut juliet, occupant).await, "everywhere");
+    assert_eq!(greeting(&mut juliet, bot.into()).await, "everywhere");
 }
 
 /// Row 127.

@@ -46,7 +46,7 @@ pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
 pub use recording::Decided;
-pub use rooms::rooms_value;
+pub use rooms::{keep_to_rooms, rooms_value};
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

@@ -7,10 +7,11 @@ pub mod edit;
 pub mod file;
 pub mod hooks;
 pub mod keys;
+pub mod values;
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -22,16 +23,16 @@ use parlor_config::AccountName;
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::{Grants, RoomList};
 use semver::Version;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::limits::Limits;
 use crate::listing::Listing;
-use crate::secret::SecretSource;
 use crate::signature::{self, KeyName, Keys, PublisherKey, TrustedKey};
 use crate::source::Source;
 use commands::commands;
 use hooks::{Hooks, hooks};
+use values::{settings, settings_in};
+
+pub use values::{RoomSettings, SettingValues};
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -84,6 +85,8 @@ pub struct Entry {
     pub limits: Limits,
     /// The values of its own settings.
     pub settings: SettingValues,
+    /// Their values in single rooms.
+    pub settings_in: RoomSettings,
 }
 
 impl Entry {
@@ -103,17 +106,6 @@ impl Entry {
     fn with_origin_of(&self, other: &Self) -> Self {
         let Self { source, version, signer, index, publisher, .. } = other.clone();
         Self { source, version, signer, index, publisher, ..self.clone() }
-    }
-}
-
-/// The values of a plugin's own settings. Since an owner may have written a secret into any of them, only the names are
-/// shown.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SettingValues(pub BTreeMap<String, Value>);
-
-impl fmt::Debug for SettingValues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -209,7 +201,7 @@ impl Policy {
 pub fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
-    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "rooms", "settings"])?;
+    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "rooms", "settings", "settings_in"])?;
     root.get("enabled").map(|node| node.boolean()).transpose()?;
     root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
     accounts(&root)?;
@@ -218,6 +210,7 @@ pub fn is_decision(text: &str) -> Result<(), DocumentError> {
     rooms(&root)?;
     limits(&root)?;
     settings(&root, Path::new(""))?;
+    settings_in(&root, Path::new(""))?;
     Ok(())
 }
 
@@ -242,6 +235,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         grants: grants(section)?.in_rooms(rooms(section)?),
         limits: limits(section)?,
         settings: settings(section, folder)?,
+        settings_in: settings_in(section, folder)?,
     })
 }
 
@@ -292,12 +286,6 @@ fn limits(section: &Section<'_>) -> Result<Limits, DocumentError> {
         }
     }
     Ok(limits)
-}
-
-fn settings(section: &Section<'_>, folder: &Path) -> Result<SettingValues, DocumentError> {
-    let Some(values) = section.section("settings")? else { return Ok(SettingValues::default()) };
-    let values = values.entries().map(|node| Ok((node.key().to_owned(), SecretSource::below(node.json()?, folder))));
-    values.collect::<Result<_, _>>().map(SettingValues)
 }
 
 #[cfg(test)]

@@ -132,9 +132,15 @@ fn value_of(
     field: &str,
     is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
 ) -> Option<String> {
-    let name = field.strip_prefix("settings.")?;
     let (id, entry) = policy.plugins.iter().find(|(id, _)| id.as_str() == plugin)?;
-    let value = entry.settings.0.get(name)?;
+    let (name, value) = match (field.strip_prefix("settings."), field.strip_prefix("settings_in.")) {
+        (Some(name), _) => (name, entry.settings.0.get(name)?),
+        (None, Some(field)) => {
+            let (room, name) = field.split_once(' ')?;
+            (name, entry.settings_in.get(room, name)?)
+        }
+        (None, None) => return None,
+    };
     (SecretSource::read(value).is_err() && is_shown(id, entry, name)).then(|| value.to_string())
 }
 
@@ -153,6 +159,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
         grants,
         limits,
         settings,
+        settings_in,
     } = entry;
     let version = version.as_ref().map(|version| format!("{version} ")).unwrap_or_default();
     let signer = signer.as_ref().map(|signer| format!(", signed by {signer}")).unwrap_or_default();
@@ -182,6 +189,9 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     }
     for (name, value) in &settings.0 {
         all.push((format!("settings.{name}"), Field { mark: mark(value), shown: None }));
+    }
+    for (room, name, value) in settings_in.iter() {
+        all.push((format!("settings_in.{room} {name}"), Field { mark: mark(value), shown: None }));
     }
     all
 }
@@ -232,6 +242,10 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         }
         "grants" => (AuditKind::Grant, None, name.to_owned()),
         "settings" => (AuditKind::Setting, None, format!("setting {name}")),
+        "settings_in" => {
+            let (room, name) = name.split_once(' ').unwrap_or(("", name));
+            (AuditKind::Setting, None, format!("setting {name} in {room}"))
+        }
         "limits" => (AuditKind::Limit, usual_limit(name), format!("limit {name}")),
         "enabled" => (AuditKind::Run, Some("true".to_owned()), "enabled".to_owned()),
         "rooms" => (AuditKind::Grant, Some("all".to_owned()), "rooms".to_owned()),
@@ -318,6 +332,20 @@ mod tests {
         assert_eq!(entries(&between(&all, &one)), entry("all", "a@m.example"));
         assert_eq!(entries(&between(&one, &two)), entry("a@m.example", "a@m.example, b@m.example"));
         assert_eq!(entries(&between(&two, &all)), entry("a@m.example, b@m.example", "all"));
+    }
+
+    #[test]
+    fn a_setting_in_a_room_has_entries_and_no_secret_in_them() {
+        let with = |lines: &str| policy(&format!("[plugin.echo.settings_in.\"a@m.example\"]\n{lines}\n"));
+        let changes = between(&with("room = \"a\"\ntoken = \"s3cr3t\""), &with("room = \"b\"\ntoken = \"s3cr3t2\""));
+        assert!(!format!("{changes:?}").contains("s3cr3t"), "{changes:?}");
+        assert_eq!(
+            entries(&changes),
+            [
+                (AuditKind::Setting, "setting room in a@m.example".to_owned(), text("\"a\""), text("\"b\"")),
+                (AuditKind::Setting, "setting token in a@m.example".to_owned(), text(HIDDEN), text(HIDDEN)),
+            ]
+        );
     }
 
     #[test]

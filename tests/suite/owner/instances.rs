@@ -48,6 +48,24 @@ async fn one_file_is_installed_twice_with_ids_rooms_and_settings_of_their_own() 
     };
     assert_ne!(prefix("echo-a").await, prefix("echo-b").await);
 
+    // In a room a setting may have another value; it is checked by the same schema.
+    let there = ["plugin", "config", "echo-b", "room_prefix", "lounge ", "--room", LOUNGE];
+    run(&home, &there, 0).await;
+    let prefix_there = run(&home, &["plugin", "config", "echo-b", "room_prefix", "--room", LOUNGE], 0).await.stdout;
+    assert!(prefix_there.contains("lounge ") && prefix("echo-b").await.contains("staff "), "{prefix_there}");
+    let all = run(&home, &["plugin", "config", "echo-b"], 0).await.stdout;
+    assert!(all.contains(&format!("in {LOUNGE} there are other values of room_prefix")), "{all}");
+    let wrong = run(&home, &["plugin", "config", "echo-b", "answer_late", "maybe", "--room", LOUNGE], 1).await;
+    assert!(wrong.stderr.contains("settings_in") && wrong.stderr.contains("does not fit"), "{wrong:?}");
+    let unknown = run(&home, &["plugin", "config", "echo-b", "rom_prefix", "x", "--room", LOUNGE], 1).await;
+    assert!(unknown.stderr.contains("room_prefix"), "{unknown:?}");
+    run(&home, &["plugin", "config", "echo-b", "--unset", "room_prefix", "--room", LOUNGE], 0).await;
+    let audit = shown(&home, &["audit", "--plugin", "echo-b"]).await;
+    let what = format!("setting room_prefix in {LOUNGE}");
+    let entries = audit["entries"].as_array().unwrap().iter().filter(|entry| entry["what"] == *what);
+    let values: Vec<_> = entries.map(|entry| (entry["old"].as_str(), entry["new"].as_str())).collect();
+    assert_eq!(values, [(None, Some("\"lounge \"")), (Some("\"lounge \""), None)], "{audit:#}");
+
     let explained = shown(&home, &["explain", "echo-a", "message", STAFF]).await;
     assert_eq!(explained["about"]["allowed"], false, "{explained}");
     let reason = explained["about"]["answers"][0]["reason"].as_str().unwrap();

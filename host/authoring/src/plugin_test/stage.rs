@@ -17,7 +17,7 @@ use parlor_plugins::approved::read;
 use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
-use parlor_plugins::policy::SettingValues;
+use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::{Account, Asker};
 use parlor_runtime::engine::{Compiled, Engine};
@@ -265,6 +265,7 @@ impl Stage {
             grants: given.grants().into(),
             limits: limits(self.server.clock()).into(),
             settings: SettingValues(given.own.clone()),
+            settings_in: RoomSettings::default(),
             needs: examined.needs,
             raises: examined.raises(),
             log: None,
@@ -355,7 +356,7 @@ impl Stage {
             return;
         }
         if plugin.hears_of_settings() {
-            plugin.settings_changed(self.given.own.clone());
+            plugin.settings_changed(self.given.own.clone(), RoomSettings::default());
         } else {
             self.restart().await;
         }

@@ -27,7 +27,7 @@ use super::data::each_kept;
 use super::from_index::{Asking, choose};
 use super::inspect;
 use super::origin::Origin;
-use super::rooms;
+use super::room_names;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{print, print_json};
@@ -54,7 +54,7 @@ pub struct AddArgs {
     #[arg(long = "account", value_name = "NAME")]
     accounts: Vec<AccountName>,
     /// Rooms that it is kept to, with commas between them: it acts in no others. By default its grants decide.
-    #[arg(long, value_name = "ROOM,…", value_delimiter = ',', value_parser = rooms::room)]
+    #[arg(long, value_name = "ROOM,…", value_delimiter = ',', value_parser = room_names::room)]
     rooms: Vec<BareJid>,
     #[command(flatten)]
     wanted: Wanted,

@@ -10,7 +10,7 @@ use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::{Entry, Policy};
 use serde_json::{Value, json};
 
-use super::rooms;
+use super::room_names;
 use crate::show::{Put as _, print, print_json, table, width};
 use crate::status;
 use crate::target::{self, Target};
@@ -71,7 +71,7 @@ impl ListArgs {
                 head.insert(4, "ROOMS");
                 for (row, cells) in rows.iter().zip(&mut cells) {
                     let rooms = row.entry.and_then(|entry| entry.grants.rooms());
-                    cells.insert(4, rooms.map_or_else(|| "all".to_owned(), rooms::shown));
+                    cells.insert(4, rooms.map_or_else(|| "all".to_owned(), room_names::shown));
                 }
             }
             table(&head, &cells) + &status::reasons(&status.plugins, width())
@@ -131,7 +131,7 @@ impl<'a> Row<'a> {
             "digest": digest, "signer": entry.and_then(|entry| entry.signer.as_ref()),
             "index": entry.and_then(|entry| entry.index.as_ref()),
             "publisher": entry.and_then(|entry| entry.publisher.as_ref()),
-            "rooms": entry.and_then(|entry| entry.grants.rooms()).map(rooms::names),
+            "rooms": entry.and_then(|entry| entry.grants.rooms()).map(room_names::names),
             "grants": entry.map(|entry| entry.grants.to_table()),
         })
     }

@@ -19,6 +19,7 @@ mod new;
 mod origin;
 #[cfg(feature = "authoring")]
 mod port;
+mod room_names;
 mod rooms;
 mod schedules;
 #[cfg(feature = "authoring")]

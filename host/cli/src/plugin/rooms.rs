@@ -5,12 +5,14 @@ use clap::Args;
 use jid::BareJid;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
+use parlor_plugins::admin::keep_to_rooms;
 use parlor_plugins::policy::Policy;
 use parlor_session::permissions::RoomList;
 use serde_json::json;
 
 use super::add::done;
 use super::command::{clash, running};
+use super::room_names::{self, names, shown};
 use crate::show::{print, print_json};
 use crate::target::{self, Target};
 
@@ -23,13 +25,13 @@ pub struct RoomsArgs {
     /// The plugin.
     plugin: PluginId,
     /// The rooms that it is kept to.
-    #[arg(value_name = "ROOM", value_parser = room)]
+    #[arg(value_name = "ROOM", value_parser = room_names::room)]
     rooms: Vec<BareJid>,
     /// One more room; may be given several times.
-    #[arg(long, value_name = "ROOM", value_parser = room, conflicts_with_all = ["rooms", "all"])]
+    #[arg(long, value_name = "ROOM", value_parser = room_names::room, conflicts_with_all = ["rooms", "all"])]
     add: Vec<BareJid>,
     /// One room less; may be given several times.
-    #[arg(long, value_name = "ROOM", value_parser = room, conflicts_with_all = ["rooms", "all"])]
+    #[arg(long, value_name = "ROOM", value_parser = room_names::room, conflicts_with_all = ["rooms", "all"])]
     remove: Vec<BareJid>,
     /// Let it act in all rooms that its grants cover.
     #[arg(long, conflicts_with = "rooms")]
@@ -39,11 +41,6 @@ pub struct RoomsArgs {
     json: bool,
     #[command(flatten)]
     target: Target,
-}
-
-/// Parses the address of a room.
-pub(super) fn room(text: &str) -> Result<BareJid, String> {
-    RoomList::room(text).map_err(|error| error.to_string())
 }
 
 impl RoomsArgs {
@@ -63,7 +60,7 @@ impl RoomsArgs {
         if let Some(clash) = clash(id, &after, &Policy::load(&config.plugins)?, &running(&config)?) {
             bail!("{clash}; nothing was changed");
         }
-        let already = if admin.keep_to_rooms(id, rooms.as_ref())? { "" } else { " already" };
+        let already = if keep_to_rooms(&admin, id, rooms.as_ref())? { "" } else { " already" };
         let sentence = match &rooms {
             None => format!("{id} acts in all rooms that its grants cover{already}"),
             Some(rooms) => format!("{id} acts in {}{already}", shown(rooms)),
@@ -110,14 +107,4 @@ impl RoomsArgs {
             Some(rooms) => print(&names(rooms).join("\n")),
         }
     }
-}
-
-/// Returns the addresses of rooms, escaped for display.
-pub(super) fn names(rooms: &RoomList) -> Vec<String> {
-    rooms.iter().map(|room| escape_untrusted(room.as_str(), usize::MAX)).collect()
-}
-
-/// Lists rooms for people.
-pub(super) fn shown(rooms: &RoomList) -> String {
-    names(rooms).join(", ")
 }

@@ -8,21 +8,19 @@ use super::recording::change_entry;
 use super::{AdminError, PluginAdmin};
 use crate::policy::edit::Change;
 
-impl PluginAdmin<'_> {
-    /// Keeps a plugin to these rooms; `None` lets it act in all that its grants cover. Returns whether that is a change.
-    pub fn keep_to_rooms(&self, id: &PluginId, rooms: Option<&RoomList>) -> Result<bool, AdminError> {
-        let mut file = self.open()?;
-        if self.known(file.policy(), id)?.grants.rooms() == rooms {
-            return Ok(false);
-        }
-        let key = vec!["rooms".to_owned()];
-        let change = match rooms {
-            None => Change::Unset(key),
-            Some(rooms) => Change::Set(key, rooms_value(rooms)),
-        };
-        change_entry(self, &mut file, id, &[change])?;
-        Ok(true)
+/// Keeps a plugin to these rooms; `None` lets it act in all that its grants cover. Returns whether that is a change.
+pub fn keep_to_rooms(admin: &PluginAdmin<'_>, id: &PluginId, rooms: Option<&RoomList>) -> Result<bool, AdminError> {
+    let mut file = admin.open()?;
+    if admin.known(file.policy(), id)?.grants.rooms() == rooms {
+        return Ok(false);
     }
+    let key = vec!["rooms".to_owned()];
+    let change = match rooms {
+        None => Change::Unset(key),
+        Some(rooms) => Change::Set(key, rooms_value(rooms)),
+    };
+    change_entry(admin, &mut file, id, &[change])?;
+    Ok(true)
 }
 
 /// Returns the value of `rooms` in an entry.
