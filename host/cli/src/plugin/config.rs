@@ -115,7 +115,7 @@ impl ConfigArgs {
                 if self.json {
                     return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                 }
-                let value = set.or(setting.default.as_ref());
+                let value = set.or_else(|| entry.settings.0.get(name)).or(setting.default.as_ref());
                 return print(
                     &value.map_or_else(|| "not set".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN)),
                 );
