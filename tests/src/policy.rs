@@ -28,6 +28,9 @@ pub struct Entry {
     /// The accounts that it runs on, or `None` for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<String>>,
+    /// The rooms that it is kept to, or none for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<String>,
     /// The permissions that it is granted.
     pub grants: Table,
     /// The limits that differ from the defaults.
@@ -36,6 +39,9 @@ pub struct Entry {
     /// The plugin's own settings.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub settings: Table,
+    /// Their values in single rooms.
+    #[serde(skip_serializing_if = "Table::is_empty")]
+    pub settings_in: Table,
     /// What the owner says of its commands, by their names.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub commands: Table,
@@ -77,9 +83,11 @@ impl Entry {
             digest: digest.into(),
             enabled: true,
             accounts: None,
+            rooms: Vec::new(),
             grants: Table::new(),
             limits: Table::new(),
             settings: Table::new(),
+            settings_in: Table::new(),
             commands: Table::new(),
         }
     }
@@ -96,6 +104,13 @@ impl Entry {
     #[must_use]
     pub fn grant_whole(mut self, permission: &str) -> Self {
         self.grants.insert(permission.to_owned(), true.into());
+        self
+    }
+
+    /// Keeps the plugin to these rooms.
+    #[must_use]
+    pub fn rooms(mut self, rooms: &[&str]) -> Self {
+        self.rooms = rooms.iter().map(|room| (*room).to_owned()).collect();
         self
     }
 
@@ -125,6 +140,16 @@ impl Entry {
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets one of the plugin's settings in a room.
+    #[must_use]
+    pub fn set_in(mut self, room: &str, name: &str, value: impl Into<Value>) -> Self {
+        let values = self.settings_in.entry(room.to_owned()).or_insert_with(|| Table::new().into());
+        if let Some(values) = values.as_table_mut() {
+            values.insert(name.to_owned(), value.into());
+        }
         self
     }
 }

@@ -56,6 +56,7 @@ mod faults;
 mod files;
 mod gone;
 mod grants;
+mod instances;
 mod languages;
 mod limits;
 mod owner;

@@ -255,7 +255,12 @@ async fn a_plugin_whose_command_has_a_name_that_is_taken_starts_and_is_given_it_
     until_running(&host, "two").await;
     let warned = || {
         let lines = trace::with("plugin", "two");
-        lines.iter().filter(|line| line.get("message").ends_with("so people give it as two.say alone")).count()
+        lines
+            .iter()
+            .filter(|line| {
+                line.get("message").contains("so people give it as two.say alone; `parlor plugin command two`")
+            })
+            .count()
     };
     assert_eq!(warned(), 1);
     assert!(host.remove_plugin(&"one".parse().unwrap()).await);

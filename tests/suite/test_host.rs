@@ -470,6 +470,13 @@ impl TestHost {
         said
     }
 
+    /// Changes the entry of a plugin while it runs.
+    pub(crate) async fn decide(&self, plugin: &str, change: impl FnOnce(Entry) -> Entry) {
+        let entry = change(self.policy.plugin[plugin].clone());
+        self.home.set_policy(&self.policy.clone().with(plugin, entry)).unwrap();
+        self.host.reload().await.unwrap();
+    }
+
     /// Changes the orders of hooks while it runs.
     pub(crate) async fn set_hooks(&self, hooks: &str) {
         self.home.set_policy(&self.policy.clone().hooks(hooks.parse().unwrap())).unwrap();

@@ -274,7 +274,8 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     // A disabled plugin needs nothing, and its secrets should not be read.
     for (id, entry) in policy.plugins.iter().filter(|(_, entry)| entry.enabled) {
         if let Ok(manifest) = &fit[id]
-            && let Err((setting, error)) = wait_for(secret::opened(&entry.settings, manifest))?
+            && let Err((setting, error)) =
+                wait_for(secret::opened_with_rooms(&entry.settings, &entry.settings_in, manifest))?
         {
             let says = format!("its secret {setting} is not to be had: {error}");
             lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` keeps another")));

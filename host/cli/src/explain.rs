@@ -20,7 +20,7 @@ use parlor_runtime::api::acts_for;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
 use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question};
-use parlor_session::permissions::{Decision, EventRule, Grants, Scope, Use};
+use parlor_session::permissions::{Decision, EventRule, Grants, RoomList, Scope, Target, Use};
 use serde::Serialize;
 
 use self::asked::Asked;
@@ -64,6 +64,9 @@ struct Explanation {
     down: Vec<Down>,
     /// Whether the running host uses other grants than the policy file has now.
     otherwise: bool,
+    /// The rooms that it is kept to; none if it is kept to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<Vec<String>>,
     /// Each permission that it requests or was granted, the riskiest first. From the running host, else from the
     /// policy.
     permissions: Vec<Right>,
@@ -169,6 +172,7 @@ impl ExplainArgs {
             trouble,
             running: host.is_some(),
             down,
+            rooms: entry.grants.rooms().map(names_of),
             otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, &entry.grants)),
             permissions: rights(&self.plugin, manifest, grants),
             about,
@@ -254,6 +258,11 @@ impl Judge for Stopped<'_> {
         None
     }
 
+    /// Which other addresses are rooms is not known here.
+    fn elsewhere(&self, target: Target<'_>) -> Option<RoomList> {
+        if self.grants.keeps_from(target, &|_| false) { self.grants.rooms().cloned() } else { None }
+    }
+
     fn state(&self) -> Option<&dyn AccountState> {
         None
     }
@@ -286,7 +295,13 @@ fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Mani
     }
     let unasked = written.iter().filter(|(permission, _)| !is_asked_for(manifest, *permission));
     let all = grants.iter().chain(unasked);
-    all.map(|(permission, scope)| (permission, scope.clone())).collect()
+    let all: Grants = all.map(|(permission, scope)| (permission, scope.clone())).collect();
+    all.in_rooms(written.rooms().cloned())
+}
+
+/// Returns the addresses of rooms, escaped for display.
+fn names_of(rooms: &RoomList) -> Vec<String> {
+    shown(&rooms.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// Returns the grants that a host would give, in its displayed form.
@@ -295,11 +310,27 @@ fn as_shown(manifest: Option<&Manifest>, grants: &Grants) -> BTreeMap<String, Ve
     given.map(|(permission, scope)| (permission.to_string(), shown(&scope.entries()))).collect()
 }
 
+/// Returns whether the rooms that the plugin is kept to exclude the target of a denied call.
+fn is_kept_away(denied: &Denied, kind: ScopeKind, grants: &Grants) -> bool {
+    let Some(scope) = &denied.scope else { return false };
+    let address = match scope.split_once(':') {
+        Some((_, to)) if kind == ScopeKind::Stanzas => to,
+        _ => scope,
+    };
+    let Ok(jid) = address.parse::<Jid>() else { return false };
+    let room = jid.to_bare();
+    let target = if kind == ScopeKind::Rooms { Target::Room(&room) } else { Target::Jid(&jid) };
+    grants.keeps_from(target, &|_| false)
+}
+
 /// Returns whether a denied call is granted by now, as far as that is known without the contact list.
 fn is_granted(denied: &Denied, grants: &Grants) -> bool {
     let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
     let Some(granted) = grants.get(permission) else { return false };
     let kind = permission.scope_kind();
+    if is_kept_away(denied, kind, grants) {
+        return false;
+    }
     match &denied.scope {
         // Changes of the operator's settings are denied by name, and no grant helps.
         scope if !kind.is_list() => scope.is_none(),
@@ -329,6 +360,9 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         put_answers(&mut text, about);
     } else {
         let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
+        if let Some(rooms) = &explanation.rooms {
+            text.put(format_args!("{id} is kept to rooms, and acts in no others: {}\n", rooms.join(", ")));
+        }
         section(&mut text, &format!("{id} may"), &may);
         section(&mut text, &format!("{id} may not, although it asks or was granted"), &may_not);
         if explanation.permissions.is_empty() && explanation.trouble.is_none() {

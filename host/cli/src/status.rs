@@ -152,6 +152,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             commands: BTreeMap::new(),
             denied: Vec::new(),
             grants: None,
+            rooms: entry.grants.rooms().map(|rooms| rooms.iter().map(ToString::to_string).collect()),
         }));
     }
     Status {
@@ -272,8 +273,11 @@ fn note(plugin: &Plugin) -> Option<String> {
             notes.push(times(record.lost, "event lost", "events lost"));
         }
     }
-    let hooks = plugin.record.as_ref().map(|record| record.hooks).unwrap_or_default();
     let asks = if notes.is_empty() { String::new() } else { format!("; `parlor explain {}` says why", plugin.id) };
+    if let Some(rooms) = &plugin.rooms {
+        notes.push(format!("kept to {}", rooms.join(", ")));
+    }
+    let hooks = plugin.record.as_ref().map(|record| record.hooks).unwrap_or_default();
     if hooks.seen > 0 {
         let HookRecord { seen, altered, marked, stopped, failed } = hooks;
         notes.push(format!(

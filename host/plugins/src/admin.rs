@@ -15,6 +15,7 @@ mod limits;
 mod offer;
 mod ordering;
 mod recording;
+mod rooms;
 mod settings;
 mod version;
 
@@ -48,6 +49,7 @@ pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;
 pub use recording::Decided;
+pub use rooms::{keep_to_rooms, rooms_value};
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

@@ -15,7 +15,7 @@ use parlor_session::permissions::{Grants, table};
 use crate::component::{Examined, Import, Needs};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
-use crate::policy::{Entry, SettingValues};
+use crate::policy::{Entry, RoomSettings, SettingValues};
 use crate::secret::SecretSource;
 use crate::setting::Setting;
 
@@ -37,6 +37,8 @@ pub struct Admitted {
     pub limits: Arc<Limits>,
     /// The owner's values for its settings, which fit the schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
+    /// The owner's values in single rooms, of which the same holds.
+    pub settings_in: RoomSettings,
     /// Its needs of the engine.
     pub needs: Needs,
     /// Whether its language raises an error when memory runs out.
@@ -131,6 +133,18 @@ pub enum Refusal {
         /// A description of what the value has to be.
         why: String,
     },
+    /// A value in a room does not fit the schema.
+    #[error("the setting `{name}` under [plugin.{id}.settings_in.\"{room}\"] in plugins.toml does not fit: {why}")]
+    SettingIn {
+        /// The plugin's id.
+        id: PluginId,
+        /// The room.
+        room: String,
+        /// The setting's name.
+        name: String,
+        /// A description of what the value has to be.
+        why: String,
+    },
     /// A required setting has no value.
     #[error("{id} needs its setting `{name}` ({about}): `parlor plugin config {id} {name} VALUE` gives it")]
     Unset {
@@ -193,6 +207,7 @@ pub fn admit(
         grants: Arc::new(grants),
         limits: Arc::new(entry.limits.clone()),
         settings: entry.settings.clone(),
+        settings_in: entry.settings_in.clone(),
         needs: examined.needs,
         raises: examined.raises(),
         log: entry.log,
@@ -274,13 +289,18 @@ fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec
 
 /// Checks that the owner's values fit the schema.
 pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
+    let unknown = |name: &str| {
+        let nearest = nearest(name, manifest.settings.keys().map(String::as_str)).map(str::to_owned);
+        Refusal::UnknownSetting { id: id.clone(), name: name.to_owned(), nearest }
+    };
     for (name, value) in &entry.settings.0 {
-        let Some(checked) = setting_fits(manifest, name, value) else {
-            let known = manifest.settings.keys().map(String::as_str);
-            let nearest = nearest(name, known).map(str::to_owned);
-            return Err(Refusal::UnknownSetting { id: id.clone(), name: name.clone(), nearest });
-        };
+        let checked = setting_fits(manifest, name, value).ok_or_else(|| unknown(name))?;
         checked.map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;
+    }
+    for (room, name, value) in entry.settings_in.iter() {
+        let checked = setting_fits(manifest, name, value).ok_or_else(|| unknown(name))?;
+        let (id, room, name) = (id.clone(), room.to_owned(), name.to_owned());
+        checked.map_err(|why| Refusal::SettingIn { id, room, name, why })?;
     }
     Ok(())
 }

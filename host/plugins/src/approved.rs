@@ -94,7 +94,12 @@ impl Unfit {
     pub fn forbids(&self) -> bool {
         let is_slip = matches!(
             self,
-            Self::Refused(Refusal::UnknownSetting { .. } | Refusal::Setting { .. } | Refusal::Unset { .. })
+            Self::Refused(
+                Refusal::UnknownSetting { .. }
+                    | Refusal::Setting { .. }
+                    | Refusal::SettingIn { .. }
+                    | Refusal::Unset { .. }
+            )
         );
         !is_slip && matches!(self, Self::Refused(_) | Self::UnknownAccount { .. })
     }

@@ -18,7 +18,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::component::{ComponentError, Examined, examine};
-use crate::policy::SettingValues;
+use crate::policy::{RoomSettings, SettingValues};
 use crate::signature::KeyName;
 
 /// How many versions of a plugin are kept, including the present one.
@@ -54,6 +54,9 @@ pub struct KeptVersion {
     /// The owner's settings for this version for which the version after it has no place.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub settings: SettingValues,
+    /// The same for single rooms.
+    #[serde(default, skip_serializing_if = "RoomSettings::is_empty")]
+    pub settings_in: RoomSettings,
 }
 
 fn is_empty(settings: &SettingValues) -> bool {
@@ -153,10 +156,18 @@ impl Components {
     }
 
     /// Stores with the version that is being replaced the settings that only fit that version.
-    pub fn put_aside(&self, id: &PluginId, left: &Digest, settings: SettingValues) -> io::Result<()> {
+    pub fn put_aside(
+        &self,
+        id: &PluginId,
+        left: &Digest,
+        settings: SettingValues,
+        settings_in: RoomSettings,
+    ) -> io::Result<()> {
         let mut all = self.versions(id)?;
         match all.iter_mut().find(|kept| kept.digest == *left) {
-            Some(kept) if kept.settings != settings => kept.settings = settings,
+            Some(kept) if kept.settings != settings || kept.settings_in != settings_in => {
+                (kept.settings, kept.settings_in) = (settings, settings_in);
+            }
             _ => return Ok(()),
         }
         self.write_versions(id, &all)
@@ -213,6 +224,7 @@ mod tests {
             signer: None,
             at: String::new(),
             settings: SettingValues::default(),
+            settings_in: RoomSettings::default(),
         }
     }
 

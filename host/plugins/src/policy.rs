@@ -7,10 +7,11 @@ pub mod edit;
 pub mod file;
 pub mod hooks;
 pub mod keys;
+pub mod values;
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -20,18 +21,18 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
 use parlor_session::command_names::CommandNames;
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Grants, RoomList};
 use semver::Version;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::limits::Limits;
 use crate::listing::Listing;
-use crate::secret::SecretSource;
 use crate::signature::{self, KeyName, Keys, PublisherKey, TrustedKey};
 use crate::source::Source;
 use commands::commands;
 use hooks::{Hooks, hooks};
+use values::{settings, settings_in};
+
+pub use values::{RoomSettings, SettingValues};
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -78,12 +79,14 @@ pub struct Entry {
     pub log: Option<LogLevel>,
     /// The owner's names and rules for its commands, in place of the author's.
     pub commands: CommandNames,
-    /// The permissions that it is granted.
+    /// The permissions that it is granted, and the rooms that it is kept to.
     pub grants: Grants,
     /// The resources that it may use.
     pub limits: Limits,
     /// The values of its own settings.
     pub settings: SettingValues,
+    /// Their values in single rooms.
+    pub settings_in: RoomSettings,
 }
 
 impl Entry {
@@ -103,17 +106,6 @@ impl Entry {
     fn with_origin_of(&self, other: &Self) -> Self {
         let Self { source, version, signer, index, publisher, .. } = other.clone();
         Self { source, version, signer, index, publisher, ..self.clone() }
-    }
-}
-
-/// The values of a plugin's own settings. Since an owner may have written a secret into any of them, only the names are
-/// shown.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SettingValues(pub BTreeMap<String, Value>);
-
-impl fmt::Debug for SettingValues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -209,14 +201,16 @@ impl Policy {
 pub fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
-    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "settings"])?;
+    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "rooms", "settings", "settings_in"])?;
     root.get("enabled").map(|node| node.boolean()).transpose()?;
     root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
     accounts(&root)?;
     commands(&root)?;
     grants(&root)?;
+    rooms(&root)?;
     limits(&root)?;
     settings(&root, Path::new(""))?;
+    settings_in(&root, Path::new(""))?;
     Ok(())
 }
 
@@ -238,9 +232,10 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         log: section.get("log").map(|node| node.parse()).transpose()?,
         commands: commands(section)?,
-        grants: grants(section)?,
+        grants: grants(section)?.in_rooms(rooms(section)?),
         limits: limits(section)?,
         settings: settings(section, folder)?,
+        settings_in: settings_in(section, folder)?,
     })
 }
 
@@ -258,6 +253,16 @@ fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentE
         return Err(node.error("`accounts` is empty; leave it out for every account, or write `enabled = false`"));
     }
     Ok(Some(accounts))
+}
+
+fn rooms(section: &Section<'_>) -> Result<Option<RoomList>, DocumentError> {
+    let Some(node) = section.get("rooms") else { return Ok(None) };
+    let texts = node.strings(RoomList::MOST)?;
+    if texts.is_empty() {
+        return Err(node.error("`rooms` is empty; leave it out for every room, or write `enabled = false`"));
+    }
+    let rooms = texts.into_iter().map(|text| RoomList::room(text).map_err(|error| node.error(error)));
+    Ok(Some(RoomList::new(rooms.collect::<Result<Vec<_>, _>>()?)))
 }
 
 fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
@@ -281,12 +286,6 @@ fn limits(section: &Section<'_>) -> Result<Limits, DocumentError> {
         }
     }
     Ok(limits)
-}
-
-fn settings(section: &Section<'_>, folder: &Path) -> Result<SettingValues, DocumentError> {
-    let Some(values) = section.section("settings")? else { return Ok(SettingValues::default()) };
-    let values = values.entries().map(|node| Ok((node.key().to_owned(), SecretSource::below(node.json()?, folder))));
-    values.collect::<Result<_, _>>().map(SettingValues)
 }
 
 #[cfg(test)]
@@ -420,6 +419,23 @@ enabled = false
         assert_eq!(refusal("say = \"help\""), "16:1: the command `help` is the host's; choose another name");
         assert!(refusal("say = \"x\"\nshout = \"X\"").starts_with("17:1: `x` is to be the name of `say` already"));
         assert!(refusal("say = 1").starts_with("16:1: "));
+    }
+
+    #[test]
+    fn a_plugin_may_be_kept_to_rooms() {
+        let with = |rooms: &str| whole().replacen("version = \"0.1.0\"", &format!("rooms = {rooms}"), 1);
+        let policy = parse(&with("[\"b@muc.example.org\", \"A@muc.example.org\"]")).unwrap();
+        let rooms = policy.plugins["echo"].grants.rooms().unwrap();
+        assert_eq!(rooms.to_string(), "a@muc.example.org, b@muc.example.org");
+        assert_eq!(policy.plugins["snoop"].grants.rooms(), None);
+        // A change of them is one of the grants, for which nothing restarts.
+        let all = parse(&whole()).unwrap();
+        let [all, kept] = [&all, &policy].map(|policy| &policy.plugins["echo"]);
+        assert!(all.differs_in_grants_alone(kept) && all != kept);
+        let refusal = |rooms: &str| parse(&with(rooms)).unwrap_err().to_string();
+        assert!(refusal("[]").starts_with("5:1: `rooms` is empty; leave it out for every room"));
+        assert!(refusal("[\"muc.example.org\"]").contains("is no room: write its own address"));
+        assert!(refusal("\"a@muc.example.org\"").contains("has to be a list of texts"));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use parlor_base::atomic::{self, Readers};
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_base::shell::{ASKS_NOBODY, Shell};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::manifest::Manifest;
-use crate::policy::SettingValues;
+use crate::policy::values::{RoomSettings, SettingValues};
 use crate::setting::MAX_TEXT;
 
 /// The timeout of a command.
@@ -145,6 +145,19 @@ pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<Setti
     Ok(opened)
 }
 
+/// Does the same for the values everywhere and for those in single rooms.
+pub async fn opened_with_rooms(
+    values: &SettingValues,
+    rooms: &RoomSettings,
+    manifest: &Manifest,
+) -> Result<(SettingValues, RoomSettings), (String, SecretError)> {
+    let (everywhere, mut in_rooms) = (opened(values, manifest).await?, RoomSettings::default());
+    for (room, values) in &rooms.0 {
+        in_rooms.0.insert(room.clone(), opened(values, manifest).await?);
+    }
+    Ok((everywhere, in_rooms))
+}
+
 /// The files in which the command line keeps owners' secrets.
 #[derive(Debug)]
 pub struct Secrets {
@@ -157,23 +170,28 @@ impl Secrets {
         Self { folder: data.join("secrets") }
     }
 
-    /// Stores a secret in a file that only this user can read. When this returns, the file is durable.
-    pub fn keep(&self, id: &PluginId, name: &str, text: &str) -> io::Result<PathBuf> {
-        let folder = self.folder.join(id.as_str());
-        atomic::make_private_folder(&folder)?;
-        let path = folder.join(name);
+    /// Stores a secret in a file that only this user can read: for a room, or for everywhere. When this returns, the file
+    /// is durable.
+    pub fn keep(&self, id: &PluginId, room: Option<&str>, name: &str, text: &str) -> io::Result<PathBuf> {
+        atomic::make_private_folder(&self.folder.join(id.as_str()))?;
+        let path = self.path(id, room, name);
         atomic::write(&path, text.as_bytes(), Readers::Owner)?;
         path.canonicalize()
     }
 
     /// Returns the path at which the secret of a setting would be kept.
-    pub fn path(&self, id: &PluginId, name: &str) -> PathBuf {
-        self.folder.join(id.as_str()).join(name)
+    pub fn path(&self, id: &PluginId, room: Option<&str>, name: &str) -> PathBuf {
+        // The address of a room may be longer than the name of a file.
+        let file = match room {
+            Some(room) => format!("{name}@{}", Digest::of(room.as_bytes()).short()),
+            None => name.to_owned(),
+        };
+        self.folder.join(id.as_str()).join(file)
     }
 
     /// Removes the stored secret of a setting.
-    pub fn forget(&self, id: &PluginId, name: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.path(id, name)) {
+    pub fn forget(&self, id: &PluginId, room: Option<&str>, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path(id, room, name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -253,12 +271,12 @@ mod tests {
     fn what_is_kept_is_closed_and_goes() {
         let data = tempfile::tempdir().unwrap();
         let (secrets, id) = (Secrets::new(data.path()), "echo".parse().unwrap());
-        let path = secrets.keep(&id, "key", "s3cr3t").unwrap();
+        let path = secrets.keep(&id, None, "key", "s3cr3t").unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        secrets.forget(&id, "key").unwrap();
-        secrets.forget(&id, "key").unwrap();
+        secrets.forget(&id, None, "key").unwrap();
+        secrets.forget(&id, None, "key").unwrap();
         assert!(!path.exists());
-        secrets.keep(&id, "key", "s3cr3t").unwrap();
+        secrets.keep(&id, None, "key", "s3cr3t").unwrap();
         secrets.prune(|id, file| id != "echo" || !file.ends_with("echo/key")).unwrap();
         assert!(path.exists());
         secrets.prune(|id, _| id == "echo").unwrap();

@@ -159,9 +159,15 @@ fn value_of(
     field: &str,
     is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
 ) -> Option<String> {
-    let name = field.strip_prefix("settings.")?;
     let (id, entry) = policy.plugins.iter().find(|(id, _)| id.as_str() == plugin)?;
-    let value = entry.settings.0.get(name)?;
+    let (name, value) = match (field.strip_prefix("settings."), field.strip_prefix("settings_in.")) {
+        (Some(name), _) => (name, entry.settings.0.get(name)?),
+        (None, Some(field)) => {
+            let (room, name) = field.split_once(' ')?;
+            (name, entry.settings_in.get(room, name)?)
+        }
+        (None, None) => return None,
+    };
     (SecretSource::read(value).is_err() && is_shown(id, entry, name)).then(|| value.to_string())
 }
 
@@ -180,6 +186,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
         grants,
         limits,
         settings,
+        settings_in,
     } = entry;
     let version = version.as_ref().map(|version| format!("{version} ")).unwrap_or_default();
     let signer = signer.as_ref().map(|signer| format!(", signed by {signer}")).unwrap_or_default();
@@ -196,6 +203,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     put("enabled", (!enabled).then(|| "false".to_owned()));
     let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
+    put("rooms", grants.rooms().map(ToString::to_string));
     put("log", log.map(|level| level.as_str().to_owned()));
     put("commands", Some(commands.to_string()).filter(|commands| !commands.is_empty()));
     for (permission, scope) in grants.iter() {
@@ -208,6 +216,9 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     }
     for (name, value) in &settings.0 {
         all.push((format!("settings.{name}"), Field { mark: mark(value), shown: None }));
+    }
+    for (room, name, value) in settings_in.iter() {
+        all.push((format!("settings_in.{room} {name}"), Field { mark: mark(value), shown: None }));
     }
     all
 }
@@ -258,8 +269,13 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         }
         "grants" => (AuditKind::Grant, None, name.to_owned()),
         "settings" => (AuditKind::Setting, None, format!("setting {name}")),
+        "settings_in" => {
+            let (room, name) = name.split_once(' ').unwrap_or(("", name));
+            (AuditKind::Setting, None, format!("setting {name} in {room}"))
+        }
         "limits" => (AuditKind::Limit, usual_limit(name), format!("limit {name}")),
         "enabled" => (AuditKind::Run, Some("true".to_owned()), "enabled".to_owned()),
+        "rooms" => (AuditKind::Grant, Some("all".to_owned()), "rooms".to_owned()),
         "accounts" => (AuditKind::Account, Some("all".to_owned()), "accounts".to_owned()),
         "log" => (AuditKind::Run, Some("default".to_owned()), "log".to_owned()),
         "commands" => (AuditKind::Command, None, "names and rules of commands".to_owned()),
@@ -332,6 +348,31 @@ mod tests {
         let back = entries(&between(&new, &old));
         assert!(back.contains(&(AuditKind::Grant, "rooms.read".to_owned(), text("*"), None)), "{back:?}");
         assert!(back.contains(&(AuditKind::Limit, "limit memories".to_owned(), text("2"), text("4"))), "{back:?}");
+    }
+
+    #[test]
+    fn the_rooms_that_a_plugin_is_kept_to_have_entries() {
+        let rooms = |rooms: &str| policy(&format!("rooms = [{rooms}]\n"));
+        let (all, one) = (policy(""), rooms("\"a@m.example\""));
+        let two = rooms("\"b@m.example\", \"a@m.example\"");
+        let entry = |old: &str, new: &str| vec![(AuditKind::Grant, "rooms".to_owned(), text(old), text(new))];
+        assert_eq!(entries(&between(&all, &one)), entry("all", "a@m.example"));
+        assert_eq!(entries(&between(&one, &two)), entry("a@m.example", "a@m.example, b@m.example"));
+        assert_eq!(entries(&between(&two, &all)), entry("a@m.example, b@m.example", "all"));
+    }
+
+    #[test]
+    fn a_setting_in_a_room_has_entries_and_no_secret_in_them() {
+        let with = |lines: &str| policy(&format!("[plugin.echo.settings_in.\"a@m.example\"]\n{lines}\n"));
+        let changes = between(&with("room = \"a\"\ntoken = \"s3cr3t\""), &with("room = \"b\"\ntoken = \"s3cr3t2\""));
+        assert!(!format!("{changes:?}").contains("s3cr3t"), "{changes:?}");
+        assert_eq!(
+            entries(&changes),
+            [
+                (AuditKind::Setting, "setting room in a@m.example".to_owned(), text("\"a\""), text("\"b\"")),
+                (AuditKind::Setting, "setting token in a@m.example".to_owned(), text(HIDDEN), text(HIDDEN)),
+            ]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::question::{
     AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
 };
-use parlor_session::permissions::{Decision, EventRule, Scope, Use};
+use parlor_session::permissions::{Decision, EventRule, RoomList, Scope, Target, Use};
 use parlor_session::router::{Whom, listening};
 use parlor_session::{NoBookmarks, OwnArchive};
 use parlor_stanza::types::MAM;
@@ -79,6 +79,11 @@ impl Judge for Running<'_> {
 
     fn added(&self, jid: &BareJid) -> bool {
         self.instance.mailbox.added(jid)
+    }
+
+    fn elsewhere(&self, target: Target<'_>) -> Option<RoomList> {
+        let mailbox = &self.instance.mailbox;
+        if mailbox.keeps_from(target) { mailbox.grants().rooms().cloned() } else { None }
     }
 
     fn own(&self) -> Vec<BareJid> {

@@ -21,8 +21,8 @@ mod settings;
 mod usage;
 mod web;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use parlor_base::held::Held;
@@ -57,7 +57,7 @@ pub use self::context::{Context, Grouping};
 pub(crate) use self::dialogs::{Asked, OpenDialog, Resting, resting};
 pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
-pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest};
+pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest, room_of_handler};
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
@@ -155,6 +155,8 @@ impl Instance {
             None => Mailbox::new(id, capacity, grants),
         };
         mailbox.disregard(account.records.own_contacts(&admitted.id));
+        let knows_rooms: Weak<account::Shared> = Arc::downgrade(&account);
+        mailbox.ask_for_rooms(knows_rooms);
         let cpu = Arc::<watchdog::Account>::default();
         // A plugin that may use a whole core all the time is not throttled at its start either.
         if failed.load(Relaxed) && limits.cpu_share < 1.0 {

@@ -122,7 +122,8 @@ async fn with_secrets(mut admitted: Admitted, compiled: Arc<Compiled>, origin: O
         }
         Origin::Shared => {}
     }
-    let opened = secret::opened(&admitted.settings, &admitted.manifest).await;
-    admitted.settings = opened.map_err(|(name, cause)| LoadError::Secret { id: admitted.id.clone(), name, cause })?;
+    let opened = secret::opened_with_rooms(&admitted.settings, &admitted.settings_in, &admitted.manifest).await;
+    (admitted.settings, admitted.settings_in) =
+        opened.map_err(|(name, cause)| LoadError::Secret { id: admitted.id.clone(), name, cause })?;
     Ok(Loaded { admitted: Arc::new(admitted), compiled })
 }

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
+use jid::BareJid;
 use parlor_base::nearest::nearest;
 use parlor_config::SETTINGS;
 use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::RoomSettings;
 use parlor_plugins::setting::SettingKind;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
@@ -31,7 +33,7 @@ const MAX_MISSED: usize = 16;
 pub(super) type Values = BTreeMap<String, Value>;
 
 /// The settings of one plugin, in layers. The first layer that has a value wins: values the plugin set, then the
-/// owner's in the policy, then `[settings]` of the configuration, then defaults that the plugin offered, then its
+/// owner's in the policy (for the room, then for everywhere), then `[settings]` of the configuration, then defaults that the plugin offered, then its
 /// manifest.
 #[derive(Debug)]
 pub struct OwnSettings {
@@ -54,13 +56,21 @@ struct Layers {
 #[derive(Debug, Default)]
 struct Owner {
     values: Values,
+    /// Those in single rooms.
+    in_rooms: RoomSettings,
     /// What no answer may show, by the credentials among them. Most plugins have none, or make no requests.
     hidden: OnceLock<Arc<Hidden>>,
 }
 
 impl Owner {
-    fn of(values: Values) -> Arc<Self> {
-        Arc::new(Self { values, hidden: OnceLock::new() })
+    fn of(values: Values, in_rooms: RoomSettings) -> Arc<Self> {
+        Arc::new(Self { values, in_rooms, hidden: OnceLock::new() })
+    }
+
+    /// Returns the value in a room, else the one everywhere.
+    fn get(&self, key: &str, room: Option<&BareJid>) -> Option<&Value> {
+        let own = room.and_then(|room| self.in_rooms.get(room.as_str(), key));
+        own.or_else(|| self.values.get(key))
     }
 }
 
@@ -75,12 +85,12 @@ pub enum Layer {
 
 impl OwnSettings {
     /// Creates the settings from the schema and the owner's values, which were checked at admission.
-    pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
+    pub fn new(manifest: Arc<Manifest>, owner: Values, in_rooms: RoomSettings) -> Self {
         /// Most plugins have no values.
         static EMPTY: LazyLock<Arc<Layers>> = LazyLock::new(Arc::default);
-        let is_empty = owner.is_empty();
-        let given = |owner| Arc::new(Layers { owner: Owner::of(owner), ..Layers::default() });
-        let layers = if is_empty { Arc::clone(&EMPTY) } else { given(owner) };
+        let is_empty = owner.is_empty() && in_rooms.is_empty();
+        let given = || Arc::new(Layers { owner: Owner::of(owner, in_rooms), ..Layers::default() });
+        let layers = if is_empty { Arc::clone(&EMPTY) } else { given() };
         let layers = ArcSwap::new(layers);
         Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
     }
@@ -88,14 +98,30 @@ impl OwnSettings {
     /// Returns the winning value. `written` is the value under `[settings]`; it counts only if the plugin claims the
     /// name.
     pub fn get(&self, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
-        self.winner(&self.layers.load(), key, written)
+        self.get_in(None, key, written)
     }
 
-    fn winner(&self, layers: &Layers, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+    /// Does the same in a room, where the owner's value for the room comes before the one for everywhere.
+    pub fn get_in(&self, room: Option<&BareJid>, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+        self.winner(&self.layers.load(), room, key, written)
+    }
+
+    /// Returns whether the owner gave any value for a single room.
+    pub fn differ_by_room(&self) -> bool {
+        !self.layers.load().owner.in_rooms.is_empty()
+    }
+
+    fn winner(
+        &self,
+        layers: &Layers,
+        room: Option<&BareJid>,
+        key: &str,
+        written: impl FnOnce() -> Option<Value>,
+    ) -> Option<Value> {
         let setting = self.manifest.settings.get(key);
         let fits = |value: &Value| setting.is_none_or(|setting| setting.check(value).is_ok());
         let written = || if self.claims_in(layers, key) { written().filter(fits) } else { None };
-        let given = layers.set.get(key).or_else(|| layers.owner.values.get(key)).cloned();
+        let given = layers.set.get(key).or_else(|| layers.owner.get(key, room)).cloned();
         let value = given
             .or_else(written)
             .or_else(|| layers.offered.get(key).cloned())
@@ -144,17 +170,16 @@ impl OwnSettings {
     }
 
     /// Returns the credentials of these names that the owner gave, for requests of the host alone, and what the answers
-    /// must not show: every credential that the owner gave. Both are as they were at one moment.
-    pub(crate) fn credentials(&self, keys: &[String]) -> (Vec<Option<String>>, Arc<Hidden>) {
+    /// must not show: every credential that the owner gave, in whichever room. Both are as they were at one moment.
+    pub(crate) fn credentials(&self, room: Option<&BareJid>, keys: &[String]) -> (Vec<Option<String>>, Arc<Hidden>) {
         let layers = self.layers.load();
         let owner = &layers.owner;
-        let credential = |key: &str| {
-            self.kind(key).filter(|kind| matches!(kind, SettingKind::Credential(_)))?;
-            owner.values.get(key)?.as_str()
-        };
+        let is_credential = |key: &str| matches!(self.kind(key), Some(SettingKind::Credential(_)));
+        let credential = |key: &str| owner.get(key, room).filter(|_| is_credential(key))?.as_str();
         let hidden = owner.hidden.get_or_init(|| {
-            let all = self.manifest.settings.keys().filter_map(|key| credential(key));
-            Arc::new(Hidden::of(all))
+            let everywhere = owner.values.iter().map(|(key, value)| (key.as_str(), value));
+            let all = everywhere.chain(owner.in_rooms.iter().map(|(_, key, value)| (key, value)));
+            Arc::new(Hidden::of(all.filter(|(key, _)| is_credential(key)).filter_map(|(_, value)| value.as_str())))
         });
         (keys.iter().map(|key| credential(key).map(str::to_owned)).collect(), Arc::clone(hidden))
     }
@@ -206,17 +231,31 @@ impl OwnSettings {
         Ok(self.replace(&before, after, values.into_keys(), written))
     }
 
-    /// Replaces the owner's values, after they changed in the policy. They were checked as at admission.
+    /// Replaces the owner's values, after they changed in the policy. They were checked as at admission. A setting that
+    /// changed in a room alone is among the changes, with the value that wins everywhere else.
     pub fn owner_changed(
         &self,
         owner: Values,
+        in_rooms: RoomSettings,
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> BTreeMap<String, Option<Value>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
-        let keys: BTreeSet<String> = before.owner.values.keys().chain(owner.keys()).cloned().collect();
-        let after = Layers { owner: Owner::of(owner), ..Layers::clone(&before) };
-        self.replace(&before, after, keys, written)
+        let old = &before.owner;
+        let differs = |(room, key, value): &(&str, &str, &Value), other: &RoomSettings| {
+            other.get(room, key) != Some(*value) && !before.set.contains_key(*key)
+        };
+        let gone = old.in_rooms.iter().filter(|one| differs(one, &in_rooms));
+        let new = in_rooms.iter().filter(|one| differs(one, &old.in_rooms));
+        let in_a_room: BTreeSet<String> = gone.chain(new).map(|(_, key, _)| key.to_owned()).collect();
+        let keys: BTreeSet<String> = old.values.keys().chain(owner.keys()).cloned().collect();
+        let after = Layers { owner: Owner::of(owner, in_rooms), ..Layers::clone(&before) };
+        let mut changes = self.replace(&before, after, keys, written);
+        for key in in_a_room {
+            let now = self.get(&key, || written(&key));
+            changes.entry(key).or_insert(now);
+        }
+        changes
     }
 
     /// Prepares for another run of a parked plugin, which offers its defaults again. Names that were warned about
@@ -243,8 +282,8 @@ impl OwnSettings {
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> BTreeMap<String, Option<Value>> {
         let different = |key: String| {
-            let now = self.winner(&after, &key, || written(&key));
-            (now != self.winner(before, &key, || written(&key))).then_some((key, now))
+            let now = self.winner(&after, None, &key, || written(&key));
+            (now != self.winner(before, None, &key, || written(&key))).then_some((key, now))
         };
         let changes = keys.into_iter().filter_map(different).collect();
         self.layers.store(Arc::new(after));

@@ -200,7 +200,11 @@ impl Supervised {
         beside: Option<Replacement>,
     ) -> Self {
         let (grants, log, commands) = (Arc::clone(&admitted.grants), admitted.log, admitted.commands.clone());
-        let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
+        let settings = Arc::new(OwnSettings::new(
+            Arc::clone(&admitted.manifest),
+            admitted.settings.0.clone(),
+            admitted.settings_in.clone(),
+        ));
         account.keep_secret(&admitted.id, settings.secrets());
         for (name, other) in account.names.declare(&admitted.id, admitted.manifest.provides()) {
             tracing::warn!(

@@ -22,12 +22,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jid::BareJid;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 
 use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
 use crate::command_rules::{CommandRules, People};
+use crate::permissions::Grants;
 use crate::router::Mailbox;
 use crate::turn::Turn;
 use cooldowns::{Cooldowns, Lengths};
@@ -147,7 +149,25 @@ struct Registered {
     is_kept: bool,
 }
 
+/// Where a command is given.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    /// In this room, or by somebody there in private. None: outside of rooms.
+    In(Option<&'a BareJid>),
+    /// Anywhere that a plugin with these grants acts.
+    WhereActs(&'a Grants),
+}
+
 impl Registered {
+    /// Returns whether its plugin acts in a place, as far as the owner keeps it to rooms.
+    fn acts_in(&self, place: Place<'_>) -> bool {
+        let grants = self.mailbox.grants();
+        match place {
+            Place::In(room) => grants.serves(room),
+            Place::WhereActs(others) => grants.meets(others),
+        }
+    }
+
     /// Returns whether this is one of its other names. They do not count while the owner chose one.
     fn has_alias(&self, name: &str, word: &str) -> bool {
         self.aliases.iter().any(|alias| alias.as_str() == word) && self.names.of(name).is_none()
@@ -189,44 +209,45 @@ impl Default for Commands {
 }
 
 impl Commands {
-    /// Returns the command that people mean by this word. A name of the owner's choice comes before a plugin's name, and
-    /// that before other names.
-    fn find(&self, word: &str) -> Option<(&PluginId, &str, &Registered)> {
-        let (plugin, (name, found)) = match word.split_once('.') {
-            Some((plugin, word)) => {
-                let (plugin, own) = self.all.get_key_value(plugin)?;
-                let found = own.get_key_value(word);
-                (plugin, found.or_else(|| own.iter().find(|(name, found)| found.has_alias(name, word)))?)
-            }
-            None => self.chosen(word).or_else(|| self.short(word)).or_else(|| self.by_alias(word))?,
+    /// Returns the command that people mean by this word, among those of plugins that act in a place. A name of the owner's
+    /// choice comes before a plugin's name, and that before other names.
+    fn find(&self, word: &str, place: Place<'_>) -> Option<(&PluginId, &str, &Registered)> {
+        let (plugin, (name, found)) = if let Some((plugin, word)) = word.split_once('.') {
+            let (plugin, own) = self.all.get_key_value(plugin)?;
+            let found = own.get_key_value(word);
+            (plugin, found.or_else(|| own.iter().find(|(name, found)| found.has_alias(name, word)))?)
+        } else {
+            let chosen = self.chosen(word, place);
+            chosen.or_else(|| self.short(word, place)).or_else(|| self.by_alias(word, place))?
         };
-        Some((plugin, name, found))
+        found.acts_in(place).then_some((plugin, name, found))
     }
 
-    fn by_alias(&self, word: &str) -> Option<(&PluginId, (&String, &Registered))> {
+    fn by_alias(&self, word: &str, place: Place<'_>) -> Option<(&PluginId, (&String, &Registered))> {
         self.all.iter().find_map(|(plugin, own)| {
-            let found = own.iter().find(|(name, found)| found.has_alias(name, word))?;
+            let found = own.iter().find(|(name, found)| found.has_alias(name, word) && found.acts_in(place))?;
             Some((plugin, found))
         })
     }
 
     /// Returns the command that the owner has given this name, whichever other command has it.
-    fn chosen(&self, word: &str) -> Option<(&PluginId, (&String, &Registered))> {
+    fn chosen(&self, word: &str, place: Place<'_>) -> Option<(&PluginId, (&String, &Registered))> {
         self.all.iter().find_map(|(plugin, own)| {
-            let found = own.iter().find(|(name, found)| found.names.is(name, word))?;
+            let found = own.iter().find(|(name, found)| found.names.is(name, word) && found.acts_in(place))?;
             Some((plugin, found))
         })
     }
 
-    /// Returns the word that people use for a command.
-    fn called(&self, plugin: &PluginId, name: &str, command: &Registered) -> String {
-        called(plugin, name, command.is_short, &command.names, |word| self.chosen(word).is_some())
+    /// Returns the word that people use for a command in a place where its plugin acts.
+    fn called(&self, plugin: &PluginId, name: &str, command: &Registered, place: Place<'_>) -> String {
+        called(plugin, name, command.is_short, &command.names, |word| self.chosen(word, place).is_some())
     }
 
-    fn short(&self, name: &str) -> Option<(&PluginId, (&String, &Registered))> {
+    fn short(&self, name: &str, place: Place<'_>) -> Option<(&PluginId, (&String, &Registered))> {
         self.all.iter().find_map(|(plugin, own)| {
             let (name, found) = own.get_key_value(name)?;
-            (found.is_short && found.names.of(name).is_none()).then_some((plugin, (name, found)))
+            let is_it = found.is_short && found.names.of(name).is_none() && found.acts_in(place);
+            is_it.then_some((plugin, (name, found)))
         })
     }
 
@@ -300,8 +321,11 @@ impl Commands {
             let reason = format!("the command {HELP} is the host's; choose another name, or {plugin}.{HELP}");
             return Err(CallError::invalid(field, reason));
         }
+        // Plugins that act in different rooms may have commands of the same name.
+        let grants = mailbox.grants();
+        let somewhere = Place::WhereActs(&grants);
         if is_short
-            && let Some((owner, ..)) = self.find(&name)
+            && let Some((owner, ..)) = self.find(&name, somewhere)
             && *owner != plugin
         {
             // A command that the owner has renamed needs no short name.
@@ -311,7 +335,7 @@ impl Commands {
             }
         }
         let is_taken = |alias: &CommandName| {
-            alias.as_str() == HELP || self.find(alias.as_str()).is_some_and(|(owner, ..)| *owner != plugin)
+            alias.as_str() == HELP || self.find(alias.as_str(), somewhere).is_some_and(|(owner, ..)| *owner != plugin)
         };
         let (left_out, aliases): (Vec<_>, Vec<_>) = reading.aliases().iter().cloned().partition(is_taken);
         let is_successor = turn.promises.is_successor(by);

@@ -6,6 +6,7 @@
 mod claims;
 mod delivery;
 mod filter;
+mod known_rooms;
 mod listeners;
 mod mailbox;
 mod names;
@@ -37,6 +38,7 @@ use crate::permissions::Grants;
 pub use delivery::{ArchivePlace, CaughtUpRooms, Delivery};
 pub use filter::Filter;
 pub use filter::{Whom, listening};
+pub use known_rooms::KnowsRooms;
 pub use mailbox::{Handled, Mail, Mailbox, Shadow};
 pub use names::Names;
 pub use own_contacts::OwnContacts;

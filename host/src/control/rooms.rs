@@ -102,6 +102,9 @@ fn with_plugins(mut room: Room, account: &Shared, plugins: &[PluginStatus]) -> R
     let here = plugins.iter().filter(|one| one.account.as_ref() == Some(&account.name));
     let may = here.filter_map(|one| {
         let grants = one.grants.as_ref()?;
+        if grants.keeps_from(Target::Room(&jid), &|_| false) {
+            return None;
+        }
         let covers = |permission: &Permission| {
             let is_of_rooms = permission.scope_kind() == ScopeKind::Rooms;
             let target = if is_of_rooms { Target::Room(&jid) } else { Target::Jid(&jid) };

@@ -16,8 +16,8 @@ use parlor_runtime::rights;
 use parlor_runtime::schedules::ScheduleState;
 use parlor_runtime::supervisor::State;
 use parlor_runtime::webhooks::WebhookState;
-use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
+use parlor_session::permissions::{Grants, RoomList};
 use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
 use parlor_store::{RequestState, ShownRequest};
 
@@ -263,7 +263,13 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
         grants: None,
+        rooms: status.grants.as_ref().and_then(Grants::rooms).map(rooms_view),
     }
+}
+
+fn rooms_view(rooms: &RoomList) -> Vec<String> {
+    let names: Vec<_> = rooms.iter().map(ToString::to_string).collect();
+    rights::shown(&names)
 }
 
 fn grants_view(grants: &Grants) -> BTreeMap<String, Vec<String>> {

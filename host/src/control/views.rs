@@ -169,6 +169,9 @@ pub struct Plugin {
     /// queried, and may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<BTreeMap<String, Vec<String>>>,
+    /// The rooms that it is kept to; none if it is kept to none, or may not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Vec<String>>,
 }
 
 impl Plugin {

@@ -8,7 +8,7 @@ use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
 use parlor_plugins::admission::{Admitted, settings_fit};
-use parlor_plugins::policy::{Entry, SettingValues};
+use parlor_plugins::policy::{Entry, RoomSettings, SettingValues};
 use parlor_runtime::account::Shared;
 use parlor_runtime::engine::Compiled;
 use parlor_runtime::loading::Loaded;
@@ -100,8 +100,7 @@ impl Plugin {
         }
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
         let both = self.entry.grants.within(grants);
-        let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
-        let held: Arc<Grants> = Arc::new(asked.map(|(permission, scope)| (permission, scope.clone())).collect());
+        let held = Arc::new(both.only(|permission| admitted.manifest.permissions.contains_key(&permission)));
         if held == admitted.grants {
             return;
         }
@@ -143,10 +142,16 @@ impl Plugin {
     /// Applies an entry that differs only in settings to a plugin that listens to `settingsChanged`, without a restart.
     /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin has to restart
     /// for them.
-    pub(super) fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
+    pub(super) fn take_settings(
+        &mut self,
+        id: &PluginId,
+        entry: &Entry,
+        (values, in_rooms): (SettingValues, RoomSettings),
+    ) -> bool {
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
-        let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
-        let changed = admitted.settings != values;
+        let (settings, settings_in) = (self.entry.settings.clone(), self.entry.settings_in.clone());
+        let rest_is_same = Entry { settings, settings_in, ..entry.clone() } == self.entry;
+        let changed = admitted.settings != values || admitted.settings_in != in_rooms;
         if !rest_is_same || (!changed && *entry == self.entry) {
             return true;
         }
@@ -154,9 +159,9 @@ impl Plugin {
             return !changed;
         }
         for supervised in on.values() {
-            supervised.settings_changed(values.0.clone());
+            supervised.settings_changed(values.0.clone(), in_rooms.clone());
         }
-        *admitted = Arc::new(Admitted { settings: values, ..Admitted::clone(admitted) });
+        *admitted = Arc::new(Admitted { settings: values, settings_in: in_rooms, ..Admitted::clone(admitted) });
         self.entry = entry.clone();
         tracing::info!(plugin = %id, "plugin has new settings");
         true

@@ -7,7 +7,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::policy::hooks::Hooks;
-use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use parlor_plugins::policy::{Entry, Policy, PolicyError, RoomSettings, SettingValues};
 use parlor_plugins::{approved, secret};
 use parlor_runtime::account::hooks::order::set_order;
 
@@ -269,7 +269,7 @@ async fn take_out_all(host: &Host, policy: &Policy) -> Vec<Left> {
 
 /// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable
 /// now is left out, and keeps the values that it has.
-async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, SettingValues> {
+async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, (SettingValues, RoomSettings)> {
     let manifests: Vec<_> = {
         let plugins = host.plugins.lock().await;
         let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
@@ -281,7 +281,7 @@ async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, SettingValue
     let mut all = BTreeMap::new();
     for (id, manifest) in manifests {
         let Some(entry) = policy.plugins.get(&id) else { continue };
-        match secret::opened(&entry.settings, &manifest).await {
+        match secret::opened_with_rooms(&entry.settings, &entry.settings_in, &manifest).await {
             Ok(values) => drop(all.insert(id, values)),
             Err((setting, error)) => {
                 tracing::warn!(plugin = %id, setting, %error, "the secret is not to be had; the one before counts on");
@@ -301,7 +301,8 @@ async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     for supervised in on.values() {
         supervised.grant(&anew.grants);
     }
-    *admitted = Arc::new(Admitted { settings: admitted.settings.clone(), ..anew });
+    let (settings, settings_in) = (admitted.settings.clone(), admitted.settings_in.clone());
+    *admitted = Arc::new(Admitted { settings, settings_in, ..anew });
     plugin.entry = entry.clone();
     plugin.is_as_decided();
     tracing::info!(plugin = %id, "grants changed");

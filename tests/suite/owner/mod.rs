@@ -11,6 +11,7 @@ mod data;
 mod file_watcher;
 mod hostile;
 mod index;
+mod instances;
 mod keys;
 mod killed;
 mod order;

@@ -16,7 +16,7 @@ use parlor_plugins::admission::{Admitted, undeclared};
 use parlor_plugins::approved::read;
 use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::manifest::Manifest;
-use parlor_plugins::policy::SettingValues;
+use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::{Account, Asker, Shared};
 use parlor_runtime::engine::{Compiled, Engine};
@@ -114,6 +114,7 @@ impl Player {
             grants: given.grants().into(),
             limits: limits(clock).into(),
             settings: SettingValues(given.own.clone()),
+            settings_in: RoomSettings::default(),
             needs: examined.needs,
             raises: examined.raises(),
             log: None,
@@ -379,7 +380,7 @@ impl Stage {
             return;
         }
         if plugin.hears_of_settings() {
-            plugin.settings_changed(self.given.own.clone());
+            plugin.settings_changed(self.given.own.clone(), RoomSettings::default());
         } else {
             self.restart().await;
         }

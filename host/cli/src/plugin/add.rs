@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use jid::BareJid;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build;
 use parlor_base::escape::EscapedPath as _;
@@ -12,12 +13,12 @@ use parlor_base::escape::shell_word;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::admin::{AdminError, GrantRequest};
+use parlor_plugins::admin::{AdminError, GrantRequest, rooms_value};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::is_decision;
 use parlor_plugins::source::{Source, SourceError};
-use parlor_session::permissions::{Grants, Scope};
+use parlor_session::permissions::{Grants, RoomList, Scope};
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -26,6 +27,7 @@ use super::data::each_kept;
 use super::from_index::{Asking, choose};
 use super::inspect;
 use super::origin::Origin;
+use super::room_names;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{print, print_json};
@@ -38,7 +40,7 @@ const LARGEST: u64 = 1 << 20;
 /// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, a registry's reference that begins with oci://, or a name
@@ -51,6 +53,9 @@ pub struct AddArgs {
     /// An account that it runs on; may be given several times. By default it runs on all.
     #[arg(long = "account", value_name = "NAME")]
     accounts: Vec<AccountName>,
+    /// Rooms that it is kept to, with commas between them: it acts in no others. By default its grants decide.
+    #[arg(long, value_name = "ROOM,…", value_delimiter = ',', value_parser = room_names::room)]
+    rooms: Vec<BareJid>,
     #[command(flatten)]
     wanted: Wanted,
     #[command(flatten)]
@@ -252,6 +257,10 @@ impl AddArgs {
         if !self.accounts.is_empty() {
             let names: Vec<_> = self.accounts.iter().map(ToString::to_string).collect();
             decision.insert("accounts".to_owned(), names.into());
+        }
+        if !self.rooms.is_empty() {
+            let rooms = RoomList::new(self.rooms.iter().cloned());
+            decision.insert("rooms".to_owned(), rooms_value(&rooms));
         }
         if self.disabled {
             decision.insert("enabled".to_owned(), false.into());

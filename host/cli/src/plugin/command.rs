@@ -8,7 +8,9 @@ use parlor::control::views::Plugin;
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::Config;
+use parlor_plugins::policy::Policy;
 use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
+use parlor_session::permissions::Grants;
 
 use super::add::done;
 use crate::show::{print, print_json, table};
@@ -50,7 +52,8 @@ impl CommandArgs {
         match (&self.command, &self.name, &self.unset) {
             (Some(command), Some(name), _) => {
                 let config = self.target.load_to_write()?;
-                may_be_called(id, command, name, &running(&config)?)?;
+                let policy = Policy::load(&config.plugins)?;
+                may_be_called(id, command, name, &running(&config)?, &|other| meets(&policy, id, other))?;
                 let changed = target::admin(&config).name_command(id, command, Some(name))?;
                 let already = if changed { "" } else { " already" };
                 done(&config, id, &format!("{command} of {id} goes by the name {name}{already}"), self.json)
@@ -71,8 +74,35 @@ impl CommandArgs {
     }
 }
 
+/// Returns whether two plugins act in common rooms, as far as the policy names them.
+fn meets(policy: &Policy, one: &PluginId, other: &str) -> bool {
+    let grants = |id: &str| policy.plugins.get(id).map(|entry| &entry.grants);
+    grants(one.as_str()).zip(grants(other)).is_none_or(|(one, other)| one.meets(other))
+}
+
+/// Returns why a plugin cannot act where these grants let it, as far as the running host knows: another plugin there has
+/// a command that people give by the same word.
+pub(super) fn clash(id: &PluginId, grants: &Grants, policy: &Policy, running: &[Plugin]) -> Option<String> {
+    let others = policy.plugins.iter().filter(|(other, entry)| *other != id && entry.grants.meets(grants));
+    let others: Vec<_> = others.map(|(other, _)| other.as_str()).collect();
+    for one in running.iter().filter(|one| one.id == id.as_str()) {
+        let near = running.iter().filter(|other| other.account == one.account && others.contains(&other.id.as_str()));
+        for other in near {
+            let taken = other.commands.iter().find(|(_, word)| one.commands.values().any(|own| own == *word));
+            if let Some((taken, word)) = taken {
+                return Some(format!(
+                    "people say {word} to {other} there, for its command {taken}; give that one another name first: \
+                     `parlor plugin command {other} {taken} NAME`",
+                    other = other.id
+                ));
+            }
+        }
+    }
+    None
+}
+
 /// Returns the plugins of the running host if it uses this policy.
-fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
+pub(super) fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
     let status = status::of(config)?;
     Ok(if target::is_its_policy(&status, config) { status.plugins } else { Vec::new() })
 }
@@ -103,8 +133,15 @@ fn screen(id: &PluginId, commands: &BTreeMap<String, String>, chosen: &CommandNa
     table(&head[..2 + usize::from(has_rules)], &cells)
 }
 
-/// Checks that a command can have this name, as far as the running host knows.
-fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, running: &[Plugin]) -> anyhow::Result<()> {
+/// Checks that a command can have this name, as far as the running host knows. `meets` tells the plugins that act in rooms
+/// where this one does.
+fn may_be_called(
+    id: &PluginId,
+    command: &CommandName,
+    name: &CommandName,
+    running: &[Plugin],
+    meets: &dyn Fn(&str) -> bool,
+) -> anyhow::Result<()> {
     CommandNames::default().choose(command.clone(), name.clone())?;
     for one in running.iter().filter(|one| one.id == id.as_str() && one.runs()) {
         if !one.commands.contains_key(command.as_str()) {
@@ -117,7 +154,7 @@ fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, runni
             };
             bail!("{id} has no command {command}{others}");
         }
-        for other in running.iter().filter(|other| other.account == one.account) {
+        for other in running.iter().filter(|other| other.account == one.account && meets(&other.id)) {
             let is_this = |taken: &str| other.id == one.id && taken == command.as_str();
             let taken = other.commands.iter().find(|(taken, called)| *called == name.as_str() && !is_this(taken));
             if let Some((taken, _)) = taken {
@@ -135,6 +172,7 @@ fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, runni
 #[cfg(test)]
 mod tests {
     use parlor_session::command_rules::CommandRules;
+    use parlor_session::permissions::RoomList;
 
     use super::*;
 
@@ -155,6 +193,7 @@ mod tests {
             commands: commands.iter().map(|(name, called)| ((*name).to_owned(), (*called).to_owned())).collect(),
             limits: Vec::new(),
             denied: Vec::new(),
+            rooms: None,
         }
     }
 
@@ -168,7 +207,7 @@ mod tests {
         let id: PluginId = "dice".parse().unwrap();
         let asked = |command: &str, name: &str| {
             let (command, name) = (command.parse().unwrap(), name.parse().unwrap());
-            may_be_called(&id, &command, &name, &running).map_err(|error| error.to_string())
+            may_be_called(&id, &command, &name, &running, &|_| true).map_err(|error| error.to_string())
         };
         for (command, name) in [("roll", "throw"), ("roll", "roll"), ("roll", "deal"), ("roll", "spin")] {
             assert_eq!(asked(command, name), Ok(()), "{command} {name}");
@@ -180,7 +219,36 @@ mod tests {
         assert!(asked("roll", "toss").unwrap_err().starts_with("people say toss to dice for its command toss already"));
         assert_eq!(asked("roll", "help").unwrap_err(), "the command `help` is the host's; choose another name");
         // If nothing runs, the check has no information.
-        assert!(may_be_called(&id, &"x".parse().unwrap(), &"y".parse().unwrap(), &[]).is_ok());
+        assert!(may_be_called(&id, &"x".parse().unwrap(), &"y".parse().unwrap(), &[], &|_| true).is_ok());
+        // In other rooms, another plugin may go by the same name.
+        let (roll, cards) = ("roll".parse().unwrap(), "cards".parse().unwrap());
+        assert!(may_be_called(&id, &roll, &cards, &running, &|other| other != "games").is_ok());
+    }
+
+    #[test]
+    fn two_plugins_with_the_same_commands_do_not_come_to_share_a_room() {
+        let digest = "a".repeat(64);
+        let entry = |id: &str, rooms: &str| {
+            format!("[plugin.{id}]\nsource = \"x.wasm\"\ndigest = \"sha256:{digest}\"\nrooms = [{rooms}]\n")
+        };
+        let text = entry("one", "\"a@muc.example.org\"") + &entry("two", "\"b@muc.example.org\"");
+        let policy = Policy::parse(&text, std::path::Path::new("/x")).unwrap();
+        let id: PluginId = "two".parse().unwrap();
+        let kept = |room: &str| {
+            let rooms = RoomList::new([RoomList::room(room).unwrap()]);
+            Grants::default().in_rooms(Some(rooms))
+        };
+        assert!(!meets(&policy, &id, "one") && meets(&policy, &id, "two") && meets(&policy, &id, "gone"));
+        let running = [plugin("one", "main", &[("ban", "ban")]), plugin("two", "main", &[("ban", "ban")])];
+        let clash = |grants: &Grants, running: &[Plugin]| clash(&id, grants, &policy, running);
+        assert_eq!(clash(&kept("b@muc.example.org"), &running), None);
+        let why = clash(&kept("a@muc.example.org"), &running).unwrap();
+        assert!(
+            why.starts_with("people say ban to one there") && why.ends_with("`parlor plugin command one ban NAME`")
+        );
+        assert!(clash(&Grants::default(), &running).is_some());
+        let apart = [plugin("one", "main", &[("ban", "ban")]), plugin("two", "other", &[("ban", "ban")])];
+        assert_eq!(clash(&kept("a@muc.example.org"), &apart), None, "they run on different accounts");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
@@ -19,8 +20,9 @@ use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
 use super::add::done;
+use super::room_names;
 use crate::ask::Terminal;
-use crate::show::{print, print_json, table};
+use crate::show::{Put as _, print, print_json, table};
 use crate::target::{self, Target};
 use crate::wait_for;
 
@@ -34,7 +36,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The arguments of `parlor plugin config`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n  parlor plugin config echo room_prefix 'hey ' --room lounge@conference.example.org    in one room alone\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -53,6 +55,9 @@ pub struct ConfigArgs {
     /// Remove the owner's value.
     #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
     unset: Option<String>,
+    /// The room in which it counts, in place of the value for everywhere.
+    #[arg(long, value_name = "ROOM", value_parser = room_names::room)]
+    room: Option<BareJid>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -73,16 +78,10 @@ impl ConfigArgs {
             target::is_own_host(&config)?;
         }
         if let Some(name) = &self.unset {
-            let how = unset(&admin, id, name, &entry, schema)?;
-            return done(&config, id, &format!("{name} of {id} {how}"), self.json);
+            let how = self.unset(&admin, name, &entry, schema)?;
+            return done(&config, id, &format!("{} {how}", self.words(name)), self.json);
         }
-        let Some(name) = &self.setting else {
-            let shown = |(name, setting): (&String, &Setting)| {
-                (name.clone(), setting.clone(), entry.settings.0.get(name).cloned())
-            };
-            let all: Vec<_> = schema.iter().map(shown).collect();
-            return if self.json { print_json(&as_json(&all)) } else { print(&screen(id, &all)) };
-        };
+        let Some(name) = &self.setting else { return self.show(&entry, schema) };
         let kind = schema.get(name).map(|setting| &setting.kind);
         let source = match (&self.file, &self.command) {
             (Some(file), _) => {
@@ -96,19 +95,15 @@ impl ConfigArgs {
                 bail!("{name} is a {kind}: give it on standard input, where nobody else can read it")
             }
             (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), None) => {
-                let set = entry.settings.0.get(name);
+                let set = self.value(&entry, name);
                 let Some(source) = source else {
                     // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
                     if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
                         return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                     }
-                    admin.keep_secret(id, name, &secret(id, name, set, self.json)?)?;
-                    return done(
-                        &config,
-                        id,
-                        &format!("{name} of {id} is kept, where only you can read it"),
-                        self.json,
-                    );
+                    admin.keep_secret(id, self.room.as_ref(), name, &secret(id, name, set, self.json)?)?;
+                    let sentence = format!("{} is kept, where only you can read it", self.words(name));
+                    return done(&config, id, &sentence, self.json);
                 };
                 refuse_short(id, name, kind, &source)?;
                 source.written()
@@ -116,11 +111,11 @@ impl ConfigArgs {
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
-                let set = entry.settings.0.get(name);
+                let set = self.value(&entry, name);
                 if self.json {
                     return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                 }
-                let value = set.or(setting.default.as_ref());
+                let value = set.or_else(|| entry.settings.0.get(name)).or(setting.default.as_ref());
                 return print(
                     &value.map_or_else(|| "not set".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN)),
                 );
@@ -139,8 +134,64 @@ impl ConfigArgs {
                 Value::from(text.as_str())
             }
         };
-        admin.set(id, name, Some(&value))?;
-        done(&config, id, &format!("{name} of {id} is set"), self.json)
+        admin.set(id, self.room.as_ref(), name, Some(&value))?;
+        done(&config, id, &format!("{} is set", self.words(name)), self.json)
+    }
+
+    /// Returns the owner's value of a setting, in the room if one is named.
+    fn value<'e>(&self, entry: &'e Entry, name: &str) -> Option<&'e Value> {
+        match &self.room {
+            Some(room) => entry.settings_in.get(room.as_str(), name),
+            None => entry.settings.0.get(name),
+        }
+    }
+
+    /// Names a setting in a sentence.
+    fn words(&self, name: &str) -> String {
+        let place = self.room.as_ref().map(|room| format!(" in {}", escape_untrusted(room.as_str(), usize::MAX)));
+        format!("{name} of {}{}", self.plugin, place.unwrap_or_default())
+    }
+
+    /// Shows all settings, and which rooms have values of their own.
+    fn show(&self, entry: &Entry, schema: &BTreeMap<String, Setting>) -> anyhow::Result<()> {
+        let shown =
+            |(name, setting): (&String, &Setting)| (name.clone(), setting.clone(), self.value(entry, name).cloned());
+        let all: Vec<_> = schema.iter().map(shown).collect();
+        if self.json {
+            return print_json(&as_json(&all));
+        }
+        let mut text = screen(&self.plugin, &all);
+        if self.room.is_none() {
+            for (room, values) in entry.settings_in.0.iter().filter(|(_, values)| !values.0.is_empty()) {
+                let names: Vec<_> = values.0.keys().map(String::as_str).collect();
+                let room = escape_untrusted(room, usize::MAX);
+                text.put(format_args!(
+                    "\nin {room} there are other values of {}; --room {room} shows them",
+                    names.join(", ")
+                ));
+            }
+        }
+        print(&text)
+    }
+
+    /// Removes the value of a setting. Returns what holds from now on.
+    fn unset(
+        &self,
+        admin: &PluginAdmin<'_>,
+        name: &str,
+        entry: &Entry,
+        schema: &BTreeMap<String, Setting>,
+    ) -> anyhow::Result<&'static str> {
+        // A setting of an earlier version may still be in the policy.
+        if !schema.contains_key(name) && self.value(entry, name).is_none() {
+            bail!(unknown(&self.plugin, name, schema));
+        }
+        admin.set(&self.plugin, self.room.as_ref(), name, None)?;
+        if self.room.is_some() {
+            return Ok("has the same value as everywhere again");
+        }
+        let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
+        Ok(if has_default { "has its default again" } else { "is not set any more" })
     }
 
     /// Returns whether something would change. A secret without a value is prompted for, so it counts.
@@ -161,23 +212,6 @@ fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSo
         bail!(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
     }
     Ok(())
-}
-
-/// Removes the value of a setting. Returns what holds from now on.
-fn unset(
-    admin: &PluginAdmin,
-    id: &PluginId,
-    name: &str,
-    entry: &Entry,
-    schema: &BTreeMap<String, Setting>,
-) -> anyhow::Result<&'static str> {
-    // A setting of an earlier version may still be in the policy.
-    if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
-        bail!(unknown(id, name, schema));
-    }
-    admin.set(id, name, None)?;
-    let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
-    Ok(if has_default { "has its default again" } else { "is not set any more" })
 }
 
 /// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.

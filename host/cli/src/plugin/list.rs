@@ -10,6 +10,7 @@ use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::{Entry, Policy};
 use serde_json::{Value, json};
 
+use super::room_names;
 use crate::show::{Put as _, print, print_json, table, width};
 use crate::status;
 use crate::target::{self, Target};
@@ -64,6 +65,13 @@ impl ListArgs {
                 for (row, cells) in rows.iter().zip(&mut cells) {
                     let signer = row.entry.and_then(|entry| entry.signer.as_ref());
                     cells.insert(6, signer.map_or_else(|| "-".to_owned(), ToString::to_string));
+                }
+            }
+            if policy.plugins.values().any(|entry| entry.grants.rooms().is_some()) {
+                head.insert(4, "ROOMS");
+                for (row, cells) in rows.iter().zip(&mut cells) {
+                    let rooms = row.entry.and_then(|entry| entry.grants.rooms());
+                    cells.insert(4, rooms.map_or_else(|| "all".to_owned(), room_names::shown));
                 }
             }
             table(&head, &cells) + &status::reasons(&status.plugins, width())
@@ -123,6 +131,7 @@ impl<'a> Row<'a> {
             "digest": digest, "signer": entry.and_then(|entry| entry.signer.as_ref()),
             "index": entry.and_then(|entry| entry.index.as_ref()),
             "publisher": entry.and_then(|entry| entry.publisher.as_ref()),
+            "rooms": entry.and_then(|entry| entry.grants.rooms()).map(room_names::names),
             "grants": entry.map(|entry| entry.grants.to_table()),
         })
     }

@@ -21,6 +21,8 @@ mod order;
 mod origin;
 #[cfg(feature = "authoring")]
 mod port;
+mod room_names;
+mod rooms;
 mod schedules;
 #[cfg(feature = "authoring")]
 mod test;
@@ -71,6 +73,8 @@ pub enum PluginCommand {
     Limits(limits::LimitsArgs),
     /// Show a plugin's commands, and choose other names for them
     Command(command::CommandArgs),
+    /// Show the rooms that a plugin is kept to, and change them
+    Rooms(rooms::RoomsArgs),
     /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
     /// Show a plugin's webhooks, and the last requests to them
@@ -115,6 +119,7 @@ impl PluginCommand {
             Self::Config(arguments) => arguments.run(),
             Self::Limits(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
+            Self::Rooms(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
             Self::Order(arguments) => arguments.run(),

@@ -43,6 +43,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         limits: Vec::new(),
         commands: BTreeMap::new(),
         denied: Vec::new(),
+        rooms: None,
         grants: None,
         connection: None,
     }

@@ -9,7 +9,7 @@ use super::{AdminError, Offer, PluginAdmin};
 use crate::admission::setting_fits;
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
-use crate::policy::{Entry, SettingValues};
+use crate::policy::{Entry, RoomSettings, SettingValues};
 use crate::setting::SettingKind;
 
 /// The settings that change with the version.
@@ -19,12 +19,22 @@ pub struct Carried {
     pub aside: SettingValues,
     /// The settings that were put aside when that version was replaced, and apply again.
     pub back: SettingValues,
+    /// The values in single rooms that are put aside.
+    pub aside_in: RoomSettings,
+    /// Those that apply again.
+    pub back_in: RoomSettings,
 }
 
 impl Carried {
-    /// Returns the names of both.
+    /// Returns the names of both, those in rooms included.
     pub fn names(&self) -> [Vec<&str>; 2] {
-        [&self.aside, &self.back].map(|values| values.0.keys().map(String::as_str).collect())
+        [(&self.aside, &self.aside_in), (&self.back, &self.back_in)].map(|(values, rooms)| {
+            let in_rooms = rooms.iter().map(|(_, name, _)| name);
+            let mut names: Vec<_> = values.0.keys().map(String::as_str).chain(in_rooms).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        })
     }
 
     /// Returns the settings after the change.
@@ -33,11 +43,22 @@ impl Carried {
         SettingValues(staying.chain(&self.back.0).map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
+    /// Returns the settings in single rooms after the change.
+    pub(super) fn settings_in(&self, present: &RoomSettings) -> RoomSettings {
+        let mut after = present.filter(|room, name, _| self.aside_in.get(room, name).is_none());
+        for (room, name, value) in self.back_in.iter() {
+            after.put(room, name, value.clone());
+        }
+        after
+    }
+
     /// Returns the changes to write.
     pub(super) fn changes(&self) -> Result<Vec<Change>, AdminError> {
-        let aside = self.aside.0.keys().map(|name| written(name, None));
-        let back = self.back.0.iter().map(|(name, value)| written(name, Some(value)));
-        aside.chain(back).collect()
+        let aside = self.aside.0.keys().map(|name| written(None, name, None));
+        let back = self.back.0.iter().map(|(name, value)| written(None, name, Some(value)));
+        let aside_in = self.aside_in.iter().map(|(room, name, _)| written(Some(room), name, None));
+        let back_in = self.back_in.iter().map(|(room, name, value)| written(Some(room), name, Some(value)));
+        aside.chain(back).chain(aside_in).chain(back_in).collect()
     }
 }
 
@@ -60,16 +81,25 @@ impl PluginAdmin<'_> {
         let manifest = offer.manifest();
         let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
         let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());
-        aside.0.retain(|name, value| !fits(name, value) || old.is_some_and(|old| goes_further(name, old, manifest)));
+        let leaves = |name: &str, value: &serde_json::Value| {
+            !fits(name, value) || old.is_some_and(|old| goes_further(name, old, manifest))
+        };
+        aside.0.retain(|name, value| leaves(name, value));
+        let aside_in = entry.settings_in.filter(|_, name, value| leaves(name, value));
+        let mut back_in = RoomSettings::default();
         // If the versions cannot be read, the update fails anyway before anything is written.
         let versions = self.components().versions(id).unwrap_or_default();
         if let Some(kept) = versions.into_iter().find(|kept| kept.digest == offer.examined.digest) {
-            back = kept.settings;
+            (back, back_in) = (kept.settings, kept.settings_in);
             // Values that the owner has set meanwhile take precedence.
             let is_set = |name: &String| entry.settings.0.contains_key(name) && !aside.0.contains_key(name);
             back.0.retain(|name, value| !is_set(name) && fits(name, value));
+            let stays = |room: &str, name: &str| {
+                entry.settings_in.get(room, name).is_some() && aside_in.get(room, name).is_none()
+            };
+            back_in = back_in.filter(|room, name, value| !stays(room, name) && fits(name, value));
         }
-        Carried { aside, back }
+        Carried { aside, back, aside_in, back_in }
     }
 }
 

@@ -25,7 +25,7 @@ impl PluginAdmin<'_> {
         if let Some(name) = name {
             let meets = |(other, one): (&PluginId, &Entry)| {
                 let (taken, _) = one.commands.iter().find(|(_, taken)| *taken == name)?;
-                (other != id && share_an_account(entry, one)).then(|| (other.clone(), taken.clone()))
+                (other != id && share_people(entry, one)).then(|| (other.clone(), taken.clone()))
             };
             if let Some((other, taken)) = file.policy().plugins.iter().find_map(meets) {
                 return Err(AdminError::NameTaken { name: name.clone(), other, command: taken });
@@ -42,8 +42,11 @@ impl PluginAdmin<'_> {
     }
 }
 
-/// Returns whether two plugins run on a common account, so that the same users can call both.
-fn share_an_account(one: &Entry, other: &Entry) -> bool {
+/// Returns whether two plugins run on a common account and in common rooms, so that the same people can call both.
+fn share_people(one: &Entry, other: &Entry) -> bool {
+    if !one.grants.meets(&other.grants) {
+        return false;
+    }
     let has = |accounts: &[AccountName], name: &AccountName| accounts.contains(name);
     match (&one.accounts, &other.accounts) {
         (Some(one), Some(other)) => one.iter().any(|name| has(other, name)),

@@ -11,7 +11,7 @@ use crate::approved;
 use crate::component::Examined;
 use crate::components::KeptVersion;
 use crate::policy::file::PolicyFile;
-use crate::policy::{Entry, Policy, PolicyError, SettingValues};
+use crate::policy::{Entry, Policy, PolicyError, RoomSettings, SettingValues};
 
 impl PluginAdmin<'_> {
     /// Puts an offer into the component store.
@@ -23,6 +23,7 @@ impl PluginAdmin<'_> {
             signer: offer.signer.clone(),
             at: Timestamp::now().to_string(),
             settings: SettingValues::default(),
+            settings_in: RoomSettings::default(),
         };
         self.make_data()
             .and_then(|()| self.components.note_policy(&self.config.plugins))

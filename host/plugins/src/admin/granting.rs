@@ -94,11 +94,10 @@ pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manife
     let is_asked_anew =
         |permission| new.permissions.contains_key(&permission) && !present.permissions.contains_key(&permission);
     let opens_more = new.opens_more_than(present);
-    let counting = grants.iter().filter(|(permission, _)| {
-        let is_more_open = opens_more && *permission == Permission::WebhooksReceive;
-        !is_asked_anew(*permission) && !is_more_open
-    });
-    counting.map(|(permission, scope)| (permission, scope.clone())).collect()
+    grants.only(|permission| {
+        let is_more_open = opens_more && permission == Permission::WebhooksReceive;
+        !is_asked_anew(permission) && !is_more_open
+    })
 }
 
 /// Returns the changes that remove the other grants.

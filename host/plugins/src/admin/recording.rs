@@ -28,7 +28,7 @@ pub enum Decided<'a> {
     Secret {
         /// The plugin.
         id: &'a PluginId,
-        /// The name of the setting.
+        /// The name of the setting, with the room if it is for one alone.
         name: &'a str,
     },
     /// An order of hooks changes.

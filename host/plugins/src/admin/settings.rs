@@ -1,11 +1,12 @@
 //! Setting one of a plugin's own settings, or unsetting it. It is checked by itself, whatever else keeps the plugin
 //! from running. Also the files of stored secrets, which are removed once nothing refers to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jid::BareJid;
 use parlor_base::id::PluginId;
 use serde_json::Value;
 use toml::Value as Toml;
@@ -16,35 +17,43 @@ use crate::admission::settings_fit;
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
-use crate::policy::{Entry, Policy, SettingValues};
+use crate::policy::{Entry, Policy, RoomSettings, SettingValues};
 use crate::secret::SecretSource;
 
 impl PluginAdmin<'_> {
-    /// Sets one of a plugin's own settings, or removes the owner's value. A value has to fit the schema.
-    pub fn set(&self, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), AdminError> {
+    /// Sets one of a plugin's own settings in a room, or everywhere, or removes the owner's value. A value has to fit the
+    /// schema.
+    pub fn set(
+        &self,
+        id: &PluginId,
+        room: Option<&BareJid>,
+        name: &str,
+        value: Option<&Value>,
+    ) -> Result<(), AdminError> {
         let mut file = self.open()?;
         let entry = known(self, file.policy(), id)?;
         if let Some(value) = value {
-            judge(self, id, entry, name, value)?;
+            judge(self, (id, entry), room, name, value)?;
         }
-        write(self, &mut file, id, name, value)
+        write(self, &mut file, id, room, name, value)
     }
 
     /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
     /// it. A credential has to be long enough.
-    pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
+    pub fn keep_secret(&self, id: &PluginId, room: Option<&BareJid>, name: &str, text: &str) -> Result<(), AdminError> {
         let mut file = self.open()?;
         let entry = known(self, file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
-        let manifest = judge(self, id, entry, name, &reference(self.secrets.path(id, name)))?;
+        let manifest = judge(self, (id, entry), room, name, &reference(self.secrets.path(id, address(room), name)))?;
         if manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_long_enough(text)) {
             return Err(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
         }
-        record(self, Decided::Secret { id, name })?;
-        let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
+        let what = room.map_or_else(|| name.to_owned(), |room| format!("{name} in {room}"));
+        record(self, Decided::Secret { id, name: &what })?;
+        let path = self.make_data().and_then(|()| self.secrets.keep(id, address(room), name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
-        write(self, &mut file, id, name, Some(&reference(path)))
+        write(self, &mut file, id, room, name, Some(&reference(path)))
     }
 
     /// Removes the secrets of this removed plugin only. Those of others stay: a policy without them may be the wrong
@@ -58,9 +67,14 @@ impl PluginAdmin<'_> {
     }
 }
 
-/// Returns the change that sets a value, or removes it.
-pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, AdminError> {
-    let keys = vec!["settings".to_owned(), name.to_owned()];
+fn address(room: Option<&BareJid>) -> Option<&str> {
+    room.map(|room| room.as_str())
+}
+
+/// Returns the change that sets a value in a room, or everywhere, or removes it.
+pub(super) fn written(room: Option<&str>, name: &str, value: Option<&Value>) -> Result<Change, AdminError> {
+    let table = if room.is_some() { "settings_in" } else { "settings" };
+    let keys = [Some(table), room, Some(name)].into_iter().flatten().map(str::to_owned).collect();
     Ok(match value {
         None => Change::Unset(keys),
         Some(value) => {
@@ -73,14 +87,18 @@ pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, Admin
 /// corrected separately.
 fn judge(
     admin: &PluginAdmin<'_>,
-    id: &PluginId,
-    entry: &Entry,
+    (id, entry): (&PluginId, &Entry),
+    room: Option<&BareJid>,
     name: &str,
     value: &Value,
 ) -> Result<Arc<Manifest>, AdminError> {
     let manifest = admin.look(id, entry)?.manifest;
-    let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
-    settings_fit(id, &Entry { settings, ..entry.clone() }, &manifest)?;
+    let (mut settings, mut settings_in) = (SettingValues::default(), RoomSettings::default());
+    match room {
+        Some(room) => settings_in.put(room.as_str(), name, value.clone()),
+        None => drop(settings.0.insert(name.to_owned(), value.clone())),
+    }
+    settings_fit(id, &Entry { settings, settings_in, ..entry.clone() }, &manifest)?;
     Ok(manifest)
 }
 
@@ -88,18 +106,20 @@ fn write(
     admin: &PluginAdmin<'_>,
     file: &mut PolicyFile,
     id: &PluginId,
+    room: Option<&BareJid>,
     name: &str,
     value: Option<&Value>,
 ) -> Result<(), AdminError> {
-    change_entry(admin, file, id, &[written(name, value)?])?;
-    let kept = admin.secrets.path(id, name).canonicalize();
+    let room = address(room);
+    change_entry(admin, file, id, &[written(room, name, value)?])?;
+    let kept = admin.secrets.path(id, room, name).canonicalize();
     let is_left = |kept: &Path| {
         let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));
         referred.is_ok_and(|files| !files.contains(kept))
     };
     if kept.is_ok_and(|kept| is_left(&kept)) {
         // Nothing refers to it any more.
-        let _ = admin.secrets.forget(id, name);
+        let _ = admin.secrets.forget(id, room, name);
     }
     Ok(())
 }
@@ -109,9 +129,10 @@ fn write(
 fn referred(admin: &PluginAdmin<'_>, policies: &[Policy]) -> io::Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     for (id, entry) in policies.iter().flat_map(|policy| &policy.plugins) {
-        let waiting = admin.components.versions(id)?.into_iter().map(|kept| kept.settings);
-        for settings in waiting.chain([entry.settings.clone()]) {
-            files.extend(settings.0.values().filter_map(|value| match SecretSource::read(value) {
+        let waiting = admin.components.versions(id)?.into_iter().map(|kept| (kept.settings, kept.settings_in));
+        for (settings, rooms) in waiting.chain([(entry.settings.clone(), entry.settings_in.clone())]) {
+            let values = settings.0.values().chain(rooms.iter().map(|(_, _, value)| value));
+            files.extend(values.filter_map(|value| match SecretSource::read(value) {
                 Ok(SecretSource::File(path)) => path.canonicalize().ok(),
                 Ok(SecretSource::Command(_)) | Err(_) => None,
             }));

@@ -91,8 +91,9 @@ impl PluginAdmin<'_> {
         let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;
         let Replacement { id, offer, older, entry, present, counting, carried, .. } = plan;
         let (grants, granted) = granting(&id, offer.manifest(), &counting, more)?;
-        let settings = carried.settings(&entry.settings);
-        let new = Entry { digest: offer.examined.digest, version: None, grants, settings, ..entry.clone() };
+        let (settings, settings_in) = (carried.settings(&entry.settings), carried.settings_in(&entry.settings_in));
+        let new =
+            Entry { digest: offer.examined.digest, version: None, grants, settings, settings_in, ..entry.clone() };
         self.may_run(&id, &new, &offer.examined)?;
         let mut changes = from_file(offer, older);
         changes.extend(taken_back(&entry.grants, &counting));
@@ -102,7 +103,8 @@ impl PluginAdmin<'_> {
             self.keep_present(&id, &entry, present)?;
         }
         self.keep(&id, offer, Some(&entry.digest))?;
-        let put = self.components.put_aside(&id, &entry.digest, carried.aside.clone());
+        let (aside, aside_in) = (carried.aside.clone(), carried.aside_in.clone());
+        let put = self.components.put_aside(&id, &entry.digest, aside, aside_in);
         put.map_err(|cause| self.unwritten(cause))?;
         change_entry(self, &mut file, &id, &changes)?;
         self.prune(&file, &id);

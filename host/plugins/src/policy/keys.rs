@@ -99,6 +99,12 @@ pub const PLUGIN: &[Key] = &[
         NONE,
         "The accounts of `parlor.toml` on which it runs. Without this key it runs on all of them.",
     ),
+    key(
+        "rooms",
+        "list of texts",
+        NONE,
+        "The rooms that it is kept to: it sees and does nothing in others, and its commands work in these alone. Without this key its grants decide.",
+    ),
     key("enabled", "true or false", Some("true"), "Whether it runs."),
     key(
         "log",
@@ -110,6 +116,12 @@ pub const PLUGIN: &[Key] = &[
     key("grants", "a table", NONE, "What it is allowed to do. Without an entry a permission is refused."),
     key("limits", "a table", NONE, "The resources that it may use."),
     key("settings", "a table", NONE, "Values of the settings that its manifest declares."),
+    key(
+        "settings_in",
+        "tables",
+        NONE,
+        "Values of the same settings in single rooms, each under `[plugin.ID.settings_in.\"ROOM\"]`. They count while the plugin handles what happens in that room.",
+    ),
 ];
 
 /// The keys under `[plugin.ID.commands.NAME]`.

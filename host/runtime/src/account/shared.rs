@@ -14,7 +14,7 @@ use parlor_base::rng::RandomSource;
 use parlor_config::{AccountName, Settings, Web};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
-use parlor_session::router::{Delivery, Mailbox, Names, Router};
+use parlor_session::router::{Delivery, KnowsRooms, Mailbox, Names, Router};
 use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
@@ -341,5 +341,13 @@ impl Shared {
             // An account that ends meanwhile has done it, too.
             let _ = was_done.await;
         }
+    }
+}
+
+impl KnowsRooms for Shared {
+    fn is_room(&self, jid: &BareJid) -> bool {
+        let snapshot = self.snapshot();
+        let has_bookmark = || snapshot.bookmarks.as_ref().is_ok_and(|all| all.contains_key(jid));
+        snapshot.rooms.contains_key(jid) || has_bookmark() || snapshot.known.is_at_rooms(jid, self.clock.now())
     }
 }

@@ -79,7 +79,11 @@ fn full_name(instance: &Instance, name: &str, taken: &str, is_known: bool) -> St
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let name = format!("{plugin}.{name}");
     if !is_known {
-        tracing::warn!(%plugin, %account, taken, "a command has the name of another plugin's, so people give it as {name} alone");
+        tracing::warn!(
+            %plugin, %account, taken,
+            "a command has the name of another plugin's, so people give it as {name} alone; `parlor plugin command {plugin}` \
+             gives it another name, and `parlor plugin rooms {plugin}` keeps the plugin to rooms where the other one does not act"
+        );
     }
     name
 }

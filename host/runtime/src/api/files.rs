@@ -258,7 +258,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let open = OpenFile::begin(&instance)?;
     one_more(&instance).await?;
     // Another request of this plugin may have stored a credential there.
-    let credentials = Credentials::of(&instance, Vec::new())?;
+    let credentials = Credentials::of(&instance, None, Vec::new())?;
     if let Some(answer) = instance.account.web_script.get() {
         let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));

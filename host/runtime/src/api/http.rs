@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jid::BareJid;
 use parlor_base::held::Holding;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
 use self::credentials::{Credentials, named_by_server};
-use super::{answer, caller, slow_down};
+use super::{answer, caller, room_of_caller, slow_down};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
 use crate::bindings::parlor::plugin::types::Error;
@@ -47,9 +48,10 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(
             async {
                 let (instance, call) = caller(accessor, CallName::HttpFetch)?;
+                let room = accessor.with(|mut access| room_of_caller(&instance, &mut access));
                 let time = instance.limits.http_time;
                 let time = request.timeout.map_or(time, |given| time.min(Duration::from_millis(given)));
-                let fetched = timeout(time, fetch(&instance, &call, request)).await;
+                let fetched = timeout(time, fetch(&instance, &call, room, request)).await;
                 fetched.unwrap_or(Err(CallError::TimedOut))
             }
             .await,
@@ -73,14 +75,19 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
-async fn fetch(instance: &Arc<Instance>, call: &OpenCall, mut request: Request) -> Result<Response, CallError> {
+async fn fetch(
+    instance: &Arc<Instance>,
+    call: &OpenCall,
+    room: Option<BareJid>,
+    mut request: Request,
+) -> Result<Response, CallError> {
     if request.follow > MOST_REDIRECTS {
         return Err(CallError::invalid("request.follow", format!("at most {MOST_REDIRECTS}")));
     }
     let bytes = size(&request);
     let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, is_in_query, filled, kept: _kept } =
-        prepare(instance, call, &request, bytes).await?;
+        prepare(instance, call, room.as_ref(), &request, bytes).await?;
     if let Some(answer) = instance.account.web_script.get() {
         let body = body.as_deref().unwrap_or_default();
         let asked = WebRequest { method: &request.method, url: &request.url, body };
@@ -148,13 +155,14 @@ struct Kept {
 async fn prepare(
     instance: &Arc<Instance>,
     call: &OpenCall,
+    room: Option<&BareJid>,
     request: &Request,
     bytes: usize,
 ) -> Result<Prepared, CallError> {
     let method = method(&request.method)?;
     let to = WebAddress::parse(&request.url).map_err(|error| CallError::invalid("request.url", error.to_string()))?;
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
-    let credentials = Credentials::of(instance, request.credentials.clone())?;
+    let credentials = Credentials::of(instance, room, request.credentials.clone())?;
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
     let memory = instance.hold(bytes + credentials.growth())?;
     let kept = Kept { _memory: memory, _open: OpenWebRequest::begin(instance)? };

@@ -49,10 +49,11 @@ use parlor_session::{Answer, AnyCommand, Command};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
 use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
-use wasmtime::component::Accessor;
+use wasmtime::AsContextMut as _;
+use wasmtime::component::{Access, Accessor};
 
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Grouping, Instance, OpenCall, PendingIq};
+use crate::instance::{Grouping, Instance, OpenCall, PendingIq, room_of_handler};
 
 pub use self::api::acts_for;
 
@@ -64,6 +65,16 @@ fn caller<T: Send + 'static>(
     let instance = accessor.with(|mut access| Arc::clone(&access.get().instance));
     let open = instance.open_call(call)?;
     Ok((instance, open))
+}
+
+/// Returns the room of the event in whose handler a call is made, for a plugin whose settings differ by room. It is known
+/// only before the call waits for anything.
+fn room_of_caller<T: 'static>(instance: &Instance, access: &mut Access<'_, T, Grouping>) -> Option<BareJid> {
+    if !instance.settings.differ_by_room() {
+        return None;
+    }
+    let task = access.as_context_mut().async_call_stack().ok().and_then(Iterator::last);
+    room_of_handler(instance, task)
 }
 
 /// Checks whether the plugin may hear of this event, or of the promise of its name, at all. The router checks each

@@ -1,7 +1,9 @@
 //! `settings`: a plugin's own settings, and the host's for plugins that may.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use jid::BareJid;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_config::Settings;
@@ -10,21 +12,23 @@ use parlor_session::{ChangeSettings, Wins};
 use parlor_stanza::error::CallError;
 use parlor_store::{AuditKind, By, NewAuditEntry, Share};
 use serde_json::Value;
-use wasmtime::component::Accessor;
+use wasmtime::component::{Access, Accessor};
 
-use super::{answer, bounded, caller, order, renamed};
+use super::{answer, bounded, caller, order, renamed, room_of_caller};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
 use crate::settings::{Layer, OwnSettings};
 
-impl Host for Context {
-    fn get(&mut self, key: String) -> Result<Option<String>, Error> {
-        answer(get(&self.instance, &key))
-    }
-}
+impl Host for Context {}
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    fn get(mut host: Access<'_, T, Self>, key: String) -> Result<Option<String>, Error> {
+        let instance = Arc::clone(&host.get().instance);
+        let room = room_of_caller(&instance, &mut host);
+        answer(get(&instance, room.as_ref(), &key))
+    }
+
     async fn set(accessor: &Accessor<T, Self>, key: String, value: String) -> Result<(), Error> {
         answer(change(accessor, CallName::SettingsSet, "value", vec![(key, value)], Layer::Set).await)
     }
@@ -40,9 +44,9 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 type Values = BTreeMap<String, Value>;
 
-fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
+fn get(instance: &Instance, room: Option<&BareJid>, key: &str) -> Result<Option<String>, CallError> {
     OwnSettings::check_key(key)?;
-    if let Some(own) = instance.settings.get(key, || instance.written(key)) {
+    if let Some(own) = instance.settings.get_in(room, key, || instance.written(key)) {
         return Ok(Some(own.to_string()));
     }
     let settings = instance.account.settings();
@@ -216,11 +220,11 @@ mod tests {
         let values = Values::from([("token".to_owned(), "canary".into())]);
         let written = ChangeSettings { values, wins: Wins::Always };
         instance.ask(&Granted::HOST, written).await.unwrap();
-        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
+        assert_eq!(get(&instance, None, "token").unwrap().as_deref(), Some("\"canary\""));
         instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
-        assert_eq!(get(&instance, "token").unwrap(), None);
+        assert_eq!(get(&instance, None, "token").unwrap(), None);
         let claimed = vec![("token".to_owned(), "\"mine\"".to_owned())];
         change_all(&instance, &Granted::HOST, "values", claimed, Layer::Offered).await.unwrap();
-        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"mine\""));
+        assert_eq!(get(&instance, None, "token").unwrap().as_deref(), Some("\"mine\""));
     }
 }

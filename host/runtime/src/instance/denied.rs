@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::Guard;
 use jid::BareJid;
+use parlor_base::escape::shell_word;
 use parlor_base::permission::Permission;
 use parlor_session::Snapshot;
 use parlor_session::permissions::{CallName, Decision, Granted, Target, Use};
@@ -20,7 +21,7 @@ impl Instance {
     pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {
         let granted = self.mailbox.granted(call, target, &|jid| self.account.snapshot().is_contact(jid));
         self.counters.calls.fetch_add(1, Relaxed);
-        let granted = granted.map_err(|permission| self.deny(permission, named(target)))?;
+        let granted = granted.map_err(|permission| refused(self, permission, target))?;
         if let Some((kind, name)) = reached(call, target) {
             self.record.reached(kind, &name, self.account.clock.now());
         }
@@ -45,7 +46,7 @@ impl Instance {
         if decision.is_some_and(Decision::allows) {
             return Ok(());
         }
-        Err(self.deny(permission, named(target)))
+        Err(refused(self, permission, target))
     }
 
     /// Returns the denial of a call, counted and logged.
@@ -56,6 +57,29 @@ impl Instance {
     /// Returns a denial that no grant can lift, with a hint that can help.
     pub fn deny_for_good(&self, permission: Permission, scope: String, hint: String) -> CallError {
         denied(self, CallError::Denied { permission, scope: Some(scope), hint })
+    }
+}
+
+/// Returns the denial of a call for this target. If the owner keeps the plugin to other rooms, no grant helps.
+fn refused(instance: &Instance, permission: Permission, target: Target<'_>) -> CallError {
+    let room = if instance.mailbox.keeps_from(target) { address_of(target) } else { None };
+    match (room, named(target)) {
+        (Some(room), Some(scope)) if instance.mailbox.grants().has(permission) => {
+            let hint = format!("parlor plugin rooms {} --add {}", instance.plugin, shell_word(room.as_str()));
+            instance.deny_for_good(permission, scope, hint)
+        }
+        (_, scope) => instance.deny(permission, scope),
+    }
+}
+
+/// Returns the bare address of a target, if it has one.
+fn address_of(target: Target<'_>) -> Option<BareJid> {
+    match target {
+        Target::Room(room) => Some(room.clone()),
+        Target::Jid(jid) | Target::Message { chat: jid, .. } | Target::Stanza { to: Some(jid), .. } => {
+            Some(jid.to_bare())
+        }
+        _ => None,
     }
 }
 

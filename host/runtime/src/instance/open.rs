@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jid::BareJid;
 use parlor_base::id::PluginId;
 use parlor_base::traces;
 use parlor_config::AccountName;
 use parlor_session::PATIENCE;
 use parlor_session::event::{Event, EventName, Payload};
-use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_session::permissions::{About, CallName, Granted, Target};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use tokio::time::Instant;
@@ -50,6 +51,8 @@ pub(super) struct OpenHandler {
     pub(super) task: Option<GuestTaskId>,
     /// How it waits for answers to questions, if it ever asked one.
     pub(super) rest: Option<Box<Rest>>,
+    /// The room of its event, if the plugin has settings that differ by room.
+    room: Option<Box<BareJid>>,
 }
 
 impl OpenHandler {
@@ -104,7 +107,8 @@ impl Instance {
             self.open.add_rare(|rare| rare.traced.push(span.clone()));
         }
         let began = Instant::now();
-        self.handlers().push(OpenHandler { began, task, rest: None });
+        let room = if self.settings.differ_by_room() { room_of(event).map(Box::new) } else { None };
+        self.handlers().push(OpenHandler { began, task, rest: None, room });
         let (instance, handed) = (Arc::clone(self), Handed::of(event));
         Handling { instance, began, task, span, handed, command: command_in(event), has_returned: false }
     }
@@ -180,6 +184,24 @@ impl Instance {
     /// Returns how many archive queries and streams of them have not ended.
     pub fn open_archive_queries(&self) -> usize {
         self.open.archive_queries.load(Relaxed)
+    }
+}
+
+/// Returns the room of the event that the handler handles that runs as this task, for a plugin whose settings differ by
+/// room.
+pub(crate) fn room_of_handler(instance: &Instance, task: Option<GuestTaskId>) -> Option<BareJid> {
+    let task = Some(task?);
+    let handlers = instance.handlers();
+    let handler = handlers.iter().find(|one| one.task == task)?;
+    handler.room.as_deref().cloned()
+}
+
+/// Returns the bare address of the conversation that an event is about. Where that is no room, no setting differs.
+fn room_of(event: &Event) -> Option<BareJid> {
+    match About::of(&event.payload) {
+        About::Target(Target::Room(room)) => Some(room.clone()),
+        About::Target(Target::Jid(jid) | Target::Message { chat: jid, .. }) => Some(jid.to_bare()),
+        About::Target(_) | About::Nothing => None,
     }
 }
 

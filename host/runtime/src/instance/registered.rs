@@ -85,7 +85,10 @@ impl Instance {
 
     /// Returns its commands, each with the word by which users call it, considering the other instances on the account.
     pub fn called(&self, all: &[Arc<Self>]) -> BTreeMap<String, String> {
-        let on_account = || all.iter().filter(|one| one.account.name == self.account.name);
+        let grants = self.mailbox.grants();
+        // Plugins that act in different rooms have their names each for themselves.
+        let meets = |one: &&Arc<Self>| one.mailbox.grants().meets(&grants);
+        let on_account = || all.iter().filter(|one| one.account.name == self.account.name).filter(meets);
         let is_chosen = |word: &str| on_account().any(|one| chooses(one, word));
         let commands = self.registered.commands().clone();
         let called = commands.into_iter().map(|(name, is_short)| {

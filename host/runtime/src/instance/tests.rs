@@ -8,7 +8,7 @@ use parlor_base::rate::Bucket;
 use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way, Web};
 use parlor_plugins::component::Needs;
 use parlor_plugins::manifest::Manifest;
-use parlor_plugins::policy::SettingValues;
+use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::Grants;
 use parlor_stanza::error::CallError;
@@ -62,6 +62,7 @@ pub(crate) fn admitted(id: &str, manifest: &str, grants: Grants, limits: Limits)
         grants: Arc::new(grants),
         limits: Arc::new(limits),
         settings: SettingValues::default(),
+        settings_in: RoomSettings::default(),
         needs: Needs::default(),
         raises: false,
         log: None,
@@ -74,7 +75,11 @@ pub(crate) fn admitted(id: &str, manifest: &str, grants: Grants, limits: Limits)
 fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
     let account = account_config();
     let admitted = admitted("echo", MANIFEST, Grants::from_table(&grants.parse().unwrap()).unwrap(), limits);
-    let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
+    let settings = Arc::new(OwnSettings::new(
+        Arc::clone(&admitted.manifest),
+        admitted.settings.0.clone(),
+        RoomSettings::default(),
+    ));
     let account = account::Account::start(account, parlor_store::Store::in_memory(), Place::here());
     Instance::new(
         &admitted,

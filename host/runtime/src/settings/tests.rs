@@ -15,7 +15,7 @@ fn values(pairs: &[(&str, Value)]) -> Values {
 }
 
 fn own(owner: &[(&str, Value)]) -> OwnSettings {
-    OwnSettings::new(Arc::new(Manifest::parse(MANIFEST).unwrap()), values(owner))
+    OwnSettings::new(Arc::new(Manifest::parse(MANIFEST).unwrap()), values(owner), RoomSettings::default())
 }
 
 /// The values under `[settings]`.
@@ -41,7 +41,7 @@ fn layers_win_in_the_order_of_the_api() {
     one.change(Layer::Offered, values(&[("greeting", json!("offered"))]), &nothing).unwrap();
     assert_eq!(one.get("greeting", || None), Some(json!("offered")));
     assert_eq!(get(&one, "greeting"), Some(json!("written")));
-    one.owner_changed(values(&[("greeting", json!("owner"))]), &written);
+    one.owner_changed(values(&[("greeting", json!("owner"))]), RoomSettings::default(), &written);
     assert_eq!(get(&one, "greeting"), Some(json!("owner")));
     one.change(Layer::Set, values(&[("greeting", json!("set"))]), &written).unwrap();
     assert_eq!(get(&one, "greeting"), Some(json!("set")));
@@ -59,10 +59,10 @@ fn a_span_of_time_is_handed_out_in_seconds_however_it_was_written() {
     let one = own(&[]);
     let get = || one.get("time", || Some(json!("soon")));
     assert_eq!(get(), Some(json!(240)), "of the manifest");
-    let changes = one.owner_changed(values(&[("time", json!("1500 ms"))]), &nothing);
+    let changes = one.owner_changed(values(&[("time", json!("1500 ms"))]), RoomSettings::default(), &nothing);
     assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(1.5)))]));
     assert_eq!(get(), Some(json!(1.5)));
-    let changes = one.owner_changed(values(&[("time", json!(240))]), &nothing);
+    let changes = one.owner_changed(values(&[("time", json!(240))]), RoomSettings::default(), &nothing);
     assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(240)))]));
     one.change(Layer::Set, values(&[("time", json!("4 min"))]), &nothing).unwrap();
     assert_eq!(get(), Some(json!(240)));
@@ -123,7 +123,7 @@ fn what_is_different_is_named_with_the_value_that_wins() {
     assert_eq!(changes.unwrap(), BTreeMap::from([("new".to_owned(), Some(json!(1)))]));
     let again = one.change(Layer::Offered, values(&[("new", json!(1))]), &nothing).unwrap();
     assert!(again.is_empty());
-    let changes = one.owner_changed(Values::new(), &nothing);
+    let changes = one.owner_changed(Values::new(), RoomSettings::default(), &nothing);
     assert_eq!(changes, BTreeMap::from([("greeting".to_owned(), Some(json!("x")))]));
 }
 
@@ -144,19 +144,20 @@ fn what_is_hidden_follows_the_credentials_of_the_owner() {
          description = \"X\"\n"
     );
     let owner = |pass: &str| values(&[("pass", json!(pass)), ("token", json!("no-credential"))]);
-    let one = OwnSettings::new(Arc::new(Manifest::parse(&manifest).unwrap()), owner("first-one"));
+    let one =
+        OwnSettings::new(Arc::new(Manifest::parse(&manifest).unwrap()), owner("first-one"), RoomSettings::default());
     let keys = ["pass", "token", "unknown"].map(str::to_owned);
-    let (given, hidden) = one.credentials(&keys);
+    let (given, hidden) = one.credentials(None, &keys);
     assert_eq!(given, [Some("first-one".to_owned()), None, None]);
     assert!(hidden.are_in("a first-one") && !hidden.are_in("no-credential"));
     one.change(Layer::Set, values(&[("added", json!(1))]), &nothing).unwrap();
-    assert!(Arc::ptr_eq(&hidden, &one.credentials(&[]).1), "the plugin changed another value");
-    one.owner_changed(owner("second-one"), &nothing);
-    let (given, hidden) = one.credentials(&keys[..1]);
+    assert!(Arc::ptr_eq(&hidden, &one.credentials(None, &[]).1), "the plugin changed another value");
+    one.owner_changed(owner("second-one"), RoomSettings::default(), &nothing);
+    let (given, hidden) = one.credentials(None, &keys[..1]);
     assert_eq!(given, [Some("second-one".to_owned())]);
     assert!(hidden.are_in("a second-one") && !hidden.are_in("a first-one"));
-    one.owner_changed(Values::new(), &nothing);
-    assert!(one.credentials(&keys).1.is_empty());
+    one.owner_changed(Values::new(), RoomSettings::default(), &nothing);
+    assert!(one.credentials(None, &keys).1.is_empty());
 }
 
 #[test]
@@ -188,4 +189,35 @@ fn a_name_that_is_set_and_offered_counts_once() {
     let more = one.change(Layer::Set, values(&[("more", json!(1))]), &nothing);
     assert!(matches!(more, Err(CallError::OverLimit(_))));
     assert!(matches!(one.check(Layer::Set, &values(&[("token", json!(1))])), Err(CallError::Invalid { .. })));
+}
+
+/// Rows 116-117.
+/// Events settingsChanged.
+#[test]
+fn a_value_for_a_room_wins_there_alone() {
+    let room = |text: &str| text.parse::<BareJid>().unwrap();
+    let (lounge, hall) = (room("lounge@muc.example.org"), room("hall@muc.example.org"));
+    let rooms = |greeting: &str| {
+        let mut rooms = RoomSettings::default();
+        rooms.put(lounge.as_str(), "greeting", json!(greeting));
+        rooms.put(lounge.as_str(), "time", json!("2 min"));
+        rooms
+    };
+    let manifest = Arc::new(Manifest::parse(MANIFEST).unwrap());
+    let one = OwnSettings::new(manifest, values(&[("greeting", json!("owner"))]), rooms("lounge"));
+    assert!(one.differ_by_room() && !own(&[]).differ_by_room());
+    let get = |room: Option<&BareJid>, key: &str| one.get_in(room, key, || None);
+    assert_eq!(get(Some(&lounge), "greeting"), Some(json!("lounge")));
+    assert_eq!((get(Some(&hall), "greeting"), get(None, "greeting")), (Some(json!("owner")), Some(json!("owner"))));
+    assert_eq!((get(Some(&lounge), "time"), get(None, "time")), (Some(json!(120)), Some(json!(240))));
+    // The plugin is told that a setting has changed, also if it has in a room alone.
+    let owner = || values(&[("greeting", json!("owner"))]);
+    assert_eq!(one.owner_changed(owner(), rooms("lounge"), &nothing), BTreeMap::new());
+    let changes = one.owner_changed(owner(), rooms("welcome"), &nothing);
+    assert_eq!(changes, BTreeMap::from([("greeting".to_owned(), Some(json!("owner")))]));
+    assert_eq!(get(Some(&lounge), "greeting"), Some(json!("welcome")));
+    one.change(Layer::Set, values(&[("greeting", json!("set"))]), &nothing).unwrap();
+    assert_eq!(get(Some(&lounge), "greeting"), Some(json!("set")), "what the plugin set wins everywhere");
+    let changes = one.owner_changed(owner(), RoomSettings::default(), &nothing);
+    assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(240)))]));
 }

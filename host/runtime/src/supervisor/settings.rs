@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlor_base::log_level::LogLevel;
+use parlor_plugins::policy::RoomSettings;
 use parlor_session::command_names::CommandNames;
 use serde_json::Value;
 
@@ -31,12 +32,12 @@ impl Supervised {
     }
 
     /// Applies settings that the owner changed, which were checked before.
-    pub fn settings_changed(&self, owner: Values) {
+    pub fn settings_changed(&self, owner: Values, in_rooms: RoomSettings) {
         let Some(instance) = self.instance() else {
-            self.shared.settings.owner_changed(owner, &|_| None);
+            self.shared.settings.owner_changed(owner, in_rooms, &|_| None);
             return;
         };
-        let changes = self.shared.settings.owner_changed(owner, &|key| instance.written(key));
+        let changes = self.shared.settings.owner_changed(owner, in_rooms, &|key| instance.written(key));
         instance.tell_changes(&changes);
     }
 

@@ -20,7 +20,7 @@ use super::fields::{Page, line, message, pages};
 use super::forms::{Asked, Open, Stage, new_session};
 use super::giving::{MAX_ARGS, may_send_to, waits};
 use super::people::{Around, Person};
-use super::{Commands, Reading, Registered, words};
+use super::{Commands, Place, Reading, Registered, words};
 use crate::deadlines::Late;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
@@ -33,6 +33,8 @@ const WAIT: Duration = Duration::from_secs(5);
 const LONGEST_ID: usize = 1_024;
 /// Maximum number of commands that someone is offered.
 const MOST_OFFERED: usize = 200;
+/// Forms are filled in outside of rooms.
+const NOWHERE: Place<'static> = Place::In(None);
 /// The note for a person while the plugin has said nothing.
 const AT_WORK: &str = "At work. Go on to see the answer.";
 /// The answer to a person if the plugin has given none.
@@ -67,7 +69,9 @@ impl Commands {
         let named = |one: &Registered, word: String| if one.help.is_empty() { word } else { one.help.clone() };
         offered
             .take(MOST_OFFERED)
-            .map(|(plugin, name, one)| (format!("{plugin}.{name}"), named(one, self.called(plugin, name, one))))
+            .map(|(plugin, name, one)| {
+                (format!("{plugin}.{name}"), named(one, self.called(plugin, name, one, NOWHERE)))
+            })
             .collect()
     }
 
@@ -433,6 +437,7 @@ fn may_fill<'r>(
     let Reading::Host(declared) = &one.reading else { return None };
     let rules = one.names.rules(name);
     let may = !rules.off
+        && one.acts_in(NOWHERE)
         && person.is_among(rules.allow.as_deref().unwrap_or(&declared.allow))
         && may_send_to(one, Permission::MessagesSend, Target::Jid(bare), around.roster);
     may.then_some(&**declared)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_base::permission::Permission;
 use parlor_stanza::error::CallError;
@@ -12,7 +12,7 @@ use super::arguments::{self, Values};
 use super::cooldowns::{Lengths, Tries, Wait};
 use super::kinds::show_duration;
 use super::people::{Around, Person};
-use super::{Commands, LONGEST_WORD, Reading, Registered, words};
+use super::{Commands, LONGEST_WORD, Place, Reading, Registered, words};
 use crate::command_names::HELP;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
@@ -62,14 +62,14 @@ impl Commands {
         let prefix = turn.settings.command_prefix.as_str();
         let said = message.said();
         let prefixed = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
-        prefixed.and_then(|line| self.line(line)).or_else(|| {
+        prefixed.and_then(|line| self.line(line, message, rooms)).or_else(|| {
             let line = addressed(&said, message, rooms)?;
             // Some write the prefix as well.
-            self.line(line.strip_prefix(prefix).unwrap_or(line))
+            self.line(line.strip_prefix(prefix).unwrap_or(line), message, rooms)
         })
     }
 
-    fn line(&self, text: &str) -> Option<CommandLine> {
+    fn line(&self, text: &str, message: &Message, rooms: &Rooms) -> Option<CommandLine> {
         let (word, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
         if word.len() > LONGEST_WORD {
             return None;
@@ -78,7 +78,7 @@ impl Commands {
         let name = if word == HELP {
             word.clone()
         } else {
-            let (_, name, found) = self.find(&word)?;
+            let (_, name, found) = self.find(&word, Place::In(room_of(message, rooms).as_ref()))?;
             if found.names.is_off(name) {
                 return None;
             }
@@ -119,7 +119,7 @@ impl Commands {
     }
 
     fn attempt(&self, message: &Message, line: &CommandLine, around: Around<'_>, turn: &Turn<'_>) -> Option<Attempt> {
-        let (plugin, name, found) = self.find(&line.word)?;
+        let (plugin, name, found) = self.find(&line.word, Place::In(room_of(message, around.rooms).as_ref()))?;
         let person = Person::of(message, around);
         let rules = found.names.rules(name);
         let is_allowed = person.is_among(rules.allow.as_deref().unwrap_or_else(|| found.reading.allow()));
@@ -199,6 +199,12 @@ pub(crate) fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> 
         }
     }
     rest.as_str().strip_prefix([':', ',']).map(str::trim_start)
+}
+
+/// Returns the room in which something was said, to all or in private.
+pub(super) fn room_of(message: &Message, rooms: &Rooms) -> Option<BareJid> {
+    let chat = message.chat.to_bare();
+    rooms.shown.contains_key(&chat).then_some(chat)
 }
 
 /// Returns what people write before the name of a command.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use parlor_stanza::types::{Message, MessageKind};
 
-use super::giving::{may_speak, shown_prefix, usage_of};
+use super::giving::{may_speak, room_of, shown_prefix, usage_of};
 use super::people::{Around, Person};
-use super::{Commands, Reading, Registered, usage};
+use super::{Commands, Place, Reading, Registered, usage};
 use crate::turn::Turn;
 
 /// Maximum length of an answer of the host, in bytes.
@@ -26,7 +26,9 @@ impl Commands {
             Some(wanted) => {
                 let name = wanted.strip_prefix(&prefix).unwrap_or(wanted).to_lowercase();
                 let person = Person::of(message, around);
-                let found = self.find(&name).filter(|(_, name, found)| is_shown(name, found, &person, message, around));
+                let room = room_of(message, around.rooms);
+                let found = self.find(&name, Place::In(room.as_ref()));
+                let found = found.filter(|(_, name, found)| is_shown(name, found, &person, message, around));
                 match found {
                     Some((_, registered, found)) => explained(registered, found, &name, &prefix),
                     None if in_room => return,
@@ -42,12 +44,15 @@ impl Commands {
     /// would take it for a command.
     fn list(&self, asked: &Message, prefix: &str, around: Around<'_>) -> String {
         let person = Person::of(asked, around);
+        let room = room_of(asked, around.rooms);
+        let place = Place::In(room.as_ref());
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.all {
-            let shown = own.iter().filter(|(name, one)| is_shown(name, one, &person, asked, around));
+            let shown = own.iter().filter(|(_, one)| one.acts_in(place));
+            let shown = shown.filter(|(name, one)| is_shown(name, one, &person, asked, around));
             lines.extend(shown.map(|(name, one)| {
                 let dash = if one.help.is_empty() { "" } else { " – " };
-                format!("{prefix}{}{dash}{}", self.called(plugin, name, one), one.help)
+                format!("{prefix}{}{dash}{}", self.called(plugin, name, one, place), one.help)
             }));
         }
         if lines.is_empty() {

@@ -191,7 +191,7 @@ calls! {
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 170;
+    pub const COUNT: usize = 171;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

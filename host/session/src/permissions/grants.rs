@@ -12,6 +12,7 @@ use jid::BareJid;
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use toml::{Table, Value};
 
+use super::room_list::RoomList;
 use super::scope::{AddressKey, BadScope, ENCRYPTED, Scope, entries_of};
 use super::table;
 use super::target::{About, Target, Use};
@@ -49,7 +50,11 @@ impl Decision {
 
 /// The grants of one plugin; empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants(BTreeMap<Permission, Scope>);
+pub struct Grants {
+    scopes: BTreeMap<Permission, Scope>,
+    /// The rooms that the owner keeps the plugin to. None: all that the scopes cover.
+    rooms: Option<RoomList>,
+}
 
 /// The reason why a table is not a list of grants. Each error names the permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,7 +172,7 @@ impl Grants {
                     return Err(GrantError::NeedsScope { permission });
                 }
                 Value::Boolean(true) => {
-                    grants.0.insert(permission, Scope::whole(permission.scope_kind()));
+                    grants.scopes.insert(permission, Scope::whole(permission.scope_kind()));
                 }
                 Value::Array(entries) => grants.grant(permission, &texts(permission, entries)?)?,
                 Value::Table(parts) if parts.contains_key("only") => {
@@ -198,7 +203,7 @@ impl Grants {
         if permission == Permission::StanzaRead && scope.names_recipients() {
             return Err(GrantError::ReadsByKind);
         }
-        self.0.insert(permission, scope);
+        self.scopes.insert(permission, scope);
         Ok(())
     }
 
@@ -213,22 +218,22 @@ impl Grants {
 
     /// Revokes a permission. Returns whether it was granted.
     pub fn revoke(&mut self, permission: Permission) -> bool {
-        self.0.remove(&permission).is_some()
+        self.scopes.remove(&permission).is_some()
     }
 
     /// Grants every permission with its whole scope, for a plugin that the owner trusts fully.
     pub fn all() -> Self {
-        Self(Permission::ALL.iter().map(|&permission| (permission, Scope::whole(permission.scope_kind()))).collect())
+        Permission::ALL.iter().map(|&permission| (permission, Scope::whole(permission.scope_kind()))).collect()
     }
 
     /// Returns whether the permission is granted at all, with any scope.
     pub fn has(&self, permission: Permission) -> bool {
-        self.0.contains_key(&permission)
+        self.scopes.contains_key(&permission)
     }
 
     /// Returns the scope of this permission's grant.
     pub fn get(&self, permission: Permission) -> Option<&Scope> {
-        self.0.get(&permission)
+        self.scopes.get(&permission)
     }
 
     /// Returns the intersection of both grants, as far as entries can express it; never more.
@@ -236,17 +241,57 @@ impl Grants {
     pub fn within(&self, other: &Self) -> Self {
         let both =
             self.iter().filter_map(|(permission, scope)| Some((permission, scope.within(other.get(permission)?)?)));
-        Self(both.collect())
+        let rooms = match (&self.rooms, &other.rooms) {
+            (Some(one), Some(other)) => Some(one.common(other)),
+            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
+        };
+        Self { scopes: both.collect(), rooms }
+    }
+
+    /// Returns the grants of some permissions, in the same rooms.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(Permission) -> bool) -> Self {
+        let kept = self.iter().filter(|(permission, _)| keep(*permission));
+        let scopes = kept.map(|(permission, scope)| (permission, scope.clone())).collect();
+        Self { scopes, rooms: self.rooms.clone() }
+    }
+
+    /// Returns the same grants in these rooms alone; `None` = in all that they cover.
+    #[must_use]
+    pub fn in_rooms(self, rooms: Option<RoomList>) -> Self {
+        Self { rooms, ..self }
+    }
+
+    /// Returns the rooms that the owner keeps the plugin to. None: all that the scopes cover.
+    pub fn rooms(&self) -> Option<&RoomList> {
+        self.rooms.as_ref()
+    }
+
+    /// Returns whether the owner keeps the plugin from this target: another room than its own, or somebody in it.
+    /// `is_room` tells the rooms that the account knows.
+    pub fn keeps_from(&self, target: Target<'_>, is_room: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.rooms.as_ref().is_some_and(|rooms| rooms.keeps_from(target, is_room))
+    }
+
+    /// Returns whether the plugin acts in a room, as far as the owner keeps it to some. `None` = outside of rooms, where a
+    /// plugin that is kept to rooms has no commands.
+    pub fn serves(&self, room: Option<&BareJid>) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| room.is_some_and(|room| rooms.has(room)))
+    }
+
+    /// Returns whether both plugins act in a common place, as far as the owner keeps them to rooms.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.rooms.as_ref().zip(other.rooms.as_ref()).is_none_or(|(one, other)| one.shares(other))
     }
 
     /// Returns all grants, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (Permission, &Scope)> {
-        self.0.iter().map(|(&permission, scope)| (permission, scope))
+        self.scopes.iter().map(|(&permission, scope)| (permission, scope))
     }
 
     /// Returns whether nothing is granted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.scopes.is_empty()
     }
 
     /// Decides whether the plugin may use this permission on this target. Calls, the router and `parlor explain` all
@@ -259,6 +304,7 @@ impl Grants {
     ) -> Decision {
         match self.get(permission) {
             None => Decision::NotGranted(permission),
+            Some(_) if self.keeps_from(target, &|_| false) => Decision::OutOfScope(permission),
             Some(scope) if scope.covers(target, is_contact) => Decision::Covered(permission),
             Some(_) => Decision::OutOfScope(permission),
         }
@@ -310,20 +356,27 @@ impl Grants {
     /// Returns whether the plugin may read the messages of a room.
     pub fn may_hear(&self, room: &BareJid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         let scope = self.get(Permission::MessagesRead);
-        scope.is_some_and(|scope| scope.covers(Target::Jid(room), is_contact))
+        !self.keeps_from(Target::Room(room), &|_| false)
+            && scope.is_some_and(|scope| scope.covers(Target::Jid(room), is_contact))
     }
 
     /// Returns the permissions of `wanted` that are not granted at all. Scopes are the owner's choice, and not
     /// compared.
     pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
-        wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()
+        wanted
+            .scopes
+            .keys()
+            .filter(|&&permission| !self.has(permission))
+            .map(|&permission| Missing { permission })
+            .collect()
     }
 }
 
 /// Collects a part of other grants, taken from [`Grants::iter`]. A scope of another permission's kind grants nothing.
 impl FromIterator<(Permission, Scope)> for Grants {
     fn from_iter<I: IntoIterator<Item = (Permission, Scope)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().filter(|(permission, scope)| scope.kind() == permission.scope_kind()).collect())
+        let fits = |(permission, scope): &(Permission, Scope)| scope.kind() == permission.scope_kind();
+        Self { scopes: pairs.into_iter().filter(fits).collect(), rooms: None }
     }
 }
 

@@ -15,9 +15,10 @@ use parlor_base::permission::Permission;
 use serde::{Deserialize, Serialize};
 
 use super::grants::{Decision, GrantChange, GrantError, Grants};
+use super::room_list::RoomList;
 use super::scope::Scope;
 use super::table::{self, Call, EventRule};
-use super::target::Use;
+use super::target::{Target, Use};
 
 pub use condition::{AccountState, ArchiveState, BookmarkState, ContactState, RoomState};
 
@@ -161,6 +162,8 @@ pub trait Judge {
     fn added(&self, _jid: &BareJid) -> bool {
         false
     }
+    /// Returns the rooms that the owner keeps the plugin to, if they keep it from this target.
+    fn elsewhere(&self, target: Target<'_>) -> Option<RoomList>;
     /// Returns the bare addresses of the account itself.
     fn own(&self) -> Vec<BareJid>;
     /// Returns whether an IQ to this address counts as one to the account itself. `is_set`: the IQ may change

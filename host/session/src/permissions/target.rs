@@ -102,6 +102,16 @@ pub enum Use<'a> {
     Event(&'a str, About<'a>),
 }
 
+impl<'a> Use<'a> {
+    /// Returns its target; none if it reveals nothing that a scope could exclude.
+    pub fn target(&self) -> Option<Target<'a>> {
+        match *self {
+            Self::Call(_, target) | Self::Event(_, About::Target(target)) => Some(target),
+            Self::Event(_, About::Nothing) => None,
+        }
+    }
+}
+
 /// Returns the name of the stanza's element, which the host wrote itself, without prefix or declaration.
 fn stanza_kind(xml: &str) -> &str {
     let name = xml.strip_prefix('<').unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::BareJid;
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::SubscriptionId;
 use super::claims::Claims;
 use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdict};
+use super::known_rooms::{KnownRooms, KnowsRooms};
 use super::own_contacts::OwnContacts;
 use super::queue::{MailReceiver, Queue};
 use super::withheld::Withheld;
@@ -114,6 +115,8 @@ pub struct Mailbox {
     pub withheld: Withheld,
     /// Contacts that its plugin added, which do not count as contacts for its grants. None: it added none.
     own_contacts: OnceLock<Arc<OwnContacts>>,
+    /// The rooms that its account knows.
+    known_rooms: KnownRooms,
     grants: ArcSwap<Grants>,
     /// The version of the grants, increased with each change.
     decided: AtomicU64,
@@ -156,6 +159,7 @@ impl Mailbox {
             lost_told: AtomicU64::new(0),
             withheld: Withheld::default(),
             own_contacts: OnceLock::new(),
+            known_rooms: KnownRooms::default(),
             grants: ArcSwap::new(grants),
             decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
@@ -187,8 +191,27 @@ impl Mailbox {
     /// contact list, which is not known.
     pub fn decide(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
         let grants = self.grants.load();
-        let Some(is_contact) = is_contact else { return grants.decide_use(one, None) };
-        grants.decide_use(one, Some(&|jid| is_contact(jid) && !self.added(jid)))
+        let decision = match is_contact {
+            None => grants.decide_use(one, None),
+            Some(is_contact) => grants.decide_use(one, Some(&|jid| is_contact(jid) && !self.added(jid))),
+        };
+        let is_kept_from = |target| grants.keeps_from(target, &|jid| self.known_rooms.has(jid));
+        match decision {
+            Some(Decision::Covered(permission)) if one.target().is_some_and(is_kept_from) => {
+                Some(Decision::OutOfScope(permission))
+            }
+            decision => decision,
+        }
+    }
+
+    /// Returns whether the owner keeps its plugin to rooms, and this target is another one or somebody in it.
+    pub fn keeps_from(&self, target: Target<'_>) -> bool {
+        self.grants.load().keeps_from(target, &|jid| self.known_rooms.has(jid))
+    }
+
+    /// Asks this account which addresses are rooms.
+    pub fn ask_for_rooms(&self, account: Weak<dyn KnowsRooms>) {
+        self.known_rooms.ask(account);
     }
 
     /// Returns the proof that its plugin may make this call for this target. The error is the permission that it lacks.

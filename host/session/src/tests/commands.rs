@@ -6,7 +6,7 @@ use parlor_stanza::types::{Carbon, Extensions, Fallback};
 use super::*;
 use crate::command_names::{ChosenNames, CommandNames};
 use crate::commands::ANSWERS;
-use crate::permissions::Grants;
+use crate::permissions::{Grants, RoomList};
 use crate::router::Mailbox;
 
 /// Maximum number of commands of each plugin.
@@ -496,4 +496,51 @@ fn commands_that_were_kept_count_when_they_are_added_again() {
     let mut woken = Woken::default();
     test.run(|session, _, effects| woken = session.instance_woken(dice.instance, effects));
     assert_eq!(woken.removed_commands, ["kept"]);
+}
+
+/// Row 127.
+#[test]
+fn plugins_that_are_kept_to_different_rooms_have_commands_of_the_same_name() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let here = format!("{ROOM}/juliet");
+    let kept = |id: &str, rooms: &[&str]| {
+        let all =
+            Grants::from_table(&"\"messages.send\" = [\"*\"]\n\"rooms.send\" = [\"*\"]".parse().unwrap()).unwrap();
+        let rooms = RoomList::new(rooms.iter().map(|room| RoomList::room(room).unwrap()));
+        let (instance, grants) = (InstanceId::next(), Arc::new(all.in_rooms(Some(rooms))));
+        let (mailbox, _) = Mailbox::new(instance, 1, grants);
+        Plugin { id: id.parse().unwrap(), instance, mailbox, names: Arc::default() }
+    };
+    let (one, two) = (kept("one", &["hall@muc.example.org"]), kept("two", &[ROOM, "den@muc.example.org"]));
+    test.add(&one, "ban").unwrap();
+    test.add(&two, "ban").unwrap();
+    // Each goes by one word in one room.
+    let taken = Err(CallError::NotOwner("the command ban of the plugin one".to_owned()));
+    assert_eq!(test.add(&plugin("three"), "ban"), taken);
+    assert_eq!(test.add(&kept("four", &["hall@muc.example.org"]), "ban"), taken);
+    let heard = |test: &mut TestSession, from: &str, kind: MessageKind, said: &str| {
+        test.forget();
+        test.message(message(from, kind, said));
+        test.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
+    };
+    for said in ["!ban x", "!two.ban x"] {
+        assert_eq!(heard(&mut test, &here, MessageKind::Groupchat, said), goes_to(&two));
+        assert_eq!(heard(&mut test, &here, MessageKind::Chat, said), goes_to(&two), "in private over the room");
+        assert_eq!(heard(&mut test, ROMEO_HOME, MessageKind::Chat, said), "", "outside of rooms");
+    }
+    assert_eq!(heard(&mut test, &here, MessageKind::Groupchat, "!one.ban x"), "", "it acts in another room");
+    test.answers();
+    test.message(message(&here, MessageKind::Groupchat, "!help"));
+    assert_eq!(test.answers()[0].1, "Commands:\n!ban – Says it");
+    test.say("!help");
+    assert_eq!(test.answers()[0].1, "There are no commands here.");
+    // From another room on, it answers there alone, and the first one here.
+    let router = crate::router::Router::default();
+    let moved = |plugin: &Plugin, grants: Grants| router.grant(&plugin.mailbox, Arc::new(grants));
+    let grants = |plugin: &Plugin| Grants::clone(&plugin.mailbox.grants());
+    let (ones, twos) = (grants(&one), grants(&two));
+    moved(&one, twos);
+    moved(&two, ones);
+    assert_eq!(heard(&mut test, &here, MessageKind::Groupchat, "!ban x"), goes_to(&one));
 }

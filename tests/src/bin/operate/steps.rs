@@ -48,6 +48,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("an account that is written down logs in, and leaves again", |story| Box::pin(account(story))),
     ("account add tests and writes it, and account remove takes it out", |story| Box::pin(account_command(story))),
     ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
+    ("one file runs twice, the second time kept to a room", |story| Box::pin(instances(story))),
     ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
@@ -514,6 +515,27 @@ async fn rooms(story: &mut Story) -> Result<String> {
     says(&story.run(&["rooms", "leave", &name], 0).await?.stdout, "state: out")?;
     story.juliet.leave(&room, "juliet").await?;
     Ok(name)
+}
+
+async fn instances(story: &mut Story) -> Result<String> {
+    let room = story.prosody.fresh_room();
+    story.juliet.join(&room, "juliet", SOON).await?;
+    story.juliet.unlock(&room, SOON).await?;
+    let (name, other) = (room.to_string(), format!("x{room}"));
+    let add = ["plugin", "add", "echo.wasm", "--id", "starling", "--rooms", &name, YES[0], YES[1]];
+    says(&story.run(&add, 0).await?.stdout, "starling on main is running")?;
+    story.run(&["plugin", "config", "starling", "room_prefix", "starling "], 0).await?;
+    story.run(&["rooms", "join", &name, "--nick", "bot"], 0).await?;
+    story.juliet.say(&room, "starling here").await?;
+    story.juliet.wait_body(&room, "here", SOON).await?;
+    let explained = story.run(&["explain", "starling", "message", &other, "--json"], 0).await?;
+    says(&explained.stdout, "it is kept to rooms")?;
+    says(&story.run(&["plugin", "rooms", "starling", "--add", &other], 0).await?.stdout, &other)?;
+    says(&story.run(&["plugin", "list"], 0).await?.stdout, "ROOMS")?;
+    story.run(&["plugin", "remove", "starling", YES[0]], 0).await?;
+    story.run(&["rooms", "leave", &name], 0).await?;
+    story.juliet.leave(&room, "juliet").await?;
+    Ok("echo and starling".to_owned())
 }
 
 async fn kick(story: &mut Story) -> Result<String> {

@@ -6,8 +6,11 @@ use parlor_base::nearest::nearest;
 use super::super::names;
 use super::super::server::{Rank, RoomKind};
 
+/// Those who are in a room, each with a rank of their own or the usual one.
+type Occupants = Vec<(FullJid, Option<Rank>)>;
+
 /// Parses `garden, anonymous: alice (admin), bob`.
-pub(super) fn room(text: &str) -> Result<(BareJid, RoomKind, Vec<(FullJid, Option<Rank>)>), String> {
+pub(super) fn room(text: &str) -> Result<(BareJid, RoomKind, Occupants), String> {
     let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
     let (name, kind) = name.split_once(',').map_or((name, None), |(name, kind)| (name.trim(), Some(kind.trim())));
     let kind = match kind {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jid::BareJid;
 use memchr::memchr_iter;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
@@ -65,13 +66,13 @@ impl Credential {
 }
 
 impl Credentials {
-    /// Finds the credentials with these names among the plugin's settings.
-    pub(crate) fn of(instance: &Instance, names: Vec<String>) -> Result<Self, CallError> {
+    /// Finds the credentials with these names among the plugin's settings, as they are in a room.
+    pub(crate) fn of(instance: &Instance, room: Option<&BareJid>, names: Vec<String>) -> Result<Self, CallError> {
         let invalid = |reason: String| CallError::invalid("request.credentials", reason);
         if names.len() > MOST {
             return Err(invalid(format!("at most {MOST} of them")));
         }
-        let (values, hidden) = instance.settings.credentials(&names);
+        let (values, hidden) = instance.settings.credentials(room, &names);
         let find = |(name, value): (String, Option<String>)| {
             let Some(SettingKind::Credential(Some(servers))) = instance.settings.kind(&name) else {
                 return Err(invalid("each is the name of a setting of the type credential with `hosts`".to_owned()));

@@ -13,7 +13,8 @@ use wasmtime::component::Accessor;
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
 use super::{
-    Kept, Prepared, caller, failed, filled_body, log, pace_bytes, prepare, scripted_headers, shown_headers, size,
+    Kept, Prepared, caller, failed, filled_body, log, pace_bytes, prepare, room_of_caller, scripted_headers,
+    shown_headers, size,
 };
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
@@ -49,13 +50,15 @@ pub(super) async fn open<T: Send + 'static>(
     mut request: Request,
 ) -> Result<u64, CallError> {
     let (instance, call) = caller(accessor, CallName::HttpOpen)?;
+    let room = accessor.with(|mut access| room_of_caller(&instance, &mut access));
     if request.follow != 0 {
         return Err(CallError::invalid("request.follow", "a request in parts is not sent again: 0"));
     }
     let bytes = size(&request);
     let length = length(&mut request)?;
     let body = request.body.take();
-    let Prepared { to, method, mut sent, credentials, kept, .. } = prepare(&instance, &call, &request, bytes).await?;
+    let Prepared { to, method, mut sent, credentials, kept, .. } =
+        prepare(&instance, &call, room.as_ref(), &request, bytes).await?;
     let patience = request.timeout.map_or(sent.patience, |given| sent.patience.min(Duration::from_millis(given)));
     // A body that is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);

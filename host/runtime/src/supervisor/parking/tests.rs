@@ -10,6 +10,7 @@ use parlor_config::AccountConfig;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::component::Needs;
 use parlor_plugins::limits::Limits;
+use parlor_plugins::policy::RoomSettings;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{CallName, Grants};
 use parlor_store::{NewSchedule, Owner, StoredTiming};
@@ -234,7 +235,7 @@ async fn a_plugin_that_fails_when_it_wakes_is_restarted_and_quarantined_like_any
     let stage = Stage::new();
     let plugin = stage.parked(&[Step::On("tick"), Step::TrapIf("fail")]).await;
     let id = plugin.instance().unwrap().id;
-    plugin.settings_changed(BTreeMap::from([("fail".to_owned(), true.into())]));
+    plugin.settings_changed(BTreeMap::from([("fail".to_owned(), true.into())]), RoomSettings::default());
     assert_eq!(plugin.state(), State::Parked, "it does not listen to changes");
     stage.fire("tick");
     let failed = plugin.until(|state| matches!(state, State::BackingOff { .. })).await;

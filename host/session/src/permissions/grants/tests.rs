@@ -432,7 +432,7 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
         grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
     } else {
         let permission: Permission = change.parse().unwrap();
-        grants.0.insert(permission, Scope::whole(permission.scope_kind()));
+        grants.scopes.insert(permission, Scope::whole(permission.scope_kind()));
     }
     grants
 }
@@ -702,4 +702,30 @@ fn what_two_grants_for_messages_share_may_be_encrypted_ones_alone() {
         assert_eq!(scope(wide).includes(&scope(narrow)), covers, "{wide} {narrow}");
     }
     assert_eq!(scope("encrypted:juliet@example.org").one_address(), None, "not all that is hers");
+}
+
+/// The router's own check has the rooms that the account knows besides.
+#[test]
+fn a_plugin_that_is_kept_to_rooms_acts_in_no_other() {
+    let rooms = |names: &[&str]| RoomList::new(names.iter().map(|name| bare(&format!("{name}@muc.example.org"))));
+    let all = grants(
+        r#""messages.read" = ["*"]
+        "messages.send" = ["*"]
+        "rooms.send" = ["*"]"#,
+    );
+    let kept = all.clone().in_rooms(Some(rooms(&["lounge"])));
+    let (lounge, hall) = (bare("lounge@muc.example.org"), bare("hall@muc.example.org"));
+    let may_say = |grants: &Grants, room| grants.may_do(Permission::RoomsSend, Target::Room(room), &nobody);
+    assert!(may_say(&all, &hall) && may_say(&kept, &lounge) && !may_say(&kept, &hall));
+    assert!(may_send(&kept, "juliet@example.org") && may_send(&kept, "lounge@muc.example.org/juliet"));
+    assert!(!may_send(&kept, "hall@muc.example.org/juliet"));
+    assert!(kept.may_hear(&lounge, &nobody) && !kept.may_hear(&hall, &nobody));
+    assert!(kept.serves(Some(&lounge)) && !kept.serves(Some(&hall)) && !kept.serves(None) && all.serves(None));
+    // What the owner takes away is gone at once, and what another list has besides does not come back.
+    let both = all.clone().in_rooms(Some(rooms(&["hall", "lounge"])));
+    assert_eq!(both.within(&kept), kept);
+    assert_eq!(all.within(&kept), kept);
+    assert!(!kept.within(&all.clone().in_rooms(Some(rooms(&["hall"])))).serves(Some(&lounge)));
+    assert_eq!(kept.only(|permission| permission == Permission::RoomsSend).rooms(), kept.rooms());
+    assert!(both.meets(&kept) && all.meets(&kept) && !kept.meets(&all.clone().in_rooms(Some(rooms(&["hall"])))));
 }

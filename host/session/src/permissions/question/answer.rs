@@ -50,6 +50,7 @@ impl Question {
             Subject::Entry(permission, scope) => entry(*permission, scope, judge),
             Subject::Entries(permission, each) => entries(*permission, each, judge),
         };
+        let answer = self.in_rooms(answer, judge);
         match (answer.permission, &answer.lacks) {
             (Some(permission), _) if !judge.asks_for(permission) => undeclared(permission, judge),
             (_, Some((permission, change))) => match change.check(*permission) {
@@ -62,6 +63,26 @@ impl Question {
             },
             _ => answer,
         }
+    }
+
+    /// Returns the answer about a plugin that the owner keeps to rooms, if the question is about another one.
+    fn in_rooms(&self, answer: Answer, judge: &dyn Judge) -> Answer {
+        let Some(about) = &self.about else { return answer };
+        let is_command = matches!(&self.subject, Subject::Event(rule) if rule.payload == "command");
+        let kind = match answer.permission {
+            None if !is_command => return answer,
+            Some(permission) if judge.scope(permission).is_none() => return answer,
+            permission => permission.map(Permission::scope_kind),
+        };
+        let room = about.to_bare();
+        let target = if kind == Some(ScopeKind::Rooms) { Target::Room(&room) } else { Target::Jid(about) };
+        let Some(rooms) = judge.elsewhere(target) else { return answer };
+        let about = escape_untrusted(about.as_str(), usize::MAX);
+        let rooms = escape_untrusted(&rooms.to_string(), usize::MAX);
+        let reason = format!(
+            "it is kept to rooms ({rooms}), and {about} is none of them and in none of them; `parlor plugin rooms` changes that"
+        );
+        Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
     }
 
     fn event(&self, rule: &EventRule, judge: &dyn Judge) -> Answer {

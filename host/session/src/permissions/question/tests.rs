@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use proptest::prelude::*;
 
 use super::*;
-use crate::permissions::{Target, denial};
+use crate::permissions::denial;
 
 const CONTACT: &str = "nurse@example.org";
 /// A room that the account is in.
@@ -90,6 +90,10 @@ impl Judge for Plugin {
 
     fn state(&self) -> Option<&dyn AccountState> {
         self.knows.then_some(self)
+    }
+
+    fn elsewhere(&self, target: Target<'_>) -> Option<RoomList> {
+        if self.grants.keeps_from(target, &|_| false) { self.grants.rooms().cloned() } else { None }
     }
 
     fn own(&self) -> Vec<BareJid> {
@@ -875,4 +879,22 @@ fn a_request_over_the_web_is_asked_about_by_its_url() {
         Question::parse("http.fetch", Some("https://example.org/a")).unwrap().words(),
         "http.fetch GET https://example.org/a"
     );
+}
+
+#[test]
+fn a_plugin_that_is_kept_to_rooms_may_do_nothing_in_others_and_no_grant_helps() {
+    let rooms = RoomList::new([RoomList::room("lounge@muc.example.org").unwrap()]);
+    let kept = Plugin { grants: Grants::all().in_rooms(Some(rooms)), ..all() };
+    let hall = Some("hall@muc.example.org");
+    for what in ["rooms.send", "message", "messages.send", "command", "rooms.kick"] {
+        let answer = Question::parse(what, hall).unwrap().answer(&kept);
+        assert_eq!((answer.outcome, &answer.lacks), (Outcome::No, &None), "{what}: {answer:?}");
+        let why = "it is kept to rooms (lounge@muc.example.org), and hall@muc.example.org is none of them";
+        assert!(answer.reason.starts_with(why), "{what}: {answer:?}");
+        assert!(answer.remedy("guard").is_none());
+    }
+    for (what, about) in [("messages.send", "juliet@example.org"), ("rooms.read", "lounge@muc.example.org")] {
+        let answer = Question::parse(what, Some(about)).unwrap().answer(&kept);
+        assert!(!answer.reason.contains("it is kept to rooms"), "{what}: {answer:?}");
+    }
 }

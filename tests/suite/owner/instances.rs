@@ -1,0 +1,93 @@
+//! Several plugins of one file, each with an id and rooms of its own, as an owner installs and changes them.
+
+use parlor_tests::host::Home;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use serde_json::{Value, json};
+
+use super::{SOON, ended, home, start};
+
+const LOUNGE: &str = "lounge@conference.localhost";
+const STAFF: &str = "staff@conference.localhost";
+
+async fn run(home: &Home, arguments: &[&str], code: i32) -> parlor_tests::host::Finished {
+    ended(home.run(arguments).await.unwrap(), code)
+}
+
+async fn shown(home: &Home, arguments: &[&str]) -> Value {
+    run(home, &[arguments, &["--json"]].concat(), 0).await.json().unwrap()
+}
+
+/// Installs echo under this id, kept to these rooms.
+async fn add(home: &Home, id: &str, rooms: &str) {
+    std::fs::write(home.path().join("echo.wasm"), built("echo").unwrap().bytes().unwrap()).unwrap();
+    run(home, &["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--id", id, "--rooms", rooms], 0).await;
+}
+
+#[tokio::test]
+async fn one_file_is_installed_twice_with_ids_rooms_and_settings_of_their_own() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    add(&home, "echo-a", LOUNGE).await;
+    add(&home, "echo-b", &format!("{STAFF},{LOUNGE}")).await;
+    host.wait_count("plugin running", &[("plugin", "echo-b")], 1, SOON).await.unwrap();
+    run(&home, &["plugin", "config", "echo-b", "room_prefix", "staff "], 0).await;
+    let taken = run(&home, &["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--id", "echo-a"], 1).await;
+    assert!(taken.stderr.contains("echo-a"), "{taken:?}");
+
+    let list = shown(&home, &["plugin", "list"]).await;
+    let rooms: Vec<_> = list.as_array().unwrap().iter().map(|one| (&one["id"], &one["rooms"])).collect();
+    assert_eq!(rooms, [(&json!("echo-a"), &json!([LOUNGE])), (&json!("echo-b"), &json!([LOUNGE, STAFF]))]);
+    let screen = run(&home, &["plugin", "list"], 0).await.stdout;
+    assert!(screen.contains("ROOMS") && screen.contains(&format!("{LOUNGE}, {STAFF}")), "{screen}");
+    let status = shown(&home, &["status"]).await;
+    assert_eq!(status["plugins"][0]["rooms"], json!([LOUNGE]), "{status}");
+    let prefix = |id: &'static str| {
+        let home = &home;
+        async move { run(home, &["plugin", "config", id, "room_prefix"], 0).await.stdout }
+    };
+    assert_ne!(prefix("echo-a").await, prefix("echo-b").await);
+
+    // In a room a setting may have another value; it is checked by the same schema.
+    let there = ["plugin", "config", "echo-b", "room_prefix", "lounge ", "--room", LOUNGE];
+    run(&home, &there, 0).await;
+    let prefix_there = run(&home, &["plugin", "config", "echo-b", "room_prefix", "--room", LOUNGE], 0).await.stdout;
+    assert!(prefix_there.contains("lounge ") && prefix("echo-b").await.contains("staff "), "{prefix_there}");
+    let all = run(&home, &["plugin", "config", "echo-b"], 0).await.stdout;
+    assert!(all.contains(&format!("in {LOUNGE} there are other values of room_prefix")), "{all}");
+    let wrong = run(&home, &["plugin", "config", "echo-b", "answer_late", "maybe", "--room", LOUNGE], 1).await;
+    assert!(wrong.stderr.contains("settings_in") && wrong.stderr.contains("does not fit"), "{wrong:?}");
+    let unknown = run(&home, &["plugin", "config", "echo-b", "rom_prefix", "x", "--room", LOUNGE], 1).await;
+    assert!(unknown.stderr.contains("room_prefix"), "{unknown:?}");
+    run(&home, &["plugin", "config", "echo-b", "--unset", "room_prefix", "--room", LOUNGE], 0).await;
+    let audit = shown(&home, &["audit", "--plugin", "echo-b"]).await;
+    let what = format!("setting room_prefix in {LOUNGE}");
+    let entries = audit["entries"].as_array().unwrap().iter().filter(|entry| entry["what"] == *what);
+    let values: Vec<_> = entries.map(|entry| (entry["old"].as_str(), entry["new"].as_str())).collect();
+    assert_eq!(values, [(None, Some("\"lounge \"")), (Some("\"lounge \""), None)], "{audit:#}");
+
+    let explained = shown(&home, &["explain", "echo-a", "message", STAFF]).await;
+    assert_eq!(explained["about"]["allowed"], false, "{explained}");
+    let reason = explained["about"]["answers"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!("it is kept to rooms ({LOUNGE})")), "{reason}");
+    assert_eq!(explained["rooms"], json!([LOUNGE]));
+
+    assert_eq!(shown(&home, &["plugin", "rooms", "echo-a"]).await["rooms"], json!([LOUNGE]));
+    run(&home, &["plugin", "rooms", "echo-a", "--add", STAFF, "--remove", LOUNGE], 0).await;
+    assert_eq!(shown(&home, &["status"]).await["plugins"][0]["rooms"], json!([STAFF]), "it counts at once");
+    let gone = run(&home, &["plugin", "rooms", "echo-a", "--remove", LOUNGE], 1).await;
+    assert!(gone.stderr.contains(&format!("{LOUNGE} is no room of echo-a; it has {STAFF}")), "{gone:?}");
+    let none = run(&home, &["plugin", "rooms", "echo-a", "--remove", STAFF], 1).await;
+    assert!(none.stderr.contains("would have no room left"), "{none:?}");
+    run(&home, &["plugin", "rooms", "echo-a", "conference.localhost"], 2).await;
+    run(&home, &["plugin", "rooms", "echo-a", "--all"], 0).await;
+    assert_eq!(shown(&home, &["plugin", "rooms", "echo-a"]).await["rooms"], Value::Null);
+    let text = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    assert_eq!(text.matches("rooms = ").count(), 1, "{text}");
+
+    let audit = shown(&home, &["audit", "--plugin", "echo-a"]).await;
+    let entries = audit["entries"].as_array().unwrap().iter().filter(|entry| entry["what"] == "rooms");
+    let values: Vec<_> = entries.map(|entry| (entry["old"].as_str(), entry["new"].as_str())).collect();
+    let (all, lounge, staff) = (Some("all"), Some(LOUNGE), Some(STAFF));
+    assert_eq!(values, [(all, lounge), (lounge, staff), (staff, all)], "{audit:#}");
+}
