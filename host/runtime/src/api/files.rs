@@ -1,5 +1,7 @@
 //! `files`: those that messages refer to, and uploads to the account's server (XEP-0363).
 
+mod encrypted;
+
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
@@ -13,6 +15,7 @@ use parlor_web::header::CONTENT_TYPE;
 use parlor_web::{Hop, Method, Outgoing, WebError};
 use wasmtime::component::Accessor;
 
+use self::encrypted::Encrypted;
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::{failed, one_more, shown};
@@ -39,6 +42,8 @@ enum State {
     Upload(Box<Upload>),
     /// It is read.
     Download(Box<Incoming>),
+    /// It is encrypted, and comes.
+    Encrypted(Box<Encrypted>),
     /// It is collected for a test, which answers it.
     Scripted(Box<Scripted>),
     /// It was uploaded.
@@ -167,7 +172,7 @@ async fn write<T: Send + 'static>(
         let (file, left) = match &turn.state {
             State::Upload(upload) => (&upload.file, upload.left),
             State::Scripted(upload) => (&upload.file, upload.left()),
-            State::Download(_) | State::Over => return Err(none(transfer)),
+            State::Download(_) | State::Encrypted(_) | State::Over => return Err(none(transfer)),
         };
         let target =
             Target::File { media_type: file.media_type.as_deref().unwrap_or_default(), bytes: file.size.unwrap_or(0) };
@@ -182,7 +187,7 @@ async fn write<T: Send + 'static>(
                 upload.left = rest;
             }
             State::Scripted(upload) => upload.body.extend_from_slice(&part),
-            State::Download(_) | State::Over => {}
+            State::Download(_) | State::Encrypted(_) | State::Over => {}
         }
         Ok(())
     });
@@ -205,7 +210,7 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
                 let missing = match &before {
                     State::Upload(upload) => Some(upload.left),
                     State::Scripted(upload) => Some(upload.left()),
-                    State::Download(_) | State::Over => None,
+                    State::Download(_) | State::Encrypted(_) | State::Over => None,
                 };
                 turn.state = before;
                 let missing = missing.map(|left| CallError::invalid("transfer", format!("{left} bytes are missing")));
@@ -247,7 +252,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let (instance, call) = caller(accessor, CallName::FilesOpen)?;
     call.granted(Target::None)?;
     text("url", url, MAX_URL)?;
-    let to = WebAddress::parse(url).map_err(|error| CallError::invalid("url", error.to_string()))?;
+    let (to, key) = encrypted::place(url)?;
     if !instance.seen_files.has(url) {
         let hint = "no grant helps: a plugin fetches the files of messages that it was shown".to_owned();
         return Err(instance.deny_for_good(Permission::FilesRead, to.origin(), hint));
@@ -260,6 +265,8 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     // Another request of this plugin may have stored a credential there.
     let credentials = Credentials::of(&instance, Vec::new())?;
     if let Some(answer) = instance.account.web_script.get() {
+        // Nobody encrypts a file by hand: the answer is what it says.
+        let url = if key.is_some() { to.as_str() } else { url };
         let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
         };
@@ -282,8 +289,15 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
-    let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
-    let state = State::Download(Box::new(Incoming::of(answered, credentials.mask())));
+    let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
+    let incoming = Incoming::of(answered, credentials.mask());
+    let state = match &key {
+        None => State::Download(Box::new(incoming)),
+        Some(key) => {
+            size = size.map(|bytes| encrypted::size(&instance, bytes)).transpose()?;
+            State::Encrypted(Box::new(Encrypted::new(incoming, key)))
+        }
+    };
     let transfer = instance.parts.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
 }
@@ -297,8 +311,19 @@ async fn read<T: Send + 'static>(
     let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
-        let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
+        if let State::Encrypted(file) = &mut turn.state {
+            let came = file.take_in(&instance, instance.limits.http_time, told).await;
+            if let Err(error) = came.and_then(|()| open_encrypted(&mut turn.state)) {
+                // The next call waits on. After all else nothing of the file can be shown any more.
+                if !matches!(error, CallError::TimedOut) {
+                    turn.state = State::Over;
+                    instance.parts.remove(transfer);
+                }
+                return Err(error);
+            }
+        }
+        let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let part = incoming.next(&instance, instance.limits.http_time, told).await?;
         if part.is_none() {
             instance.parts.remove(transfer);
@@ -306,6 +331,15 @@ async fn read<T: Send + 'static>(
         Ok(part)
     });
     read.await.unwrap_or_else(|| Err(none(transfer)))
+}
+
+/// Lets an encrypted file be read of which all has come, if it is authentic.
+fn open_encrypted(state: &mut State) -> Result<(), CallError> {
+    match std::mem::replace(state, State::Over) {
+        State::Encrypted(file) => *state = State::Download(Box::new(file.opened()?)),
+        other => *state = other,
+    }
+    Ok(())
 }
 
 /// Describes an error on the way to a server that only a message or the account's server named.

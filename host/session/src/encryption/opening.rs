@@ -3,6 +3,7 @@
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, payload, receive};
 use parlor_stanza::decode::read_envelope;
+use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
     Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
 };
@@ -374,6 +375,7 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
             message.thread = envelope.thread;
         }
     }
+    add_encrypted(message);
     message.bodies = Vec::new();
     message.encryption = Some(Encryption::Omemo);
     message.device_trust = Some(trust);

@@ -327,6 +327,24 @@ fn what_somebody_in_between_adds_to_an_encrypted_text_is_not_told() {
 }
 
 #[test]
+fn the_address_of_an_encrypted_file_counts_only_where_it_was_encrypted() {
+    let url = format!("aesgcm://upload.example.org/a.png#{}", "0f".repeat(44));
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let files = |bot: &Bot| -> Vec<String> {
+            let extensions = bot.heard().extensions.iter();
+            extensions.flat_map(|all| &all.files).map(|file| file.url.clone()).collect()
+        };
+        bot.hear(&mut romeo, &url);
+        assert_eq!(files(&bot), [url.clone()], "{form:?}");
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{ROMEO}/phone' type='chat' id='plain'><body>{url}</body></message>"
+        ));
+        assert_eq!((bot.heard().body.as_deref(), files(&bot).len()), (Some(&*url), 0), "{form:?}");
+    }
+}
+
+#[test]
 fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hi"));
