@@ -118,6 +118,8 @@ fn open_one_of(
     };
     match content {
         Ok(None) => Opened::Nothing,
+        // One that comes again, as to each plugin that catches up, says nothing the second time either.
+        Err(_) if encrypted.payload.is_none() => Opened::Nothing,
         Err(reason) => Opened::Cannot(reason),
         Ok(Some(content)) => {
             let (form, author) = (content.form, content.jid.clone());

@@ -412,6 +412,23 @@ fn a_message_that_comes_again_is_told_as_such() {
 }
 
 #[test]
+fn one_that_carries_keys_alone_is_not_told_however_often_it_comes() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        let whole = romeo.writes(&bot, "nothing", &from);
+        let (before, payload) = whole.split_once("<payload").unwrap();
+        let empty = format!("{before}{}", payload.split_once("</payload>").unwrap().1);
+        for xml in [empty.clone(), renamed(&empty)] {
+            bot.test.hear_xml(&xml);
+            assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "{form:?}");
+        }
+        bot.hear(&mut romeo, "hello");
+        assert_eq!(bot.heard().body.as_deref(), Some("hello"));
+    }
+}
+
+#[test]
 fn out_of_order_all_are_read_and_each_once() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
     let from = romeo.sender();
