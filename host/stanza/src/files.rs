@@ -58,7 +58,7 @@ pub fn is_file_address(text: &str) -> bool {
 }
 
 /// Returns whether a text can be the address of an encrypted file (XEP-0454).
-fn is_encrypted_address(text: &str) -> bool {
+pub fn is_encrypted_address(text: &str) -> bool {
     let Some((place, secret)) = text.split_once('#') else { return false };
     let Some((scheme, place)) = place.split_at_checked(ENCRYPTED.len()) else { return false };
     scheme.eq_ignore_ascii_case(ENCRYPTED)

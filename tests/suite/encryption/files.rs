@@ -132,3 +132,44 @@ async fn an_encrypted_file_is_no_larger_than_what_the_host_may_hold() {
     let url = shares(&mut juliet, &host, heard, &content(1 << 20), json!({})).await;
     assert_eq!(refused(&host, &url).await, "over-limit");
 }
+
+/// Rows 144 and 172.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_upload_is_read_by_whom_it_is_sent_to_and_by_nobody_else() {
+    let host = host(|entry| entry).await;
+    let heard = host.listen(FULL, "message").await;
+    for namespace in [AXOLOTL, OMEMO_2] {
+        let mut juliet = sharer(&host, namespace).await;
+        let person = juliet.jid().clone();
+        for size in [0, 5, 200_000] {
+            let args = json!({ "name": "my cat.png", "media-type": "image/png", "size": size });
+            let transfer = host.call(FULL, "files.upload-encrypted", args).await.ok();
+            // In steps that are no multiple of a block.
+            let part = json!({ "transfer": transfer, "size": size, "fill": "a", "step": 7_001 });
+            host.call(FULL, "files.write", part).await.ok();
+            let file = host.call(FULL, "files.finish", json!({ "transfer": transfer })).await.ok();
+            assert_eq!((&file["name"], &file["size"]), (&json!("my cat.png"), &json!(size)), "{file}");
+            let url = file["url"].as_str().unwrap();
+            let (place, key) = url.split_once('#').unwrap();
+            assert!(place.starts_with("aesgcm://localhost:") && place.ends_with(".png") && key.len() == 88, "{url}");
+            assert!(!place.contains("cat"), "{url}");
+            let message =
+                |wish: &str| json!({ "jid": person.as_str(), "extensions": { "files": [file] }, "encryption": wish });
+            host.call(FULL, "chats.send", message("none")).await.fails("unsupported");
+            host.call(FULL, "chats.send", message("required")).await.ok();
+            assert_eq!(juliet.message(url).await.unwrap()["encryption"], "omemo");
+            let fetched = juliet.order("fetch", json!({ "url": url })).await.unwrap();
+            let bytes = |key: &str| STANDARD.decode(fetched[key].as_str().unwrap()).unwrap();
+            assert_eq!(bytes("data"), vec![b'a'; size], "{namespace} {size}");
+            assert_eq!(bytes("encrypted").len(), size + 16);
+        }
+        // A chat that was in the open stays without a key.
+        juliet.order("plain", json!({ "to": host.account().jid.as_str(), "body": "in the open" })).await.unwrap();
+        while hears(&host, heard).await["body"] != "in the open" {}
+        let transfer = json!({ "name": "a", "media-type": "image/png", "size": 0 });
+        let transfer = host.call(FULL, "files.upload-encrypted", transfer).await.ok();
+        let file = host.call(FULL, "files.finish", json!({ "transfer": transfer })).await.ok();
+        let message = json!({ "jid": person.as_str(), "extensions": { "files": [file] } });
+        host.call(FULL, "chats.send", message).await.fails("unsupported");
+    }
+}

@@ -8,7 +8,7 @@ use parlor_stanza::decode::read_envelope;
 use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_list};
 use parlor_stanza::types::{
     Affiliated, Draft, EncryptedOut, EncryptionWish, Extensions, KeyFor, ListedDevice, NodeItem, NodePage, OmemoForm,
-    PublishedBundle, PubsubAsk, Sealed, SealedContent,
+    PublishedBundle, PubsubAsk, Sealed, SealedContent, SharedFile,
 };
 
 use super::*;
@@ -342,6 +342,36 @@ fn the_address_of_an_encrypted_file_counts_only_where_it_was_encrypted() {
         ));
         assert_eq!((bot.heard().body.as_deref(), files(&bot).len()), (Some(&*url), 0), "{form:?}");
     }
+}
+
+#[test]
+fn the_address_of_an_encrypted_file_goes_out_encrypted_or_not_at_all() {
+    let url = format!("aesgcm://upload.example.org/a.png#{}", "0f".repeat(44));
+    let message = |encryption| {
+        let file = SharedFile { url: url.clone(), ..SharedFile::default() };
+        let extensions = Some(Box::new(Extensions { files: vec![file], ..Extensions::default() }));
+        // The address of a file is the body of a message that has none.
+        let draft = Draft { body: Some(url.clone()), extensions, encryption, ..Draft::default() };
+        SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }
+    };
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        for wish in [EncryptionWish::AsTheChat, EncryptionWish::None] {
+            let mut sent = bot.test.ask(message(wish));
+            assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?} {wish:?}");
+        }
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.test.ask(message(EncryptionWish::AsTheChat));
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some(&*url), "{form:?}");
+        let mut sent = bot.test.ask(message(EncryptionWish::None));
+        assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?}");
+    }
+    let mut off = TestSession::new(Settings::default());
+    off.bind();
+    let mut sent = off.ask(message(EncryptionWish::AsTheChat));
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "encryption is off");
 }
 
 #[test]

@@ -1,14 +1,17 @@
-//! Files that are encrypted (XEP-0454). Nothing of one is shown before all of it proved to be authentic, so it is held as a whole.
+//! Files that are encrypted (XEP-0454). Nothing of one is shown before all of it proved to be authentic, so it is held as a whole. One that
+//! is uploaded goes in parts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use parlor_base::held::Holding;
 use parlor_base::web_address::WebAddress;
-use parlor_e2ee::omemo::aesgcm::{self, Decrypting, FileKey, LinkError, TAG};
+use parlor_e2ee::omemo::aesgcm::{self, Decrypting, Encrypting, FileKey, LinkError, TAG};
 use parlor_stanza::error::CallError;
 use parlor_web::WebError;
 use tokio::time::timeout;
 
+use super::Described;
 use crate::api::http::parts::Incoming;
 use crate::instance::Instance;
 
@@ -33,6 +36,55 @@ pub(super) fn size(instance: &Instance, bytes: u64) -> Result<u64, CallError> {
         return Err(too_much(instance));
     }
     bytes.checked_sub(TAG as u64).ok_or_else(|| not_authentic(LinkError::Forged))
+}
+
+/// Maximum length of an ending that the server is told, in bytes.
+const LONGEST_ENDING: usize = 8;
+
+/// Returns what the server is told of an upload with this name and size. The ending is what clients tell pictures by.
+pub(super) fn described(name: &str, size: u64) -> Result<Described<'static>, CallError> {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    let ending = ending.filter(|ending| {
+        (1..=LONGEST_ENDING).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    let stem = rand::random::<u128>();
+    let name = Cow::Owned(ending.map_or_else(|| format!("{stem:032x}"), |ending| format!("{stem:032x}.{ending}")));
+    let size =
+        size.checked_add(TAG as u64).ok_or_else(|| CallError::invalid("size", LinkError::TooLarge.to_string()))?;
+    Ok(Described { name, kind: "application/octet-stream", size })
+}
+
+/// What encrypts an upload.
+pub(super) struct Sealing {
+    file: Box<Encrypting>,
+    /// Its key, until it is told.
+    key: Option<FileKey>,
+}
+
+impl Sealing {
+    pub(super) fn begin() -> Self {
+        let (file, key) = Encrypting::begin(&mut rand::rng());
+        Self { file: Box::new(file), key: Some(key) }
+    }
+
+    /// Returns the address of the file with its key, once.
+    pub(super) fn url(&mut self, https: &str) -> Result<String, CallError> {
+        let no_address = || CallError::Protocol("the server gave no place that a message can name".to_owned());
+        let link = self.key.take().and_then(|key| key.link(https).ok()).ok_or_else(no_address)?;
+        String::from_utf8(link.to_vec()).map_err(|_| no_address())
+    }
+
+    /// Returns the next part encrypted, and how the file goes on behind it.
+    pub(super) fn sealed(&self, mut part: Vec<u8>) -> Result<(Vec<u8>, Option<Self>), CallError> {
+        let mut file = self.file.clone();
+        file.part(&mut part).map_err(|error| CallError::invalid("part", error.to_string()))?;
+        Ok((part, Some(Self { file, key: None })))
+    }
+
+    /// Returns the end of the file.
+    pub(super) fn end(self) -> Vec<u8> {
+        self.file.finish().to_vec()
+    }
 }
 
 /// A file that comes.
@@ -110,6 +162,42 @@ mod tests {
         assert_eq!((to.as_str(), key.is_some()), ("https://example.org:8443/a%20b.png?c=d", true));
         let (to, key) = place("https://example.org/a#b").unwrap();
         assert_eq!((to.as_str(), key.is_none()), ("https://example.org/a", true));
+    }
+
+    #[test]
+    fn the_server_is_told_the_ending_of_a_name_alone() {
+        for (name, ending) in [
+            ("my cat.png", ".png"),
+            ("a.tar.gz", ".gz"),
+            ("cat", ""),
+            ("a.", ""),
+            ("a.p g", ""),
+            ("a.ä", ""),
+            ("a.my-secret", ""),
+            ("a.mysecrets", ""),
+        ] {
+            let told = described(name, 5).unwrap();
+            assert_eq!((told.name.len(), told.kind, told.size), (32 + ending.len(), "application/octet-stream", 21));
+            assert!(told.name.ends_with(ending) && !told.name.contains("cat"), "{name}: {}", told.name);
+            assert_ne!(told.name, described(name, 5).unwrap().name);
+        }
+        assert!(described("a", u64::MAX).is_err());
+    }
+
+    #[test]
+    fn an_upload_goes_on_behind_the_parts_that_were_sent() {
+        let mut sealing = Sealing::begin();
+        let url = sealing.url("https://example.org/a").unwrap();
+        assert!(sealing.url("https://example.org/a").is_err(), "it is told once");
+        // A part that was not sent changes nothing.
+        assert!(sealing.sealed(b"lost on its way".to_vec()).is_ok());
+        let (mut file, sealing) = sealing.sealed(b"one".to_vec()).unwrap();
+        let (part, sealing) = sealing.unwrap().sealed(b" and two".to_vec()).unwrap();
+        file.extend(part);
+        let tag: [u8; TAG] = sealing.unwrap().end().try_into().unwrap();
+        let mut opened = Decrypting::begin(&place(&url).unwrap().1.unwrap());
+        opened.part(&mut file).unwrap();
+        assert_eq!((opened.finish(&tag), &*file), (Ok(()), b"one and two".as_slice()));
     }
 
     #[test]
