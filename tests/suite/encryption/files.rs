@@ -30,7 +30,7 @@ fn content(size: usize) -> Vec<u8> {
 }
 
 /// Has a person share a file, perhaps damaged. Returns its address once the plugin has heard of it.
-async fn shares(juliet: &mut Counterpart, host: &TestHost, heard: u64, file: &[u8], how: Value) -> String {
+async fn shares(juliet: &mut Counterpart, host: &TestHost, heard: u64, file: &[u8], how: &Value) -> String {
     let service = host.shared().snapshot().known.uploads().unwrap().0.to_string();
     let mut order = json!({ "upload": service, "name": "cat.bin", "data": STANDARD.encode(file) });
     order["to"] = host.account().jid.as_str().into();
@@ -67,7 +67,7 @@ async fn an_encrypted_file_is_read_as_it_was_written() {
         let mut juliet = sharer(&host, namespace).await;
         for size in [0, 5, 200_000] {
             let file = content(size);
-            let url = shares(&mut juliet, &host, heard, &file, json!({ "iv": iv })).await;
+            let url = shares(&mut juliet, &host, heard, &file, &json!({ "iv": iv })).await;
             let opened = host.call(FULL, "files.open", json!({ "url": url })).await.ok();
             assert_eq!(opened["size"], size, "{opened}");
             let read = json!({ "transfer": opened["transfer"], "drain": true });
@@ -104,11 +104,11 @@ async fn nothing_is_shown_of_an_encrypted_file_that_was_changed() {
         json!({ "cut": 16 }),
         json!({ "cut": 150_001 }),
     ] {
-        let url = shares(&mut juliet, &host, heard, &file, how.clone()).await;
+        let url = shares(&mut juliet, &host, heard, &file, &how).await;
         assert_eq!(refused(&host, &url).await, "protocol", "{how}");
     }
     // The right file, and another key.
-    let url = shares(&mut juliet, &host, heard, &file, json!({})).await;
+    let url = shares(&mut juliet, &host, heard, &file, &json!({})).await;
     let other = if url.ends_with('0') { "1" } else { "0" };
     let url = format!("{}{other}", &url[..url.len() - 1]);
     let bot = host.account().jid.clone();
@@ -124,12 +124,12 @@ async fn an_encrypted_file_is_no_larger_than_what_the_host_may_hold() {
     let heard = host.listen(FULL, "message").await;
     let mut juliet = sharer(&host, AXOLOTL).await;
     for _ in 0..3 {
-        let url = shares(&mut juliet, &host, heard, &content(400_000), json!({})).await;
+        let url = shares(&mut juliet, &host, heard, &content(400_000), &json!({})).await;
         let opened = host.call(FULL, "files.open", json!({ "url": url })).await.ok();
         let read = json!({ "transfer": opened["transfer"], "drain": true });
         assert_eq!(host.call(FULL, "files.read", read).await.ok()["total"], 400_000, "all is given back at the end");
     }
-    let url = shares(&mut juliet, &host, heard, &content(1 << 20), json!({})).await;
+    let url = shares(&mut juliet, &host, heard, &content(1 << 20), &json!({})).await;
     assert_eq!(refused(&host, &url).await, "over-limit");
 }
 

@@ -143,7 +143,7 @@ impl Encrypting {
     }
 
     /// Returns the end of the file, which stands behind its last part.
-    pub fn finish(self) -> [u8; TAG] {
+    pub fn finish(self) -> Result<[u8; TAG], LinkError> {
         self.0.tag()
     }
 }

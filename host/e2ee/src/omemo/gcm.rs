@@ -1,10 +1,8 @@
 //! AES-256-GCM over a file that comes in parts (NIST SP 800-38D). The crate `aes-gcm` takes a whole one; this is the same mode from the
 //! same two pieces, counter mode and GHASH.
 
-use std::array;
-
 use aes::Aes256;
-use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _, KeyIvInit as _, StreamCipher as _};
+use aes::cipher::{BlockCipherEncrypt as _, KeyInit, KeyIvInit, StreamCipher as _, StreamCipherSeek as _};
 use ctr::Ctr32BE;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
@@ -19,10 +17,10 @@ pub(super) const BLOCK: usize = 16;
 /// How far a file is encrypted, or decrypted.
 #[derive(Clone)]
 pub(super) struct Gcm {
-    cipher: Ctr32BE<Aes256>,
+    key: Zeroizing<[u8; 32]>,
+    /// The first counter. Its block hides the tag, and the file begins with the next one.
+    first: [u8; BLOCK],
     ghash: GHash,
-    /// What hides the tag.
-    mask: Zeroizing<[u8; BLOCK]>,
     /// The encrypted bytes of a block that is not whole yet.
     begun: [u8; BLOCK],
     /// How many these are.
@@ -34,8 +32,8 @@ pub(super) struct Gcm {
 impl Gcm {
     /// Begins with an initialization vector of 12 bytes, or of another length.
     pub(super) fn new(key: &[u8; 32], iv: &[u8]) -> Self {
-        let mut hash_key = Zeroizing::new([0; BLOCK]);
-        Aes256::new(key.into()).encrypt_block((&mut *hash_key).into());
+        let mut hash_key = Zeroizing::new([0_u8; BLOCK]);
+        <Aes256 as KeyInit>::new(key.into()).encrypt_block((&mut *hash_key).into());
         let ghash = GHash::new((&*hash_key).into());
         let mut first = [0; BLOCK];
         if iv.len() == 12 {
@@ -47,36 +45,42 @@ impl Gcm {
             hash.update_padded(&lengths(iv.len() as u64));
             first.copy_from_slice(&hash.finalize());
         }
-        let mut cipher = Ctr32BE::<Aes256>::new(key.into(), &first.into());
-        let mut mask = Zeroizing::new([0; BLOCK]);
-        cipher.apply_keystream(mask.as_mut_slice());
-        Self { cipher, ghash, mask, begun: [0; BLOCK], filled: 0, length: 0 }
+        Self { key: Zeroizing::new(*key), first, ghash, begun: [0; BLOCK], filled: 0, length: 0 }
     }
 
     /// Encrypts the next part in place.
     pub(super) fn encrypt(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
-        self.cipher.try_apply_keystream(part).map_err(|_| LinkError::TooLarge)?;
+        self.apply(BLOCK as u64 + self.length, part)?;
         self.hash(part);
         Ok(())
     }
 
     /// Decrypts the next part in place. It is authentic only if [`Gcm::is_tag`] says so at the end.
     pub(super) fn decrypt(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
+        let at = BLOCK as u64 + self.length;
         self.hash(part);
-        self.cipher.try_apply_keystream(part).map_err(|_| LinkError::TooLarge)
+        self.apply(at, part)
     }
 
     /// Returns the tag of all that was encrypted.
-    pub(super) fn tag(mut self) -> [u8; BLOCK] {
+    pub(super) fn tag(mut self) -> Result<[u8; BLOCK], LinkError> {
         self.ghash.update_padded(&self.begun[..self.filled]);
         self.ghash.update_padded(&lengths(self.length));
-        let hash = self.ghash.finalize();
-        array::from_fn(|at| hash[at] ^ self.mask[at])
+        let mut tag = [0; BLOCK];
+        tag.copy_from_slice(&self.ghash.clone().finalize());
+        self.apply(0, &mut tag)?;
+        Ok(tag)
     }
 
     /// Returns whether this is the tag of all that was decrypted. It takes the same time wherever the first difference is.
     pub(super) fn is_tag(self, tag: &[u8; BLOCK]) -> bool {
-        self.tag().ct_eq(tag).into()
+        self.tag().is_ok_and(|own| own.ct_eq(tag).into())
+    }
+
+    /// Encrypts or decrypts bytes by the part of the key stream that begins there.
+    fn apply(&self, at: u64, bytes: &mut [u8]) -> Result<(), LinkError> {
+        let mut cipher = <Ctr32BE<Aes256> as KeyIvInit>::new((&*self.key).into(), &self.first.into());
+        cipher.try_seek(at).and_then(|()| cipher.try_apply_keystream(bytes)).map_err(|_| LinkError::TooLarge)
     }
 
     fn hash(&mut self, mut encrypted: &[u8]) {

@@ -250,7 +250,7 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
         if let Some(sealing) = sealing {
             // If the server does not take it, its answer says more.
-            let _ = sending.send(&instance, sealing.end(), instance.limits.http_time).await;
+            let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
         }
         let answered = sending.answer(instance.limits.http_time, told).await;
         instance.parts.remove(transfer);

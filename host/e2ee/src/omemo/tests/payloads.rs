@@ -28,7 +28,7 @@ fn encrypted(text: &[u8], steps: &[usize], rng: &mut Steady) -> (Vec<u8>, FileKe
     for part in parts(&mut bytes, steps) {
         file.part(part).unwrap();
     }
-    bytes.extend(file.finish());
+    bytes.extend(file.finish().unwrap());
     (bytes, key)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parlor_base::held::Holding;
 use parlor_base::web_address::WebAddress;
-use parlor_e2ee::omemo::aesgcm::{self, Decrypting, Encrypting, FileKey, LinkError, TAG};
+use parlor_e2ee::omemo::aesgcm::{self, Decrypting, Encrypting, FileKey, Link, LinkError, TAG};
 use parlor_stanza::error::CallError;
 use parlor_web::WebError;
 use tokio::time::timeout;
@@ -19,13 +19,15 @@ use crate::instance::Instance;
 const SCHEME: &str = "aesgcm:";
 /// The step in which its bytes are counted as held.
 const STEP: usize = 64 << 10;
+/// Maximum length of an ending that the server is told, in bytes.
+const LONGEST_ENDING: usize = 8;
 
 /// Returns where the file of this address is, and the key of one that is encrypted.
 pub(super) fn place(url: &str) -> Result<(WebAddress, Option<FileKey>), CallError> {
     let is_encrypted = url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
     let link = is_encrypted.then(|| aesgcm::parse(url)).transpose();
     let link = link.map_err(|error| CallError::invalid("url", error.to_string()))?;
-    let to = WebAddress::parse(link.as_ref().map_or(url, |link| link.https()));
+    let to = WebAddress::parse(link.as_ref().map_or(url, Link::https));
     let to = to.map_err(|error| CallError::invalid("url", error.to_string()))?;
     Ok((to, link.map(|link| link.key().clone())))
 }
@@ -37,9 +39,6 @@ pub(super) fn size(instance: &Instance, bytes: u64) -> Result<u64, CallError> {
     }
     bytes.checked_sub(TAG as u64).ok_or_else(|| not_authentic(LinkError::Forged))
 }
-
-/// Maximum length of an ending that the server is told, in bytes.
-const LONGEST_ENDING: usize = 8;
 
 /// Returns what the server is told of an upload with this name and size. The ending is what clients tell pictures by.
 pub(super) fn described(name: &str, size: u64) -> Result<Described<'static>, CallError> {
@@ -82,8 +81,9 @@ impl Sealing {
     }
 
     /// Returns the end of the file.
-    pub(super) fn end(self) -> Vec<u8> {
-        self.file.finish().to_vec()
+    pub(super) fn end(self) -> Result<Vec<u8>, CallError> {
+        let tag = self.file.finish().map_err(|error| CallError::invalid("transfer", error.to_string()))?;
+        Ok(tag.to_vec())
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
         let (mut file, sealing) = sealing.sealed(b"one".to_vec()).unwrap();
         let (part, sealing) = sealing.unwrap().sealed(b" and two".to_vec()).unwrap();
         file.extend(part);
-        let tag: [u8; TAG] = sealing.unwrap().end().try_into().unwrap();
+        let tag: [u8; TAG] = sealing.unwrap().end().unwrap().try_into().unwrap();
         let mut opened = Decrypting::begin(&place(&url).unwrap().1.unwrap());
         opened.part(&mut file).unwrap();
         assert_eq!((opened.finish(&tag), &*file), (Ok(()), b"one and two".as_slice()));
