@@ -1784,6 +1784,13 @@ parlor_error parlor_files_upload(const char *name, const char *media_type, uint6
   return parlor_done(parlor_plugin_files_upload(&file, &kind, size, transfer, &error), &error);
 }
 
+parlor_error parlor_files_upload_encrypted(const char *name, const char *media_type, uint64_t size, uint64_t *transfer) {
+  *transfer = 0;
+  plugin_string_t file = parlor_text(name), kind = parlor_text(media_type);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_files_upload_encrypted(&file, &kind, size, transfer, &error), &error);
+}
+
 parlor_error parlor_files_write(uint64_t transfer, const void *part, size_t size) {
   return write_all(parlor_plugin_files_write, transfer, part, size);
 }

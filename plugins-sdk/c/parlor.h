@@ -1183,6 +1183,10 @@ parlor_error parlor_pubsub_delete(const char *service, const char *node);
  */
 parlor_error parlor_files_upload(const char *name, const char *media_type, uint64_t size, uint64_t *transfer);
 
+/* Does the same for an encrypted chat: the host encrypts the file, and the server gets no more of its name than the ending. The address of
+ * the file has its key. A message with it is sent encrypted, or is PARLOR_UNSUPPORTED. Needs files.send. */
+parlor_error parlor_files_upload_encrypted(const char *name, const char *media_type, uint64_t size, uint64_t *transfer);
+
 /* Sends a part of it, of any size. It waits while the server takes no more. PARLOR_INVALID: that is more than was said. PARLOR_PROTOCOL:
  * the server takes no more. Needs files.send. */
 parlor_error parlor_files_write(uint64_t transfer, const void *part, size_t size);
@@ -1336,6 +1340,7 @@ extern struct parlor_call {
 #define parlor_http_answer(...) (PARLOR_CALL("parlor_http_answer"), parlor_http_answer(__VA_ARGS__))
 #define parlor_http_read(...) (PARLOR_CALL("parlor_http_read"), parlor_http_read(__VA_ARGS__))
 #define parlor_files_upload(...) (PARLOR_CALL("parlor_files_upload"), parlor_files_upload(__VA_ARGS__))
+#define parlor_files_upload_encrypted(...) (PARLOR_CALL("parlor_files_upload_encrypted"), parlor_files_upload_encrypted(__VA_ARGS__))
 #define parlor_files_write(...) (PARLOR_CALL("parlor_files_write"), parlor_files_write(__VA_ARGS__))
 #define parlor_files_finish(...) (PARLOR_CALL("parlor_files_finish"), parlor_files_finish(__VA_ARGS__))
 #define parlor_files_open(...) (PARLOR_CALL("parlor_files_open"), parlor_files_open(__VA_ARGS__))

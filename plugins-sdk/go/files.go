@@ -11,7 +11,7 @@ import (
 
 // File is one that a message refers to. A field that its sender does not say is empty.
 type File struct {
-	// URL is its address, https://….
+	// URL is its address, https://…, or aesgcm://… of one that is encrypted.
 	URL string
 	// Name has no path.
 	Name string
@@ -51,6 +51,17 @@ type Upload struct {
 func FilesUpload(ctx context.Context, name, mediaType string, size int64) (*Upload, error) {
 	bytes := uint64(max(size, 0))
 	number, err := call(ctx, name, func() wit.Result[uint64, types.Error] { return files.Upload(name, mediaType, bytes) })
+	if err != nil {
+		return nil, err
+	}
+	return &Upload{ctx: ctx, name: name, number: number}, nil
+}
+
+// FilesUploadEncrypted does the same for an encrypted chat: the host encrypts the file, and the server gets no more of its name than the
+// ending. The address of the file has its key. A message with it is sent encrypted, or gives Unsupported. Needs files.send.
+func FilesUploadEncrypted(ctx context.Context, name, mediaType string, size int64) (*Upload, error) {
+	bytes := uint64(max(size, 0))
+	number, err := call(ctx, name, func() wit.Result[uint64, types.Error] { return files.UploadEncrypted(name, mediaType, bytes) })
 	if err != nil {
 		return nil, err
 	}

@@ -566,8 +566,14 @@ export const files: {
    * `Denied`: the grant covers no file of this media type and size. `Unsupported`: the server takes no files, or none so large.
    * `StanzaError`: it refuses, such as with `resource-constraint` when it was too much in some time. `Invalid`: the data has another
    * size. `Protocol`: the server did not store it. Permission: `files.send`.
+   *
+   * `encrypted` is for encrypted chats: the host encrypts the file, and the server gets no more of its name than the ending. Its address has
+   * the key. A message with it is sent encrypted, or is `Unsupported`.
    */
-  upload(name: string, type: string, data: string | Uint8Array | AsyncIterable<string | Uint8Array>, size?: number): Promise<contract.File>;
+  upload(
+    name: string, type: string, data: string | Uint8Array | AsyncIterable<string | Uint8Array>,
+    options?: number | { size?: number; encrypted?: boolean },
+  ): Promise<contract.File>;
   /**
    * Opens a file of a message, or the file of this address: that of one which this plugin was shown since its start, among the last
    * 1,000 of them. Redirects are followed, five at most.

@@ -1594,10 +1594,14 @@ export const fetch = noticing("fetch", async (url, options = {}) => {
 });
 
 export const files = {
-  upload: noticing("files.upload", async (name, type, data, size) => {
+  upload: noticing("files.upload", async (name, type, data, given) => {
+    const options = typeof given === "object" && given !== null ? given : { size: given ?? undefined };
+    refuseOthers("files.upload: options", options, ["size", "encrypted"]);
+    const { size, encrypted = false } = options;
     const parts = isInParts(data) ? data : [asBytes("files.upload: data", data)];
     if (isInParts(data) && size === undefined) throw new TypeError("files.upload needs the size of data that comes in parts");
-    const number = await transfers.upload(name, type, size ?? parts[0].length);
+    const begin = encrypted ? transfers.uploadEncrypted : transfers.upload;
+    const number = await begin(name, type, size ?? parts[0].length);
     return sent("files.upload: data", transfers, number, parts, transfers.finish);
   }),
   open: noticing("files.open", async (file) => {

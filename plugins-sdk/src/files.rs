@@ -47,6 +47,24 @@ pub fn upload(name: impl AsRef<str>, media_type: impl AsRef<str>, size: u64) -> 
     })
 }
 
+/// Does the same for an encrypted chat: the host encrypts the file, and the server gets no more of its name than the ending.
+///
+/// The address of the file has its key. A message with it is sent encrypted, or is [`Error::Unsupported`](crate::Error::Unsupported):
+/// use this where [`Message::encryption`](crate::types::Message::encryption) says that the chat is encrypted.
+#[track_caller]
+pub fn upload_encrypted(
+    name: impl AsRef<str>,
+    media_type: impl AsRef<str>,
+    size: u64,
+) -> impl Future<Output = Result<Upload>> {
+    located(async move {
+        let (name, media_type) = (name.as_ref().to_owned(), media_type.as_ref());
+        let call = || files::upload_encrypted(name.clone(), media_type.to_owned(), size);
+        let id = in_turn(call).await.map_err(of_call("files.upload-encrypted", &name))?;
+        Ok(Upload { id, name, is_over: false })
+    })
+}
+
 /// A file that is being sent. Dropping it before [`Upload::finish`] gives it up.
 #[derive(Debug)]
 pub struct Upload {

@@ -23,7 +23,7 @@ use crate::trace::BREAKS;
 const LATE: &str = "late";
 
 /// Builds a caller whose manifest declares that it catches up.
-fn catching_up() -> Vec<u8> {
+pub(crate) fn catching_up() -> Vec<u8> {
     let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
     with_manifest(&built("caller").unwrap().bytes().unwrap(), says).unwrap()
 }

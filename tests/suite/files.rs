@@ -26,7 +26,7 @@ async fn host() -> TestHost {
 
 /// Waits until the server's service for uploads has answered. It is asked once the server has named it, and none of the
 /// host's promises waits for that.
-async fn knows_its_uploads(host: &TestHost) {
+pub(crate) async fn knows_its_uploads(host: &TestHost) {
     let wait = async {
         while host.shared().snapshot().known.uploads().is_none() {
             tokio::time::sleep(crate::test_host::A_MOMENT).await;

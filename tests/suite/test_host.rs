@@ -177,6 +177,13 @@ impl Plan {
         plan
     }
 
+    /// Creates the same plan on this server.
+    pub(crate) fn on(server: &XmppServer) -> Self {
+        let mut plan = Self::empty(true);
+        plan.account_on(server);
+        plan
+    }
+
     /// Creates a plan with one account on a server that follows a script. The server ends with the host.
     pub(crate) async fn scripted(script: Script) -> Self {
         Self::on_a_script(Some(script)).await
@@ -231,11 +238,14 @@ impl Plan {
 
     /// Adds an account.
     pub(crate) async fn account(&mut self) {
-        let prosody = prosody().await;
+        self.account_on(prosody().await);
+    }
+
+    fn account_on(&mut self, server: &XmppServer) {
         let name = unique();
-        let account = prosody.add_account(&name).unwrap();
-        let server = Server::StartTls(prosody.ports().starttls, prosody.certificate());
-        self.home.add_account(&name, &account, server).unwrap();
+        let account = server.add_account(&name).unwrap();
+        let way = Server::StartTls(server.ports().starttls, server.certificate());
+        self.home.add_account(&name, &account, way).unwrap();
         self.accounts.push((name, account));
     }
 

@@ -416,15 +416,18 @@ async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usiz
     Ok((told, left.is_empty()))
 }
 
-/// Returns whether a plugin would receive it as `message`: not an own one, and groupchat only from the room's own
-/// archive.
+/// Returns whether a plugin would receive it as `message` or `undecryptable`: not an own one, none that carries keys alone, and groupchat
+/// only from the room's own archive.
 fn is_missed(of: &Archive, archived: &Archived) -> bool {
     let message = &archived.message;
+    // What was decrypted and says something has the device that wrote it.
+    let has_keys_alone =
+        message.encryption.is_some() && message.device_trust.is_none() && archived.undecryptable.is_none();
     let is_here = match of {
         Archive::Own => !matches!(message.kind, MessageKind::Groupchat | MessageKind::Error),
         Archive::Room(_) => message.kind == MessageKind::Groupchat,
     };
-    is_here && !message.own
+    is_here && !message.own && !has_keys_alone
 }
 
 /// Waits until the mailbox has room for events that can wait.

@@ -128,8 +128,9 @@ fn check_files(all: &[SharedFile]) -> Result<(), CallError> {
         return invalid(format!("has {} entries; at most {} are allowed", all.len(), files::MAX_FILES));
     }
     for SharedFile { url, name, media_type, size: _ } in all {
-        if !files::is_file_address(url) {
-            return invalid(format!("has an address that is none: https://…, at most {} bytes", files::MAX_URL));
+        if !files::is_file_address(url) && !files::is_encrypted_address(url) {
+            let most = files::MAX_URL;
+            return invalid(format!("has an address that is none: https://… or aesgcm://…, at most {most} bytes"));
         }
         if name.as_ref().is_some_and(|name| !files::is_file_name(name)) {
             return invalid(format!("has a name that is none: 1 to {} bytes without a path", files::MAX_NAME));

@@ -1,4 +1,4 @@
-//! Files: those that messages refer to (XEP-0066, XEP-0447), and the place that a server gives for an upload (XEP-0363).
+//! Files: those that messages refer to (XEP-0066, XEP-0447, XEP-0454), and the place that a server gives for an upload (XEP-0363).
 
 use minidom::Element;
 use parlor_base::web_address::WebAddress;
@@ -7,7 +7,7 @@ use crate::encode::{FALLBACK, name};
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::text::is_sendable;
-use crate::types::SharedFile;
+use crate::types::{Message, SharedFile};
 use crate::xml::Xml;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::stanza::Stanza;
@@ -22,6 +22,11 @@ const METADATA: &str = "urn:xmpp:file:metadata:0";
 const URL_DATA: &str = "http://jabber.org/protocol/url-data";
 /// The namespace of uploads (XEP-0363), which is also the feature of a service that takes them.
 pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+
+/// How the address of an encrypted file begins (XEP-0454). Behind the `#` of it is the key.
+const ENCRYPTED: &str = "aesgcm://";
+/// The lengths that an initialization vector and a key have as hexadecimal digits, with a vector of 12 bytes or of 16.
+const SECRETS: [usize; 2] = [88, 96];
 
 /// The maximum number of files of one message.
 pub const MAX_FILES: usize = 16;
@@ -50,6 +55,24 @@ pub fn is_file_name(text: &str) -> bool {
 /// Returns whether a text can be the address of a file.
 pub fn is_file_address(text: &str) -> bool {
     text.len() <= MAX_URL && WebAddress::parse(text).is_ok()
+}
+
+/// Returns whether a text can be the address of an encrypted file (XEP-0454).
+pub fn is_encrypted_address(text: &str) -> bool {
+    let Some((place, secret)) = text.split_once('#') else { return false };
+    let Some((scheme, place)) = place.split_at_checked(ENCRYPTED.len()) else { return false };
+    scheme.eq_ignore_ascii_case(ENCRYPTED)
+        && text.len() <= MAX_URL
+        && SECRETS.contains(&secret.len())
+        && secret.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && WebAddress::parse(&format!("https://{place}")).is_ok()
+}
+
+/// Adds to a message that was decrypted the file whose address its text is. Some clients write a preview into the next line.
+pub fn add_encrypted(message: &mut Message) {
+    let first = message.body.as_deref().and_then(|body| body.lines().next());
+    let Some(url) = first.filter(|line| is_encrypted_address(line)).map(str::to_owned) else { return };
+    add(&mut message.extensions.get_or_insert_default().files, SharedFile { url, ..SharedFile::default() });
 }
 
 /// Reads the address of a file outside of XMPP.

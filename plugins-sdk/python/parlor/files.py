@@ -31,6 +31,8 @@ async def upload(
     media_type: str,
     data: Union[bytes, str, AsyncIterable[Union[bytes, str]]],
     size: Optional[int] = None,
+    *,
+    encrypted: bool = False,
 ) -> "File":
     """Uploads a file to the account's server, and returns it for a message: `outgoing(files=[file])`. Data that comes in parts, such as
     from an asynchronous generator, needs its `size` in bytes. A text is sent as UTF-8.
@@ -38,6 +40,9 @@ async def upload(
     The name has 1 to 255 bytes and no path; it can be seen in the file's address. `Denied`: the grant covers no file of this media type
     and size. `Unsupported`: the server takes no files, or none so large. `StanzaError`: it refuses, such as with `resource-constraint`
     when it was too much in some time. `Invalid`: the data has another size. `Protocol`: the server did not store it.
+
+    `encrypted` is for encrypted chats: the host encrypts the file, and the server gets no more of its name than the ending. Its address has
+    the key. A message with it is sent encrypted, or is `Unsupported`.
     """
     if isinstance(data, str):
         data = data.encode()
@@ -46,7 +51,8 @@ async def upload(
         if whole is None:
             raise TypeError("files.upload needs the size of data that comes in parts")
         size = len(whole)
-    number = await _files.upload(name, media_type, size)
+    begin = _files.upload_encrypted if encrypted else _files.upload
+    number = await begin(name, media_type, size)
     try:
         if isinstance(data, (bytes, bytearray, memoryview)):
             await write_all(_files, number, data)

@@ -204,6 +204,12 @@ static parlor_error share(const parlor_event *event, void *context) {
   if (!error) error = parlor_files_finish(transfer, &files[0]);
   parlor_files_close(transfer);
   if (!error) error = parlor_chats_send_message(juliet, &(parlor_outgoing){.files = files}, NULL);
+  // For an encrypted chat:
+  if (!error) error = parlor_files_upload_encrypted("note.txt", "text/plain", strlen(text), &transfer);
+  if (!error) error = parlor_files_write(transfer, text, strlen(text));
+  if (!error) error = parlor_files_finish(transfer, &files[0]);
+  parlor_files_close(transfer);
+  if (!error) error = parlor_chats_send_message(juliet, &(parlor_outgoing){.files = files, .encryption = "required"}, NULL);
   return error ? error : parlor_on("message", NULL, measure, context);
 }
 // ==

@@ -181,6 +181,19 @@ func shares(ctx context.Context) error {
 		return err
 	}
 	_, sent := parlor.ChatsSendMessage(ctx, juliet, parlor.Outgoing{Files: []parlor.File{file}})
+	// For an encrypted chat:
+	secret, err := parlor.FilesUploadEncrypted(ctx, "note.txt", "text/plain", int64(len(text)))
+	if err != nil {
+		return err
+	}
+	defer secret.Close()
+	_, written = secret.Write([]byte(text))
+	file, finished = secret.Finish()
+	if err := errors.Join(written, finished); err != nil {
+		return err
+	}
+	encrypted := parlor.Outgoing{Files: []parlor.File{file}, Encryption: "required"}
+	_, sentToo := parlor.ChatsSendMessage(ctx, juliet, encrypted)
 
 	_, listening := parlor.OnMessage(parlor.Filter{}, func(ctx context.Context, message *parlor.Message) error {
 		for _, file := range message.Files {
@@ -197,7 +210,7 @@ func shares(ctx context.Context) error {
 		return nil
 	})
 	// ==
-	return errors.Join(sent, listening)
+	return errors.Join(sent, sentToo, listening)
 }
 
 func looks(context.Context) error {

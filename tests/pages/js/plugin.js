@@ -117,6 +117,9 @@ onReady(async () => {
   // == files
   const file = await files.upload("note.txt", "text/plain", "But soft!");
   await chats.send(juliet, { files: [file] });
+  // For an encrypted chat:
+  const secret = await files.upload("note.txt", "text/plain", "But soft!", { encrypted: true });
+  await chats.send(juliet, { files: [secret], encryption: "required" });
   on("message", async (message) => {
     for (const one of message.files) {
       const download = await files.open(one);

@@ -134,6 +134,9 @@ async def share() -> None:
     # == files
     file = await files.upload("note.txt", "text/plain", b"But soft!")
     await chats.send(JULIET, outgoing(files=[file]))
+    # For an encrypted chat:
+    secret = await files.upload("note.txt", "text/plain", b"But soft!", encrypted=True)
+    await chats.send(JULIET, outgoing(files=[secret], encryption="required"))
 
     @on("message")
     async def measure(message: Message) -> None:

@@ -121,6 +121,9 @@ onReady(async () => {
   // == files
   const file: File = await files.upload("note.txt", "text/plain", "But soft!");
   await chats.send(juliet, { files: [file] });
+  // For an encrypted chat:
+  const secret: File = await files.upload("note.txt", "text/plain", "But soft!", { encrypted: true });
+  await chats.send(juliet, { files: [secret], encryption: "required" });
   on("message", async (message: Message) => {
     for (const one of message.files) {
       const download: Download = await files.open(one);

@@ -349,9 +349,12 @@ class Person(slixmpp.ClientXMPP):
         return [ET.tostring(one, encoding="unicode") for one in answer.xml.iter(f"{{{PUBSUB}}}item")]
 
     async def do_share(self, order):
-        """Uploads an encrypted file, and sends its link in an encrypted message."""
-        key, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
+        """Uploads an encrypted file, and sends its link in an encrypted message. The file may be damaged on its way."""
+        key, nonce = secrets.token_bytes(32), secrets.token_bytes(order.get("iv", 12))
         data = AESGCM(key).encrypt(nonce, base64.b64decode(order["data"]), None)
+        data = data[: len(data) - order.get("cut", 0)]
+        if "flip" in order:
+            data = data[: order["flip"]] + bytes([data[order["flip"]] ^ 1]) + data[order["flip"] + 1 :]
         iq = self.make_iq_get(ito=order["upload"])
         kind = "application/octet-stream"
         wanted = {"filename": order["name"], "size": str(len(data)), "content-type": kind}

@@ -144,6 +144,7 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases.extend(kept());
     cases.extend(timed());
     cases.extend(web());
+    cases.extend(files());
     cases.extend(hooks());
     cases.extend(nodes());
     cases.extend(private(jid));
@@ -234,6 +235,31 @@ fn plain(jid: &str) -> Vec<Case> {
     ]
 }
 
+/// The cases of files.
+fn files() -> Vec<Case> {
+    let none = || Unknown(json!(u64::MAX));
+    let part = These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })]);
+    let upload = |call| {
+        let names = ["", "a/b", "a\\b", "a\nb"].map(Value::from);
+        let types = ["", "x", "a b/c", "*/*", "a/b; c"].map(Value::from);
+        (
+            call,
+            json!({ "name": "a.png", "media-type": "image/png", "size": 1 }),
+            vec![("name", These(names.into())), ("media-type", These(types.into())), ("size", Anything)],
+        )
+    };
+    let urls = ["", "x", "ftp://h/", "https://u@h/", "aesgcm://h/a", "aesgcm://h/a#00"].map(Value::from);
+    vec![
+        upload("files.upload"),
+        upload("files.upload-encrypted"),
+        ("files.write", json!({ "transfer": 1, "part": "x" }), vec![("transfer", none()), ("part", part)]),
+        ("files.finish", json!({}), vec![("transfer", none())]),
+        ("files.open", json!({}), vec![("url", These(urls.into()))]),
+        ("files.read", json!({}), vec![("transfer", none())]),
+        ("files.close", json!({}), vec![("transfer", none())]),
+    ]
+}
+
 /// The cases of the web.
 fn web() -> Vec<Case> {
     let request = |follow: Kind| {
@@ -255,9 +281,6 @@ fn web() -> Vec<Case> {
     let none = || Unknown(json!(u64::MAX));
     // A byte more than a part may have.
     let part = || These(vec![json!({ "$repeat": ["x", (1 << 20) + 1] })]);
-    let names = ["", "a/b", "a\\b", "a\nb"].map(Value::from);
-    let types = ["", "x", "a b/c", "*/*", "a/b; c"].map(Value::from);
-    let urls = ["", "x", "ftp://h/", "https://u@h/"].map(Value::from);
     let elements =
         ["", "x", "<x/>", "<x xmlns='a'/><x xmlns='a'/>", "<x xmlns='a'>\u{1}</x>", "<message xmlns='jabber:client'/>"];
     let elements = elements.map(Value::from);
@@ -268,16 +291,6 @@ fn web() -> Vec<Case> {
         ("http.answer", json!({}), vec![("exchange", none())]),
         ("http.read", json!({}), vec![("exchange", none())]),
         ("http.close", json!({}), vec![("exchange", none())]),
-        (
-            "files.upload",
-            json!({ "name": "a.png", "media-type": "image/png", "size": 1 }),
-            vec![("name", These(names.into())), ("media-type", These(types.into())), ("size", Anything)],
-        ),
-        ("files.write", json!({ "transfer": 1, "part": "x" }), vec![("transfer", none()), ("part", part())]),
-        ("files.finish", json!({}), vec![("transfer", none())]),
-        ("files.open", json!({}), vec![("url", These(urls.into()))]),
-        ("files.read", json!({}), vec![("transfer", none())]),
-        ("files.close", json!({}), vec![("transfer", none())]),
         (
             "commands.answer",
             json!({ "form": "1", "text": "x" }),

@@ -1,7 +1,10 @@
 //! Encryption from end to end, with clients that nobody here wrote: OMEMO by both of its namespaces, and OTR (rows 87,
 //! 88 and 172 of `tests/conformance.toml`).
 
+mod archives;
 mod disorder;
+mod ejabberd;
+mod files;
 mod keys;
 mod killed;
 mod omemo;
@@ -12,6 +15,7 @@ mod trust;
 
 use jid::BareJid;
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
+use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -22,7 +26,12 @@ const BOTH: [&str; 2] = [AXOLOTL, OMEMO_2];
 
 /// Returns the plan of a host that people may talk with who are not in its roster.
 async fn plan() -> Plan {
-    Plan::new().await.set("allow_non_roster_messaging", true)
+    plan_on(prosody().await)
+}
+
+/// Returns the same plan on this server.
+fn plan_on(server: &XmppServer) -> Plan {
+    Plan::on(server).set("allow_non_roster_messaging", true)
 }
 
 /// Logs a person with OMEMO in, who knows both namespaces.

@@ -1,19 +1,26 @@
 //! OMEMO in chats.
 
-use parlor_tests::counterparts::{AXOLOTL, OMEMO_2};
+use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
+use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
 
-use super::{BOTH, cannot_read, finds, hears, person, person_by, plan, required, says};
+use super::{BOTH, cannot_read, finds, hears, person, person_by, plan, plan_on, required, says};
 use crate::test_host::{BARE, FULL, NARROW, SOON, friend, granted, prosody, running};
 
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_go_both_ways_by_both_namespaces() {
-    let host = plan().await.three().start().await;
+    go_both_ways(prosody().await).await;
+}
+
+/// Lets messages of both namespaces go both ways on this server.
+pub(super) async fn go_both_ways(server: &XmppServer) {
+    let host = plan_on(server).three().start().await;
     let bot = host.account().jid.clone();
     let heard = host.listen(FULL, "message").await;
     for namespace in BOTH {
-        let mut juliet = person_by(namespace, "juliet").await;
+        let account = server.fresh_account("juliet").unwrap();
+        let mut juliet = Counterpart::omemo_by(namespace, server, &account).await.unwrap();
         let person = juliet.jid().clone();
         finds(&mut juliet, &bot, &[namespace]).await;
         for round in 0..3 {

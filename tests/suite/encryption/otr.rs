@@ -1,9 +1,10 @@
 //! OTR, with a client on python-potr.
 
 use parlor_tests::counterparts::Counterpart;
+use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
 
-use super::{hears, plan, says};
+use super::{hears, plan, plan_on, says};
 use crate::test_host::{BARE, FULL, SOON, TestHost, friend, granted, prosody, running};
 
 /// Logs a person with OTR in.
@@ -31,9 +32,14 @@ async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
 /// Rows 87 and 88. Events `message` `otrStatusChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_begins_and_ends_it() {
-    let host = plan().await.three().start().await;
+    begins_and_ends(prosody().await).await;
+}
+
+/// Lets a plugin begin and end it on this server.
+pub(super) async fn begins_and_ends(server: &XmppServer) {
+    let host = plan_on(server).three().start().await;
     let bot = host.account().jid.clone();
-    let mut juliet = person().await;
+    let mut juliet = Counterpart::otr(server, &server.fresh_account("juliet").unwrap()).await.unwrap();
     let person = juliet.jid().clone();
     let chat = json!({ "jid": person.as_str() });
     let (heard, states) = (host.listen(FULL, "message").await, host.listen(FULL, "otrStatusChanged").await);

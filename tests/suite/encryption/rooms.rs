@@ -1,20 +1,27 @@
 //! OMEMO in rooms: of members who see each other's addresses.
 
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
+use parlor_tests::server::XmppServer;
 use serde_json::json;
 
-use super::{BOTH, finds, person, person_by, plan};
+use super::{BOTH, finds, person, plan, plan_on};
 use crate::test_host::{FULL, prosody};
 
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_of_members_reads_what_the_plugin_says_and_it_them() {
-    let host = plan().await.three().start().await;
+    talk(prosody().await).await;
+}
+
+/// Lets the members of a room talk on this server.
+pub(super) async fn talk(server: &XmppServer) {
+    let host = plan_on(server).three().start().await;
     let bot = host.account().jid.clone();
-    let room = prosody().await.fresh_room();
+    let room = server.fresh_room();
+    let [juliet, nurse] = ["juliet", "nurse"].map(|name| server.fresh_account(name).unwrap());
+    let mut juliet = Counterpart::omemo(server, &juliet).await.unwrap();
     // One of them knows the older namespace alone.
-    let mut juliet = person("juliet").await;
-    let mut nurse = person_by(AXOLOTL, "nurse").await;
+    let mut nurse = Counterpart::omemo_by(AXOLOTL, server, &nurse).await.unwrap();
     finds(&mut juliet, &bot, &BOTH).await;
     finds(&mut nurse, &bot, &[AXOLOTL]).await;
     let members = [bot.as_str(), nurse.jid().as_str()];

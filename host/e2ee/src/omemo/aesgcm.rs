@@ -1,18 +1,21 @@
 //! Links to files that are encrypted (XEP-0454): the key stands behind the `#`, which no server gets to see.
+//!
+//! A file goes in parts, and its tag stands at its end. So nothing of a file that is decrypted is authentic before
+//! [`Decrypting::finish`] says so.
 
 use std::fmt;
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::aes::Aes256;
-use aes_gcm::aes::cipher::consts::{U12, U16};
-use aes_gcm::{AesGcm, KeyInit};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
+use super::gcm::{BLOCK, Gcm};
 use super::limits;
 use super::secret::Secret;
 
 const SCHEME: &str = "aesgcm://";
+
+/// The number of bytes by which a file is longer when it is encrypted: the tag at its end.
+pub const TAG: usize = BLOCK;
 
 /// A link or a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +33,9 @@ pub enum LinkError {
     /// The file was changed, or the key is another file's.
     #[error("the file is not authentic: somebody changed it, or the link has another key")]
     Forged,
+    /// It has more bytes than one key may encrypt.
+    #[error("the file has more than 64 GiB, which is the most that one key encrypts")]
+    TooLarge,
 }
 
 /// The key of a file, with its initialization vector. Each file has its own.
@@ -44,6 +50,15 @@ enum Iv {
     Usual([u8; 12]),
     /// Of clients before 2020.
     Long([u8; 16]),
+}
+
+impl Iv {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Usual(iv) => iv,
+            Self::Long(iv) => iv,
+        }
+    }
 }
 
 /// A link that was taken apart.
@@ -100,10 +115,7 @@ impl FileKey {
             return Err(LinkError::TooLong);
         }
         let place = usable(https.strip_prefix("https://").ok_or(LinkError::NoFile)?)?;
-        let iv: &[u8] = match &self.iv {
-            Iv::Usual(iv) => iv,
-            Iv::Long(iv) => iv,
-        };
+        let iv = self.iv.bytes();
         let mut digits = Zeroizing::new(vec![0; 2 * (iv.len() + self.key.len())]);
         let (first, second) = digits.split_at_mut(2 * iv.len());
         hex::encode_to_slice(iv, first).map_err(|_| LinkError::NoKey)?;
@@ -112,28 +124,48 @@ impl FileKey {
     }
 }
 
-/// Encrypts a file by a new key. The result is 16 bytes longer.
-pub fn encrypt(plain: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> (Vec<u8>, FileKey) {
-    let (mut key, mut iv) = (Zeroizing::new([0; 32]), [0; 12]);
-    rng.fill_bytes(&mut *key);
-    rng.fill_bytes(&mut iv);
-    let mut file = Vec::with_capacity(plain.len() + 16);
-    file.extend_from_slice(plain);
-    let cipher = AesGcm::<Aes256, U12>::new((&*key).into());
-    cipher.encrypt_in_place((&iv).into(), b"", &mut file).expect("no file in memory has 64 GiB");
-    (file, FileKey { key, iv: Iv::Usual(iv) })
+/// A file that is encrypted. Whoever gives a copy of it other bytes than it must not send both: they are encrypted alike.
+#[derive(Clone)]
+pub struct Encrypting(Gcm);
+
+impl Encrypting {
+    /// Begins to encrypt a file by a new key.
+    pub fn begin(rng: &mut (impl CryptoRng + ?Sized)) -> (Self, FileKey) {
+        let (mut key, mut iv) = (Zeroizing::new([0; 32]), [0; 12]);
+        rng.fill_bytes(&mut *key);
+        rng.fill_bytes(&mut iv);
+        (Self(Gcm::new(&key, &iv)), FileKey { key, iv: Iv::Usual(iv) })
+    }
+
+    /// Encrypts the next part in place.
+    pub fn part(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
+        self.0.encrypt(part)
+    }
+
+    /// Returns the end of the file, which stands behind its last part.
+    pub fn finish(self) -> Result<[u8; TAG], LinkError> {
+        self.0.tag()
+    }
 }
 
-/// Decrypts a file.
-pub fn decrypt(file: &[u8], key: &FileKey) -> Result<Secret, LinkError> {
-    let mut plain = Zeroizing::new(file.to_vec());
-    let cipher_key = (&*key.key).into();
-    let opened = match &key.iv {
-        Iv::Usual(iv) => AesGcm::<Aes256, U12>::new(cipher_key).decrypt_in_place(iv.into(), b"", &mut *plain),
-        Iv::Long(iv) => AesGcm::<Aes256, U16>::new(cipher_key).decrypt_in_place(iv.into(), b"", &mut *plain),
-    };
-    opened.map_err(|_| LinkError::Forged)?;
-    Ok(plain.into())
+/// A file that is decrypted.
+pub struct Decrypting(Gcm);
+
+impl Decrypting {
+    /// Begins to decrypt a file by its key.
+    pub fn begin(key: &FileKey) -> Self {
+        Self(Gcm::new(&key.key, key.iv.bytes()))
+    }
+
+    /// Decrypts the next part in place. Nobody may be given it before [`Decrypting::finish`] finds all of the file to be authentic.
+    pub fn part(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
+        self.0.decrypt(part)
+    }
+
+    /// Checks all of the file by its last 16 bytes.
+    pub fn finish(self, tag: &[u8; TAG]) -> Result<(), LinkError> {
+        if self.0.is_tag(tag) { Ok(()) } else { Err(LinkError::Forged) }
+    }
 }
 
 impl fmt::Debug for FileKey {
@@ -145,5 +177,17 @@ impl fmt::Debug for FileKey {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("https", &self.https).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Encrypting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encrypting")
+    }
+}
+
+impl fmt::Debug for Decrypting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decrypting")
     }
 }

@@ -16,6 +16,7 @@ mod device;
 mod error;
 mod exchange;
 mod fields;
+mod gcm;
 mod kdf;
 mod keys;
 pub mod limits;

@@ -1,5 +1,8 @@
 //! `files`: those that messages refer to, and uploads to the account's server (XEP-0363).
 
+mod encrypted;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
@@ -13,6 +16,7 @@ use parlor_web::header::CONTENT_TYPE;
 use parlor_web::{Hop, Method, Outgoing, WebError};
 use wasmtime::component::Accessor;
 
+use self::encrypted::{Encrypted, Sealing};
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::{failed, one_more, shown};
@@ -39,6 +43,8 @@ enum State {
     Upload(Box<Upload>),
     /// It is read.
     Download(Box<Incoming>),
+    /// It is encrypted, and comes.
+    Encrypted(Box<Encrypted>),
     /// It is collected for a test, which answers it.
     Scripted(Box<Scripted>),
     /// It was uploaded.
@@ -52,6 +58,15 @@ pub(crate) struct Upload {
     file: File,
     /// How many bytes are still to be sent.
     left: u64,
+    /// What encrypts it, if that is wanted.
+    sealing: Option<Sealing>,
+}
+
+/// What the server is told of a file.
+struct Described<'a> {
+    name: Cow<'a, str>,
+    kind: &'a str,
+    size: u64,
 }
 
 /// An upload to the server of a test.
@@ -69,7 +84,16 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn upload(accessor: &Accessor<T, Self>, name: String, kind: String, size: u64) -> Result<u64, Error> {
-        answer(upload(accessor, name, &kind, size).await)
+        answer(upload(accessor, CallName::FilesUpload, name, &kind, size).await)
+    }
+
+    async fn upload_encrypted(
+        accessor: &Accessor<T, Self>,
+        name: String,
+        kind: String,
+        size: u64,
+    ) -> Result<u64, Error> {
+        answer(upload(accessor, CallName::FilesUploadEncrypted, name, &kind, size).await)
     }
 
     async fn write(accessor: &Accessor<T, Self>, transfer: u64, part: Vec<u8>) -> Result<(), Error> {
@@ -91,11 +115,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 async fn upload<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    called: CallName,
     name: String,
     kind: &str,
     size: u64,
 ) -> Result<u64, CallError> {
-    let (instance, call) = caller(accessor, CallName::FilesUpload)?;
+    let (instance, call) = caller(accessor, called)?;
     if !is_file_name(&name) {
         return Err(CallError::invalid("name", format!("1 to {MAX_NAME} bytes without a path")));
     }
@@ -106,46 +131,50 @@ async fn upload<T: Send + 'static>(
     let granted = call.granted(Target::File { media_type: &kind, bytes: size })?;
     let open = OpenFile::begin(&instance)?;
     if instance.account.web_script.get().is_some() {
+        // There are no keys in a test.
         let url = WebAddress::parse(IN_TESTS).and_then(|address| address.to(&name));
         let url = url.map_err(|error| CallError::invalid("name", error.to_string()))?.as_str().to_owned();
         let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
         let state = State::Scripted(Box::new(Scripted { file, body: Vec::new() }));
         return Ok(instance.parts.add(Transfer { state, _open: open }));
     }
-    let place = place(&instance, &granted, &name, &kind, size).await?;
+    let mut sealing = (called == CallName::FilesUploadEncrypted).then(Sealing::begin);
+    let sent = match &sealing {
+        None => Described { name: Cow::Borrowed(&name), kind: &kind, size },
+        Some(_) => encrypted::described(&name, size)?,
+    };
+    let place = place(&instance, &granted, &sent).await?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
     request.method = Method::PUT;
     let headers = place.headers.iter().map(|(name, value)| (*name, value.as_str()));
-    for (name, value) in headers.chain([(CONTENT_TYPE.as_str(), &*kind)]) {
+    for (name, value) in headers.chain([(CONTENT_TYPE.as_str(), sent.kind)]) {
         request
             .header(name, value.as_bytes())
             .map_err(|error| failed_file(&instance, Permission::FilesSend, &error))?;
     }
-    let (sender, body) = Outgoing::sized_stream(size);
+    let (sender, body) = Outgoing::sized_stream(sent.size);
     request.body = body;
+    let url = match &mut sealing {
+        None => place.get.as_str().to_owned(),
+        Some(sealing) => sealing.url(place.get.as_str())?,
+    };
     let sending = Sending::begin(&instance, WebClient::for_files(&instance)?, request, Some(sender));
-    let url = place.get.as_str().to_owned();
     let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
-    let state = State::Upload(Box::new(Upload { sending, file, left: size }));
+    let state = State::Upload(Box::new(Upload { sending, file, left: size, sealing }));
     Ok(instance.parts.add(Transfer { state, _open: open }))
 }
 
 /// Asks the account's server for a place.
-async fn place(
-    instance: &Arc<Instance>,
-    granted: &Granted,
-    name: &str,
-    kind: &str,
-    size: u64,
-) -> Result<Slot, CallError> {
+async fn place(instance: &Arc<Instance>, granted: &Granted, file: &Described<'_>) -> Result<Slot, CallError> {
+    let Described { name, kind, size } = file;
     let snapshot = instance.account.snapshot();
     let Some((service, most)) = snapshot.known.uploads() else {
         return Err(CallError::Unsupported("the server takes no files, or has not said so yet".to_owned()));
     };
-    if let Some(most) = most.filter(|most| size > *most) {
+    if let Some(most) = most.filter(|most| size > most) {
         return Err(CallError::Unsupported(format!("the server takes files of at most {most} bytes")));
     }
-    let iq = slot_request(service, name, kind, size);
+    let iq = slot_request(service, name, kind, *size);
     let request = instance.pending_iq()?;
     pace_bytes(instance, iq.len()).await?;
     let iq = RawStanza::parse_request(&iq, &snapshot.jid)?;
@@ -167,7 +196,7 @@ async fn write<T: Send + 'static>(
         let (file, left) = match &turn.state {
             State::Upload(upload) => (&upload.file, upload.left),
             State::Scripted(upload) => (&upload.file, upload.left()),
-            State::Download(_) | State::Over => return Err(none(transfer)),
+            State::Download(_) | State::Encrypted(_) | State::Over => return Err(none(transfer)),
         };
         let target =
             Target::File { media_type: file.media_type.as_deref().unwrap_or_default(), bytes: file.size.unwrap_or(0) };
@@ -177,12 +206,17 @@ async fn write<T: Send + 'static>(
         };
         match &mut turn.state {
             State::Upload(upload) => {
+                // Kept once it is sent: a call that is given up may be made again, with other bytes.
+                let (part, sealing) = match &upload.sealing {
+                    None => (part, None),
+                    Some(sealing) => sealing.sealed(part)?,
+                };
                 let sent = upload.sending.send(&instance, part, instance.limits.http_time).await;
                 sent.unwrap_or_else(|| Err(none(transfer)))?;
-                upload.left = rest;
+                (upload.left, upload.sealing) = (rest, sealing);
             }
             State::Scripted(upload) => upload.body.extend_from_slice(&part),
-            State::Download(_) | State::Over => {}
+            State::Download(_) | State::Encrypted(_) | State::Over => {}
         }
         Ok(())
     });
@@ -205,15 +239,19 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
                 let missing = match &before {
                     State::Upload(upload) => Some(upload.left),
                     State::Scripted(upload) => Some(upload.left()),
-                    State::Download(_) | State::Over => None,
+                    State::Download(_) | State::Encrypted(_) | State::Over => None,
                 };
                 turn.state = before;
                 let missing = missing.map(|left| CallError::invalid("transfer", format!("{left} bytes are missing")));
                 return Err(missing.unwrap_or_else(|| none(transfer)));
             }
         };
-        let Upload { sending, file, .. } = upload;
+        let Upload { mut sending, file, sealing, .. } = upload;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
+        if let Some(sealing) = sealing {
+            // If the server does not take it, its answer says more.
+            let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
+        }
         let answered = sending.answer(instance.limits.http_time, told).await;
         instance.parts.remove(transfer);
         stored(answered?.status, file)
@@ -247,7 +285,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let (instance, call) = caller(accessor, CallName::FilesOpen)?;
     call.granted(Target::None)?;
     text("url", url, MAX_URL)?;
-    let to = WebAddress::parse(url).map_err(|error| CallError::invalid("url", error.to_string()))?;
+    let (to, key) = encrypted::place(url)?;
     if !instance.seen_files.has(url) {
         let hint = "no grant helps: a plugin fetches the files of messages that it was shown".to_owned();
         return Err(instance.deny_for_good(Permission::FilesRead, to.origin(), hint));
@@ -260,6 +298,8 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     // Another request of this plugin may have stored a credential there.
     let credentials = Credentials::of(&instance, None, Vec::new())?;
     if let Some(answer) = instance.account.web_script.get() {
+        // Nobody encrypts a file by hand: the answer is what it says.
+        let url = if key.is_some() { to.as_str() } else { url };
         let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
         };
@@ -282,8 +322,15 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
-    let (size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
-    let state = State::Download(Box::new(Incoming::of(answered, credentials.mask())));
+    let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
+    let incoming = Incoming::of(answered, credentials.mask());
+    let state = match &key {
+        None => State::Download(Box::new(incoming)),
+        Some(key) => {
+            size = size.map(|bytes| encrypted::size(&instance, bytes)).transpose()?;
+            State::Encrypted(Box::new(Encrypted::new(incoming, key)))
+        }
+    };
     let transfer = instance.parts.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
 }
@@ -297,8 +344,19 @@ async fn read<T: Send + 'static>(
     let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
-        let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
+        if let State::Encrypted(file) = &mut turn.state {
+            let came = file.take_in(&instance, instance.limits.http_time, told).await;
+            if let Err(error) = came.and_then(|()| open_encrypted(&mut turn.state)) {
+                // The next call waits on. After all else nothing of the file can be shown any more.
+                if !matches!(error, CallError::TimedOut) {
+                    turn.state = State::Over;
+                    instance.parts.remove(transfer);
+                }
+                return Err(error);
+            }
+        }
+        let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let part = incoming.next(&instance, instance.limits.http_time, told).await?;
         if part.is_none() {
             instance.parts.remove(transfer);
@@ -306,6 +364,15 @@ async fn read<T: Send + 'static>(
         Ok(part)
     });
     read.await.unwrap_or_else(|| Err(none(transfer)))
+}
+
+/// Lets an encrypted file be read of which all has come, if it is authentic.
+fn open_encrypted(state: &mut State) -> Result<(), CallError> {
+    match std::mem::replace(state, State::Over) {
+        State::Encrypted(file) => *state = State::Download(Box::new(file.opened()?)),
+        other => *state = other,
+    }
+    Ok(())
 }
 
 /// Describes an error on the way to a server that only a message or the account's server named.

@@ -7,7 +7,7 @@ use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
 use crate::encryption::outbound::Outbound;
-use crate::encryption::sending::{may_encrypt, send};
+use crate::encryption::sending::{may_encrypt, may_go_plainly, send};
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -47,6 +47,9 @@ impl Command for SendMessage {
         if turn.encrypts {
             let message = Outbound { to, kind, id, draft, answer: Some(answer) };
             return send(&mut features.encryption, message, &features.rooms, turn);
+        }
+        if let Err(error) = may_go_plainly(&to, &draft) {
+            return turn.answer(answer, Err(error));
         }
         let message = outgoing(&features.rooms, to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));

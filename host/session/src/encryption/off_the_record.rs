@@ -5,6 +5,7 @@ use parlor_base::id::InstanceId;
 use parlor_e2ee::omemo::Secret;
 use parlor_e2ee::otr::{Fingerprint, Outcome, ReceiveError, State, is_otr};
 use parlor_stanza::error::CallError;
+use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
     DeviceTrust, Encryption, EncryptionWish, Extensions, Hint, Message, MessageKind, Outgoing, Sealed, SealedContent,
 };
@@ -115,6 +116,7 @@ fn says(
     message.body = Some(text);
     message.bodies = Vec::new();
     drop_what_is_beside(message);
+    add_encrypted(message);
     message.encryption = Some(Encryption::Otr);
     message.device_trust = Some(trust);
     Heard::Says

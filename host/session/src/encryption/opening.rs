@@ -3,6 +3,7 @@
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, payload, receive};
 use parlor_stanza::decode::read_envelope;
+use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
     Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
 };
@@ -117,6 +118,8 @@ fn open_one_of(
     };
     match content {
         Ok(None) => Opened::Nothing,
+        // One that comes again, as to each plugin that catches up, says nothing the second time either.
+        Err(_) if encrypted.payload.is_none() => Opened::Nothing,
         Err(reason) => Opened::Cannot(reason),
         Ok(Some(content)) => {
             let (form, author) = (content.form, content.jid.clone());
@@ -374,6 +377,7 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
             message.thread = envelope.thread;
         }
     }
+    add_encrypted(message);
     message.bodies = Vec::new();
     message.encryption = Some(Encryption::Omemo);
     message.device_trust = Some(trust);

@@ -77,6 +77,7 @@ calls! {
     DiscoTime = "disco" "time";
     DiscoVersion = "disco" "version";
     FilesUpload = "files" "upload";
+    FilesUploadEncrypted = "files" "upload-encrypted";
     FilesWrite = "files" "write";
     FilesFinish = "files" "finish";
     FilesOpen = "files" "open";

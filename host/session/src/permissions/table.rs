@@ -148,6 +148,7 @@ pub const CALLS: &[Call] = {
         needs(DiscoRead, CallName::DiscoTime).online(Nothing),
         needs(DiscoRead, CallName::DiscoVersion).online(Nothing),
         needs(FilesSend, CallName::FilesUpload).online(Nothing),
+        needs(FilesSend, CallName::FilesUploadEncrypted).online(Nothing),
         needs(FilesSend, CallName::FilesWrite).local(Nothing),
         needs(FilesSend, CallName::FilesFinish).local(Nothing),
         needs(FilesRead, CallName::FilesOpen).local(Nothing),

@@ -8,7 +8,7 @@ use parlor_stanza::decode::read_envelope;
 use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_list};
 use parlor_stanza::types::{
     Affiliated, Draft, EncryptedOut, EncryptionWish, Extensions, KeyFor, ListedDevice, NodeItem, NodePage, OmemoForm,
-    PublishedBundle, PubsubAsk, Sealed, SealedContent,
+    PublishedBundle, PubsubAsk, Sealed, SealedContent, SharedFile,
 };
 
 use super::*;
@@ -327,6 +327,54 @@ fn what_somebody_in_between_adds_to_an_encrypted_text_is_not_told() {
 }
 
 #[test]
+fn the_address_of_an_encrypted_file_counts_only_where_it_was_encrypted() {
+    let url = format!("aesgcm://upload.example.org/a.png#{}", "0f".repeat(44));
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let files = |bot: &Bot| -> Vec<String> {
+            let extensions = bot.heard().extensions.iter();
+            extensions.flat_map(|all| &all.files).map(|file| file.url.clone()).collect()
+        };
+        bot.hear(&mut romeo, &url);
+        assert_eq!(files(&bot), [url.clone()], "{form:?}");
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{ROMEO}/phone' type='chat' id='plain'><body>{url}</body></message>"
+        ));
+        assert_eq!((bot.heard().body.as_deref(), files(&bot).len()), (Some(&*url), 0), "{form:?}");
+    }
+}
+
+#[test]
+fn the_address_of_an_encrypted_file_goes_out_encrypted_or_not_at_all() {
+    let url = format!("aesgcm://upload.example.org/a.png#{}", "0f".repeat(44));
+    let message = |encryption| {
+        let file = SharedFile { url: url.clone(), ..SharedFile::default() };
+        let extensions = Some(Box::new(Extensions { files: vec![file], ..Extensions::default() }));
+        // The address of a file is the body of a message that has none.
+        let draft = Draft { body: Some(url.clone()), extensions, encryption, ..Draft::default() };
+        SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }
+    };
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        for wish in [EncryptionWish::AsTheChat, EncryptionWish::None] {
+            let mut sent = bot.test.ask(message(wish));
+            assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?} {wish:?}");
+        }
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.test.ask(message(EncryptionWish::AsTheChat));
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some(&*url), "{form:?}");
+        let mut sent = bot.test.ask(message(EncryptionWish::None));
+        assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?}");
+    }
+    let mut off = TestSession::new(Settings::default());
+    off.bind();
+    let mut sent = off.ask(message(EncryptionWish::AsTheChat));
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "encryption is off");
+}
+
+#[test]
 fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hi"));
@@ -390,6 +438,23 @@ fn a_message_that_comes_again_is_told_as_such() {
         bot.test.hear_xml(&renamed(&first));
         assert_eq!(bot.test.count("message"), 0);
         assert_eq!(bot.reason(), UndecryptableReason::Replayed);
+    }
+}
+
+#[test]
+fn one_that_carries_keys_alone_is_not_told_however_often_it_comes() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        let whole = romeo.writes(&bot, "nothing", &from);
+        let (before, payload) = whole.split_once("<payload").unwrap();
+        let empty = format!("{before}{}", payload.split_once("</payload>").unwrap().1);
+        for xml in [empty.clone(), renamed(&empty)] {
+            bot.test.hear_xml(&xml);
+            assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "{form:?}");
+        }
+        bot.hear(&mut romeo, "hello");
+        assert_eq!(bot.heard().body.as_deref(), Some("hello"));
     }
 }
 

@@ -69,6 +69,46 @@ fn what_a_stranger_writes_is_no_path_no_script_and_not_without_end() {
     }
 }
 
+#[test]
+fn the_text_of_a_decrypted_message_may_be_the_address_of_an_encrypted_file() {
+    let xml = "<message xmlns='jabber:client' from='a@b/c' type='chat'><body>x</body></message>";
+    let own = "me@house/here".parse().unwrap();
+    let says = |body: &str| {
+        let stanza = Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap();
+        let Incoming::Message(mut message) = decode(stanza, &own, jiff::Timestamp::UNIX_EPOCH) else {
+            panic!("a message")
+        };
+        message.body = Some(body.to_owned());
+        add_encrypted(&mut message);
+        let files = message.extensions.map(|all| all.files).unwrap_or_default();
+        files.into_iter().map(|file| file.url).collect::<Vec<_>>()
+    };
+    let (usual, long) = ("0aF".repeat(29) + "9", "b".repeat(96));
+    for secret in [&usual, &long] {
+        let url = format!("aesgcm://upload.example.org:443/a/b.png#{secret}");
+        assert_eq!(says(&url), [url.clone()]);
+        assert_eq!(says(&format!("{url}\r\ndata:image/jpeg,/9j/4AAQ")), [url.clone()], "with a preview");
+        assert!(files(&oob(&url)).is_empty() && files(&shared_as(&url, "")).is_empty(), "it was not encrypted");
+        for other in [format!("look: {url}"), format!("{url} "), format!("\n{url}"), url.replacen("aesgcm", "https", 1)]
+        {
+            assert!(says(&other).is_empty(), "{other}");
+        }
+    }
+    for bad in [
+        "aesgcm://h/a".to_owned(),
+        "aesgcm://h/a#".to_owned(),
+        format!("aesgcm://h/a#{}", &usual[1..]),
+        format!("aesgcm://h/a#{}g", &usual[1..]),
+        format!("aesgcm://h/a#{usual}#{usual}"),
+        format!("aesgcm:///a#{usual}"),
+        format!("aesgcm://me@h/a#{usual}"),
+        format!("aesgcm://h/{}#{usual}", "a".repeat(MAX_URL)),
+        "aesgcm:ä#".to_owned() + &usual,
+    ] {
+        assert!(says(&bad).is_empty(), "{bad}");
+    }
+}
+
 fn place(content: &str) -> Option<Slot> {
     let xml = format!(
         "<iq xmlns='jabber:client' type='result' id='1' from='up.b'><slot xmlns='{UPLOAD}'>{content}</slot></iq>"

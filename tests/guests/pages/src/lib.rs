@@ -161,6 +161,11 @@ async fn shares() -> Result<()> {
     upload.write(text).await?;
     chats::send(JULIET, upload.finish().await?).await?;
 
+    // For an encrypted chat:
+    let mut upload = files::upload_encrypted("note.txt", "text/plain", text.len() as u64).await?;
+    upload.write(text).await?;
+    chats::send(JULIET, Outgoing::from(upload.finish().await?).encrypted()).await?;
+
     on_message(|message| async move {
         for file in message.files() {
             let mut download = files::open(&file.url).await?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use parlor_stanza::decode::decode;
 use parlor_stanza::encode::name;
+use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{DeviceTrust, Encryption, Incoming};
 use xmpp_parsers::stanza::Stanza;
 
@@ -42,6 +43,7 @@ pub(super) fn decoded(
     if let (Incoming::Message(message), Some(mark)) = (&mut incoming, mark) {
         message.encryption = mark.attr("by").and_then(Encryption::named);
         message.device_trust = mark.attr("trust").and_then(DeviceTrust::named);
+        add_encrypted(message);
     }
     Ok(incoming)
 }

@@ -1,11 +1,62 @@
 //! Payloads, files and fingerprints.
 
+use aes_gcm::aead::AeadInOut as _;
+use aes_gcm::aes::Aes256;
+use aes_gcm::aes::cipher::consts::U12;
+use aes_gcm::{AesGcm, KeyInit as _};
 use proptest::prelude::*;
 
-use super::super::aesgcm::{self, LinkError};
+use super::super::aesgcm::{self, Decrypting, Encrypting, FileKey, Link, LinkError};
 use super::super::payload::{self, PayloadError};
 use super::super::{EncryptError, Fingerprint, Version, limits};
 use super::{Steady, acquainted};
+
+/// Splits bytes into parts of these lengths, over and over.
+fn parts<'a>(mut bytes: &'a mut [u8], steps: &'a [usize]) -> impl Iterator<Item = &'a mut [u8]> {
+    let mut steps = steps.iter().cycle();
+    std::iter::from_fn(move || {
+        let step = (*steps.next()?).min(bytes.len());
+        let (part, rest) = std::mem::take(&mut bytes).split_at_mut(step);
+        bytes = rest;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Encrypts a file in parts.
+fn encrypted(text: &[u8], steps: &[usize], rng: &mut Steady) -> (Vec<u8>, FileKey) {
+    let ((mut file, key), mut bytes) = (Encrypting::begin(rng), text.to_vec());
+    for part in parts(&mut bytes, steps) {
+        file.part(part).unwrap();
+    }
+    bytes.extend(file.finish().unwrap());
+    (bytes, key)
+}
+
+/// Decrypts a file in parts.
+pub(super) fn decrypted(file: &[u8], key: &FileKey, steps: &[usize]) -> Result<Vec<u8>, LinkError> {
+    let (text, tag) = file.split_last_chunk().ok_or(LinkError::Forged)?;
+    let (mut file, mut bytes) = (Decrypting::begin(key), text.to_vec());
+    for part in parts(&mut bytes, steps) {
+        file.part(part)?;
+    }
+    file.finish(tag).map(|()| bytes)
+}
+
+/// Returns the bytes behind the `#` of a link.
+fn secret_of(link: &Link) -> Vec<u8> {
+    let whole = link.key().link("https://example.org/a").unwrap();
+    let whole = std::str::from_utf8(&whole).unwrap().to_owned();
+    hex::decode(whole.split_once('#').unwrap().1).unwrap()
+}
+
+fn key_of(link: &Link) -> [u8; 32] {
+    *secret_of(link).last_chunk().unwrap()
+}
+
+fn iv_of(link: &Link) -> Vec<u8> {
+    let secret = secret_of(link);
+    secret[..secret.len() - 32].to_vec()
+}
 
 proptest! {
     #[test]
@@ -35,18 +86,31 @@ proptest! {
     }
 
     #[test]
-    fn files_are_read_by_their_link_alone(text in prop::collection::vec(any::<u8>(), 0..200), seed: u64) {
-        let (file, key) = aesgcm::encrypt(&text, &mut Steady::new(seed));
-        prop_assert_eq!(file.len(), text.len() + 16);
+    fn files_are_read_by_their_link_alone(
+        text in prop::collection::vec(any::<u8>(), 0..200),
+        seed: u64,
+        steps in prop::collection::vec(1usize..40, 1..5),
+        bit: prop::sample::Index,
+    ) {
+        let (file, key) = encrypted(&text, &steps, &mut Steady::new(seed));
+        prop_assert_eq!(file.len(), text.len() + aesgcm::TAG);
         let link = key.link("https://example.org/a%20b/c.png?d=e").unwrap();
         let link = aesgcm::parse(std::str::from_utf8(&link).unwrap()).unwrap();
         prop_assert_eq!(link.https(), "https://example.org/a%20b/c.png?d=e");
-        prop_assert_eq!(aesgcm::decrypt(&file, link.key()).unwrap().to_vec(), text);
+        prop_assert_eq!(decrypted(&file, link.key(), &steps), Ok(text.clone()));
+        prop_assert_eq!(decrypted(&file, link.key(), &[7]), Ok(text.clone()), "the parts may be others");
+        let mut whole = file.clone();
+        let nonce: [u8; 12] = iv_of(&link).try_into().unwrap();
+        let cipher = AesGcm::<Aes256, U12>::new((&key_of(&link)).into());
+        cipher.decrypt_in_place((&nonce).into(), b"", &mut whole).unwrap();
+        prop_assert_eq!(whole, text, "aes-gcm reads it as well");
         let mut changed = file.clone();
-        changed[0] ^= 1;
-        prop_assert_eq!(aesgcm::decrypt(&changed, link.key()), Err(LinkError::Forged));
-        prop_assert_eq!(aesgcm::decrypt(&file[1..], link.key()), Err(LinkError::Forged));
-        prop_assert_eq!(aesgcm::decrypt(&[], link.key()), Err(LinkError::Forged));
+        let bit = bit.index(changed.len() * 8);
+        changed[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_eq!(decrypted(&changed, link.key(), &steps), Err(LinkError::Forged));
+        for part in [&file[1..], &file[..file.len() - 1], &*[&file[..], &[0][..]].concat()] {
+            prop_assert_eq!(decrypted(part, link.key(), &steps), Err(LinkError::Forged));
+        }
     }
 
     #[test]
@@ -54,6 +118,41 @@ proptest! {
         prop_assert!(aesgcm::parse(&text).is_err());
         let link = format!("aesgcm://{text}");
         prop_assert!(aesgcm::parse(&link).is_err());
+    }
+}
+
+/// The tags are those of Python's package cryptography. No other encrypted bytes have them.
+#[test]
+fn files_of_all_lengths_are_read_as_another_implementation_made_them() {
+    let key = hex::encode((0..32).collect::<Vec<u8>>());
+    for (iv, size, tag) in [
+        (12, 0, "7a81bf888cce475cb5edd41d45f6d287"),
+        (12, 1, "7acfc36267bd8fccba7f1a17857d9148"),
+        (12, 15, "7aedf94c5827ae08ab45c90073f43fc6"),
+        (12, 16, "cef8693bb674af463151805ddd473314"),
+        (12, 17, "5db51f9a447e1fa6dc8c67bf706aae1d"),
+        (12, 100_000, "53083f402bea730f7b2a9987e4ed8c78"),
+        (16, 0, "d414867cc151433311f883f21553021e"),
+        (16, 1, "bb69eedd7b5d53b4ea602203f611f89f"),
+        (16, 15, "7ce819662111ec0b69952ea259cd6567"),
+        (16, 16, "521aa286b98c66524418a09a718831eb"),
+        (16, 17, "e58b7f715512b2927bd517c64e26d0a5"),
+        (16, 100_000, "2c4cfc03a15c3bbaa63270259df7f897"),
+    ] {
+        let digits: Vec<u8> = (0xf0..=0xff).take(iv).collect();
+        let link = aesgcm::parse(&format!("aesgcm://example.org/a#{}{key}", hex::encode(digits))).unwrap();
+        // Each byte follows from its place and the length of the file.
+        let text: Vec<u8> = (0..size).map(|at: usize| u8::try_from((at * 7 + size) % 256).unwrap()).collect();
+        let mut file = text.clone();
+        // Counter mode is its own reverse.
+        let mut reverse = Decrypting::begin(link.key());
+        for part in parts(&mut file, &[16, 3, 33, 64_000]) {
+            reverse.part(part).unwrap();
+        }
+        file.extend(hex::decode(tag).unwrap());
+        for steps in [[1, 15].as_slice(), &[16], &[31, 1_000], &[100_000]] {
+            assert_eq!(decrypted(&file, link.key(), steps).as_ref(), Ok(&text), "{iv} {size} {steps:?}");
+        }
     }
 }
 
@@ -105,7 +204,7 @@ fn links_that_lead_nowhere_are_refused() {
         aesgcm::parse(&format!("AESGCM://example.org/a#{key}00000000")).unwrap().https(),
         "https://example.org/a"
     );
-    let (_, key) = aesgcm::encrypt(b"", &mut Steady::new(52));
+    let (_, key) = Encrypting::begin(&mut Steady::new(52));
     for place in ["http://example.org/a", "https://", "https://example.org/a#b", "aesgcm://example.org/a"] {
         assert_eq!(key.link(place).unwrap_err(), LinkError::NoFile, "{place}");
     }

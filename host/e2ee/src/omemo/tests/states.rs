@@ -74,8 +74,8 @@ fn nobody_prints_what_is_secret() {
     assert_eq!(format!("{:?}", Secret::new(vec![1, 2])), "Secret(2 bytes)");
     let payload = payload::encrypt(Version::Omemo2, b"abc", &mut rng);
     assert_eq!(format!("{payload:?}"), "Payload(16 bytes)");
-    let (_, key) = aesgcm::encrypt(b"", &mut rng);
-    assert_eq!(format!("{key:?}"), "FileKey");
+    let (file, key) = aesgcm::Encrypting::begin(&mut rng);
+    assert_eq!(format!("{key:?} {file:?} {:?}", aesgcm::Decrypting::begin(&key)), "FileKey Encrypting Decrypting");
     let link = key.link("https://example.org/a").unwrap();
     let link = aesgcm::parse(std::str::from_utf8(&link).unwrap()).unwrap();
     assert_eq!(format!("{link:?}"), "Link { https: \"https://example.org/a\", .. }");

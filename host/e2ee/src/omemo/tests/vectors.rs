@@ -10,6 +10,7 @@
 //! | `payload BODY IV KEY TEXT`, `file BYTES LINK TEXT` | we can read what they encrypted |
 
 use super::super::{Bundle, BundleParts, KeyMessage, aesgcm, payload, start};
+use super::payloads::decrypted;
 use super::{Device, Keep, Side, Steady, Version};
 
 fn bytes(text: &str) -> Vec<u8> {
@@ -78,7 +79,7 @@ fn conversations_with_another_implementation_give_the_same_bytes() {
             }
             "file" => {
                 let link = aesgcm::parse(words[2]).unwrap();
-                assert_eq!(aesgcm::decrypt(&bytes(words[1]), link.key()).unwrap().to_vec(), bytes(words[3]));
+                assert_eq!(decrypted(&bytes(words[1]), link.key(), &[5, 16, 1]), Ok(bytes(words[3])));
                 5
             }
             other => panic!("{other}"),

@@ -110,16 +110,23 @@ pub(crate) struct Incoming {
     /// The bytes that have come and were not read.
     rest: Bytes,
     mask: Mask,
+    /// What these bytes take of the plugin's limits, where they are there as a whole.
+    _held: Vec<Holding>,
 }
 
 impl Incoming {
     pub(crate) fn of(answer: Answer, mask: Mask) -> Self {
-        Self { answer: Some(answer), rest: Bytes::new(), mask }
+        Self { answer: Some(answer), rest: Bytes::new(), mask, _held: Vec::new() }
     }
 
     /// Returns a body that is there as a whole.
     pub(crate) fn whole(body: Vec<u8>, mask: Mask) -> Self {
-        Self { answer: None, rest: body.into(), mask }
+        Self { answer: None, rest: body.into(), mask, _held: Vec::new() }
+    }
+
+    /// Returns another body in place of this one, of which [`Incoming::part`] gave all.
+    pub(crate) fn with_body(self, body: Vec<u8>, held: Vec<Holding>) -> Self {
+        Self { answer: None, rest: body.into(), mask: self.mask, _held: held }
     }
 
     /// Reads the next part, at the pace that the limits allow; `None` at the end.
@@ -148,7 +155,8 @@ impl Incoming {
         }
     }
 
-    async fn part(&mut self, instance: &Instance) -> Result<Option<Bytes>, WebError> {
+    /// Reads the next part as it is, at the pace that the limits allow: at most 64 KiB, in which credentials may be.
+    pub(crate) async fn part(&mut self, instance: &Instance) -> Result<Option<Bytes>, WebError> {
         if self.rest.is_empty() {
             let Some(answer) = &mut self.answer else { return Ok(None) };
             let Some(part) = answer.next().await? else { return Ok(None) };

@@ -298,7 +298,7 @@ const YES_ABOUT_A_STRANGER: &str = "
     contacts.block contacts.blocked contacts.unblock disco.get-identity disco.last-activity disco.own-features-add disco.own-features-get
     disco.own-identities-add disco.time disco.version
     disco.own-identities-clear disco.own-identities-get disco.supports files.close files.finish files.open files.read
-    files.upload files.write http.answer http.close http.fetch http.open http.read http.write iq.answer iq.refuse listen.not log.write
+    files.upload files.upload-encrypted files.write http.answer http.close http.fetch http.open http.read http.write iq.answer iq.refuse listen.not log.write
     plugins.answer plugins.call plugins.refuse promises.add
     promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many schedules.at schedules.cancel schedules.cron
     schedules.every schedules.format schedules.list schedules.parse schedules.to-local settings.get storage.add

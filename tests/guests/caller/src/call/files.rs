@@ -13,6 +13,10 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
             let upload = files::upload(text(args, "name")?, text(args, "media-type")?, arg(args, "size")?);
             upload.await.map_err(Error::from).map(Value::from)
         }
+        "upload-encrypted" => {
+            let upload = files::upload_encrypted(text(args, "name")?, text(args, "media-type")?, arg(args, "size")?);
+            upload.await.map_err(Error::from).map(Value::from)
+        }
         "write" => {
             let transfer = transfer()?;
             parts::write(args, |part| files::write(transfer, part)).await
