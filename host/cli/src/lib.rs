@@ -19,6 +19,7 @@ pub mod keys;
 pub mod logs;
 pub mod manual;
 mod modes;
+mod pages;
 pub mod plugin;
 pub mod reload;
 pub mod rooms;

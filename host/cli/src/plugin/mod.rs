@@ -1,5 +1,6 @@
 //! `parlor plugin`: the commands for the owners and the authors of plugins. Those for authors need the feature `authoring`.
 
+mod accounts;
 mod add;
 #[cfg(feature = "authoring")]
 mod build;
@@ -17,6 +18,7 @@ mod list;
 #[cfg(feature = "authoring")]
 mod new;
 mod origin;
+mod places;
 #[cfg(feature = "authoring")]
 mod port;
 mod schedules;
@@ -59,6 +61,8 @@ pub enum PluginCommand {
     Grant(decide::GrantArgs),
     /// Revoke a plugin's grants, at once
     Revoke(decide::RevokeArgs),
+    /// Show the accounts that a plugin runs on, and choose others
+    Accounts(accounts::AccountsArgs),
     /// Change the version of a plugin, after showing what else it asks for
     Update(update::UpdateArgs),
     /// Go back to an earlier version
@@ -104,6 +108,7 @@ impl PluginCommand {
             Self::Remove(arguments) => arguments.run(),
             Self::Grant(arguments) => arguments.run(),
             Self::Revoke(arguments) => arguments.run(),
+            Self::Accounts(arguments) => arguments.run(),
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
