@@ -1,6 +1,6 @@
-//! What a plugin can reach, in sentences for its owner. Pure: a terminal, a page or a message may show them.
+//! Sentences for owners about what a plugin can reach. Pure: a terminal, a page or a message may show them.
 //!
-//! Each permission has a sentence of its own. Where one permission lets a plugin learn something and another one lets it pass that
+//! Each permission has a sentence of its own. If one permission lets a plugin learn something and another one lets it pass that
 //! on, a further sentence says so, since the combination is the risk.
 
 mod place;
@@ -52,7 +52,7 @@ pub fn asked(manifest: &Manifest, only: impl Fn(Permission) -> bool) -> Grants {
 /// Says what a plugin can do with `more` on these accounts, beside what it was granted before. The riskiest comes last, right
 /// before the question that an owner is asked.
 ///
-/// Only what is new is said. What can be done together is new if one of these permissions takes part in it.
+/// It says only what is new. A combination is new if one of these permissions takes part in it.
 pub fn sentences(more: &Grants, present: &Grants, places: &[Place]) -> Vec<Sentence> {
     let words = Words::of(places);
     let mut all: Vec<_> = more.iter().map(|(permission, scope)| of(permission, scope, &words)).collect();

@@ -288,7 +288,7 @@ impl AddArgs {
     }
 }
 
-/// What an owner is asked about before a plugin is installed.
+/// A plugin that an owner is asked about before it is installed.
 struct Asked<'a> {
     id: &'a PluginId,
     plan: &'a Installation<'a>,

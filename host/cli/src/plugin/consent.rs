@@ -20,14 +20,14 @@ const LONGEST_REASON: usize = 600;
 /// Words that people type when they agree or not. In the place of a scope they are typos.
 const WORDS: [&str; 7] = ["yes", "no", "yep", "nope", "okay", "sure", "each"];
 
-/// What an owner is asked about.
+/// A question to an owner: may the plugin do this, too?
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) id: &'a PluginId,
     pub(super) manifest: &'a Manifest,
-    /// What would be granted.
+    /// The grants that it would get.
     pub(super) more: Grants,
-    /// What is granted already.
+    /// The grants that it has.
     pub(super) present: &'a Grants,
     /// The accounts on which that would count.
     pub(super) places: &'a [Place],

@@ -358,7 +358,7 @@ fn gone(difference: &Difference) -> String {
     format!("It does not ask any more for {}\n", names.join(", "))
 }
 
-/// What an owner is asked about before a version is replaced.
+/// A version that an owner is asked about before it replaces the present one.
 struct Asked<'a> {
     config: &'a Config,
     id: &'a PluginId,

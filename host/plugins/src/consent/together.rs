@@ -1,4 +1,4 @@
-//! What permissions allow together: what a plugin learns by some it can pass on by others.
+//! The sentence about permissions that do more together: by some a plugin learns what it can pass on by others.
 
 use jid::Jid;
 use parlor_base::permission::{Permission, Risk};
@@ -14,7 +14,7 @@ struct Source {
     what: String,
     /// Whether it is what people say, or as good as that.
     is_private: bool,
-    /// Who said all of it, if that is one address.
+    /// The one address that said all of it.
     only: Option<Jid>,
 }
 

@@ -7,7 +7,7 @@ use super::place::Place;
 /// How many entries a sentence about several permissions names. The sentence of each permission names all.
 const FEW: usize = 3;
 
-/// What sentences call the accounts that they are about.
+/// The words of sentences for the accounts that they are about.
 #[derive(Debug)]
 pub(super) struct Words {
     /// The account.
