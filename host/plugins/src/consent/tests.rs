@@ -4,7 +4,7 @@ fn place(account: &str, jid: &str, rooms: Option<usize>) -> Place {
     Place { account: account.parse().unwrap(), jid: jid.parse().unwrap(), rooms }
 }
 
-fn main() -> Vec<Place> {
+fn on_main() -> Vec<Place> {
     vec![place("main", "bot@example.org", Some(12))]
 }
 
@@ -15,7 +15,7 @@ fn grants(text: &str) -> Grants {
 
 /// Returns each sentence with its risk.
 fn said(more: &str, present: &str) -> Vec<String> {
-    let sentences = sentences(&grants(more), &grants(present), &main());
+    let sentences = sentences(&grants(more), &grants(present), &on_main());
     sentences.iter().map(|sentence| format!("{}: {}", sentence.risk, sentence.text)).collect()
 }
 
@@ -47,7 +47,7 @@ fn every_permission_has_a_sentence_with_its_whole_scope() {
         let (entries, shown) = entry(permission).map_or((vec![], ""), |(entry, shown)| (vec![entry], shown));
         let mut one = Grants::default();
         one.grant(permission, &entries).unwrap();
-        let sentences = sentences(&one, &Grants::default(), &main());
+        let sentences = sentences(&one, &Grants::default(), &on_main());
         let [sentence] = &sentences[..] else { panic!("{permission}: {sentences:?}") };
         let text = &sentence.text;
         assert_eq!((sentence.risk, &sentence.permissions[..]), (permission.risk(), &[permission][..]));
@@ -59,7 +59,7 @@ fn every_permission_has_a_sentence_with_its_whole_scope() {
 /// No sentence about everything shows the star.
 #[test]
 fn everything_is_said_in_words() {
-    for sentence in sentences(&Grants::all(), &Grants::default(), &main()) {
+    for sentence in sentences(&Grants::all(), &Grants::default(), &on_main()) {
         assert!(!sentence.text.contains('*'), "{sentence:?}");
     }
 }
@@ -70,7 +70,7 @@ fn the_sentences_of_each_permission() {
         .iter()
         .map(|&permission| {
             let whole = Scope::whole(permission.scope_kind());
-            let text = of(permission, &whole, &Words::of(&main())).text;
+            let text = of(permission, &whole, &Words::of(&on_main())).text;
             format!("{permission}: {text}")
         })
         .collect();
