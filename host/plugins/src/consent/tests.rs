@@ -1,3 +1,5 @@
+//! The sentences of permissions, alone and together.
+
 use super::*;
 
 fn place(account: &str, jid: &str, rooms: Option<usize>) -> Place {
