@@ -18,6 +18,9 @@ use picture::Picture;
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
 
+/// The line of parlor at the end of a page that is not the last one.
+const NEXT_PAGE: &str = "-- Enter for the next page";
+
 /// A command at a terminal. Dropping it kills the command.
 #[derive(Debug)]
 pub struct Terminal {
@@ -89,6 +92,36 @@ impl Terminal {
             let left = until.saturating_duration_since(Instant::now());
             if text.1 || left.is_zero() {
                 bail!("{wanted:?} did not come to stand on the screen:\n{}", &text.0[self.read..]);
+            }
+            text = self.screen.news.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Turns pages of a long text until this text is on the screen, after the text that was waited for before.
+    pub fn turns_pages_to(&mut self, wanted: &str, limit: Duration) -> Result<()> {
+        let until = Instant::now() + limit;
+        while self.sees_or_next_page(wanted, until)? {
+            self.types("")?;
+        }
+        Ok(())
+    }
+
+    /// Waits until this text is on the screen, or the end of a page before it. Returns whether it was the end of a page.
+    fn sees_or_next_page(&mut self, wanted: &str, until: Instant) -> Result<bool> {
+        let mut text = self.screen.text.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let [found, more] = [wanted, NEXT_PAGE].map(|one| text.0[self.read..].find(one).unwrap_or(usize::MAX));
+            if found < more {
+                self.read += found + wanted.len();
+                return Ok(false);
+            }
+            if more < usize::MAX {
+                self.read += more + NEXT_PAGE.len();
+                return Ok(true);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if text.1 || left.is_zero() {
+                bail!("{wanted:?} did not come to stand on any page:\n{}", &text.0[self.read..]);
             }
             text = self.screen.news.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
         }

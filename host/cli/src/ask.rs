@@ -2,10 +2,20 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 
+use parlor_base::escape::escape_untrusted;
 use rustix::process::{Signal, kill_current_process_group};
 
 use super::modes::Without;
 use super::show::for_terminal;
+
+/// How often a question is asked whose answer is none of the possible ones. A typo decides nothing.
+pub(super) const TRIES: usize = 3;
+/// The spellings of an answer that agrees.
+pub(super) const YES: &[&str] = &["y", "yes"];
+/// The spellings of an answer that does not. Nothing is one of them.
+pub(super) const NO: &[&str] = &["n", "no", ""];
+/// How much of a wrong answer is repeated, in bytes.
+const LONGEST_ANSWER: usize = 40;
 
 /// A terminal with a user who can answer.
 #[derive(Debug)]
@@ -75,11 +85,59 @@ impl Terminal {
 
     /// Asks a yes-no question; the default is no.
     pub(super) fn agrees(&self, question: &str) -> io::Result<bool> {
-        Ok(self.ask(&format!("{question} [y/N]"))?.is_some_and(|answer| is_yes(&answer)))
+        Ok(self.choose(&format!("{question} [y/N]"), &[YES, NO])? == Some(0))
+    }
+
+    /// Asks until the answer is one of these, each of which has several spellings, and returns its position. None at the end of
+    /// the input, and after too many wrong answers.
+    pub(super) fn choose(&self, question: &str, answers: &[&[&str]]) -> io::Result<Option<usize>> {
+        for _ in 0..TRIES {
+            let Some(answer) = self.ask(question)? else { return Ok(None) };
+            if let Some(found) = found(&answer, answers) {
+                return Ok(Some(found));
+            }
+            self.says(&misread(&answer, answers))?;
+        }
+        self.says(&format!("after {TRIES} such answers nothing is done"))?;
+        Ok(None)
+    }
+
+    /// Shows a line.
+    pub(super) fn says(&self, line: &str) -> io::Result<()> {
+        writeln!(self.output.lock(), "{}", for_terminal(line))
     }
 }
 
-/// Returns whether an answer means yes.
-pub(super) fn is_yes(answer: &str) -> bool {
-    ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str())
+/// Returns the position of an answer, in capitals or not.
+pub(super) fn found(answer: &str, answers: &[&[&str]]) -> Option<usize> {
+    let answer = answer.to_ascii_lowercase();
+    answers.iter().position(|spellings| spellings.contains(&answer.as_str()))
+}
+
+/// Says that an answer is none of these.
+fn misread(answer: &str, answers: &[&[&str]]) -> String {
+    let known: Vec<_> = answers.iter().filter_map(|spellings| spellings.first().copied()).collect();
+    let answer = escape_untrusted(answer, LONGEST_ANSWER);
+    format!("“{answer}” is none of the answers, which are {}; nothing is decided yet", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_of_those_that_were_asked_for_and_a_typo_is_none() {
+        let answers = [YES, &["e", "each"], NO];
+        for (answer, position) in [("y", 0), ("YES", 0), ("e", 1), ("n", 2), ("No", 2), ("", 2)] {
+            assert_eq!(found(answer, &answers), Some(position), "{answer:?}");
+        }
+        for typo in ["yse", "ye", "yy", "nn", "j", "y n", "q"] {
+            assert_eq!(found(typo, &answers), None, "{typo:?}");
+        }
+        assert_eq!(
+            misread("y\u{1b}[2J", &answers),
+            "“y\\u{1b}[2J” is none of the answers, which are y, e, n; nothing is decided yet"
+        );
+        assert!(misread(&"y".repeat(1000), &answers).len() < 120);
+    }
 }

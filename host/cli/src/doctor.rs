@@ -12,7 +12,7 @@ use parlor_authoring::build::toolchains;
 use parlor_base::atomic;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
 use parlor_config::{AccountConfig, Config, ConfigError, Prebind, Settings};
-use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
 use parlor_runtime::compiler::{self, Layer};
@@ -312,6 +312,11 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             }
             (Ok(_), None, None) => findings.fine(&check, "it may run"),
         }
+    }
+    for (account, plugins) in waiting(&policy, config.accounts.keys()) {
+        let names = plugins.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let says = format!("plugins that do not run there: {names}; `parlor plugin accounts ID --add {account}` asks");
+        findings.fine(&format!("account {account}"), says);
     }
     Ok(())
 }

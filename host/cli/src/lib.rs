@@ -22,6 +22,7 @@ mod login;
 pub mod logs;
 pub mod manual;
 mod modes;
+mod pages;
 mod passphrase;
 pub mod plugin;
 pub mod reload;

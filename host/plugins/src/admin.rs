@@ -4,6 +4,7 @@
 //! all errors before it writes anything, and writes `plugins.toml` last. A process that is killed leaves the old or the
 //! new state.
 
+mod accounts;
 mod carried;
 mod commands;
 mod data;
@@ -41,6 +42,7 @@ use crate::secret::Secrets;
 use crate::signature::PublisherKey;
 use recording::{Recorder, change_entry, record};
 
+pub use accounts::{run_on, waiting};
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::AdminError;
@@ -117,9 +119,8 @@ impl<'c> PluginAdmin<'c> {
 
     /// Checks that these accounts are configured.
     pub fn has_accounts(&self, names: &[AccountName]) -> Result<(), AdminError> {
-        let Some(account) = names.iter().find(|name| !self.config.accounts.contains_key(*name)) else { return Ok(()) };
-        let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
-        Err(AdminError::UnknownAccount { account: account.clone(), config: self.config.path.clone(), known })
+        let unknown = names.iter().find(|name| !self.config.accounts.contains_key(*name));
+        unknown.map_or(Ok(()), |account| Err(no_account(self.config, account)))
     }
 
     /// Checks that a plugin of the policy may run, and returns its manifest.
@@ -130,7 +131,9 @@ impl<'c> PluginAdmin<'c> {
     }
 
     fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), AdminError> {
-        self.has_accounts(entry.accounts.as_deref().unwrap_or_default())?;
+        if let Some(account) = entry.missing_account(|account| self.config.accounts.contains_key(account)) {
+            return Err(no_account(self.config, account));
+        }
         let settings = &self.config.settings;
         // A disabled plugin is checked as if it were enabled.
         let entry = Entry { enabled: true, ..entry.clone() };
@@ -184,4 +187,9 @@ fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Resu
         policy: admin.config.plugins.clone(),
         near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
     })
+}
+
+fn no_account(config: &Config, account: &AccountName) -> AdminError {
+    let known = config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+    AdminError::UnknownAccount { account: account.clone(), config: config.path.clone(), known }
 }

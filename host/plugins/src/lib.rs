@@ -6,13 +6,14 @@
 //! **Must not** run code of a plugin, and has no engine for it.
 //!
 //! **Begin with** [`admission`], which decides. [`admin`] carries out what an owner asks for, and [`approved`] reads the file that
-//! the owner approved: no other bytes are parsed.
+//! the owner approved: no other bytes are parsed. [`consent`] says what a plugin can reach, for those who decide.
 
 pub mod admin;
 pub mod admission;
 pub mod approved;
 pub mod component;
 pub mod components;
+pub mod consent;
 pub mod index;
 pub mod limits;
 pub mod listing;

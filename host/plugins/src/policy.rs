@@ -71,8 +71,10 @@ pub struct Entry {
     pub index: Option<Listing>,
     /// The key that the index named, which has to sign updates.
     pub publisher: Option<PublisherKey>,
-    /// The accounts on which it runs; `None` = all of them.
+    /// The accounts on which it runs; `None` = all of them, also those that are added later.
     pub accounts: Option<Vec<AccountName>>,
+    /// Whether it runs without those of its accounts that are not configured any more. Otherwise it is refused then.
+    pub skips_missing_accounts: bool,
     /// Whether it may run at all.
     pub enabled: bool,
     /// The minimum level of its log lines; `None` = the same as for everything else.
@@ -92,8 +94,18 @@ pub struct Entry {
 impl Entry {
     /// Returns whether the two differ only in the accounts and in fields for display.
     pub fn differs_in_accounts_alone(&self, other: &Self) -> bool {
-        let accounts = other.accounts.clone();
-        self.accounts != other.accounts && Self { accounts, ..self.with_origin_of(other) } == *other
+        let (accounts, skips_missing_accounts) = (other.accounts.clone(), other.skips_missing_accounts);
+        let is_same = self.accounts == accounts && self.skips_missing_accounts == skips_missing_accounts;
+        !is_same && Self { accounts, skips_missing_accounts, ..self.with_origin_of(other) } == *other
+    }
+
+    /// Returns the first of its accounts that has to be configured and is not.
+    pub fn missing_account(&self, is_there: impl Fn(&AccountName) -> bool) -> Option<&AccountName> {
+        let names = self.accounts.as_deref()?;
+        if self.skips_missing_accounts && names.iter().any(&is_there) {
+            return None;
+        }
+        names.iter().find(|name| !is_there(name))
     }
 
     /// Returns whether the two differ only in the grants and in fields for display.
@@ -201,10 +213,22 @@ impl Policy {
 pub fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
-    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "rooms", "settings", "settings_in"])?;
+    root.allow(&[
+        "accounts",
+        "commands",
+        "enabled",
+        "grants",
+        "limits",
+        "log",
+        "missing_accounts",
+        "rooms",
+        "settings",
+        "settings_in",
+    ])?;
     root.get("enabled").map(|node| node.boolean()).transpose()?;
     root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
     accounts(&root)?;
+    skips_missing_accounts(&root)?;
     commands(&root)?;
     grants(&root)?;
     rooms(&root)?;
@@ -229,6 +253,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         index: section.get("index").map(|node| node.parse()).transpose()?,
         publisher: section.get("publisher").map(|node| node.parse()).transpose()?,
         accounts: accounts(section)?,
+        skips_missing_accounts: skips_missing_accounts(section)?,
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         log: section.get("log").map(|node| node.parse()).transpose()?,
         commands: commands(section)?,
@@ -263,6 +288,15 @@ fn rooms(section: &Section<'_>) -> Result<Option<RoomList>, DocumentError> {
     }
     let rooms = texts.into_iter().map(|text| RoomList::room(text).map_err(|error| node.error(error)));
     Ok(Some(RoomList::new(rooms.collect::<Result<Vec<_>, _>>()?)))
+}
+
+fn skips_missing_accounts(section: &Section<'_>) -> Result<bool, DocumentError> {
+    let Some(node) = section.get("missing_accounts") else { return Ok(false) };
+    match node.string()? {
+        "refuse" => Ok(false),
+        "skip" => Ok(true),
+        _ => Err(node.error("`missing_accounts` has to be \"refuse\" or \"skip\"")),
+    }
 }
 
 fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
@@ -391,6 +425,8 @@ enabled = false
         assert!(refusal("sha256:", "sha1:").starts_with("4:1: `plugin.echo.digest`: a digest begins with `sha256:`"));
         assert!(refusal("\"main\"", "\"main\", \"main\"").contains("`main` is in the list twice"));
         assert!(refusal("\"main\"", "").contains("`accounts` is empty"));
+        let missing = "enabled = false\nmissing_accounts = \"drop\"";
+        assert!(refusal("enabled = false", missing).ends_with("has to be \"refuse\" or \"skip\""));
         assert!(
             refusal("enabled = false", "enabled = \"no\"").ends_with("`plugin.snoop.enabled` has to be true or false")
         );
@@ -398,6 +434,25 @@ enabled = false
             refusal("source = \"plugins/echo.wasm\"\n", "")
                 .ends_with("[plugin.echo] has no `source`; write the path or the address of the plugin's file")
         );
+    }
+
+    #[test]
+    fn an_account_that_is_gone_refuses_the_plugin_unless_the_owner_lets_it_go() {
+        let lists = |more: &str| {
+            let accounts = format!("accounts = [\"main\", \"second\"]\n{more}");
+            let text = whole().replacen("accounts = [\"main\"]\n", &accounts, 1);
+            parse(&text).unwrap().plugins.remove("echo").unwrap()
+        };
+        let missing = |entry: &Entry, there: &[&str]| {
+            entry.missing_account(|name| there.contains(&name.as_str())).map(ToString::to_string)
+        };
+        let (refuses, skips) = (lists(""), lists("missing_accounts = \"skip\"\n"));
+        assert_eq!(missing(&refuses, &["main"]).as_deref(), Some("second"));
+        assert_eq!(missing(&skips, &["main"]), None);
+        assert_eq!(missing(&skips, &["other"]).as_deref(), Some("main"), "it would run nowhere");
+        assert_eq!(missing(&refuses, &["main", "second"]), None);
+        assert!(refuses.differs_in_accounts_alone(&skips) && !skips.differs_in_accounts_alone(&skips));
+        assert_eq!(lists("missing_accounts = \"refuse\"\n"), refuses);
     }
 
     #[test]

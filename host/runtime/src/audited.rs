@@ -180,6 +180,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
         index,
         publisher,
         accounts,
+        skips_missing_accounts,
         enabled,
         log,
         commands,
@@ -203,6 +204,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     put("enabled", (!enabled).then(|| "false".to_owned()));
     let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
+    put("missing_accounts", skips_missing_accounts.then(|| "skip".to_owned()));
     put("rooms", grants.rooms().map(ToString::to_string));
     put("log", log.map(|level| level.as_str().to_owned()));
     put("commands", Some(commands.to_string()).filter(|commands| !commands.is_empty()));
@@ -277,6 +279,7 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         "enabled" => (AuditKind::Run, Some("true".to_owned()), "enabled".to_owned()),
         "rooms" => (AuditKind::Grant, Some("all".to_owned()), "rooms".to_owned()),
         "accounts" => (AuditKind::Account, Some("all".to_owned()), "accounts".to_owned()),
+        "missing_accounts" => (AuditKind::Account, Some("refuse".to_owned()), "missing accounts".to_owned()),
         "log" => (AuditKind::Run, Some("default".to_owned()), "log".to_owned()),
         "commands" => (AuditKind::Command, None, "names and rules of commands".to_owned()),
         "index" => (AuditKind::Version, None, "index".to_owned()),

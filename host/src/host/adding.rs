@@ -14,12 +14,10 @@ use parlor_runtime::order::{self, Candidate};
 use super::plugin::{Plugin, Standing, chosen};
 use super::{Host, LONGEST_REASON};
 
-/// Checks that the accounts that an entry names exist.
+/// Checks that the accounts that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
     let accounts = &config.accounts;
-    let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) else {
-        return Ok(());
-    };
+    let Some(unknown) = entry.missing_account(|account| accounts.contains_key(account)) else { return Ok(()) };
     let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
     Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use jid::{BareJid, Jid};
 use parlor_tests::client::{Client, body};
 use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
+use parlor_tests::terminal::Terminal;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::presence;
 
@@ -354,4 +356,53 @@ async fn a_plugin_runs_where_both_files_say_and_goes_on_where_it_stays() {
     host.wait_count("plugin refused", &[("plugin", "echo")], 2, SOON).await.unwrap();
     home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();
     host.wait_count("plugin running", &[("account", "main")], 3, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_agreed_to_at_a_terminal_waits_on_an_account_that_is_added_later() {
+    let (mut home, main) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    std::fs::write(home.path().join("echo.wasm"), built("echo").unwrap().bytes().unwrap()).unwrap();
+    let agrees = |home: &Home, arguments: &[&str], words: [&str; 2]| {
+        let mut terminal = Terminal::start(home.command(arguments).unwrap()).unwrap();
+        for seen in words {
+            terminal.turns_pages_to(seen, SOON).unwrap();
+        }
+        terminal.types("y").unwrap();
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(code, Some(0), "{screen}");
+    };
+    agrees(&home, &["plugin", "add", "echo.wasm"], ["echo is to run on main (", "Install it as echo"]);
+    host.wait_count("plugin running", &[("account", "main")], 1, SOON).await.unwrap();
+    let second = another(&mut home, "second").await;
+    connected(&host, "second", 1).await;
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    assert!(host.lines("plugin running", &[("account", "second")]).is_empty(), "{}", host.log().tail());
+    let doctor = home.run(&["doctor", "--offline"]).await.unwrap().stdout;
+    assert!(doctor.contains("plugins that do not run there: echo"), "{doctor}");
+
+    let add = ["plugin", "accounts", "echo", "--add", "second"];
+    let refused = ended(home.run(&add).await.unwrap(), 3).stderr;
+    assert!(refused.contains("give --yes to let echo run on second"), "{refused}");
+    agrees(&home, &add, ["On second (", "Let echo run on second? [y/N]"]);
+    host.wait_count("plugin running", &[("account", "second")], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    answers_once_there(&mut juliet, &second.jid, "here, too").await;
+
+    // It goes on without an account that is gone: the owner did not type the list.
+    home.remove_account("second").unwrap();
+    host.wait_count("account removed", &[("account", "second")], 1, SOON).await.unwrap();
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
+    answers(&mut juliet, &main.jid, "still here").await;
+    assert!(host.lines("plugin refused", &[]).is_empty(), "{}", host.log().tail());
+    is_untouched(&host, "main");
+
+    let last = ["plugin", "accounts", "echo", "--remove", "main"];
+    assert!(ended(home.run(&last).await.unwrap(), 2).stderr.contains("`parlor plugin disable echo` does that"));
+    ended(home.run(&["plugin", "accounts", "echo", "--all"]).await.unwrap(), 3);
+    ended(home.run(&["plugin", "accounts", "echo", "--all", "--yes"]).await.unwrap(), 0);
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    assert!(!policy.contains("accounts"), "{policy}");
+    let shown = ended(home.run(&["plugin", "accounts", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(shown, serde_json::json!({ "plugin": "echo", "accounts": ["main"], "not_on": [], "later": true }));
 }

@@ -34,15 +34,108 @@ async fn prepared() -> Home {
     home
 }
 
+/// Checks that everything was shown on pages of 24 lines of 80 columns, and nothing was broken within words by the terminal.
+fn is_by_pages(screen: &str) {
+    let plain = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"];
+    let screen = plain.into_iter().fold(screen.replace('\r', ""), |text, mark| text.replace(mark, ""));
+    let pages: Vec<_> = screen.split("-- Enter for the next page").collect();
+    assert!(pages.len() > 1, "{screen}");
+    for page in pages {
+        let questions = page.lines().position(|line| line.starts_with("Install it as")).unwrap_or(page.lines().count());
+        let text: Vec<_> = page.lines().take(questions).collect();
+        assert!(text.len() < 24 && text.iter().all(|line| line.chars().count() <= 80), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn who_quits_on_a_page_has_agreed_to_nothing() {
+    let home = prepared().await;
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
+    terminal.sees("-- Enter for the next page, q to quit", SOON).unwrap();
+    terminal.types("q").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(3) && !screen.contains("Install it as echo"), "{screen}");
+    assert_eq!(grants(&home), None);
+    // What is typed for the question too early is no answer to it.
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
+    terminal.sees("-- Enter for the next page, q to quit", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.turns_pages_to("Install it as echo", SOON).unwrap();
+    terminal.types("").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(3));
+    assert_eq!(grants(&home), None);
+}
+
+#[tokio::test]
+async fn an_update_says_and_asks_only_what_is_new_and_a_typo_is_asked_about_again() {
+    let home = prepared().await;
+    super::ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+    let bytes = std::fs::read(home.path().join("echo.wasm")).unwrap();
+    let more = "[permissions]\n\"http.fetch\" = { scope = [\"api.example.org\"], reason = \"to ask\" }\n";
+    let newer = with_manifest(&bytes, |manifest| {
+        manifest.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1).replacen("[permissions]\n", more, 1)
+    });
+    std::fs::write(home.path().join("new.wasm"), newer.unwrap()).unwrap();
+    let mut terminal = at_terminal(&home, &["plugin", "update", "echo", "new.wasm"]);
+    terminal.turns_pages_to("http.fetch, which it needs: “to ask”", SOON).unwrap();
+    // It reads messages already.
+    terminal.turns_pages_to("Together: reads everything", SOON).unwrap();
+    terminal.turns_pages_to("Replace echo 0.1.0 by 0.2.0, and grant all of that?", SOON).unwrap();
+    terminal.types("yse").unwrap();
+    terminal.sees("“yse” is none of the answers, which are y, e, n; nothing is decided yet", SOON).unwrap();
+    terminal.sees("Replace echo 0.1.0 by 0.2.0, and grant all of that?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("messages.read, which it needs"), "{screen}");
+    assert!(grants(&home).unwrap().contains_key("http.fetch"));
+}
+
+#[tokio::test]
+async fn a_grant_is_asked_about_at_a_terminal_with_what_it_adds() {
+    let home = prepared().await;
+    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];
+    super::ended(home.run(&add).await.unwrap(), 0);
+    super::ended(home.run(&["plugin", "revoke", "echo", "messages.send", "stanza.send"]).await.unwrap(), 0);
+    let wish = ["plugin", "grant", "echo", "messages.send=romeo@example.org"];
+    for (answer, code) in [("n", 3), ("y", 0)] {
+        let mut terminal = at_terminal(&home, &wish);
+        terminal.turns_pages_to("Sends private messages to romeo@example.org", SOON).unwrap();
+        terminal.turns_pages_to("Together: reads everything", SOON).unwrap();
+        terminal.turns_pages_to("Grant echo messages.send for romeo@example.org? [y/N]", SOON).unwrap();
+        assert!(!grants(&home).unwrap().contains_key("messages.send"));
+        terminal.types(answer).unwrap();
+        assert_eq!(terminal.ended(SOON).unwrap().0, Some(code));
+    }
+    assert_eq!(grants(&home).unwrap()["messages.send"], toml::Value::from(vec!["romeo@example.org"]));
+    // Of several, each can be decided by itself.
+    let mut terminal = at_terminal(&home, &["plugin", "grant", "echo", "messages.send=*", "stanza.send"]);
+    terminal.turns_pages_to("[y]es, [e]ach by itself, [N]o:", SOON).unwrap();
+    terminal.types("e").unwrap();
+    terminal.sees("Grant messages.send for *?", SOON).unwrap();
+    terminal.types("n").unwrap();
+    terminal.sees("Grant stanza.send for message?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("is of high risk", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("echo is granted stanza.send for message; ", SOON).unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    let grants = grants(&home).unwrap();
+    assert_eq!(grants["messages.send"], toml::Value::from(vec!["romeo@example.org"]));
+    assert!(grants.contains_key("stanza.send"));
+}
+
 #[tokio::test]
 async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
     let home = prepared().await;
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
-    // The dangerous permission comes first, in red, and without the author's control characters.
-    terminal.sees("\x1b[31mhigh", SOON).unwrap();
-    terminal.sees("“for \\u{1b}[2Jfun”", SOON).unwrap();
-    terminal.sees("\x1b[33mmedium", SOON).unwrap();
-    terminal.sees("Install it as echo, and grant all of that?", SOON).unwrap();
+    terminal.turns_pages_to("echo is to run on main (", SOON).unwrap();
+    terminal.turns_pages_to("\x1b[33mmedium", SOON).unwrap();
+    // The dangerous permission comes last, in red, and without the author's control characters; then what all allow together.
+    terminal.turns_pages_to("\x1b[31mhigh", SOON).unwrap();
+    terminal.turns_pages_to("“for \\u{1b}[2Jfun”", SOON).unwrap();
+    terminal.turns_pages_to("Together: reads everything", SOON).unwrap();
+    terminal.turns_pages_to("Install it as echo, and grant all of that?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("is of high risk", SOON).unwrap();
     terminal.types("").unwrap();
@@ -50,6 +143,11 @@ async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert!(!screen.contains("\x1b[2J"), "{screen:?}");
+    is_by_pages(&screen);
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    for line in ["accounts = [\"main\"]", "missing_accounts = \"skip\""] {
+        assert!(policy.lines().any(|one| one == line), "{policy}");
+    }
     let grants = grants(&home).unwrap();
     assert!(grants.contains_key("messages.send") && !grants.contains_key("stanza.send"), "{grants:?}");
 }
@@ -92,10 +190,8 @@ async fn a_grant_of_high_risk_is_asked_about_and_needs_a_word_in_scripts() {
 async fn each_can_be_decided_by_itself_and_for_whom() {
     let home = prepared().await;
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
-    terminal.sees("[N]o:", SOON).unwrap();
+    terminal.turns_pages_to("[N]o:", SOON).unwrap();
     terminal.types("e").unwrap();
-    terminal.sees("Grant stanza.send for message?", SOON).unwrap();
-    terminal.types("n").unwrap();
     terminal.sees("Grant messages.read for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
@@ -103,9 +199,15 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.types("foo bar").unwrap();
     terminal.sees("\"foo bar\" is no address", SOON).unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
+    // So is a typo, which would be the address of a server.
+    terminal.types("yse").unwrap();
+    terminal.sees("“yse” is neither yes nor no, nor a scope; did you mean yes?", SOON).unwrap();
+    terminal.sees("Grant messages.send for *?", SOON).unwrap();
     terminal.types("contacts, @example.org").unwrap();
     terminal.sees("Grant rooms.send for *?", SOON).unwrap();
     terminal.types("y").unwrap();
+    terminal.sees("Grant stanza.send for message?", SOON).unwrap();
+    terminal.types("n").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(grants(&home).unwrap()["messages.send"], toml::Value::from(vec!["contacts", "@example.org"]));
@@ -113,10 +215,18 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
 
 #[tokio::test]
 async fn whoever_says_no_or_nothing_has_changed_nothing() {
-    for answers in [&["n"][..], &[""], &["maybe"], &["e", "n", "n"], &["e", "n", "not an address @@"]] {
+    for answers in [
+        &["n"][..],
+        &[""],
+        &["maybe"],
+        &["maybe", "yse", "oui"],
+        &["e", "n"],
+        &["e", "y", "n"],
+        &["e", "y", "not an address @@"],
+    ] {
         let home = prepared().await;
         let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
-        terminal.sees("[N]o:", SOON).unwrap();
+        terminal.turns_pages_to("[N]o:", SOON).unwrap();
         for answer in answers {
             terminal.types(answer).unwrap();
         }

@@ -225,7 +225,7 @@ async fn what_somebody_writes_while_a_command_asks_is_kept() {
     std::fs::copy(home.path().join("plugins/echo.wasm"), home.path().join("repeat.wasm")).unwrap();
     let mut terminal =
         Terminal::start(home.command(["plugin", "add", "repeat.wasm", "--id", "repeat"]).unwrap()).unwrap();
-    terminal.sees("Install it as repeat", SOON).unwrap();
+    terminal.turns_pages_to("Install it as repeat", SOON).unwrap();
     home.write("plugins.toml", &format!("# written meanwhile\n{policy}")).unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
     terminal.types("y").unwrap();

@@ -13,8 +13,9 @@ use parlor_base::escape::shell_word;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::admin::{AdminError, GrantRequest, rooms_value};
+use parlor_plugins::admin::{AdminError, GrantRequest, Installation, Offer, rooms_value};
 use parlor_plugins::admission::Refusal;
+use parlor_plugins::consent::{Place, listed};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::is_decision;
 use parlor_plugins::source::{Source, SourceError};
@@ -22,11 +23,12 @@ use parlor_session::permissions::{Grants, RoomList, Scope};
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::consent;
+use super::consent::{self, Request};
 use super::data::each_kept;
 use super::from_index::{Asking, choose};
 use super::inspect;
 use super::origin::Origin;
+use super::places::{self, places};
 use super::room_names;
 use crate::Ended;
 use crate::ask::Terminal;
@@ -40,7 +42,7 @@ const LARGEST: u64 = 1 << 20;
 /// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it says what the plugin could do, and asks; then it runs on the accounts that there are, and on those that you add later once you agree (`parlor plugin accounts`). Without a terminal, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, a registry's reference that begins with oci://, or a name
@@ -53,6 +55,9 @@ pub struct AddArgs {
     /// An account that it runs on; may be given several times. By default it runs on all.
     #[arg(long = "account", value_name = "NAME")]
     accounts: Vec<AccountName>,
+    /// Let it run on accounts that are added later, too, without being asked again; so it is with --yes.
+    #[arg(long, conflicts_with = "accounts")]
+    all_accounts: bool,
     /// Rooms that it is kept to, with commas between them: it acts in no others. By default its grants decide.
     #[arg(long, value_name = "ROOM,…", value_delimiter = ',', value_parser = room_names::room)]
     rooms: Vec<BareJid>,
@@ -210,38 +215,24 @@ impl AddArgs {
         // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
         let plan = admin.plan_install(&id, &offer, self.id.is_some())?;
 
-        let mut decision = self.wanted.decision()?;
+        let mut decision = self.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let mut grants = Grants::from_table(&written)?;
         let requests = self.wanted.requests(&grants, &id, manifest);
         let mut requests = requests.map_err(|error| anyhow!("{error}; nothing was installed"))?;
+        let kept = if self.json { String::new() } else { kept(&config, &id)? };
         let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
-        let undecided = |permission: &Permission| {
-            !grants.has(*permission) && !requests.iter().any(|request| request.permission == *permission)
-        };
-        if !self.json {
-            print(&inspect::offered(&offer))?;
-            print(&consent::asked(&id, manifest, |_| true))?;
-            let mut kept = 0;
-            each_kept(&config, &id, |_, _| {
-                kept += 1;
-                Ok(())
-            })?;
-            if kept > 0 {
-                let advice =
-                    format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");
-                print(&format!("\nIt finds what an earlier plugin called {id} kept ({kept} entries): {advice}"))?;
-            }
-        }
         if let Some(terminal) = &terminal {
-            if let Some(other) = &plan.looks_like {
-                let question = format!("{id} looks like {other}, which is installed. Go on?");
-                if !terminal.agrees(&question)? {
-                    return Err(Ended::Declined("nothing was changed".to_owned()).into());
-                }
-            }
-            requests.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
+            let later = self.list_accounts(&config, &mut decision);
+            let places = places(&config, places::listed(&decision).as_deref());
+            let asked = Asked { id: &id, plan: &plan, offer: &offer, kept: &kept, places: &places, later };
+            let is_decided = |permission: Permission| {
+                grants.has(permission) || requests.iter().any(|request| request.permission == permission)
+            };
+            let more = asked.agree(terminal, is_decided)?;
+            requests.extend(more);
         } else {
+            self.show(&id, &offer, &kept)?;
             plan.is_unmistakable()?;
             if !self.wanted.yes {
                 let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
@@ -254,9 +245,21 @@ impl AddArgs {
             grants.grant_more(permission, &entries)?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());
+        admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        chosen.pin(&config);
+        done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
+    }
+
+    /// Returns what flags and the file with the decision say.
+    fn decision(&self) -> anyhow::Result<Table> {
+        let mut decision = self.wanted.decision()?;
         if !self.accounts.is_empty() {
             let names: Vec<_> = self.accounts.iter().map(ToString::to_string).collect();
             decision.insert("accounts".to_owned(), names.into());
+        }
+        if self.all_accounts {
+            decision.remove("accounts");
+            decision.remove("missing_accounts");
         }
         if !self.rooms.is_empty() {
             let rooms = RoomList::new(self.rooms.iter().cloned());
@@ -265,10 +268,78 @@ impl AddArgs {
         if self.disabled {
             decision.insert("enabled".to_owned(), false.into());
         }
-        admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
-        chosen.pin(&config);
-        done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
+        Ok(decision)
     }
+
+    /// Lists the accounts that the owner is asked about, unless others are decided on. Returns the sentence about those that are
+    /// added later.
+    fn list_accounts(&self, config: &Config, decision: &mut Table) -> &'static str {
+        if self.all_accounts {
+            return "It is to run on each account that you add later, too.";
+        }
+        if places::listed(decision).is_some() {
+            return "";
+        }
+        let names: Vec<_> = config.accounts.keys().map(ToString::to_string).collect();
+        decision.insert("accounts".to_owned(), names.into());
+        decision.insert("missing_accounts".to_owned(), "skip".into());
+        "Before it runs on one that you add later, you are asked again."
+    }
+
+    /// Shows what the plugin is and what it asks for, where nobody can be asked or everything is agreed to.
+    fn show(&self, id: &PluginId, offer: &Offer, kept: &str) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        print(&inspect::offered(offer))?;
+        print(&consent::asked(id, offer.manifest(), &Grants::default(), |_| true))?;
+        if kept.is_empty() { Ok(()) } else { print(&format!("\n{kept}")) }
+    }
+}
+
+/// A plugin that an owner is asked about before it is installed.
+struct Asked<'a> {
+    id: &'a PluginId,
+    plan: &'a Installation<'a>,
+    offer: &'a Offer,
+    /// The line about data that it finds.
+    kept: &'a str,
+    places: &'a [Place],
+    /// The sentence about accounts that are added later.
+    later: &'static str,
+}
+
+impl Asked<'_> {
+    /// Says what the plugin is and what it could do, and asks for each permission that is not decided yet.
+    fn agree(&self, terminal: &Terminal, is_decided: impl Fn(Permission) -> bool) -> anyhow::Result<Vec<GrantRequest>> {
+        let Self { id, offer, kept, places, later, .. } = *self;
+        let present = Grants::default();
+        let request = Request::of(id, offer.manifest(), |_| true, &present, places);
+        let on = format!("{id} is to run on {}. {later}", listed(places));
+        let text = format!("{}{kept}\n{}\n{}", inspect::offered(offer), on.trim_end(), request.reach());
+        consent::show(terminal, &text)?;
+        if let Some(other) = &self.plan.looks_like {
+            let question = format!("{id} looks like {other}, which is installed. Go on?");
+            if !terminal.agrees(&question)? {
+                return Err(consent::declined());
+            }
+        }
+        consent::ask(terminal, &format!("Install it as {id}"), &request, |permission| !is_decided(permission))
+    }
+}
+
+/// Returns a line about data that an earlier plugin of this id has left, if there is any.
+fn kept(config: &Config, id: &PluginId) -> anyhow::Result<String> {
+    let mut kept = 0;
+    each_kept(config, id, |_, _| {
+        kept += 1;
+        Ok(())
+    })?;
+    if kept == 0 {
+        return Ok(String::new());
+    }
+    let advice = format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");
+    Ok(format!("It finds what an earlier plugin called {id} kept ({kept} entries): {advice}\n"))
 }
 
 /// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.

@@ -1,29 +1,133 @@
-//! The owner's consent: shows a plugin's requests, by risk and with the author's reasons, and asks for each grant.
+//! The owner's consent: says what a plugin could do, by risk and with the author's reasons, and asks for each grant.
 
+use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk};
 use parlor_plugins::admin::GrantRequest;
+use parlor_plugins::consent::{self, Place, Sentence};
 use parlor_plugins::manifest::Manifest;
-use parlor_runtime::rights::{Right, rights};
-use parlor_session::permissions::Grants;
+use parlor_runtime::rights::{Right, rights, shown};
+use parlor_session::permissions::{Grants, Scope};
 
 use crate::Ended;
-use crate::ask::{Terminal, is_yes};
+use crate::ask::{NO, TRIES, Terminal, YES, found};
 use crate::explain::right_lines;
-use crate::show::{Mark, error_lines, marked, print};
+use crate::pages;
+use crate::show::{Mark, Put as _, error_lines, marked, print, width};
 
-/// Describes a plugin's requests, the riskiest first, or says that there are none.
-pub(super) fn asked(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> String {
-    in_words(&wanted(id, manifest, only))
+/// How much of an author's reason is shown, in bytes.
+const LONGEST_REASON: usize = 600;
+/// Words that people type when they agree or not. In the place of a scope they are typos.
+const WORDS: [&str; 7] = ["yes", "no", "yep", "nope", "okay", "sure", "each"];
+
+/// A question to an owner: may the plugin do this, too?
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) id: &'a PluginId,
+    pub(super) manifest: &'a Manifest,
+    /// The grants that it would get.
+    pub(super) more: Grants,
+    /// The grants that it has.
+    pub(super) present: &'a Grants,
+    /// The accounts on which that would count.
+    pub(super) places: &'a [Place],
 }
 
-/// Describes the requests of an installed plugin, with the current grants.
-pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
-    let rights = rights(id, Some(manifest), grants).into_iter().filter(|right| right.asked.is_some());
-    in_words(&rights.collect::<Vec<_>>())
+impl<'a> Request<'a> {
+    /// Returns the request for what a plugin asks for, of these permissions.
+    pub(super) fn of(
+        id: &'a PluginId,
+        manifest: &'a Manifest,
+        only: impl Fn(Permission) -> bool,
+        present: &'a Grants,
+        places: &'a [Place],
+    ) -> Self {
+        Self { id, manifest, more: consent::asked(manifest, only), present, places }
+    }
+
+    /// Returns the request for what a plugin was granted, on accounts that it does not run on yet.
+    pub(super) fn on(
+        id: &'a PluginId,
+        manifest: &'a Manifest,
+        granted: &Grants,
+        present: &'a Grants,
+        places: &'a [Place],
+    ) -> Self {
+        Self { id, manifest, more: held(granted, &consent::asked(manifest, |_| true)), present, places }
+    }
+
+    /// Says what the plugin could do then, the riskiest last, for a terminal.
+    pub(super) fn reach(&self) -> String {
+        let sentences = consent::sentences(&self.more, self.present, self.places);
+        if sentences.is_empty() {
+            return "It asks for nothing.\n".to_owned();
+        }
+        let title = format!("What {} could do, the riskiest last:", self.id);
+        format!("{}\n{}", marked(&title, Mark::Bold), lines(&sentences, self.manifest))
+    }
+
+    /// Returns the permissions, each with its sentence, in the order in which they are shown.
+    fn by_risk(&self) -> impl Iterator<Item = (Permission, String)> {
+        let sentences = consent::sentences(&self.more, self.present, self.places).into_iter();
+        sentences.filter(|sentence| !sentence.is_together()).flat_map(|Sentence { permissions, text, .. }| {
+            permissions.into_iter().map(move |permission| (permission, text.clone()))
+        })
+    }
 }
 
-fn in_words(rights: &[Right]) -> String {
+/// Shows sentences with their risk, and the author's reasons.
+fn lines(sentences: &[Sentence], manifest: &Manifest) -> String {
+    let mut text = String::new();
+    for sentence in sentences {
+        let risk = marked(&format!("{:6}", sentence.risk.to_string()), Mark::of(sentence.risk));
+        text.put(format_args!("  {risk}  {}\n", sentence.text));
+        let [permission] = sentence.permissions[..] else { continue };
+        if let Some(asked) = manifest.permissions.get(&permission) {
+            let needs = if asked.optional { "which it can do without" } else { "which it needs" };
+            let reason = escape_untrusted(&asked.reason, LONGEST_REASON);
+            text.put(format_args!("          {permission}, {needs}: “{reason}”\n"));
+        }
+    }
+    text
+}
+
+/// Says what a plugin asks for in another way than before. It is granted nothing by that.
+pub(super) fn otherwise(manifest: &Manifest, places: &[Place], only: impl Fn(Permission) -> bool) -> String {
+    let mut sentences = consent::sentences(&consent::asked(manifest, only), &Grants::default(), places);
+    sentences.retain(|sentence| !sentence.is_together());
+    lines(&sentences, manifest)
+}
+
+/// Describes a plugin's requests for programs and logs, with the lines of the policy that grant them, or says that there are none.
+/// `present` is what it may do already.
+pub(super) fn asked(
+    id: &PluginId,
+    manifest: &Manifest,
+    present: &Grants,
+    only: impl Fn(&Permission) -> bool,
+) -> String {
+    let more = consent::asked(manifest, |permission| only(&permission));
+    let rights = rights(id, Some(manifest), &Grants::default()).into_iter().filter(|right| only(&right.permission));
+    let together = consent::sentences(&more, present, &[]).into_iter().find(Sentence::is_together);
+    in_words(&rights.collect::<Vec<_>>(), together)
+}
+
+/// Describes the requests of a plugin that may be installed, with the current grants.
+pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Option<&Grants>) -> String {
+    let asked = consent::asked(manifest, |_| true);
+    let rights = rights(id, Some(manifest), grants.unwrap_or(&Grants::default()));
+    let rights: Vec<_> = rights.into_iter().filter(|right| right.asked.is_some()).collect();
+    let in_force = grants.map_or_else(|| asked.clone(), |grants| held(grants, &asked));
+    in_words(&rights, consent::combination(&in_force, &[]))
+}
+
+/// Returns the grants that count: of permissions that the plugin asks for.
+fn held(grants: &Grants, asked: &Grants) -> Grants {
+    let held = grants.iter().filter(|(permission, _)| asked.has(*permission));
+    held.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
+fn in_words(rights: &[Right], together: Option<Sentence>) -> String {
     if rights.is_empty() {
         return "It asks for nothing.\n".to_owned();
     }
@@ -31,35 +135,19 @@ fn in_words(rights: &[Right]) -> String {
     for right in rights {
         text.push_str(&right_lines(right));
     }
-    text + &together(rights)
+    if let Some(Sentence { risk, text: together, .. }) = together {
+        text.put(format_args!(
+            "\n{} ({} risk)\n",
+            together.trim_end_matches('.'),
+            marked(&risk.to_string(), Mark::of(risk))
+        ));
+    }
+    text
 }
 
-/// The permissions to read, each with its object.
-const READS: [(Permission, &str); 6] = [
-    (Permission::MessagesRead, "messages"),
-    (Permission::ArchiveRead, "archives"),
-    (Permission::StanzaRead, "stanzas"),
-    (Permission::ContactsRead, "contacts"),
-    (Permission::RoomsRead, "rooms"),
-    (Permission::VcardRead, "cards"),
-];
-
-/// Says what requests allow together and none of them alone: what is read can be sent to servers of the web.
-fn together(rights: &[Right]) -> String {
-    let of = |permission: Permission| rights.iter().find(|right| right.permission == permission)?.asked.as_ref();
-    let Some(web) = of(Permission::HttpFetch) else { return String::new() };
-    let reads: Vec<_> = READS.into_iter().filter(|(one, _)| of(*one).is_some()).map(|(_, what)| what).collect();
-    let (last, servers) = (reads.split_last(), web.scope.join(", "));
-    let what = match last {
-        None => return String::new(),
-        Some((only, [])) => (*only).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-    };
-    format!("\nTogether: it reads {what}, and can send them to {servers}.\n")
-}
-
-fn wanted(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> Vec<Right> {
-    rights(id, Some(manifest), &Grants::default()).into_iter().filter(|right| only(&right.permission)).collect()
+/// Shows a text by pages. A user who quits has agreed to nothing.
+pub(super) fn show(terminal: &Terminal, text: &str) -> anyhow::Result<()> {
+    if pages::show(terminal, text)? { Ok(()) } else { Err(declined()) }
 }
 
 /// Asks for each of these permissions that is still undecided: all at once, or one by one. High-risk ones are always
@@ -67,66 +155,99 @@ fn wanted(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool
 pub(super) fn ask(
     terminal: &Terminal,
     doing: &str,
-    id: &PluginId,
-    manifest: &Manifest,
-    only: impl Fn(&Permission) -> bool,
+    request: &Request<'_>,
+    undecided: impl Fn(Permission) -> bool,
 ) -> anyhow::Result<Vec<GrantRequest>> {
-    let rights = wanted(id, manifest, only);
-    if rights.is_empty() {
+    let asked: Vec<_> = request.by_risk().filter(|(permission, _)| undecided(*permission)).collect();
+    if asked.is_empty() {
         return if terminal.agrees(&format!("{doing}?"))? { Ok(Vec::new()) } else { Err(declined()) };
     }
-    let question = format!("{doing}, and grant all of that? [y]es, [e]ach by itself, [N]o:");
-    let answer = terminal.ask(&question)?.unwrap_or_default();
-    let each = ["e", "each"].contains(&answer.to_ascii_lowercase().as_str());
-    if !each && !is_yes(&answer) {
-        return Err(declined());
-    }
-    let mut requests = Vec::new();
-    for right in rights {
-        let permission = right.permission;
-        let mut request = if each { one(terminal, &right)? } else { Some(GrantRequest { permission, scope: None }) };
-        if request.is_some() && permission.risk() == Risk::High {
-            let name = marked(permission.as_str(), Mark::Red);
-            let question = format!("{name} is of high risk: {} Grant it?", right.what);
-            request = if terminal.agrees(&question)? { request } else { None };
+    let may_lack =
+        |permission: Permission| request.manifest.permissions.get(&permission).is_none_or(|asked| asked.optional);
+    decide(terminal, &format!("{doing}, and grant all of that?"), request, asked, may_lack)
+}
+
+/// Asks for permissions of an installed plugin: for all at once, or one by one.
+pub(super) fn choose(terminal: &Terminal, question: &str, request: &Request<'_>) -> anyhow::Result<Vec<GrantRequest>> {
+    decide(terminal, question, request, request.by_risk().collect(), |_| true)
+}
+
+/// Asks for all of these permissions, or for one after the other, and in any case for each of high risk. It ends with the first
+/// that is declined and that the plugin may not lack.
+fn decide(
+    terminal: &Terminal,
+    question: &str,
+    request: &Request<'_>,
+    asked: Vec<(Permission, String)>,
+    may_lack: impl Fn(Permission) -> bool,
+) -> anyhow::Result<Vec<GrantRequest>> {
+    let question = format!("{question} [y]es, [e]ach by itself, [N]o:");
+    let each = match terminal.choose(&question, &[YES, &["e", "each"], NO])? {
+        Some(0) => false,
+        Some(1) => true,
+        _ => return Err(declined()),
+    };
+    let mut granted = Vec::new();
+    for (permission, what) in asked {
+        let scope = request.more.get(permission);
+        let all = GrantRequest { permission, scope: scope.map(Scope::entries).filter(|entries| !entries.is_empty()) };
+        let mut one = if each { one(terminal, &all)? } else { Some(all) };
+        if one.is_some() && permission.risk() == Risk::High && !is_risk_taken(terminal, permission, &what)? {
+            one = None;
         }
-        match request {
-            Some(request) => requests.push(request),
-            None if right.asked.as_ref().is_some_and(|asked| !asked.optional) => {
-                let sentence = format!("{id} cannot do without {permission}; nothing was changed");
-                return Err(Ended::Declined(sentence).into());
-            }
-            None => {}
+        if one.is_none() && !may_lack(permission) {
+            let sentence = format!("{} cannot do without {permission}; nothing was changed", request.id);
+            return Err(Ended::Declined(sentence).into());
         }
+        granted.extend(one);
     }
-    Ok(requests)
+    Ok(granted)
+}
+
+/// Asks whether a permission of high risk is granted.
+fn is_risk_taken(terminal: &Terminal, permission: Permission, what: &str) -> anyhow::Result<bool> {
+    let name = marked(permission.as_str(), Mark::Red);
+    print(&pages::rows(&format!("{name} is of high risk: {what}"), width()).join("\n"))?;
+    Ok(terminal.agrees(&format!("Grant {permission}?"))?)
 }
 
 /// Asks for one permission until the answer is valid. None: not granted.
-fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<GrantRequest>> {
-    let permission = right.permission;
-    let entries = right.asked.as_ref().map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());
-    let what = entries.map(|entries| format!(" for {entries}")).unwrap_or_default();
-    let other = if what.is_empty() { "" } else { ", or write for whom or what instead" };
-    let question = format!("Grant {permission}{what}? [y/N]{other}:");
-    loop {
+fn one(terminal: &Terminal, all: &GrantRequest) -> anyhow::Result<Option<GrantRequest>> {
+    let permission = all.permission;
+    let Some(entries) = &all.scope else {
+        return Ok(terminal.agrees(&format!("Grant {permission}?"))?.then(|| all.clone()));
+    };
+    let entries = shown(entries).join(", ");
+    let question = format!("Grant {permission} for {entries}? [y/N], or write for whom or what instead:");
+    for _ in 0..TRIES {
         let answer = terminal.ask(&question)?.ok_or_else(declined)?;
-        if is_yes(&answer) {
-            return Ok(Some(GrantRequest { permission, scope: None }));
+        match found(&answer, &[YES, NO]) {
+            Some(0) => return Ok(Some(all.clone())),
+            Some(_) => return Ok(None),
+            None => {}
         }
-        let is_no = answer.is_empty() || ["n", "no"].contains(&answer.to_ascii_lowercase().as_str());
-        if is_no || other.is_empty() {
-            return Ok(None);
-        }
-        let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
-        match Grants::default().grant(permission, &scope) {
-            Ok(()) => return Ok(Some(GrantRequest { permission, scope: Some(scope) })),
-            Err(error) => print(&error_lines(&error.to_string()))?,
+        match written(permission, &answer) {
+            Ok(scope) => return Ok(Some(GrantRequest { permission, scope: Some(scope) })),
+            Err(error) => print(&error_lines(&error))?,
         }
     }
+    Err(declined())
 }
 
-fn declined() -> anyhow::Error {
+/// Reads the entries that an owner typed in place of yes or no. A word that is nearly one of those is a typo.
+fn written(permission: Permission, answer: &str) -> Result<Vec<String>, String> {
+    if let Some(meant) = parlor_base::nearest::nearest(&answer.to_ascii_lowercase(), WORDS) {
+        return Err(format!(
+            "“{}” is neither yes nor no, nor a scope; did you mean {meant}?",
+            escape_untrusted(answer, 40)
+        ));
+    }
+    let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
+    Grants::default().grant(permission, &scope).map_err(|error| error.to_string())?;
+    Ok(scope)
+}
+
+pub(super) fn declined() -> anyhow::Error {
     Ended::Declined("nothing was changed".to_owned()).into()
 }
 
@@ -134,24 +255,50 @@ fn declined() -> anyhow::Error {
 mod tests {
     use super::*;
 
-    fn sheet(permissions: &str) -> String {
+    fn manifest(permissions: &str) -> Manifest {
         let plugin =
             "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[permissions]\n";
-        let manifest = Manifest::parse(&format!("{plugin}{permissions}")).unwrap();
-        asked(&"x".parse().unwrap(), &manifest, |_| true)
+        Manifest::parse(&format!("{plugin}{permissions}")).unwrap()
     }
+
+    const WEB: &str = "\"http.fetch\" = { scope = [\"api.example.org\", \"GET *.example.org/a\"], reason = \"r\" }\n";
+    const MESSAGES: &str = "\"messages.read\" = { scope = [\"*\"], reason = \"to \\u001b[2J\", optional = true }\n";
 
     #[test]
     fn what_a_plugin_reads_it_can_send_to_the_servers_that_it_asks() {
-        let web = "\"http.fetch\" = { scope = [\"api.example.org\", \"GET *.example.org/a\"], reason = \"r\" }\n";
-        let messages = "\"messages.read\" = { scope = [\"*\"], reason = \"r\" }\n";
-        let contacts = "\"contacts.read\" = { reason = \"r\" }\n";
-        assert!(!sheet(web).contains("Together") && !sheet(messages).contains("Together"));
-        let both = sheet(&format!("{web}{messages}{contacts}"));
-        let servers = "https://api.example.org, GET https://*.example.org/a";
-        assert!(
-            both.ends_with(&format!("\nTogether: it reads messages and contacts, and can send them to {servers}.\n")),
-            "{both}"
-        );
+        let sheet =
+            |permissions: &str| asked(&"x".parse().unwrap(), &manifest(permissions), &Grants::default(), |_| true);
+        assert!(!sheet(WEB).contains("Together") && !sheet(MESSAGES).contains("Together"));
+        let both = sheet(&format!("{WEB}{MESSAGES}"));
+        let together = "\nTogether: reads everything that anybody writes to this account and in its rooms; can send it to \
+                        https://api.example.org and GET https://*.example.org/a (high risk)\n";
+        assert!(both.ends_with(together), "{both}");
+    }
+
+    #[test]
+    fn the_riskiest_is_right_before_the_question_and_reasons_are_shown_escaped() {
+        let manifest = manifest(&format!("{WEB}{MESSAGES}storage = {{ reason = \"to keep\" }}\n"));
+        let (id, present) = ("x".parse().unwrap(), Grants::default());
+        let request = Request::of(&id, &manifest, |_| true, &present, &[]);
+        let text = request.reach();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "What x could do, the riskiest last:");
+        assert!(lines[1].starts_with("  low     Keeps data of its own"), "{text}");
+        assert_eq!(lines[2], "          storage, which it needs: “to keep”");
+        assert!(lines.contains(&"          messages.read, which it can do without: “to \\u{1b}[2J”"), "{text}");
+        assert!(lines.last().unwrap().starts_with("  high    Together: reads everything"), "{text}");
+        let order: Vec<_> = request.by_risk().map(|(permission, _)| permission).collect();
+        assert_eq!(order, [Permission::Storage, Permission::HttpFetch, Permission::MessagesRead]);
+    }
+
+    #[test]
+    fn a_typo_is_no_scope() {
+        for typo in ["yse", "ye", "yess", "YESS", "nn", "noo", "eahc", "nope"] {
+            assert!(written(Permission::MessagesSend, typo).is_err(), "{typo}");
+        }
+        let scope = written(Permission::MessagesSend, "contacts, @example.org").unwrap();
+        assert_eq!(scope, ["contacts", "@example.org"]);
+        assert!(written(Permission::StanzaSend, "iq").is_ok() && written(Permission::PluginsCall, "dice").is_ok());
+        assert!(written(Permission::MessagesSend, "foo bar").unwrap_err().contains("no address"));
     }
 }

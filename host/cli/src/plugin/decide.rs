@@ -7,15 +7,17 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
-use parlor_plugins::admin::{GrantRequest, Revoked};
+use parlor_plugins::admin::{GrantRequest, PluginAdmin, Revoked};
 use parlor_runtime::api::acts_for;
 use parlor_runtime::rights::shown;
-use parlor_session::permissions::Scope;
+use parlor_session::permissions::{Grants, Scope};
 use parlor_store::DataFile;
 
 use super::add::{done, done_as_wanted, failure, show_done};
+use super::consent::{self, Request};
+use super::places::places;
 use crate::ask::Terminal;
-use crate::show::{Mark, Put as _, marked};
+use crate::show::Put as _;
 use crate::target::{self, Target};
 use crate::{Ended, tell};
 
@@ -178,7 +180,7 @@ fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
 /// The arguments of `parlor plugin grant`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n  parlor plugin grant echo stanza.send=message --yes     of high risk: asked about on a terminal\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n  parlor plugin grant echo stanza.send=message --yes     without being asked\n\nOn a terminal it says what the plugin could do then, and asks; without one, high risk needs --yes. It counts at once, on the running plugin. Exit codes: 0 granted, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct GrantArgs {
     /// The plugin.
@@ -186,7 +188,7 @@ pub struct GrantArgs {
     /// The permissions to grant.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
     grants: Vec<GrantRequest>,
-    /// Grant high-risk permissions without being asked.
+    /// Grant them without being asked.
     #[arg(long, short)]
     yes: bool,
     /// Print the result as JSON.
@@ -202,50 +204,74 @@ impl GrantArgs {
         let config = self.target.load_to_write()?;
         let admin = target::admin(&config);
         let more = admin.comes_to(&self.plugin, &self.grants)?;
-        self.agree(&more)?;
-        admin.grant(&self.plugin, &self.grants)?;
-        let granted: Vec<_> = more.iter().map(|(permission, scope)| self.in_words(*permission, scope)).collect();
+        let grants = self.agree(&config, &admin, &more)?;
+        let more = admin.comes_to(&self.plugin, &grants)?;
+        admin.grant(&self.plugin, &grants)?;
+        let granted: Vec<_> = more.iter().map(|(permission, scope)| in_words(&grants, *permission, scope)).collect();
         let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
-        let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&self.grants, &own));
+        let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&grants, &own));
         done(&config, &self.plugin, &sentence, self.json)
     }
 
-    /// Asks about high-risk permissions, as `plugin add` does.
-    fn agree(&self, more: &[(Permission, Scope)]) -> anyhow::Result<()> {
-        let is_risky = |(permission, _): &&(Permission, Scope)| permission.risk() == Risk::High;
-        for (permission, scope) in more.iter().filter(is_risky).filter(|_| !self.yes) {
-            let words = self.in_words(*permission, scope);
-            let what = permission.describe();
-            let Some(terminal) = Terminal::open_unless(self.json) else {
-                let sentence = format!(
-                    "{permission} is of high risk ({what}), and nobody can be asked here, so nothing was changed; give --yes to grant {words}"
-                );
-                return Err(Ended::Declined(sentence).into());
-            };
-            let name = marked(permission.as_str(), Mark::Red);
-            if !terminal.agrees(&format!("{name} is of high risk: {what} Grant {} {words}?", self.plugin))? {
-                return Err(Ended::Declined("nothing was changed".to_owned()).into());
-            }
+    /// Asks on a terminal, as `plugin add` does. Without one, high risk needs `--yes`. Returns what is granted.
+    fn agree(
+        &self,
+        config: &Config,
+        admin: &PluginAdmin<'_>,
+        more: &[(Permission, Scope)],
+    ) -> anyhow::Result<Vec<GrantRequest>> {
+        if self.yes {
+            return Ok(self.grants.clone());
         }
-        Ok(())
+        let Some(terminal) = Terminal::open_unless(self.json) else {
+            let risky = more.iter().find(|(permission, _)| permission.risk() == Risk::High);
+            let Some((permission, scope)) = risky else { return Ok(self.grants.clone()) };
+            let (what, words) = (permission.describe(), in_words(&self.grants, *permission, scope));
+            let sentence = format!(
+                "{permission} is of high risk ({what}), and nobody can be asked here, so nothing was changed; give --yes to grant {words}"
+            );
+            return Err(Ended::Declined(sentence).into());
+        };
+        let entry = admin.entry(&self.plugin)?;
+        let manifest = admin.look(&self.plugin, &entry)?.manifest;
+        let places = places(config, entry.accounts.as_deref());
+        let more: Grants = more.iter().cloned().collect();
+        let request = Request { id: &self.plugin, manifest: &manifest, more, present: &entry.grants, places: &places };
+        consent::show(&terminal, &request.reach())?;
+        self.ask(&terminal, &request)
     }
 
-    /// Describes a permission with its whole scope, even if the scope comes from the plugin's request.
-    fn in_words(&self, permission: Permission, scope: &Scope) -> String {
-        let entries = shown(&scope.entries());
-        if entries.is_empty() {
-            return permission.to_string();
+    /// Asks whether all of it is granted, or which.
+    fn ask(&self, terminal: &Terminal, request: &Request<'_>) -> anyhow::Result<Vec<GrantRequest>> {
+        let word = |(permission, scope): (Permission, &Scope)| in_words(&self.grants, permission, scope);
+        let words: Vec<_> = request.more.iter().map(word).collect();
+        let question = format!("Grant {} {}?", self.plugin, words.join(", "));
+        if let [_] = words[..] {
+            return if terminal.agrees(&question)? { Ok(self.grants.clone()) } else { Err(consent::declined()) };
         }
-        let is_named = self.grants.iter().any(|request| request.permission == permission && request.scope.is_some());
-        let as_asked = if is_named { "" } else { ", as it asks" };
-        let is_all = entries.iter().any(|entry| entry == "*");
-        let all = match permission.scope_kind() {
-            ScopeKind::Jids | ScopeKind::Messages if is_all => " (everybody)",
-            ScopeKind::Rooms if is_all => " (all rooms)",
-            _ => "",
-        };
-        format!("{permission} for {}{all}{as_asked}", entries.join(", "))
+        let granted = consent::choose(terminal, &question, request)?;
+        if granted.is_empty() {
+            return Err(consent::declined());
+        }
+        Ok(granted)
     }
+}
+
+/// Describes a permission of these requests with its whole scope, even if the scope comes from the plugin's request.
+fn in_words(grants: &[GrantRequest], permission: Permission, scope: &Scope) -> String {
+    let entries = shown(&scope.entries());
+    if entries.is_empty() {
+        return permission.to_string();
+    }
+    let is_named = grants.iter().any(|request| request.permission == permission && request.scope.is_some());
+    let as_asked = if is_named { "" } else { ", as it asks" };
+    let is_all = entries.iter().any(|entry| entry == "*");
+    let all = match permission.scope_kind() {
+        ScopeKind::Jids | ScopeKind::Messages if is_all => " (everybody)",
+        ScopeKind::Rooms if is_all => " (all rooms)",
+        _ => "",
+    };
+    format!("{permission} for {}{all}{as_asked}", entries.join(", "))
 }
 
 /// The arguments of `parlor plugin revoke`.

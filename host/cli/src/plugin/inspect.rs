@@ -96,7 +96,7 @@ impl InspectArgs {
         if let Some(by_whom) = by_whom {
             print(&format!("  {:9} {by_whom}", "signed by"))?;
         }
-        print(&consent::asked_and_granted(&id, &examined.manifest, &grants.unwrap_or_default()))
+        print(&consent::asked_and_granted(&id, &examined.manifest, grants.as_ref()))
     }
 
     /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The

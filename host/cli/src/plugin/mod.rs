@@ -1,5 +1,6 @@
 //! `parlor plugin`: the commands for the owners and the authors of plugins. Those for authors need the feature `authoring`.
 
+mod accounts;
 mod add;
 #[cfg(feature = "authoring")]
 mod build;
@@ -19,6 +20,7 @@ mod list;
 mod new;
 mod order;
 mod origin;
+mod places;
 #[cfg(feature = "authoring")]
 mod port;
 mod room_names;
@@ -63,6 +65,8 @@ pub enum PluginCommand {
     Grant(decide::GrantArgs),
     /// Revoke a plugin's grants, at once
     Revoke(decide::RevokeArgs),
+    /// Show the accounts that a plugin runs on, and choose others
+    Accounts(accounts::AccountsArgs),
     /// Change the version of a plugin, after showing what else it asks for
     Update(update::UpdateArgs),
     /// Go back to an earlier version
@@ -114,6 +118,7 @@ impl PluginCommand {
             Self::Remove(arguments) => arguments.run(),
             Self::Grant(arguments) => arguments.run(),
             Self::Revoke(arguments) => arguments.run(),
+            Self::Accounts(arguments) => arguments.run(),
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),

@@ -5,16 +5,20 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Config;
-use parlor_plugins::admin::{Carried, Difference, Offer, Older, Plan, PluginAdmin};
+use parlor_plugins::admin::{Carried, Difference, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
+use parlor_plugins::consent::listed;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::{LogIn, Source};
+use parlor_session::permissions::Grants;
 use semver::Version;
 use serde_json::{Value, json};
 
 use super::add::{Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
+use super::consent::{self, Request};
 use super::from_index::{Asking, Installed, choose};
+use super::inspect;
 use super::origin::Origin;
-use super::{consent, inspect};
+use super::places::places;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{Put as _, error_lines, print, print_json};
@@ -182,32 +186,32 @@ fn change(
     let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
     let (difference, since) = (&plan.difference, plan.version());
     let changes: Vec<_> = new.changes.iter().filter(|(version, _)| is_news(since, version, &new.version)).collect();
-    let says = describe(id, &was, offer, difference, &changes) + &settled(&plan.carried, &was, "would be");
+    let head = head(id, &was, offer, &changes);
     if how.check {
         if !how.json {
-            print(&says)?;
+            let asks = asks(id, offer, difference, &plan.counting);
+            print(&format!("{head}{asks}{}", settled(&plan.carried, &was, "would be")))?;
         }
         let mut json = would_be(id, &was, offer, difference, &plan.carried);
         json["changes"] = inspect::changes(changes.into_iter());
         return Ok(Outcome { json, failure: None });
     }
-    if !how.json {
-        print(&inspect::offered(offer))?;
-        print(&says)?;
-    }
     let mut requests = how.wanted.further_requests(id, new)?;
-    if !how.wanted.yes {
-        let Some(terminal) = Terminal::open_unless(how.json) else {
+    let terminal = if how.wanted.yes { None } else { Terminal::open_unless(how.json) };
+    if let Some(terminal) = &terminal {
+        let asked = Asked { config, id, entry, plan: &plan, offer, was: &was };
+        let more = asked.agree(terminal, &head, &requests)?;
+        requests.extend(more);
+    } else {
+        if !how.json {
+            print(&inspect::offered(offer))?;
+            let asks = asks(id, offer, difference, &plan.counting);
+            print(&format!("{head}{asks}{}", settled(&plan.carried, &was, "would be")))?;
+        }
+        if !how.wanted.yes {
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
             return Err(Ended::Declined(sentence).into());
-        };
-        let undecided = |permission: &Permission| {
-            difference.new.contains(permission)
-                && !plan.counting.has(*permission)
-                && !requests.iter().any(|request| request.permission == *permission)
-        };
-        let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
-        requests.extend(more);
+        }
     }
     let carried = admin.replace(&plan, &requests).map_err(|error| needs_consent(error, id))?;
     let settled = settled(&carried, &was, "is");
@@ -316,34 +320,80 @@ fn is_news(present: Option<&Version>, version: &Version, new: &Version) -> bool 
     version <= new && present.map_or(version == new, |present| version > present)
 }
 
-fn describe(
-    id: &PluginId,
-    was: &str,
-    offer: &Offer,
-    difference: &Difference,
-    changes: &[(&Version, &String)],
-) -> String {
-    let new = offer.manifest();
-    let mut text = format!("{id}: {was} → {}\n", new.version);
+/// Says which version comes, and what its author says of it.
+fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]) -> String {
+    let mut text = format!("{id}: {was} → {}\n", offer.manifest().version);
     if !changes.is_empty() {
         text.push_str("Its author says of what is new:\n");
     }
     for (version, change) in changes {
         text.put(format_args!("  {version}  “{}”\n", escape_untrusted(change, inspect::LONGEST)));
     }
-    let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    text
+}
+
+/// Says what the new version asks for, for programs and logs. `present` is what it may do already.
+fn asks(id: &PluginId, offer: &Offer, difference: &Difference, present: &Grants) -> String {
+    let new = offer.manifest();
+    let mut text = String::new();
     if difference.new.is_empty() {
         text.push_str("It asks for nothing that the present version does not ask for.\n");
     } else {
         text.push_str("It asks for more than the present version. ");
-        text.push_str(&consent::asked(id, new, |permission| difference.new.contains(permission)));
+        text.push_str(&consent::asked(id, new, present, |permission| difference.new.contains(permission)));
     }
     if !difference.changed.is_empty() {
         text.push_str("It asks otherwise than the present version. What was granted stays as it is. ");
-        text.push_str(&consent::asked(id, new, |permission| difference.changed.contains(permission)));
+        text.push_str(&consent::asked(id, new, present, |permission| difference.changed.contains(permission)));
     }
-    if !difference.gone.is_empty() {
-        text.put(format_args!("It does not ask any more for {}\n", list(&difference.gone)));
+    text + &gone(difference)
+}
+
+/// Says what the new version does not ask for any more.
+fn gone(difference: &Difference) -> String {
+    if difference.gone.is_empty() {
+        return String::new();
     }
-    text
+    let names: Vec<_> = difference.gone.iter().map(ToString::to_string).collect();
+    format!("It does not ask any more for {}\n", names.join(", "))
+}
+
+/// A version that an owner is asked about before it replaces the present one.
+struct Asked<'a> {
+    config: &'a Config,
+    id: &'a PluginId,
+    entry: &'a Entry,
+    plan: &'a Replacement<'a>,
+    offer: &'a Offer,
+    was: &'a str,
+}
+
+impl Asked<'_> {
+    /// Says what changes and what the plugin could do that it could not before, and asks for each permission that is not decided yet.
+    fn agree(&self, terminal: &Terminal, head: &str, requests: &[GrantRequest]) -> anyhow::Result<Vec<GrantRequest>> {
+        let Self { config, id, entry, plan, offer, was } = *self;
+        let (new, difference) = (offer.manifest(), &plan.difference);
+        let is_asked = |permission: Permission| {
+            let is_needed = new.permissions.get(&permission).is_some_and(|asked| !asked.optional);
+            let is_anew = difference.new.contains(&permission) || entry.grants.has(permission) || is_needed;
+            is_anew && !plan.counting.has(permission)
+        };
+        let places = places(config, entry.accounts.as_deref());
+        let request = Request::of(id, new, is_asked, &plan.counting, &places);
+        let mut text = format!("{}{head}{}", inspect::offered(offer), gone(difference));
+        if !difference.changed.is_empty() {
+            text.push_str("It asks otherwise than the present version. What was granted stays as it is:\n");
+            text.push_str(&consent::otherwise(new, &places, |permission| difference.changed.contains(&permission)));
+        }
+        text.push_str(&settled(&plan.carried, was, "would be"));
+        text.put(format_args!("\n{id} runs on {}.\n", listed(&places)));
+        if request.more.is_empty() {
+            text.push_str("It asks for nothing that the present version does not ask for.\n");
+        } else {
+            text.push_str(&request.reach());
+        }
+        consent::show(terminal, &text)?;
+        let undecided = |permission: Permission| !requests.iter().any(|request| request.permission == permission);
+        consent::ask(terminal, &format!("Replace {id} {was} by {}", new.version), &request, undecided)
+    }
 }

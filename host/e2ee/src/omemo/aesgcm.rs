@@ -164,7 +164,7 @@ impl Decrypting {
 
     /// Checks all of the file by its last 16 bytes.
     pub fn finish(self, tag: &[u8; TAG]) -> Result<(), LinkError> {
-        if self.0.is_tag(tag) { Ok(()) } else { Err(LinkError::Forged) }
+        if self.0.matches(tag) { Ok(()) } else { Err(LinkError::Forged) }
     }
 }
 

@@ -73,7 +73,7 @@ impl Gcm {
     }
 
     /// Returns whether this is the tag of all that was decrypted. It takes the same time wherever the first difference is.
-    pub(super) fn is_tag(self, tag: &[u8; BLOCK]) -> bool {
+    pub(super) fn matches(self, tag: &[u8; BLOCK]) -> bool {
         self.tag().is_ok_and(|own| own.ct_eq(tag).into())
     }
 

@@ -24,7 +24,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("init makes an account, tests it, and writes the configuration", |story| Box::pin(init(story))),
     ("doctor finds nothing broken", |story| Box::pin(doctor(story))),
     ("run connects", |story| Box::pin(run(story))),
-    ("add from a file asks at a terminal, high risk by itself", |story| Box::pin(add_file(story))),
+    ("add from a file says what it could do, a typo asks again", |story| Box::pin(add_file(story))),
     ("what was installed answers", |story| Box::pin(answers(story))),
     ("add from the web: redirects shown, the signer named", |story| Box::pin(add_web(story))),
     ("what is unsigned, forged, swapped or compressed is refused", |story| Box::pin(refusals(story))),
@@ -34,6 +34,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("keys are shown, and made anew where the owner agrees", |story| Box::pin(keys(story))),
     ("top shows it live, and gives the terminal back", |story| Box::pin(top(story))),
     ("grant and revoke count at once on the running plugin", |story| Box::pin(grants(story))),
+    ("grant says at a terminal what that adds, and asks", |story| Box::pin(grant_asks(story))),
     ("a file that is saved counts, and one that is half written does not", |story| Box::pin(saved(story))),
     ("a secret is kept where only its owner can read it", |story| Box::pin(secret(story))),
     ("an update that asks for more waits for consent", |story| Box::pin(update(story))),
@@ -45,7 +46,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("data is exported and imported", |story| Box::pin(data(story))),
     ("disable and enable count at once", |story| Box::pin(disable(story))),
     ("add takes what is decided from a file", |story| Box::pin(add_decided(story))),
-    ("an account that is written down logs in, and leaves again", |story| Box::pin(account(story))),
+    ("an account that is added later asks before a plugin runs there", |story| Box::pin(account(story))),
     ("account add tests and writes it, and account remove takes it out", |story| Box::pin(account_command(story))),
     ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
     ("one file runs twice, the second time kept to a room", |story| Box::pin(instances(story))),
@@ -100,7 +101,10 @@ async fn add_file(story: &mut Story) -> Result<String> {
     let command = story.home.command(arguments)?;
     let talk = move || -> Result<(Option<i32>, String)> {
         let mut terminal = Terminal::start(command)?;
-        terminal.sees("Install it as echo, and grant all of that?", SOON)?;
+        terminal.turns_pages_to("Together: reads everything", SOON)?;
+        terminal.turns_pages_to("Install it as echo, and grant all of that?", SOON)?;
+        terminal.types("yse")?;
+        terminal.sees("nothing is decided yet", SOON)?;
         terminal.types("y")?;
         terminal.sees("is of high risk", SOON)?;
         terminal.types("n")?;
@@ -293,6 +297,37 @@ async fn grants(story: &mut Story) -> Result<String> {
     Ok("one denial, one instance".to_owned())
 }
 
+async fn grant_asks(story: &mut Story) -> Result<String> {
+    let arguments = ["plugin", "grant", "echo", "messages.send=romeo@localhost"];
+    let asks = ["Sends private messages to romeo@localhost", "Together: reads everything", "? [y/N]"];
+    let screen = answer(story, &arguments, asks, "n", 3).await?;
+    story.screens.keep("grant, at a terminal", &arguments, &screen, story.home.path());
+    ensure!(!story.policy()?.contains("romeo@localhost"), "what was declined was granted");
+    Ok("declined".to_owned())
+}
+
+/// Runs a command at a terminal, reads until it asks, and answers. Returns the screen.
+async fn answer(
+    story: &Story,
+    arguments: &[&str],
+    asks: [&'static str; 3],
+    answer: &'static str,
+    code: i32,
+) -> Result<String> {
+    let command = story.home.command(arguments)?;
+    let talk = move || -> Result<(Option<i32>, String)> {
+        let mut terminal = Terminal::start(command)?;
+        for words in asks {
+            terminal.turns_pages_to(words, SOON)?;
+        }
+        terminal.types(answer)?;
+        terminal.ended(SOON)
+    };
+    let (ended, screen) = tokio::task::spawn_blocking(talk).await??;
+    ensure!(ended == Some(code), "{screen}");
+    Ok(screen)
+}
+
 async fn secret(story: &mut Story) -> Result<String> {
     let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key of the service\"\n";
     let bytes = parlor_tests::component::with_manifest(&Story::echo("0.1.1", "")?, |text| format!("{text}\n{schema}"))?;
@@ -469,13 +504,20 @@ async fn account(story: &mut Story) -> Result<String> {
     );
     let config = story.config()?;
     story.configure(&format!("{config}{table}")).await?;
-    for message in ["account connected", "plugin running"] {
-        story.host()?.wait_count(message, &[("account", "second")], 1, SOON).await?;
-    }
+    story.host()?.wait_count("account connected", &[("account", "second")], 1, SOON).await?;
+    let place = [("plugin", "echo"), ("account", "second")];
+    ensure!(story.host()?.lines("plugin running", &place).is_empty(), "echo runs where nobody was asked");
+    says(&story.run(&["plugin", "accounts", "echo"], 0).await?.stdout, "echo does not run on second")?;
+    let arguments = ["plugin", "accounts", "echo", "--add", "second"];
+    let asks = ["On second (", "Together: reads everything", "Let echo run on second? [y/N]"];
+    let screen = answer(story, &arguments, asks, "y", 0).await?;
+    story.screens.keep("accounts, at a terminal", &arguments, &screen, story.home.path());
+    story.host()?.wait_count("plugin running", &place, 1, SOON).await?;
     story.published("second").await?;
     says(&story.show("status, with another account", &["status"], 0).await?, second.jid.as_str())?;
     story.configure(&config).await?;
     story.host()?.wait_count("account removed", &[("account", "second")], 1, SOON).await?;
+    ensure!(story.state("echo").await? == "running", "echo does not go on without the account that is gone");
     let times = story.host()?.lines("account connected", &[("account", "main")]).len();
     ensure!(times == 1, "the other account connected {times} times");
     Ok(second.jid.to_string())

@@ -1,0 +1,88 @@
+//! Sentences for owners about what a plugin can reach. Pure: a terminal, a page or a message may show them.
+//!
+//! Each permission has a sentence of its own. If one permission lets a plugin learn something and another one lets it pass that
+//! on, a further sentence says so, since the combination is the risk.
+
+mod place;
+mod sentence;
+mod together;
+mod words;
+
+use parlor_base::permission::{Permission, Risk};
+use parlor_session::permissions::{Grants, Scope};
+
+use self::words::Words;
+use crate::manifest::Manifest;
+
+pub use place::Place;
+
+/// Lists accounts: `main (bot@example.org) and other (it@example.org)`.
+pub fn listed(places: &[Place]) -> String {
+    words::listed(places.iter().map(ToString::to_string))
+}
+
+/// One thing that a plugin can do. Untrusted text in it is escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// How much harm a malicious plugin can do with it.
+    pub risk: Risk,
+    /// The sentence.
+    pub text: String,
+    /// The permission that it is about; several, if it says what they allow together.
+    pub permissions: Vec<Permission>,
+}
+
+impl Sentence {
+    /// Returns whether it says what several permissions allow together.
+    pub fn is_together(&self) -> bool {
+        self.permissions.len() > 1
+    }
+}
+
+/// Returns what a plugin asks for, of these permissions, with the scopes that its author wrote.
+pub fn asked(manifest: &Manifest, only: impl Fn(Permission) -> bool) -> Grants {
+    let mut grants = Grants::default();
+    for (&permission, request) in manifest.permissions.iter().filter(|(permission, _)| only(**permission)) {
+        // The manifest was parsed by the same rules, so this cannot fail.
+        let _ = grants.grant(permission, &request.entries(permission));
+    }
+    grants
+}
+
+/// Says what a plugin can do with `more` on these accounts, beside what it was granted before. The riskiest comes last, right
+/// before the question that an owner is asked.
+///
+/// It says only what is new. A combination is new if one of these permissions takes part in it.
+pub fn sentences(more: &Grants, present: &Grants, places: &[Place]) -> Vec<Sentence> {
+    let words = Words::of(places);
+    let mut all: Vec<_> = more.iter().map(|(permission, scope)| of(permission, scope, &words)).collect();
+    all.extend(together::sentence(&both(more, present), |permission| more.has(permission), &words));
+    all.sort_by_key(|sentence| (sentence.risk, sentence.is_together()));
+    all
+}
+
+/// Says what the grants allow together, on these accounts, that none of them allows alone.
+pub fn combination(grants: &Grants, places: &[Place]) -> Option<Sentence> {
+    together::sentence(grants, |_| true, &Words::of(places))
+}
+
+fn of(permission: Permission, scope: &Scope, words: &Words) -> Sentence {
+    let text = sentence::of(permission, scope, words);
+    Sentence { risk: permission.risk(), text, permissions: vec![permission] }
+}
+
+/// Returns both grants as one.
+fn both(more: &Grants, present: &Grants) -> Grants {
+    let mut both = present.clone();
+    for (permission, scope) in more.iter() {
+        let entries = scope.entries();
+        if both.grant_more(permission, &entries).is_err() {
+            // Together they are too many, and could not be granted either.
+            let _ = both.grant(permission, &entries);
+        }
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests;

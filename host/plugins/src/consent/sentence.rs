@@ -1,0 +1,211 @@
+//! One sentence for each permission, with its scope in words.
+
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Scope;
+
+use super::words::{self, Words, is_everything};
+
+/// The beginning of the entries for encrypted messages alone.
+const ENCRYPTED: &str = "encrypted:";
+
+/// Says what a plugin does with a permission.
+pub(super) fn of(permission: Permission, scope: &Scope, words: &Words) -> String {
+    let entries = &scope.entries()[..];
+    match permission {
+        Permission::ArchiveRead => old_messages(entries, words),
+        Permission::MessagesRead => messages(entries, words),
+        Permission::HooksCommands
+        | Permission::HooksIncoming
+        | Permission::HooksOutgoing
+        | Permission::MessagesSend
+        | Permission::VcardRead => about_people(permission, &words::people(entries), words),
+        Permission::RoomsConfigure
+        | Permission::RoomsJoin
+        | Permission::RoomsModerate
+        | Permission::RoomsRead
+        | Permission::RoomsSend => about_rooms(permission, &words::rooms(entries), words),
+        Permission::PubsubConfigure | Permission::PubsubPublish | Permission::PubsubRead => {
+            about_nodes(permission, &words::nodes(entries, words.account), words)
+        }
+        Permission::FilesSend
+        | Permission::HttpFetch
+        | Permission::IqAnswer
+        | Permission::PluginsAnswer
+        | Permission::PluginsCall
+        | Permission::StanzaRead
+        | Permission::StanzaSend
+        | Permission::Storage => about_others(permission, entries, words),
+        // These have no scope, so their own words say everything.
+        Permission::ChatsRead
+        | Permission::ChatsWrite
+        | Permission::ContactsRead
+        | Permission::ContactsWrite
+        | Permission::DiscoOwn
+        | Permission::DiscoRead
+        | Permission::FilesRead
+        | Permission::SessionControl
+        | Permission::SettingsRead
+        | Permission::SettingsWrite
+        | Permission::StatusRead
+        | Permission::StatusWrite
+        | Permission::TokensRead
+        | Permission::VcardWrite
+        | Permission::WebhooksReceive => described(permission, words),
+    }
+}
+
+fn described(permission: Permission, words: &Words) -> String {
+    permission.describe().replace("this account", words.account)
+}
+
+/// Says what a plugin does with a permission that has no better words, and with what.
+fn plainly(permission: Permission, with: &str, words: &Words) -> String {
+    let described = described(permission, words);
+    format!("{}: {with}.", described.trim_end_matches('.'))
+}
+
+fn about_people(permission: Permission, people: &str, words: &Words) -> String {
+    let account = words.account;
+    match permission {
+        Permission::HooksCommands => format!(
+            "As a hook, if you put it in the order: sees and refuses commands from {people} to other plugins, in rooms too, and \
+             answers them in the name of {account}."
+        ),
+        Permission::HooksIncoming => format!(
+            "As a hook, if you put it in the order: sees what comes from {people} before other plugins do, labels it, and hides \
+             it from them."
+        ),
+        Permission::HooksOutgoing => format!(
+            "As a hook, if you put it in the order: sees, changes and stops what other plugins send to {people}, in the name of \
+             {account}."
+        ),
+        Permission::MessagesSend => {
+            format!(
+                "Sends private messages to {people} in the name of {account}, and hears the answers to its questions."
+            )
+        }
+        Permission::VcardRead => format!("Fetches the visiting cards of {people}."),
+        other => plainly(other, people, words),
+    }
+}
+
+fn about_rooms(permission: Permission, rooms: &str, words: &Words) -> String {
+    let account = words.account;
+    match permission {
+        Permission::RoomsConfigure => format!("Configures and destroys {rooms}."),
+        Permission::RoomsJoin => format!("Enters and leaves {rooms}, registers there, and asks for voice."),
+        Permission::RoomsModerate => format!(
+            "Moderates {rooms}: invites, kicks and bans people, gives them rights, retracts what they said, and sets the subject."
+        ),
+        Permission::RoomsRead => format!("Sees {rooms}: who is there, and invitations."),
+        Permission::RoomsSend => {
+            format!("Speaks in {rooms} in the name of {account}, and hears the answers to its questions.")
+        }
+        other => plainly(other, rooms, words),
+    }
+}
+
+fn about_nodes(permission: Permission, nodes: &str, words: &Words) -> String {
+    let account = words.account;
+    match permission {
+        Permission::PubsubConfigure => format!(
+            "Creates, configures and deletes nodes of publish-subscribe in the name of {account}, and says who may read them: \
+             {nodes}."
+        ),
+        Permission::PubsubPublish => {
+            format!("Publishes and retracts items in nodes of publish-subscribe in the name of {account}: {nodes}.")
+        }
+        Permission::PubsubRead => format!(
+            "Reads nodes of publish-subscribe and subscribes to them, and lets contacts know that {account} wants to be told of \
+             them: {nodes}."
+        ),
+        other => plainly(other, nodes, words),
+    }
+}
+
+fn about_others(permission: Permission, entries: &[String], words: &Words) -> String {
+    let account = words.account;
+    match permission {
+        Permission::FilesSend => {
+            let files = words::files(entries);
+            format!("Uploads files to the server of {account}, for everybody who is given their address: {files}.")
+        }
+        Permission::HttpFetch => {
+            let servers = words::servers(entries);
+            format!("Asks {servers}, and sends what it likes there, also of what it reads here.")
+        }
+        Permission::IqAnswer => {
+            let namespaces = words::namespaces(entries);
+            format!(
+                "Answers what others ask {account} in {namespaces}, in the name of {account}, and tells everybody so."
+            )
+        }
+        Permission::PluginsAnswer => {
+            format!("Answers what it is asked by {}, by what it was granted itself.", words::plugins(entries))
+        }
+        Permission::PluginsCall => {
+            let plugins = words::plugins(entries);
+            format!("Asks {plugins}, and tells what it likes there; the answers go by what was granted there.")
+        }
+        Permission::StanzaRead => {
+            format!("Reads raw stanzas of {account}, with all that they carry: {}.", words::stanzas_read(entries))
+        }
+        Permission::StanzaSend => {
+            let sent = words::stanzas_sent(entries);
+            format!("Sends raw stanzas: {sent}. Whatever {account} may do by these, it may do.")
+        }
+        Permission::Storage => {
+            format!("Keeps data of its own on this machine, at most {}.", words::listed(entries.iter().cloned()))
+        }
+        other => plainly(other, &words::listed(entries.iter().map(|entry| words::escaped(entry))), words),
+    }
+}
+
+/// Splits the entries for all messages from those for encrypted ones alone.
+pub(super) fn split(entries: &[String]) -> [Vec<String>; 2] {
+    let (encrypted, open): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.starts_with(ENCRYPTED));
+    let encrypted = encrypted.into_iter().map(|entry| entry[ENCRYPTED.len()..].to_owned());
+    [open.into_iter().cloned().collect(), encrypted.collect()]
+}
+
+fn messages(entries: &[String], words: &Words) -> String {
+    let Words { account, rooms } = words;
+    let [open, encrypted] = split(entries);
+    if is_everything(&open) {
+        return format!(
+            "Reads everything that anybody writes to {account} and in {rooms}, encrypted messages too, as their authors wrote them."
+        );
+    }
+    let mut parts = Vec::new();
+    if !open.is_empty() {
+        parts.push(format!(
+            "everything that comes to {account} from {}, encrypted messages too, as their authors wrote them, and of a room \
+             among these what occupants say to {account} alone",
+            words::people(&open)
+        ));
+    }
+    if is_everything(&encrypted) {
+        parts.push(format!("each encrypted message that anybody writes to {account} and in {rooms}"));
+    } else if !encrypted.is_empty() {
+        parts.push(format!("the encrypted messages from {}", words::people(&encrypted)));
+    }
+    format!("Reads {}.", parts.join("; and "))
+}
+
+fn old_messages(entries: &[String], words: &Words) -> String {
+    let Words { account, rooms } = words;
+    let [open, encrypted] = split(entries);
+    if is_everything(&open) {
+        return format!(
+            "Reads old messages from the archives of servers: all that {account} wrote and got, and those of {rooms}."
+        );
+    }
+    let mut parts = Vec::new();
+    if !open.is_empty() {
+        parts.push(format!("those with {}", words::people(&open)));
+    }
+    if !encrypted.is_empty() {
+        parts.push(format!("the encrypted ones with {}", words::people(&encrypted)));
+    }
+    format!("Reads old messages from the archives of servers, in both directions: {}.", parts.join(", and "))
+}

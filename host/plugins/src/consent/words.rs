@@ -1,0 +1,141 @@
+//! The entries of scopes in words: people, rooms, servers, nodes.
+
+use parlor_base::escape::escape_untrusted;
+
+use super::place::Place;
+
+/// How many entries a sentence about several permissions names. The sentence of each permission names all.
+const FEW: usize = 3;
+
+/// The words of sentences for the accounts that they are about.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// The account.
+    pub(super) account: &'static str,
+    /// The rooms of the account.
+    pub(super) rooms: String,
+}
+
+impl Words {
+    pub(super) fn of(places: &[Place]) -> Self {
+        let account = if places.len() > 1 { "each account" } else { "this account" };
+        let rooms = match places {
+            [Place { rooms: Some(1), .. }] => "its room".to_owned(),
+            [Place { rooms: Some(rooms @ 2..), .. }] => format!("its {rooms} rooms"),
+            _ => "its rooms".to_owned(),
+        };
+        Self { account, rooms }
+    }
+}
+
+/// Escapes an entry. It is never shortened, since the owner consents to all of it.
+pub(super) fn escaped(entry: &str) -> String {
+    escape_untrusted(entry, usize::MAX)
+}
+
+/// Joins words: `a, b and c`.
+pub(super) fn listed(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<_> = words.into_iter().collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// Joins the entries of a scope in words. With `*` the others say nothing more.
+fn all(entries: &[String], everything: &str, one: impl Fn(&str) -> String) -> String {
+    if is_everything(entries) {
+        return everything.to_owned();
+    }
+    listed(entries.iter().map(|entry| one(entry)))
+}
+
+/// Returns whether a scope covers everything of its kind.
+pub(super) fn is_everything(entries: &[String]) -> bool {
+    entries.iter().any(|entry| entry == "*")
+}
+
+/// Returns the words if there are few entries, and else how many there are.
+pub(super) fn few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> String {
+    let is_short = entries.len() <= FEW || is_everything(entries);
+    if is_short { words(entries) } else { format!("{} {what}", entries.len()) }
+}
+
+pub(super) fn people(entries: &[String]) -> String {
+    all(entries, "anybody", person)
+}
+
+fn person(entry: &str) -> String {
+    match entry.strip_prefix('@') {
+        Some(domain) => format!("anybody at {}", escaped(domain)),
+        None if entry == "*" => "anybody".to_owned(),
+        None => escaped(entry),
+    }
+}
+
+pub(super) fn rooms(entries: &[String]) -> String {
+    all(entries, "all rooms", |entry| match entry.strip_prefix('@') {
+        Some(domain) => format!("all rooms of {}", escaped(domain)),
+        None => escaped(entry),
+    })
+}
+
+pub(super) fn servers(entries: &[String]) -> String {
+    all(entries, "any server of the public web", escaped)
+}
+
+pub(super) fn plugins(entries: &[String]) -> String {
+    all(entries, "any other plugin", escaped)
+}
+
+pub(super) fn namespaces(entries: &[String]) -> String {
+    all(entries, "every XML namespace that its manifest lists", escaped)
+}
+
+pub(super) fn files(entries: &[String]) -> String {
+    all(entries, "files of any kind and size", |entry| match entry.split_once(' ') {
+        Some((kind, most)) if kind.contains('/') => format!("{} up to {}", escaped(kind), escaped(most)),
+        _ if entry.contains('/') => escaped(entry),
+        _ => format!("files up to {}", escaped(entry)),
+    })
+}
+
+pub(super) fn nodes(entries: &[String], account: &str) -> String {
+    all(entries, "every node of every service", |entry| {
+        let (service, node) = entry.split_once('/').unwrap_or((entry, "*"));
+        let service = match service {
+            "own" => account.to_owned(),
+            "*" => "every service".to_owned(),
+            service => person(service),
+        };
+        if node == "*" { format!("every node of {service}") } else { format!("{} of {service}", escaped(node)) }
+    })
+}
+
+/// Describes the stanzas that are read: they are granted by kind.
+pub(super) fn stanzas_read(entries: &[String]) -> String {
+    listed(entries.iter().map(|kind| match kind.as_str() {
+        "iq" => "every request and answer (IQ)".to_owned(),
+        kind => format!("every {}", escaped(kind)),
+    }))
+}
+
+/// Describes the stanzas that are sent, each kind with its recipients.
+pub(super) fn stanzas_sent(entries: &[String]) -> String {
+    listed(entries.iter().map(|entry| {
+        let (kind, to) = entry.split_once(':').unwrap_or((entry.as_str(), "*"));
+        let kind = match kind {
+            "message" => "messages",
+            "iq" => "requests (IQs)",
+            kind => kind,
+        };
+        format!("{} to {}", escaped(kind), person(to))
+    }))
+}
+
+/// Describes the recipients of stanzas that are sent, of whichever kind.
+pub(super) fn recipients(entries: &[String]) -> String {
+    let to: Vec<_> = entries.iter().map(|entry| entry.split_once(':').map_or("*", |(_, to)| to).to_owned()).collect();
+    people(&to)
+}
