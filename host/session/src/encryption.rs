@@ -27,8 +27,9 @@ pub(super) mod sending;
 mod sessions;
 pub(super) mod trust;
 mod waiting;
+mod ways;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -50,9 +51,8 @@ use published::State;
 use sessions::Sessions;
 use trust::{KeyKind, Met, TrustBook};
 use waiting::WaitingMessages;
+use ways::Ways;
 
-/// Maximum number of chats of which it is known that they are encrypted.
-const MAX_WAYS: usize = 20_000;
 /// Maximum number of own messages in rooms that are remembered until the room reflects them.
 const MAX_SAID: usize = 256;
 
@@ -88,8 +88,7 @@ pub(super) struct EndToEnd {
     fetches: Fetches,
     members: Members,
     message_keys: MessageKeys,
-    /// How the last message of each chat came that was encrypted, by person or room.
-    ways: HashMap<BareJid, Way>,
+    ways: Ways,
     waiting: WaitingMessages,
     /// Own messages in rooms, by room and id, the oldest first.
     said: VecDeque<(BareJid, String, Box<Draft>)>,
@@ -131,7 +130,7 @@ impl EndToEnd {
             }
         }
         self.trust.load(keys);
-        self.ways.extend(ways);
+        self.ways.load(ways);
         self.message_keys.load(message_keys);
     }
 
@@ -162,28 +161,18 @@ impl EndToEnd {
     }
 
     /// Notes how a message of a chat came.
-    fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>) {
-        if self.ways.get(partner) == Some(&way) {
-            return;
-        }
-        if self.ways.len() >= MAX_WAYS && !self.ways.contains_key(partner) {
-            let other = self.ways.keys().find(|jid| !self.trust.is_verified(jid)).cloned();
-            if let Some(other) = other {
-                self.ways.remove(&other);
-                changes.push(KeyChange::Way(other, None));
-            }
-        }
-        self.ways.insert(partner.clone(), way);
-        changes.push(KeyChange::Way(partner.clone(), Some(way)));
+    fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>, turn: &Turn<'_>) {
+        let stays = |jid: &BareJid| self.trust.is_verified(jid);
+        self.ways.came_by(partner, way, turn.deadlines.elapsed(), stays, changes);
     }
 
     /// Notes that a message of a chat came that was not encrypted. With a person of whom a key was verified, that changes nothing:
-    /// whoever is in between could otherwise have everything said plainly.
+    /// whoever is in between could otherwise have everything said plainly. Nor does it while the chat is off the record.
     fn came_plainly(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
-        if self.trust.is_verified(partner) {
+        if self.trust.is_verified(partner) || self.otr.is_encrypted(partner) {
             return;
         }
-        if self.ways.remove(partner).is_some() {
+        if self.ways.came_plainly(partner, turn.deadlines.elapsed()) {
             turn.keep_keys(vec![KeyChange::Way(partner.clone(), None)]);
         }
     }

@@ -122,7 +122,7 @@ pub(crate) fn list_said(
         return true;
     }
     let is_own = *jid == turn.own.to_bare();
-    let is_known = is_contact || keys.ways.contains_key(jid) || !keys.trust.of(jid).is_empty();
+    let is_known = is_contact || keys.ways.get(jid).is_some() || !keys.trust.of(jid).is_empty();
     for change in &event.changes {
         let devices = match change {
             NodeChange::Item(item) => item.xml.as_deref().and_then(|xml| read_list(form, xml)),

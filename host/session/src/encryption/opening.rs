@@ -122,8 +122,8 @@ fn open_one_of(
             let (form, author) = (content.form, content.jid.clone());
             match fill(message, content, turn) {
                 Some(()) => {
-                    if !source.is_past && author != turn.own.to_bare() {
-                        note_way(keys, message, form, rooms, turn);
+                    if author != turn.own.to_bare() {
+                        note_way(keys, message, source, form, rooms, turn);
                     }
                     Opened::Says
                 }
@@ -296,16 +296,30 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
     }
 }
 
-/// Notes that the last message of a chat came by OMEMO.
-fn note_way(keys: &mut EndToEnd, message: &Message, form: OmemoForm, rooms: &Rooms, turn: &mut Turn<'_>) {
+/// Notes that a message of a chat came by OMEMO, the last one unless it is from an archive.
+fn note_way(
+    keys: &mut EndToEnd,
+    message: &Message,
+    source: Source<'_>,
+    form: OmemoForm,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) {
     if message.carbon == Some(Carbon::Sent) {
         return;
     }
     let to = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.from };
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
-    if let Some(partner) = partner(to, kind, rooms) {
+    let Some(partner) = partner(to, kind, rooms) else { return };
+    // By this id an answer names it (XEP-0461, section 4.1).
+    let id =
+        if kind == MessageKind::Groupchat { source.id } else { message.origin_id.as_deref().or(message.id.as_deref()) };
+    if let Some(id) = id {
+        keys.ways.note_message(&partner, id, Way::Omemo(form));
+    }
+    if !source.is_past {
         let mut changes = Vec::new();
-        keys.came_by(&partner, Way::Omemo(form), &mut changes);
+        keys.came_by(&partner, Way::Omemo(form), &mut changes, turn);
         turn.keep_keys(changes);
     }
 }

@@ -109,7 +109,7 @@ fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
 
 /// Returns how a message is encrypted; `None` if it is not.
 fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
-    let known = keys.ways.get(partner).copied().filter(|way| match way {
+    let known = known_way(keys, partner, message).filter(|way| match way {
         Way::Omemo(_) => keys.has_omemo(),
         Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,
     });
@@ -125,6 +125,18 @@ fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) 
             None if keys.has_omemo() => Ok(Some(Way::Omemo(OmemoForm::Current))),
             None => Err(no_encryption(&message.to, "it is off in this account (`[account.NAME.encryption]`)")),
         },
+    }
+}
+
+/// Returns how the message came that this one answers by name, or else how the chat is encrypted. The answer to a plain message goes as
+/// the chat: somebody in between may have written it.
+fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<Way> {
+    let chat = keys.ways.get(partner);
+    let reply = message.draft.extensions.as_ref().and_then(|extensions| extensions.reply.as_ref());
+    match reply.and_then(|reply| keys.ways.of_message(partner, &reply.id)) {
+        // That conversation may be over.
+        None | Some(Way::Otr) if chat.is_some() => chat,
+        named => named,
     }
 }
 

@@ -41,7 +41,11 @@ pub(super) fn taken_in(
     }
     if is_meant(encryption, &message, rooms, turn) {
         return match hear(encryption, &mut message, turn) {
-            Heard::Says | Heard::Plain => Some(message),
+            Heard::Says => Some(message),
+            Heard::Plain => {
+                plainly(encryption, &message, rooms, turn);
+                Some(message)
+            }
             Heard::Nothing => None,
             Heard::Cannot(reason) => tell(features, message, reason, turn),
         };

@@ -62,7 +62,7 @@ impl Peer {
 
     /// Returns the message of this text as a stanza, encrypted for the bot.
     fn writes(&mut self, bot: &Bot, text: &str, attributes: &str) -> String {
-        let room = attributes.contains("groupchat").then(|| bare(ROOM));
+        let room = attributes.contains(ROOM).then(|| bare(ROOM));
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let draft = Draft { body: Some(text.to_owned()), ..Draft::default() };
         let plain = match self.form {
@@ -135,6 +135,13 @@ impl Peer {
         let own = ListedDevice { device: self.id(), label: None };
         if form == self.form { vec![own] } else { Vec::new() }
     }
+}
+
+/// Returns the presence of a person in the room, whose nickname is that of their address.
+fn occupant_of(peer: &Peer) -> Presence {
+    let mut there = occupant(peer.jid.node().unwrap().as_str(), PresenceKind::Available, &[]);
+    there.muc.as_mut().unwrap().jid = Some(jid(&format!("{}/phone", peer.jid)));
+    there
 }
 
 /// A session with keys.
@@ -228,6 +235,21 @@ impl Bot {
         let id = self.test.asked_of(&who, |ask| wants(ask, &form.bundle_node(peer.id())));
         let bundle = published(peer.device.bundle(version(form)).parts());
         self.test.answer(Some(&who), id, Ok(page(bundle_payload(form, &bundle).to_xml())));
+    }
+
+    /// Lets the room say that it is for members who see each other's addresses.
+    fn about_members(&mut self) {
+        let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
+        let room = self.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
+        Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
+    }
+
+    /// Enters a room of members who see each other's addresses, in which this person is.
+    fn in_room_of(&mut self, peer: &Peer) {
+        self.test.in_room();
+        self.about_members();
+        self.test.presence(occupant_of(peer));
+        self.test.forget();
     }
 
     fn heard(&self) -> &Message {
@@ -341,10 +363,60 @@ fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
     assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
     bot.hear(&mut romeo, "and now");
+    // A plain line among encrypted ones may be of somebody in between.
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "plain again"));
+    assert!(matches!(got(&mut bot.say(ROMEO, "is it you?", EncryptionWish::AsTheChat)), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("is it you?"));
+    bot.test.wait(15 * 60 + 1);
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "I have another client now"));
     let before = bot.sealed();
     assert!(matches!(got(&mut bot.say(ROMEO, "so be it", EncryptionWish::AsTheChat)), Some(Ok(_))));
     assert_eq!(bot.sealed(), before);
+}
+
+#[test]
+fn an_answer_that_names_an_encrypted_message_is_encrypted() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "where shall we meet?");
+        let named = bot.heard().id.clone().unwrap();
+        bot.test.wait(15 * 60 + 1);
+        bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "well?"));
+        let mut answer = |id: &str| {
+            let reply = Some(types::ReplyTo { id: id.to_owned(), to: None });
+            let extensions = Some(Box::new(Extensions { reply, ..Extensions::default() }));
+            let draft = Draft { body: Some("at the balcony".to_owned()), extensions, ..Draft::default() };
+            let before = bot.sealed();
+            let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+            if got(&mut sent).is_none() {
+                bot.lists(ROMEO, |form| romeo.listed(form));
+            }
+            bot.sealed() - before
+        };
+        assert_eq!(answer("another one"), 0);
+        assert_eq!(answer(&named), 1);
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("at the balcony"));
+    }
+}
+
+#[test]
+fn in_a_room_a_plain_line_of_somebody_does_not_make_answers_plain() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "we are alone");
+    bot.test.forget();
+    bot.test.hear_xml(&juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'")));
+    assert_eq!(bot.heard().body.as_deref(), Some("are we?"));
+    bot.test.message(message(&format!("{ROOM}/mallory"), MessageKind::Groupchat, "hello all"));
+    let mut sent = bot.say(ROOM, "yes", EncryptionWish::AsTheChat);
+    for affiliation in ["owner", "admin", "member"] {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = bot.test.asked_of(ROOM, is_meant);
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("yes"));
 }
 
 #[test]
@@ -565,9 +637,7 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     bot.test.in_room();
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
-    let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
-    let room = bot.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
-    Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
+    bot.about_members();
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     let ids: Vec<String> = bot
         .test
