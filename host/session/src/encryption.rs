@@ -26,6 +26,7 @@ mod sealing;
 pub(super) mod sending;
 mod sessions;
 pub(super) mod trust;
+pub(super) mod vouched;
 mod waiting;
 mod ways;
 
@@ -39,7 +40,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{DeviceTrust, Draft};
 
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
-use crate::turn::Turn;
+use crate::iq::keys::Fetch;
+use crate::turn::{FollowUp, Turn};
 use fetches::Fetches;
 use kept::{KeptKeys, KeyChange, Way};
 use lists::Lists;
@@ -50,6 +52,7 @@ use owed::Owed;
 use published::State;
 use sessions::Sessions;
 use trust::{KeyKind, Met, TrustBook};
+use vouched::{HeldMessage, Unvouched};
 use waiting::WaitingMessages;
 use ways::Ways;
 
@@ -92,6 +95,8 @@ pub(super) struct EndToEnd {
     waiting: WaitingMessages,
     /// Own messages in rooms, by room and id, the oldest first.
     said: VecDeque<(BareJid, String, Box<Draft>)>,
+    /// Messages of rooms that wait for keys of their authors.
+    unvouched: Unvouched,
     owed: Owed,
     published: State,
     otr: OtrChats,
@@ -242,16 +247,27 @@ impl EndToEnd {
         self.otr.forget_abandoned();
     }
 
+    /// Holds a message of a room until this has come. It is returned if there is no room, and cannot be read then.
+    pub(super) fn hold(&mut self, fetch: Fetch, held: HeldMessage) -> Result<(), HeldMessage> {
+        let held = self.unvouched.hold(fetch, held);
+        self.counts.undecryptable += u64::from(held.is_err());
+        held
+    }
+
     /// Forgets what belongs to a stream.
-    pub(super) fn stream_gone(&mut self) {
+    pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
         self.fetches.stream_gone();
         self.members.stream_gone();
         self.published.stream_gone();
+        let held = self.unvouched.take_all();
+        if !held.is_empty() {
+            turn.follow(FollowUp::Vouched(held));
+        }
     }
 
     /// Ends everything that waits for a session with the server.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
-        self.stream_gone();
+        self.stream_gone(turn);
         self.published.end();
         self.waiting.end(turn);
         self.owed.end();

@@ -35,7 +35,7 @@ pub(super) struct Fetches {
 impl Fetches {
     /// Fetches this, unless it is under way or failed a moment ago. Returns whether it is under way.
     pub(super) fn want(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
-        if self.running.contains_key(fetch) || self.queue.contains(fetch) {
+        if self.is_under_way(fetch) {
             return true;
         }
         if self.is_failed(fetch, turn.deadlines.elapsed()) || self.queue.len() >= MAX_QUEUED {
@@ -47,6 +47,11 @@ impl Fetches {
             self.queue.push_back(fetch.clone());
         }
         true
+    }
+
+    /// Returns whether this is being fetched, or waits for its turn.
+    pub(super) fn is_under_way(&self, fetch: &Fetch) -> bool {
+        self.running.contains_key(fetch) || self.queue.contains(fetch)
     }
 
     fn start(&mut self, fetch: Fetch, turn: &mut Turn<'_>) {

@@ -155,6 +155,12 @@ impl TrustBook {
         of_device.max_by_key(|key| (key.trust == DeviceTrust::Trusted, key.last_seen))
     }
 
+    /// Returns whether a device is known by this key.
+    pub(super) fn knows(&self, jid: &BareJid, device: u32, fingerprint: &str) -> bool {
+        let kind = KeyKind::Omemo { device };
+        self.of(jid).iter().any(|key| key.kind == kind && key.fingerprint == fingerprint)
+    }
+
     /// Returns whether a key has been decided against, or not yet for, so that nothing is sent to its device.
     pub(super) fn is_refused(&self, jid: &BareJid, device: u32, policy: TrustPolicy) -> bool {
         self.of_device(jid, device).is_some_and(|key| !is_enough(counting(key.trust, policy)))

@@ -257,6 +257,22 @@ impl Bot {
         message
     }
 
+    /// Returns the texts of all messages that were told.
+    fn bodies(&self) -> Vec<&str> {
+        let told = self.test.events.iter().filter(|event| &*event.name == "message");
+        let said = told.filter_map(|event| match &event.payload {
+            Payload::Message(message) => message.body.as_deref(),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    /// Returns the fingerprints that are known of a person.
+    fn known(&mut self, who: &str) -> Vec<String> {
+        let mut listed = self.test.ask(ListKeys { jid: Some(bare(who)) });
+        got(&mut listed).unwrap().unwrap().keys.into_iter().map(|key| key.fingerprint).collect()
+    }
+
     fn reason(&self) -> UndecryptableReason {
         let Payload::Undecryptable(told) = self.test.last("undecryptable") else { panic!("it is told") };
         told.reason
@@ -661,6 +677,73 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     let sealed = sealed.clone();
     assert_eq!(sealed.kind, MessageKind::Groupchat);
     assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
+}
+
+#[test]
+fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &format!("from='{ROOM}/juliet'"));
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+        let xml = juliet.writes(&bot, "three", &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three"]);
+    }
+}
+
+#[test]
+fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.hear(&mut juliet, "it is me");
+    bot.test.wait(11);
+    bot.in_room_of(&juliet);
+    let mut mallory = Peer::new(JULIET, OmemoForm::Current);
+    let (theirs, id) = (mallory.id(), juliet.id());
+    let xml = mallory.writes(&bot, "it is me, too", &format!("from='{ROOM}/juliet'"));
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    let same = same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'"));
+    bot.test.hear_xml(&same);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0));
+    bot.bundles(&juliet);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+    // Nobody has it asked for without end.
+    let node = OmemoForm::Current.bundle_node(id);
+    let before = bot.test.count_asked(|ask| wants(ask, &node));
+    bot.test.hear_xml(&renamed(&same));
+    assert_eq!(bot.test.count("undecryptable"), 2);
+    assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before);
+    bot.hear(&mut juliet, "it is still me");
+    assert_eq!(bot.heard().body.as_deref(), Some("it is still me"));
+    // A device that does not exist is none, whether anybody answers or not.
+    bot.test.forget();
+    bot.test.hear_xml(&mallory.writes(&bot, "and who is this?", &format!("from='{ROOM}/juliet'")));
+    assert_eq!(bot.test.count("undecryptable"), 0);
+    bot.test.wait(21);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+}
+
+#[test]
+fn what_waits_for_a_key_is_told_when_the_stream_ends() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    for number in 0..200 {
+        let xml = juliet.writes(&bot, &number.to_string(), &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+    }
+    let refused = bot.test.count("undecryptable");
+    assert!((1..200).contains(&refused), "so many wait: {refused}");
+    bot.test.run(Session::closed);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 200));
 }
 
 #[test]
