@@ -137,7 +137,8 @@ fn open_one_of(
     };
     let known = source.id.map(|id| archived(source.room, id));
     let wrote = author(keys, message, room, source, encrypted);
-    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted)) {
+    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
+    {
         Some(content) => Ok(Some(content)),
         None => match wrote {
             Some(jid) => {
@@ -207,9 +208,15 @@ fn author(
     })
 }
 
-/// Decrypts a message that was decrypted before, and comes again from the archive. Under its id, somebody else could come as the author
-/// of the same content.
-fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Encrypted) -> Option<Content> {
+/// Decrypts a message that was decrypted before, and comes again from the archive, or live after that. Under its id, somebody else could
+/// come as the author of the same content.
+fn again(
+    keys: &mut EndToEnd,
+    known: &str,
+    author: Option<&BareJid>,
+    encrypted: &Encrypted,
+    is_past: bool,
+) -> Option<Content> {
     let key = keys.message_keys.get(known)?;
     let is_theirs = author.is_none_or(|author| *author == key.jid);
     if !is_theirs || key.device != encrypted.sender || key.form != encrypted.form {
@@ -217,10 +224,14 @@ fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Enc
     }
     let body = encrypted.payload.as_deref()?;
     let plain = payload::decrypt(version(key.form), body, encrypted.iv.as_deref(), &key.key).ok()?;
+    let (jid, device, form) = (key.jid.clone(), key.device, key.form);
+    if !is_past && !keys.message_keys.serves_live(known) {
+        return None;
+    }
     let policy = keys.config.unwrap_or_default().trust;
-    let known = keys.trust.of_device(&key.jid, key.device);
+    let known = keys.trust.of_device(&jid, device);
     let trust = known.map_or(DeviceTrust::Undecided, |key| super::trust::counting(key.trust, policy));
-    is_enough(trust).then(|| Content { jid: key.jid.clone(), form: key.form, plain, trust })
+    is_enough(trust).then_some(Content { jid, form, plain, trust })
 }
 
 /// Decrypts a message by the session with its device. `None` in the answer: it carries keys alone.
@@ -270,7 +281,7 @@ fn decrypt(
     }
     if let (Some(_), Some(archived)) = (&opened, known) {
         let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
-        keys.message_keys.put(key, &mut changes);
+        keys.message_keys.put(key, is_past, &mut changes);
     }
     turn.keep_keys(changes);
     if !is_enough(trust) {

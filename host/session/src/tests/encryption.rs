@@ -761,6 +761,10 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
+    // A server that repeats it under the same id has nothing told twice.
+    bot.test.forget();
+    bot.test.hear_xml(&renamed(&with_id));
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Replayed));
     // Under the same id, nobody else is its author.
     bot.test.forget();
     bot.test.hear_xml(&renamed(&with_id).replace(ROMEO, JULIET));
