@@ -1,7 +1,9 @@
 //! Messages that came encrypted by OMEMO: by which key, from whom, and what they say.
 
 use jid::{BareJid, FullJid, Jid};
-use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive};
+use parlor_e2ee::omemo::{
+    Keep, KeyMessage, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive, receive_archived,
+};
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::types::{
     Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
@@ -251,7 +253,13 @@ fn decrypt(
     }
     let session = keys.sessions.get(&jid, sender, form);
     let before = session.map(OmemoSession::fingerprint);
-    let received = receive(device, session, version(form), &KeyMessage { prekey, bytes }, &mut rand::rng());
+    let (key_message, rng) = (KeyMessage { prekey, bytes }, &mut rand::rng());
+    // While an archive is read, others may have begun by a prekey that was used. Whoever writes now has to take another one.
+    let received = if is_past {
+        receive_archived(device, session, version(form), &key_message, rng)
+    } else {
+        receive(device, session, version(form), &key_message, rng)
+    };
     let Received { session, plain: key, used_prekey, started, .. } = match received {
         Ok(received) => received,
         Err(error) => {

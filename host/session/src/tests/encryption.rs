@@ -809,6 +809,20 @@ fn what_was_kept_goes_on_after_a_restart() {
 }
 
 #[test]
+fn a_prekey_that_was_used_while_an_archive_was_read_begins_no_session_now() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let mut device = bot.device();
+    let mut parts = device.bundle(Version::Axolotl).parts();
+    parts.prekeys.truncate(1);
+    let bundle = Bundle::parse(Version::Axolotl, &parts).unwrap();
+    romeo.session = Some(start(&romeo.device, &bundle, &mut rand::rng()).unwrap());
+    assert!(device.use_prekey(parts.prekeys[0].0, Keep::UntilCaughtUp));
+    keys_kept(&mut bot.test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    bot.hear(&mut romeo, "hello");
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::NoSession));
+}
+
+#[test]
 fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
     let mut device = Device::generate(&mut rand::rng(), 0);
     assert!(device.use_prekey(1, Keep::UntilCaughtUp));
