@@ -467,6 +467,29 @@ fn what_is_required_and_cannot_be_had_fails_typed() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_keeps_nobody_elses_keys_from_being_fetched() {
+    let (mut bot, mut nurse) = (Bot::new(TrustPolicy::Blind), Peer::new("nurse@example.net", OmemoForm::Older));
+    let to_silent: Vec<_> = (0..100)
+        .map(|number| bot.say(&format!("p{number}@silent.example"), "hello?", EncryptionWish::Required))
+        .collect();
+    let asked = bot.test.sent.iter().filter(|stanza| match stanza {
+        Outgoing::Ask { to: Some(to), .. } => to.domain().as_str() == "silent.example",
+        _ => false,
+    });
+    assert_eq!(asked.count(), 16);
+    let mut sent = bot.say("nurse@example.net", "secret", EncryptionWish::Required);
+    bot.lists("nurse@example.net", |form| nurse.listed(form));
+    bot.bundles(&nurse);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(nurse.reads(&bot).as_deref(), Some("secret"));
+    // Whoever waits longer than 30 seconds has an answer.
+    bot.test.wait(21);
+    bot.test.wait(10);
+    let mut answers = to_silent.into_iter().map(|mut sent| got(&mut sent));
+    assert!(answers.all(|answer| matches!(answer, Some(Err(CallError::Unsupported(_))))));
+}
+
+#[test]
 fn a_message_that_comes_again_is_told_as_such() {
     for form in OmemoForm::ALL {
         let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
