@@ -83,6 +83,8 @@ pub struct KeyCounts {
 pub(super) struct EndToEnd {
     /// The owner's settings. None: not set yet, so nothing is encrypted.
     config: Option<Encryption>,
+    /// Whether the keys on disk cannot be read, and neither can which chats were encrypted.
+    is_unknown: bool,
     /// The own device; made when it is first needed.
     device: Option<Device>,
     sessions: Sessions,
@@ -137,6 +139,19 @@ impl EndToEnd {
         self.trust.load(keys);
         self.ways.load(ways);
         self.message_keys.load(message_keys);
+    }
+
+    /// Notes that keys on disk cannot be read. `ways`: the chats that were encrypted, if that can be read. Returns how the account encrypts
+    /// now: not at all.
+    pub(super) fn cannot_load(&mut self, ways: Option<Vec<(BareJid, Way)>>) -> Encryption {
+        self.is_unknown = ways.is_none();
+        self.ways.load(ways.unwrap_or_default());
+        Encryption { plain_instead: self.config.is_some_and(|config| config.plain_instead), ..Encryption::OFF }
+    }
+
+    /// Returns whether chats may be encrypted that are not to be answered plainly.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_unknown || !self.ways.is_empty()
     }
 
     /// Returns whether OMEMO is used.

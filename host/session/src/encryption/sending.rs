@@ -109,12 +109,14 @@ fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
 
 /// Returns how a message is encrypted; `None` if it is not.
 fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
-    let known = known_way(keys, partner, message).filter(|way| match way {
+    let was = known_way(keys, partner, message);
+    let known = was.filter(|way| match way {
         Way::Omemo(_) => keys.has_omemo(),
         Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,
     });
     match message.draft.encryption {
         EncryptionWish::None => Ok(None),
+        EncryptionWish::AsTheChat if known.is_none() => may_be_plain(keys, was, message).map(|()| None),
         EncryptionWish::AsTheChat => Ok(known),
         EncryptionWish::Required => match known {
             Some(Way::Otr) if !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
@@ -138,6 +140,26 @@ fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<W
         None | Some(Way::Otr) if chat.is_some() => chat,
         named => named,
     }
+}
+
+/// Checks whether a message may go plainly in a chat that was encrypted, or may have been. What has no text is encrypted by no form of
+/// OMEMO that all clients have.
+fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result<(), CallError> {
+    let Outbound { to, draft, .. } = message;
+    let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
+    let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
+    if is_allowed || !(draft.body.is_some() || draft.subject.is_some() || has_files) {
+        return Ok(());
+    }
+    let off = match was {
+        Some(Way::Omemo(_)) => "the chat is encrypted by OMEMO, which is off",
+        Some(Way::Otr) => "the chat is off the record, and OTR is off",
+        None if keys.is_unknown => "the account's keys cannot be read, nor which chats were encrypted",
+        None => return Ok(()),
+    };
+    let allow = "`plain_instead = true` in `[account.NAME.encryption]` allows plain answers";
+    let why = format!("{off}; turn it on again, or see `parlor logs` if keys cannot be read; {allow}");
+    Err(no_encryption(to, &why))
 }
 
 /// Checks whether a message with this wish can be sent to this recipient, as far as that is known at once.

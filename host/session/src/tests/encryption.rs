@@ -863,6 +863,55 @@ fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
     assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
 }
 
+/// Sends a text as the chat is, and returns whether it went out plainly.
+fn goes_plainly(test: &mut TestSession, to: &str, wish: EncryptionWish) -> Result<bool, CallError> {
+    let draft = Draft { body: Some("hello".to_owned()), encryption: wish, ..Draft::default() };
+    let mut sent = test.ask(SendMessage { to: jid(to), kind: MessageKind::Chat, draft });
+    got(&mut sent).unwrap().map(|_| matches!(test.sent.last(), Some(Outgoing::Message { .. })))
+}
+
+#[test]
+fn a_chat_that_was_encrypted_is_not_answered_plainly_because_encryption_was_turned_off() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
+    let refused = goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat).unwrap_err().to_string();
+    assert!(refused.contains("OMEMO, which is off") && refused.contains("plain_instead"), "{refused}");
+    // What a plugin says in the open on purpose, what is said to others, and what has no text, goes out.
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::None), Ok(true));
+    assert_eq!(goes_plainly(&mut bot.test, JULIET, EncryptionWish::AsTheChat), Ok(true));
+    let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));
+    let draft = Draft { extensions: typing, ..Draft::default() };
+    let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let wanted = Encryption { plain_instead: true, ..Encryption::OFF };
+    bot.test.run(|session, now, effects| set_encryption(session, wanted, now, effects));
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat), Ok(true));
+    assert_eq!(bot.sealed(), 0);
+}
+
+#[test]
+fn while_keys_cannot_be_read_nothing_is_said_plainly_where_it_may_have_been_encrypted() {
+    let way = (bare(ROMEO), Way::Omemo(OmemoForm::Older));
+    for (ways, may_be_any, is_allowed) in
+        [(Some(vec![way]), false, false), (None, true, false), (None, true, true), (Some(Vec::new()), false, false)]
+    {
+        let is_romeos = ways.as_ref().is_none_or(|ways| !ways.is_empty());
+        let mut test = TestSession::new(Settings::default());
+        let config = Encryption { plain_instead: is_allowed, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(|session, now, _| keys_unreadable(session, ways, now));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both"), item(JULIET, "both")]);
+        assert!(test.keys.is_empty(), "no new keys take the place of those on disk");
+        let are_said = [ROMEO, JULIET].map(|who| goes_plainly(&mut test, who, EncryptionWish::AsTheChat).is_ok());
+        assert_eq!(are_said, [is_allowed || !is_romeos, is_allowed || !may_be_any]);
+        assert_eq!(goes_plainly(&mut test, ROMEO, EncryptionWish::None), Ok(true));
+        assert!(goes_plainly(&mut test, ROMEO, EncryptionWish::Required).is_err());
+    }
+}
+
 #[test]
 fn without_a_wish_for_encryption_nothing_is_different() {
     let mut test = TestSession::connected(Settings::default());
