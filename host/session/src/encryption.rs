@@ -103,6 +103,8 @@ pub(super) struct EndToEnd {
     published: State,
     otr: OtrChats,
     counts: KeyCounts,
+    /// What was told last of it.
+    told: Option<KeyCounts>,
 }
 
 impl EndToEnd {
@@ -170,7 +172,7 @@ impl EndToEnd {
     }
 
     /// Returns what is to be told of it.
-    pub(super) fn counts(&self) -> KeyCounts {
+    fn counts(&self) -> KeyCounts {
         KeyCounts {
             settings: self.config.unwrap_or(Encryption::OFF),
             device: self.device.as_ref().filter(|_| self.has_omemo()).map(|device| device.id().get()),
@@ -178,6 +180,16 @@ impl EndToEnd {
             known: self.trust.len() as u64,
             ..self.counts
         }
+    }
+
+    /// Returns what is to be told of it, if that has changed since the last call.
+    pub(super) fn changed_counts(&mut self) -> Option<KeyCounts> {
+        let counts = Some(self.counts());
+        if self.told == counts {
+            return None;
+        }
+        self.told = counts;
+        counts
     }
 
     /// Notes how a message of a chat came.

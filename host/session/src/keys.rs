@@ -43,7 +43,7 @@ pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects:
     session.input(now, effects, |features, turn| off_the_record::key_made(&mut features.encryption, key, turn));
 }
 
-/// Returns what is to be told of the keys of an account.
-pub fn key_counts(session: &Session) -> KeyCounts {
-    session.features.encryption.counts()
+/// Returns what is to be told of the keys of an account, if that has changed since the last call.
+pub fn changed_key_counts(session: &mut Session) -> Option<KeyCounts> {
+    session.features.encryption.changed_counts()
 }

@@ -913,6 +913,18 @@ fn while_keys_cannot_be_read_nothing_is_said_plainly_where_it_may_have_been_encr
 }
 
 #[test]
+fn what_is_told_of_keys_is_told_when_it_changes() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    assert_eq!(changed_key_counts(&mut bot.test.session).map(|counts| counts.decrypted), Some(0));
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hello"));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None, "that was plain");
+    bot.hear(&mut romeo, "hello");
+    let counts = changed_key_counts(&mut bot.test.session).unwrap();
+    assert_eq!((counts.decrypted, counts.known, counts.device), (1, 1, Some(bot.id)));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None);
+}
+
+#[test]
 fn without_a_wish_for_encryption_nothing_is_different() {
     let mut test = TestSession::connected(Settings::default());
     assert!(test.keys.is_empty());
