@@ -50,7 +50,7 @@ pub struct Alert {
     pub kind: AlertKind,
     /// The subject, such as a room or a plugin. A second alert of this kind about the same within an hour is not sent.
     pub about: String,
-    /// The text, in one sentence, escaped, and without secrets and words of messages: it is not encrypted.
+    /// The text, in one sentence, escaped, and without secrets and words of messages: it is encrypted only if the chat with the owner is.
     pub text: String,
 }
 

@@ -913,6 +913,18 @@ fn while_keys_cannot_be_read_nothing_is_said_plainly_where_it_may_have_been_encr
 }
 
 #[test]
+fn an_alert_is_encrypted_if_the_chat_with_the_owner_is() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.session.set_owners(vec![bare(JULIET)]);
+    bot.test.run(|session, now, effects| tell_owners(session, "the first", now, effects));
+    assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
+    bot.hear(&mut juliet, "hello");
+    bot.test.run(|session, now, effects| tell_owners(session, "the second", now, effects));
+    bot.lists(JULIET, |form| juliet.listed(form));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("the second"));
+}
+
+#[test]
 fn what_is_told_of_keys_is_told_when_it_changes() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     assert_eq!(changed_key_counts(&mut bot.test.session).map(|counts| counts.decrypted), Some(0));
