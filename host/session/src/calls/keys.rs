@@ -5,6 +5,7 @@ use parlor_stanza::types::DeviceTrust;
 
 use super::Command;
 use crate::answer::Answer;
+use crate::effect::Effect;
 use crate::encryption::deciding::{self, KeyList, OwnKeys};
 use crate::encryption::trust::KnownKey;
 use crate::features::Features;
@@ -47,7 +48,7 @@ impl Command for SetTrust {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { jid, fingerprint, trust } = self;
         let decided = deciding::decide(&mut features.encryption, &jid, fingerprint.as_deref(), trust, turn);
-        turn.answer(answer, decided);
+        turn.out.push(Effect::confirm(answer, decided));
     }
 }
 
@@ -68,7 +69,7 @@ impl Command for ResetSessions {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let ended = deciding::end_sessions(&mut features.encryption, &self.jid, self.device, turn);
-        turn.answer(answer, Ok(ended));
+        turn.out.push(Effect::confirm(answer, Ok(ended)));
     }
 }
 
@@ -83,7 +84,7 @@ impl Command for ResetOwnKeys {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let own = deciding::renew(&mut features.encryption, turn);
-        turn.answer(answer, Ok(own));
+        turn.out.push(Effect::confirm(answer, Ok(own)));
     }
 }
 
@@ -101,6 +102,6 @@ impl Command for ForgetKeys {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let count = deciding::forget(&mut features.encryption, &self.jid, turn);
-        turn.answer(answer, Ok(count));
+        turn.out.push(Effect::confirm(answer, Ok(count)));
     }
 }
