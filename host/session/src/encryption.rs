@@ -222,9 +222,9 @@ impl EndToEnd {
         let before =
             kind.device().and_then(|device| self.trust.of_device(jid, device)).map(|key| key.fingerprint.clone());
         let is_other = before.is_some_and(|before| before != fingerprint);
-        let met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
+        let mut met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
         changes.extend(met.changed.clone().map(KeyChange::Key));
-        changes.extend(met.forgotten.clone().map(KeyChange::NoKey));
+        changes.extend(std::mem::take(&mut met.forgotten).into_iter().map(KeyChange::NoKey));
         if met.is_new && met.is_of_known_person {
             let what = if is_other { KeyNewsKind::ChangedIdentity } else { KeyNewsKind::NewDevice };
             let news = KeyNews { jid: jid.clone(), what, kind, fingerprint: Some(fingerprint), trust: met.trust };
