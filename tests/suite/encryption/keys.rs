@@ -20,12 +20,13 @@ struct Run {
 }
 
 impl Run {
-    async fn start(owner: &Client, announce: bool) -> Self {
+    async fn start(owner: &Client, announce: bool, alerts: &[&str]) -> Self {
         let server = prosody().await;
         let account = server.fresh_account("bot").unwrap();
         let mut home = Home::new().unwrap();
         home.add_account("main", &account, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
         home.set("allow_non_roster_messaging", true).unwrap();
+        home.set("alerts", alerts.to_vec()).unwrap();
         home.amend("main", "owners", Some(vec![owner.jid().to_bare().to_string()].into())).unwrap();
         let encryption = toml::Table::from_iter([("announce".to_owned(), announce.into())]);
         home.amend("main", "encryption", Some(encryption.into())).unwrap();
@@ -55,7 +56,7 @@ impl Run {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_trusts_and_distrusts_keys_of_a_person() {
     let mut owner = friend("owner").await;
-    let run = Run::start(&owner, true).await;
+    let run = Run::start(&owner, true, &["keys"]).await;
     let server = prosody().await;
     let account = server.fresh_account("juliet").unwrap();
     let mut juliet = Counterpart::omemo(server, &account).await.unwrap();
@@ -93,9 +94,9 @@ async fn an_owner_trusts_and_distrusts_keys_of_a_person() {
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_are_told_of_a_further_device_of_a_person() {
-    for announce in [true, false] {
+    for (announce, kind) in [(true, "keys"), (true, "kicked"), (false, "keys")] {
         let mut owner = friend("owner").await;
-        let run = Run::start(&owner, announce).await;
+        let run = Run::start(&owner, announce, &[kind]).await;
         let (server, bot) = (prosody().await, run.account.jid.clone());
         let account = server.fresh_account("juliet").unwrap();
         let mut first = Counterpart::omemo(server, &account).await.unwrap();
@@ -106,7 +107,7 @@ async fn owners_are_told_of_a_further_device_of_a_person() {
         assert_eq!(run.echoes(&mut second, "hello again").await, "omemo");
         let own = second.order("own", json!({})).await.unwrap();
         let begin = format!("{} has a new OMEMO device {}", account.jid, own["device"]);
-        if announce {
+        if announce && kind == "keys" {
             let key = own["fingerprint"].as_str().unwrap();
             let advice = format!("parlor keys main distrust {} {key}", account.jid);
             let is_told = |text: &str| text.starts_with(&begin).then(|| text.to_owned());
