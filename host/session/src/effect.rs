@@ -98,7 +98,9 @@ pub struct Due(Box<dyn FnOnce(Result<(), CallError>) + Send>);
 
 impl Due {
     pub(super) fn new<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
-        Self(Box::new(move |outcome| answer.give(result.and_then(|value| outcome.map(|()| value)))))
+        Self(Box::new(move |outcome: Result<(), CallError>| {
+            answer.give(result.and_then(|value| outcome.map(|()| value)))
+        }))
     }
 
     /// Gives the answer.

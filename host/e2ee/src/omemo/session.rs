@@ -95,7 +95,7 @@ pub fn receive(
 }
 
 /// Does the same with a message from an archive, which may begin a session by a prekey that was used while the archive is read:
-/// see [`Keep::UntilCaughtUp`](super::device::Keep::UntilCaughtUp).
+/// see [`Keep::UntilCaughtUp`](super::Keep::UntilCaughtUp).
 pub fn receive_archived(
     device: &Device,
     session: Option<&Session>,

@@ -1,7 +1,7 @@
 //! What is fetched for encryption, so much at once.
 //!
-//! Each server has places of its own, so that one that does not answer keeps nobody else's keys from being fetched. The account's own server
-//! may take them all: without it nothing works.
+//! Each server has places of its own, so that one that does not answer keeps nobody else's keys from being fetched. The account's own
+//! server may take them all: without it nothing works.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

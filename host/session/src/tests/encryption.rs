@@ -421,7 +421,8 @@ fn in_a_room_a_plain_line_of_somebody_does_not_make_answers_plain() {
     bot.in_room_of(&juliet);
     bot.hear(&mut juliet, "we are alone");
     bot.test.forget();
-    bot.test.hear_xml(&juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'")));
+    let xml = juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
     assert_eq!(bot.heard().body.as_deref(), Some("are we?"));
     bot.test.message(message(&format!("{ROOM}/mallory"), MessageKind::Groupchat, "hello all"));
     let mut sent = bot.say(ROOM, "yes", EncryptionWish::AsTheChat);
@@ -748,7 +749,8 @@ fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
     assert_eq!(bot.heard().body.as_deref(), Some("it is still me"));
     // A device that does not exist is none, whether anybody answers or not.
     bot.test.forget();
-    bot.test.hear_xml(&mallory.writes(&bot, "and who is this?", &format!("from='{ROOM}/juliet'")));
+    let xml = mallory.writes(&bot, "and who is this?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
     assert_eq!(bot.test.count("undecryptable"), 0);
     bot.test.wait(21);
     assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
