@@ -180,7 +180,7 @@ impl Features {
                 FollowUp::Say(message) => sending::send(&mut self.encryption, *message, &self.rooms, turn),
                 FollowUp::Vouched(all) => {
                     for held in all {
-                        self.message_again(held, turn);
+                        encryption::again(self, held, turn);
                     }
                 }
                 FollowUp::OtrChanged(jid, status) => self.chats.set_otr_status(&jid, status, turn),

@@ -64,6 +64,14 @@ pub(super) fn taken_in(
     Some(message)
 }
 
+/// Handles a message of a room once more, after the server of its author was asked about the key.
+pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<'_>) {
+    let author = Jid::from(held.author);
+    if let Some(message) = taken_in(features, held.message, Some(&author), turn) {
+        features.groupchat(message, true, turn);
+    }
+}
+
 /// Lets a message of a room wait for the key of its author.
 fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
     let Fetch::Bundle(author, ..) = &fetch else { return None };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jid::Jid;
 use parlor_stanza::types::{Message, MessageKind};
 
 use super::{Features, encryption};
@@ -10,7 +9,6 @@ use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
 use crate::encryption::answers::list_said;
 use crate::encryption::off_the_record::is_of_protocol;
-use crate::encryption::vouched::HeldMessage;
 use crate::event::Payload;
 use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time};
 use crate::records::room::keep_trusted_ids;
@@ -60,14 +58,6 @@ impl Features {
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline => self.direct(message, turn),
-        }
-    }
-
-    /// Handles a message of a room once more, after the server of its author was asked about the key.
-    pub(super) fn message_again(&mut self, held: HeldMessage, turn: &mut Turn<'_>) {
-        let author = Jid::from(held.author);
-        if let Some(message) = encryption::taken_in(self, held.message, Some(&author), turn) {
-            self.groupchat(message, true, turn);
         }
     }
 
@@ -132,7 +122,7 @@ impl Features {
     }
 
     /// Handles a message of a room. `is_placed`: it waited, and whether it is new was decided when it came.
-    fn groupchat(&mut self, mut message: Box<Message>, is_placed: bool, turn: &mut Turn<'_>) {
+    pub(super) fn groupchat(&mut self, mut message: Box<Message>, is_placed: bool, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
         let Some(room) = self.rooms.shown.get(&jid) else { return };
         if message.nick.as_deref() == Some(room.nick.as_str()) {
