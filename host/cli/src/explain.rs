@@ -20,7 +20,7 @@ use parlor_runtime::api::acts_for;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
 use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question};
-use parlor_session::permissions::{Decision, EventRule, Grants, RoomList, Scope, Target, Use};
+use parlor_session::permissions::{Decision, EventRule, Grants, RoomList, Scope, Target as Reached, Use};
 use serde::Serialize;
 
 use self::asked::Asked;
@@ -259,7 +259,7 @@ impl Judge for Stopped<'_> {
     }
 
     /// Which other addresses are rooms is not known here.
-    fn elsewhere(&self, target: Target<'_>) -> Option<RoomList> {
+    fn elsewhere(&self, target: Reached<'_>) -> Option<RoomList> {
         if self.grants.keeps_from(target, &|_| false) { self.grants.rooms().cloned() } else { None }
     }
 
@@ -319,7 +319,7 @@ fn is_kept_away(denied: &Denied, kind: ScopeKind, grants: &Grants) -> bool {
     };
     let Ok(jid) = address.parse::<Jid>() else { return false };
     let room = jid.to_bare();
-    let target = if kind == ScopeKind::Rooms { Target::Room(&room) } else { Target::Jid(&jid) };
+    let target = if kind == ScopeKind::Rooms { Reached::Room(&room) } else { Reached::Jid(&jid) };
     grants.keeps_from(target, &|_| false)
 }
 

@@ -38,18 +38,26 @@ pub struct Encryption {
     pub announce: bool,
     /// Whether its owners may trust keys by a command from their own client.
     pub trust_by_chat: bool,
+    /// Whether chats that were encrypted are answered plainly where that is off now, or where the keys cannot be read.
+    pub plain_instead: bool,
 }
 
 impl Default for Encryption {
     fn default() -> Self {
-        Self { omemo: true, otr: true, trust: TrustPolicy::Blind, announce: true, trust_by_chat: false }
+        Self { omemo: true, otr: true, announce: true, ..Self::OFF }
     }
 }
 
 impl Encryption {
     /// No encryption at all.
-    pub const OFF: Self =
-        Self { omemo: false, otr: false, trust: TrustPolicy::Blind, announce: false, trust_by_chat: false };
+    pub const OFF: Self = Self {
+        omemo: false,
+        otr: false,
+        trust: TrustPolicy::Blind,
+        announce: false,
+        trust_by_chat: false,
+        plain_instead: false,
+    };
 
     /// Reads `[account.<name>.encryption]`.
     pub(crate) fn read(section: Option<&Section<'_>>) -> Result<Self, ConfigError> {
@@ -72,6 +80,7 @@ impl Encryption {
             trust,
             announce: section.flag("announce")?.unwrap_or(before.announce),
             trust_by_chat: section.flag("trust_by_chat")?.unwrap_or(before.trust_by_chat),
+            plain_instead: section.flag("plain_instead")?.unwrap_or(before.plain_instead),
         })
     }
 }

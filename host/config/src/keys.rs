@@ -242,6 +242,12 @@ pub const ENCRYPTION: &[Key] = &[
         "Whether chats may be off the record (OTR), where the other side or a plugin begins it.",
     ),
     key(
+        "plain_instead",
+        "true or false",
+        Some("false"),
+        "Answer plainly in chats that were encrypted where OMEMO or OTR is off now, or where the account's keys cannot be read. Otherwise such answers are refused.",
+    ),
+    key(
         "trust",
         "`\"blind\"` or `\"strict\"`",
         Some("\"blind\""),

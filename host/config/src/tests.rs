@@ -642,6 +642,8 @@ fn encryption_is_on_unless_the_file_says_otherwise() {
     let expected = Encryption { trust: TrustPolicy::Strict, ..Encryption::OFF };
     assert_eq!(off.encryption, expected);
     assert!(!off.settings.allow_otr);
+    let plain = Encryption { plain_instead: true, ..Encryption::default() };
+    assert_eq!(read("[account.main.encryption]\nplain_instead = true").encryption, plain);
     for wrong in ["trust = \"none\"", "otr = \"always\"", "omemo = 1", "keys = 3"] {
         let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{wrong}"));
         assert!(error.starts_with("parlor.toml:"), "{error}");

@@ -35,6 +35,8 @@ pub enum Effect {
     FireExcept(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
+    /// Give this answer once the changes of keys that come before it are on disk. If they cannot be written, it [fails](Due::fail).
+    Confirm(Due),
     /// Log this about a room, and tell the owners.
     RoomNews(RoomNews),
     /// Store this part of the roster.
@@ -56,6 +58,11 @@ impl Effect {
     /// Returns the effect that gives this answer.
     pub fn answer<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
         Self::Answer(Due::new(answer, result))
+    }
+
+    /// Returns the effect that gives this answer once keys are on disk.
+    pub(super) fn confirm<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
+        Self::Confirm(Due::new(answer, result))
     }
 }
 
@@ -87,16 +94,23 @@ impl Sent {
 }
 
 /// A decided answer. It is held back until readers can see what it reports.
-pub struct Due(Box<dyn FnOnce() + Send>);
+pub struct Due(Box<dyn FnOnce(Result<(), CallError>) + Send>);
 
 impl Due {
     pub(super) fn new<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
-        Self(Box::new(move || answer.give(result)))
+        Self(Box::new(move |outcome: Result<(), CallError>| {
+            answer.give(result.and_then(|value| outcome.map(|()| value)));
+        }))
     }
 
     /// Gives the answer.
     pub fn give(self) {
-        (self.0)();
+        (self.0)(Ok(()));
+    }
+
+    /// Gives this error in place of an answer that is none.
+    pub fn fail(self, error: CallError) {
+        (self.0)(Err(error));
     }
 }
 

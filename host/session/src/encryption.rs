@@ -28,9 +28,11 @@ mod sealing;
 pub(super) mod sending;
 mod sessions;
 pub(super) mod trust;
+pub(super) mod vouched;
 mod waiting;
+mod ways;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -40,7 +42,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{DeviceTrust, Draft};
 
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
-use crate::turn::Turn;
+use crate::iq::keys::Fetch;
+use crate::turn::{FollowUp, Turn};
 use comparisons::Comparisons;
 use fetches::Fetches;
 use kept::{KeptKeys, KeyChange, Way};
@@ -52,10 +55,10 @@ use owed::Owed;
 use published::State;
 use sessions::Sessions;
 use trust::{KeyKind, Met, TrustBook};
+use vouched::{HeldMessage, Unvouched};
 use waiting::WaitingMessages;
+use ways::Ways;
 
-/// Maximum number of chats of which it is known that they are encrypted.
-const MAX_WAYS: usize = 20_000;
 /// Maximum number of own messages in rooms that are remembered until the room reflects them.
 const MAX_SAID: usize = 256;
 
@@ -83,6 +86,8 @@ pub struct KeyCounts {
 pub(super) struct EndToEnd {
     /// The owner's settings. None: not set yet, so nothing is encrypted.
     config: Option<Encryption>,
+    /// Whether the keys on disk cannot be read, and neither can which chats were encrypted.
+    is_unknown: bool,
     /// The own device; made when it is first needed.
     device: Option<Device>,
     sessions: Sessions,
@@ -91,16 +96,19 @@ pub(super) struct EndToEnd {
     fetches: Fetches,
     members: Members,
     message_keys: MessageKeys,
-    /// How the last message of each chat came that was encrypted, by person or room.
-    ways: HashMap<BareJid, Way>,
+    ways: Ways,
     waiting: WaitingMessages,
     /// Own messages in rooms, by room and id, the oldest first.
     said: VecDeque<(BareJid, String, Box<Draft>)>,
+    /// Messages of rooms that wait for keys of their authors.
+    unvouched: Unvouched,
     owed: Owed,
     published: State,
     otr: OtrChats,
     comparisons: Comparisons,
     counts: KeyCounts,
+    /// What was told last of it.
+    told: Option<KeyCounts>,
 }
 
 impl EndToEnd {
@@ -135,8 +143,21 @@ impl EndToEnd {
             }
         }
         self.trust.load(keys);
-        self.ways.extend(ways);
+        self.ways.load(ways);
         self.message_keys.load(message_keys);
+    }
+
+    /// Notes that keys on disk cannot be read. `ways`: the chats that were encrypted, if that can be read. Returns how the account encrypts
+    /// now: not at all.
+    pub(super) fn cannot_load(&mut self, ways: Option<Vec<(BareJid, Way)>>) -> Encryption {
+        self.is_unknown = ways.is_none();
+        self.ways.load(ways.unwrap_or_default());
+        Encryption { plain_instead: self.config.is_some_and(|config| config.plain_instead), ..Encryption::OFF }
+    }
+
+    /// Returns whether chats may be encrypted that are not to be answered plainly.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_unknown || !self.ways.is_empty()
     }
 
     /// Returns whether OMEMO is used.
@@ -155,7 +176,7 @@ impl EndToEnd {
     }
 
     /// Returns what is to be told of it.
-    pub(super) fn counts(&self) -> KeyCounts {
+    fn counts(&self) -> KeyCounts {
         KeyCounts {
             settings: self.config.unwrap_or(Encryption::OFF),
             device: self.device.as_ref().filter(|_| self.has_omemo()).map(|device| device.id().get()),
@@ -165,29 +186,29 @@ impl EndToEnd {
         }
     }
 
+    /// Returns what is to be told of it, if that has changed since the last call.
+    pub(super) fn changed_counts(&mut self) -> Option<KeyCounts> {
+        let counts = Some(self.counts());
+        if self.told == counts {
+            return None;
+        }
+        self.told = counts;
+        counts
+    }
+
     /// Notes how a message of a chat came.
-    fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>) {
-        if self.ways.get(partner) == Some(&way) {
-            return;
-        }
-        if self.ways.len() >= MAX_WAYS && !self.ways.contains_key(partner) {
-            let other = self.ways.keys().find(|jid| !self.trust.is_verified(jid)).cloned();
-            if let Some(other) = other {
-                self.ways.remove(&other);
-                changes.push(KeyChange::Way(other, None));
-            }
-        }
-        self.ways.insert(partner.clone(), way);
-        changes.push(KeyChange::Way(partner.clone(), Some(way)));
+    fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>, turn: &Turn<'_>) {
+        let stays = |jid: &BareJid| self.trust.is_verified(jid);
+        self.ways.came_by(partner, way, turn.deadlines.elapsed(), stays, changes);
     }
 
     /// Notes that a message of a chat came that was not encrypted. With a person of whom a key was verified, that changes nothing:
-    /// whoever is in between could otherwise have everything said plainly.
+    /// whoever is in between could otherwise have everything said plainly. Nor does it while the chat is off the record.
     fn came_plainly(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
-        if self.trust.is_verified(partner) {
+        if self.trust.is_verified(partner) || self.otr.is_encrypted(partner) {
             return;
         }
-        if self.ways.remove(partner).is_some() {
+        if self.ways.came_plainly(partner, turn.deadlines.elapsed()) {
             turn.keep_keys(vec![KeyChange::Way(partner.clone(), None)]);
         }
     }
@@ -205,9 +226,9 @@ impl EndToEnd {
         let before =
             kind.device().and_then(|device| self.trust.of_device(jid, device)).map(|key| key.fingerprint.clone());
         let is_other = before.is_some_and(|before| before != fingerprint);
-        let met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
+        let mut met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
         changes.extend(met.changed.clone().map(KeyChange::Key));
-        changes.extend(met.forgotten.clone().map(KeyChange::NoKey));
+        changes.extend(std::mem::take(&mut met.forgotten).into_iter().map(KeyChange::NoKey));
         if met.is_new && met.is_of_known_person {
             let what = if is_other { KeyNewsKind::ChangedIdentity } else { KeyNewsKind::NewDevice };
             let (jid, fingerprint) = (jid.clone(), Some(fingerprint));
@@ -258,16 +279,27 @@ impl EndToEnd {
         self.otr.forget_abandoned();
     }
 
+    /// Holds a message of a room until this has come. It is returned if there is no room, and cannot be read then.
+    pub(super) fn hold(&mut self, fetch: Fetch, held: HeldMessage) -> Result<(), HeldMessage> {
+        let held = self.unvouched.hold(fetch, held);
+        self.counts.undecryptable += u64::from(held.is_err());
+        held
+    }
+
     /// Forgets what belongs to a stream.
-    pub(super) fn stream_gone(&mut self) {
+    pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
         self.fetches.stream_gone();
         self.members.stream_gone();
         self.published.stream_gone();
+        let held = self.unvouched.take_all();
+        if !held.is_empty() {
+            turn.follow(FollowUp::Vouched(held));
+        }
     }
 
     /// Ends everything that waits for a session with the server.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
-        self.stream_gone();
+        self.stream_gone(turn);
         self.published.end();
         self.waiting.end(turn);
         self.owed.end();

@@ -178,6 +178,11 @@ impl Features {
                     self.encryption.room_changed(&room);
                 }
                 FollowUp::Say(message) => sending::send(&mut self.encryption, *message, &self.rooms, turn),
+                FollowUp::Vouched(all) => {
+                    for held in all {
+                        encryption::again(self, held, turn);
+                    }
+                }
                 FollowUp::OtrChanged(jid, status) => self.chats.set_otr_status(&jid, status, turn),
                 FollowUp::OccupantLeft(room, nick) => self.dialogs.occupant_left(&room, &nick, turn),
                 FollowUp::OccupantRenamed(room, old, new) => self.dialogs.occupant_renamed(&room, &old, &new),

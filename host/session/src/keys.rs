@@ -1,12 +1,13 @@
 //! Encryption from end to end as the account's task sees it: what the owner wants, and what was kept on disk.
 
+use jid::BareJid;
 use jiff::Timestamp;
 use parlor_config::Encryption;
 use parlor_e2ee::omemo::Secret;
 use parlor_stanza::types::OmemoForm;
 
 use crate::effect::Effect;
-use crate::encryption::kept::KeptKeys;
+use crate::encryption::kept::{KeptKeys, Way};
 use crate::encryption::{KeyCounts, off_the_record, publishing};
 use crate::session::Session;
 
@@ -15,7 +16,7 @@ pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp,
     session.input(now, effects, |features, turn| {
         let is_new = config.omemo && !features.encryption.has_omemo();
         features.encryption.set_config(config);
-        turn.encrypts = config.omemo || config.otr;
+        turn.encrypts = config.omemo || config.otr || features.encryption.is_guarded();
         let lists = if config.omemo { OmemoForm::ALL.map(OmemoForm::notify).to_vec() } else { Vec::new() };
         turn.be_notified(lists);
         if is_new && turn.announced {
@@ -27,6 +28,14 @@ pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp,
 /// Sets the keys that were kept when the last process ended. Before the first log-in.
 pub fn keys_kept(session: &mut Session, kept: KeptKeys) {
     session.features.encryption.load(kept);
+    session.common.encrypts |= session.features.encryption.is_guarded();
+}
+
+/// Notes that the keys that were kept cannot be read. Nothing is encrypted, and chats that were are not answered plainly, unless the owner
+/// wants that. `ways`: those chats; if even that cannot be read, it may be any. Before the first log-in.
+pub fn keys_unreadable(session: &mut Session, ways: Option<Vec<(BareJid, Way)>>, now: Timestamp) {
+    let off = session.features.encryption.cannot_load(ways);
+    set_encryption(session, off, now, &mut Vec::new());
 }
 
 /// Takes in a key for off-the-record messaging, which was made since an effect asked for it.
@@ -34,7 +43,7 @@ pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects:
     session.input(now, effects, |features, turn| off_the_record::key_made(&mut features.encryption, key, turn));
 }
 
-/// Returns what is to be told of the keys of an account.
-pub fn key_counts(session: &Session) -> KeyCounts {
-    session.features.encryption.counts()
+/// Returns what is to be told of the keys of an account, if that has changed since the last call.
+pub fn changed_key_counts(session: &mut Session) -> Option<KeyCounts> {
+    session.features.encryption.changed_counts()
 }

@@ -4,6 +4,7 @@
 pub(super) mod numbering;
 
 use jid::{BareJid, Jid};
+use jiff::Timestamp;
 use parlor_base::recent::Recent;
 use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::CallError;
@@ -242,4 +243,23 @@ pub(super) fn mentions(text: &str, nick: &str) -> bool {
         && text
             .match_indices(&nick)
             .any(|(at, _)| is_edge(text[..at].chars().next_back()) && is_edge(text[at + nick.len()..].chars().next()))
+}
+
+/// Decides whether a message of a room is history, and when it was sent.
+pub(super) fn place_in_time(message: &mut Message, tells: Tells, is_subject: bool, now: Timestamp) {
+    match tells {
+        // Any stamp counts. History is stamped (XEP-0045, section 7.2.14), except that its subject may not be.
+        Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
+            // The room's own stamp is better than any other.
+            if !std::mem::replace(&mut message.delayed, true) {
+                message.at = message.claimed_at.unwrap_or(message.at);
+            }
+        }
+        // Some services forward stamps that an occupant wrote in the room's name, with which someone could hide from bots.
+        Tells::Present if message.delayed => {
+            message.delayed = false;
+            message.claimed_at = Some(std::mem::replace(&mut message.at, now));
+        }
+        Tells::Past | Tells::Ending | Tells::Whenever | Tells::Present => {}
+    }
 }

@@ -17,6 +17,7 @@ use crate::deadlines::Deadlines;
 use crate::disco::own::Own;
 use crate::effect::Effect;
 use crate::encryption::outbound::Outbound;
+use crate::encryption::vouched::HeldMessage;
 use crate::event::{Event, EventName, Payload};
 use crate::iq::{MAX_OUTSTANDING, PendingIqs, Waiting};
 use crate::names::Names;
@@ -50,6 +51,8 @@ pub(super) enum FollowUp {
     RoomChanged(BareJid),
     /// The host says this in a chat or room that may be encrypted.
     Say(Box<Outbound>),
+    /// The servers of the authors of these messages were asked about their keys.
+    Vouched(Vec<HeldMessage>),
     /// It stands so with off-the-record messaging with this person.
     OtrChanged(BareJid, OtrStatus),
 }

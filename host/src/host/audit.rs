@@ -95,9 +95,12 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
 }
 
 /// Returns how an account encrypts, as it is shown.
-fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat }: Encryption) -> String {
+fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat, plain_instead }: Encryption) -> String {
     let trust = trust.as_str();
-    format!("omemo {omemo}, otr {otr}, trust {trust}, announce {announce}, trust_by_chat {trust_by_chat}")
+    format!(
+        "omemo {omemo}, otr {otr}, trust {trust}, announce {announce}, trust_by_chat {trust_by_chat}, \
+         plain_instead {plain_instead}"
+    )
 }
 
 /// Returns the value of a setting as it is shown: only those that the host knows, and that are no secrets.
@@ -156,7 +159,7 @@ mod tests {
     fn how_an_account_encrypts_is_shown_by_the_names_of_its_keys() {
         assert_eq!(
             encryption(Encryption { trust_by_chat: true, ..Encryption::OFF }),
-            "omemo false, otr false, trust blind, announce false, trust_by_chat true"
+            "omemo false, otr false, trust blind, announce false, trust_by_chat true, plain_instead false"
         );
     }
 }

@@ -107,6 +107,12 @@ impl EncryptionKeeper {
         self.store.run(move |file| load(file, &account)).await
     }
 
+    /// Returns which chats were encrypted, for when the rest cannot be read.
+    pub async fn load_ways(&self) -> Result<Vec<(BareJid, Way)>, StoreError> {
+        let account = self.account.clone();
+        self.store.run(move |file| ways(file, &account)).await
+    }
+
     /// Returns whether everything is on disk.
     pub fn is_idle(&self) -> bool {
         self.writing.is_none()
@@ -272,16 +278,20 @@ fn load(file: &mut Connection, account: &str) -> rusqlite::Result<KeptKeys> {
             account,
             key,
         )?,
-        ways: rows(file, "SELECT jid, way FROM e2ee_chat WHERE account = ?1", account, |row| {
-            let way: String = row.get(1)?;
-            Ok(jid(row, 0)?.zip(Way::named(&way)))
-        })?,
+        ways: ways(file, account)?,
         message_keys: rows(
             file,
             "SELECT archived, jid, device, form, key, at FROM omemo_message_key WHERE account = ?1 ORDER BY rowid",
             account,
             message_key,
         )?,
+    })
+}
+
+fn ways(file: &Connection, account: &str) -> rusqlite::Result<Vec<(BareJid, Way)>> {
+    rows(file, "SELECT jid, way FROM e2ee_chat WHERE account = ?1", account, |row| {
+        let way: String = row.get(1)?;
+        Ok(jid(row, 0)?.zip(Way::named(&way)))
     })
 }
 

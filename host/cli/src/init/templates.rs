@@ -44,6 +44,7 @@ password_file = "bot.password"
 # [account.main.encryption]
 # omemo = true           # people can write to it encrypted
 # otr = "allow"          # or "never"
+# plain_instead = false  # answer plainly where a chat was encrypted and that is off now, instead of not at all
 # trust = "blind"        # each key of a person until you verified one of theirs; or "strict": verified ones alone
 # announce = true        # tell the owners when people have new keys
 # trust_by_chat = false  # owners trust keys from their client, too, although the account's server could forge that

@@ -64,7 +64,7 @@ const fn rule(role: Role, key: &'static str, kind: SettingKind, default: &'stati
 }
 
 /// The kinds of alerts that owners may get.
-pub const ALERTS: &[&str] = &["away", "certificate", "denied", "kicked", "quarantined"];
+pub const ALERTS: &[&str] = &["away", "certificate", "denied", "keys", "kicked", "quarantined"];
 
 /// Every setting of the host, ordered by key.
 pub const SETTINGS: &[SettingRule] = {
@@ -72,7 +72,7 @@ pub const SETTINGS: &[SettingRule] = {
     use SettingKind::{Any, Choice, Choices, Flag, Jids, Names, Number, Rooms, Text};
     &[
         // What the host tells its owners, and how often, is no plugin's to decide.
-        rule(Operator, "alerts", Choices(ALERTS), r#"["away","certificate","denied","kicked","quarantined"]"#),
+        rule(Operator, "alerts", Choices(ALERTS), r#"["away","certificate","denied","keys","kicked","quarantined"]"#),
         rule(Operator, "alerts_per_hour", Number(0, 1_000), "12"),
         rule(Effect, "allow_bookmarks", Flag, "true"),
         rule(Effect, "allow_contact_requests", Flag, "true"),
@@ -338,7 +338,7 @@ mod tests {
 
     /// The settings that other parts of the API need.
     const ADDED: &[(&str, &str)] = &[
-        ("alerts", r#"["away","certificate","denied","kicked","quarantined"]"#),
+        ("alerts", r#"["away","certificate","denied","keys","kicked","quarantined"]"#),
         ("alerts_per_hour", "12"),
         ("archived_messages_limit", "1000"),
         ("command_prefix", "\"!\""),

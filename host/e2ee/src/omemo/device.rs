@@ -28,6 +28,15 @@ pub enum Keep {
     UntilCaughtUp,
 }
 
+/// The prekeys by which a message may begin a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prekeys {
+    /// Those that nobody has used.
+    Unused,
+    /// Those as well that were used while an archive is read.
+    All,
+}
+
 #[derive(Clone)]
 struct SignedPrekey {
     id: u32,
@@ -168,8 +177,9 @@ impl Device {
         known.find(|one| one.id == id).map(|one| &one.pair).ok_or(ReceiveError::UnknownSignedPrekey(id))
     }
 
-    pub(super) fn prekey(&self, id: u32) -> Result<&KeyPair, ReceiveError> {
-        let found = self.prekeys.iter().chain(&self.used).find(|(one, _)| *one == id);
+    pub(super) fn prekey(&self, id: u32, of: Prekeys) -> Result<&KeyPair, ReceiveError> {
+        let used = self.used.iter().filter(|_| of == Prekeys::All);
+        let found = self.prekeys.iter().chain(used).find(|(one, _)| *one == id);
         let was_given = (1..self.next_prekey).contains(&id);
         found.map(|(_, pair)| pair).ok_or(if was_given {
             ReceiveError::UsedPrekey(id)

@@ -3,7 +3,7 @@
 //! The order of the four products is the document's, so that each side gets the same.
 
 use super::bundle::Bundle;
-use super::device::Device;
+use super::device::{Device, Prekeys};
 use super::error::ReceiveError;
 use super::kdf;
 use super::keys::{Identity, Key, KeyPair, LowOrder, Public};
@@ -25,12 +25,12 @@ pub(super) fn begin(own: &Identity, base: &KeyPair, bundle: &Bundle, prekey: &Pu
 /// the first key of the ratchet.
 pub(super) fn answer<'a>(
     own: &'a Device,
-    version: Version,
+    (version, prekeys): (Version, Prekeys),
     exchange: &Exchange,
     identity: &Public,
 ) -> Result<(Key, &'a KeyPair), ReceiveError> {
     let signed_prekey = own.signed_prekey(exchange.signed_prekey)?;
-    let prekey = own.prekey(exchange.prekey)?;
+    let prekey = own.prekey(exchange.prekey, prekeys)?;
     let agreed = || {
         Ok([
             signed_prekey.agree(identity)?,

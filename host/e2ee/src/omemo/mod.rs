@@ -32,7 +32,7 @@ pub use device::{Device, Keep};
 pub use error::{BundleError, EncryptError, ReceiveError, StartError, StateError};
 pub use keys::{Fingerprint, NoFingerprint};
 pub use secret::Secret;
-pub use session::{KeyMessage, Received, Session, receive, start};
+pub use session::{KeyMessage, Received, Session, receive, receive_archived, start};
 pub use version::{DeviceId, NoDeviceId, Version};
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::fmt;
 use rand::CryptoRng;
 
 use super::bundle::Bundle;
-use super::device::Device;
+use super::device::{Device, Prekeys};
 use super::error::{EncryptError, ReceiveError, StartError, StateError};
 use super::exchange;
 use super::fields::{Reader, Writer};
@@ -91,6 +91,28 @@ pub fn receive(
     message: &KeyMessage,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Received, ReceiveError> {
+    read_new(device, session, (version, Prekeys::Unused), message, rng)
+}
+
+/// Does the same with a message from an archive, which may begin a session by a prekey that was used while the archive is read:
+/// see [`Keep::UntilCaughtUp`](super::Keep::UntilCaughtUp).
+pub fn receive_archived(
+    device: &Device,
+    session: Option<&Session>,
+    version: Version,
+    message: &KeyMessage,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Received, ReceiveError> {
+    read_new(device, session, (version, Prekeys::All), message, rng)
+}
+
+fn read_new(
+    device: &Device,
+    session: Option<&Session>,
+    (version, prekeys): (Version, Prekeys),
+    message: &KeyMessage,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Received, ReceiveError> {
     if session.is_some_and(|session| session.sides.version != version) {
         return Err(ReceiveError::WrongVersion);
     }
@@ -99,7 +121,7 @@ pub fn receive(
     let session = session.filter(|session| session.sides.own == own);
     if message.prekey {
         let exchange = wire::decode_exchange(version, &message.bytes)?;
-        return receive_exchange(device, session, version, &exchange, rng);
+        return receive_exchange(device, session, (version, prekeys), &exchange, rng);
     }
     let message = wire::decode_message(version, &message.bytes)?;
     let session = session.ok_or(ReceiveError::NoSession)?;
@@ -110,7 +132,7 @@ pub fn receive(
 fn receive_exchange(
     device: &Device,
     session: Option<&Session>,
-    version: Version,
+    (version, prekeys): (Version, Prekeys),
     exchange: &Exchange,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Received, ReceiveError> {
@@ -133,7 +155,7 @@ fn receive_exchange(
             return Err(ReceiveError::Replayed);
         }
     }
-    let (root, signed_prekey) = exchange::answer(device, version, exchange, &identity)?;
+    let (root, signed_prekey) = exchange::answer(device, (version, prekeys), exchange, &identity)?;
     let sides = Sides { version, own: wire::identity(version, &device.identity), their: exchange.identity };
     let ratchet = Ratchet::answer(root, signed_prekey.clone(), exchange.base);
     let Read { ratchet: current, plain, .. } = ratchet.read(&sides, &exchange.message, rng)?;

@@ -21,6 +21,8 @@ pub enum AlertKind {
     Certificate,
     /// A plugin is denied often.
     Denied,
+    /// A person has a new device, or another key. It is told with bounds of its own, since people decide how often it happens.
+    Keys,
     /// The account is out of a room against its will.
     Kicked,
     /// A plugin is quarantined.
@@ -29,7 +31,8 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Away, Self::Certificate, Self::Denied, Self::Kicked, Self::Quarantined];
+    pub const ALL: [Self; 6] =
+        [Self::Away, Self::Certificate, Self::Denied, Self::Keys, Self::Kicked, Self::Quarantined];
 
     /// Returns its name in the setting `alerts`.
     pub fn name(self) -> &'static str {
@@ -37,9 +40,15 @@ impl AlertKind {
             Self::Away => "away",
             Self::Certificate => "certificate",
             Self::Denied => "denied",
+            Self::Keys => "keys",
             Self::Kicked => "kicked",
             Self::Quarantined => "quarantined",
         }
+    }
+
+    /// Returns whether the owner wants alerts of this kind.
+    pub fn is_wanted(self, settings: &Settings) -> bool {
+        settings.alerts_per_hour > 0 && settings.alerts.iter().any(|name| name == self.name())
     }
 }
 
@@ -50,7 +59,7 @@ pub struct Alert {
     pub kind: AlertKind,
     /// The subject, such as a room or a plugin. A second alert of this kind about the same within an hour is not sent.
     pub about: String,
-    /// The text, in one sentence, escaped, and without secrets and words of messages: it is not encrypted.
+    /// The text, in one sentence, escaped, and without secrets and words of messages: it is encrypted only if the chat with the owner is.
     pub text: String,
 }
 
@@ -69,7 +78,7 @@ impl Alerts {
     /// Adds an alert, unless the owner does not want it, or there were too many.
     pub(super) fn add(&mut self, alert: Alert, account: &AccountName, settings: &Settings, now: Instant) {
         let Alert { kind, about, text } = alert;
-        if settings.alerts_per_hour == 0 || !settings.alerts.iter().any(|name| name == kind.name()) {
+        if !kind.is_wanted(settings) {
             return;
         }
         while self.recent.front().is_some_and(|(at, ..)| now.saturating_duration_since(*at) >= HOUR) {
@@ -158,7 +167,7 @@ mod tests {
         {
             let mut alerts = Alerts::default();
             alerts.add(alert(kind, "a"), &main(), settings, Instant::now());
-            assert_eq!(alerts.due(true).len(), usize::from(is_sent), "{kind:?}");
+            assert_eq!((alerts.due(true).len(), kind.is_wanted(settings)), (usize::from(is_sent), is_sent), "{kind:?}");
         }
     }
 }

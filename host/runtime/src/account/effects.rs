@@ -28,7 +28,7 @@ pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
         Effect::FireFor(instance, event) => worker.shared.route_to(&[instance], event),
         Effect::FireForForm(instance, event, form) => forms::tell(worker, instance, event, form),
         Effect::FireExcept(instance, event) => worker.shared.route(event, Some(instance)),
-        Effect::Answer(due) => due.give(),
+        Effect::Answer(due) | Effect::Confirm(due) => due.give(),
         Effect::RoomNews(news) => room_news::tell(&worker.shared, &mut worker.alerts, &news),
         Effect::Keep(change) => worker.keep_roster(change),
         Effect::Command(request) => worker.hand_on(request),

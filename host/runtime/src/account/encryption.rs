@@ -1,6 +1,6 @@
 //! The keys of an account as its owner sees them: numbers for the status, and news.
 
-use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, key_counts};
+use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, changed_key_counts};
 use tokio::sync::broadcast;
 
 use super::shared::Shared;
@@ -46,7 +46,9 @@ pub(super) fn tell(account: &Shared, news: KeyNews) {
     account.encryption.tell(news);
 }
 
-/// Notes how the account stands now.
-pub(super) fn note(account: &Shared, session: &Session) {
-    account.encryption.note(key_counts(session));
+/// Notes how the account stands now, if that has changed: this comes after each input, and most say nothing of keys.
+pub(super) fn note(account: &Shared, session: &mut Session) {
+    if let Some(counts) = changed_key_counts(session) {
+        account.encryption.note(counts);
+    }
 }

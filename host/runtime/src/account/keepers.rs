@@ -3,7 +3,7 @@
 use jid::BareJid;
 use jiff::Timestamp;
 use parlor_config::Encryption;
-use parlor_session::{Session, keys_kept, set_encryption};
+use parlor_session::{Session, keys_kept, keys_unreadable};
 use parlor_store::{EncryptionKeeper, KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use parlor_xmpp::Left;
 
@@ -41,9 +41,12 @@ impl Keepers {
             Ok(kept) => keys_kept(session, kept),
             Err(error) => {
                 // New keys would take the place of those that cannot be read just now. Nothing is sent before the log-in.
-                tracing::error!(%error, "the keys of encryption cannot be read; nothing is encrypted until the next start");
+                tracing::error!(
+                    %error,
+                    "the keys of encryption cannot be read; nothing is encrypted until the next start, nor answered where it was"
+                );
                 self.are_keys_read = false;
-                set_encryption(session, self.usable(Encryption::default()), now, &mut Vec::new());
+                keys_unreadable(session, self.encryption.load_ways().await.ok(), now);
             }
         }
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
@@ -55,7 +58,8 @@ impl Keepers {
 
     /// Returns how the account can encrypt, if its owner wants this: not at all while keys on disk could not be read.
     pub(super) fn usable(&self, wanted: Encryption) -> Encryption {
-        if self.are_keys_read { wanted } else { Encryption::OFF }
+        let off = Encryption { plain_instead: wanted.plain_instead, ..Encryption::OFF };
+        if self.are_keys_read { wanted } else { off }
     }
 }
 

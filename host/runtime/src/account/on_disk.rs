@@ -13,12 +13,10 @@ use parlor_stanza::types::Outgoing;
 use parlor_store::KeysWritten;
 
 use super::effects::carry_out;
-use super::held_back::Batch;
+use super::held_back::{Batch, MOST};
 use super::screening::is_of_message;
 use super::worker::Worker;
 
-/// Maximum number of effects that wait for the disk.
-const MOST: usize = 8_192;
 /// How long the end of an account waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,11 +35,8 @@ pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) -> Op
     if is_idle(worker) || !(batch.waits || is_about_message(&effect)) {
         return Some(effect);
     }
-    if worker.held_back.0.len() >= MOST {
-        return too_many(effect);
-    }
-    worker.held_back.0.push_back((worker.keepers.encryption.last(), effect));
-    None
+    let after = worker.keepers.encryption.last();
+    worker.held_back.put(after, effect).and_then(too_many)
 }
 
 /// Returns an effect that is carried out at once, since so many wait for a disk that does not answer. What was encrypted is not sent.
@@ -49,6 +44,30 @@ fn too_many(effect: Effect) -> Option<Effect> {
     match effect {
         Effect::SendFor(Outgoing::Sealed(_), sent) => {
             sent.failed(CallError::OverLimit(format!("{MOST} messages wait for the disk")));
+            None
+        }
+        Effect::Confirm(due) => {
+            due.fail(CallError::OverLimit(format!("{MOST} messages wait for the disk")));
+            None
+        }
+        Effect::Send(Outgoing::Sealed(_)) => None,
+        effect => Some(effect),
+    }
+}
+
+/// Returns an effect that is carried out although the keys before it cannot be written. What was encrypted is not sent, and no owner is
+/// told that something is done that ends with the host.
+fn unwritten(effect: Effect) -> Option<Effect> {
+    match effect {
+        Effect::SendFor(Outgoing::Sealed(_), sent) => {
+            let why = "it could not be encrypted: the state of its encryption cannot be written to the disk";
+            sent.failed(CallError::Other(why.to_owned()));
+            None
+        }
+        Effect::Confirm(due) => {
+            let why =
+                "it counts until the host ends, but cannot be written to the disk: make room there, and do it again";
+            due.fail(CallError::Other(why.to_owned()));
             None
         }
         Effect::Send(Outgoing::Sealed(_)) => None,
@@ -79,16 +98,10 @@ pub(super) fn release(worker: &mut Worker, written: KeysWritten) {
             "keys of encryption could not be written, so messages that need them are not sent; check the disk"
         );
     }
-    while worker.held_back.0.front().is_some_and(|(number, _)| *number <= up_to)
-        && let Some((_, effect)) = worker.held_back.0.pop_front()
-    {
-        match effect {
-            Effect::SendFor(Outgoing::Sealed(_), sent) if !is_kept => {
-                let why = "it could not be encrypted: the state of its encryption cannot be written to the disk";
-                sent.failed(CallError::Other(why.to_owned()));
-            }
-            Effect::Send(Outgoing::Sealed(_)) if !is_kept => {}
-            effect => carry_out(worker, effect),
+    while let Some(effect) = worker.held_back.take(up_to) {
+        let effect = if is_kept { Some(effect) } else { unwritten(effect) };
+        if let Some(effect) = effect {
+            carry_out(worker, effect);
         }
     }
 }
@@ -101,5 +114,33 @@ pub(super) async fn settle(worker: &mut Worker) {
             return;
         };
         release(worker, written);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Settings;
+    use parlor_session::{Answer, AnyCommand, ForgetKeys, Session};
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_not_called_done() {
+        let mut session = Session::new("bot@example.org".parse().unwrap(), Settings::default());
+        let forget = || ForgetKeys { jid: "romeo@example.org".parse().unwrap() };
+        for is_kept in [true, false] {
+            let ((answer, mut arrives), mut effects) = (Answer::channel(), Vec::new());
+            session.command(AnyCommand::with(forget(), answer), jiff::Timestamp::UNIX_EPOCH, &mut effects);
+            for effect in effects {
+                let carried_out = if is_kept { Some(effect) } else { unwritten(effect) };
+                if let Some(Effect::Confirm(due)) = carried_out {
+                    due.give();
+                }
+            }
+            match arrives.try_recv().unwrap() {
+                Ok(count) => assert!(is_kept && count == 0),
+                Err(error) => assert!(!is_kept && error.to_string().contains("cannot be written"), "{error}"),
+            }
+        }
     }
 }

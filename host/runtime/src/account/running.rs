@@ -138,7 +138,7 @@ impl Worker {
         if !self.effects.is_empty() {
             return self.apply();
         }
-        encryption::note(&self.shared, &self.session);
+        encryption::note(&self.shared, &mut self.session);
         self.flush();
         self.say_connected();
     }

@@ -6,6 +6,7 @@ use parlor_stanza::types::DeviceTrust;
 
 use super::Command;
 use crate::answer::Answer;
+use crate::effect::Effect;
 use crate::encryption::comparing;
 use crate::encryption::comparisons::Compared;
 use crate::encryption::deciding::{self, DecidedKey, KeyList, OwnKeys};
@@ -50,7 +51,7 @@ impl Command for SetTrust {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { jid, fingerprint, trust } = self;
         let decided = deciding::decide(&mut features.encryption, &jid, fingerprint.as_deref(), trust, turn);
-        turn.answer(answer, decided);
+        turn.out.push(Effect::confirm(answer, decided));
     }
 }
 
@@ -71,7 +72,7 @@ impl Command for ResetSessions {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let ended = deciding::end_sessions(&mut features.encryption, &self.jid, self.device, turn);
-        turn.answer(answer, Ok(ended));
+        turn.out.push(Effect::confirm(answer, Ok(ended)));
     }
 }
 
@@ -86,7 +87,7 @@ impl Command for ResetOwnKeys {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let own = deciding::renew(&mut features.encryption, turn);
-        turn.answer(answer, Ok(own));
+        turn.out.push(Effect::confirm(answer, Ok(own)));
     }
 }
 
@@ -104,7 +105,7 @@ impl Command for ForgetKeys {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let count = deciding::forget(&mut features.encryption, &self.jid, turn);
-        turn.answer(answer, Ok(count));
+        turn.out.push(Effect::confirm(answer, Ok(count)));
     }
 }
 

@@ -17,7 +17,7 @@ use super::trust::{KeyKind, is_enough, of_omemo};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Fetch, KeysIq};
 use crate::rooms::Rooms;
-use crate::turn::Turn;
+use crate::turn::{FollowUp, Turn};
 
 /// Handles the answer to a request for keys, or the lack of one.
 pub(crate) fn answered(
@@ -46,6 +46,10 @@ pub(crate) fn answered(
                     keys.members.are_known(room, turn.deadlines.elapsed());
                 }
                 sending::came(keys, &fetch, rooms, turn);
+                let held = keys.unvouched.take(&fetch);
+                if !held.is_empty() {
+                    turn.follow(FollowUp::Vouched(held));
+                }
             }
         }
     }
@@ -123,7 +127,7 @@ pub(crate) fn list_said(
         return true;
     }
     let is_own = *jid == turn.own.to_bare();
-    let is_known = is_contact || keys.ways.contains_key(jid) || !keys.trust.of(jid).is_empty();
+    let is_known = is_contact || keys.ways.get(jid).is_some() || !keys.trust.of(jid).is_empty();
     for change in &event.changes {
         let devices = match change {
             NodeChange::Item(item) => item.xml.as_deref().and_then(|xml| read_list(form, xml)),

@@ -257,7 +257,7 @@ fn end(keys: &mut EndToEnd, jid: &BareJid, end: ComparisonEnd, turn: &mut Turn<'
     }
     if let Some(answer) = answer {
         let compared = Compared { before, ..compared(keys, jid, fingerprint, end) };
-        turn.answer(answer, Ok(compared));
+        turn.out.push(Effect::confirm(answer, Ok(compared)));
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) fn forget(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) ->
     let forgotten = keys.trust.forget(jid);
     let count = forgotten.len();
     changes.extend(forgotten.into_iter().map(KeyChange::NoKey));
-    if keys.ways.remove(jid).is_some() {
+    if keys.ways.forget(jid) {
         changes.push(KeyChange::Way(jid.clone(), None));
     }
     if *jid != turn.own.to_bare() {

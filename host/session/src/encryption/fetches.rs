@@ -1,9 +1,12 @@
 //! What is fetched for encryption, so much at once.
+//!
+//! Each server has places of its own, so that one that does not answer keeps nobody else's keys from being fetched. The account's own
+//! server may take them all: without it nothing works.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use jid::Jid;
+use jid::{DomainRef, Jid};
 use parlor_stanza::types::{Ask, OmemoForm, PubsubAsk};
 
 use crate::iq::Waiting;
@@ -12,9 +15,13 @@ use crate::turn::Turn;
 
 /// Maximum number of requests at once.
 pub(super) const MAX_RUNNING: usize = 64;
+/// Maximum number of them to one server.
+const MAX_RUNNING_OF_ONE: usize = 16;
 /// Maximum number of requests that wait for their turn. More of them count as failed.
 pub(super) const MAX_QUEUED: usize = 4_096;
-/// Maximum number of failed requests that are remembered.
+/// Maximum number of them to one server.
+const MAX_QUEUED_OF_ONE: usize = 2_048;
+/// Maximum number of failed requests that are remembered. The oldest is forgotten first.
 const MAX_FAILED: usize = 4_096;
 /// How long after a failed request the same one is not made again.
 const PAUSE: Duration = Duration::from_mins(10);
@@ -35,18 +42,41 @@ pub(super) struct Fetches {
 impl Fetches {
     /// Fetches this, unless it is under way or failed a moment ago. Returns whether it is under way.
     pub(super) fn want(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
-        if self.running.contains_key(fetch) || self.queue.contains(fetch) {
+        if self.is_under_way(fetch) {
             return true;
         }
         if self.is_failed(fetch, turn.deadlines.elapsed()) || self.queue.len() >= MAX_QUEUED {
             return false;
         }
-        if self.running.len() < MAX_RUNNING {
+        let (server, own) = (fetch.server(), turn.own.domain());
+        if self.running.len() < MAX_RUNNING && !self.busy(own).contains(&server) {
             self.start(fetch.clone(), turn);
-        } else {
-            self.queue.push_back(fetch.clone());
+            return true;
         }
+        let of_one = || self.queue.iter().filter(|queued| queued.server() == server).count();
+        if server != own && of_one() >= MAX_QUEUED_OF_ONE {
+            return false;
+        }
+        self.queue.push_back(fetch.clone());
         true
+    }
+
+    /// Returns the servers that get no further requests now.
+    fn busy(&self, own: &DomainRef) -> Vec<&DomainRef> {
+        let mut counts: Vec<(&DomainRef, usize)> = Vec::new();
+        for server in self.running.keys().map(Fetch::server).filter(|server| *server != own) {
+            match counts.iter_mut().find(|(of, _)| *of == server) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((server, 1)),
+            }
+        }
+        counts.retain(|(_, count)| *count >= MAX_RUNNING_OF_ONE);
+        counts.into_iter().map(|(server, _)| server).collect()
+    }
+
+    /// Returns whether this is being fetched, or waits for its turn.
+    pub(super) fn is_under_way(&self, fetch: &Fetch) -> bool {
+        self.running.contains_key(fetch) || self.queue.contains(fetch)
     }
 
     fn start(&mut self, fetch: Fetch, turn: &mut Turn<'_>) {
@@ -87,7 +117,9 @@ impl Fetches {
             return false;
         }
         self.running.remove(fetch);
-        if let Some(next) = self.queue.pop_front() {
+        let busy = self.busy(turn.own.domain());
+        let next = self.queue.iter().position(|queued| !busy.contains(&queued.server()));
+        if let Some(next) = next.and_then(|at| self.queue.remove(at)) {
             self.start(next, turn);
         }
         true
@@ -98,9 +130,13 @@ impl Fetches {
         if self.failed.len() >= MAX_FAILED {
             self.failed.retain(|_, at| now < *at + PAUSE);
         }
-        if self.failed.len() < MAX_FAILED {
-            self.failed.insert(fetch, now);
+        if self.failed.len() >= MAX_FAILED {
+            let oldest = self.failed.iter().min_by_key(|(_, at)| **at).map(|(fetch, _)| fetch.clone());
+            if let Some(oldest) = oldest {
+                self.failed.remove(&oldest);
+            }
         }
+        self.failed.insert(fetch, now);
     }
 
     /// Returns whether something could not be fetched a moment ago.

@@ -3,8 +3,11 @@
 //! A session gives the key of a message once. But a plugin may ask the archive for a message that others were told of before, and
 //! each plugin is told on its own of what it missed. So the keys of the latest messages are kept, under the archive's id. A content
 //! that was changed does not fit its key.
+//!
+//! A message that comes live is read so once at most, and only if it did not come live before: the archive may have been faster, or the
+//! last process has read it and ended before it told of it. Else a server could repeat it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use jid::BareJid;
 use jiff::SignedDuration;
@@ -17,6 +20,8 @@ pub(super) const MAX_KEYS: usize = 4_096;
 const LONGEST: SignedDuration = SignedDuration::from_hours(48);
 /// How many are forgotten together.
 const AT_ONCE: usize = 64;
+/// How long before the last one a message came that the last process may not have told of when it ended.
+const UNTOLD: SignedDuration = SignedDuration::from_mins(10);
 
 /// The keys of an account, by archive and id.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub(super) struct MessageKeys {
     keys: HashMap<String, MessageKey>,
     /// The oldest first.
     order: VecDeque<String>,
+    /// Those whose messages may still come live.
+    for_live: HashSet<String>,
 }
 
 /// Returns the name of a message in the account's archive, or in that of a room.
@@ -32,9 +39,13 @@ pub(super) fn archived(room: Option<&BareJid>, id: &str) -> String {
 }
 
 impl MessageKeys {
-    /// Takes over what was kept, and returns what has to be forgotten.
+    /// Takes over what was kept.
     pub(super) fn load(&mut self, keys: Vec<MessageKey>) {
+        let last = keys.iter().map(|key| key.at).max();
         for key in keys {
+            if last.is_some_and(|last| last.duration_since(key.at) <= UNTOLD) {
+                self.for_live.insert(key.archived.clone());
+            }
             self.order.push_back(key.archived.clone());
             self.keys.insert(key.archived.clone(), key);
         }
@@ -45,9 +56,19 @@ impl MessageKeys {
         self.keys.get(archived)
     }
 
-    /// Keeps the key of a message.
-    pub(super) fn put(&mut self, key: MessageKey, changes: &mut Vec<KeyChange>) {
+    /// Returns whether a message that comes live may be read by its key, and notes that it was.
+    pub(super) fn serves_live(&mut self, archived: &str) -> bool {
+        self.for_live.remove(archived)
+    }
+
+    /// Keeps the key of a message. `is_past`: it is from an archive.
+    pub(super) fn put(&mut self, key: MessageKey, is_past: bool, changes: &mut Vec<KeyChange>) {
         let now = key.at;
+        if is_past {
+            self.for_live.insert(key.archived.clone());
+        } else {
+            self.for_live.remove(&key.archived);
+        }
         let copy = MessageKey { archived: key.archived.clone(), jid: key.jid.clone(), key: key.key.clone(), ..key };
         if self.keys.insert(copy.archived.clone(), copy).is_none() {
             self.order.push_back(key.archived.clone());
@@ -61,6 +82,7 @@ impl MessageKeys {
             let gone: Vec<String> = self.order.drain(..AT_ONCE).collect();
             for name in &gone {
                 self.keys.remove(name);
+                self.for_live.remove(name);
             }
             changes.push(KeyChange::NoMessageKeys(gone));
         }
@@ -75,8 +97,47 @@ impl MessageKeys {
         }
         for name in &gone {
             self.keys.remove(name);
+            self.for_live.remove(name);
         }
         self.order.retain(|name| self.keys.contains_key(name));
         changes.push(KeyChange::NoMessageKeys(gone));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parlor_e2ee::omemo::Secret;
+    use parlor_stanza::types::OmemoForm;
+
+    use super::*;
+
+    fn key(name: &str, minute: i64) -> MessageKey {
+        let at = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let jid = "romeo@example.org".parse().unwrap();
+        let (archived, form, key) = (name.to_owned(), OmemoForm::Current, Secret::new(vec![1]));
+        MessageKey { archived, jid, device: 1, form, key, at }
+    }
+
+    #[test]
+    fn a_live_message_is_read_again_once_at_most_and_not_if_it_came_live() {
+        let (mut keys, mut changes) = (MessageKeys::default(), Vec::new());
+        keys.put(key("live", 0), false, &mut changes);
+        keys.put(key("past", 0), true, &mut changes);
+        assert!(!keys.serves_live("live"));
+        assert!(keys.serves_live("past") && !keys.serves_live("past"));
+        // Another one under the same id takes its place.
+        keys.put(key("past", 1), true, &mut changes);
+        keys.put(key("past", 1), false, &mut changes);
+        assert!(!keys.serves_live("past"));
+        assert!(keys.get("live").is_some() && keys.get("past").is_some(), "the archive may give both");
+    }
+
+    #[test]
+    fn what_the_last_process_may_not_have_told_of_may_come_live() {
+        let mut keys = MessageKeys::default();
+        keys.load(vec![key("long ago", 0), key("late", 51), key("last", 60)]);
+        assert!(!keys.serves_live("long ago"));
+        assert!(keys.serves_live("late") && keys.serves_live("last") && !keys.serves_live("last"));
     }
 }

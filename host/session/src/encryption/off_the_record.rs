@@ -106,11 +106,14 @@ fn says(
     let mut changes = Vec::new();
     let trust = keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn).trust;
     if is_enough(trust) {
-        keys.came_by(jid, Way::Otr, &mut changes);
+        keys.came_by(jid, Way::Otr, &mut changes, turn);
     }
     turn.keep_keys(changes);
     if !is_enough(trust) {
         return Heard::Cannot(UndecryptableReason::Distrusted);
+    }
+    if let Some(id) = message.origin_id.as_deref().or(message.id.as_deref()) {
+        keys.ways.note_message(jid, id, Way::Otr);
     }
     keys.counts.decrypted += 1;
     message.body = Some(text);
@@ -127,7 +130,7 @@ fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &
     let mut changes = Vec::new();
     let trust = keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn).trust;
     if is_enough(trust) {
-        keys.came_by(jid, Way::Otr, &mut changes);
+        keys.came_by(jid, Way::Otr, &mut changes, turn);
     }
     turn.keep_keys(changes);
     set_status(keys, jid, turn);
@@ -302,7 +305,7 @@ pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: 
         keys.otr.remove(jid);
         comparing::settle(keys, jid, turn);
     }
-    if keys.ways.get(jid) == Some(&Way::Otr) {
+    if keys.ways.get(jid) == Some(Way::Otr) {
         keys.ways.remove(jid);
         turn.keep_keys(vec![KeyChange::Way(jid.clone(), None)]);
     }

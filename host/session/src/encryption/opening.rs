@@ -1,7 +1,9 @@
 //! Messages that came encrypted by OMEMO: by which key, from whom, and what they say.
 
 use jid::{BareJid, FullJid, Jid};
-use parlor_e2ee::omemo::{Keep, KeyMessage, ReceiveError, Received, Secret, payload, receive};
+use parlor_e2ee::omemo::{
+    Keep, KeyMessage, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive, receive_archived,
+};
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
@@ -30,6 +32,8 @@ pub(crate) enum Opened {
     Nothing,
     /// It cannot be read.
     Cannot(UndecryptableReason),
+    /// It waits until this has come. Nothing has changed.
+    Waits(Fetch),
 }
 
 /// From where a message came.
@@ -39,8 +43,10 @@ pub(crate) struct Source<'a> {
     pub(crate) id: Option<&'a str>,
     /// The archive, if it is a room's.
     pub(crate) room: Option<&'a BareJid>,
-    /// The author, as a room's archive says.
+    /// The author, as a room or its archive says.
     pub(crate) author: Option<&'a Jid>,
+    /// Whether the author's own server was asked about the key.
+    pub(crate) is_asked: bool,
     /// Whether it was asked for from an archive.
     pub(crate) is_past: bool,
 }
@@ -51,6 +57,27 @@ struct Content {
     form: OmemoForm,
     plain: Secret,
     trust: DeviceTrust,
+}
+
+/// Who wrote a message.
+struct Author {
+    jid: BareJid,
+    /// Whether a room says so, and nobody else.
+    is_claimed: bool,
+}
+
+/// Why a message is not decrypted now.
+enum Refusal {
+    /// It cannot be.
+    Cannot(UndecryptableReason),
+    /// A room says who wrote it, and this is to show whether the key is theirs.
+    Unvouched(Fetch),
+}
+
+impl From<UndecryptableReason> for Refusal {
+    fn from(reason: UndecryptableReason) -> Self {
+        Self::Cannot(reason)
+    }
 }
 
 /// Decrypts a message in place.
@@ -67,6 +94,10 @@ pub(crate) fn open(
         Opened::Says => keys.counts.decrypted += 1,
         Opened::Nothing => {}
         Opened::Cannot(_) => keys.counts.undecryptable += 1,
+        Opened::Waits(_) => {
+            message.encrypted = encrypted;
+            return opened;
+        }
     }
     if opened != Opened::Says {
         // The text is for clients that cannot decrypt it.
@@ -109,24 +140,29 @@ fn open_one_of(
     };
     let known = source.id.map(|id| archived(source.room, id));
     let wrote = author(keys, message, room, source, encrypted);
-    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted)) {
+    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
+    {
         Some(content) => Ok(Some(content)),
         None => match wrote {
-            Some(author) => decrypt(keys, author, encrypted, own_device, known, source.is_past, turn),
-            None => Err(UndecryptableReason::NoSession),
+            Some(jid) => {
+                let is_claimed = message.kind == MessageKind::Groupchat || source.room.is_some();
+                decrypt(keys, Author { jid, is_claimed }, encrypted, known, source, turn)
+            }
+            None => Err(Refusal::Cannot(UndecryptableReason::NoSession)),
         },
     };
     match content {
         Ok(None) => Opened::Nothing,
         // One that comes again, as to each plugin that catches up, says nothing the second time either.
-        Err(_) if encrypted.payload.is_none() => Opened::Nothing,
-        Err(reason) => Opened::Cannot(reason),
+        Err(Refusal::Cannot(_)) if encrypted.payload.is_none() => Opened::Nothing,
+        Err(Refusal::Cannot(reason)) => Opened::Cannot(reason),
+        Err(Refusal::Unvouched(fetch)) => Opened::Waits(fetch),
         Ok(Some(content)) => {
             let (form, author) = (content.form, content.jid.clone());
             match fill(message, content, turn) {
                 Some(()) => {
-                    if !source.is_past && author != turn.own.to_bare() {
-                        note_way(keys, message, form, rooms, turn);
+                    if author != turn.own.to_bare() {
+                        note_way(keys, message, source, form, rooms, turn);
                     }
                     Opened::Says
                 }
@@ -177,9 +213,15 @@ fn author(
     })
 }
 
-/// Decrypts a message that was decrypted before, and comes again from the archive. Under its id, somebody else could come as the author
-/// of the same content.
-fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Encrypted) -> Option<Content> {
+/// Decrypts a message that was decrypted before, and comes again from the archive, or live after that. Under its id, somebody else could
+/// come as the author of the same content.
+fn again(
+    keys: &mut EndToEnd,
+    known: &str,
+    author: Option<&BareJid>,
+    encrypted: &Encrypted,
+    is_past: bool,
+) -> Option<Content> {
     let key = keys.message_keys.get(known)?;
     let is_theirs = author.is_none_or(|author| *author == key.jid);
     if !is_theirs || key.device != encrypted.sender || key.form != encrypted.form {
@@ -187,31 +229,39 @@ fn again(keys: &EndToEnd, known: &str, author: Option<&BareJid>, encrypted: &Enc
     }
     let body = encrypted.payload.as_deref()?;
     let plain = payload::decrypt(version(key.form), body, encrypted.iv.as_deref(), &key.key).ok()?;
+    let (jid, device, form) = (key.jid.clone(), key.device, key.form);
+    if !is_past && !keys.message_keys.serves_live(known) {
+        return None;
+    }
     let policy = keys.config.unwrap_or_default().trust;
-    let known = keys.trust.of_device(&key.jid, key.device);
+    let known = keys.trust.of_device(&jid, device);
     let trust = known.map_or(DeviceTrust::Undecided, |key| super::trust::counting(key.trust, policy));
-    is_enough(trust).then(|| Content { jid: key.jid.clone(), form: key.form, plain, trust })
+    is_enough(trust).then_some(Content { jid, form, plain, trust })
 }
 
 /// Decrypts a message by the session with its device. `None` in the answer: it carries keys alone.
 fn decrypt(
     keys: &mut EndToEnd,
-    jid: BareJid,
+    Author { jid, is_claimed }: Author,
     encrypted: &Encrypted,
-    own_device: u32,
     known: Option<String>,
-    is_past: bool,
+    source: Source<'_>,
     turn: &mut Turn<'_>,
-) -> Result<Option<Content>, UndecryptableReason> {
-    let (form, sender) = (encrypted.form, encrypted.sender);
-    let (prekey, bytes) = encrypted.keys.find(own_device).ok_or(UndecryptableReason::NoKeyForUs)?;
+) -> Result<Option<Content>, Refusal> {
+    let (form, sender, is_past) = (encrypted.form, encrypted.sender, source.is_past);
+    let device = keys.device.as_ref().ok_or(UndecryptableReason::NoSession)?;
+    let (prekey, bytes) = encrypted.keys.find(device.id().get()).ok_or(UndecryptableReason::NoKeyForUs)?;
     if sender == 0 {
-        return Err(UndecryptableReason::Broken);
+        return Err(UndecryptableReason::Broken.into());
     }
-    let received = {
-        let device = keys.device.as_ref().ok_or(UndecryptableReason::NoSession)?;
-        let session = keys.sessions.get(&jid, sender, form);
-        receive(device, session, version(form), &KeyMessage { prekey, bytes }, &mut rand::rng())
+    let session = keys.sessions.get(&jid, sender, form);
+    let before = session.map(OmemoSession::fingerprint);
+    let (key_message, rng) = (KeyMessage { prekey, bytes }, &mut rand::rng());
+    // While an archive is read, others may have begun by a prekey that was used. Whoever writes now has to take another one.
+    let received = if is_past {
+        receive_archived(device, session, version(form), &key_message, rng)
+    } else {
+        receive(device, session, version(form), &key_message, rng)
     };
     let Received { session, plain: key, used_prekey, started, .. } = match received {
         Ok(received) => received,
@@ -220,14 +270,18 @@ fn decrypt(
             if error.may_heal() && !is_past {
                 heal(keys, &jid, sender, form, turn);
             }
-            return Err(reason(error));
+            return Err(reason(error).into());
         }
     };
     // Nothing has changed so far: if its content was damaged on the way, a genuine copy can still be read.
     let opened = open_payload(encrypted, &key)?;
+    let is_known = before == Some(session.fingerprint());
     let fingerprint = of_omemo(session.fingerprint());
+    if is_claimed && !is_known && !keys.trust.knows(&jid, sender, &fingerprint) {
+        return Err(unvouched(keys, Fetch::Bundle(jid, sender, form), source, turn));
+    }
     if keys.is_swapped(&jid, sender, &fingerprint, turn) {
-        return Err(UndecryptableReason::Distrusted);
+        return Err(UndecryptableReason::Distrusted.into());
     }
     let mut changes = Vec::new();
     let trust = keys.meet(&jid, KeyKind::Omemo { device: sender }, fingerprint, &mut changes, turn).trust;
@@ -238,17 +292,28 @@ fn decrypt(
     }
     if let (Some(_), Some(archived)) = (&opened, known) {
         let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
-        keys.message_keys.put(key, &mut changes);
+        keys.message_keys.put(key, is_past, &mut changes);
     }
     turn.keep_keys(changes);
     if !is_enough(trust) {
-        return if encrypted.payload.is_none() { Ok(None) } else { Err(UndecryptableReason::Distrusted) };
+        return if encrypted.payload.is_none() { Ok(None) } else { Err(UndecryptableReason::Distrusted.into()) };
     }
     keys.lists.add(&jid, form, sender);
     if wants_answer {
         keys.owed.owe(&jid, sender, form, turn);
     }
     Ok(opened.map(|plain| Content { jid, form, plain, trust }))
+}
+
+/// Asks the server of an author for the key by which a room says that they wrote. A message of an archive does not wait: it can be read
+/// when it is asked for again.
+fn unvouched(keys: &mut EndToEnd, fetch: Fetch, source: Source<'_>, turn: &mut Turn<'_>) -> Refusal {
+    let now = turn.deadlines.elapsed();
+    let may_ask = !source.is_asked && (keys.fetches.is_under_way(&fetch) || keys.unvouched.may_ask(&fetch, now));
+    if may_ask && keys.fetches.want(&fetch, turn) && !source.is_past {
+        return Refusal::Unvouched(fetch);
+    }
+    Refusal::Cannot(UndecryptableReason::Distrusted)
 }
 
 fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, UndecryptableReason> {
@@ -299,16 +364,30 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
     }
 }
 
-/// Notes that the last message of a chat came by OMEMO.
-fn note_way(keys: &mut EndToEnd, message: &Message, form: OmemoForm, rooms: &Rooms, turn: &mut Turn<'_>) {
+/// Notes that a message of a chat came by OMEMO, the last one unless it is from an archive.
+fn note_way(
+    keys: &mut EndToEnd,
+    message: &Message,
+    source: Source<'_>,
+    form: OmemoForm,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) {
     if message.carbon == Some(Carbon::Sent) {
         return;
     }
     let to = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.from };
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
-    if let Some(partner) = partner(to, kind, rooms) {
+    let Some(partner) = partner(to, kind, rooms) else { return };
+    // By this id an answer names it (XEP-0461, section 4.1).
+    let id =
+        if kind == MessageKind::Groupchat { source.id } else { message.origin_id.as_deref().or(message.id.as_deref()) };
+    if let Some(id) = id {
+        keys.ways.note_message(&partner, id, Way::Omemo(form));
+    }
+    if !source.is_past {
         let mut changes = Vec::new();
-        keys.came_by(&partner, Way::Omemo(form), &mut changes);
+        keys.came_by(&partner, Way::Omemo(form), &mut changes, turn);
         turn.keep_keys(changes);
     }
 }

@@ -16,7 +16,7 @@ use super::members;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::sessions::version;
-use super::trust::of_omemo;
+use super::trust::{MAX_ALL, of_omemo};
 use crate::iq::keys::Fetch;
 use crate::iq::random_id;
 use crate::rooms::Rooms;
@@ -108,6 +108,10 @@ pub(super) fn seal(
     let own = turn.own.to_bare();
     let is_to_self = people.len() == 1;
     if !ready.iter().any(|(target, _)| is_to_self || target.jid != own) {
+        if keys.trust.is_full() {
+            let reason = format!("{MAX_ALL} keys of others, all of which the owner decided about");
+            return Sealing::Cannot(CallError::OverLimit(reason));
+        }
         let why = "no device of theirs has keys that are published and trusted; they have to use OMEMO, and `parlor keys` \
                    lists what is known of them";
         return Sealing::Cannot(no_encryption(&message.to, why));

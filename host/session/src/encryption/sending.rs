@@ -123,12 +123,14 @@ pub(crate) fn may_go_plainly(to: &Jid, draft: &Draft) -> Result<(), CallError> {
 
 /// Returns how a message is encrypted; `None` if it is not.
 fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
-    let known = keys.ways.get(partner).copied().filter(|way| match way {
+    let was = known_way(keys, partner, message);
+    let known = was.filter(|way| match way {
         Way::Omemo(_) => keys.has_omemo(),
         Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,
     });
     match message.draft.encryption {
         EncryptionWish::None => Ok(None),
+        EncryptionWish::AsTheChat if known.is_none() => may_be_plain(keys, was, message).map(|()| None),
         EncryptionWish::AsTheChat => Ok(known),
         EncryptionWish::Required => match known {
             Some(Way::Otr) if !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
@@ -140,6 +142,38 @@ fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) 
             None => Err(no_encryption(&message.to, "it is off in this account (`[account.NAME.encryption]`)")),
         },
     }
+}
+
+/// Returns how the message came that this one answers by name, or else how the chat is encrypted. The answer to a plain message goes as
+/// the chat: somebody in between may have written it.
+fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<Way> {
+    let chat = keys.ways.get(partner);
+    let reply = message.draft.extensions.as_ref().and_then(|extensions| extensions.reply.as_ref());
+    match reply.and_then(|reply| keys.ways.of_message(partner, &reply.id)) {
+        // That conversation may be over.
+        None | Some(Way::Otr) if chat.is_some() => chat,
+        named => named,
+    }
+}
+
+/// Checks whether a message may go plainly in a chat that was encrypted, or may have been. What has no text is encrypted by no form of
+/// OMEMO that all clients have.
+fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result<(), CallError> {
+    let Outbound { to, draft, .. } = message;
+    let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
+    let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
+    if is_allowed || !(draft.body.is_some() || draft.subject.is_some() || has_files) {
+        return Ok(());
+    }
+    let off = match was {
+        Some(Way::Omemo(_)) => "the chat is encrypted by OMEMO, which is off",
+        Some(Way::Otr) => "the chat is off the record, and OTR is off",
+        None if keys.is_unknown => "the account's keys cannot be read, nor which chats were encrypted",
+        None => return Ok(()),
+    };
+    let allow = "`plain_instead = true` in `[account.NAME.encryption]` allows plain answers";
+    let why = format!("{off}; turn it on again, or see `parlor logs` if keys cannot be read; {allow}");
+    Err(no_encryption(to, &why))
 }
 
 /// Checks whether a message with this wish can be sent to this recipient, as far as that is known at once.

@@ -15,6 +15,11 @@ use parlor_stanza::types::DeviceTrust;
 pub(super) const MAX_KEYS: usize = 128;
 /// Maximum number of people whose keys are known. Strangers about whose keys nobody decided make room.
 pub(super) const MAX_PEOPLE: usize = 20_000;
+/// Maximum number of keys of all people. Those about which nobody decided make room: the undecided before those that count as `blind`, and
+/// of each those that were unused longest.
+pub(super) const MAX_ALL: usize = 100_000;
+/// How many of them are forgotten together, since finding the oldest takes a look at all.
+const AT_ONCE: usize = 1_000;
 /// Precision of the time at which a key was last used, so that each message does not cause a write.
 const STEP: SignedDuration = SignedDuration::from_hours(6);
 
@@ -107,8 +112,18 @@ pub(super) struct Met {
     pub(super) is_of_known_person: bool,
     /// The entry, if it has to be kept.
     pub(super) changed: Option<KnownKey>,
-    /// The entry that made room.
-    pub(super) forgotten: Option<KnownKey>,
+    /// The entries that made room.
+    pub(super) forgotten: Vec<KnownKey>,
+}
+
+/// Returns whether nobody decided about a key.
+fn is_open(key: &KnownKey) -> bool {
+    matches!(key.trust, DeviceTrust::Blind | DeviceTrust::Undecided)
+}
+
+/// Returns by what it is decided which key makes room first.
+fn rank(key: &KnownKey) -> (bool, Timestamp) {
+    (key.trust != DeviceTrust::Undecided, key.last_seen)
 }
 
 /// The keys of all people.
@@ -120,10 +135,10 @@ pub(super) struct TrustBook {
 }
 
 impl TrustBook {
-    /// Takes over what was kept.
+    /// Takes over what was kept, decisions first: if there are too many, they are not those that are left out.
     pub(super) fn load(&mut self, keys: Vec<KnownKey>) {
-        self.count += keys.len();
-        for key in keys {
+        for key in keys.into_iter().take(MAX_ALL - self.count) {
+            self.count += 1;
             self.people.entry(key.jid.clone()).or_default().push(key);
         }
     }
@@ -153,6 +168,12 @@ impl TrustBook {
         let of_device = self.of(jid).iter().filter(|key| key.kind == KeyKind::Omemo { device });
         // A verified one is never superseded.
         of_device.max_by_key(|key| (key.trust == DeviceTrust::Trusted, key.last_seen))
+    }
+
+    /// Returns whether a device is known by this key.
+    pub(super) fn knows(&self, jid: &BareJid, device: u32, fingerprint: &str) -> bool {
+        let kind = KeyKind::Omemo { device };
+        self.of(jid).iter().any(|key| key.kind == kind && key.fingerprint == fingerprint)
     }
 
     /// Returns whether a key has been decided against, or not yet for, so that nothing is sent to its device.
@@ -193,7 +214,7 @@ impl TrustBook {
                 is_new: false,
                 is_of_known_person,
                 changed: is_old.then(|| key.clone()),
-                forgotten: None,
+                forgotten: Vec::new(),
             };
         }
         let trust = match policy {
@@ -210,16 +231,46 @@ impl TrustBook {
             last_seen: now,
             is_listed: false,
         };
-        let forgotten = self.make_room(jid);
+        let mut forgotten: Vec<KnownKey> = self.make_room_for(jid).into_iter().collect();
+        if self.count >= MAX_ALL {
+            forgotten.extend(self.forget_oldest());
+        }
+        self.count -= forgotten.len();
+        if self.count >= MAX_ALL {
+            // The owner decided about all of them. A key that cannot be noted counts for nothing.
+            let trust = DeviceTrust::Undecided;
+            return Met { trust, is_new: false, is_of_known_person, changed: None, forgotten };
+        }
         self.count += 1;
-        self.count -= usize::from(forgotten.is_some());
         self.people.entry(jid.clone()).or_default().push(key.clone());
         Met { trust: counting(trust, policy), is_new: true, is_of_known_person, changed: Some(key), forgotten }
     }
 
-    /// Forgets a key about which nobody decided, if there are as many as may be.
-    fn make_room(&mut self, jid: &BareJid) -> Option<KnownKey> {
-        let is_open = |key: &KnownKey| matches!(key.trust, DeviceTrust::Blind | DeviceTrust::Undecided);
+    /// Returns whether no further key can be noted, because the owner decided about all that are.
+    pub(super) fn is_full(&self) -> bool {
+        self.count >= MAX_ALL && !self.all().any(is_open)
+    }
+
+    /// Forgets keys about which nobody decided, because there are as many of all people as may be.
+    fn forget_oldest(&mut self) -> Vec<KnownKey> {
+        let mut ranks: Vec<_> = self.all().filter(|key| is_open(key)).map(rank).collect();
+        let Some(last) = ranks.len().min(AT_ONCE).checked_sub(1) else { return Vec::new() };
+        let limit = *ranks.select_nth_unstable(last).1;
+        let mut left = AT_ONCE;
+        let mut forgotten = Vec::with_capacity(AT_ONCE);
+        for keys in self.people.values_mut() {
+            forgotten.extend(keys.extract_if(.., |key| {
+                let is_meant = left > 0 && is_open(key) && rank(key) <= limit;
+                left -= usize::from(is_meant);
+                is_meant
+            }));
+        }
+        self.people.retain(|_, keys| !keys.is_empty());
+        forgotten
+    }
+
+    /// Forgets a key about which nobody decided, if there are as many of this person, or as many people, as may be.
+    fn make_room_for(&mut self, jid: &BareJid) -> Option<KnownKey> {
         let whose = if self.of(jid).len() >= MAX_KEYS {
             jid.clone()
         } else if self.people.len() >= MAX_PEOPLE && !self.people.contains_key(jid) {
@@ -330,6 +381,54 @@ mod tests {
         }
         assert_eq!(book.len(), MAX_KEYS);
         assert!(book.is_refused(&jid("a@b"), 1, TrustPolicy::Blind));
+    }
+
+    #[test]
+    fn so_many_keys_of_all_people_are_known_and_the_oldest_make_room() {
+        let (mut book, who) = (TrustBook::default(), |number: usize| jid(&format!("p{number}@b")));
+        let policy = TrustPolicy::Blind;
+        let meet = |book: &mut TrustBook, number: usize, key: usize| {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(number * 100 + key).unwrap());
+            let kind = KeyKind::Omemo { device: u32::try_from(key).unwrap() + 1 };
+            book.meet(&who(number), kind, format!("{number} {key}"), policy, now)
+        };
+        for number in 0..MAX_ALL / 100 {
+            for key in 0..100 {
+                assert!(meet(&mut book, number, key).forgotten.is_empty());
+            }
+        }
+        book.decide(&who(0), None, DeviceTrust::Trusted);
+        let met = meet(&mut book, MAX_ALL, 0);
+        assert!(met.is_new && met.trust == DeviceTrust::Blind);
+        assert_eq!((met.forgotten.len(), book.len()), (AT_ONCE, MAX_ALL - AT_ONCE + 1));
+        let whose = |number: usize| book.of(&who(number)).len();
+        assert_eq!((whose(0), whose(1), whose(AT_ONCE / 100), whose(AT_ONCE / 100 + 1)), (100, 0, 0, 100));
+        // One that nobody has decided about goes before those that are trusted blindly, however new it is.
+        book.decide(&who(77), Some("77 7"), DeviceTrust::Undecided);
+        assert_eq!(book.forget_oldest().iter().filter(|key| key.fingerprint == "77 7").count(), 1);
+    }
+
+    #[test]
+    fn where_the_owner_decided_about_all_keys_no_further_one_counts() {
+        let mut book = TrustBook::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let of = |number: usize| KnownKey {
+            jid: jid(&format!("p{}@b", number / 100)),
+            kind: KeyKind::Omemo { device: u32::try_from(number).unwrap() + 1 },
+            fingerprint: number.to_string(),
+            label: None,
+            trust: DeviceTrust::Distrusted,
+            first_seen: now,
+            last_seen: now,
+            is_listed: false,
+        };
+        book.load((0..MAX_ALL + 5).map(of).collect());
+        assert_eq!((book.len(), book.is_full()), (MAX_ALL, true));
+        let met = meet(&mut book, 1, "new", TrustPolicy::Blind);
+        assert_eq!((met.trust, met.changed, book.len()), (DeviceTrust::Undecided, None, MAX_ALL));
+        book.forget(&jid("p0@b"));
+        assert!(!book.is_full());
+        assert_eq!(meet(&mut book, 1, "new", TrustPolicy::Blind).trust, DeviceTrust::Blind);
     }
 
     #[test]

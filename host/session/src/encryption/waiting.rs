@@ -126,11 +126,13 @@ impl WaitingMessages {
     }
 }
 
-/// Answers that a message is not sent. One of the host itself is counted.
+/// Answers that a message is not sent. One of the host itself is counted, and the log says so.
 pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
-    match message.answer {
-        Some(answer) => turn.answer(answer, Err(error)),
-        None => turn.ignored += 1,
+    if let Some(answer) = message.answer {
+        turn.answer(answer, Err(error));
+    } else {
+        tracing::info!(to = %message.to, %error, "the host does not send a message of its own");
+        turn.ignored += 1;
     }
 }
 

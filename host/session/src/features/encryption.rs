@@ -8,15 +8,19 @@ use parlor_stanza::types::{ArchiveResult, Encryption, Message, MessageKind};
 use super::Features;
 use crate::encryption::off_the_record::{Heard, hear, is_meant, is_of_protocol};
 use crate::encryption::opening::{Opened, Source, open, plainly};
+use crate::encryption::vouched::HeldMessage;
 use crate::event::Payload;
-use crate::messages::name_occupant;
+use crate::iq::keys::Fetch;
+use crate::messages::{name_occupant, place_in_time};
 use crate::records::encryption::{Undecryptable, UndecryptableReason};
 use crate::turn::Turn;
 
-/// Decrypts a message that came. `None` if there is nothing in it to tell of.
+/// Decrypts a message that came. `None` if there is nothing in it to tell of, or not yet. `author`: it waited until the server of this
+/// person was asked about their key.
 pub(super) fn taken_in(
     features: &mut Features,
     mut message: Box<Message>,
+    author: Option<&Jid>,
     turn: &mut Turn<'_>,
 ) -> Option<Box<Message>> {
     let Features { encryption, rooms, .. } = features;
@@ -32,16 +36,22 @@ pub(super) fn taken_in(
         }
         let room = (message.kind == MessageKind::Groupchat).then(|| message.chat.to_bare());
         let id = message.stanza_id.clone();
-        let source = Source { id: id.as_deref(), room: room.as_ref(), author: None, is_past: false };
+        let source =
+            Source { id: id.as_deref(), room: room.as_ref(), author, is_asked: author.is_some(), is_past: false };
         return match open(encryption, &mut message, source, rooms, turn) {
             Opened::Says => Some(message),
             Opened::Nothing => None,
             Opened::Cannot(reason) => tell(features, message, reason, turn),
+            Opened::Waits(fetch) => hold(features, message, fetch, turn),
         };
     }
     if is_meant(encryption, &message, rooms, turn) {
         return match hear(encryption, &mut message, turn) {
-            Heard::Says | Heard::Plain => Some(message),
+            Heard::Says => Some(message),
+            Heard::Plain => {
+                plainly(encryption, &message, rooms, turn);
+                Some(message)
+            }
             Heard::Nothing => None,
             Heard::Cannot(reason) => tell(features, message, reason, turn),
         };
@@ -52,6 +62,28 @@ pub(super) fn taken_in(
     }
     plainly(encryption, &message, rooms, turn);
     Some(message)
+}
+
+/// Handles a message of a room once more, after the server of its author was asked about the key.
+pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<'_>) {
+    let author = Jid::from(held.author);
+    if let Some(message) = taken_in(features, held.message, Some(&author), turn) {
+        features.groupchat(message, true, turn);
+    }
+}
+
+/// Lets a message of a room wait for the key of its author.
+fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
+    let Fetch::Bundle(author, ..) = &fetch else { return None };
+    let author = author.clone();
+    // Whether it is new is decided by what comes before it.
+    if let Some(membership) = features.rooms.membership(&message.chat.to_bare()) {
+        place_in_time(&mut message, membership.tells, false, turn.now);
+    }
+    match features.encryption.hold(fetch, HeldMessage { message, author }) {
+        Ok(()) => None,
+        Err(held) => tell(features, held.message, UndecryptableReason::Distrusted, turn),
+    }
 }
 
 /// Tells that a message cannot be decrypted.
@@ -84,7 +116,7 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
         if !message.encrypted.is_empty() && encryption.has_omemo() {
             // Rooms archive the author's address, accounts do not.
             let author: Option<&Jid> = result.author.as_ref().filter(|_| room.is_some());
-            let source = Source { id: Some(&result.id), room: room.as_ref(), author, is_past: true };
+            let source = Source { id: Some(&result.id), room: room.as_ref(), author, is_asked: false, is_past: true };
             let opened = open(encryption, message, source, rooms, turn);
             if let Opened::Cannot(why) = opened {
                 reason = Some(why);

@@ -178,7 +178,7 @@ impl Features {
         self.cards.end_changes(turn);
         self.disco.stream_gone(turn);
         self.pubsub.stream_gone();
-        self.encryption.stream_gone();
+        self.encryption.stream_gone(turn);
         turn.caps_untold();
         self.rooms.cut(give_up, turn);
         if give_up == GiveUp::No {

@@ -10,7 +10,7 @@ use crate::dialogs::ANSWER;
 use crate::encryption::answers::list_said;
 use crate::encryption::off_the_record::is_of_protocol;
 use crate::event::Payload;
-use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant};
+use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time};
 use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
@@ -44,13 +44,13 @@ impl Features {
             }
         }
         if !message.encrypted.is_empty() || self.encryption.is_used() || is_of_protocol(&message) {
-            match encryption::taken_in(self, message, turn) {
+            match encryption::taken_in(self, message, None, turn) {
                 Some(opened) => message = opened,
                 None => return,
             }
         }
         match message.kind {
-            MessageKind::Groupchat => self.groupchat(message, turn),
+            MessageKind::Groupchat => self.groupchat(message, false, turn),
             MessageKind::Error => {
                 self.rooms.room_refused(&message, turn);
                 self.dialogs.refused(&message, turn);
@@ -121,7 +121,8 @@ impl Features {
         opens
     }
 
-    fn groupchat(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+    /// Handles a message of a room. `is_placed`: it waited, and whether it is new was decided when it came.
+    pub(super) fn groupchat(&mut self, mut message: Box<Message>, is_placed: bool, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
         let Some(room) = self.rooms.shown.get(&jid) else { return };
         if message.nick.as_deref() == Some(room.nick.as_str()) {
@@ -133,23 +134,10 @@ impl Features {
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
-        match membership.tells {
-            // Any stamp counts. History is stamped (XEP-0045, section 7.2.14), except that its subject may not be.
-            Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
-                // The room's own stamp is better than any other.
-                if !std::mem::replace(&mut message.delayed, true) {
-                    message.at = message.claimed_at.unwrap_or(message.at);
-                }
-            }
-            // Some services forward stamps that an occupant wrote in the room's name, with which someone could hide
-            // from bots.
-            Tells::Present if message.delayed => {
-                message.delayed = false;
-                message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
-            }
-            Tells::Past | Tells::Ending | Tells::Whenever | Tells::Present => {}
+        if !is_placed {
+            place_in_time(&mut message, membership.tells, is_subject, turn.now);
         }
-        if is_subject {
+        if is_subject && !is_placed {
             membership.tells = match membership.tells {
                 Tells::Past | Tells::Ending => Tells::Ending,
                 Tells::Whenever | Tells::Present => Tells::Present,

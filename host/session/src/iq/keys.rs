@@ -1,6 +1,6 @@
 //! Pending requests about keys of encryption.
 
-use jid::BareJid;
+use jid::{BareJid, DomainRef};
 use parlor_stanza::types::OmemoForm;
 
 /// Something that has to be fetched before a message can be encrypted.
@@ -12,6 +12,14 @@ pub(crate) enum Fetch {
     Bundle(BareJid, u32, OmemoForm),
     /// The people of a room.
     Members(BareJid),
+}
+
+impl Fetch {
+    /// Returns the server that answers.
+    pub(crate) fn server(&self) -> &DomainRef {
+        let (Self::List(jid, _) | Self::Bundle(jid, ..) | Self::Members(jid)) = self;
+        jid.domain()
+    }
 }
 
 /// What is published.

@@ -6,10 +6,11 @@ use parlor_stanza::types::{Draft, MessageKind};
 
 use crate::effect::Effect;
 use crate::iq::random_id;
-use crate::messages::outgoing;
+use crate::messages::say;
 use crate::session::Session;
 
-/// Sends each owner this message, from the account itself. Before the account was announced on this stream, nothing is sent.
+/// Sends each owner this message, from the account itself, encrypted as their chat is. Before the account was announced on this stream,
+/// nothing is sent.
 pub fn tell_owners(session: &mut Session, words: &str, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| {
         if !turn.is_live() || !turn.announced {
@@ -20,7 +21,7 @@ pub fn tell_owners(session: &mut Session, words: &str, now: Timestamp, effects: 
         for owner in features.owners.all().iter().filter(|owner| **owner != own) {
             let draft = Draft { body: Some(words.to_owned()), ..Draft::default() };
             let to = Jid::from(owner.clone());
-            turn.send(outgoing(&features.rooms, to, MessageKind::Chat, random_id(), draft));
+            say(&features.rooms, to, MessageKind::Chat, random_id(), draft, turn);
         }
     });
 }

@@ -15,7 +15,8 @@ pub enum UndecryptableReason {
     Replayed,
     /// It is damaged or forged: it cannot be read as what it claims to be, or its check failed.
     Broken,
-    /// The device that wrote it is not trusted: the owner refused it, or has yet to accept it.
+    /// The device that wrote it is not trusted: the owner refused it, or has yet to accept it. Or a room says whose it is, and their server
+    /// does not publish its key.
     Distrusted,
     /// It is meant for another device: a copy or an archived message of another client's conversation.
     OtherDevice,

@@ -62,7 +62,7 @@ impl Peer {
 
     /// Returns the message of this text as a stanza, encrypted for the bot.
     fn writes(&mut self, bot: &Bot, text: &str, attributes: &str) -> String {
-        let room = attributes.contains("groupchat").then(|| bare(ROOM));
+        let room = attributes.contains(ROOM).then(|| bare(ROOM));
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let draft = Draft { body: Some(text.to_owned()), ..Draft::default() };
         let plain = match self.form {
@@ -135,6 +135,13 @@ impl Peer {
         let own = ListedDevice { device: self.id(), label: None };
         if form == self.form { vec![own] } else { Vec::new() }
     }
+}
+
+/// Returns the presence of a person in the room, whose nickname is that of their address.
+fn occupant_of(peer: &Peer) -> Presence {
+    let mut there = occupant(peer.jid.node().unwrap().as_str(), PresenceKind::Available, &[]);
+    there.muc.as_mut().unwrap().jid = Some(jid(&format!("{}/phone", peer.jid)));
+    there
 }
 
 /// A session with keys.
@@ -230,9 +237,40 @@ impl Bot {
         self.test.answer(Some(&who), id, Ok(page(bundle_payload(form, &bundle).to_xml())));
     }
 
+    /// Lets the room say that it is for members who see each other's addresses.
+    fn about_members(&mut self) {
+        let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
+        let room = self.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
+        Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
+    }
+
+    /// Enters a room of members who see each other's addresses, in which this person is.
+    fn in_room_of(&mut self, peer: &Peer) {
+        self.test.in_room();
+        self.about_members();
+        self.test.presence(occupant_of(peer));
+        self.test.forget();
+    }
+
     fn heard(&self) -> &Message {
         let Payload::Message(message) = self.test.last("message") else { panic!("a message") };
         message
+    }
+
+    /// Returns the texts of all messages that were told.
+    fn bodies(&self) -> Vec<&str> {
+        let told = self.test.events.iter().filter(|event| &*event.name == "message");
+        let said = told.filter_map(|event| match &event.payload {
+            Payload::Message(message) => message.body.as_deref(),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    /// Returns the fingerprints that are known of a person.
+    fn known(&mut self, who: &str) -> Vec<String> {
+        let mut listed = self.test.ask(ListKeys { jid: Some(bare(who)) });
+        got(&mut listed).unwrap().unwrap().keys.into_iter().map(|key| key.fingerprint).collect()
     }
 
     fn reason(&self) -> UndecryptableReason {
@@ -389,10 +427,61 @@ fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
     assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
     bot.hear(&mut romeo, "and now");
+    // A plain line among encrypted ones may be of somebody in between.
     bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "plain again"));
+    assert!(matches!(got(&mut bot.say(ROMEO, "is it you?", EncryptionWish::AsTheChat)), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("is it you?"));
+    bot.test.wait(15 * 60 + 1);
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "I have another client now"));
     let before = bot.sealed();
     assert!(matches!(got(&mut bot.say(ROMEO, "so be it", EncryptionWish::AsTheChat)), Some(Ok(_))));
     assert_eq!(bot.sealed(), before);
+}
+
+#[test]
+fn an_answer_that_names_an_encrypted_message_is_encrypted() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "where shall we meet?");
+        let named = bot.heard().id.clone().unwrap();
+        bot.test.wait(15 * 60 + 1);
+        bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "well?"));
+        let mut answer = |id: &str| {
+            let reply = Some(types::ReplyTo { id: id.to_owned(), to: None });
+            let extensions = Some(Box::new(Extensions { reply, ..Extensions::default() }));
+            let draft = Draft { body: Some("at the balcony".to_owned()), extensions, ..Draft::default() };
+            let before = bot.sealed();
+            let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+            if got(&mut sent).is_none() {
+                bot.lists(ROMEO, |form| romeo.listed(form));
+            }
+            bot.sealed() - before
+        };
+        assert_eq!(answer("another one"), 0);
+        assert_eq!(answer(&named), 1);
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("at the balcony"));
+    }
+}
+
+#[test]
+fn in_a_room_a_plain_line_of_somebody_does_not_make_answers_plain() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "we are alone");
+    bot.test.forget();
+    let xml = juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    assert_eq!(bot.heard().body.as_deref(), Some("are we?"));
+    bot.test.message(message(&format!("{ROOM}/mallory"), MessageKind::Groupchat, "hello all"));
+    let mut sent = bot.say(ROOM, "yes", EncryptionWish::AsTheChat);
+    for affiliation in ["owner", "admin", "member"] {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = bot.test.asked_of(ROOM, is_meant);
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("yes"));
 }
 
 #[test]
@@ -424,6 +513,29 @@ fn what_is_required_and_cannot_be_had_fails_typed() {
     let draft = Draft { body: Some("a".to_owned()), encryption: EncryptionWish::Required, ..Draft::default() };
     let mut sent = off.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+}
+
+#[test]
+fn a_server_that_does_not_answer_keeps_nobody_elses_keys_from_being_fetched() {
+    let (mut bot, mut nurse) = (Bot::new(TrustPolicy::Blind), Peer::new("nurse@example.net", OmemoForm::Older));
+    let to_silent: Vec<_> = (0..100)
+        .map(|number| bot.say(&format!("p{number}@silent.example"), "hello?", EncryptionWish::Required))
+        .collect();
+    let asked = bot.test.sent.iter().filter(|stanza| match stanza {
+        Outgoing::Ask { to: Some(to), .. } => to.domain().as_str() == "silent.example",
+        _ => false,
+    });
+    assert_eq!(asked.count(), 16);
+    let mut sent = bot.say("nurse@example.net", "secret", EncryptionWish::Required);
+    bot.lists("nurse@example.net", |form| nurse.listed(form));
+    bot.bundles(&nurse);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(nurse.reads(&bot).as_deref(), Some("secret"));
+    // Whoever waits longer than 30 seconds has an answer.
+    bot.test.wait(21);
+    bot.test.wait(10);
+    let mut answers = to_silent.into_iter().map(|mut sent| got(&mut sent));
+    assert!(answers.all(|answer| matches!(answer, Some(Err(CallError::Unsupported(_))))));
 }
 
 #[test]
@@ -630,9 +742,7 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     bot.test.in_room();
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
-    let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
-    let room = bot.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
-    Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
+    bot.about_members();
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     let ids: Vec<String> = bot
         .test
@@ -659,6 +769,74 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
 }
 
 #[test]
+fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &format!("from='{ROOM}/juliet'"));
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+        let xml = juliet.writes(&bot, "three", &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three"]);
+    }
+}
+
+#[test]
+fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.hear(&mut juliet, "it is me");
+    bot.test.wait(11);
+    bot.in_room_of(&juliet);
+    let mut mallory = Peer::new(JULIET, OmemoForm::Current);
+    let (theirs, id) = (mallory.id(), juliet.id());
+    let xml = mallory.writes(&bot, "it is me, too", &format!("from='{ROOM}/juliet'"));
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    let same = same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'"));
+    bot.test.hear_xml(&same);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0));
+    bot.bundles(&juliet);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+    // Nobody has it asked for without end.
+    let node = OmemoForm::Current.bundle_node(id);
+    let before = bot.test.count_asked(|ask| wants(ask, &node));
+    bot.test.hear_xml(&renamed(&same));
+    assert_eq!(bot.test.count("undecryptable"), 2);
+    assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before);
+    bot.hear(&mut juliet, "it is still me");
+    assert_eq!(bot.heard().body.as_deref(), Some("it is still me"));
+    // A device that does not exist is none, whether anybody answers or not.
+    bot.test.forget();
+    let xml = mallory.writes(&bot, "and who is this?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    assert_eq!(bot.test.count("undecryptable"), 0);
+    bot.test.wait(21);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+}
+
+#[test]
+fn what_waits_for_a_key_is_told_when_the_stream_ends() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    for number in 0..200 {
+        let xml = juliet.writes(&bot, &number.to_string(), &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+    }
+    let refused = bot.test.count("undecryptable");
+    assert!((1..200).contains(&refused), "so many wait: {refused}");
+    bot.test.run(Session::closed);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 200));
+}
+
+#[test]
 fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
     bot.test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
@@ -673,6 +851,10 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
+    // A server that repeats it under the same id has nothing told twice.
+    bot.test.forget();
+    bot.test.hear_xml(&renamed(&with_id));
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Replayed));
     // Under the same id, nobody else is its author.
     bot.test.forget();
     bot.test.hear_xml(&renamed(&with_id).replace(ROMEO, JULIET));
@@ -717,6 +899,20 @@ fn what_was_kept_goes_on_after_a_restart() {
 }
 
 #[test]
+fn a_prekey_that_was_used_while_an_archive_was_read_begins_no_session_now() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let mut device = bot.device();
+    let mut parts = device.bundle(Version::Axolotl).parts();
+    parts.prekeys.truncate(1);
+    let bundle = Bundle::parse(Version::Axolotl, &parts).unwrap();
+    romeo.session = Some(start(&romeo.device, &bundle, &mut rand::rng()).unwrap());
+    assert!(device.use_prekey(parts.prekeys[0].0, Keep::UntilCaughtUp));
+    keys_kept(&mut bot.test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    bot.hear(&mut romeo, "hello");
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::NoSession));
+}
+
+#[test]
 fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
     let mut device = Device::generate(&mut rand::rng(), 0);
     assert!(device.use_prekey(1, Keep::UntilCaughtUp));
@@ -732,6 +928,79 @@ fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
         _ => None,
     });
     assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
+}
+
+/// Sends a text as the chat is, and returns whether it went out plainly.
+fn goes_plainly(test: &mut TestSession, to: &str, wish: EncryptionWish) -> Result<bool, CallError> {
+    let draft = Draft { body: Some("hello".to_owned()), encryption: wish, ..Draft::default() };
+    let mut sent = test.ask(SendMessage { to: jid(to), kind: MessageKind::Chat, draft });
+    got(&mut sent).unwrap().map(|_| matches!(test.sent.last(), Some(Outgoing::Message { .. })))
+}
+
+#[test]
+fn a_chat_that_was_encrypted_is_not_answered_plainly_because_encryption_was_turned_off() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
+    let refused = goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat).unwrap_err().to_string();
+    assert!(refused.contains("OMEMO, which is off") && refused.contains("plain_instead"), "{refused}");
+    // What a plugin says in the open on purpose, what is said to others, and what has no text, goes out.
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::None), Ok(true));
+    assert_eq!(goes_plainly(&mut bot.test, JULIET, EncryptionWish::AsTheChat), Ok(true));
+    let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));
+    let draft = Draft { extensions: typing, ..Draft::default() };
+    let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let wanted = Encryption { plain_instead: true, ..Encryption::OFF };
+    bot.test.run(|session, now, effects| set_encryption(session, wanted, now, effects));
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat), Ok(true));
+    assert_eq!(bot.sealed(), 0);
+}
+
+#[test]
+fn while_keys_cannot_be_read_nothing_is_said_plainly_where_it_may_have_been_encrypted() {
+    let way = (bare(ROMEO), Way::Omemo(OmemoForm::Older));
+    for (ways, may_be_any, is_allowed) in
+        [(Some(vec![way]), false, false), (None, true, false), (None, true, true), (Some(Vec::new()), false, false)]
+    {
+        let is_romeos = ways.as_ref().is_none_or(|ways| !ways.is_empty());
+        let mut test = TestSession::new(Settings::default());
+        let config = Encryption { plain_instead: is_allowed, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(|session, now, _| keys_unreadable(session, ways, now));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both"), item(JULIET, "both")]);
+        assert!(test.keys.is_empty(), "no new keys take the place of those on disk");
+        let are_said = [ROMEO, JULIET].map(|who| goes_plainly(&mut test, who, EncryptionWish::AsTheChat).is_ok());
+        assert_eq!(are_said, [is_allowed || !is_romeos, is_allowed || !may_be_any]);
+        assert_eq!(goes_plainly(&mut test, ROMEO, EncryptionWish::None), Ok(true));
+        assert!(goes_plainly(&mut test, ROMEO, EncryptionWish::Required).is_err());
+    }
+}
+
+#[test]
+fn an_alert_is_encrypted_if_the_chat_with_the_owner_is() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.session.set_owners(vec![bare(JULIET)]);
+    bot.test.run(|session, now, effects| tell_owners(session, "the first", now, effects));
+    assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
+    bot.hear(&mut juliet, "hello");
+    bot.test.run(|session, now, effects| tell_owners(session, "the second", now, effects));
+    bot.lists(JULIET, |form| juliet.listed(form));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("the second"));
+}
+
+#[test]
+fn what_is_told_of_keys_is_told_when_it_changes() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    assert_eq!(changed_key_counts(&mut bot.test.session).map(|counts| counts.decrypted), Some(0));
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hello"));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None, "that was plain");
+    bot.hear(&mut romeo, "hello");
+    let counts = changed_key_counts(&mut bot.test.session).unwrap();
+    assert_eq!((counts.decrypted, counts.known, counts.device), (1, 1, Some(bot.id)));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None);
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl TestSession {
                     self.lines.push(format!("{} except for {instance}", event.name));
                     self.events.push(event);
                 }
-                Effect::Answer(due) => due.give(),
+                Effect::Answer(due) | Effect::Confirm(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
                 Effect::RoomNews(news) => self.room_news.push(news),
                 Effect::KeepKeys(changes) => {

@@ -3,6 +3,7 @@
 
 use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::rate::Bucket;
+use parlor_runtime::account::alerts::AlertKind;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::Granted;
 use parlor_session::{KeyKind, KeyNews, KeyNewsKind, SendMessage};
@@ -55,7 +56,8 @@ impl Announcer {
     pub(super) async fn announce(&mut self, host: &Host, account: &Shared, news: Result<KeyNews, u64>) {
         let config = host.config();
         let Some(written) = config.accounts.get(&account.name) else { return };
-        if !written.encryption.announce || written.owners.is_empty() {
+        let is_wanted = written.encryption.announce && AlertKind::Keys.is_wanted(&account.settings());
+        if !is_wanted || written.owners.is_empty() {
             return;
         }
         let Some(text) = self.text(account.name.as_str(), news) else { return };

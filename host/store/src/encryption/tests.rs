@@ -81,6 +81,7 @@ async fn what_is_kept_is_read_again() {
     assert_eq!(sessions, [(6, b"b".to_vec()), (5, b"c".to_vec())]);
     assert_eq!(kept.keys, [known(0, DeviceTrust::Trusted), known(5, DeviceTrust::Distrusted)]);
     assert_eq!(kept.ways, [(juliet(), Way::Omemo(OmemoForm::Current))]);
+    assert_eq!(keeper.load_ways().await.unwrap(), kept.ways);
     assert_eq!(kept.message_keys.iter().map(|key| key.archived.as_str()).collect::<Vec<_>>(), [" 2"]);
 
     let all = [session(5, None), session(6, None), KeyChange::NoKey(known(0, DeviceTrust::Trusted))];

@@ -184,7 +184,7 @@ fn a_prekey_starts_one_session() {
 
         let mut at_once = Side { version, device: target.device.clone(), session: None };
         assert!(at_once.device.use_prekey(id, Keep::No));
-        assert_eq!(at_once.look(&second, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
+        assert_eq!(at_once.look_archived(&second, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
 
         // While an archive is read, a second one may have taken the same.
         assert_eq!(target.look(&first, &mut rng).unwrap().used_prekey, Some(id));
@@ -193,10 +193,11 @@ fn a_prekey_starts_one_session() {
             target.device.bundle(version).prekeys.iter().all(|(one, _)| *one != id)
                 && target.device.needs_new_prekeys()
         );
-        assert!(target.look(&second, &mut rng).is_ok());
+        assert!(target.look_archived(&second, &mut rng).is_ok());
+        assert_eq!(target.look(&second, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id), "it came live");
         assert_eq!(target.device.forget_used_prekeys(), 1);
         for message in [&first, &second, &third] {
-            assert_eq!(target.look(message, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
+            assert_eq!(target.look_archived(message, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
         }
         assert!(ReceiveError::UsedPrekey(id).may_heal());
         // No id is given twice.

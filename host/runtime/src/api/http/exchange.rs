@@ -40,7 +40,7 @@ enum State {
     /// It is collected for a test, which answers it.
     Scripted { method: String, url: String, body: Vec<u8> },
     /// It was answered.
-    Answered(Incoming),
+    Answered(Box<Incoming>),
     /// Its answer failed, or was read to the end.
     Over,
 }
@@ -181,7 +181,7 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
             Some(answered.map(|answer| {
                 let headers = shown_headers(&exchange.credentials, &answer);
                 let head = Head { status: answer.status, headers };
-                exchange.state = State::Answered(Incoming::of(answer, mask));
+                exchange.state = State::Answered(Box::new(Incoming::of(answer, mask)));
                 head
             }))
         }
@@ -191,7 +191,7 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
             let Some(WebAnswer { status, headers, body }) = answered else {
                 return Some(Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test"))));
             };
-            exchange.state = State::Answered(Incoming::whole(body.into_bytes(), mask));
+            exchange.state = State::Answered(Box::new(Incoming::whole(body.into_bytes(), mask)));
             Some(Ok(Head { status, headers: scripted_headers(headers) }))
         }
         before @ (State::Answered(_) | State::Over) => {

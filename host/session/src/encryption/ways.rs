@@ -1,0 +1,166 @@
+//! How the messages of each chat came: answers go back in the same way.
+//!
+//! One plain message does not turn a chat plain that was encrypted a moment ago. Anybody in a room can write one, and so can whoever is
+//! between two servers.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jid::BareJid;
+
+use super::kept::{KeyChange, Way};
+
+/// Maximum number of chats of which it is known that they are encrypted.
+pub(super) const MAX_WAYS: usize = 20_000;
+/// How long a chat stays encrypted after the last message that came so, whatever comes plainly.
+pub(super) const LASTS: Duration = Duration::from_mins(15);
+/// Maximum number of messages of which it is known how they came, and the length of the id of one.
+const MAX_MESSAGES: (usize, usize) = (1_024, 256);
+
+/// How a chat is encrypted.
+#[derive(Debug)]
+struct Chat {
+    way: Way,
+    /// When the last message came so.
+    at: Duration,
+}
+
+/// The ways of all chats, by person or room.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    chats: HashMap<BareJid, Chat>,
+    /// Encrypted messages that an answer may name, the oldest first.
+    messages: VecDeque<(BareJid, String, Way)>,
+}
+
+impl Ways {
+    /// Takes over what was kept. Nobody knows when the messages came, so the time begins anew.
+    pub(super) fn load(&mut self, kept: Vec<(BareJid, Way)>) {
+        self.chats.extend(kept.into_iter().map(|(jid, way)| (jid, Chat { way, at: Duration::ZERO })));
+    }
+
+    /// Returns whether no chat is encrypted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chats.is_empty()
+    }
+
+    /// Returns how a chat is encrypted.
+    pub(super) fn get(&self, partner: &BareJid) -> Option<Way> {
+        self.chats.get(partner).map(|chat| chat.way)
+    }
+
+    /// Returns how a message of a chat was encrypted, if it is one of the latest.
+    pub(super) fn of_message(&self, partner: &BareJid, id: &str) -> Option<Way> {
+        let found = self.messages.iter().rev().find(|(of, known, _)| known == id && of == partner);
+        found.map(|(_, _, way)| *way)
+    }
+
+    /// Notes how a message came that an answer may name.
+    pub(super) fn note_message(&mut self, partner: &BareJid, id: &str, way: Way) {
+        let (most, longest) = MAX_MESSAGES;
+        if id.is_empty() || id.len() > longest {
+            return;
+        }
+        if self.messages.len() >= most {
+            self.messages.pop_front();
+        }
+        self.messages.push_back((partner.clone(), id.to_owned(), way));
+    }
+
+    /// Notes how the last message of a chat came. If there are too many chats, one makes room that need not stay.
+    pub(super) fn came_by(
+        &mut self,
+        partner: &BareJid,
+        way: Way,
+        now: Duration,
+        stays: impl Fn(&BareJid) -> bool,
+        changes: &mut Vec<KeyChange>,
+    ) {
+        if let Some(chat) = self.chats.get_mut(partner) {
+            chat.at = now;
+            if std::mem::replace(&mut chat.way, way) == way {
+                return;
+            }
+        } else {
+            if self.chats.len() >= MAX_WAYS {
+                let other = self.chats.keys().find(|jid| !stays(jid)).cloned();
+                if let Some(other) = other {
+                    self.chats.remove(&other);
+                    changes.push(KeyChange::Way(other, None));
+                }
+            }
+            self.chats.insert(partner.clone(), Chat { way, at: now });
+        }
+        changes.push(KeyChange::Way(partner.clone(), Some(way)));
+    }
+
+    /// Notes that a message of a chat came plainly. Returns whether the chat was encrypted until now, and is not any more.
+    pub(super) fn came_plainly(&mut self, partner: &BareJid, now: Duration) -> bool {
+        let is_over = self.chats.get(partner).is_some_and(|chat| now >= chat.at + LASTS);
+        is_over && self.remove(partner)
+    }
+
+    /// Notes that a chat is not encrypted any more. Returns whether it was.
+    pub(super) fn remove(&mut self, partner: &BareJid) -> bool {
+        self.chats.remove(partner).is_some()
+    }
+
+    /// Forgets a chat and its messages. Returns whether it was encrypted.
+    pub(super) fn forget(&mut self, partner: &BareJid) -> bool {
+        self.messages.retain(|(of, _, _)| of != partner);
+        self.remove(partner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_plain_message_changes_nothing_until_the_chat_was_silent_for_a_while() {
+        let (mut ways, mut changes, romeo) = (Ways::default(), Vec::new(), jid("romeo@example.org"));
+        let begin = Duration::from_hours(1);
+        ways.came_by(&romeo, Way::Otr, begin, |_| false, &mut changes);
+        ways.came_by(&romeo, Way::Otr, begin + LASTS, |_| false, &mut changes);
+        assert_eq!(changes.len(), 1, "what has not changed is not written");
+        assert!(!ways.came_plainly(&romeo, begin + LASTS * 2 - Duration::from_secs(1)));
+        assert_eq!(ways.get(&romeo), Some(Way::Otr));
+        assert!(ways.came_plainly(&romeo, begin + LASTS * 2));
+        assert_eq!(ways.get(&romeo), None);
+        assert!(!ways.came_plainly(&romeo, begin + LASTS * 3));
+    }
+
+    #[test]
+    fn so_many_messages_are_known_and_each_of_its_chat_alone() {
+        let (mut ways, romeo, juliet) = (Ways::default(), jid("romeo@example.org"), jid("juliet@example.org"));
+        let (most, longest) = MAX_MESSAGES;
+        for number in 0..=most {
+            ways.note_message(&romeo, &format!("m{number}"), Way::Otr);
+        }
+        assert_eq!(ways.messages.len(), most);
+        assert_eq!((ways.of_message(&romeo, "m0"), ways.of_message(&romeo, "m1")), (None, Some(Way::Otr)));
+        assert_eq!(ways.of_message(&juliet, "m1"), None);
+        ways.note_message(&juliet, &"x".repeat(longest + 1), Way::Otr);
+        ways.note_message(&juliet, "", Way::Otr);
+        assert_eq!((ways.messages.len(), ways.of_message(&juliet, "")), (most, None));
+        ways.forget(&romeo);
+        assert!(ways.messages.is_empty());
+    }
+
+    #[test]
+    fn chats_make_room_except_for_those_that_stay() {
+        let (mut ways, mut changes) = (Ways::default(), Vec::new());
+        let of = |number: usize| jid(&format!("p{number}@example.org"));
+        for number in 0..MAX_WAYS {
+            ways.came_by(&of(number), Way::Otr, Duration::ZERO, |_| false, &mut changes);
+        }
+        changes.clear();
+        ways.came_by(&of(MAX_WAYS), Way::Otr, Duration::ZERO, |jid| *jid != of(7), &mut changes);
+        assert_eq!((ways.chats.len(), ways.get(&of(7))), (MAX_WAYS, None));
+        assert!(matches!(&changes[0], KeyChange::Way(gone, None) if *gone == of(7)));
+    }
+}
