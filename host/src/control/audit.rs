@@ -203,7 +203,8 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         ["v1", "accounts", name, ..] => Some(name.to_owned()),
         _ => request.value("account").map(str::to_owned),
     };
-    let entry = NewAuditEntry::new(kind, &By::user(uid, WAY), &what);
+    let by = request.by.as_deref().map_or_else(|| By::user(uid, WAY), |session| By::session(uid, session));
+    let entry = NewAuditEntry::new(kind, &by, &what);
     Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
 }
 
@@ -254,6 +255,19 @@ mod tests {
         }
         assert_eq!(entry(&request("POST", "/v1/reload"), 1_000), None, "commands record their changes before");
         assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);
+    }
+
+    #[test]
+    fn a_session_in_the_browser_stands_beside_the_user() {
+        let of = |by: &str| {
+            let head = hyper::Request::builder().method("POST").uri("/v1/plugins/echo/restart").header(HOST, "x");
+            Request::of(&head.header("parlor-by", by).body(()).unwrap().into_parts().0)
+        };
+        let by = entry(&of("ann.laptop").unwrap(), 1_000).unwrap().by;
+        assert_eq!((by.who.as_str(), by.way.as_str()), ("uid:1000 web:ann.laptop", "parlor web"));
+        for wrong in ["", "ann uid:0", "a,b", &"x".repeat(33)] {
+            assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
+        }
     }
 
     #[test]

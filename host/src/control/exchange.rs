@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client::ClientError;
+use super::request::BY_HEADER;
 use super::socket::Address;
 use super::views::{Failure, Line};
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION_HEADER};
@@ -37,9 +38,15 @@ const PARTS: usize = 4;
 /// Sends a request, and returns the body of a successful response. Each part of the exchange may take up to `patience`.
 ///
 /// It runs on a thread with a runtime of its own: the caller may be in a runtime, where no future can be waited for.
-pub(super) fn ask(path: &Path, method: Method, target: &str, patience: Duration) -> Result<Vec<u8>, ClientError> {
+pub(super) fn ask(
+    path: &Path,
+    method: Method,
+    target: &str,
+    by: Option<&str>,
+    patience: Duration,
+) -> Result<Vec<u8>, ClientError> {
     let run = || {
-        let ask = async { whole(send(path, method, target, patience).await?, patience).await };
+        let ask = async { whole(send(path, method, target, by, patience).await?, patience).await };
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask)
     };
     std::thread::scope(|scope| {
@@ -74,7 +81,7 @@ async fn pass_on(
     dropped: oneshot::Receiver<Infallible>,
 ) {
     let read = async {
-        let mut body = match send(path, Method::GET, target, patience).await {
+        let mut body = match send(path, Method::GET, target, None, patience).await {
             Ok(answer) => answer.into_body(),
             Err(error) => return drop(parts.send(Err(error))),
         };
@@ -142,9 +149,13 @@ async fn send(
     path: &Path,
     method: Method,
     target: &str,
+    by: Option<&str>,
     patience: Duration,
 ) -> Result<Response<Incoming>, ClientError> {
-    let request = Request::builder().method(method).uri(target).header(HOST, "parlor").header(CONNECTION, "close");
+    let mut request = Request::builder().method(method).uri(target).header(HOST, "parlor").header(CONNECTION, "close");
+    if let Some(by) = by {
+        request = request.header(BY_HEADER, by);
+    }
     let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
     let stream = connect(path, patience.min(CONNECT))?;
     stream.set_nonblocking(true)?;
