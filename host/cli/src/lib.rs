@@ -31,6 +31,7 @@ pub mod target;
 mod tell;
 pub mod top;
 pub mod traces;
+pub mod web;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor search weather                find plugins in the indexes that you added\n  parlor web                           serve a window in the browser\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -88,6 +89,8 @@ enum Command {
     /// Add, show, refresh and remove indexes of plugins.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Serve a window in the browser, and log in to it.
+    Web(web::WebArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -127,6 +130,7 @@ impl Arguments {
             Command::Keys(keys) => keys.run(),
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
+            Command::Web(web) => web.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -60,6 +60,12 @@ impl Form {
         self.get(AGREED.0) == Some(AGREED.1)
     }
 
+    /// Returns a form with these fields.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn of(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// Reads a form without files, and checks its token by `is_own`.
     pub(crate) async fn read(headers: &HeaderMap, body: Body, is_own: impl Fn(&str) -> bool) -> Result<Self, Problem> {
         let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();

@@ -40,7 +40,7 @@ pub use server::Window;
 pub use site::{Site, SiteError};
 pub use store::{Name, NameError, Session, Store, StoreError};
 pub use text::{scroll, segment, state, stranger, stranger_text};
-pub use upload::Upload;
+pub use upload::{Upload, UploadedFile};
 pub use visit::Visit;
 
 #[cfg(test)]

@@ -58,6 +58,16 @@ impl Reply {
         Self(Kind::To(path.into()))
     }
 
+    /// Returns the title and the content of a page, the path that it goes on to, or the text of a file.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn into_text(self) -> String {
+        match self.0 {
+            Kind::Page(page) => format!("{}\n{}", page.title, page.content.into_string()),
+            Kind::To(path) => path,
+            Kind::Download { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
     /// Returns a file that the browser keeps and never shows: a stranger may have written what is in it.
     pub fn download(name: impl Into<String>, media: &'static str, bytes: Vec<u8>) -> Self {
         Self(Kind::Download { name: name.into(), media, bytes })

@@ -1,11 +1,10 @@
 //! A file that a form sends, in a temporary file.
 
 use std::io::Write as _;
-use std::path::Path;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::form::{self, Form, MOST_FIELDS, TOKEN, foreign};
 use crate::multipart::{Multipart, too_large};
@@ -16,25 +15,43 @@ const LARGEST: usize = 64 << 20;
 /// The field with the file.
 const FILE: &str = "file";
 
+/// A file that was sent.
+#[derive(Debug)]
+pub struct UploadedFile {
+    /// Where it is. Only the host's user can read it.
+    pub path: TempPath,
+    /// The name that it had, which may be anything.
+    pub name: String,
+    /// How large it is, in bytes.
+    pub size: u64,
+}
+
 /// What a form with a file sends. The file is deleted when this is dropped.
 #[derive(Debug)]
 pub struct Upload {
-    /// The other fields.
-    pub form: Form,
-    /// The name that the file had, which may be anything.
-    pub name: String,
-    file: NamedTempFile,
+    form: Form,
+    file: UploadedFile,
 }
 
 impl Upload {
-    /// Returns where the file is now. Only the host's user can read it.
-    pub fn path(&self) -> &Path {
-        self.file.path()
+    /// Returns the first value of another field; none if it is empty or absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.form.get(name)
     }
 
-    /// Keeps the file beyond this request, until the returned path is dropped.
-    pub fn into_path(self) -> tempfile::TempPath {
-        self.file.into_temp_path()
+    /// Returns the other fields.
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Returns the file of the field of this name, which is `file`.
+    pub fn file(&self, name: &str) -> Option<&UploadedFile> {
+        (name == FILE).then_some(&self.file)
+    }
+
+    /// Keeps the file beyond this request, until it is dropped.
+    pub fn into_file(self) -> UploadedFile {
+        self.file
     }
 
     /// Reads the form. Its token comes before the file, of which nothing is read otherwise.
@@ -67,20 +84,26 @@ impl Upload {
             return Err(foreign());
         }
         match found {
-            Some((name, file)) if !name.is_empty() => Ok(Self { form: Form(fields), name, file }),
+            Some((name, (path, size))) if !name.is_empty() => {
+                Ok(Self { form: Form(fields), file: UploadedFile { path, name, size } })
+            }
             Some(_) | None => Err(Problem::wrong("no file was sent: go back, and choose one")),
         }
     }
 }
 
-/// Writes a part to a file.
-async fn to_file(parts: &mut Multipart) -> Result<NamedTempFile, Problem> {
+/// Writes a part to a file. Returns where that is, and how large.
+async fn to_file(parts: &mut Multipart) -> Result<(TempPath, u64), Problem> {
     let failed = |error| Problem::failed(format!("the file cannot be written to the temporary folder: {error}"));
-    let mut file = NamedTempFile::new().map_err(failed)?;
-    // Each piece is small, and written to the memory of the system.
-    parts.rest(|piece| file.write_all(piece).map_err(failed)).await?;
+    let (mut file, mut size) = (NamedTempFile::new().map_err(failed)?, 0);
+    let take = |piece: &[u8]| {
+        size += piece.len() as u64;
+        // Each piece is small, and written to the memory of the system.
+        file.write_all(piece).map_err(failed)
+    };
+    parts.rest(take).await?;
     file.flush().map_err(failed)?;
-    Ok(file)
+    Ok((file.into_temp_path(), size))
 }
 
 /// Reads a part as a text of bounded length.
@@ -119,9 +142,10 @@ mod tests {
     async fn a_file_is_taken_with_its_token_before_it() {
         let (token, file) = (part("csrf", None, "right"), part("file", Some("../a.wasm"), "component"));
         let upload = read(&[token.clone(), part("id", None, "echo"), file.clone()]).await.unwrap();
-        assert_eq!(std::fs::read_to_string(upload.path()).unwrap(), "component");
-        assert_eq!((upload.form.get("id"), upload.name.as_str()), (Some("echo"), "../a.wasm"));
-        let path = upload.path().to_owned();
+        let sent = upload.file("file").unwrap();
+        assert_eq!(std::fs::read_to_string(&sent.path).unwrap(), "component");
+        assert_eq!((upload.get("id"), sent.name.as_str(), sent.size), (Some("echo"), "../a.wasm", 9));
+        let path = sent.path.to_path_buf();
         drop(upload);
         assert!(!path.exists());
         for (parts, status) in [

@@ -149,6 +149,27 @@ impl<S> Visit<S> {
     }
 }
 
+#[cfg(any(test, feature = "test-support"))]
+impl<S> Visit<S> {
+    /// Returns a visit of a session called `test`, to a path that may have a query.
+    pub fn for_test(role: Role, target: &str, state: S) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let now = jiff::Timestamp::now();
+        let name = "test".parse().expect("it is a name");
+        let session = Session { name, role, began: now, used: now };
+        let secret = Secret::random().expect("the system has random bytes");
+        let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
+        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, notices });
+        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Self { state, session, seen, parts: Vec::new(), query }
+    }
+
+    /// Returns the sentence that the next page would show.
+    pub fn notice(&self) -> Option<String> {
+        self.seen.notices.take(&self.seen.secret)
+    }
+}
+
 impl<S: Clone + Send + Sync + 'static> Visit<S> {
     /// Runs what waits for files or other processes, on a thread that may.
     pub async fn blocking<T: Send + 'static>(

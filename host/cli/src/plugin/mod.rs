@@ -10,13 +10,13 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
-mod from_index;
+pub(crate) mod from_index;
 mod hooks;
 mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
-mod origin;
+pub(crate) mod origin;
 #[cfg(feature = "authoring")]
 mod port;
 mod schedules;
