@@ -156,7 +156,8 @@ impl ServeArgs {
         }
         let config = self.target.load()?;
         target::is_own_host(&config)?;
-        tracing_subscriber::fmt().with_writer(std::io::stderr)
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_max_level(Level::INFO)
             .with_target(false)
@@ -174,7 +175,9 @@ impl ServeArgs {
 async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let window = Window::listen(at).await.with_context(|| {
-        format!("{at} cannot be listened at: another program may, or another `parlor web`; --listen names another address")
+        format!(
+            "{at} cannot be listened at: another program may, or another `parlor web`; --listen names another address"
+        )
     })?;
     let is_behind_proxy = public.is_some();
     let site = public.unwrap_or_else(|| Site::local(window.address()));
@@ -293,6 +296,11 @@ fn screen(sessions: &[Session]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns the flags of a host that is not there.
+    pub(super) fn target() -> Target {
+        Target { config: "parlor.toml".into(), data: None, plugins: None }
+    }
 
     #[test]
     fn the_screen_says_who_is_logged_in() {

@@ -8,8 +8,7 @@ use super::host::Host;
 use super::{changes, home, plugin, plugins, rights, settings, versions};
 
 /// The pages to go to from every page.
-pub(super) const NAV: &[Entry] =
-    &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
+pub(super) const NAV: &[Entry] = &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
 
 /// Returns all pages.
 pub(super) fn all() -> Routes<Arc<Host>> {
