@@ -65,7 +65,7 @@ struct ServeArgs {
     /// The address and port to listen at.
     #[arg(long, default_value = "127.0.0.1:8470", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// What browsers call the proxy before it, such as https://bots.example.org.
+    /// The origin of the proxy before it, as browsers know it, such as https://bots.example.org.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
     /// The path below which the proxy passes requests on.
@@ -81,7 +81,7 @@ struct ServeArgs {
     after_help = "A viewer sees everything and changes nothing; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
 )]
 struct LoginArgs {
-    /// What the session may do: viewer, operator or owner.
+    /// The role of the session: viewer, operator or owner.
     #[arg(long, default_value = "owner")]
     role: Role,
     /// The name of the session; by default the name of the user.

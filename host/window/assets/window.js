@@ -7,7 +7,7 @@
   let isLoading = false;
   let isStale = false;
 
-  // Loads this page again, and takes its live parts. What a person works in is left alone.
+  // Loads this page again, and takes its live parts. A part in which a person works is left alone.
   async function refresh() {
     if (isLoading) {
       isStale = true;

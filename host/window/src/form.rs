@@ -1,4 +1,4 @@
-//! What a form sends.
+//! The fields that a form sends.
 
 use std::time::Duration;
 

@@ -34,7 +34,7 @@ const MOST_LIVE: usize = 24;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// What all requests share.
+/// The state that all requests share.
 pub struct Frame<S> {
     state: S,
     pub(crate) site: Site,

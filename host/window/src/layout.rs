@@ -12,7 +12,7 @@ use crate::visit::Seen;
 pub struct Entry {
     /// Its path.
     pub path: &'static str,
-    /// What the link says.
+    /// The text of the link.
     pub name: &'static str,
 }
 

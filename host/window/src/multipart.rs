@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A body of several parts.
 pub(crate) struct Multipart {
     body: Body,
-    /// What was read and not used yet.
+    /// Bytes that were read and not used yet.
     buffer: Vec<u8>,
-    /// What stands between two parts.
+    /// The bytes between two parts.
     delimiter: Vec<u8>,
     /// How much may still be read, in bytes.
     left: usize,

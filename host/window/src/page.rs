@@ -1,4 +1,4 @@
-//! What pages return.
+//! Pages and other answers, as handlers return them.
 
 use maud::Markup;
 

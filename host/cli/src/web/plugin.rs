@@ -28,10 +28,10 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.page("/plugins/{id}", Role::Viewer, page)
 }
 
-/// What is known of a plugin.
+/// All that the page shows of a plugin.
 struct Known {
     entry: Entry,
-    /// What the author says, or why that cannot be read.
+    /// The manifest, or why it cannot be read.
     manifest: Result<Arc<Manifest>, String>,
     versions: Vec<KeptVersion>,
     plugins: Vec<Plugin>,

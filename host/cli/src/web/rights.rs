@@ -1,4 +1,4 @@
-//! What a plugin may do: each permission in words, and granting and taking back.
+//! The permissions of a plugin, each in words, with granting and taking back.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a plugin does: its limits, schedules, webhooks and log, and what the audit has counted.
+//! The activity of a plugin: its limits, schedules, webhooks and log, and what the audit has counted.
 
 use maud::{Markup, html};
 use parlor::control::audit::Audit;
@@ -182,7 +182,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                 h3 { (stranger(&webhook.name)) " on " (stranger(&of.account)) }
                 dl.facts {
                     dt { "Address" }
-                    // Whoever knows the address may send requests to it.
+                    // The address is a secret: all who know it can send requests.
                     dd { @match &webhook.address {
                         Some(address) if visit.may(Role::Owner) => { (stranger(address)) }
                         Some(_) => { "only owners see it" }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::host::{self, Host, Visit, apply, change, look};
 
-/// What stands before the name of a setting in the name of its field.
+/// The prefix of a field that holds a setting.
 const FIELD: &str = "set.";
 /// The longest secret, in bytes, as for the command.
 const LONGEST_SECRET: usize = 16 << 10;
@@ -149,7 +149,7 @@ fn changed(schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<C
     for (name, setting) in schema.iter().filter(|(_, setting)| !setting.kind.is_secret()) {
         let Some(text) = form.sent(&format!("{FIELD}{name}")) else { continue };
         let (old, new) = (values.0.get(name).cloned(), value(setting, text));
-        // What a field cannot show as it is comes back changed, although nobody touched it.
+        // A field may show a value in another form; if it comes back like that, nobody touched it.
         let sent = text.replace("\r\n", "\n");
         let is_same = old == new || old.as_ref().map(as_text).is_some_and(|shown| shown == sent);
         if is_same {

@@ -59,12 +59,12 @@ pub(super) fn shown(visit: &Visit, id: &PluginId, entry: &Entry, versions: &[Kep
     }
 }
 
-/// What an offer would change, in words.
+/// The changes that an offer makes, in words.
 struct Change {
     was: String,
     new: String,
     digest: String,
-    /// What the author says of the new versions.
+    /// The author's words about the new versions.
     news: Vec<(String, String)>,
     /// The permissions that are asked for newly.
     more: Vec<Right>,
