@@ -107,32 +107,27 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     /// Makes an answer of what a page returned.
     pub(crate) fn show(&self, seen: &Seen, result: Result<Reply, Problem>) -> Response {
         match result {
-            Ok(Reply(Kind::Page(page))) => self.page(seen, page),
+            Ok(Reply(Kind::Page(page))) => self.page(seen, &page),
             Ok(Reply(Kind::To(path))) => self.go_to(&path),
             Ok(Reply(Kind::Download { name, media, bytes })) => download(&name, media, bytes),
             Err(problem) => {
                 let page = Page::new(problem.title(), told(&problem)).status(problem.status);
-                self.page(seen, page)
+                self.page(seen, &page)
             }
         }
     }
 
-    fn page(&self, seen: &Seen, mut page: Page) -> Response {
+    fn page(&self, seen: &Seen, page: &Page) -> Response {
         let notice = self.notices.take(&seen.secret);
         let whole =
             |page: &Page| layout::page(seen, self.entries, &page.title, notice.as_deref(), &page.content).into_string();
-        let mut text = whole(&page);
-        if text.len() > LONGEST_PAGE {
-            let problem = Problem::failed("this page would be too long: ask for less of it");
-            page = Page::new(problem.title(), told(&problem)).status(problem.status);
-            text = whole(&page);
+        let text = whole(page);
+        if text.len() <= LONGEST_PAGE {
+            return sent(page, text);
         }
-        let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = document(status, text);
-        if let Some(seconds) = page.refresh {
-            response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
-        }
-        response
+        let problem = Problem::failed("this page would be too long: ask for less of it");
+        let page = Page::new(problem.title(), told(&problem)).status(problem.status);
+        sent(&page, whole(&page))
     }
 
     /// Sends the browser to a path of the window. One that would lead elsewhere leads to the first page.
@@ -183,6 +178,15 @@ pub(crate) async fn stored<T: Send + 'static>(
 
 fn told(problem: &Problem) -> Markup {
     html! { p #problem { (stranger(&problem.sentence)) } }
+}
+
+fn sent(page: &Page, text: String) -> Response {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = document(status, text);
+    if let Some(seconds) = page.refresh {
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
+    response
 }
 
 fn document(status: StatusCode, text: String) -> Response {

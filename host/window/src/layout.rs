@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::{SCRIPT, STYLE};
 use crate::form::TOKEN;
-use crate::text::stranger;
+use crate::text::{stranger, stranger_text};
 use crate::visit::Seen;
 
 /// A page to go to from every page.
@@ -45,7 +45,7 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             }
         }
         main #main tabindex="-1" {
-            h1 { (title) }
+            h1 { (stranger_text(title)) }
             @if let Some(notice) = notice {
                 div #notice role="status" { (stranger(notice)) }
             }
@@ -67,7 +67,7 @@ pub(crate) fn outside(base: &str, title: &str, content: &Markup) -> Markup {
     let inner = html! {
         header.top { span.brand { "parlor" } }
         main #main {
-            h1 { (title) }
+            h1 { (stranger_text(title)) }
             (content)
         }
     };
@@ -83,7 +83,7 @@ fn whole(base: &str, title: &str, inner: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                title { (title) " · parlor" }
+                title { (stranger_text(title)) " · parlor" }
                 link rel="stylesheet" href={ (base) (STYLE.path()) };
                 script defer src={ (base) (SCRIPT.path()) } {}
             }

@@ -79,9 +79,9 @@ impl Reply {
 pub struct Question<'q> {
     /// The title, such as `Restart echo?`.
     pub title: String,
-    /// What would change, from what to what.
+    /// The changes, each with the value before and after.
     pub sentences: Vec<Markup>,
-    /// What is on the button, such as `Restart echo`.
+    /// The text of the button, such as `Restart echo`.
     pub button: String,
     /// Whether something is lost by it, or allowed that is of high risk.
     pub is_danger: bool,
@@ -89,6 +89,6 @@ pub struct Question<'q> {
     pub action: &'q str,
     /// The path of the page for those who do not agree.
     pub back: &'q str,
-    /// What was sent so far, which is sent again.
+    /// The fields that were sent so far, which are sent again.
     pub fields: &'q [(String, String)],
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 pub struct Problem {
     /// The status code.
     pub status: u16,
-    /// What happened and what to do, in a sentence. It may hold words of strangers, and is shown like these.
+    /// The sentence that says what happened and what to do. It may hold words of strangers, and is shown like these.
     pub sentence: String,
 }
 
@@ -17,22 +17,22 @@ impl Problem {
         Self { status, sentence: sentence.into() }
     }
 
-    /// What was asked for is not there.
+    /// Returns the problem of something that is not there.
     pub fn missing(sentence: impl Into<String>) -> Self {
         Self::new(404, sentence)
     }
 
-    /// What was sent does not fit.
+    /// Returns the problem of something that was sent and does not fit.
     pub fn wrong(sentence: impl Into<String>) -> Self {
         Self::new(400, sentence)
     }
 
-    /// The session may not do it, or the request does not come from its page.
+    /// Returns the problem of a request that the session may not make, or that does not come from its page.
     pub fn forbidden(sentence: impl Into<String>) -> Self {
         Self::new(403, sentence)
     }
 
-    /// Something failed here.
+    /// Returns the problem of something that failed here.
     pub fn failed(sentence: impl Into<String>) -> Self {
         Self::new(500, sentence)
     }

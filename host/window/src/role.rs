@@ -1,4 +1,4 @@
-//! What a session may do.
+//! Roles: the rights of a session.
 
 use std::fmt;
 use std::str::FromStr;

@@ -9,7 +9,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Uri};
 use url::{Host, Url};
 
-/// Where a request comes from, in the browser's words: <https://www.w3.org/TR/fetch-metadata/>.
+/// The header in which browsers say where a request comes from: <https://www.w3.org/TR/fetch-metadata/>.
 static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The address of the window.

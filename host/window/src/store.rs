@@ -86,7 +86,7 @@ impl Name {
 pub struct Session {
     /// Its name.
     pub name: Name,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
     /// When it began.
     pub began: Timestamp,
@@ -159,7 +159,7 @@ pub enum StoreError {
     Broken {
         /// The path.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault in it.
         cause: String,
     },
     /// The system gives no random bytes.
@@ -315,7 +315,7 @@ impl Store {
         serde_json::from_slice(&bytes).map_err(|error| StoreError::Broken { path, cause: error.to_string() })
     }
 
-    /// Changes the file, while nobody else does. What is over is dropped.
+    /// Changes the file, while nobody else does. Expired links and sessions are dropped.
     fn change<T>(
         &self,
         now: Timestamp,

@@ -20,7 +20,7 @@ pub fn stranger_text(text: &str) -> String {
     escape_untrusted(text, LONGEST)
 }
 
-/// Encodes a text as one value of a query, or as one part of a path. What a stranger chose belongs into a query: browsers
+/// Encodes a text as one value of a query, or as one part of a path. The words of strangers belong into a query: browsers
 /// take `..` in a path for the folder above, however it is encoded.
 pub fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -18,7 +18,7 @@ const FILE: &str = "file";
 /// A file that was sent.
 #[derive(Debug)]
 pub struct UploadedFile {
-    /// Where it is. Only the host's user can read it.
+    /// Its path. Only the host's user can read it.
     pub path: TempPath,
     /// The name that it had, which may be anything.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct UploadedFile {
     pub size: u64,
 }
 
-/// What a form with a file sends. The file is deleted when this is dropped.
+/// A form with a file, as it was sent. The file is deleted when this is dropped.
 #[derive(Debug)]
 pub struct Upload {
     form: Form,

@@ -27,7 +27,7 @@ pub struct Visit<S> {
     pub(crate) query: Vec<(String, String)>,
 }
 
-/// What the frame needs of a request to show its page.
+/// The parts of a request that the frame needs to show its page.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) secret: Secret,

@@ -107,7 +107,7 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         h2 id="did" { "What it did" }
         div data-live id="activity" {
             (runs::activity(audit))
-            @for plugin in plugins { (runs::limits(&plugin.limits)) }
+            @for plugin in plugins { (runs::limits(plugin)) }
         }
         h2 id="settings" { "Settings" }
         @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings)) }

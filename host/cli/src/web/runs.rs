@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 use parlor::control::audit::Audit;
-use parlor::control::views::{Denied, Limit, Line, Plugin, Schedule, Schedules, Webhooks};
-use parlor_window::{Role, scroll, state, stranger};
+use parlor::control::views::{Denied, Line, Plugin, Schedule, Schedules, Webhooks};
+use parlor_window::{Role, scroll, state, stranger, stranger_text};
 
 use super::host::Visit;
 use crate::show::{second, size, span};
@@ -14,7 +14,7 @@ const MOST: usize = 50;
 /// Shows how a plugin is on each of its accounts.
 pub(super) fn facts(plugin: &Plugin) -> Markup {
     html! {
-        h3 { @if let Some(account) = &plugin.account { "On " (stranger(account)) } @else { "On no account" } }
+        h2 { @if let Some(account) = &plugin.account { "On " (stranger(account)) } @else { "On no account" } }
         dl.facts {
             dt { "State" }
             dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (stranger(reason)) } }
@@ -50,11 +50,12 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Shows each limit with its use.
-pub(super) fn limits(limits: &[Limit]) -> Markup {
+/// Shows each limit of a plugin on an account, with its use.
+pub(super) fn limits(plugin: &Plugin) -> Markup {
+    let (limits, account) = (&plugin.limits, plugin.account.as_deref().unwrap_or("no account"));
     let table = html! {
         table {
-            caption { "Its limits, and how much of them it uses" }
+            caption { "Its limits on " (stranger(account)) ", and how much of them it uses" }
             thead { tr { th scope="col" { "Limit" } th scope="col" { "Used" } th scope="col" { "Of" } } }
             tbody {
                 @for limit in limits {
@@ -67,7 +68,7 @@ pub(super) fn limits(limits: &[Limit]) -> Markup {
             }
         }
     };
-    html! { @if !limits.is_empty() { (scroll("Limits", &table)) } }
+    html! { @if !limits.is_empty() { (scroll(&format!("Limits on {}", stranger_text(account)), &table)) } }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole numbers of bytes")]
@@ -212,7 +213,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                         }
                     }
                 };
-                (scroll("Requests", &table))
+                (scroll(&format!("Requests on {}", stranger_text(&of.account)), &table))
             }
         }
     }

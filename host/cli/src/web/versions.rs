@@ -35,7 +35,7 @@ pub(super) fn shown(visit: &Visit, id: &PluginId, entry: &Entry, versions: &[Kep
     let table = html! {
         table {
             caption { "The versions that are kept" }
-            thead { tr { @for head in ["Version", "Digest", "Installed first", "Signed by", ""] { th scope="col" { (head) } } } }
+            thead { tr { @for head in ["Version", "Digest", "Installed first", "Signed by", "Go back"] { th scope="col" { (head) } } } }
             tbody {
                 @for kept in versions.iter().rev() {
                     tr {
