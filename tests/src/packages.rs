@@ -13,7 +13,7 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 15] = [
+pub const ALL: [Package; 16] = [
     HOST,
     Package { library: "parlor_authoring", folder: "host/authoring" },
     Package { library: "parlor_base", folder: "host/base" },
@@ -28,6 +28,7 @@ pub const ALL: [Package; 15] = [
     Package { library: "parlor_stanza", folder: "host/stanza" },
     Package { library: "parlor_store", folder: "host/store" },
     Package { library: "parlor_web", folder: "host/web" },
+    Package { library: "parlor_window", folder: "host/window" },
     Package { library: "parlor_xmpp", folder: "host/xmpp" },
 ];
 

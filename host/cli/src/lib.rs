@@ -36,6 +36,7 @@ pub mod target;
 mod tell;
 pub mod top;
 pub mod traces;
+pub mod web;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor backup monday.parlor          write all of it into a file\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor backup monday.parlor          write all of it into a file\n  parlor search weather                find plugins in the indexes that you added\n  parlor web                           serve a window in the browser\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -100,6 +101,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Restore a backup, where no host runs.
     Restore(backup::RestoreArgs),
+    /// Serve a window in the browser, and log in to it.
+    Web(web::WebArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -142,6 +145,7 @@ impl Arguments {
             Command::Account(account) => account.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
+            Command::Web(web) => web.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

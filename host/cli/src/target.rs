@@ -205,11 +205,15 @@ fn say_that_it_waits(data: &Path) {
 
 /// Opens the plugin administration, for a command that changes something.
 pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
+    admin_by(config, by())
+}
+
+/// Opens the plugin administration for somebody, who is recorded with each change.
+pub(super) fn admin_by(config: &Config, by: By) -> PluginAdmin<'_> {
     let admin = PluginAdmin::new(config).saying(|policy| {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
         say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
     });
-    let by = by();
     admin.recording(move |decided| record(config, decided, &by))
 }
 

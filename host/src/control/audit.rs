@@ -115,9 +115,9 @@ impl Audit {
     }
 }
 
-/// Returns the user behind a request.
-pub(super) fn user(uid: u32) -> By {
-    By::user(uid, WAY)
+/// Returns the user behind a request, with the session in the browser that it is made for.
+pub(super) fn user(request: &Request, uid: u32) -> By {
+    request.by.as_deref().map_or_else(|| By::user(uid, WAY), |session| By::session(uid, session))
 }
 
 fn time(milliseconds: i64) -> String {
@@ -201,7 +201,7 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         _ => return None,
     };
     let account = request.value("account").map(str::to_owned);
-    let entry = NewAuditEntry::new(kind, &user(uid), &what);
+    let entry = NewAuditEntry::new(kind, &user(request, uid), &what);
     Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
 }
 
@@ -242,6 +242,19 @@ mod tests {
         let decides = request("POST", "/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01");
         assert_eq!(entry(&decides, 1_000), None, "it is recorded where it is carried out");
         assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);
+    }
+
+    #[test]
+    fn a_session_in_the_browser_stands_beside_the_user() {
+        let of = |by: &str| {
+            let head = hyper::Request::builder().method("POST").uri("/v1/plugins/echo/restart").header(HOST, "x");
+            Request::of(&head.header("parlor-by", by).body(()).unwrap().into_parts().0)
+        };
+        let by = entry(&of("ann.laptop").unwrap(), 1_000).unwrap().by;
+        assert_eq!((by.who.as_str(), by.way.as_str()), ("uid:1000 web:ann.laptop", "parlor web"));
+        for wrong in ["", "ann uid:0", "a,b", &"x".repeat(33)] {
+            assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ const COMPARISON: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
+    /// The session in the browser that asks, for the audit.
+    by: Option<String>,
 }
 
 /// The reason why a running host did not fulfil a request.
@@ -120,7 +122,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
     loop {
         let process = listener(data);
         match connect(&path, QUESTION) {
-            Ok(_) => return Ok(Some(Client { path })),
+            Ok(_) => return Ok(Some(Client { path, by: None })),
             // Nobody listens: there is no host, or it is not ready yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) if is_late(&error) => return Err(ClientError::Hangs),
@@ -148,7 +150,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
 /// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
 /// response.
 pub fn try_get<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
-    Client { path: socket::path(data) }.ask(Method::GET, target, &[], QUIET).ok()
+    Client { path: socket::path(data), by: None }.ask(Method::GET, target, &[], QUIET).ok()
 }
 
 /// Returns whether a socket operation timed out; the system chooses between the two kinds.
@@ -170,6 +172,12 @@ fn listener(data: &Path) -> Option<u32> {
 }
 
 impl Client {
+    /// Returns a client that asks for a session of `parlor web`, whose name the audit has then.
+    #[must_use]
+    pub fn by(self, session: &str) -> Self {
+        Self { by: Some(session.to_owned()), ..self }
+    }
+
     /// Sends a query.
     pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         self.ask(Method::GET, target, &[], QUESTION)
@@ -204,7 +212,7 @@ impl Client {
         body: &[u8],
         patience: Duration,
     ) -> Result<T, ClientError> {
-        let bytes = exchange::ask(&self.path, method, target, body, patience)?;
+        let bytes = exchange::ask(&self.path, method, target, (body, self.by.as_deref()), patience)?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
 }
@@ -268,7 +276,7 @@ mod tests {
             stream.write_all(answer).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
         });
-        (folder, Client { path }, host)
+        (folder, Client { path, by: None }, host)
     }
 
     #[test]

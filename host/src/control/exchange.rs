@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client::ClientError;
+use super::request::BY_HEADER;
 use super::socket::Address;
 use super::views::{Failure, Line};
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION_HEADER};
@@ -42,11 +43,11 @@ pub(super) fn ask(
     path: &Path,
     method: Method,
     target: &str,
-    body: &[u8],
+    (body, by): (&[u8], Option<&str>),
     patience: Duration,
 ) -> Result<Vec<u8>, ClientError> {
     let run = || {
-        let ask = async { whole(send(path, method, target, body, patience).await?, patience).await };
+        let ask = async { whole(send(path, method, target, (body, by), patience).await?, patience).await };
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask)
     };
     std::thread::scope(|scope| {
@@ -81,7 +82,7 @@ async fn pass_on(
     dropped: oneshot::Receiver<Infallible>,
 ) {
     let read = async {
-        let mut body = match send(path, Method::GET, target, &[], patience).await {
+        let mut body = match send(path, Method::GET, target, (&[], None), patience).await {
             Ok(answer) => answer.into_body(),
             Err(error) => return drop(parts.send(Err(error))),
         };
@@ -149,10 +150,13 @@ async fn send(
     path: &Path,
     method: Method,
     target: &str,
-    body: &[u8],
+    (body, by): (&[u8], Option<&str>),
     patience: Duration,
 ) -> Result<Response<Incoming>, ClientError> {
-    let request = Request::builder().method(method).uri(target).header(HOST, "parlor").header(CONNECTION, "close");
+    let mut request = Request::builder().method(method).uri(target).header(HOST, "parlor").header(CONNECTION, "close");
+    if let Some(by) = by {
+        request = request.header(BY_HEADER, by);
+    }
     let request = request.body(Full::new(Bytes::copy_from_slice(body))).map_err(io::Error::other)?;
     let stream = connect(path, patience.min(CONNECT))?;
     stream.set_nonblocking(true)?;

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use parlor_base::id::PluginId;
 use parlor_session::Secret;
 
 use super::refusal::Refusal;
+
+/// The header with the name of the session in the browser that a request is made for.
+pub(super) const BY_HEADER: &str = "parlor-by";
+/// The longest name of a session, in bytes.
+const LONGEST_NAME: usize = 32;
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(super) struct Request {
     pub(super) host: Option<String>,
     /// The body. The only requests with one that matters have a secret in it.
     pub(super) body: Secret,
+    /// The session in the browser that it is made for.
+    pub(super) by: Option<String>,
 }
 
 impl Request {
@@ -32,7 +39,8 @@ impl Request {
         let (path, query) = target(&head.uri).ok_or(Refusal::Target)?;
         let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-        Ok(Self { method, path, query, host, body: Secret::new(Vec::new()) })
+        let by = head.headers.get(BY_HEADER).map(session).transpose()?;
+        Ok(Self { method, path, query, host, body: Secret::new(Vec::new()), by })
     }
 
     /// Returns the value of a query parameter, unless it is empty.
@@ -52,6 +60,17 @@ fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
     let query = pairs.map(|(name, value)| Some((name.to_owned(), unescaped(value)?)).filter(|_| plain(name)));
     let path = uri.path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     Some((path, query.collect::<Option<_>>()?))
+}
+
+/// Reads the name of a session. It stands in the audit, so it can imitate nothing else there.
+fn session(value: &HeaderValue) -> Result<String, Refusal> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let name = value.to_str().unwrap_or_default();
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Ok(name.to_owned());
+    }
+    let (header, most) = (BY_HEADER, LONGEST_NAME);
+    Err(Refusal::Value(format!("`{header}` is 1 to {most} letters (a to z), digits, -, _ and .")))
 }
 
 /// Parses a plugin's id.

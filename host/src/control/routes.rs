@@ -78,7 +78,7 @@ impl Routes {
         client: impl AsyncRead + Unpin + Send + 'static,
         peer: u32,
     ) -> Result<Answer, Refusal> {
-        let by = audit::user(peer);
+        let by = audit::user(&request, peer);
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
             (&Method::GET, ["v1", "status"]) => self.status().await,

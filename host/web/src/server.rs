@@ -31,11 +31,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use forwarded::sender;
-use patience::Patient;
-use places::{Place, Places};
 
+pub use patience::Patient;
+pub use places::{Place, Places};
 pub use tls::{Certificate, CertificateError, certificate};
 
+/// The maximum number of connections. Further ones wait.
+const MOST: usize = 1_024;
+/// The maximum number from one address. Further ones are closed.
+const MOST_EACH: usize = 64;
 /// The maximum number of headers of a request.
 const MOST_HEADERS: usize = 100;
 /// The maximum size of the head of a request, in bytes.
@@ -255,7 +259,7 @@ where
     A: Fn(Arrived) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let (places, mut stops) = (Places::default(), serving.stops.clone());
+    let (places, mut stops) = (Places::new(MOST, MOST_EACH), serving.stops.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -20,24 +20,24 @@ use crate::target::say;
 
 /// How a person can be asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asking {
+pub(crate) struct Asking {
     /// Whether a program reads the output, so that nobody is asked.
-    pub(super) json: bool,
+    pub(crate) json: bool,
     /// Whether nothing is changed, so that nobody has to be asked.
-    pub(super) check: bool,
+    pub(crate) check: bool,
 }
 
 /// The plugin that is to be updated.
-pub(super) struct Installed<'a> {
-    pub(super) entry: &'a Entry,
+pub(crate) struct Installed<'a> {
+    pub(crate) entry: &'a Entry,
     /// Whether the owner takes what is not of the same publisher.
-    pub(super) older: Older,
+    pub(crate) older: Older,
 }
 
 /// The file that is meant, and what is required of it.
-pub(super) struct Chosen {
-    pub(super) source: Source,
-    pub(super) expected: Expected,
+pub(crate) struct Chosen {
+    pub(crate) source: Source,
+    pub(crate) expected: Expected,
     /// Its entry in the index, if it is from one.
     found: Option<Found>,
 }
@@ -45,7 +45,7 @@ pub(super) struct Chosen {
 /// Returns what was typed, or what an index has under that name. For an installed plugin nothing need be typed.
 ///
 /// A file of that name comes first, as it does without indexes.
-pub(super) fn choose(
+pub(crate) fn choose(
     config: &Config,
     typed: Option<&Source>,
     origin: &Origin,
@@ -130,7 +130,7 @@ fn agrees(found: &Found, was: &PublisherKey, asking: Asking) -> anyhow::Result<b
 
 impl Chosen {
     /// Checks that the component is what the index says. Since it has the digest of the index, the index is wrong otherwise.
-    pub(super) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
+    pub(crate) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
         let Some(Found { listing, version, permissions, .. }) = &self.found else { return Ok(()) };
         if manifest.name != listing.plugin || manifest.version != *version {
             let (name, is) = (&manifest.name, &manifest.version);
@@ -148,7 +148,7 @@ impl Chosen {
     }
 
     /// Explains an error about the origin of an update.
-    pub(super) fn explained(&self, error: AdminError, id: &PluginId) -> AdminError {
+    pub(crate) fn explained(&self, error: AdminError, id: &PluginId) -> AdminError {
         match error {
             AdminError::NotByPublisher { key, .. } if self.found.is_none() => {
                 AdminError::OtherPublisher { id: id.clone(), key }

@@ -11,7 +11,7 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
-mod from_index;
+pub(crate) mod from_index;
 mod hooks;
 mod inspect;
 mod limits;
@@ -19,7 +19,7 @@ mod list;
 #[cfg(feature = "authoring")]
 mod new;
 mod order;
-mod origin;
+pub(crate) mod origin;
 mod places;
 #[cfg(feature = "authoring")]
 mod port;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes fail when the peer has taken nothing for some time.
-pub(super) struct Patient<S> {
+pub struct Patient<S> {
     stream: S,
     limit: Duration,
     /// Ends when the patience does, while a write waits for the peer.
@@ -21,7 +21,7 @@ pub(super) struct Patient<S> {
 
 impl<S> Patient<S> {
     /// Limits how long each write waits.
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waits: None }
     }
 

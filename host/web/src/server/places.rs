@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The maximum number of connections. Further ones wait.
-const MOST: usize = 1_024;
-/// The maximum number from one address. Further ones are closed.
-const MOST_EACH: usize = 64;
-
 /// The places that are taken.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Places(Arc<Mutex<Taken>>);
+#[derive(Debug, Clone)]
+pub struct Places {
+    taken: Arc<Mutex<Taken>>,
+    /// How many there are.
+    most: usize,
+    /// How many one address may take.
+    most_each: usize,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -19,27 +20,32 @@ struct Taken {
     by: HashMap<IpAddr, usize>,
 }
 
-/// The place of one connection.
+/// The place of one connection, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     of: Places,
     by: Option<IpAddr>,
 }
 
 impl Places {
+    /// Returns so many places in all, of which one address may take so many.
+    pub fn new(most: usize, most_each: usize) -> Self {
+        Self { taken: Arc::default(), most, most_each }
+    }
+
     /// Returns whether there is a place for another connection.
-    pub(super) fn are_free(&self) -> bool {
-        self.taken().all < MOST
+    pub fn are_free(&self) -> bool {
+        self.taken().all < self.most
     }
 
     /// Takes a place for a connection from this address; `None` if it has too many. Those of a proxy are not counted by
     /// address, since many may send by it.
-    pub(super) fn take(&self, from: Option<IpAddr>) -> Option<Place> {
+    pub fn take(&self, from: Option<IpAddr>) -> Option<Place> {
         let by = from.map(network);
         let mut taken = self.taken();
         if let Some(by) = by {
             let count = taken.by.entry(by).or_default();
-            if *count >= MOST_EACH {
+            if *count >= self.most_each {
                 return None;
             }
             *count += 1;
@@ -49,7 +55,7 @@ impl Places {
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,9 +89,12 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    const MOST: usize = 1_024;
+    const MOST_EACH: usize = 64;
+
     #[test]
     fn no_address_takes_all_places_and_no_place_is_lost() {
-        let places = Places::default();
+        let places = Places::new(MOST, MOST_EACH);
         let address = |text: &str| Some(text.parse().unwrap());
         let own: Vec<_> = (0..MOST_EACH).map(|_| places.take(address("192.0.2.1")).unwrap()).collect();
         assert!(places.take(address("192.0.2.1")).is_none());

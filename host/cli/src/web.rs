@@ -1,0 +1,322 @@
+//! `parlor web`: a window in the browser. A program of its own beside the host, which it asks over the control socket; it
+//! changes plugins by what `parlor plugin` does, and holds no account.
+
+mod changes;
+mod home;
+mod host;
+mod plugin;
+mod plugins;
+mod rights;
+mod routes;
+mod runs;
+mod settings;
+mod versions;
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use parlor_base::escape::EscapedPath as _;
+use parlor_config::Config;
+use parlor_runtime::audited::retention;
+use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
+use parlor_window::{Frame, Name, Role, Session, Site, Store, Window};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::Level;
+
+use self::host::Host;
+use super::Ended;
+use super::show::{print, print_json, second, table};
+use super::target::{self, Target};
+
+/// How often it is looked whether something has changed, while anybody has a page open.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The arguments of `parlor web`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it serves the window until it is stopped. Run it beside `parlor run`, as the same user. Only this machine reaches it, unless a proxy with TLS stands before it, whose address --origin names.\n\nExamples:\n  parlor web                                           serve it at http://127.0.0.1:8470/\n  parlor web login                                     print a link to log in with, once\n  parlor web login --role viewer --name ann            for somebody who only looks\n  parlor web sessions                                  show who is logged in\n  parlor web --origin https://bots.example.org --path /parlor/\n\nExit codes: 0 stopped, 1 failed, 2 wrong usage"
+)]
+pub struct WebArgs {
+    #[command(subcommand)]
+    command: Option<WebCommand>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum WebCommand {
+    /// Print a link to log in with, once.
+    Login(LoginArgs),
+    /// Show who is logged in, and end sessions.
+    Sessions(SessionsArgs),
+}
+
+/// How the window is served.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The address and port to listen at.
+    #[arg(long, default_value = "127.0.0.1:8470", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The origin of the proxy before it, as browsers know it, such as https://bots.example.org.
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+    /// The path below which the proxy passes requests on.
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "origin")]
+    path: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The arguments of `parlor web login`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A viewer sees everything and changes nothing; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
+)]
+struct LoginArgs {
+    /// The role of the session: viewer, operator or owner.
+    #[arg(long, default_value = "owner")]
+    role: Role,
+    /// The name of the session; by default the name of the user.
+    #[arg(long)]
+    name: Option<Name>,
+    /// How many minutes the link can be used.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1440))]
+    minutes: u16,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The arguments of `parlor web sessions`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Times are in UTC.\n\nExamples:\n  parlor web sessions\n  parlor web sessions --json\n  parlor web sessions end ann\n  parlor web sessions end --all    also links that nobody has used\n\nExit codes: 0 shown or ended, 1 failed, 2 wrong usage"
+)]
+struct SessionsArgs {
+    #[command(subcommand)]
+    command: Option<SessionsCommand>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionsCommand {
+    /// End a session, or all of them.
+    End(EndArgs),
+}
+
+/// The arguments of `parlor web sessions end`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor web sessions end ann\n  parlor web sessions end --all    also links that nobody has used\n\nExit codes: 0 ended, 1 failed, or there is no such session, 2 wrong usage"
+)]
+struct EndArgs {
+    /// The session.
+    #[arg(required_unless_present = "all")]
+    name: Option<Name>,
+    /// End all sessions, and all links that nobody has used.
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl WebArgs {
+    /// Serves the window, or carries out the command.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            None => self.serve.run(),
+            Some(WebCommand::Login(login)) => login.run(),
+            Some(WebCommand::Sessions(sessions)) => sessions.run(),
+        }
+    }
+}
+
+impl ServeArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let public = self.origin.as_deref().map(|origin| Site::public(origin, &self.path));
+        let public = public.transpose().map_err(|error| Ended::Usage(error.to_string()))?;
+        if public.is_none() && !self.listen.ip().is_loopback() {
+            let sentence = "other machines would reach it without TLS: listen at 127.0.0.1, or put a proxy before it and name that by --origin";
+            return Err(Ended::Usage(sentence.to_owned()).into());
+        }
+        let config = self.target.load()?;
+        target::is_own_host(&config)?;
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_max_level(Level::INFO)
+            .with_target(false)
+            .init();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.context("the runtime cannot start")?;
+        let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), Host::new(self.target)));
+        // A page that waits for a host must not delay the exit.
+        runtime.shutdown_background();
+        served
+    }
+}
+
+/// Serves the window until a signal stops it.
+async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let window = Window::listen(at).await.with_context(|| {
+        format!(
+            "{at} cannot be listened at: another program may, or another `parlor web`; --listen names another address"
+        )
+    })?;
+    let is_behind_proxy = public.is_some();
+    let site = public.unwrap_or_else(|| Site::local(window.address()));
+    let (address, host) = (site.address(), Arc::new(host));
+    let (changes, changed) = watch::channel(0);
+    let watching = tokio::spawn(watch_host(Arc::clone(&host), changes));
+    let frame = Frame::new(host, site, store.clone(), routes::NAV, changed);
+    store.note_address(Some(&address))?;
+    print(&format!("listening at {address}"))?;
+    tracing::info!(at = %window.address(), "the window is open; `parlor web login` prints a link");
+    let stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    window.serve(frame, routes::all(), is_behind_proxy, stop).await;
+    watching.abort();
+    Ok(store.note_address(None)?)
+}
+
+/// Counts a number up whenever what pages show may have changed.
+async fn watch_host(host: Arc<Host>, changes: watch::Sender<u64>) {
+    let mut before = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // The frame itself holds the first one.
+        if changes.receiver_count() <= 1 {
+            continue;
+        }
+        let asked = Arc::clone(&host);
+        let now = tokio::task::spawn_blocking(move || asked.mark()).await.unwrap_or_default();
+        if now != before {
+            before = now;
+            changes.send_modify(|number| *number = number.wrapping_add(1));
+        }
+    }
+}
+
+/// Opens the sessions of a host, for a command.
+fn store(target: &Target) -> anyhow::Result<(Config, Store)> {
+    let config = target.load()?;
+    target::is_own_host(&config)?;
+    let store = Store::new(&config.data);
+    Ok((config, store))
+}
+
+/// Records what a command did about sessions.
+fn record(config: &Config, way: &str, what: &str) -> anyhow::Result<()> {
+    let by = By::user(rustix::process::getuid().as_raw(), way);
+    let entry = NewAuditEntry::new(AuditKind::Host, &by, what);
+    Ok(AuditFile::create(&config.data, retention(config))?.add(&[entry])?)
+}
+
+impl LoginArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let (config, store) = store(&self.target)?;
+        let Some(address) = store.address() else {
+            bail!("`parlor web` does not run with the data folder {}: start it, and ask again", config.data.escaped());
+        };
+        let user = || std::env::var("USER").ok().and_then(|user| user.parse::<Name>().ok());
+        let role = self.role;
+        let name = self.name.or_else(user).map_or_else(|| role.as_str().parse(), Ok)?;
+        record(&config, "parlor web login", &format!("a link to log in to the window was made, for {name} as {role}"))?;
+        let life = Duration::from_mins(self.minutes.into());
+        let secret = store.issue(name.clone(), role, life, Timestamp::now())?;
+        let link = format!("{address}login/{}", secret.expose());
+        if self.json {
+            return print_json(&json!({ "link": link, "name": name, "role": role, "minutes": self.minutes }));
+        }
+        print(&format!("{link}\n\nIt can be used once, within {} min, and makes {name} {role}.", self.minutes))
+    }
+}
+
+impl SessionsArgs {
+    fn run(self) -> anyhow::Result<()> {
+        if let Some(SessionsCommand::End(end)) = self.command {
+            return end.run();
+        }
+        let (_, store) = store(&self.target)?;
+        let sessions = store.sessions(Timestamp::now())?;
+        if self.json { print_json(&sessions) } else { print(&screen(&sessions)) }
+    }
+}
+
+impl EndArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let (config, store) = store(&self.target)?;
+        let ended = store.end(self.name.as_ref(), Timestamp::now())?;
+        match (&self.name, ended) {
+            (Some(name), 0) => bail!("nobody is logged in as {name}; `parlor web sessions` shows who is"),
+            (Some(name), _) => {
+                record(&config, "parlor web sessions end", &format!("the session {name} of the window was ended"))?;
+                print(&format!("{name} is logged out"))
+            }
+            (None, ended) => {
+                record(&config, "parlor web sessions end", "all sessions of the window were ended")?;
+                print(&format!("{ended} sessions were ended, and links that nobody has used"))
+            }
+        }
+    }
+}
+
+fn screen(sessions: &[Session]) -> String {
+    if sessions.is_empty() {
+        return "nobody is logged in; `parlor web login` prints a link\n".to_owned();
+    }
+    let row = |session: &Session| {
+        let times = [session.began, session.used].map(|at| second(&at.to_string()));
+        let [began, used] = times;
+        vec![session.name.to_string(), session.role.to_string(), began, used]
+    };
+    table(&["SESSION", "ROLE", "SINCE", "LAST USED"], &sessions.iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the flags of a host that is not there.
+    pub(super) fn target() -> Target {
+        Target { config: "parlor.toml".into(), data: None, plugins: None }
+    }
+
+    #[test]
+    fn the_screen_says_who_is_logged_in() {
+        assert_eq!(screen(&[]), "nobody is logged in; `parlor web login` prints a link\n");
+        let at: Timestamp = "2026-11-20T08:00:00.5Z".parse().unwrap();
+        let ann = Session { name: "ann".parse().unwrap(), role: Role::Viewer, began: at, used: at };
+        assert_eq!(
+            screen(&[ann]),
+            "SESSION  ROLE    SINCE                LAST USED\nann      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00\n"
+        );
+    }
+
+    #[test]
+    fn every_page_has_a_way_to_it() {
+        let routes = routes::all();
+        drop(routes);
+        assert!(routes::NAV.iter().all(|entry| entry.path.starts_with('/')));
+    }
+}

@@ -1,0 +1,168 @@
+//! Changes by one press: restart, enable, disable and remove, schedules, and webhooks. Each asks first.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor::control::client::escaped;
+use parlor::control::views::{Schedules, Status, Webhooks};
+use parlor_base::id::PluginId;
+use parlor_plugins::policy::Entry;
+use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
+
+use super::host::{self, Host, Visit, apply, ask, change};
+
+/// Adds the forms.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes
+        .form("/plugins/{id}/restart", Role::Operator, restart)
+        .form("/plugins/{id}/enable", Role::Operator, enable)
+        .form("/plugins/{id}/disable", Role::Operator, disable)
+        .form("/plugins/{id}/remove", Role::Owner, remove)
+        .form("/plugins/{id}/schedule", Role::Operator, schedule)
+        .form("/plugins/{id}/rotate", Role::Owner, rotate)
+        .form("/plugins/{id}/replay", Role::Operator, replay)
+}
+
+/// Shows the buttons of a plugin, as far as the session may press them.
+pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
+    let button = |path: &str, text: &str| {
+        visit.form(&format!("/plugins/{id}/{path}"), &html! { button.quiet type="submit" { (text) } })
+    };
+    html! {
+        @if visit.may(Role::Operator) {
+            div.actions {
+                @if entry.enabled {
+                    (button("restart", "Restart"))
+                    (button("disable", "Disable"))
+                } @else {
+                    (button("enable", "Enable"))
+                }
+                @if visit.may(Role::Owner) { (button("remove", "Remove")) }
+            }
+        }
+    }
+}
+
+/// Asks a question about a plugin, whose page is the way back.
+fn asked(visit: &Visit, id: &PluginId, form: &Form, (title, button): (String, String), sentence: Markup) -> Reply {
+    visit.confirm(&Question {
+        title,
+        sentences: vec![sentence],
+        button,
+        is_danger: false,
+        action: visit.path(),
+        back: &format!("/plugins/{id}"),
+        fields: form.fields(),
+    })
+}
+
+async fn restart(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    if !form.is_agreed() {
+        let sentence = html! { "It ends and starts again on each of its accounts. What it keeps stays." };
+        return Ok(asked(&visit, &id, &form, (format!("Restart {id}?"), format!("Restart {id}")), sentence));
+    }
+    let target = format!("/v1/plugins/{id}/restart");
+    let status: Status = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    let mut own = status.plugins.iter().filter(|plugin| plugin.id == id.as_str());
+    let sentence = match own.find(|plugin| !plugin.runs()) {
+        None => format!("{id} is restarted"),
+        Some(plugin) => format!("{id} is restarted, and is {}", plugin.state),
+    };
+    Ok(visit.done(&format!("/plugins/{id}"), sentence))
+}
+
+async fn enable(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    if !form.is_agreed() {
+        let sentence = html! { "It may run again, with the grants that it has." };
+        return Ok(asked(&visit, &id, &form, (format!("Enable {id}?"), format!("Enable {id}")), sentence));
+    }
+    switch(&visit, &id, true).await
+}
+
+async fn disable(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    if !form.is_agreed() {
+        let sentence = html! { "It stops, and does not run until it is enabled again. What it keeps stays." };
+        return Ok(asked(&visit, &id, &form, (format!("Disable {id}?"), format!("Disable {id}")), sentence));
+    }
+    switch(&visit, &id, false).await
+}
+
+async fn switch(visit: &Visit, id: &PluginId, enabled: bool) -> Result<Reply, Problem> {
+    let own = id.clone();
+    change(visit, move |_, admin| Ok(admin.enable(&own, enabled)?)).await?;
+    let state = if enabled { "enabled" } else { "disabled" };
+    apply(visit, id, &format!("/plugins/{id}"), format!("{id} is {state}")).await
+}
+
+async fn remove(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    if !form.is_agreed() {
+        return Ok(visit.confirm(&Question {
+            title: format!("Remove {id}?"),
+            sentences: vec![html! {
+                "Its grants, its settings and its earlier versions are gone then. What it keeps stays on the machine; "
+                code { "parlor plugin remove " (id.as_str()) " --with-data" } " removes that, too."
+            }],
+            button: format!("Remove {id}"),
+            is_danger: true,
+            action: visit.path(),
+            back: &format!("/plugins/{id}"),
+            fields: form.fields(),
+        }));
+    }
+    let own = id.clone();
+    change(&visit, move |_, admin| Ok(admin.remove(&own)?)).await?;
+    apply(&visit, &id, "/plugins", format!("{id} is removed")).await
+}
+
+async fn schedule(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let (name, account) = (form.need("schedule")?.to_owned(), form.need("account")?.to_owned());
+    let (verb, done) = match form.need("do")? {
+        "pause" => ("Pause", "pauses"),
+        "resume" => ("Let go on", "goes on"),
+        _ => return Err(Problem::wrong("a schedule is paused or let go on")),
+    };
+    if !form.is_agreed() {
+        let sentence = html! { "The schedule " (stranger(&name)) " on " (stranger(&account)) " " (done) " then." };
+        return Ok(asked(&visit, &id, &form, (format!("{verb}: {name} of {id}?"), verb.to_owned()), sentence));
+    }
+    let path = if done == "pauses" { "pause" } else { "resume" };
+    let query = format!("schedule={}&account={}", escaped(&name), escaped(&account));
+    let target = format!("/v1/plugins/{id}/schedules/{path}?{query}");
+    let _: Vec<Schedules> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(&format!("/plugins/{id}"), format!("the schedule {name} {done}")))
+}
+
+async fn rotate(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let (name, account) = (form.need("webhook")?.to_owned(), form.need("account")?.to_owned());
+    if !form.is_agreed() {
+        let sentence = html! {
+            "The present address of the webhook " (stranger(&name)) " leads nowhere then: whoever sends requests to it has to be told the new one."
+        };
+        let title = format!("Give the webhook {name} of {id} another address?");
+        return Ok(asked(&visit, &id, &form, (title, "Give it another address".to_owned()), sentence));
+    }
+    let query = format!("webhook={}&account={}", escaped(&name), escaped(&account));
+    let target = format!("/v1/plugins/{id}/webhooks/rotate?{query}");
+    let _: Vec<Webhooks> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(&format!("/plugins/{id}"), format!("the webhook {name} has another address")))
+}
+
+async fn replay(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let number: i64 = form.need("request")?.parse().map_err(|_| Problem::wrong("a request has a number"))?;
+    let account = form.need("account")?.to_owned();
+    if !form.is_agreed() {
+        let sentence = html! { (id.as_str()) " is told of the request " (number) " as if it came now." };
+        let title = format!("Tell {id} of the request {number} again?");
+        return Ok(asked(&visit, &id, &form, (title, "Tell it again".to_owned()), sentence));
+    }
+    let target = format!("/v1/plugins/{id}/webhooks/replay?request={number}&account={}", escaped(&account));
+    let _: Vec<Webhooks> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(&format!("/plugins/{id}"), format!("{id} is told of the request {number} again")))
+}

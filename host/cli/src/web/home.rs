@@ -1,0 +1,114 @@
+//! The first page: the host, its accounts and its plugins at a glance.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor::control::views::{Account, Plugin, Status};
+use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
+
+use super::host::{Host, Visit, look};
+use crate::show::{size, span};
+use crate::status;
+
+/// Adds the page.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.page("/", Role::Viewer, home)
+}
+
+async fn home(visit: Visit) -> Result<Reply, Problem> {
+    let status = look(&visit, |config, _| status::of(config)).await?;
+    let link = |path: &str| visit.link(path);
+    Ok(Page::new("Home", shown(&status, &link)).into())
+}
+
+fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
+    html! {
+        div data-live id="home" {
+            @for warning in status.warnings().chain(status.ills()) {
+                p.warning role="note" { (stranger(&warning)) }
+            }
+            @match &status.host {
+                Some(host) => {
+                    p.lead {
+                        "parlor " (stranger(&host.version)) " has run for " (span(host.uptime)) ", with " (size(host.memory)) " of memory."
+                    }
+                }
+                None => { p.warning role="note" { "No host runs here. " code { "parlor run" } " starts one." } }
+            }
+            h2 { "Accounts" }
+            @if status.accounts.is_empty() { p { "There are none." } }
+            ul.cards { @for account in &status.accounts { (one_account(account)) } }
+            h2 { "Plugins" }
+            @if status.plugins.is_empty() { p { "There are none." } }
+            ul.cards { @for plugin in &status.plugins { (one_plugin(plugin, link)) } }
+        }
+    }
+}
+
+fn one_account(account: &Account) -> Markup {
+    html! {
+        li.card {
+            h3 { (stranger(&account.name)) }
+            p { (state(&account.connection)) @if let Some(rooms) = account.in_rooms() { ", " (rooms) } }
+            p { (stranger(&account.jid)) }
+            @if let Some(reason) = &account.reason { p { (stranger(reason)) } }
+        }
+    }
+}
+
+fn one_plugin(plugin: &Plugin, link: &dyn Fn(&str) -> String) -> Markup {
+    html! {
+        li.card {
+            h3 { a href=(link(&format!("/plugins/{}", plugin.id))) { (stranger(&plugin.id)) } }
+            p { (state(&plugin.state)) @if let Some(account) = &plugin.account { " on " (stranger(account)) } }
+            @if let Some(reason) = &plugin.reason { p { (stranger(reason)) } }
+            @if let Some(record) = &plugin.record {
+                p.hint { (record.handled) " events, " (record.sent) " sent, " (record.denials) " denied" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Returns a status with one plugin, whose words are those of a stranger.
+    pub(in super::super) fn status(word: &str) -> Status {
+        let plugin = Plugin {
+            id: "echo".to_owned(),
+            account: Some("main".to_owned()),
+            connection: None,
+            state: "running".to_owned(),
+            reason: Some(word.to_owned()),
+            version: Some(word.to_owned()),
+            digest: "sha256:00".to_owned(),
+            source: word.to_owned(),
+            record: None,
+            usage: None,
+            restarts: 0,
+            commands: [("roll".to_owned(), word.to_owned())].into(),
+            limits: Vec::new(),
+            denied: Vec::new(),
+            grants: None,
+        };
+        Status {
+            running: false,
+            host: None,
+            data: "data".into(),
+            policy: "plugins.toml".into(),
+            policy_error: Some(word.to_owned()),
+            config_error: None,
+            accounts: Vec::new(),
+            plugins: vec![plugin],
+        }
+    }
+
+    #[test]
+    fn the_page_leads_to_each_plugin_and_believes_nobody() {
+        let text = shown(&status("<script>x</script>"), &|path| format!("/base{path}")).into_string();
+        assert!(text.contains("href=\"/base/plugins/echo\"") && text.contains("&lt;script&gt;"), "{text}");
+        assert!(!text.contains("<script"), "{text}");
+        assert!(text.contains("No host runs here"), "{text}");
+    }
+}

@@ -1,0 +1,169 @@
+//! How pages reach the host, and the files: by what commands use as well, and on behalf of the session that asks.
+
+use std::sync::Arc;
+
+use parlor::control::client::{self, Client, ClientError};
+use parlor::control::views::Status;
+use parlor_base::id::PluginId;
+use parlor_config::Config;
+use parlor_plugins::admin::{AdminError, PluginAdmin};
+use parlor_store::By;
+use parlor_window::{Problem, Reply, Session};
+
+use crate::Ended;
+use crate::target::{self, Target};
+use crate::tell;
+
+/// A request of a session.
+pub(super) type Visit = parlor_window::Visit<Arc<Host>>;
+
+/// The place of the host.
+#[derive(Debug)]
+pub(super) struct Host {
+    target: Target,
+}
+
+impl Host {
+    /// Returns the host that these flags name.
+    pub(super) fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// Reads the configuration as it is now.
+    fn config(&self) -> anyhow::Result<Config> {
+        self.target.load_to_look()
+    }
+
+    /// Returns a text that changes when pages show something else; none while no host answers.
+    pub(super) fn mark(&self) -> Option<String> {
+        let config = self.config().ok()?;
+        let client = client::find(&config.data, || {}).ok()??;
+        let mut status: Status = client.get("/v1/status").ok()?;
+        // These change by themselves all the time.
+        status.host = None;
+        for plugin in &mut status.plugins {
+            plugin.usage = None;
+            if let Some(record) = &mut plugin.record {
+                record.cpu_ms = 0;
+            }
+        }
+        let line = client.lines("/v1/logs?lines=1").ok()?.last().and_then(Result::ok).map(|line| line.number);
+        serde_json::to_string(&(status, line)).ok()
+    }
+}
+
+/// Returns who a change is recorded as.
+pub(super) fn by(session: &Session) -> By {
+    By::session(rustix::process::getuid().as_raw(), session.name.as_str())
+}
+
+/// Returns the host that runs, which takes what the session asks for as asked by the session.
+pub(super) fn running(config: &Config, session: &Session) -> anyhow::Result<Option<Client>> {
+    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str())))
+}
+
+/// Asks the running host.
+pub(super) async fn ask<T: Send + 'static>(
+    visit: &Visit,
+    ask: impl FnOnce(&Client) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    visit
+        .blocking(move |host, session| {
+            let asked = || {
+                let config = host.config()?;
+                let client = running(&config, session)?.ok_or(Ended::NotRunning(config.data))?;
+                ask(&client)
+            };
+            asked().map_err(|error| problem(&error))
+        })
+        .await
+}
+
+/// Reads the files, and asks the host if one runs.
+pub(super) async fn look<T: Send + 'static>(
+    visit: &Visit,
+    look: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    visit
+        .blocking(move |host, _| {
+            let looked = || {
+                let config = host.config()?;
+                look(&config, &PluginAdmin::new(&config))
+            };
+            looked().map_err(|error| problem(&error))
+        })
+        .await
+}
+
+/// Changes the policy, as recorded for the session.
+pub(super) async fn change<T: Send + 'static>(
+    visit: &Visit,
+    change: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let by = by(&visit.session);
+    visit.blocking(move |host, _| change_as(host, by, change)).await
+}
+
+/// Changes the policy, as recorded for somebody. It may wait for files and downloads.
+pub(super) fn change_as<T>(
+    host: &Host,
+    by: By,
+    change: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<T>,
+) -> Result<T, Problem> {
+    let changed = || {
+        let config = host.target.load_to_write()?;
+        target::is_policy_in_force(&config)?;
+        change(&config, &target::admin_by(&config, by))
+    };
+    changed().map_err(|error| problem(&error))
+}
+
+/// Has the host apply a change of the policy, and goes back to a page that says what came of it.
+pub(super) async fn apply(visit: &Visit, id: &PluginId, back: &str, sentence: String) -> Result<Reply, Problem> {
+    let told = id.clone();
+    let result = look(visit, move |config, _| {
+        let told = tell::tell(config, &[&told])?;
+        Ok((told.line(), told.trouble()))
+    });
+    let says = match result.await {
+        Ok((_, Some(trouble))) => format!("{sentence}, but {trouble}"),
+        Ok((line, None)) => format!("{sentence}; {line}"),
+        Err(problem) => format!("{sentence}, but the host was not told: {}", problem.sentence),
+    };
+    Ok(visit.done(back, says))
+}
+
+/// Returns the problem of an error.
+pub(super) fn problem(error: &anyhow::Error) -> Problem {
+    let status = match (error.downcast_ref::<ClientError>(), error.downcast_ref::<Ended>()) {
+        (Some(ClientError::Refused { status, .. }), _) if (400..500).contains(status) => *status,
+        (Some(_), _) | (_, Some(Ended::NotRunning(_) | Ended::Stopped(_))) => 503,
+        (_, Some(_)) => 409,
+        (None, None) => match error.downcast_ref::<AdminError>() {
+            Some(AdminError::Unknown { .. }) => 404,
+            Some(_) => 409,
+            None => 500,
+        },
+    };
+    Problem::new(status, format!("{error:#}"))
+}
+
+/// Returns the plugin that a path names.
+pub(super) fn plugin(visit: &Visit) -> Result<PluginId, Problem> {
+    visit.part("id").parse().map_err(|error| Problem::missing(format!("{error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_refuses_is_said_with_its_status() {
+        let of = |error: anyhow::Error| problem(&error).status;
+        assert_eq!(of(ClientError::Refused { status: 404, reason: "no".to_owned() }.into()), 404);
+        assert_eq!(of(ClientError::Hangs.into()), 503);
+        assert_eq!(of(Ended::NotRunning("data".into()).into()), 503);
+        assert_eq!(of(Ended::Declined("no".to_owned()).into()), 409);
+        assert_eq!(of(anyhow::anyhow!("x")), 500);
+    }
+}

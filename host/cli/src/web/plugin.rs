@@ -1,0 +1,123 @@
+//! The page of one plugin: what it may do, what it did, its settings, schedules, webhooks, versions and log.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor::control::audit::Audit;
+use parlor::control::client::{Client, ClientError};
+use parlor::control::views::{Line, Plugin, Schedules, Webhooks};
+use parlor_base::id::PluginId;
+use parlor_config::Config;
+use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::components::KeptVersion;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::Entry;
+use parlor_plugins::source::without_passwords;
+use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
+use serde::de::DeserializeOwned;
+
+use super::host::{self, Host, Visit, look};
+use super::{changes, rights, runs, settings, versions};
+use crate::status;
+
+/// How many lines of its log are shown.
+const LINES: usize = 60;
+
+/// Adds the page.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.page("/plugins/{id}", Role::Viewer, page)
+}
+
+/// All that the page shows of a plugin.
+struct Known {
+    entry: Entry,
+    /// The manifest, or why it cannot be read.
+    manifest: Result<Arc<Manifest>, String>,
+    versions: Vec<KeptVersion>,
+    plugins: Vec<Plugin>,
+    schedules: Vec<Schedules>,
+    webhooks: Vec<Webhooks>,
+    audit: Audit,
+    lines: Vec<Line>,
+}
+
+async fn page(visit: Visit) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let (asked, session) = (id.clone(), visit.session.clone());
+    let known = look(&visit, move |config, admin| {
+        let client = host::running(config, &session)?;
+        known(config, admin, client.as_ref(), &asked)
+    });
+    let known = known.await?;
+    Ok(Page::new(format!("Plugin {id}"), shown(&visit, &id, &known)).into())
+}
+
+fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: &PluginId) -> anyhow::Result<Known> {
+    let entry = admin.entry(id)?;
+    let manifest = admin.look(id, &entry).map(|examined| examined.manifest).map_err(|error| error.to_string());
+    let versions = admin.components().versions(id)?;
+    let Some(client) = client else {
+        let mut plugins = status::of(config)?.plugins;
+        plugins.retain(|plugin| plugin.id == id.as_str());
+        let (schedules, webhooks, audit, lines) = Default::default();
+        return Ok(Known { entry, manifest, versions, plugins, schedules, webhooks, audit, lines });
+    };
+    Ok(Known {
+        entry,
+        manifest,
+        versions,
+        plugins: of_host(client, &format!("/v1/plugins/{id}"))?,
+        schedules: of_host(client, &format!("/v1/plugins/{id}/schedules"))?,
+        webhooks: of_host(client, &format!("/v1/plugins/{id}/webhooks"))?,
+        audit: of_host(client, &format!("/v1/audit?plugin={id}&lines=0"))?,
+        lines: client.lines(&format!("/v1/logs?plugin={id}&lines={LINES}"))?.collect::<Result<_, _>>()?,
+    })
+}
+
+/// Asks the host. One that has not read the plugin yet has nothing of it.
+fn of_host<T: DeserializeOwned + Default>(client: &Client, target: &str) -> anyhow::Result<T> {
+    match client.get(target) {
+        Err(ClientError::Refused { status: 404, .. }) => Ok(T::default()),
+        got => Ok(got?),
+    }
+}
+
+fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
+    let Known { entry, manifest, versions, plugins, schedules, webhooks, audit, lines } = known;
+    let name = id.as_str();
+    html! {
+        @match manifest {
+            Ok(manifest) => {
+                p.lead { (stranger(&manifest.description)) }
+                p.hint { "Version " (manifest.version.to_string()) " by " (stranger(&manifest.authors.join(", "))) ", from " (stranger(&without_passwords(&entry.source.to_string()))) }
+            }
+            Err(error) => { p.warning role="note" { (stranger(error)) } }
+        }
+        p {
+            a href=(visit.link(&format!("/audit?plugin={name}"))) { "What became of it" } " · "
+            a href=(visit.link(&format!("/explain?plugin={name}"))) { "May it do this?" } " · "
+            a href=(visit.link(&format!("/plugins/{name}/storage"))) { "What it keeps" }
+        }
+        (changes::buttons(visit, id, entry))
+        div data-live id="state" {
+            @for plugin in plugins { (runs::facts(plugin)) (runs::denied(&plugin.denied)) }
+        }
+        h2 id="may" { "What it may do" }
+        (rights::shown(visit, id, manifest.as_ref().ok().map(Arc::as_ref), &entry.grants))
+        h2 id="did" { "What it did" }
+        div data-live id="activity" {
+            (runs::activity(audit))
+            @for plugin in plugins { (runs::limits(plugin)) }
+        }
+        h2 id="settings" { "Settings" }
+        @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings)) }
+        h2 id="schedules" { "Schedules" }
+        (runs::schedules(visit, name, schedules))
+        h2 id="webhooks" { "Webhooks" }
+        (runs::webhooks(visit, name, webhooks))
+        h2 id="versions" { "Versions" }
+        (versions::shown(visit, id, entry, versions))
+        h2 id="log" { "Log" }
+        div data-live id="lines" { (runs::log(lines)) }
+    }
+}

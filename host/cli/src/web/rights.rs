@@ -1,0 +1,209 @@
+//! The permissions of a plugin, each in words, with granting and taking back.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, Risk, ScopeKind};
+use parlor_plugins::admin::{GrantRequest, Revoked};
+use parlor_plugins::manifest::Manifest;
+use parlor_runtime::rights::{Right, rights, shown as entries};
+use parlor_session::permissions::{Grants, Scope, permission};
+use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
+
+use super::host::{self, Host, Visit, apply, change, look};
+use crate::show::Put as _;
+
+/// Adds the forms.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.form("/plugins/{id}/grant", Role::Owner, grant).form("/plugins/{id}/revoke", Role::Owner, revoke)
+}
+
+/// Shows each permission that a plugin asks for or has.
+pub(super) fn shown(visit: &Visit, id: &PluginId, manifest: Option<&Manifest>, grants: &Grants) -> Markup {
+    let all = rights(id, manifest, grants);
+    html! {
+        @if all.is_empty() { p { "It asks for nothing, and has nothing." } }
+        ul.cards { @for right in &all { li.card { (one(visit, id, right)) } } }
+    }
+}
+
+fn one(visit: &Visit, id: &PluginId, right: &Right) -> Markup {
+    html! {
+        h3 { (right.permission.as_str()) " (" (right.risk) " risk)" }
+        p { (right.what) }
+        @match (&right.granted, &right.asked) {
+            (Some(granted), Some(_)) => { p { strong { "Granted" } (scope(granted)) } }
+            (Some(granted), None) => { p { "Granted" (scope(granted)) ", but it does not ask for it, so it does not get it" } }
+            (None, _) => { p { strong { "Not granted" } } }
+        }
+        @if let Some(asked) = &right.asked {
+            p { "Asked " @if asked.optional { "if it may" } @else { "necessarily" } (scope(&asked.scope)) ": " (stranger(&asked.reason)) }
+        }
+        @if visit.may(Role::Owner) {
+            @if right.asked.is_some() { (visit.form(&format!("/plugins/{id}/grant"), &grant_fields(right))) }
+            @if right.granted.is_some() { (visit.form(&format!("/plugins/{id}/revoke"), &revoke_fields(right))) }
+        }
+    }
+}
+
+fn scope(entries: &[String]) -> Markup {
+    html! { @if !entries.is_empty() { " for " @for (at, entry) in entries.iter().enumerate() { @if at > 0 { ", " } (stranger(entry)) } } }
+}
+
+fn grant_fields(right: &Right) -> Markup {
+    let name = right.permission.as_str();
+    let field = format!("grant-{name}");
+    html! {
+        input type="hidden" name="permission" value=(name);
+        @if right.permission.scope_kind() != ScopeKind::None {
+            label for=(field) { "For whom or what" }
+            input id=(field) name="scope" autocomplete="off" aria-describedby={ (field) "-hint" };
+            p.hint id={ (field) "-hint" } { "With commas between them. Empty: as it asks." }
+        }
+        button.quiet type="submit" { "Grant " (name) }
+    }
+}
+
+fn revoke_fields(right: &Right) -> Markup {
+    let name = right.permission.as_str();
+    let granted = right.granted.as_deref().unwrap_or_default();
+    let field = format!("revoke-{name}");
+    html! {
+        input type="hidden" name="permission" value=(name);
+        @if granted.len() > 1 {
+            label for=(field) { "What to take back" }
+            select id=(field) name="scope" {
+                option value="" { "all of it" }
+                @for entry in granted { option value=(entry) { (entry) } }
+            }
+        }
+        button.quiet type="submit" { "Take back " (name) }
+    }
+}
+
+/// Reads the permission and the scope of a form.
+fn request(form: &Form) -> Result<GrantRequest, Problem> {
+    let wrong = |error: &dyn std::fmt::Display| Problem::wrong(error.to_string());
+    let permission = permission(form.need("permission")?).map_err(|error| wrong(&error))?;
+    let scope: Option<Vec<_>> =
+        form.get("scope").map(|text| text.split(',').map(|entry| entry.trim().to_owned()).collect());
+    if let Some(entries) = &scope {
+        Grants::default().grant_more(permission, entries).map_err(|error| wrong(&error))?;
+    }
+    Ok(GrantRequest { permission, scope })
+}
+
+async fn grant(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let request = request(&form)?;
+    let back = format!("/plugins/{id}");
+    if !form.is_agreed() {
+        let (asked, wanted) = (id.clone(), [request]);
+        let (more, has) =
+            look(&visit, move |_, admin| Ok((admin.comes_to(&asked, &wanted)?, admin.entry(&asked)?.grants))).await?;
+        return Ok(visit.confirm(&Question {
+            title: format!("Grant {id} more?"),
+            sentences: more.iter().map(|(permission, scope)| in_words(*permission, scope, &has)).collect(),
+            button: format!("Grant it to {id}"),
+            is_danger: more.iter().any(|(permission, _)| permission.risk() == Risk::High),
+            action: visit.path(),
+            back: &back,
+            fields: form.fields(),
+        }));
+    }
+    let (asked, name) = (id.clone(), request.permission);
+    change(&visit, move |_, admin| Ok(admin.grant(&asked, &[request])?)).await?;
+    apply(&visit, &id, &back, format!("{id} is granted {name}")).await
+}
+
+/// Says what a permission allows, with its whole scope, and what was granted before.
+fn in_words(permission: Permission, granted: &Scope, has: &Grants) -> Markup {
+    let before = has.get(permission).map(|scope| entries(&scope.entries()));
+    let all = entries(&granted.entries());
+    let everybody = all.iter().any(|entry| entry == "*");
+    html! {
+        strong { (permission.as_str()) } " is of " (permission.risk().to_string()) " risk: " (permission.describe())
+        @if !all.is_empty() { " It is granted" (scope(&all)) }
+        @if everybody {
+            @match permission.scope_kind() {
+                ScopeKind::Jids | ScopeKind::Messages => { " (everybody)" }
+                ScopeKind::Rooms => { " (all rooms)" }
+                _ => {}
+            }
+        }
+        @match before {
+            Some(before) if before.is_empty() => { ". It was granted before." }
+            Some(before) => { ", beside what was granted before" (scope(&before)) "." }
+            None => { ". It was not granted before." }
+        }
+    }
+}
+
+async fn revoke(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let request = request(&form)?;
+    let (back, name) = (format!("/plugins/{id}"), request.permission);
+    if !form.is_agreed() {
+        let what = request.scope.as_ref().map(|entries| entries.join(", "));
+        return Ok(visit.confirm(&Question {
+            title: format!("Take {name} back from {id}?"),
+            sentences: vec![html! {
+                strong { (name.as_str()) } ": " (name.describe()) " "
+                @match &what {
+                    Some(what) => { "It loses it for " (stranger(what)) "." }
+                    None => { "It loses all of it." }
+                }
+                " A plugin that cannot do without it stops."
+            }],
+            button: format!("Take back {name}"),
+            is_danger: true,
+            action: visit.path(),
+            back: &back,
+            fields: form.fields(),
+        }));
+    }
+    let asked = id.clone();
+    let revoked = change(&visit, move |_, admin| Ok(admin.revoke(&asked, &[request])?)).await?;
+    apply(&visit, &id, &back, taken_back(&id, name, &revoked)).await
+}
+
+/// Says what was taken back, and what follows. A remaining entry may cover one that was taken back.
+fn taken_back(id: &PluginId, name: Permission, Revoked { needed, left }: &Revoked) -> String {
+    let mut sentence = format!("{name} is taken back from {id}");
+    for (permission, scope) in left {
+        sentence.put(format_args!("; it keeps {permission} for {}", entries(&scope.entries()).join(", ")));
+    }
+    if !needed.is_empty() {
+        sentence.put(format_args!("; {id} cannot do without it"));
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_names_a_permission_and_its_scope() {
+        let of = |fields: &[(&str, &str)]| request(&Form::of(fields));
+        let sent = of(&[("permission", "messages.send"), ("scope", "juliet@example.org, @example.net")]).unwrap();
+        assert_eq!(sent.permission, Permission::MessagesSend);
+        assert_eq!(sent.scope.unwrap(), ["juliet@example.org", "@example.net"]);
+        assert_eq!(of(&[("permission", "messages.send"), ("scope", "")]).unwrap().scope, None);
+        for wrong in [&[][..], &[("permission", "x")], &[("permission", "messages.send"), ("scope", "no address@")]] {
+            assert_eq!(of(wrong).unwrap_err().status, 400, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_granted_is_said_with_all_of_its_scope() {
+        let mut has = Grants::default();
+        has.grant(Permission::MessagesSend, &["a@b.example".to_owned()]).unwrap();
+        let mut more = Grants::default();
+        more.grant(Permission::MessagesSend, &["*".to_owned()]).unwrap();
+        let scope = more.get(Permission::MessagesSend).unwrap();
+        let text = in_words(Permission::MessagesSend, scope, &has).into_string();
+        assert!(text.contains("(everybody)") && text.contains("a@b.example"), "{text}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The settings of a plugin, as a form of its schema. Secrets are written here and never shown: each has a form of its
+//! own, which does not come back as a question.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor_base::escape::escape_untrusted;
+use parlor_base::id::PluginId;
+use parlor_plugins::policy::SettingValues;
+use parlor_plugins::setting::{Setting, SettingKind};
+use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
+use serde_json::Value;
+
+use super::host::{self, Host, Visit, apply, change, look};
+
+/// The prefix of a field that holds a setting.
+const FIELD: &str = "set.";
+/// The longest secret, in bytes, as for the command.
+const LONGEST_SECRET: usize = 16 << 10;
+
+type Schema = BTreeMap<String, Setting>;
+
+/// Adds the forms.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.form("/plugins/{id}/settings", Role::Owner, set).form("/plugins/{id}/secret", Role::Owner, secret)
+}
+
+/// Shows the settings, as a form for owners.
+pub(super) fn shown(visit: &Visit, id: &PluginId, schema: &Schema, values: &SettingValues) -> Markup {
+    let open: Vec<_> = schema.iter().filter(|(_, setting)| !setting.kind.is_secret()).collect();
+    let secrets: Vec<_> = schema.iter().filter(|(_, setting)| setting.kind.is_secret()).collect();
+    let fields = html! {
+        @for (name, setting) in &open { (field(name, setting, values.0.get(*name))) }
+        div.actions { button type="submit" { "Change the settings" } }
+    };
+    html! {
+        @if schema.is_empty() { p { "It has none." } }
+        @if visit.may(Role::Owner) {
+            @if !open.is_empty() { (visit.form(&format!("/plugins/{id}/settings"), &fields)) }
+            @for (name, setting) in &secrets {
+                (visit.form(&format!("/plugins/{id}/secret"), &secret_fields(name, setting, values.0.contains_key(*name))))
+            }
+        } @else {
+            dl.facts {
+                @for (name, setting) in schema {
+                    dt { (stranger(name)) }
+                    dd {
+                        @match values.0.get(name) {
+                            Some(_) if setting.kind.is_secret() => { "set, and not shown" }
+                            Some(value) => { (stranger(&as_text(value))) }
+                            None => { "not set" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn field(name: &str, setting: &Setting, value: Option<&Value>) -> Markup {
+    let (key, now) = (format!("{FIELD}{name}"), value.map(as_text).unwrap_or_default());
+    let hint = format!("{key}-hint");
+    let default = setting.default.as_ref().map(as_text);
+    let options: Vec<&str> = match &setting.kind {
+        SettingKind::Choice(choices) => choices.iter().map(String::as_str).collect(),
+        SettingKind::Boolean => vec!["true", "false"],
+        _ => Vec::new(),
+    };
+    let is_long = matches!(setting.kind, SettingKind::List) || now.contains('\n');
+    html! {
+        label for=(key) { (stranger(name)) @if setting.required { " (required)" } }
+        @if !options.is_empty() {
+            select id=(key) name=(key) aria-describedby=(hint) {
+                option value="" { "as its author set it" }
+                @for option in options { option value=(option) selected[option == now] { (escape_untrusted(option, 200)) } }
+            }
+        } @else if is_long {
+            textarea id=(key) name=(key) aria-describedby=(hint) { "\n" (now) }
+        } @else {
+            input id=(key) name=(key) value=(now) autocomplete="off" aria-describedby=(hint);
+        }
+        p.hint id=(hint) {
+            (stranger(&setting.description)) " (" (setting.kind.to_string())
+            @if matches!(setting.kind, SettingKind::List) { ", one on each line" }
+            @if let Some(default) = default { ", by default " (stranger(&default)) }
+            ")"
+        }
+    }
+}
+
+fn secret_fields(name: &str, setting: &Setting, is_set: bool) -> Markup {
+    let key = format!("secret-{name}");
+    html! {
+        fieldset {
+            legend { (stranger(name)) @if is_set { " (set, and not shown)" } @else { " (not set)" } }
+            input type="hidden" name="name" value=(name);
+            label for=(key) { "The new secret" }
+            input id=(key) name="secret" type="password" autocomplete="new-password" required aria-describedby={ (key) "-hint" };
+            p.hint id={ (key) "-hint" } { (stranger(&setting.description)) " It is kept in a file that only the host's user can read." }
+            label {
+                input type="checkbox" name="agreed" value="yes" required;
+                " Replace what is there now"
+            }
+            div.actions { button type="submit" { "Keep the secret" } }
+        }
+    }
+}
+
+/// Shows a value in a field: a list with one item a line, and a text without quotes.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Reads what stands in a field. Nothing: the default counts.
+fn value(setting: &Setting, text: &str) -> Option<Value> {
+    // Browsers send line ends as two characters.
+    let text = text.replace("\r\n", "\n");
+    let plain = text.trim();
+    if plain.is_empty() {
+        return None;
+    }
+    Some(match &setting.kind {
+        SettingKind::List => {
+            text.lines().map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
+        }
+        // The schema refuses a text that is none of these, and says what it has to be.
+        SettingKind::Number | SettingKind::Boolean => {
+            serde_json::from_str(plain).unwrap_or_else(|_| Value::from(plain))
+        }
+        SettingKind::Duration => plain.parse::<u64>().map_or_else(|_| Value::from(plain), Value::from),
+        SettingKind::Choice(_) | SettingKind::Jid => Value::from(plain),
+        SettingKind::String | SettingKind::Secret | SettingKind::Credential(_) => Value::from(text),
+    })
+}
+
+/// A setting that a form changes: its name, the value before, and the one after.
+type Changed = (String, Option<Value>, Option<Value>);
+
+/// Returns the settings that a form changes. Those that are wrong are a problem, before anything is asked.
+fn changed(schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<Changed>, Problem> {
+    let mut all = Vec::new();
+    for (name, setting) in schema.iter().filter(|(_, setting)| !setting.kind.is_secret()) {
+        let Some(text) = form.sent(&format!("{FIELD}{name}")) else { continue };
+        let (old, new) = (values.0.get(name).cloned(), value(setting, text));
+        // A field may show a value in another form; if it comes back like that, nobody touched it.
+        let sent = text.replace("\r\n", "\n");
+        let is_same = old == new || old.as_ref().map(as_text).is_some_and(|shown| shown == sent);
+        if is_same {
+            continue;
+        }
+        if let Some(new) = &new {
+            setting.check(new).map_err(|why| Problem::wrong(format!("the setting {name} does not fit: {why}")))?;
+        }
+        all.push((name.clone(), old, new));
+    }
+    Ok(all)
+}
+
+async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let back = format!("/plugins/{id}");
+    let (own, sent) = (id.clone(), form.clone());
+    let changes = look(&visit, move |_, admin| {
+        let entry = admin.entry(&own)?;
+        let manifest = admin.look(&own, &entry)?.manifest;
+        Ok(changed(&manifest.settings, &entry.settings, &sent))
+    });
+    let changes = changes.await??;
+    if changes.is_empty() {
+        return Ok(visit.done(&back, "nothing was changed: all settings have these values already"));
+    }
+    if !form.is_agreed() {
+        let shown = |value: Option<&Value>| value.map_or_else(|| "the default".to_owned(), as_text);
+        let line = |(name, old, new): &Changed| {
+            let [old, new] = [old, new].map(|value| shown(value.as_ref()));
+            html! { (stranger(name)) ": " (stranger(&old)) " → " (stranger(&new)) }
+        };
+        return Ok(visit.confirm(&Question {
+            title: format!("Change the settings of {id}?"),
+            sentences: changes.iter().map(line).collect(),
+            button: "Change them".to_owned(),
+            is_danger: false,
+            action: visit.path(),
+            back: &back,
+            fields: form.fields(),
+        }));
+    }
+    let (own, names) = (id.clone(), changes.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>().join(", "));
+    change(&visit, move |_, admin| {
+        changes.iter().try_for_each(|(name, _, new)| Ok(admin.set(&own, name, new.as_ref())?))
+    })
+    .await?;
+    apply(&visit, &id, &back, format!("{names} of {id} counts")).await
+}
+
+async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let (name, text) = (form.need("name")?.to_owned(), form.need("secret")?.to_owned());
+    if !form.is_agreed() {
+        return Err(Problem::wrong("nothing was changed: tick that the secret may be replaced"));
+    }
+    if text.len() > LONGEST_SECRET {
+        return Err(Problem::wrong(format!("a secret has at most {LONGEST_SECRET} bytes")));
+    }
+    let (own, of) = (id.clone(), name.clone());
+    let is_secret = look(&visit, move |_, admin| {
+        let manifest = admin.look(&own, &admin.entry(&own)?)?.manifest;
+        Ok(manifest.settings.get(&of).is_some_and(|setting| setting.kind.is_secret()))
+    });
+    if !is_secret.await? {
+        return Err(Problem::wrong(format!("{id} has no secret {name}")));
+    }
+    let (own, of) = (id.clone(), name.clone());
+    change(&visit, move |_, admin| Ok(admin.keep_secret(&own, &of, &text)?)).await?;
+    apply(
+        &visit,
+        &id,
+        &format!("/plugins/{id}"),
+        format!("{name} of {id} is kept, where only the host's user can read it"),
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn setting(kind: SettingKind) -> Setting {
+        Setting { kind, default: None, description: "<b>what for".to_owned(), required: false }
+    }
+
+    fn schema() -> Schema {
+        let choice = SettingKind::Choice(vec!["red".to_owned(), "blue".to_owned()]);
+        let all = [
+            ("text", SettingKind::String),
+            ("number", SettingKind::Number),
+            ("on", SettingKind::Boolean),
+            ("colour", choice),
+            ("list", SettingKind::List),
+            ("key", SettingKind::Secret),
+        ];
+        all.into_iter().map(|(name, kind)| (name.to_owned(), setting(kind))).collect()
+    }
+
+    #[test]
+    fn a_form_changes_what_was_changed_in_it() {
+        let values = SettingValues([("text".to_owned(), json!("say ")), ("number".to_owned(), json!(5))].into());
+        let sent = Form::of(&[
+            ("set.text", "say "),
+            ("set.number", ""),
+            ("set.on", "true"),
+            ("set.colour", "blue"),
+            ("set.list", "a\r\n\r\n b \r\n"),
+            ("set.key", "secret"),
+        ]);
+        let changes = changed(&schema(), &values, &sent).unwrap();
+        let short: Vec<_> = changes.iter().map(|(name, _, new)| (name.as_str(), new.clone())).collect();
+        assert_eq!(
+            short,
+            [
+                ("colour", Some(json!("blue"))),
+                ("list", Some(json!(["a", "b"]))),
+                ("number", None),
+                ("on", Some(json!(true))),
+            ]
+        );
+        for wrong in [("set.number", "many"), ("set.on", "maybe"), ("set.colour", "green")] {
+            assert_eq!(changed(&schema(), &values, &Form::of(&[wrong])).unwrap_err().status, 400, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let values = SettingValues([("key".to_owned(), json!({ "file": "/secret/place" }))].into());
+        let host = || Arc::new(Host::new(super::super::tests::target()));
+        for role in Role::ALL {
+            let visit = Visit::for_test(role, "/plugins/echo", host());
+            let text = shown(&visit, &"echo".parse().unwrap(), &schema(), &values).into_string();
+            assert!(!text.contains("/secret/place") && text.contains("set, and not shown"), "{text}");
+            assert!(!text.contains("<b>"), "{text}");
+            assert_eq!(text.contains("type=\"password\""), role == Role::Owner);
+        }
+    }
+}

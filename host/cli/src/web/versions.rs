@@ -1,0 +1,304 @@
+//! The versions of a plugin: what an update would change, and going back to an earlier one.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor_base::id::PluginId;
+use parlor_base::permission::Risk;
+use parlor_config::Config;
+use parlor_plugins::admin::{Carried, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
+use parlor_plugins::components::KeptVersion;
+use parlor_plugins::policy::Entry;
+use parlor_runtime::rights::{Right, rights};
+use parlor_session::permissions::{Grants, permission};
+use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, scroll, stranger};
+
+use super::host::{self, Host, Visit, apply, change, look};
+use crate::plugin::from_index::{Asking, Installed, choose};
+use crate::plugin::origin::Origin;
+use crate::show::second;
+
+/// Adds the forms.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.form("/plugins/{id}/update", Role::Owner, update).form("/plugins/{id}/rollback", Role::Owner, rollback)
+}
+
+/// Shows the versions that are kept, and what leads to another one.
+pub(super) fn shown(visit: &Visit, id: &PluginId, entry: &Entry, versions: &[KeptVersion]) -> Markup {
+    let back = |kept: &KeptVersion| {
+        let fields = html! {
+            input type="hidden" name="to" value=(kept.digest.to_string());
+            button.quiet type="submit" { "Go back to " (kept.version.to_string()) }
+        };
+        visit.form(&format!("/plugins/{id}/rollback"), &fields)
+    };
+    let table = html! {
+        table {
+            caption { "The versions that are kept" }
+            thead { tr { @for head in ["Version", "Digest", "Installed first", "Signed by", "Go back"] { th scope="col" { (head) } } } }
+            tbody {
+                @for kept in versions.iter().rev() {
+                    tr {
+                        th scope="row" { (kept.version.to_string()) }
+                        td { (kept.digest.short()) }
+                        td { (second(&kept.at)) }
+                        td { @if let Some(signer) = &kept.signer { (stranger(&signer.to_string())) } @else { "nobody" } }
+                        td {
+                            @if kept.digest == entry.digest { "the present one" }
+                            @else if visit.may(Role::Owner) { (back(kept)) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let look = html! { button.quiet type="submit" { "Look for another version" } };
+    html! {
+        @if !versions.is_empty() { (scroll("Versions", &table)) }
+        @if visit.may(Role::Owner) { (visit.form(&format!("/plugins/{id}/update"), &look)) }
+    }
+}
+
+/// The changes that an offer makes, in words.
+struct Change {
+    was: String,
+    new: String,
+    digest: String,
+    /// The author's words about the new versions.
+    news: Vec<(String, String)>,
+    /// The permissions that are asked for newly.
+    more: Vec<Right>,
+    /// Those that are asked for otherwise than before.
+    otherwise: Vec<Right>,
+    gone: Vec<String>,
+    settings: Vec<String>,
+}
+
+impl Change {
+    fn of(id: &PluginId, entry: &Entry, offer: &Offer, plan: &Replacement<'_>) -> Self {
+        let manifest = offer.manifest();
+        let all = rights(id, Some(manifest), &Grants::default());
+        let (more, rest): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|right| plan.difference.new.contains(&right.permission) && !plan.counting.has(right.permission));
+        let is_new = |version: &semver::Version| match plan.version() {
+            Some(present) => version > present && *version <= manifest.version,
+            None => *version == manifest.version,
+        };
+        let news = manifest.changes.iter().filter(|entry| is_new(entry.0));
+        Self {
+            was: plan.version().map_or_else(|| entry.digest.short(), ToString::to_string),
+            new: manifest.version.to_string(),
+            digest: offer.examined.digest.to_string(),
+            news: news.map(|(version, words)| (version.to_string(), words.clone())).collect(),
+            otherwise: rest.into_iter().filter(|right| plan.difference.changed.contains(&right.permission)).collect(),
+            more,
+            gone: plan.difference.gone.iter().map(ToString::to_string).collect(),
+            settings: carried(&plan.carried),
+        }
+    }
+}
+
+/// Says what becomes of settings.
+fn carried(carried: &Carried) -> Vec<String> {
+    let [aside, back] = carried.names();
+    let aside =
+        aside.into_iter().map(|name| format!("The setting {name} is put aside: it has no place in that version."));
+    aside.chain(back.into_iter().map(|name| format!("The setting {name} is set again, as it was before."))).collect()
+}
+
+/// Finds another version where the plugin came from. `digest`: only this one.
+fn offer(
+    config: &Config,
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    digest: Option<&str>,
+) -> anyhow::Result<Offer> {
+    let installed = Installed { entry, older: Older::Refused };
+    // Nobody can be asked: where a terminal would be needed, the error says so.
+    let chosen = choose(config, None, &Origin::default(), Some(&installed), Asking { json: true, check: false })?;
+    let offer = admin.offer(&chosen.source, &chosen.expected).map_err(|error| chosen.explained(error, id))?;
+    chosen.is_as_listed(offer.manifest())?;
+    if let Some(digest) = digest
+        && offer.examined.digest.to_string() != digest
+    {
+        anyhow::bail!("there is another file now than the one that was shown, so nothing was changed: look again");
+    }
+    Ok(offer)
+}
+
+async fn update(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let back = format!("/plugins/{id}");
+    if form.is_agreed() {
+        let digest = form.need("digest")?.to_owned();
+        let requests = form.all("grant").map(request).collect::<Result<Vec<_>, _>>()?;
+        let own = id.clone();
+        let sentence = change(&visit, move |config, admin| {
+            let entry = admin.entry(&own)?;
+            let offer = offer(config, admin, &own, &entry, Some(&digest))?;
+            replaced(admin, &own, &entry, &offer, Older::Refused, &requests)
+        });
+        return apply(&visit, &id, &back, sentence.await?).await;
+    }
+    let own = id.clone();
+    let found = look(&visit, move |config, admin| {
+        let entry = admin.entry(&own)?;
+        let offer = offer(config, admin, &own, &entry, None)?;
+        Ok(match admin.plan(&own, &entry, &offer, Older::Refused)? {
+            Plan::Nothing | Plan::Restore => None,
+            Plan::Replace(plan) => Some(Change::of(&own, &entry, &offer, &plan)),
+        })
+    });
+    match found.await? {
+        None => Ok(visit.done(&back, format!("there is no other version of {id} where it came from"))),
+        Some(change) => Ok(question(&visit, &id, &change, &back)),
+    }
+}
+
+/// Reads a permission that is granted as it is asked for.
+fn request(name: &str) -> Result<GrantRequest, Problem> {
+    let permission = permission(name).map_err(|error| Problem::wrong(error.to_string()))?;
+    Ok(GrantRequest { permission, scope: None })
+}
+
+/// Replaces a version, and says so.
+fn replaced(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    offer: &Offer,
+    older: Older,
+    requests: &[GrantRequest],
+) -> anyhow::Result<String> {
+    let Plan::Replace(plan) = admin.plan(id, entry, offer, older)? else {
+        anyhow::bail!("that version of {id} is the present one, so nothing was changed");
+    };
+    let settings = carried(&admin.replace(&plan, requests)?);
+    let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
+    let sentence = format!("{id} {was} is replaced by {}", offer.manifest().version);
+    Ok(std::iter::once(sentence).chain(settings).collect::<Vec<_>>().join(". "))
+}
+
+/// Asks about an update, with each new permission to be granted by itself.
+fn question(visit: &Visit, id: &PluginId, change: &Change, back: &str) -> Reply {
+    let Change { was, new, digest, news, more, otherwise, gone, settings } = change;
+    let fields = html! {
+        input type="hidden" name="digest" value=(digest);
+        input type="hidden" name="agreed" value="yes";
+        @if more.is_empty() {
+            p { "It asks for nothing that the present version does not ask for." }
+        } @else {
+            fieldset {
+                legend { "It asks for more than the present version" }
+                @for right in more { (new_right(right)) }
+            }
+        }
+        div.actions {
+            button #confirm type="submit" class=[more.iter().any(|right| right.permission.risk() == Risk::High).then_some("danger")] {
+                "Replace " (was) " by " (new)
+            }
+            a #back href=(visit.link(back)) { "No, go back" }
+        }
+    };
+    let content = html! {
+        div.question {
+            p { (id.as_str()) ": " (was) " → " (new) }
+            p.hint { "Digest " (digest) }
+            @for (version, words) in news { p { (version) ": " (stranger(words)) } }
+            @for right in otherwise {
+                p { "It asks otherwise than before for " strong { (right.permission.as_str()) } ". What was granted stays as it is." }
+            }
+            @if !gone.is_empty() { p { "It does not ask any more for " (gone.join(", ")) "." } }
+            @for setting in settings { p { (stranger(setting)) } }
+            (visit.form(visit.path(), &fields))
+        }
+    };
+    Page::new(format!("Update {id}?"), content).into()
+}
+
+fn new_right(right: &Right) -> Markup {
+    let name = right.permission.as_str();
+    let key = format!("grant-{name}");
+    html! {
+        p {
+            input type="checkbox" id=(key) name="grant" value=(name);
+            label for=(key) { "Grant " (name) " (" (right.risk) " risk)" }
+        }
+        p { (right.what) }
+        @if let Some(asked) = &right.asked {
+            p.hint {
+                @if asked.optional { "It runs without it, too. " } @else { "It does not run without it. " }
+                @if !asked.scope.is_empty() { "For " (stranger(&asked.scope.join(", "))) ". " }
+                (stranger(&asked.reason))
+            }
+        }
+    }
+}
+
+async fn rollback(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let (back, to) = (format!("/plugins/{id}"), form.need("to")?.to_owned());
+    let own = id.clone();
+    if form.is_agreed() {
+        let sentence = change(&visit, move |_, admin| {
+            let (entry, offer) = (admin.entry(&own)?, admin.earlier(&own, Some(&to))?);
+            replaced(admin, &own, &entry, &offer, Older::Had, &[])
+        });
+        return apply(&visit, &id, &back, sentence.await?).await;
+    }
+    let found = look(&visit, move |_, admin| {
+        let (entry, offer) = (admin.entry(&own)?, admin.earlier(&own, Some(&to))?);
+        Ok(match admin.plan(&own, &entry, &offer, Older::Had)? {
+            Plan::Nothing | Plan::Restore => None,
+            Plan::Replace(plan) => Some(Change::of(&own, &entry, &offer, &plan)),
+        })
+    });
+    let Some(change) = found.await? else {
+        return Ok(visit.done(&back, format!("{id} has that version already")));
+    };
+    let mut sentences =
+        vec![html! { (id.as_str()) ": " (change.was) " → " (change.new) ". The grants stay as they are." }];
+    sentences.extend(change.settings.iter().map(|setting| stranger(setting)));
+    Ok(visit.confirm(&Question {
+        title: format!("Go back to {id} {}?", change.new),
+        sentences,
+        button: format!("Go back to {}", change.new),
+        is_danger: false,
+        action: visit.path(),
+        back: &back,
+        fields: form.fields(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_plugins::manifest::Manifest;
+
+    use super::*;
+
+    #[test]
+    fn an_update_asks_for_each_new_permission_and_believes_no_author() {
+        let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.2.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[permissions]\n\
+                        \"messages.send\" = { scope = [\"*\"], reason = \"<script>because\" }\n";
+        let manifest = Manifest::parse(manifest).unwrap();
+        let id: PluginId = "echo".parse().unwrap();
+        let change = Change {
+            was: "0.1.0".to_owned(),
+            new: "0.2.0".to_owned(),
+            digest: "sha256:00".to_owned(),
+            news: vec![("0.2.0".to_owned(), "<b>new".to_owned())],
+            more: rights(&id, Some(&manifest), &Grants::default()),
+            otherwise: Vec::new(),
+            gone: vec!["rooms.read".to_owned()],
+            settings: Vec::new(),
+        };
+        let host = Arc::new(Host::new(super::super::tests::target()));
+        let visit = Visit::for_test(Role::Owner, "/plugins/echo/update", host);
+        let text = question(&visit, &id, &change, "/plugins/echo").into_text();
+        assert!(text.contains("name=\"grant\" value=\"messages.send\"") && !text.contains("checked"), "{text}");
+        assert!(text.contains("&lt;script&gt;because") && !text.contains("<b>new"), "{text}");
+        assert!(text.contains("name=\"csrf\"") && text.contains("name=\"digest\" value=\"sha256:00\""), "{text}");
+    }
+}

@@ -1,0 +1,81 @@
+// Everything works without this script. With it, the parts of a page that are marked `data-live` follow what happens.
+"use strict";
+
+(() => {
+  const base = document.body.dataset.base || "";
+  let source = null;
+  let isLoading = false;
+  let isStale = false;
+
+  // Loads this page again, and takes its live parts. A part in which a person works is left alone.
+  async function refresh() {
+    if (isLoading) {
+      isStale = true;
+      return;
+    }
+    isLoading = true;
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html" } });
+      if (answer.redirected) {
+        location.reload();
+        return;
+      }
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of document.querySelectorAll("[data-live][id]")) {
+        const next = page.getElementById(part.id);
+        const isInUse = part.contains(document.activeElement) && document.activeElement !== document.body;
+        if (next && !isInUse && next.outerHTML !== part.outerHTML) {
+          const log = part.querySelector("pre.log");
+          const isAtEnd = log && log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+          part.replaceChildren(...document.adoptNode(next).childNodes);
+          const after = part.querySelector("pre.log");
+          if (after && (isAtEnd || !log)) after.scrollTop = after.scrollHeight;
+        }
+      }
+    } catch {
+      // The server is gone for a moment; the next event tries again.
+    } finally {
+      isLoading = false;
+      if (isStale) {
+        isStale = false;
+        refresh();
+      }
+    }
+  }
+
+  function listen() {
+    if (source || document.hidden || !document.querySelector("[data-live]")) return;
+    source = new EventSource(base + "/live");
+    source.addEventListener("changed", refresh);
+    source.addEventListener("ended", () => location.reload());
+  }
+
+  // Browsers open few connections to one server: a page that nobody looks at holds none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && source) {
+      source.close();
+      source = null;
+    } else if (!document.hidden) {
+      refresh();
+      listen();
+    }
+  });
+
+  // A form is sent once, however often one presses.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+  });
+
+  addEventListener("pageshow", () => {
+    for (const form of document.forms) delete form.dataset.sent;
+  });
+
+  for (const log of document.querySelectorAll("pre.log")) log.scrollTop = log.scrollHeight;
+  listen();
+})();

@@ -1,0 +1,48 @@
+//! The bound on attempts to log in.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most attempts in a minute, by whomever.
+pub(crate) const MOST: usize = 10;
+/// That minute.
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+
+/// The attempts of the last minute.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<VecDeque<Instant>>);
+
+impl Attempts {
+    /// Counts an attempt. Returns false if there were too many.
+    pub(crate) fn are_left(&self) -> bool {
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        while attempts.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
+            attempts.pop_front();
+        }
+        // One that is refused does not count: who waits for a minute can log in, whatever others do meanwhile.
+        if attempts.len() >= MOST {
+            return false;
+        }
+        attempts.push_back(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_attempts_a_minute_are_made_and_no_more() {
+        let attempts = Attempts::default();
+        assert!((0..MOST).all(|_| attempts.are_left()));
+        assert!((0..100).all(|_| !attempts.are_left()));
+        tokio::time::advance(MINUTE).await;
+        assert!((0..MOST).all(|_| attempts.are_left()));
+        assert!(!attempts.are_left());
+    }
+}

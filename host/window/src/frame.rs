@@ -1,0 +1,208 @@
+//! The frame: finds out who sends a request and whether they may, and makes answers of what pages return.
+
+use std::sync::Arc;
+
+use axum::RequestExt as _;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, REFRESH, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use maud::{Markup, html};
+use tokio::sync::{Semaphore, watch};
+use url::form_urlencoded;
+
+use crate::attempts::{Attempts, MINUTE};
+use crate::cookie;
+use crate::layout::{self, Entry};
+use crate::page::{Kind, Page, Reply};
+use crate::problem::Problem;
+use crate::role::Role;
+use crate::secret::Secret;
+use crate::site::Site;
+use crate::store::{Session, Store, StoreError};
+use crate::text::stranger;
+use crate::visit::{Notices, Seen, Visit};
+
+/// The longest page, in bytes.
+const LONGEST_PAGE: usize = 512 << 10;
+/// The most parameters of a query that are read.
+const MOST_PARAMETERS: usize = 64;
+/// The most browsers that are told of changes at once.
+const MOST_LIVE: usize = 24;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// The state that all requests share.
+pub struct Frame<S> {
+    state: S,
+    pub(crate) site: Site,
+    pub(crate) store: Store,
+    entries: &'static [Entry],
+    notices: Arc<Notices>,
+    pub(crate) attempts: Attempts,
+    /// A number that changes when what pages show has changed.
+    pub(crate) changes: watch::Receiver<u64>,
+    pub(crate) live: Arc<Semaphore>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Frame<S> {
+    /// Returns a frame around the pages' own state. `changes` tells browsers that they look at something old.
+    pub fn new(state: S, site: Site, store: Store, entries: &'static [Entry], changes: watch::Receiver<u64>) -> Self {
+        let live = Arc::new(Semaphore::new(MOST_LIVE));
+        Self { state, site, store, entries, notices: Arc::default(), attempts: Attempts::default(), changes, live }
+    }
+
+    /// Checks who sends a request, and that they may. Otherwise returns the answer.
+    pub(crate) async fn admit(&self, mut request: Request, role: Role) -> Result<(Visit<S>, Request), Box<Response>> {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !is_read && !self.site.is_own_page(request.headers()) {
+            return Err(Box::new(self.refuse(&not_from_here())));
+        }
+        let found = self.session(request.headers()).await;
+        let (secret, session) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) if is_read => return Err(Box::new(self.go_to("/login"))),
+            Ok(None) => {
+                let problem = Problem::forbidden(
+                    "you are not logged in any more, and nothing was changed: log in, and do it again",
+                );
+                return Err(Box::new(self.refuse(&problem)));
+            }
+            Err(problem) => return Err(Box::new(self.refuse(&problem))),
+        };
+        let seen = Arc::new(Seen {
+            secret,
+            session: session.clone(),
+            path: request.uri().path().to_owned(),
+            base: self.site.base().to_owned(),
+            notices: Arc::clone(&self.notices),
+        });
+        if session.role < role {
+            let sentence = format!("this takes the role {role}, and {} has the role {}", session.name, session.role);
+            return Err(Box::new(self.show(&seen, Err(Problem::forbidden(sentence)))));
+        }
+        // A path without names has none; one that is no text leads to nothing.
+        let parts = request.extract_parts::<RawPathParams>().await.map_or_else(
+            |_| Vec::new(),
+            |parts| parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        );
+        let query = request.uri().query().unwrap_or_default();
+        let query = form_urlencoded::parse(query.as_bytes()).into_owned().take(MOST_PARAMETERS).collect();
+        Ok((Visit { state: self.state.clone(), session, seen, parts, query }, request))
+    }
+
+    /// Returns the session of a request.
+    pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<(Secret, Session)>, Problem> {
+        let Some(secret) = cookie::secret(headers, &self.site) else { return Ok(None) };
+        let store = self.store.clone();
+        stored(move || {
+            let found = store.session(&secret, Timestamp::now())?;
+            Ok(found.map(|session| (secret, session)))
+        })
+        .await
+    }
+
+    /// Makes an answer of what a page returned.
+    pub(crate) fn show(&self, seen: &Seen, result: Result<Reply, Problem>) -> Response {
+        match result {
+            Ok(Reply(Kind::Page(page))) => self.page(seen, &page),
+            Ok(Reply(Kind::To(path))) => self.go_to(&path),
+            Ok(Reply(Kind::Download { name, media, bytes })) => download(&name, media, bytes),
+            Err(problem) => {
+                let page = Page::new(problem.title(), told(&problem)).status(problem.status);
+                self.page(seen, &page)
+            }
+        }
+    }
+
+    fn page(&self, seen: &Seen, page: &Page) -> Response {
+        let notice = self.notices.take(&seen.secret);
+        let whole =
+            |page: &Page| layout::page(seen, self.entries, &page.title, notice.as_deref(), &page.content).into_string();
+        let text = whole(page);
+        if text.len() <= LONGEST_PAGE {
+            return sent(page, text);
+        }
+        let problem = Problem::failed("this page would be too long: ask for less of it");
+        let page = Page::new(problem.title(), told(&problem)).status(problem.status);
+        sent(&page, whole(&page))
+    }
+
+    /// Sends the browser to a path of the window. One that would lead elsewhere leads to the first page.
+    pub(crate) fn go_to(&self, path: &str) -> Response {
+        let is_ours = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+        let path = if is_ours { path } else { "/" };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let to = HeaderValue::try_from(format!("{}{path}", self.site.base()));
+        response.headers_mut().insert(LOCATION, to.unwrap_or(HeaderValue::from_static("/")));
+        response
+    }
+
+    /// Answers somebody who is not logged in.
+    pub(crate) fn refuse(&self, problem: &Problem) -> Response {
+        let mut response = self.outside(problem.status(), problem.title(), &told(problem));
+        if problem.status == 429 {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(MINUTE.as_secs()));
+        }
+        response
+    }
+
+    /// Returns a page for somebody who is not logged in.
+    pub(crate) fn outside(&self, status: StatusCode, title: &str, content: &Markup) -> Response {
+        document(status, layout::outside(self.site.base(), title, content).into_string())
+    }
+}
+
+/// Returns the problem of a request that a page elsewhere made.
+pub(crate) fn not_from_here() -> Problem {
+    Problem::forbidden(
+        "the browser says that this comes from a page elsewhere, or not where from, so nothing was changed: open the window itself, and do it there",
+    )
+}
+
+/// Reads or changes links and sessions on a thread that may wait for files.
+pub(crate) async fn stored<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| {
+            tracing::error!(%error, "sessions of the window cannot be used");
+            Problem::failed(error.to_string())
+        }),
+        Err(_) => Err(Problem::failed("sessions cannot be used: the log says why")),
+    }
+}
+
+fn told(problem: &Problem) -> Markup {
+    html! { p #problem { (stranger(&problem.sentence)) } }
+}
+
+fn sent(page: &Page, text: String) -> Response {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = document(status, text);
+    if let Some(seconds) = page.refresh {
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn document(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HTML);
+    response
+}
+
+fn download(name: &str, media: &'static str, bytes: Vec<u8>) -> Response {
+    let plain = |one: char| if one.is_ascii_alphanumeric() || "._-".contains(one) { one } else { '_' };
+    let name: String = name.chars().take(100).map(plain).collect();
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, value);
+    }
+    response
+}

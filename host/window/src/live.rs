@@ -1,0 +1,88 @@
+//! `GET /live`: tells a browser that what it shows has changed, for as long as its session goes on (server-sent events).
+//!
+//! It says no more than that: the browser's script loads the page again, by the way on which everything is checked.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use futures_util::stream;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::sleep;
+
+use crate::frame::Frame;
+use crate::problem::Problem;
+use crate::role::Role;
+use crate::secret::Secret;
+use crate::store::Store;
+
+/// How often the session is looked at, and a browser that is gone is noticed.
+const ALIVE: Duration = Duration::from_secs(20);
+/// How long further changes are waited for, which are told together.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+struct Live {
+    changes: watch::Receiver<u64>,
+    store: Store,
+    secret: Secret,
+    /// Whether the last event was sent.
+    is_over: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Answers `GET /live`.
+pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
+    State(frame): State<Arc<Frame<S>>>,
+    request: Request,
+) -> Response {
+    let visit = match frame.admit(request, Role::Viewer).await {
+        Ok((visit, _)) => visit,
+        Err(answer) => return *answer,
+    };
+    let Ok(place) = Arc::clone(&frame.live).try_acquire_owned() else {
+        return frame.show(&visit.seen, Err(Problem::new(503, "too many pages are told of changes already")));
+    };
+    let mut changes = frame.changes.clone();
+    changes.mark_unchanged();
+    let secret = visit.seen.secret.clone();
+    let live = Live { changes, store: frame.store.clone(), secret, is_over: false, _place: place };
+    let events = stream::unfold(live, |mut live| async move {
+        let event = live.next().await?;
+        Some((Ok::<_, Infallible>(event), live))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+}
+
+impl Live {
+    /// Waits for the next event. None: no other one comes.
+    async fn next(&mut self) -> Option<&'static str> {
+        if self.is_over {
+            return None;
+        }
+        let changed = tokio::select! {
+            changed = self.changes.changed() => {
+                changed.ok()?;
+                sleep(TOGETHER).await;
+                self.changes.mark_unchanged();
+                true
+            }
+            () = sleep(ALIVE) => false,
+        };
+        let (store, secret) = (self.store.clone(), self.secret.clone());
+        let is_live =
+            tokio::task::spawn_blocking(move || store.is_live(&secret, Timestamp::now())).await.unwrap_or(false);
+        if !is_live {
+            self.is_over = true;
+            return Some("event: ended\ndata: 0\n\n");
+        }
+        Some(if changed { "event: changed\ndata: 0\n\n" } else { ": still here\n\n" })
+    }
+}

@@ -1,0 +1,120 @@
+//! Logging in by a one-time link, and out.
+//!
+//! To open a link shows a button and uses nothing up: programs that show previews of links open them, too.
+
+use std::sync::Arc;
+
+use axum::RequestExt as _;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use maud::html;
+
+use crate::cookie;
+use crate::form::Form;
+use crate::frame::{Frame, not_from_here, stored};
+use crate::problem::Problem;
+use crate::role::Role;
+use crate::secret::Secret;
+
+type Shared<S> = State<Arc<Frame<S>>>;
+
+/// `GET /login`: says how to get a link.
+pub(crate) async fn help<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>) -> Response {
+    let content = html! {
+        p { "Run this on the machine of the host, as its user, and open the link that it prints:" }
+        pre { "parlor web login" }
+        p { "A session ends after half an hour without use, and after eight hours in any case." }
+        p { "If you are logged in and came from another page, "
+            a href={ (frame.site.base()) "/" } { "go to the first page" } "." }
+    };
+    frame.outside(StatusCode::OK, "Log in", &content)
+}
+
+/// `GET /login/{link}`: shows the button. Whether there is such a link is not told.
+pub(crate) async fn ask<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>, mut request: Request) -> Response {
+    let Some(link) = link(&mut request).await else { return frame.refuse(&no_link()) };
+    let content = html! {
+        p { "This link can be used once." }
+        form method="post" action={ (frame.site.base()) "/login/" (link.expose()) } {
+            button #confirm type="submit" { "Log in" }
+        }
+    };
+    frame.outside(StatusCode::OK, "Log in to parlor", &content)
+}
+
+/// `POST /login/{link}`: uses the link up, and begins a session with a new secret.
+pub(crate) async fn log_in<S: Clone + Send + Sync + 'static>(
+    State(frame): Shared<S>,
+    mut request: Request,
+) -> Response {
+    if !frame.site.is_own_page(request.headers()) {
+        return frame.refuse(&not_from_here());
+    }
+    if !frame.attempts.are_left() {
+        tracing::warn!("somebody tries to log in to the window too often; nobody can for a minute");
+        return frame.refuse(&Problem::new(429, "too many tried to log in during this minute: try again in a minute"));
+    }
+    let Some(link) = link(&mut request).await else { return frame.refuse(&no_link()) };
+    let before = cookie::secret(request.headers(), &frame.site);
+    let store = frame.store.clone();
+    let begun = stored(move || {
+        let begun = store.redeem(&link, Timestamp::now())?;
+        // The browser has one session: the former one would go on without anybody who could end it.
+        if let (Some(_), Some(before)) = (&begun, before) {
+            store.log_out(&before, Timestamp::now())?;
+        }
+        Ok(begun)
+    });
+    match begun.await {
+        Ok(Some((secret, session))) => {
+            tracing::info!(session = %session.name, role = %session.role, "somebody logged in to the window");
+            let mut response = frame.go_to("/");
+            set_cookie(&frame, &mut response, Some(&secret));
+            response
+        }
+        Ok(None) => frame.refuse(&no_link()),
+        Err(problem) => frame.refuse(&problem),
+    }
+}
+
+/// `POST /logout`: ends the session.
+pub(crate) async fn log_out<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>, request: Request) -> Response {
+    let (visit, request) = match frame.admit(request, Role::Viewer).await {
+        Ok(admitted) => admitted,
+        Err(answer) => return *answer,
+    };
+    let (head, body) = request.into_parts();
+    let seen = Arc::clone(&visit.seen);
+    let form = Form::read(&head.headers, body, |token| seen.secret.is_form_token(&seen.path, token)).await;
+    if let Err(problem) = form {
+        return frame.show(&visit.seen, Err(problem));
+    }
+    let (store, secret) = (frame.store.clone(), visit.seen.secret.clone());
+    if let Err(problem) = stored(move || store.log_out(&secret, Timestamp::now())).await {
+        return frame.show(&visit.seen, Err(problem));
+    }
+    let mut response = frame.go_to("/login");
+    set_cookie(&frame, &mut response, None);
+    response
+}
+
+/// Reads the link in the path of a request.
+async fn link(request: &mut Request) -> Option<Secret> {
+    let parts = request.extract_parts::<RawPathParams>().await.ok()?;
+    let (_, link) = parts.iter().next()?;
+    Secret::parse(link)
+}
+
+fn no_link() -> Problem {
+    Problem::forbidden("this link was used, has expired, or never was one: `parlor web login` makes another one")
+}
+
+fn set_cookie<S>(frame: &Frame<S>, response: &mut Response, secret: Option<&Secret>) {
+    if let Ok(mut value) = HeaderValue::try_from(cookie::header(&frame.site, secret)) {
+        value.set_sensitive(true);
+        response.headers_mut().insert(SET_COOKIE, value);
+    }
+}

@@ -1,0 +1,144 @@
+//! The pages of the window, and what a request must bring to reach each of them.
+//!
+//! There are three kinds, and no other way in: a page is read, a form changes something, an upload changes it by a file.
+//! Only the last two get a body, and each only with the token of its session and path.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::assets;
+use crate::form::Form;
+use crate::frame::Frame;
+use crate::live::live;
+use crate::log_in::{ask, help, log_in, log_out};
+use crate::page::Reply;
+use crate::problem::Problem;
+use crate::role::Role;
+use crate::upload::Upload;
+use crate::visit::Visit;
+
+/// Files for a browser to keep: their addresses change with them.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// The pages of a window. Paths are those of axum, such as `/plugins/{id}`.
+pub struct Routes<S>(Router<Arc<Frame<S>>>);
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// Returns the routes that every window has.
+    pub fn new() -> Self {
+        let router = Router::new()
+            .route("/login", get(help::<S>))
+            .route("/login/{link}", get(ask::<S>).post(log_in::<S>))
+            .route("/logout", post(log_out::<S>))
+            .route("/live", get(live::<S>))
+            .route("/assets/{digest}/{name}", get(asset::<S>))
+            .fallback(nowhere::<S>);
+        Self(router)
+    }
+
+    /// Adds a page, which is read by those who have this role.
+    #[must_use]
+    pub fn page<F, R>(self, path: &str, role: Role, page: F) -> Self
+    where
+        F: Fn(Visit<S>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
+            let visit = match frame.admit(request, role).await {
+                Ok((visit, _)) => visit,
+                Err(answer) => return *answer,
+            };
+            let seen = Arc::clone(&visit.seen);
+            let result = page(visit).await;
+            frame.show(&seen, result)
+        };
+        Self(self.0.route(path, get(answer)))
+    }
+
+    /// Adds a form, which is sent by those who have this role, from a page of their own session.
+    #[must_use]
+    pub fn form<F, R>(self, path: &str, role: Role, change: F) -> Self
+    where
+        F: Fn(Visit<S>, Form) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
+            let (visit, request) = match frame.admit(request, role).await {
+                Ok(admitted) => admitted,
+                Err(answer) => return *answer,
+            };
+            let seen = Arc::clone(&visit.seen);
+            let (head, body) = request.into_parts();
+            let is_own = |token: &str| seen.secret.is_form_token(&seen.path, token);
+            let result = match Form::read(&head.headers, body, is_own).await {
+                Ok(form) => change(visit, form).await,
+                Err(problem) => Err(problem),
+            };
+            frame.show(&seen, result)
+        };
+        Self(self.0.route(path, post(answer)))
+    }
+
+    /// Adds a form with a file.
+    #[must_use]
+    pub fn upload<F, R>(self, path: &str, role: Role, change: F) -> Self
+    where
+        F: Fn(Visit<S>, Upload) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
+            let (visit, request) = match frame.admit(request, role).await {
+                Ok(admitted) => admitted,
+                Err(answer) => return *answer,
+            };
+            let seen = Arc::clone(&visit.seen);
+            let (head, body) = request.into_parts();
+            let is_own = |token: &str| seen.secret.is_form_token(&seen.path, token);
+            let result = match Upload::read(&head.headers, body, is_own).await {
+                Ok(upload) => change(visit, upload).await,
+                Err(problem) => Err(problem),
+            };
+            frame.show(&seen, result)
+        };
+        Self(self.0.route(path, post(answer)))
+    }
+
+    /// Returns the router with its frame.
+    pub(crate) fn within(self, frame: Arc<Frame<S>>) -> Router {
+        self.0.with_state(frame)
+    }
+}
+
+/// Serves the style sheet and the script, to anybody.
+async fn asset<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S>>>, request: Request) -> Response {
+    let Some(asset) = assets::find(request.uri().path()) else {
+        return frame.refuse(&Problem::missing("there is no such file: load the page again"));
+    };
+    let mut response = Response::new(Body::from(asset.text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(asset.media));
+    response.headers_mut().insert(CACHE_CONTROL, FOREVER);
+    response
+}
+
+/// Answers what no page answers. Only who is logged in is told that there is none.
+async fn nowhere<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S>>>, request: Request) -> Response {
+    match frame.admit(request, Role::Viewer).await {
+        Ok((visit, _)) => {
+            frame.show(&visit.seen, Err(Problem::missing("there is no such page: choose one of those above")))
+        }
+        Err(answer) => *answer,
+    }
+}

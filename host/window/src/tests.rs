@@ -1,0 +1,325 @@
+//! Requests to a window of a few pages, from the first byte of the head to the last of the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
+};
+use axum::http::{HeaderMap, HeaderName, Request};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use maud::html;
+use tokio::sync::watch;
+
+use super::*;
+use crate::server::answer;
+
+const ENTRIES: &[Entry] = &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
+
+/// A window, with the folder of its sessions.
+struct Rig {
+    site: Site,
+    router: Router,
+    store: Store,
+    _folder: tempfile::TempDir,
+    changes: watch::Sender<u64>,
+}
+
+/// An answer: its status, headers and text.
+type Answered = (u16, HeaderMap, String);
+
+async fn first(visit: Visit<()>) -> Result<Reply, Problem> {
+    if visit.query("fail").is_some() {
+        return Err(Problem::missing("<script>alert(1)</script>"));
+    }
+    let form = visit.form("/plugins/echo/restart", &html! { button { "Restart" } });
+    Ok(Page::new("Home", html! { p { (stranger(visit.query("name").unwrap_or_default())) } (form) }).into())
+}
+
+async fn restart(visit: Visit<()>, form: Form) -> Result<Reply, Problem> {
+    let id = visit.part("id").to_owned();
+    if !form.is_agreed() {
+        return Ok(visit.confirm(&Question {
+            title: format!("Restart {id}?"),
+            sentences: vec![html! { "It starts again." }],
+            button: format!("Restart {id}"),
+            is_danger: false,
+            action: visit.path(),
+            back: "/",
+            fields: form.fields(),
+        }));
+    }
+    Ok(visit.done("/", format!("{id} is restarted {}", form.get("how").unwrap_or("so"))))
+}
+
+async fn long(_: Visit<()>) -> Result<Reply, Problem> {
+    Ok(Page::new("Long", html! { p { ("x".repeat(1 << 20)) } }).into())
+}
+
+fn start_at(site: Site) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let (changes, seen) = watch::channel(0);
+    let frame = Frame::new((), site.clone(), store.clone(), ENTRIES, seen);
+    let routes = Routes::new()
+        .page("/", Role::Viewer, first)
+        .page("/long", Role::Viewer, long)
+        .page("/secret", Role::Owner, first)
+        .form("/plugins/{id}/restart", Role::Operator, restart);
+    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes }
+}
+
+fn start() -> Rig {
+    start_at(Site::local("127.0.0.1:8470".parse().unwrap()))
+}
+
+impl Rig {
+    async fn send(&self, method: &str, path: &str, headers: &[(HeaderName, &str)], body: &str) -> Answered {
+        let mut request = Request::builder().method(method).uri(path);
+        if headers.iter().all(|(name, _)| name != HOST) {
+            request = request.header(HOST, "localhost:8470");
+        }
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let answered = answer(&self.site, self.router.clone(), request).await;
+        let (head, body) = answered.into_parts();
+        let text = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> Answered {
+        self.send("GET", path, &[(COOKIE, cookie)], "").await
+    }
+
+    /// Sends a form as a browser does.
+    async fn post(&self, path: &str, cookie: &str, body: &str) -> Answered {
+        let form = "application/x-www-form-urlencoded";
+        let headers = [(COOKIE, cookie), (ORIGIN, "http://localhost:8470"), (CONTENT_TYPE, form)];
+        self.send("POST", path, &headers, body).await
+    }
+
+    /// Logs in, and returns the cookie.
+    async fn log_in(&self, role: Role) -> String {
+        let link = self.link(role);
+        let (status, headers, _) = self.post(&format!("/login/{link}"), "", "").await;
+        assert_eq!((status, headers[LOCATION].to_str().unwrap()), (303, "/"));
+        headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    fn link(&self, role: Role) -> String {
+        let link = self.store.issue("ann".parse().unwrap(), role, Duration::from_mins(1), Timestamp::now());
+        link.unwrap().expose().to_owned()
+    }
+}
+
+/// Returns the token of the form that is sent to this path.
+fn token(page: &str, action: &str) -> String {
+    let (_, form) = page.split_once(&format!("action=\"{action}\"")).unwrap();
+    let (_, rest) = form.split_once("name=\"csrf\" value=\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn nobody_sees_a_page_without_a_session() {
+    let rig = start();
+    for path in ["/", "/secret", "/none", "/live", "/plugins/echo"] {
+        let (status, headers, _) = rig.get(path, "").await;
+        assert_eq!((status, headers[LOCATION].to_str().unwrap()), (303, "/login"), "{path}");
+    }
+    let made_up = format!("parlor-8470={}", "0".repeat(64));
+    assert_eq!(rig.get("/", &made_up).await.0, 303);
+    assert_eq!(rig.post("/plugins/echo/restart", "", "agreed=yes").await.0, 403);
+    let (status, _, text) = rig.get("/login", "").await;
+    assert!(status == 200 && text.contains("parlor web login"));
+}
+
+#[tokio::test]
+async fn a_link_is_shown_as_often_as_one_likes_and_used_once() {
+    let rig = start();
+    let link = rig.link(Role::Viewer);
+    let path = format!("/login/{link}");
+    for _ in 0..3 {
+        let (status, headers, text) = rig.get(&path, "").await;
+        assert!(status == 200 && !headers.contains_key(SET_COOKIE) && text.contains("id=\"confirm\""), "{text}");
+    }
+    let elsewhere = [(ORIGIN, "http://evil.example")];
+    assert_eq!(rig.send("POST", &path, &elsewhere, "").await.0, 403);
+    let (status, headers, _) = rig.post(&path, "", "").await;
+    let cookie = headers[SET_COOKIE].to_str().unwrap();
+    assert!(status == 303 && cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains(&link), "{cookie}");
+    assert_eq!(rig.post(&path, "", "").await.0, 403);
+    assert_eq!(rig.get("/login/short", "").await.0, 403);
+}
+
+#[tokio::test]
+async fn whoever_logs_in_gets_a_session_of_their_own_and_ends_the_former() {
+    let rig = start();
+    let before = rig.log_in(Role::Viewer).await;
+    let link = rig.link(Role::Viewer);
+    let (_, headers, _) = rig.post(&format!("/login/{link}"), &before, "").await;
+    let after = headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
+    assert_ne!(after, before);
+    assert_eq!((rig.get("/", &before).await.0, rig.get("/", after).await.0), (303, 200));
+}
+
+#[tokio::test]
+async fn log_ins_are_tried_ten_times_a_minute() {
+    let rig = start();
+    let wrong = format!("/login/{}", "0".repeat(64));
+    for _ in 0..attempts::MOST {
+        assert_eq!(rig.post(&wrong, "", "").await.0, 403);
+    }
+    let (status, headers, _) = rig.post(&wrong, "", "").await;
+    assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
+}
+
+#[tokio::test]
+async fn a_form_is_taken_from_its_own_page_and_asks_first() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Operator).await;
+    let (_, _, page) = rig.get("/", &cookie).await;
+    let (action, token) = ("/plugins/echo/restart", token(&page, "/plugins/echo/restart"));
+    let body = format!("csrf={token}&how=%3Cb%3E");
+    let (status, _, question) = rig.post(action, &cookie, &body).await;
+    assert!(status == 200 && question.contains("name=\"agreed\" value=\"yes\"") && question.contains("id=\"back\""));
+    assert!(question.contains("name=\"how\" value=\"&lt;b&gt;\"") && !question.contains("<b>"), "{question}");
+    let agreed = format!("{body}&agreed=yes");
+    let (status, headers, _) = rig.post(action, &cookie, &agreed).await;
+    assert_eq!((status, headers[LOCATION].to_str().unwrap()), (303, "/"));
+    let (_, _, page) = rig.get("/", &cookie).await;
+    assert!(page.contains("id=\"notice\"") && page.contains("echo is restarted &lt;b&gt;"), "{page}");
+    assert!(!rig.get("/", &cookie).await.2.contains("id=\"notice\""), "it is told once");
+    // Of another path, of another session, and from elsewhere.
+    assert_eq!(rig.post("/plugins/other/restart", &cookie, &agreed).await.0, 403);
+    let other = rig.log_in(Role::Operator).await;
+    assert_eq!(rig.post(action, &other, &agreed).await.0, 403);
+    assert_eq!(rig.post(action, &cookie, "agreed=yes").await.0, 403);
+    let form = (CONTENT_TYPE, "application/x-www-form-urlencoded");
+    for headers in [
+        vec![(COOKIE, cookie.as_str()), form.clone()],
+        vec![(COOKIE, cookie.as_str()), form.clone(), (ORIGIN, "http://evil.example")],
+        vec![(COOKIE, cookie.as_str()), form.clone(), (ORIGIN, "null")],
+    ] {
+        assert_eq!(rig.send("POST", action, &headers, &agreed).await.0, 403, "{headers:?}");
+    }
+    // A change is no link.
+    let (status, headers, _) = rig.get(&format!("{action}?{agreed}"), &cookie).await;
+    assert!(status == 405 && headers[ALLOW] == "POST", "{status}");
+}
+
+#[tokio::test]
+async fn a_role_may_what_it_may() {
+    let rig = start();
+    let viewer = rig.log_in(Role::Viewer).await;
+    let (_, _, page) = rig.get("/", &viewer).await;
+    let body = format!("agreed=yes&csrf={}", token(&page, "/plugins/echo/restart"));
+    let (status, _, text) = rig.post("/plugins/echo/restart", &viewer, &body).await;
+    assert!(status == 403 && text.contains("this takes the role operator"), "{text}");
+    assert_eq!(rig.get("/secret", &viewer).await.0, 403);
+    let owner = rig.log_in(Role::Owner).await;
+    assert_eq!(rig.get("/secret", &owner).await.0, 200);
+}
+
+#[tokio::test]
+async fn log_out_ends_the_session() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let (_, _, page) = rig.get("/", &cookie).await;
+    assert!(page.contains("Logged in as ann (viewer)"), "{page}");
+    assert_eq!(rig.post("/logout", &cookie, "csrf=0").await.0, 403);
+    let (status, headers, _) = rig.post("/logout", &cookie, &format!("csrf={}", token(&page, "/logout"))).await;
+    assert!(status == 303 && headers[SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(rig.get("/", &cookie).await.0, 303);
+}
+
+#[tokio::test]
+async fn another_host_is_not_served() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Owner).await;
+    for host in ["evil.example", "localhost:80", "127.0.0.1.evil.example:8470"] {
+        let (status, _, text) = rig.send("GET", "/", &[(HOST, host), (COOKIE, &cookie)], "").await;
+        assert!(status == 421 && !text.contains('<'), "{host}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_rules_for_browsers() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    for path in ["/", "/?fail=1", "/login", "/none", "/secret", "/assets/0/x", "/long"] {
+        let (_, headers, text) = rig.get(path, &cookie).await;
+        let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert_eq!((&headers["x-content-type-options"], &headers["x-frame-options"]), ("nosniff", "DENY"));
+        assert!(
+            !text.contains("<script>") && !text.contains(" style=") && !text.contains(" onclick"),
+            "{path}: {text}"
+        );
+    }
+    let (status, headers, text) = rig.get(assets::STYLE.path(), "").await;
+    assert!(status == 200 && headers["cache-control"].to_str().unwrap().contains("immutable") && text.contains('{'));
+}
+
+#[tokio::test]
+async fn words_of_strangers_are_words() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let (_, _, page) = rig.get("/?name=%3Cscript%3Ealert(1)%3C/script%3E%22%E2%80%AE", &cookie).await;
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;\\u{202e}"), "{page}");
+    let (status, _, page) = rig.get("/?fail=1", &cookie).await;
+    assert!(status == 404 && page.contains("&lt;script&gt;alert(1)"), "{page}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_not_sent() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let (status, _, page) = rig.get("/long", &cookie).await;
+    assert!(status == 500 && page.len() < 8 << 10, "{status}");
+}
+
+#[tokio::test]
+async fn a_window_below_a_path_links_below_it() {
+    let rig = start_at(Site::public("https://bots.example.org", "/parlor/").unwrap());
+    let host = (HOST, "bots.example.org");
+    let origin = (ORIGIN, "https://bots.example.org");
+    let path = format!("/parlor/login/{}", rig.link(Role::Viewer));
+    let (_, headers, _) = rig.send("POST", &path, &[host.clone(), origin], "").await;
+    let cookie = headers[SET_COOKIE].to_str().unwrap();
+    assert!(
+        cookie.starts_with("__Secure-parlor=") && cookie.contains("; Path=/parlor/; ") && cookie.ends_with("; Secure")
+    );
+    assert_eq!(headers[LOCATION], "/parlor/");
+    let cookie = cookie.split(';').next().unwrap();
+    let (status, _, page) = rig.send("GET", "/parlor/", &[host.clone(), (COOKIE, cookie)], "").await;
+    assert!(
+        status == 200
+            && page.contains("action=\"/parlor/plugins/echo/restart\"")
+            && page.contains("href=\"/parlor/plugins\"")
+    );
+    assert_eq!(rig.send("GET", "/parlor", &[host.clone()], "").await.0, 303);
+    assert_eq!(rig.send("GET", "/", &[host], "").await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_is_told_of_changes_until_its_session_ends() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+    let answered = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answered.headers()[CONTENT_TYPE], "text/event-stream");
+    let mut body = answered.into_body();
+    let mut next = async || Some(body.frame().await?.unwrap().into_data().unwrap());
+    assert_eq!(next().await.unwrap(), ": still here\n\n");
+    rig.changes.send_replace(1);
+    assert_eq!(next().await.unwrap(), "event: changed\ndata: 0\n\n");
+    rig.store.end(None, Timestamp::now()).unwrap();
+    assert_eq!(next().await.unwrap(), "event: ended\ndata: 0\n\n");
+    assert_eq!(next().await, None);
+}
