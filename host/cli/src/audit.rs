@@ -106,6 +106,7 @@ impl AuditArgs {
             since: self.since.map(Timestamp::as_millisecond),
             kinds: self.kind.clone(),
             after: None,
+            before: None,
             most: self.lines,
         };
         let entries = file.entries(&query)?;
