@@ -346,7 +346,9 @@ mod tests {
         let asked = question("trust", EVIL, EVIL, Some(EVIL), "/keys/trust", &[]);
         let asked = asked.sentences.into_iter().next().unwrap();
         let link = |path: &str| path.to_owned();
-        for text in [page(std::slice::from_ref(&all), None), one(&link, &all, &theirs, None).into_string(), asked.into_string()] {
+        for text in
+            [page(std::slice::from_ref(&all), None), one(&link, &all, &theirs, None).into_string(), asked.into_string()]
+        {
             assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
         }
     }
