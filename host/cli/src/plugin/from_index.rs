@@ -20,11 +20,11 @@ use crate::target::say;
 
 /// How a person can be asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asking {
+pub(crate) struct Asking {
     /// Whether a program reads the output, so that nobody is asked.
-    pub(super) json: bool,
+    pub(crate) json: bool,
     /// Whether nothing is changed, so that nobody has to be asked.
-    pub(super) check: bool,
+    pub(crate) check: bool,
 }
 
 /// The plugin that is to be updated.
@@ -35,9 +35,10 @@ pub(super) struct Installed<'a> {
 }
 
 /// The file that is meant, and what is required of it.
-pub(super) struct Chosen {
-    pub(super) source: Source,
-    pub(super) expected: Expected,
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) source: Source,
+    pub(crate) expected: Expected,
     /// Its entry in the index, if it is from one.
     found: Option<Found>,
 }
@@ -64,6 +65,26 @@ pub(super) fn choose(
         }
         return Ok(Chosen { source, expected, found: None });
     };
+    listed(found, expected, pinned, asking)
+}
+
+/// Returns what an index has under a name, where no file can be meant.
+pub(crate) fn choose_listed(
+    config: &Config,
+    wanted: &Wanted,
+    expected: Expected,
+    asking: Asking,
+) -> anyhow::Result<Chosen> {
+    listed(Indexes::new(&config.data).find(wanted)?, expected, None, asking)
+}
+
+/// Requires of a file what its index says. `pinned` is the key of the installed plugin.
+fn listed(
+    found: Found,
+    expected: Expected,
+    pinned: Option<PublisherKey>,
+    asking: Asking,
+) -> anyhow::Result<Chosen> {
     let (listing, digest) = (&found.listing, found.digest);
     if expected.unsigned {
         let sentence = format!("what an index names has to be signed: leave out --unsigned, or give {}", found.source);
@@ -79,7 +100,7 @@ pub(super) fn choose(
     };
     let is_agreed = before.map_or(Ok(false), |was| agrees(&found, &was, asking))?;
     let publisher = Publisher { key: found.key.clone(), index: Some(listing.clone()), is_agreed };
-    expected = Expected { digest: Some(digest), publisher: Some(publisher), ..expected };
+    let expected = Expected { digest: Some(digest), publisher: Some(publisher), ..expected };
     Ok(Chosen { source: found.source.clone(), expected, found: Some(found) })
 }
 
@@ -129,8 +150,13 @@ fn agrees(found: &Found, was: &PublisherKey, asking: Asking) -> anyhow::Result<b
 }
 
 impl Chosen {
+    /// Returns a file that no index lists.
+    pub(crate) fn unlisted(source: Source, expected: Expected) -> Self {
+        Self { source, expected, found: None }
+    }
+
     /// Checks that the component is what the index says. Since it has the digest of the index, the index is wrong otherwise.
-    pub(super) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
+    pub(crate) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
         let Some(Found { listing, version, permissions, .. }) = &self.found else { return Ok(()) };
         if manifest.name != listing.plugin || manifest.version != *version {
             let (name, is) = (&manifest.name, &manifest.version);
@@ -158,7 +184,7 @@ impl Chosen {
     }
 
     /// Remembers the key that was agreed to, after what it signed was installed.
-    pub(super) fn pin(&self, config: &Config) {
+    pub(crate) fn pin(&self, config: &Config) {
         let is_agreed = self.expected.publisher.as_ref().is_some_and(|publisher| publisher.is_agreed);
         let Some(found) = self.found.as_ref().filter(|_| is_agreed) else { return };
         if let Err(error) = Indexes::new(&config.data).agree(found) {

@@ -10,9 +10,9 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
-mod from_index;
+pub(crate) mod from_index;
 mod hooks;
-mod inspect;
+pub(crate) mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;

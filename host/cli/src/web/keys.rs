@@ -195,7 +195,7 @@ async fn decide(visit: &Visit, form: &Form, what: &str, digits: Option<&str>) ->
     let (account, jid) = (form.need("account")?.to_owned(), form.need("jid")?.to_owned());
     let action = format!("/keys/{what}");
     if !form.is_agreed() {
-        return Ok(visit.confirm(question(what, &account, &jid, digits, &action, form.fields())));
+        return Ok(visit.confirm(&question(what, &account, &jid, digits, &action, form.fields())));
     }
     let key = digits.map(|digits| format!("&fingerprint={}", escaped(digits))).unwrap_or_default();
     let target = format!("/v1/accounts/{}/keys/{what}?jid={}{key}", segment(&account), escaped(&jid));
@@ -255,7 +255,7 @@ async fn reset(visit: Visit, form: Form) -> Result<Reply, Problem> {
             back: "/keys",
             fields: form.fields(),
         };
-        return Ok(visit.confirm(question));
+        return Ok(visit.confirm(&question));
     }
     let target = format!("/v1/accounts/{}/keys/reset", segment(&account));
     let _: Vec<Keys> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;

@@ -13,6 +13,9 @@ const LONGEST_BODY: usize = 80 << 10;
 /// The most of a stranger's text that a cell of a table shows, in bytes.
 const LONGEST_CELL: usize = 400;
 
+/// The size of the parts of a text that is shown whole, in bytes. Each fits where a text is cut, also if all of it is escaped.
+const PART: usize = 512;
+
 /// The rows of a table that fit on a page.
 pub(super) struct Rows {
     markup: Markup,
@@ -37,6 +40,17 @@ pub(super) fn when(at: &str) -> Markup {
 /// Shows a stranger's text in a cell of a table, cut if it is long.
 pub(super) fn cell(text: &str) -> Markup {
     stranger(&escape_untrusted(text, LONGEST_CELL))
+}
+
+/// Shows all of a stranger's text, however long: what somebody agrees to is not cut.
+pub(super) fn whole(text: &str) -> Markup {
+    let (mut rest, mut parts) = (text, Vec::new());
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(rest.floor_char_boundary(PART));
+        parts.push(part);
+        rest = more;
+    }
+    html! { @for part in parts { (stranger(part)) } }
 }
 
 /// Shows a stranger's text if there is one.
@@ -151,6 +165,15 @@ mod tests {
         assert_eq!((all.shown, all.left), (1, 0));
         let none = rows(Vec::new(), row);
         assert_eq!((none.shown, none.left), (0, 0));
+    }
+
+    #[test]
+    fn what_somebody_agrees_to_is_shown_whole() {
+        let text = format!("{}ende", "ä\u{1b}".repeat(5_000));
+        let page = whole(&text).into_string();
+        assert_eq!(page.matches("\\u{1b}").count(), 5_000);
+        assert!(page.contains("ende") && !page.contains('…') && !page.contains('\u{1b}'));
+        assert_eq!(whole("").into_string(), "");
     }
 
     #[test]

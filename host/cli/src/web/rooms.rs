@@ -208,7 +208,7 @@ async fn join(visit: Visit, form: Form) -> Result<Reply, Problem> {
             back: "/rooms",
             fields: form.fields(),
         };
-        return Ok(visit.confirm(question));
+        return Ok(visit.confirm(&question));
     }
     let nick = form.get("nick").map(|nick| format!("&nick={}", escaped(nick))).unwrap_or_default();
     let flags = flag("bookmark", is_bookmarked) + &flag("new", form.get("new").is_some());
@@ -239,7 +239,7 @@ async fn leave(visit: Visit, form: Form) -> Result<Reply, Problem> {
             back: "/rooms",
             fields: form.fields(),
         };
-        return Ok(visit.confirm(question));
+        return Ok(visit.confirm(&question));
     }
     let bookmark = flag("bookmark", is_unbookmarked);
     let target = format!("/v1/rooms/leave?{}{bookmark}", which(&room, account.as_deref()));
