@@ -79,12 +79,7 @@ pub(crate) fn choose_listed(
 }
 
 /// Requires of a file what its index says. `pinned` is the key of the installed plugin.
-fn listed(
-    found: Found,
-    expected: Expected,
-    pinned: Option<PublisherKey>,
-    asking: Asking,
-) -> anyhow::Result<Chosen> {
+fn listed(found: Found, expected: Expected, pinned: Option<PublisherKey>, asking: Asking) -> anyhow::Result<Chosen> {
     let (listing, digest) = (&found.listing, found.digest);
     if expected.unsigned {
         let sentence = format!("what an index names has to be signed: leave out --unsigned, or give {}", found.source);

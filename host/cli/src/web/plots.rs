@@ -3,15 +3,20 @@
 //! Samples are taken once a minute and kept in memory: the host keeps none, and they end with this program.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
+use parlor::control::client::try_get;
 use parlor::control::views::{Plugin, Status};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// The most samples that are kept: one a minute, for a day.
-pub(super) const MOST: usize = 1_440;
+const MOST: usize = 1_440;
 /// The time between two samples.
-pub(super) const EVERY: Duration = Duration::from_mins(1);
+const EVERY: Duration = Duration::from_mins(1);
 /// The minutes of a day.
 const DAY: i64 = 1_440;
 /// The milliseconds of a minute.
@@ -76,9 +81,34 @@ struct Counted {
     counts: BTreeMap<(String, Option<String>), [u64; 2]>,
 }
 
+/// The plots, for the task that takes samples and for pages.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plots(Arc<Mutex<History>>);
+
+impl Plots {
+    /// Shows them, and a table with the same for those who do not see them. They stand below a heading of the second
+    /// level.
+    pub(super) fn show(&self) -> Markup {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).plots()
+    }
+}
+
+/// Takes a sample of the host with this data folder every minute.
+pub(super) async fn watch(plots: Plots, data: PathBuf) {
+    let mut minutes = interval(EVERY);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        let data = data.clone();
+        let status = tokio::task::spawn_blocking(move || try_get::<Status>(&data, "/v1/status")).await;
+        let now = Timestamp::now().as_millisecond();
+        plots.0.lock().unwrap_or_else(PoisonError::into_inner).take(now, status.ok().flatten().as_ref());
+    }
+}
+
 /// The samples of the last day.
 #[derive(Debug, Default)]
-pub(super) struct History {
+struct History {
     samples: VecDeque<Sample>,
     before: Option<Counted>,
 }
@@ -91,7 +121,7 @@ fn float(count: u64) -> f64 {
 
 impl History {
     /// Takes a sample of this state, at this time in milliseconds of the Unix clock. None: no host runs.
-    pub(super) fn take(&mut self, now: i64, status: Option<&Status>) {
+    fn take(&mut self, now: i64, status: Option<&Status>) {
         let host = status.and_then(|status| Some((status, status.host.as_ref()?)));
         let counted = host.map(|(status, host)| Counted { at: now, since: host.since.clone(), counts: counts(status) });
         let mut values = [None; 3];
@@ -118,9 +148,7 @@ impl History {
         self.samples.push_back(sample);
     }
 
-    /// Shows the plots, and a table with the same for those who do not see them. They stand below a heading of the
-    /// second level.
-    pub(super) fn plots(&self) -> Markup {
+    fn plots(&self) -> Markup {
         html! {
             @if self.samples.is_empty() {
                 p { "No plots yet: a sample is taken every minute while this window runs." }
