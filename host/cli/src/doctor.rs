@@ -110,14 +110,7 @@ impl DoctorArgs {
     /// Runs all checks, and prints the findings.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        match self.target.load() {
-            Err(error) => {
-                let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
-                let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
-                findings.broken("configuration", format!("{error:#}"), remedy);
-            }
-            Ok(config) => look(&config, self.offline, &mut findings)?,
-        }
+        examine(self.target.load(), self.offline, &mut findings)?;
         #[cfg(feature = "authoring")]
         for (languages, problem) in toolchains() {
             match problem {
@@ -142,8 +135,20 @@ impl DoctorArgs {
     }
 }
 
-/// Looks for problems; `offline`: without connecting to any server.
-pub(super) fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
+/// Looks for problems, also of a configuration that cannot be loaded; `offline`: without connecting to any server.
+pub(super) fn examine(loaded: anyhow::Result<Config>, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
+    match loaded {
+        Err(error) => {
+            let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
+            let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
+            findings.broken("configuration", format!("{error:#}"), remedy);
+        }
+        Ok(config) => look(&config, offline, findings)?,
+    }
+    Ok(())
+}
+
+fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
     let accounts = config.accounts.len();
     findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
     for warning in &config.warnings {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
+use parlor_config::{Config, Overrides};
 use parlor_window::{Form, Page, Problem, Reply, Role, Routes, stranger};
 use tokio::sync::Semaphore;
 
 use super::host::{Host, Visit, look};
 use super::parts::{rows, table};
-use crate::doctor::{self, Finding, Findings, State};
+use crate::doctor::{Finding, Findings, State, examine};
 
 /// One looks at a time: a server may lock out an account that logs in too often.
 static LOOKS: Semaphore = Semaphore::const_new(1);
@@ -34,8 +35,11 @@ async fn log_in(visit: Visit, form: Form) -> Result<Reply, Problem> {
 async fn found(visit: &Visit, offline: bool) -> Result<Findings, Problem> {
     let _place = LOOKS.try_acquire().map_err(|_| Problem::new(409, "somebody looks just now; try it again"))?;
     look(visit, move |config, _| {
+        // A page of a host whose file is broken now goes by the places alone, and this one is to say what is broken.
+        let (data, plugins) = (Some(config.data.clone()), Some(config.plugins.clone()));
+        let overrides = Overrides { data, plugins, ..Overrides::default() };
         let mut findings = Findings::default();
-        doctor::look(config, offline, &mut findings)?;
+        examine(Config::load(&config.path, &overrides).map_err(Into::into), offline, &mut findings)?;
         Ok(findings)
     })
     .await

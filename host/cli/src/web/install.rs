@@ -28,10 +28,10 @@ use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, Upload, 
 use self::decision::Decision;
 use self::offered::{Offered, Sheet};
 use self::work::Stage;
-use super::host::{Host, Visit, apply, change, look};
+use super::host::{Host, Visit, change, look};
 use super::parts::{MOST_ROWS, cell, field, rows, table, whole};
 use crate::plugin::from_index::{Asking, Chosen, choose_listed};
-use crate::target;
+use crate::tell::tell;
 
 pub(super) use self::work::Installs;
 
@@ -162,7 +162,8 @@ fn listed(link: &dyn Fn(&str) -> String, words: &str, has_indexes: bool, found: 
                 p { "Nothing was found." }
             } @else {
                 p { "What an index says is its publisher's word." }
-                (table("Plugins in the indexes", &["Plugin", "Description", "Asks for", "Here", "Choose"], &rows(found, row)))
+                (table("Plugins in the indexes", &["Plugin", "Description", "Asks for", "Here", "Choose"],
+                    &rows(found, row)))
             }
         } @else {
             p { "There are no indexes; " code { "parlor index add URL" } " adds one." }
@@ -377,7 +378,6 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
     let done = format!("{id} {} is installed", offered.sheet.manifest().version);
     let new = id.clone();
     let changed = change(visit, move |config, admin| {
-        target::is_policy_in_force(config)?;
         let plan = admin.plan_install(&new, &offered.offer, true)?;
         admin.install(&plan, &table)?;
         offered.chosen.pin(config);
@@ -386,10 +386,17 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
     if let Err(problem) = changed.await {
         return Stage::Failed(problem.sentence);
     }
-    match apply(visit, &id).await {
-        Ok(told) => Stage::Done(id, format!("{done}; {told}")),
-        Err(problem) => Stage::Done(id, format!("{done}, but {}", problem.sentence)),
-    }
+    let new = id.clone();
+    let told = look(visit, move |config, _| {
+        let told = tell(config, &[&new])?;
+        Ok((told.line(), told.trouble()))
+    });
+    let says = match told.await {
+        Ok((_, Some(trouble))) => format!("{done}, but {trouble}"),
+        Ok((line, None)) => format!("{done}; {line}"),
+        Err(problem) => format!("{done}, but the host was not told: {}", problem.sentence),
+    };
+    Stage::Done(id, says)
 }
 
 fn cancel(visit: &Visit) -> Result<Reply, Problem> {

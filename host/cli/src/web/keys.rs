@@ -243,7 +243,10 @@ async fn reset(visit: Visit, form: Form) -> Result<Reply, Problem> {
         let question = Question {
             title: "Make new keys?".to_owned(),
             sentences: vec![
-                html! { (stranger(&account)) " gets new keys. Everybody who compared a fingerprint of it has to compare the new one." },
+                html! {
+                    (stranger(&account))
+                    " gets new keys. Everybody who compared a fingerprint of it has to compare the new one."
+                },
                 html! {
                     "Messages that were encrypted for the former keys and have not come yet cannot be read any more. OTR "
                     "conversations end. Decisions about keys of others stay."

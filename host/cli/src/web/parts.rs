@@ -138,6 +138,8 @@ pub(super) fn tick(name: &str, label: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use parlor_window::Role;
+
     use super::*;
 
     fn row(text: &str) -> Markup {
@@ -165,6 +167,37 @@ mod tests {
         assert_eq!((all.shown, all.left), (1, 0));
         let none = rows(Vec::new(), row);
         assert_eq!((none.shown, none.left), (0, 0));
+    }
+
+    /// Who only reads changes nothing, and what is kept, or comes with an install, is not for everybody who reads.
+    #[test]
+    fn no_form_is_for_viewers_and_installs_are_for_owners() {
+        let pages = [
+            include_str!("audit.rs"),
+            include_str!("doctor.rs"),
+            include_str!("explain.rs"),
+            include_str!("install.rs"),
+            include_str!("keys.rs"),
+            include_str!("rooms.rs"),
+            include_str!("storage.rs"),
+        ];
+        let mut count = 0;
+        for (text, at) in pages.iter().flat_map(|text| text.match_indices("\", Role::").map(move |(at, _)| (text, at)))
+        {
+            let (call, path) = text[..at].rsplit_once("(\"").unwrap();
+            let role =
+                text[at..].split("::").nth(1).and_then(|rest| rest.split(|one: char| !one.is_alphabetic()).next());
+            let role: Role = role.unwrap().to_lowercase().parse().unwrap();
+            let is_change = !call.ends_with(".page");
+            let least = match path {
+                _ if path.starts_with("/install") || path.starts_with("/keys/") && is_change => Role::Owner,
+                _ if path.contains("/storage") || is_change => Role::Operator,
+                _ => Role::Viewer,
+            };
+            assert!(role >= least, "{path} is for each {role}");
+            count += 1;
+        }
+        assert_eq!(count, 22, "pages were added or removed");
     }
 
     #[test]

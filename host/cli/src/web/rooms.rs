@@ -230,7 +230,9 @@ async fn leave(visit: Visit, form: Form) -> Result<Reply, Problem> {
         let question = Question {
             title: "Leave the room?".to_owned(),
             sentences: vec![
-                html! { (on(account.as_deref())) " leaves the room " (stranger(&room)) ", and plugins hear nothing of it any more." },
+                html! {
+                    (on(account.as_deref())) " leaves the room " (stranger(&room)) ", and plugins hear nothing of it any more."
+                },
                 html! { (then) },
             ],
             button: "Leave the room".to_owned(),

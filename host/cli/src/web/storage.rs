@@ -11,7 +11,7 @@ use parlor_config::{AccountConfig, AccountName, Config};
 use parlor_store::{DataFile, Owner, StoredValue};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
 
-use super::host::{Host, Visit, look};
+use super::host::{Host, Visit, look, plugin};
 use super::parts::{cell, choice, rows, table, when};
 use crate::Ended;
 use crate::show::size;
@@ -56,17 +56,13 @@ struct Listing {
     has_more: bool,
 }
 
-fn plugin(visit: &Visit) -> Result<PluginId, Problem> {
-    visit.part("id").parse().map_err(|error: parlor_base::id::PluginIdError| Problem::missing(error.to_string()))
-}
-
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let id = plugin(&visit)?;
     let account = visit.query("account").unwrap_or_default().to_owned();
     let after = visit.query("after").filter(|key| !key.is_empty()).map(str::to_owned);
     let is_first = after.is_none();
-    let plugin = id.clone();
-    let listing = look(&visit, move |config, _| listing(config, &plugin, &account, after.as_deref())).await?;
+    let of = id.clone();
+    let listing = look(&visit, move |config, _| listing(config, &of, &account, after.as_deref())).await?;
     let link = |path: &str| visit.link(path);
     Ok(Page::new(format!("Storage of {id}"), content(&link, &id, &listing, is_first)).into())
 }
@@ -242,7 +238,7 @@ mod tests {
     }
 
     fn page(accounts: &[&str], entries: Vec<Kept>, has_more: bool, is_first: bool) -> String {
-        let accounts: Vec<_> = accounts.iter().map(ToString::to_string).collect();
+        let accounts: Vec<_> = accounts.iter().map(|name| (*name).to_owned()).collect();
         let listing = Listing { account: accounts[0].clone(), accounts, entries, has_more };
         content(&|path| format!("/base{path}"), &"echo".parse().unwrap(), &listing, is_first).into_string()
     }

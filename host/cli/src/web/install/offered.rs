@@ -65,7 +65,10 @@ impl Sheet {
         let manifest = self.manifest();
         let reach = reach(&asked(manifest, |_| true), &self.places);
         html! {
-            p.lead { strong { (manifest.name.as_str()) " " (manifest.version.to_string()) } ": " (stranger(&manifest.description)) }
+            p.lead {
+                strong { (manifest.name.as_str()) " " (manifest.version.to_string()) }
+                ": " (stranger(&manifest.description))
+            }
             p { "Nothing of it has run, and it has been granted nothing. What it says of itself is its author's word." }
             (self.origin())
             (self.contents())
@@ -212,7 +215,8 @@ fn permission_field(number: usize, permission: Permission, request: &Request) ->
                 }
             }
             @if permission.scope_kind() != ScopeKind::None {
-                (field(&scope, &format!("Instead, {permission} only for"), "", "Entries with commas between them; empty: as it asks"))
+                (field(&scope, &format!("Instead, {permission} only for"), "",
+                    "Entries with commas between them; empty: as it asks"))
             }
         }
     }
@@ -291,7 +295,7 @@ mod tests {
     fn no_text_of_strangers_is_markup() {
         let more = format!(
             "authors = [\"{EVIL}\"]\nlicense = \"{EVIL}\"\n[settings]\nname = {{ type = \"string\", description = \"{EVIL}\" }}\n\
-             [permissions]\n\"storage\" = {{ reason = \"{EVIL}\" }}\n"
+             [permissions]\n\"contacts.read\" = {{ reason = \"{EVIL}\" }}\n"
         );
         let offered = of(&(head() + &more));
         for page in [offered.shown(), offered.fields()] {
