@@ -208,7 +208,7 @@ fn fetch(visit: Visit, form: &Form) -> Result<Reply, Problem> {
 }
 
 fn file(visit: Visit, upload: Upload) -> Result<Reply, Problem> {
-    let signature = upload.form.get("signature").map(str::to_owned);
+    let signature = upload.get("signature").map(str::to_owned);
     if signature.as_ref().is_some_and(|signature| signature.len() > LONGEST_SIGNATURE) {
         return Err(Problem::new(413, format!("a signature has at most {LONGEST_SIGNATURE} bytes")));
     }
@@ -216,7 +216,7 @@ fn file(visit: Visit, upload: Upload) -> Result<Reply, Problem> {
         // The signature has to lie beside the file. Nothing here has the name that the browser says.
         let folder = tempfile::tempdir().context("there is no folder for the file")?;
         let path = folder.path().join("plugin.wasm");
-        upload.into_path().persist(&path).context("the file cannot be kept")?;
+        upload.into_file().path.persist(&path).context("the file cannot be kept")?;
         if let Some(signature) = signature {
             std::fs::write(folder.path().join("plugin.wasm.minisig"), signature)
                 .context("the signature cannot be kept")?;
