@@ -28,14 +28,13 @@ pub(crate) struct Asking {
 }
 
 /// The plugin that is to be updated.
-pub(super) struct Installed<'a> {
-    pub(super) entry: &'a Entry,
+pub(crate) struct Installed<'a> {
+    pub(crate) entry: &'a Entry,
     /// Whether the owner takes what is not of the same publisher.
-    pub(super) older: Older,
+    pub(crate) older: Older,
 }
 
 /// The file that is meant, and what is required of it.
-#[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) source: Source,
     pub(crate) expected: Expected,
@@ -46,7 +45,7 @@ pub(crate) struct Chosen {
 /// Returns what was typed, or what an index has under that name. For an installed plugin nothing need be typed.
 ///
 /// A file of that name comes first, as it does without indexes.
-pub(super) fn choose(
+pub(crate) fn choose(
     config: &Config,
     typed: Option<&Source>,
     origin: &Origin,
@@ -145,11 +144,6 @@ fn agrees(found: &Found, was: &PublisherKey, asking: Asking) -> anyhow::Result<b
 }
 
 impl Chosen {
-    /// Returns a file that no index lists.
-    pub(crate) fn unlisted(source: Source, expected: Expected) -> Self {
-        Self { source, expected, found: None }
-    }
-
     /// Checks that the component is what the index says. Since it has the digest of the index, the index is wrong otherwise.
     pub(crate) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
         let Some(Found { listing, version, permissions, .. }) = &self.found else { return Ok(()) };
@@ -169,7 +163,7 @@ impl Chosen {
     }
 
     /// Explains an error about the origin of an update.
-    pub(super) fn explained(&self, error: AdminError, id: &PluginId) -> AdminError {
+    pub(crate) fn explained(&self, error: AdminError, id: &PluginId) -> AdminError {
         match error {
             AdminError::NotByPublisher { key, .. } if self.found.is_none() => {
                 AdminError::OtherPublisher { id: id.clone(), key }
@@ -185,5 +179,9 @@ impl Chosen {
         if let Err(error) = Indexes::new(&config.data).agree(found) {
             say(&format!("the new key was not remembered, so it will be asked about again: {error}"));
         }
+    }
+    /// Returns a file that no index lists.
+    pub(crate) fn unlisted(source: Source, expected: Expected) -> Self {
+        Self { source, expected, found: None }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) mod inspect;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
-mod origin;
+pub(crate) mod origin;
 #[cfg(feature = "authoring")]
 mod port;
 mod schedules;

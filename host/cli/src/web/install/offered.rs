@@ -1,5 +1,7 @@
 //! A plugin that could be installed, as its owner sees it before deciding: what it is, who made it, and what it asks for.
 
+use std::fmt;
+
 use maud::{Markup, html};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_plugins::admin::Offer;
@@ -15,11 +17,17 @@ use crate::plugin::inspect::webhook_in_words;
 use crate::show::size;
 
 /// A file that was fetched and examined. Nothing of it has run.
-#[derive(Debug)]
 pub(in crate::web) struct Offered {
     pub(super) offer: Offer,
     pub(super) chosen: Chosen,
     pub(super) sheet: Sheet,
+}
+
+/// Shows it without the bytes of the file.
+impl fmt::Debug for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offered").field("sheet", &self.sheet).finish_non_exhaustive()
+    }
 }
 
 /// What is known of a file that is offered.
