@@ -180,6 +180,7 @@ impl Chosen {
             say(&format!("the new key was not remembered, so it will be asked about again: {error}"));
         }
     }
+
     /// Returns a file that no index lists.
     pub(crate) fn unlisted(source: Source, expected: Expected) -> Self {
         Self { source, expected, found: None }
