@@ -17,8 +17,8 @@ use parlor_plugins::source::LogIn;
 const LONGEST_PASSWORD: u64 = 64 << 10;
 
 /// The owner's requirements on the origin of the file.
-#[derive(Debug, Args)]
-pub(super) struct Origin {
+#[derive(Debug, Default, Args)]
+pub(crate) struct Origin {
     /// Refuse it unless it has this digest, `sha256:…`.
     #[arg(long)]
     digest: Option<Digest>,

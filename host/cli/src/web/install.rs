@@ -407,6 +407,7 @@ fn cancel(visit: &Visit) -> Result<Reply, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::rooms::tests::visit;
 
     const EVIL: &str = "<script>alert(1)</script>";
 
@@ -466,6 +467,15 @@ mod tests {
         for text in [failed, done] {
             assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_source_begins_nothing() {
+        let owner = || visit(Role::Owner, "/install/fetch");
+        for fields in [&[("source", "/etc/passwd")][..], &[("source", "echo"), ("digest", "sha256:no")], &[]] {
+            assert_eq!(fetch(owner(), &Form::of(fields)).unwrap_err().status, 400, "{fields:?}");
+        }
+        assert_eq!(show(&visit(Role::Owner, "/install/x")).unwrap_err().status, 404);
     }
 
     #[test]

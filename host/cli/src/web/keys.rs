@@ -270,6 +270,7 @@ mod tests {
     use parlor::control::views::OwnOmemo;
 
     use super::*;
+    use crate::web::rooms::tests::visit;
 
     const EVIL: &str = "<script>alert(1)</script>";
 
@@ -336,6 +337,23 @@ mod tests {
         assert!(!trusted.is_danger);
         let none = question("distrust", "main", "a@b", None, "/keys/distrust", &[]);
         assert!(none.is_danger && none.sentences[0].0.contains(" distrusts all keys of "));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_decided_before_it_was_asked() {
+        let owner = |path: &str| visit(Role::Owner, path);
+        let fields = [("account", EVIL), ("jid", EVIL), ("fingerprint", EVIL)];
+        let text = trust(owner("/keys/trust"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(text.contains("Trust the key?") && !text.contains("<script"), "{text}");
+        let text = distrust(owner("/keys/distrust"), Form::of(&fields[..2])).await.unwrap().into_text();
+        assert!(text.contains("all keys") && text.contains("name=\"agreed\""), "{text}");
+        let text = reset(owner("/keys/reset"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(text.contains("gets new keys") && !text.contains("<script"), "{text}");
+        assert_eq!(trust(owner("/keys/trust"), Form::of(&fields[..2])).await.unwrap_err().status, 400);
+        assert_eq!(show(owner("/keys/show?account=main")).await.unwrap_err().status, 400);
+        let forms = forms(&owner("/keys/show"), &on(Vec::new()), &key(EVIL, "blind")).into_string();
+        assert_eq!(forms.matches("name=\"csrf\"").count(), 3, "{forms}");
+        assert!(!forms.contains("<script"), "{forms}");
     }
 
     #[test]

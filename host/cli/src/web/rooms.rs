@@ -255,12 +255,19 @@ fn on(account: Option<&str>) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::target::Target;
 
     const EVIL: &str = "<script>alert(1)</script>";
+
+    /// Returns a visit to a path. No host runs there.
+    pub(in crate::web) fn visit(role: Role, path: &str) -> Visit {
+        let target = Target { config: "parlor.toml".into(), data: None, plugins: None };
+        Visit::for_test(role, path, Arc::new(Host::new(target)))
+    }
 
     fn room(jid: &str) -> Room {
         serde_json::from_value(json!({
@@ -322,6 +329,26 @@ mod tests {
             let page = page.into_string();
             assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_entered_or_left_before_it_was_asked() {
+        let fields = [("room", EVIL), ("account", EVIL), ("bookmark", "true")];
+        let text = join(visit(Role::Operator, "/rooms/join"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(text.contains("A bookmark is kept") && text.contains("name=\"agreed\" value=\"yes\""), "{text}");
+        assert!(text.contains("name=\"bookmark\" value=\"true\"") && !text.contains("<script"), "{text}");
+        let text = leave(visit(Role::Operator, "/rooms/leave"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(text.contains("Its bookmark is removed") && !text.contains("<script"), "{text}");
+        let none = join(visit(Role::Operator, "/rooms/join"), Form::of(&[])).await.unwrap_err();
+        assert_eq!(none.status, 400);
+        let forms = forms(&visit(Role::Operator, "/rooms/show"), &evil()).into_string();
+        assert!(
+            forms.contains("/rooms/join") && forms.contains("name=\"csrf\"") && !forms.contains("<script"),
+            "{forms}"
+        );
+        assert!(
+            super::forms(&visit(Role::Operator, "/rooms/show"), &room("a@b")).into_string().contains("/rooms/leave")
+        );
     }
 
     #[test]
