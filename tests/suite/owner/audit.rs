@@ -243,7 +243,8 @@ async fn the_audit_is_read_backwards_page_by_page() {
     let ids: Vec<_> = all["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
     let [.., first, last] = ids[..] else { panic!("{all}") };
     let path = home.path().join("data/control.sock");
-    let page = spawn_blocking(move || asked(&path, &format!("/v1/audit?kinds=run&before={last}&lines=1"))).await.unwrap();
+    let page =
+        spawn_blocking(move || asked(&path, &format!("/v1/audit?kinds=run&before={last}&lines=1"))).await.unwrap();
     assert_eq!(page["entries"].as_array().unwrap().len(), 1, "{page}");
     assert_eq!(page["entries"][0]["id"], first, "{page}");
 }
