@@ -12,7 +12,7 @@ use parlor_store::{DataFile, Owner, StoredValue};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
 
 use super::host::{Host, Visit, look, plugin};
-use super::parts::{cell, choice, rows, table, when};
+use super::parts::{cell, choice, rows, table, when, whole};
 use crate::Ended;
 use crate::show::size;
 
@@ -217,7 +217,7 @@ fn shown(value: &[u8]) -> Markup {
     let is_cut = cut < text.len() || text.split('\n').nth(MOST_LINES).is_some();
     html! {
         @if is_cut { p { "This is its beginning." } }
-        pre.log { @for line in lines { (stranger(line)) "\n" } }
+        pre.log { @for line in lines { (whole(line)) "\n" } }
     }
 }
 
