@@ -6,7 +6,7 @@ pub(crate) mod audit;
 mod explain;
 pub(crate) mod keys;
 mod late;
-mod lock;
+pub(crate) mod lock;
 mod plugin;
 mod reload;
 mod replacing;

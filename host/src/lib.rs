@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alerts;
+pub mod backup;
 pub mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;

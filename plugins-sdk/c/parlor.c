@@ -2159,6 +2159,12 @@ parlor_error parlor_pubsub_configure(const char *service, const char *node, cons
   return parlor_done(parlor_plugin_pubsub_configure(&of, &in, &wanted, &error), &error);
 }
 
+parlor_error parlor_pubsub_purge(const char *service, const char *node) {
+  plugin_string_t of = parlor_text(service), in = parlor_text(node);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_pubsub_purge(&of, &in, &error), &error);
+}
+
 parlor_error parlor_pubsub_delete(const char *service, const char *node) {
   plugin_string_t of = parlor_text(service), in = parlor_text(node);
   parlor_plugin_types_error_t error;

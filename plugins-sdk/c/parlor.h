@@ -1158,6 +1158,9 @@ parlor_error parlor_pubsub_create(const char *service, const char *node, const p
 /* Changes what is given of a node's options. Needs pubsub.configure. */
 parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options);
 
+/* Takes all items of a node back. The node and its subscribers stay. Needs pubsub.configure. */
+parlor_error parlor_pubsub_purge(const char *service, const char *node);
+
 /* Deletes a node with all its items. Needs pubsub.configure. */
 parlor_error parlor_pubsub_delete(const char *service, const char *node);
 
@@ -1358,6 +1361,7 @@ extern struct parlor_call {
 #define parlor_pubsub_unsubscribe(...) (PARLOR_CALL("parlor_pubsub_unsubscribe"), parlor_pubsub_unsubscribe(__VA_ARGS__))
 #define parlor_pubsub_create(...) (PARLOR_CALL("parlor_pubsub_create"), parlor_pubsub_create(__VA_ARGS__))
 #define parlor_pubsub_configure(...) (PARLOR_CALL("parlor_pubsub_configure"), parlor_pubsub_configure(__VA_ARGS__))
+#define parlor_pubsub_purge(...) (PARLOR_CALL("parlor_pubsub_purge"), parlor_pubsub_purge(__VA_ARGS__))
 #define parlor_pubsub_delete(...) (PARLOR_CALL("parlor_pubsub_delete"), parlor_pubsub_delete(__VA_ARGS__))
 #define parlor_iq_refuse(...) (PARLOR_CALL("parlor_iq_refuse"), parlor_iq_refuse(__VA_ARGS__))
 #define parlor_webhooks_address(...) (PARLOR_CALL("parlor_webhooks_address"), parlor_webhooks_address(__VA_ARGS__))

@@ -138,6 +138,11 @@ func PubsubConfigure(ctx context.Context, service, node string, options NodeOpti
 	return done(ctx, node, func() wit.Result[wit.Unit, types.Error] { return pubsub.Configure(service, node, options.raw()) })
 }
 
+// PubsubPurge takes all items of a node back. The node and its subscribers stay. Needs pubsub.configure.
+func PubsubPurge(ctx context.Context, service, node string) error {
+	return done(ctx, node, func() wit.Result[wit.Unit, types.Error] { return pubsub.Purge(service, node) })
+}
+
 // PubsubDelete deletes a node with all its items. Needs pubsub.configure.
 func PubsubDelete(ctx context.Context, service, node string) error {
 	return done(ctx, node, func() wit.Result[wit.Unit, types.Error] { return pubsub.Delete(service, node) })

@@ -129,6 +129,15 @@ pub fn configure(
     })
 }
 
+/// Takes all items of a node back. The node and its subscribers stay.
+#[track_caller]
+pub fn purge(service: impl Entity, node: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let (service, node) = (service.address(), node.as_ref().to_owned());
+        pubsub::purge(service, node.clone()).await.map_err(of_call("pubsub.purge", &node))
+    })
+}
+
 /// Deletes a node with all its items.
 #[track_caller]
 pub fn delete(service: impl Entity, node: impl AsRef<str>) -> impl Future<Output = Result<()>> {

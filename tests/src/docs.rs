@@ -109,6 +109,7 @@ fn index(interfaces: &[contract::Interface]) -> String {
         - [Settings](settings.md)\n\
         - [Permissions](permissions.md)\n\
         - [Limits](limits.md)\n\
+        - [Metrics](metrics.md) for Prometheus\n\
         - [Screens](screens.md): the output of each command\n\
         - [What parlor costs](performance.md), beside other bots and by plugins and accounts\n\n\
         For authors:\n\n\

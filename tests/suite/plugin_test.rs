@@ -536,6 +536,89 @@ async fn a_visitor_is_not_heard_in_a_room_before_he_is_more() {
 }
 
 #[tokio::test]
+async fn voice_is_asked_for_and_given_and_the_account_registers_with_rooms() {
+    let call = |call: &str, args: &str, comes: &str| {
+        let args = format!("{{\"jid\":\"garden@rooms.example.org\"{args}}}");
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.{call}\",\"args\":{args}}}\n{comes}")
+    };
+    let done = "  to alice: done {\"n\":1,\"ok\":* (glob)\n";
+    let answer = |allow: bool| format!(",\"nick\":\"bob\",\"allow\":{allow}");
+    let role = |role: &str| {
+        call(
+            "occupants",
+            "",
+            &format!("  to alice: done *\"nick\":\"bot\",*\"own\":true,*\"role\":\"{role}\"* (glob)\n"),
+        )
+    };
+    let asked = [
+        "== a visitor asks\nset chat = true\nroom garden: bob (visitor)\n".to_owned(),
+        call("answer-voice", &answer(true), "  to alice: done *not-found* (glob)\n"),
+        "garden/bob asks for voice\n".to_owned(),
+        call("answer-voice", &answer(false), &format!("  refuses voice to garden/bob\n{done}")),
+        "garden/bob asks for voice\n".to_owned(),
+        call("answer-voice", &answer(true), &format!("  gives voice to garden/bob\n{done}")),
+        "garden/bob: now I am heard\n".to_owned(),
+    ];
+    let given = [
+        "== the account asks\nset chat = true\nroom garden, moderated: ann (moderator)\n".to_owned(),
+        role("visitor"),
+        call("request-voice", "", &format!("  asks for voice in garden\n{done}")),
+        "garden/ann gives voice to bot\n".to_owned(),
+        role("participant"),
+    ];
+    let registers = |nick: &str| format!("  registers with garden as {nick}\n");
+    let ends = "  ends its registration with garden\n";
+    let reserved = |nick: &str| call("reserved-nick", "", &format!("  to alice: done {{\"n\":1,\"ok\":{nick}}}\n"));
+    let registered = [
+        "== the account registers\nset chat = true\nroom garden, moderated: ann\n".to_owned(),
+        reserved("null"),
+        call("register", ",\"nick\":\"ann\"", &format!("{}  to alice: done *conflict* (glob)\n", registers("ann"))),
+        call("register", ",\"nick\":\"bot\"", &format!("{}{done}", registers("bot"))),
+        reserved("\"bot\""),
+        role("participant"),
+        call("register", ",\"nick\":\"robot\"", &format!("{}{done}", registers("robot"))),
+        call("unregister", "", &format!("{ends}{done}")),
+        role("visitor"),
+        call("unregister", "", &format!("{ends}  to alice: done *registration-required* (glob)\n")),
+    ];
+    let folder = stage("caller", &[asked.concat(), given.concat(), registered.concat()].concat());
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "3 passed, 0 failed\n", "{finished:?}");
+}
+
+/// A hook is asked about what other plugins send.
+#[tokio::test]
+async fn a_hook_is_tried_with_the_plugins_beside_it() {
+    let args = r#"{"name":"hookOutgoing","verdict":{"call":"alter","body":"changed"}}"#;
+    let judge = format!("alice: call {{\"n\":1,\"call\":\"listen.on-and-judge\",\"args\":{args}}}\n");
+    let done = "  to alice: done {\"n\":1,\"ok\":* (glob)\n";
+    let test = |name: &str, order: &str, says: &str| {
+        let top = format!("== {name}\nbeside greeter.wasm\n{order}set chat = true\nroom garden\n");
+        format!("{top}{judge}{done}garden/bob enters\n  to garden: {says}\n")
+    };
+    let asked = test("it is asked", "order outgoing caller\n", "changed");
+    let folder = stage("caller", &format!("{asked}{}", test("it is in no order", "", "Welcome, bob!")));
+    std::fs::copy(plugins::built("greeter").unwrap().file, folder.join("greeter.wasm")).unwrap();
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
+
+    for (lines, why) in [
+        ("beside plugin.wasm\n", "plugin.wasm is a plugin caller, and there is one of that name in this test already"),
+        ("beside greeter.wasm\norder outgoing greetr\n", "greetr is not in this test; did you mean greeter?"),
+        ("order outgoing stamp\n", "stamp is not in this test; write `beside ../stamp` above"),
+    ] {
+        folder.write("tests/own.chat", &format!("== it is wrong\n{lines}start\n")).unwrap();
+        let finished = tried(&folder, &[]).await;
+        ended(&finished, 1);
+        assert!(finished.stdout.contains(why), "{finished:?}");
+    }
+    folder.write("tests/own.chat", "== it is not there\nbeside nosuch.wasm\nstart\n").unwrap();
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stderr.contains("nosuch.wasm: name the folder or the file of a plugin"), "{finished:?}");
+}
+
+#[tokio::test]
 async fn nobody_acts_for_the_account_in_a_room() {
     for line in ["garden/bot: hi", "garden/bot is outcast", "garden/bot is now called bo", "garden/bot leaves"] {
         let folder = stage("echo", &format!("== it is the account\nroom garden\nstart\n{line}\n"));

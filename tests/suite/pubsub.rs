@@ -29,8 +29,8 @@ async fn ask(client: &mut Client, service: Option<&str>, payload: &str) {
     client.ask(Iq::Set { from: None, to, id: String::new(), payload }, SOON).await.unwrap();
 }
 
-/// Creates a node that everybody may read, and in which this account may publish.
-async fn node_for(node: &str, publisher: &BareJid) {
+/// Creates a node that everybody may read, and in which this account may publish. Returns its owner.
+async fn node_for(node: &str, publisher: &BareJid) -> Client {
     let librarian = prosody().await.add_account(LIBRARIAN).unwrap();
     let mut librarian = client(&librarian).await;
     let field = |var: &str, value: &str| format!("<field var='pubsub#{var}'><value>{value}</value></field>");
@@ -46,6 +46,7 @@ async fn node_for(node: &str, publisher: &BareJid) {
          jid='{publisher}' affiliation='publisher'/></affiliations></pubsub>"
     );
     ask(&mut librarian, Some(PUBSUB), &affiliate).await;
+    librarian
 }
 
 /// Waits until the account announces this feature, or until it does not any more.
@@ -93,12 +94,13 @@ async fn a_plugin_publishes_reads_and_hears_of_a_node_that_it_is_granted() {
             ("pubsub.unsubscribe", at(json!({})), "pubsub.read", Some(scope.as_str())),
             ("pubsub.create", at(json!({})), "pubsub.configure", Some(scope.as_str())),
             ("pubsub.configure", at(json!({ "title": "x" })), "pubsub.configure", Some(scope.as_str())),
+            ("pubsub.purge", at(json!({})), "pubsub.configure", Some(scope.as_str())),
             ("pubsub.delete", at(json!({})), "pubsub.configure", Some(scope.as_str())),
         ],
     )
     .await;
     refuses_to_tell(&host, "pubsub.read", &["pubsub-item"]).await;
-    node_for(NODE, &host.account().jid).await;
+    let mut librarian = node_for(NODE, &host.account().jid).await;
     running(&host, FULL).await;
     let connected = json!({ "promise": "rosterContactsFetched" });
     host.call(FULL, "api.wait-until", connected).await.ok();
@@ -121,6 +123,10 @@ async fn a_plugin_publishes_reads_and_hears_of_a_node_that_it_is_granted() {
     host.call(FULL, "pubsub.retract", at(json!({ "id": "one" }))).await.ok();
     let gone = item(&host, FULL, heard).await;
     assert_eq!((gone["kind"].as_str(), gone["id"].as_str()), (Some("retracted"), Some("one")), "{gone}");
+    let purge = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><purge node='{NODE}'/></pubsub>");
+    ask(&mut librarian, Some(PUBSUB), &purge).await;
+    let gone = item(&host, FULL, heard).await;
+    assert_eq!((gone["kind"].as_str(), &gone["id"]), (Some("purged"), &Value::Null), "{gone}");
     host.call(FULL, "pubsub.unsubscribe", at(json!({}))).await.ok();
     host.call(FULL, "pubsub.publish", at(json!({ "xml": entry("z"), "id": "two" }))).await.is("two");
     host.call(FULL, "pubsub.item", at(json!({ "id": "two" }))).await.ok();
@@ -163,6 +169,9 @@ async fn a_plugin_makes_nodes_of_the_account_but_has_none_of_the_hosts() {
         let second = second.ok();
         assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)), "{first} {second}");
     }
+    host.call(FULL, "pubsub.purge", at("urn:example:log", json!({}))).await.ok();
+    let page = host.call(FULL, "pubsub.items", at("urn:example:log", json!({ "max": 10 }))).await.ok();
+    assert_eq!(ids(&page), [""; 0], "all items are gone, and the node is not");
     // A node is created with the options with which it is first published in.
     let published = at(MOOD, json!({ "xml": entry("glad"), "id": "current", "access": "open", "persist": true }));
     host.call(FULL, "pubsub.publish", published).await.is("current");
@@ -173,6 +182,7 @@ async fn a_plugin_makes_nodes_of_the_account_but_has_none_of_the_hosts() {
             ("pubsub.items", "pubsub.read"),
             ("pubsub.subscribe", "pubsub.read"),
             ("pubsub.configure", "pubsub.configure"),
+            ("pubsub.purge", "pubsub.configure"),
             ("pubsub.delete", "pubsub.configure"),
         ] {
             let args = at(node, json!({ "xml": entry("x"), "id": "1", "max": 1, "access": "open" }));

@@ -127,7 +127,7 @@ permissions! {
     MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name, and hears what people answer to its questions.";
     PluginsAnswer = "plugins.answer", Low, Plugins, "Answers what these plugins ask it, by what it was granted itself.";
     PluginsCall = "plugins.call", Medium, Plugins, "Asks these plugins, and tells them what it likes, also of what it reads here; they answer by what they were granted.";
-    PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures and deletes these nodes of publish-subscribe, in this account's name: who may read them, too.";
+    PubsubConfigure = "pubsub.configure", Medium, Nodes, "Creates, configures, empties and deletes these nodes of publish-subscribe, in this account's name: who may read them, too.";
     PubsubPublish = "pubsub.publish", Medium, Nodes, "Publishes and retracts items in these nodes of publish-subscribe, in this account's name.";
     PubsubRead = "pubsub.read", Medium, Nodes, "Reads and subscribes to these nodes of publish-subscribe, and lets contacts know that the account wants to be told of them.";
     RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";

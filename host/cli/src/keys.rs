@@ -1,9 +1,11 @@
 //! `parlor keys`: shows the keys for encrypted messages, decides about those of others, and makes new ones.
 
+mod compare;
 mod screen;
 
 use anyhow::anyhow;
 use clap::{Arg, Args, Subcommand};
+use compare::SecretArgs;
 use jid::BareJid;
 use parlor::control::client::escaped;
 use parlor::control::views::{Keys, shown};
@@ -18,7 +20,7 @@ use super::show::{print, print_json};
 use super::target::{self, Target};
 
 /// The names of the subcommands, for those who mistype one.
-const ACTIONS: [&str; 5] = ["list", "fingerprint", "trust", "distrust", "reset"];
+const ACTIONS: [&str; 7] = ["list", "fingerprint", "verify", "answer", "trust", "distrust", "reset"];
 /// The number of hex digits of a fingerprint of OMEMO.
 const OMEMO: usize = 64;
 /// The number of hex digits of a fingerprint of OTR.
@@ -28,7 +30,7 @@ const OTR: usize = 40;
 #[derive(Debug, Args)]
 #[command(
     mut_args(everywhere),
-    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 2 wrong usage"
+    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys verify juliet@example.org              compare a secret instead, off the record\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 2 wrong usage"
 )]
 pub struct KeysArgs {
     /// The account, by its name in parlor.toml. Without it, all are shown; a change needs it if there are several.
@@ -57,6 +59,29 @@ enum Action {
         after_help = "Example:\n  parlor keys fingerprint\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
     )]
     Fingerprint,
+    /// Compare a secret with a person off the record, and trust their key if it is the same
+    #[command(
+        after_help = "Both of you enter something that nobody else knows, and each learns whether it was the same, and nothing else. It needs a conversation by OTR: have that person begin one in their client. The secret is asked for on the terminal, or read from --secret-file or standard input; it is no argument, since others can read those. That person has five minutes, and Ctrl-C gives up.\n\nExamples:\n  parlor keys verify juliet@example.org\n  parlor keys main verify juliet@example.org --question 'what sang?'\n  pass show juliet | parlor keys verify juliet@example.org --secret-file - --json\n\nExit codes: 0 the same, and the key is trusted, 5 different, and the key stays as it was, 1 given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
+    )]
+    Verify {
+        /// The person.
+        jid: BareJid,
+        /// A question that tells the person what to enter.
+        #[arg(long, value_name = "TEXT")]
+        question: Option<String>,
+        #[command(flatten)]
+        secret: SecretArgs,
+    },
+    /// Answer a person who asks for a secret, and trust their key if it is the same
+    #[command(
+        after_help = "`parlor keys` shows who asks, and owners are told in a message. A request counts for five minutes. See `parlor keys verify --help` for what is compared.\n\nExamples:\n  parlor keys answer juliet@example.org\n  parlor keys main answer juliet@example.org --secret-file secret.txt\n\nExit codes: 0 the same, and the key is trusted, 5 different, and the key stays as it was, 1 nobody asks, given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
+    )]
+    Answer {
+        /// The person.
+        jid: BareJid,
+        #[command(flatten)]
+        secret: SecretArgs,
+    },
     /// Trust a key of a person, after you compared its fingerprint
     #[command(
         after_help = "Compare the fingerprint by another way than this account: in person, or by telephone. Once one key of a person is trusted, keys of theirs that appear later get no messages until you decide.\n\nExamples:\n  parlor keys trust juliet@example.org 0123abcd 4567ef01 ...\n  parlor keys main trust juliet@example.org 0123ABCD0123ABCD0123ABCD0123ABCD0123ABCD\n\nExit codes: 0 done, 1 it knows no such key, or failed, 4 no host runs, 2 wrong usage"
@@ -109,6 +134,14 @@ impl KeysArgs {
             None => self.look(&config, None, known),
             Some(Action::List { jid }) => self.look(&config, jid.as_ref(), known),
             Some(Action::Fingerprint) => self.look(&config, None, fingerprints),
+            Some(Action::Verify { jid, question, secret }) => {
+                let name = self.one(&config, "verify")?;
+                compare::verify(&target::running(&config)?, name, jid, question.as_deref(), secret, self.json)
+            }
+            Some(Action::Answer { jid, secret }) => {
+                let name = self.one(&config, "answer")?;
+                compare::answer(&target::running(&config)?, name, jid, secret, self.json)
+            }
             Some(Action::Trust { jid, fingerprint }) => {
                 let digits = digits(fingerprint)?;
                 self.decide(&config, "trust", jid, Some(&digits))
@@ -256,7 +289,7 @@ mod tests {
             assert!(typed(line).unwrap().json, "{line}");
         }
         let keys = typed("keys list --config other.toml").unwrap();
-        assert_eq!(keys.target.config, std::path::Path::new("other.toml"));
+        assert_eq!(keys.target.config.as_deref(), Some(std::path::Path::new("other.toml")));
     }
 
     #[test]
@@ -269,6 +302,9 @@ mod tests {
             "keys distrust juliet@example.org",
             "keys trust juliet@example.org/balcony 01",
             "keys distrust juliet@example.org 01 --all",
+            // A secret is no argument.
+            "keys answer juliet@example.org nightingale",
+            "keys verify juliet@example.org --secret nightingale",
         ] {
             assert_eq!(typed(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -6,8 +6,10 @@
 //!
 //! **Begin with** [`Arguments`]: each command has a file of its name.
 
+pub mod account;
 mod ask;
 pub mod audit;
+pub mod backup;
 pub mod compile;
 pub mod contacts;
 pub mod doctor;
@@ -16,9 +18,11 @@ mod file_watcher;
 pub mod index;
 pub mod init;
 pub mod keys;
+mod login;
 pub mod logs;
 pub mod manual;
 mod modes;
+mod passphrase;
 pub mod plugin;
 pub mod reload;
 pub mod rooms;
@@ -48,7 +52,7 @@ use parlor_runtime::compiler::COMMAND;
 #[command(
     name = "parlor",
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor audit --since 7d              show who changed what\n  parlor rooms                         show the rooms that accounts are in\n  parlor keys fingerprint              show the keys that others compare\n  parlor backup monday.parlor          write all of it into a file\n  parlor search weather                find plugins in the indexes that you added\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -88,6 +92,13 @@ enum Command {
     /// Add, show, refresh and remove indexes of plugins.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Add, remove and list accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Write a backup of the host into a file.
+    Backup(backup::BackupArgs),
+    /// Restore a backup, where no host runs.
+    Restore(backup::RestoreArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -127,6 +138,9 @@ impl Arguments {
             Command::Keys(keys) => keys.run(),
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
+            Command::Account(account) => account.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
@@ -183,6 +197,9 @@ enum Ended {
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
     Unwell(String),
+    /// A secret was compared with somebody, and was not the same.
+    #[error("{0}")]
+    Different(String),
     /// A plugin was ported, and lacks something.
     #[cfg_attr(not(feature = "authoring"), expect(dead_code, reason = "only authors port plugins"))]
     #[error("{0}")]
@@ -199,7 +216,7 @@ impl Ended {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
-            Self::Broken(_) | Self::Unwell(_) | Self::Lacking(_) => ExitCode::from(5),
+            Self::Broken(_) | Self::Unwell(_) | Self::Different(_) | Self::Lacking(_) => ExitCode::from(5),
             Self::Futile(_) => ExitCode::from(6),
         }
     }

@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 
 use super::Ended;
 use super::show::{Put as _, print};
@@ -32,42 +33,63 @@ impl CompletionsArgs {
     }
 }
 
-/// The command that prints plugin ids for a shell. Ids contain no characters that are special to a shell
-/// ([`PluginId`]).
-const NAMES: &str = "parlor plugin list --names 2>/dev/null";
+/// Names that shells complete beside commands and flags.
+struct Names {
+    /// Returns whether an argument takes such a name.
+    is_taken_by: fn(&Arg) -> bool,
+    /// The id of these arguments.
+    argument: &'static str,
+    /// The command that prints the names. They contain no characters that are special to a shell.
+    command: &'static str,
+}
 
-/// Generates clap's script for a shell. In bash, zsh and fish it also completes plugin ids, which it queries from
-/// parlor.
+/// The ids of installed plugins ([`PluginId`]), and the accounts ([`AccountName`]).
+const ALL: [Names; 2] = [
+    Names {
+        is_taken_by: |one| one.get_value_parser().type_id() == TypeId::of::<PluginId>(),
+        argument: "plugin",
+        command: "parlor plugin list --names 2>/dev/null",
+    },
+    Names {
+        is_taken_by: |one| one.get_value_parser().type_id() == TypeId::of::<AccountName>(),
+        argument: "account",
+        command: "parlor account list --names 2>/dev/null",
+    },
+];
+
+/// Generates clap's script for a shell. In bash, zsh and fish it also completes names, which it queries from parlor.
 fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut typed(), "parlor", &mut text);
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let mut commands = Vec::new();
-    find_plugin_commands(&typed(), &mut Vec::new(), &mut commands);
-    match shell {
-        Shell::Bash => with_names_in_bash(&text, &commands),
-        Shell::Zsh => with_names_in_zsh(&text),
-        Shell::Fish => text + &names_in_fish(&commands),
-        _ => text,
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    for names in &ALL {
+        let mut commands = Vec::new();
+        find_commands(&typed(), names, &mut Vec::new(), &mut commands);
+        text = match shell {
+            Shell::Bash => with_names_in_bash(&text, names, &commands),
+            Shell::Zsh => with_names_in_zsh(&text, names),
+            Shell::Fish => text + &names_in_fish(names, &commands),
+            _ => text,
+        };
     }
+    text
 }
 
-/// Finds the commands that take the id of an installed plugin, each as its words.
-fn find_plugin_commands(command: &Command, words: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
-    let is_plugin =
-        |one: &Arg| one.get_id() == "plugin" && one.get_value_parser().type_id() == TypeId::of::<PluginId>();
-    if command.get_positionals().any(is_plugin) {
+/// Finds the commands that take such a name, each as its words.
+fn find_commands(command: &Command, names: &Names, words: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let takes = |one: &Arg| one.get_id() == names.argument && (names.is_taken_by)(one);
+    if command.get_positionals().any(takes) {
         found.push(words.clone());
     }
     for one in command.get_subcommands() {
         words.push(one.get_name().to_owned());
-        find_plugin_commands(one, words, found);
+        find_commands(one, names, words, found);
         words.pop();
     }
 }
 
-/// Adds plugin ids to bash's script, which lists the words of a command in its branch of one `case`.
-fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
+/// Adds names to bash's script, which lists the words of a command in its branch of one `case`.
+fn with_names_in_bash(text: &str, names: &Names, commands: &[Vec<String>]) -> String {
     let branches: Vec<_> =
         commands.iter().map(|words| format!("parlor__subcmd__{})", words.join("__subcmd__"))).collect();
     let (mut script, mut is_named) = (String::new(), false);
@@ -76,7 +98,7 @@ fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
         is_named |= branches.iter().any(|branch| branch == trimmed);
         match line.strip_suffix('"').filter(|_| is_named && trimmed.starts_with("opts=\"")) {
             Some(words) => {
-                script.put(format_args!("{words} $({NAMES})\"\n"));
+                script.put(format_args!("{words} $({})\"\n", names.command));
                 is_named = false;
             }
             None => script.put(format_args!("{line}\n")),
@@ -85,27 +107,29 @@ fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
     script
 }
 
-/// Adds plugin ids to zsh's script, in which each argument names its completion function.
-fn with_names_in_zsh(text: &str) -> String {
+/// Adds names to zsh's script, in which each argument names its completion function.
+fn with_names_in_zsh(text: &str, names: &Names) -> String {
+    let Names { argument, command, .. } = names;
     let mut script = String::new();
     for line in text.lines() {
         // The function must be defined before the script calls itself.
         if line.starts_with("if [ \"$funcstack[1]\"") {
             script.put(format_args!(
-                "(( $+functions[_parlor_plugins] )) ||\n_parlor_plugins() {{\n    compadd -- ${{(f)\"$({NAMES})\"}}\n}}\n\n"
+                "(( $+functions[_parlor_{argument}s] )) ||\n_parlor_{argument}s() {{\n    compadd -- ${{(f)\"$({command})\"}}\n}}\n\n"
             ));
         }
-        let is_plugin = ["':plugin -- ", "'::plugin -- "].iter().any(|argument| line.starts_with(argument));
-        match line.split_once(":_default'").filter(|_| is_plugin) {
-            Some((before, after)) => script.put(format_args!("{before}:_parlor_plugins'{after}\n")),
+        let begins = [format!("':{argument} -- "), format!("'::{argument} -- ")];
+        let is_taken = begins.iter().any(|begin| line.starts_with(begin.as_str()));
+        match line.split_once(":_default'").filter(|_| is_taken) {
+            Some((before, after)) => script.put(format_args!("{before}:_parlor_{argument}s'{after}\n")),
             None => script.put(format_args!("{line}\n")),
         }
     }
     script
 }
 
-/// Returns lines for fish, each of which completes plugin ids for several commands.
-fn names_in_fish(commands: &[Vec<String>]) -> String {
+/// Returns lines for fish, each of which completes names for several commands.
+fn names_in_fish(names: &Names, commands: &[Vec<String>]) -> String {
     let (mut plain, mut below) = (Vec::new(), BTreeMap::<&str, Vec<&str>>::new());
     for words in commands {
         match words.as_slice() {
@@ -115,8 +139,11 @@ fn names_in_fish(commands: &[Vec<String>]) -> String {
         }
     }
     let mut lines = String::new();
-    let mut put = |seen: &str| lines.put(format_args!("complete -c parlor -n \"{seen}\" -f -a \"({NAMES})\"\n"));
-    put(&format!("__fish_parlor_using_subcommand {}", plain.join(" ")));
+    let mut put =
+        |seen: &str| lines.put(format_args!("complete -c parlor -n \"{seen}\" -f -a \"({})\"\n", names.command));
+    if !plain.is_empty() {
+        put(&format!("__fish_parlor_using_subcommand {}", plain.join(" ")));
+    }
     for (first, all) in below {
         put(&format!("__fish_parlor_using_subcommand {first}; and __fish_seen_subcommand_from {}", all.join(" ")));
     }
@@ -175,7 +202,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("parlor.bash");
         std::fs::write(&file, completions(Shell::Bash)).unwrap();
-        let script = r#"parlor() { [ "$*" = "plugin list --names" ] && printf '%s\n' echo repeat; }
+        let script = r#"parlor() { case "$*" in
+                "plugin list --names") printf '%s\n' echo repeat ;;
+                "account list --names") printf '%s\n' main second ;;
+            esac; }
             source "$0"; COMP_WORDS=(parlor "$@"); COMP_CWORD=$#
             _parlor parlor "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf '%s\n' "${COMPREPLY[@]}""#;
         let output = std::process::Command::new("bash").args(["-c", script]).arg(file).args(words).output().unwrap();
@@ -195,6 +225,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn bash_completes_the_name_of_an_account_where_one_is_asked_for() {
+        assert_eq!(offered(&["account", "remove", "s"]), ["second"]);
+        assert!(offered(&["keys", "m"]).contains(&"main".to_owned()));
+        // A new account has a new name.
+        assert!(!offered(&["account", "add", "m"]).contains(&"main".to_owned()));
+        assert!(offered(&["account", "r"]).contains(&"remove".to_owned()));
+    }
+
     /// These shells are not available everywhere, so the scripts are not run.
     #[test]
     fn zsh_and_fish_ask_for_the_ids_at_the_same_places() {
@@ -205,10 +244,11 @@ mod tests {
             zsh.find("_parlor_plugins() {\n    compadd -- ").unwrap() < zsh.find("compdef _parlor parlor").unwrap()
         );
         let fish = completions(Shell::Fish);
-        let asks = format!("-f -a \"({NAMES})\"\n");
+        let plugins = ALL[0].command;
+        let asks = format!("-f -a \"({plugins})\"\n");
         assert!(fish.contains(&format!("\"__fish_parlor_using_subcommand status logs explain\" {asks}")), "{fish}");
         let below: Vec<_> =
-            fish.lines().filter(|line| line.contains("plugin; and __fish_seen") && line.contains(NAMES)).collect();
+            fish.lines().filter(|line| line.contains("plugin; and __fish_seen") && line.contains(plugins)).collect();
         assert!(below.len() == 1 && below[0].contains(" remove ") && !below[0].contains(" new"), "{below:?}");
     }
 

@@ -102,9 +102,10 @@ impl Run {
         open_as_many_files_as_allowed();
         self.target.is_named_policy_there()?;
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.target.overrides() };
-        let config = Config::load(&self.target.config, &overrides)?;
+        let path = self.target.config();
+        let config = Config::load(&path, &overrides)?;
         is_own_host(&config)?;
-        let written = ConfigFile::of(&self.target.config, overrides);
+        let written = ConfigFile::of(&path, overrides);
         let lines = Lines::default();
         // Accounts and plugins have threads of their own. This one also sends the last spans, when nothing else runs.
         let runtime = tokio::runtime::Builder::new_multi_thread()

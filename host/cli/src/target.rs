@@ -21,12 +21,17 @@ use ratatui::crossterm::terminal::is_raw_mode_enabled;
 use super::Ended;
 use super::show::error_lines;
 
+/// The configuration that a command takes unless one is named.
+pub(super) const USUAL: &str = "parlor.toml";
+/// The configuration of a service, which is taken where there is no [`USUAL`] one.
+const OF_SERVICE: &str = "/etc/parlor/parlor.toml";
+
 /// The flags that select a host.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The configuration file.
-    #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
-    pub config: PathBuf,
+    /// The configuration file. By default parlor.toml in this folder, or else /etc/parlor/parlor.toml.
+    #[arg(long, env = "PARLOR_CONFIG")]
+    pub config: Option<PathBuf>,
     /// The host's data folder, instead of the configuration's `data`.
     #[arg(long)]
     pub data: Option<PathBuf>,
@@ -42,6 +47,18 @@ impl Target {
         Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() }
     }
 
+    /// Returns the configuration file. If it is that of the service and nobody named it, that is said.
+    pub(super) fn config(&self) -> PathBuf {
+        if let Some(named) = &self.config {
+            return named.clone();
+        }
+        let found = usual(Path::new(USUAL), Path::new(OF_SERVICE));
+        if found == Path::new(OF_SERVICE) {
+            say(&format!("parlor: there is no {USUAL} in this folder; using {OF_SERVICE}"));
+        }
+        found.to_owned()
+    }
+
     /// Loads the configuration as a host started here would.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         self.is_named_policy_there()?;
@@ -49,7 +66,7 @@ impl Target {
     }
 
     fn load_as_it_is(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(&self.config, &self.overrides())?)
+        Ok(Config::load(&self.config(), &self.overrides())?)
     }
 
     /// Loads the configuration for a command that only reads.
@@ -68,11 +85,12 @@ impl Target {
     /// Loads the configuration, or falls back to the running host if the file is broken: the host keeps running, and
     /// these commands only need its place. The host itself reports the policy that it uses.
     fn load_of_host(&self) -> anyhow::Result<Config> {
-        let error = match Config::load(&self.config, &self.overrides()) {
+        let path = self.config();
+        let error = match Config::load(&path, &self.overrides()) {
             Ok(config) => return Ok(config),
             Err(error) => error,
         };
-        let Ok(mut config) = Config::places_alone(&self.config, &self.overrides()) else { return Err(error.into()) };
+        let Ok(mut config) = Config::places_alone(&path, &self.overrides()) else { return Err(error.into()) };
         let Ok(Some(host)) = host(&config) else { return Err(error.into()) };
         if self.plugins.is_none() {
             let status: Status = host.get("/v1/status")?;
@@ -99,6 +117,12 @@ impl Target {
         is_own_host(&config)?;
         Ok(config)
     }
+}
+
+/// Returns the configuration of this folder, or that of the service where this folder has none.
+fn usual<'a>(here: &'a Path, of_service: &'a Path) -> &'a Path {
+    // A link that leads nowhere is one that somebody wanted.
+    if here.symlink_metadata().is_err() && of_service.exists() { of_service } else { here }
 }
 
 /// Refuses to let root write files for a host of another user. Files that root creates belong to root, and the host
@@ -185,8 +209,13 @@ pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
         say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
     });
-    let by = By::user(rustix::process::getuid().as_raw(), &command(std::env::args()));
+    let by = by();
     admin.recording(move |decided| record(config, decided, &by))
+}
+
+/// Returns the user who runs this command, and the command, for the audit.
+pub(super) fn by() -> By {
+    By::user(rustix::process::getuid().as_raw(), &command(std::env::args()))
 }
 
 /// Returns the name of a command without its arguments, which may hold a secret.
@@ -195,7 +224,7 @@ fn command(mut typed: impl Iterator<Item = String>) -> String {
     let _ = typed.next();
     let mut words = vec!["parlor".to_owned()];
     if let Some(first) = typed.next().filter(is_name) {
-        let is_group = matches!(first.as_str(), "plugin" | "index");
+        let is_group = matches!(first.as_str(), "account" | "index" | "plugin");
         words.push(first);
         words.extend(typed.next().filter(|word| is_group && is_name(word)));
     }
@@ -217,11 +246,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_configuration_of_the_service_is_taken_where_this_folder_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, of_service) = (folder.path().join("parlor.toml"), folder.path().join("of-service.toml"));
+        assert_eq!(usual(&here, &of_service), here, "there is neither");
+        std::fs::write(&of_service, "").unwrap();
+        assert_eq!(usual(&here, &of_service), of_service);
+        std::os::unix::fs::symlink("nowhere", &here).unwrap();
+        assert_eq!(usual(&here, &of_service), here);
+    }
+
+    #[test]
     fn the_name_of_a_command_has_none_of_its_arguments() {
         let of = |typed: &str| command(typed.split(' ').map(str::to_owned));
         assert_eq!(of("/usr/bin/parlor plugin grant echo messages.read"), "parlor plugin grant");
         assert_eq!(of("parlor plugin --help"), "parlor plugin");
         assert_eq!(of("parlor index add /etc/examples.toml"), "parlor index add");
+        assert_eq!(of("parlor account add second"), "parlor account add");
         assert_eq!(of("parlor top"), "parlor top");
         assert_eq!(of("parlor top secret"), "parlor top");
         assert_eq!(of("parlor --x y"), "parlor");

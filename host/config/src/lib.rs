@@ -118,7 +118,15 @@ impl Config {
     /// from the file as far as it can be parsed, or from the defaults. The result has no accounts.
     pub fn places_alone(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = read(path).unwrap_or_default();
-        let document = Document::parse(path, &text).or_else(|_| Document::parse(path, ""))?;
+        match Self::places_in(path, &text, overrides) {
+            Err(ConfigError::Syntax { .. }) => Self::places_in(path, "", overrides),
+            found => found,
+        }
+    }
+
+    /// Same as [`places_alone`](Self::places_alone), for a text that is to be the file at this path.
+    pub fn places_in(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let document = Document::parse(path, text)?;
         let (data, plugins) = places(&document.top(), path.parent().unwrap_or(Path::new("")), overrides)?;
         Ok(Self {
             path: path.to_owned(),

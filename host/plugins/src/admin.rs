@@ -11,7 +11,9 @@ mod difference;
 mod error;
 mod granting;
 mod install;
+mod limits;
 mod offer;
+mod ordering;
 mod recording;
 mod settings;
 mod version;
@@ -44,6 +46,7 @@ pub use error::AdminError;
 pub use granting::{GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
+pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use version::{Older, Plan, Replacement};
 
@@ -97,7 +100,7 @@ impl<'c> PluginAdmin<'c> {
 
     /// Returns the entry of a plugin.
     pub fn entry(&self, id: &PluginId) -> Result<Entry, AdminError> {
-        self.known(&self.policy()?, id).cloned()
+        known(self, &self.policy()?, id).cloned()
     }
 
     /// Examines the file of an installed plugin.
@@ -136,7 +139,7 @@ impl<'c> PluginAdmin<'c> {
     /// Removes a plugin.
     pub fn remove(&self, id: &PluginId) -> Result<(), AdminError> {
         let mut file = self.open()?;
-        self.known(file.policy(), id)?;
+        known(self, file.policy(), id)?;
         change_entry(self, &mut file, id, &[Change::Remove])?;
         self.prune(&file, id);
         Ok(())
@@ -145,7 +148,7 @@ impl<'c> PluginAdmin<'c> {
     /// Enables or disables a plugin. Returns whether that is a change.
     pub fn enable(&self, id: &PluginId, enabled: bool) -> Result<bool, AdminError> {
         let mut file = self.open()?;
-        if self.known(file.policy(), id)?.enabled == enabled {
+        if known(self, file.policy(), id)?.enabled == enabled {
             return Ok(false);
         }
         let change = Change::Set(vec!["enabled".to_owned()], enabled.into());
@@ -157,7 +160,7 @@ impl<'c> PluginAdmin<'c> {
     /// is a change.
     pub fn log_from(&self, id: &PluginId, level: Option<LogLevel>) -> Result<bool, AdminError> {
         let mut file = self.open()?;
-        if self.known(file.policy(), id)?.log == level {
+        if known(self, file.policy(), id)?.log == level {
             return Ok(false);
         }
         let key = vec!["log".to_owned()];
@@ -170,12 +173,13 @@ impl<'c> PluginAdmin<'c> {
     pub fn record_index(&self, name: &IndexName, key: [Option<&PublisherKey>; 2]) -> Result<(), AdminError> {
         record(self, Decided::Index { name, key })
     }
+}
 
-    fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, AdminError> {
-        policy.plugins.get(id).ok_or_else(|| AdminError::Unknown {
-            id: id.clone(),
-            policy: self.config.plugins.clone(),
-            near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
-        })
-    }
+/// Returns the entry of a plugin, or the error for one that the policy does not name.
+fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, AdminError> {
+    policy.plugins.get(id).ok_or_else(|| AdminError::Unknown {
+        id: id.clone(),
+        policy: admin.config.plugins.clone(),
+        near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
+    })
 }

@@ -29,6 +29,9 @@ struct Field {
     shown: Option<String>,
 }
 
+/// Fields of a policy, by plugin and name.
+type Fields = BTreeMap<(String, String), Field>;
+
 impl Field {
     fn open(value: String) -> Self {
         Self { mark: value.clone(), shown: Some(value) }
@@ -45,7 +48,7 @@ pub fn changes(
     by: &By,
     is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
 ) -> Vec<PolicyChange> {
-    let mut fields = BTreeMap::new();
+    let mut fields = Fields::new();
     for (id, entry) in policy.plugins.iter().filter(|(id, _)| only.is_none_or(|only| only == *id)) {
         let of_entry = of_entry(entry).into_iter();
         fields.extend(of_entry.map(|(name, field)| ((id.to_string(), name), field)));
@@ -53,6 +56,23 @@ pub fn changes(
     if only.is_none() {
         fields.extend(of_all(policy).into_iter().map(|(name, field)| ((String::new(), name), field)));
     }
+    compare(known, fields, policy, by, is_shown)
+}
+
+/// Returns the changes of what is about no plugin, likewise.
+fn changes_for_all(known: Vec<PolicyRow>, policy: &Policy, by: &By) -> Vec<PolicyChange> {
+    let fields = of_all(policy).into_iter().map(|(name, field)| ((String::new(), name), field)).collect();
+    compare(known, fields, policy, by, &|_, _, _| false)
+}
+
+/// Returns the differences between what the audit knows and these fields of the policy.
+fn compare(
+    known: Vec<PolicyRow>,
+    fields: Fields,
+    policy: &Policy,
+    by: &By,
+    is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
+) -> Vec<PolicyChange> {
     let mut known: BTreeMap<_, _> =
         known.into_iter().map(|row| ((row.plugin.clone(), row.field.clone()), row)).collect();
     let is_installed = |plugin: &str| plugin.is_empty() || policy.plugins.keys().any(|id| id.as_str() == plugin);
@@ -90,6 +110,13 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
                 file.record(&changes(known, policy, Some(id), by, &is_shown))
             };
             // An earlier edit of the file is recorded by itself.
+            catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
+        }
+        Decided::Hooks { present, new } => {
+            let mut catch_up = |policy: &Policy, by: &By| {
+                let known = file.policy("")?;
+                file.record(&changes_for_all(known, policy, by))
+            };
             catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
         }
         Decided::Secret { id, name } => file.add(&[secret(id, name, by)]),
@@ -194,7 +221,7 @@ fn of_all(policy: &Policy) -> Vec<(String, Field)> {
         all.push(("require_signature".to_owned(), Field::open("true".to_owned())));
     }
     if policy.hooks != Hooks::default() {
-        all.push(("hooks".to_owned(), Field::open(format!("{:?}", policy.hooks))));
+        all.push(("hooks".to_owned(), Field::open(policy.hooks.to_string())));
     }
     all
 }
@@ -240,7 +267,7 @@ fn entry(plugin: &str, field: &str, by: &By, old: Option<String>, new: Option<St
         "publisher" => (AuditKind::Pin, None, "key of the publisher".to_owned()),
         "keys" => (AuditKind::Pin, None, format!("trusted key {name}")),
         "require_signature" => (AuditKind::Pin, Some("false".to_owned()), "require_signature".to_owned()),
-        _ => (AuditKind::Run, None, "order of hooks".to_owned()),
+        _ => (AuditKind::Run, Some(Hooks::default().to_string()), "order of hooks".to_owned()),
     };
     let (old, new) = (old.or_else(|| usual.clone()), new.or_else(|| usual.clone()));
     let plugin = (!plugin.is_empty()).then(|| plugin.to_owned());
@@ -314,6 +341,21 @@ mod tests {
         assert_eq!((gone.len(), entries(&gone).len()), (2, 1));
         assert_eq!(entries(&gone)[0].1, "removed");
         assert_eq!(entries(&between(&Policy::default(), &old))[0].1, "installed");
+    }
+
+    #[test]
+    fn an_order_of_hooks_is_told_in_words_and_alone() {
+        let old = policy("");
+        let new = policy("enabled = false\n[hooks]\noutgoing = [\"echo\"]\n");
+        let by = By::host("test");
+        let known = after(&changes_for_all(Vec::new(), &old, &by));
+        let expected = (
+            AuditKind::Run,
+            "order of hooks".to_owned(),
+            text("50 ms, then pass"),
+            text("outgoing: echo; 50 ms, then pass"),
+        );
+        assert_eq!(entries(&changes_for_all(known, &new, &by)), [expected]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) enum Late {
     KeysCheck,
     /// The other side has not begun to be off the record.
     Otr(BareJid),
+    /// The comparison of secrets with this person has no result.
+    OtrCompared(BareJid),
 }
 
 /// The key of a deadline, for cancelling it.

@@ -147,6 +147,8 @@ pub struct KeyNews {
     pub fingerprint: Option<String>,
     /// What counts for it now.
     pub trust: DeviceTrust,
+    /// The question of somebody who asks to compare a secret. Anybody may have written it.
+    pub question: Option<String>,
 }
 
 /// The kind of news about keys.
@@ -160,6 +162,10 @@ pub enum KeyNewsKind {
     TooManyDevices,
     /// The server does not publish the own keys.
     NotPublished,
+    /// A person asks to compare a secret, off the record.
+    AskedToCompare,
+    /// A secret was compared, and it was not the same.
+    ComparedDifferent,
 }
 
 impl KeyNewsKind {
@@ -170,6 +176,8 @@ impl KeyNewsKind {
             Self::ChangedIdentity => "changed-identity",
             Self::TooManyDevices => "too-many-devices",
             Self::NotPublished => "not-published",
+            Self::AskedToCompare => "asked-to-compare",
+            Self::ComparedDifferent => "compared-different",
         }
     }
 }

@@ -7,6 +7,8 @@
 //! parts of the state, and name none of these.
 
 pub(super) mod answers;
+pub(super) mod comparing;
+pub(super) mod comparisons;
 pub(super) mod deciding;
 mod fetches;
 pub(super) mod kept;
@@ -39,6 +41,7 @@ use parlor_stanza::types::{DeviceTrust, Draft};
 
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::turn::Turn;
+use comparisons::Comparisons;
 use fetches::Fetches;
 use kept::{KeptKeys, KeyChange, Way};
 use lists::Lists;
@@ -96,6 +99,7 @@ pub(super) struct EndToEnd {
     owed: Owed,
     published: State,
     otr: OtrChats,
+    comparisons: Comparisons,
     counts: KeyCounts,
 }
 
@@ -206,8 +210,8 @@ impl EndToEnd {
         changes.extend(met.forgotten.clone().map(KeyChange::NoKey));
         if met.is_new && met.is_of_known_person {
             let what = if is_other { KeyNewsKind::ChangedIdentity } else { KeyNewsKind::NewDevice };
-            let news = KeyNews { jid: jid.clone(), what, kind, fingerprint: Some(fingerprint), trust: met.trust };
-            turn.out.push(Effect::KeyNews(news));
+            let (jid, fingerprint) = (jid.clone(), Some(fingerprint));
+            turn.out.push(Effect::KeyNews(KeyNews { jid, what, kind, fingerprint, trust: met.trust, question: None }));
         }
         met
     }
@@ -224,6 +228,7 @@ impl EndToEnd {
             kind: before.kind,
             fingerprint: Some(fingerprint.to_owned()),
             trust: DeviceTrust::Distrusted,
+            question: None,
         };
         turn.out.push(Effect::KeyNews(news));
         true
@@ -267,6 +272,11 @@ impl EndToEnd {
         self.waiting.end(turn);
         self.owed.end();
         self.otr.end_waits(&CallError::Offline, turn);
+        let now = self.otr.now(turn);
+        for jid in self.comparisons.end(turn) {
+            // Nobody can be told any more.
+            let _ = self.otr.get_mut(&jid).map(|chat| chat.conversation.smp_abort(None, now));
+        }
     }
 }
 

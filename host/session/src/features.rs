@@ -27,7 +27,7 @@ use crate::deadlines::Late;
 use crate::dialogs::Dialogs;
 use crate::disco::Discovery;
 use crate::effect::Effect;
-use crate::encryption::{EndToEnd, off_the_record, owing, publishing, sending};
+use crate::encryption::{EndToEnd, comparing, off_the_record, owing, publishing, sending};
 use crate::messages::numbering::Numbering;
 use crate::messages::{MessageEvents, Seen};
 use crate::owners::Owners;
@@ -218,6 +218,7 @@ impl Features {
                 Late::KeysChanged => publishing::publish_changed(&mut self.encryption, turn),
                 Late::KeysCheck => publishing::check(&mut self.encryption, turn),
                 Late::Otr(jid) => off_the_record::late(&mut self.encryption, &jid, turn),
+                Late::OtrCompared(jid) => comparing::late(&mut self.encryption, &jid, turn),
                 Late::Caps if turn.caps_are_due() => announce(&mut self.rooms, turn),
                 Late::Form(form) => self.commands.form_late(&form, turn),
                 Late::RosterAgain | Late::Caps => {}

@@ -77,7 +77,9 @@ pub use calls::dialogs::BeginDialog;
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};
 pub use calls::encryption::{BeginOtr, EndOtr};
 pub use calls::entities::{GetActivity, GetSoftware, GetTime};
-pub use calls::keys::{ForgetKeys, ListKeys, ResetOwnKeys, ResetSessions, SetTrust};
+pub use calls::keys::{
+    AbortComparison, AnswerComparison, BeginComparison, ForgetKeys, ListKeys, ResetOwnKeys, ResetSessions, SetTrust,
+};
 pub use calls::messages::SendMessage;
 pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
 pub use calls::pubsub::{ChangeNode, GetItems, NodeAction, PublishItem, SubscribeNode, UnsubscribeNode, WhichItems};
@@ -99,7 +101,8 @@ pub use dialogs::{DialogAnswer, DialogEnd, Question};
 pub use disco::known::KnownDisco;
 pub use effect::{Due, Effect, KeepRoster, KeyNews, KeyNewsKind, Sent};
 pub use encryption::KeyCounts;
-pub use encryption::deciding::{KeyList, OwnKeys, OwnOmemo};
+pub use encryption::comparisons::{Compared, ComparisonEnd, OpenComparison};
+pub use encryption::deciding::{DecidedKey, KeyList, OwnKeys, OwnOmemo};
 pub use encryption::kept::{KeptKeys, KeyChange, MessageKey, Way};
 pub use encryption::otr::make_otr_key;
 pub use encryption::trust::{KeyKind, KnownKey, grouped};

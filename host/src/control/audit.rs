@@ -115,6 +115,11 @@ impl Audit {
     }
 }
 
+/// Returns the user behind a request.
+pub(super) fn user(uid: u32) -> By {
+    By::user(uid, WAY)
+}
+
 fn time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).unwrap_or_default().to_string()
 }
@@ -168,8 +173,8 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
     })
 }
 
-/// Returns the entry about a request of this user; none for one that changes nothing, or that follows a command which has
-/// recorded its change.
+/// Returns the entry about a request of this user; none for one that changes nothing, that follows a command which has
+/// recorded its change, or that is recorded where it is carried out, as decisions about keys are.
 pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
     if request.method != Method::POST {
         return None;
@@ -191,30 +196,14 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         ["v1", "plugins", id, "schedules", "resume"] => {
             (AuditKind::Run, Some(id), format!("schedule {} goes on", named("schedule")))
         }
-        ["v1", "accounts", _, "keys", decided @ ("trust" | "distrust")] => {
-            (AuditKind::Pin, None, about_key(decided, named("jid"), request.value("fingerprint")))
-        }
-        ["v1", "accounts", _, "keys", "reset"] => (AuditKind::Pin, None, "new own keys were made".to_owned()),
         ["v1", "rooms", "join"] => (AuditKind::Account, None, format!("the room {} was entered", named("room"))),
         ["v1", "rooms", "leave"] => (AuditKind::Account, None, format!("the room {} was left", named("room"))),
         ["v1", "say"] => (AuditKind::Account, None, format!("it was made to write to {}", named("to"))),
         _ => return None,
     };
-    let account = match path[..] {
-        ["v1", "accounts", name, ..] => Some(name.to_owned()),
-        _ => request.value("account").map(str::to_owned),
-    };
-    let entry = NewAuditEntry::new(kind, &By::user(uid, WAY), &what);
+    let account = request.value("account").map(str::to_owned);
+    let entry = NewAuditEntry::new(kind, &user(uid), &what);
     Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
-}
-
-/// Returns what an entry says of a decision about a key of somebody, or about all of them.
-pub(super) fn about_key(decided: &str, jid: &str, fingerprint: Option<&str>) -> String {
-    let ed = if decided == "trust" { "trusted" } else { "distrusted" };
-    match fingerprint {
-        Some(fingerprint) => format!("{ed} the key {fingerprint} of {jid}"),
-        None => format!("{ed} all keys of {jid}"),
-    }
 }
 
 #[cfg(test)]
@@ -243,9 +232,6 @@ mod tests {
             assert_eq!(entry.account.as_deref(), target.contains("account").then_some("main"));
         }
         for (target, kind, what) in [
-            ("/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01", AuditKind::Pin, "trusted the key 01 of a@b"),
-            ("/v1/accounts/main/keys/distrust?jid=a@b", AuditKind::Pin, "distrusted all keys of a@b"),
-            ("/v1/accounts/main/keys/reset", AuditKind::Pin, "new own keys were made"),
             ("/v1/rooms/join?room=r@m&account=main", AuditKind::Account, "the room r@m was entered"),
             ("/v1/rooms/leave?room=r@m&account=main", AuditKind::Account, "the room r@m was left"),
             ("/v1/say?to=a@b&text=secret&account=main", AuditKind::Account, "it was made to write to a@b"),
@@ -254,6 +240,8 @@ mod tests {
             assert_eq!((entry.kind, entry.what.as_str(), entry.account.as_deref()), (kind, what, Some("main")));
         }
         assert_eq!(entry(&request("POST", "/v1/reload"), 1_000), None, "commands record their changes before");
+        let decides = request("POST", "/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01");
+        assert_eq!(entry(&decides, 1_000), None, "it is recorded where it is carried out");
         assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The timeout for a request to arrive.
 pub(super) const REQUEST: Duration = Duration::from_secs(10);
-/// The longest body of a request, in bytes; no request has a body that matters.
+/// The longest body of a request, in bytes; the longest that matters is a secret to compare.
 pub(super) const LONGEST_BODY: u64 = 64 << 10;
 /// The most connections that may follow the log. The rest is reserved for short requests.
 pub(super) const FOLLOWERS: usize = 24;

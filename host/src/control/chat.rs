@@ -129,11 +129,7 @@ async fn answer(
         let decided = match command.values.get(keys::KEY) {
             Some(chosen) => {
                 tracing::info!(account = %account.name, owner = %from, command = node, "an owner gives a command");
-                let decided = keys::decide(account, node, chosen).await;
-                if decided.is_ok() {
-                    audit::done(host, keys::entry(account.name.as_str(), from.as_str(), node, chosen)).await;
-                }
-                decided
+                keys::decide(host, account, node, chosen, &By::owner(from.as_str())).await
             }
             None => Err("no key was chosen".to_owned()),
         };

@@ -26,6 +26,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 const QUESTION: Duration = Duration::from_secs(15);
 /// The timeout of a change: a plugin may take long to compile.
 const CHANGE: Duration = Duration::from_mins(5);
+/// The timeout of a comparison of secrets, in which a person has some minutes to answer.
+const COMPARISON: Duration = Duration::from_mins(10);
 /// A client of the host that runs with a data folder. Each request opens its own connection.
 #[derive(Debug)]
 pub struct Client {
@@ -146,7 +148,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
 /// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
 /// response.
 pub fn try_get<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
-    Client { path: socket::path(data) }.ask(Method::GET, target, QUIET).ok()
+    Client { path: socket::path(data) }.ask(Method::GET, target, &[], QUIET).ok()
 }
 
 /// Returns whether a socket operation timed out; the system chooses between the two kinds.
@@ -170,12 +172,18 @@ fn listener(data: &Path) -> Option<u32> {
 impl Client {
     /// Sends a query.
     pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask(Method::GET, target, QUESTION)
+        self.ask(Method::GET, target, &[], QUESTION)
     }
 
     /// Sends a command.
     pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask(Method::POST, target, CHANGE)
+        self.ask(Method::POST, target, &[], CHANGE)
+    }
+
+    /// Sends a command to compare a secret with a person, and waits for the result. The host gives the comparison up if this
+    /// process ends before.
+    pub fn compare<T: DeserializeOwned>(&self, target: &str, secret: &[u8]) -> Result<T, ClientError> {
+        self.ask(Method::POST, target, secret, COMPARISON)
     }
 
     /// Streams lines of the log until the host stops. An incomplete last line yields an error that the connection
@@ -189,8 +197,14 @@ impl Client {
         connect(&self.path, QUESTION).is_ok()
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: Method, target: &str, patience: Duration) -> Result<T, ClientError> {
-        let bytes = exchange::ask(&self.path, method, target, patience)?;
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let bytes = exchange::ask(&self.path, method, target, body, patience)?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
 }
@@ -298,7 +312,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
         let client = find(folder.path(), || {}).unwrap().unwrap();
-        let error = client.ask::<serde_json::Value>(Method::GET, "/v1/status", Duration::from_millis(1)).unwrap_err();
+        let error =
+            client.ask::<serde_json::Value>(Method::GET, "/v1/status", &[], Duration::from_millis(1)).unwrap_err();
         assert!(matches!(error, ClientError::Hangs), "{error}");
         assert!(error.to_string().contains("`kill -CONT` lets it go on"), "{error}");
     }

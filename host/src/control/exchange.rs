@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST};
@@ -34,12 +34,19 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// How many parts of a response may wait for the reader of its lines.
 const PARTS: usize = 4;
 
-/// Sends a request, and returns the body of a successful response. Each part of the exchange may take up to `patience`.
+/// Sends a request with this body, and returns the body of a successful response. Each part of the exchange may take up to
+/// `patience`.
 ///
 /// It runs on a thread with a runtime of its own: the caller may be in a runtime, where no future can be waited for.
-pub(super) fn ask(path: &Path, method: Method, target: &str, patience: Duration) -> Result<Vec<u8>, ClientError> {
+pub(super) fn ask(
+    path: &Path,
+    method: Method,
+    target: &str,
+    body: &[u8],
+    patience: Duration,
+) -> Result<Vec<u8>, ClientError> {
     let run = || {
-        let ask = async { whole(send(path, method, target, patience).await?, patience).await };
+        let ask = async { whole(send(path, method, target, body, patience).await?, patience).await };
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask)
     };
     std::thread::scope(|scope| {
@@ -74,7 +81,7 @@ async fn pass_on(
     dropped: oneshot::Receiver<Infallible>,
 ) {
     let read = async {
-        let mut body = match send(path, Method::GET, target, patience).await {
+        let mut body = match send(path, Method::GET, target, &[], patience).await {
             Ok(answer) => answer.into_body(),
             Err(error) => return drop(parts.send(Err(error))),
         };
@@ -142,10 +149,11 @@ async fn send(
     path: &Path,
     method: Method,
     target: &str,
+    body: &[u8],
     patience: Duration,
 ) -> Result<Response<Incoming>, ClientError> {
     let request = Request::builder().method(method).uri(target).header(HOST, "parlor").header(CONNECTION, "close");
-    let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).map_err(io::Error::other)?;
     let stream = connect(path, patience.min(CONNECT))?;
     stream.set_nonblocking(true)?;
     let stream = TokioIo::new(tokio::net::UnixStream::from_std(stream)?);

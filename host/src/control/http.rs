@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parlor_session::Secret;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -105,7 +106,7 @@ pub(super) async fn leave(read: impl AsyncRead + Unpin) {
     let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
 }
 
-/// Takes a request, and discards its body.
+/// Takes a request with its body.
 async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Request, Refusal> {
     let (head, mut body) = asked.into_parts();
     if head.headers.contains_key(TRANSFER_ENCODING) {
@@ -115,14 +116,18 @@ async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Requ
     if body.size_hint().lower() > LONGEST_BODY {
         return Err(Refusal::LongBody);
     }
-    let request = Request::of(&head)?;
-    let discard = async {
+    let mut request = Request::of(&head)?;
+    let read = async {
+        // It never grows, so that no part of a secret is left where it was.
+        let mut bytes = Vec::with_capacity(usize::try_from(body.size_hint().lower()).unwrap_or_default());
         while let Some(frame) = body.frame().await {
-            frame.map_err(|_| Refusal::ShortBody)?;
+            let frame = frame.map_err(|_| Refusal::ShortBody)?;
+            bytes.extend_from_slice(&frame.into_data().unwrap_or_default());
         }
+        request.body = Secret::new(bytes);
         Ok(request)
     };
-    tokio::time::timeout_at(until, discard).await.unwrap_or(Err(Refusal::Late))
+    tokio::time::timeout_at(until, read).await.unwrap_or(Err(Refusal::Late))
 }
 
 /// Returns the response with a value as JSON.

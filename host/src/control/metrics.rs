@@ -322,6 +322,21 @@ mod tests {
         assert_eq!(encryption(&status), "");
     }
 
+    /// Each figure is on the page for owners.
+    #[test]
+    fn the_page_has_every_figure() {
+        let page = include_str!("../../../docs/reference/metrics.md");
+        let source = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let calls = ["put(", "record(", "usage("].into_iter().flat_map(|call| source.split(call).skip(1));
+        let names = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+        let mut names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+        names.extend(["webhook_requests_total", "rooms", "room_departures_total"]);
+        assert!(names.len() > 30, "{names:?}");
+        for name in names {
+            assert!(page.contains(&format!("| `parlor_{name}` |")), "{name} is not on the page");
+        }
+    }
+
     #[test]
     fn only_names_of_this_machine_are_local() {
         for name in ["localhost", "localhost:9100", "127.0.0.1:1", "[::1]:9100", "127.1.2.3"] {

@@ -34,6 +34,8 @@
 //! | `POST /v1/plugins/ID/schedules/resume?schedule=NAME&account=NAME` | lets a schedule go on, and answers likewise |
 //! | `POST /v1/accounts/NAME/keys/trust?jid=JID&fingerprint=HEX` | trusts a key of a person, and answers like `keys` with that person's |
 //! | `POST /v1/accounts/NAME/keys/distrust?jid=JID&fingerprint=HEX` | distrusts one, or without `fingerprint` all of that person's, and answers likewise |
+//! | `POST /v1/accounts/NAME/keys/verify?jid=JID&question=TEXT` | asks a person for the secret in the body, and answers with what was [`Compared`](views::Compared); it is given up when the client disconnects |
+//! | `POST /v1/accounts/NAME/keys/answer?jid=JID&number=N` | answers a person who asks for a secret by the one in the body, and answers likewise |
 //! | `POST /v1/accounts/NAME/keys/reset` | makes new keys for the account, and answers like `keys` |
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.

@@ -7,6 +7,7 @@ use hyper::header::HOST;
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use parlor_base::id::PluginId;
+use parlor_session::Secret;
 
 use super::refusal::Refusal;
 
@@ -21,15 +22,17 @@ pub(super) struct Request {
     pub(super) query: BTreeMap<String, String>,
     /// The `Host` header.
     pub(super) host: Option<String>,
+    /// The body. The only requests with one that matters have a secret in it.
+    pub(super) body: Secret,
 }
 
 impl Request {
-    /// Takes a request apart. The path and parameter names allow no escapes; values may hold any character, escaped.
+    /// Takes a request apart, without its body. The path and parameter names allow no escapes; values may hold any character, escaped.
     pub(super) fn of(head: &Parts) -> Result<Self, Refusal> {
         let (path, query) = target(&head.uri).ok_or(Refusal::Target)?;
         let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-        Ok(Self { method, path, query, host })
+        Ok(Self { method, path, query, host, body: Secret::new(Vec::new()) })
     }
 
     /// Returns the value of a query parameter, unless it is empty.

@@ -65,7 +65,7 @@ impl Routes {
         peer: u32,
     ) -> Result<Answer, Refusal> {
         let entry = audit::entry(&request, peer);
-        let answer = self.answered(request, client).await?;
+        let answer = self.answered(request, client, peer).await?;
         if let Some(entry) = entry {
             crate::host::audit::done(&self.handle.host, entry).await;
         }
@@ -76,7 +76,9 @@ impl Routes {
         &self,
         request: Request,
         client: impl AsyncRead + Unpin + Send + 'static,
+        peer: u32,
     ) -> Result<Answer, Refusal> {
+        let by = audit::user(peer);
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
             (&Method::GET, ["v1", "status"]) => self.status().await,
@@ -104,12 +106,18 @@ impl Routes {
             (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
             (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
-                keys::decide(&self.handle.host, name, &request, DeviceTrust::Trusted).await
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Trusted, &by).await
             }
             (&Method::POST, ["v1", "accounts", name, "keys", "distrust"]) => {
-                keys::decide(&self.handle.host, name, &request, DeviceTrust::Distrusted).await
+                keys::decide(&self.handle.host, name, &request, DeviceTrust::Distrusted, &by).await
             }
-            (&Method::POST, ["v1", "accounts", name, "keys", "reset"]) => keys::reset(&self.handle.host, name).await,
+            (&Method::POST, ["v1", "accounts", name, "keys", "reset"]) => {
+                keys::reset(&self.handle.host, name, &by).await
+            }
+            (&Method::POST, ["v1", "accounts", name, "keys", step @ ("verify" | "answer")]) => {
+                let _place = self.followers.try_acquire().map_err(|_| Refusal::Followers)?;
+                keys::compare(&self.handle.host, name, &request, *step == "answer", client, &by).await
+            }
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
@@ -126,7 +134,7 @@ impl Routes {
                 ["v1", "reload" | "configure" | "say"]
                 | ["v1", "rooms", "join" | "leave"]
                 | ["v1", "plugins", _, "restart"]
-                | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset"]
+                | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
                 | ["v1", "plugins", _, "schedules", "pause" | "resume"],
             ) => Err(Refusal::Method(Method::POST)),

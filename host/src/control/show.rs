@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
@@ -17,12 +18,12 @@ use parlor_runtime::supervisor::State;
 use parlor_runtime::webhooks::WebhookState;
 use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
-use parlor_session::{KeyKind, KeyList, KnownKey};
+use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
 use parlor_store::{RequestState, ShownRequest};
 
 use super::views::{
-    Account, Answer, Denied, Encryption, HookRecord, Key, Keys, Limit, OwnOmemo, Plugin, Process, Record, Schedule,
-    Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
+    Account, Answer, Compared, Comparison, Denied, Encryption, HookRecord, Key, Keys, Limit, OwnOmemo, Plugin, Process,
+    Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
 };
 use super::{VERSION, rooms};
 use crate::host::{Host, PluginStatus};
@@ -148,6 +149,29 @@ pub(super) fn keys(account: &Shared, list: &KeyList) -> Keys {
         omemo: list.own.omemo.as_ref().map(own),
         otr: list.own.otr.clone(),
         keys: list.keys.iter().map(key).collect(),
+        comparisons: list.comparisons.iter().map(comparison).collect(),
+    }
+}
+
+fn comparison(open: &OpenComparison) -> Comparison {
+    Comparison {
+        number: open.number,
+        jid: open.jid.to_string(),
+        fingerprint: open.fingerprint.clone(),
+        question: open.question.as_deref().map(|question| escape_untrusted(question, LONGEST)),
+        asked: open.is_asked,
+        since: open.since.to_string(),
+    }
+}
+
+/// Returns what a comparison of secrets has shown.
+pub(super) fn compared(account: &Shared, jid: &BareJid, compared: &parlor_session::Compared) -> Compared {
+    Compared {
+        account: account.name.to_string(),
+        jid: jid.to_string(),
+        fingerprint: compared.fingerprint.clone(),
+        outcome: compared.end.as_str().to_owned(),
+        trust: compared.trust.as_str().to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
-pub use keys::{Encryption, Key, Keys, OwnOmemo, shown};
+pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -111,6 +111,11 @@ pub(crate) async fn done(host: &Host, entry: NewAuditEntry) {
     warn_of(host.store.audit().add(vec![entry]).await);
 }
 
+/// Records several things that somebody does at once.
+pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
+    warn_of(host.store.audit().add(entries).await);
+}
+
 /// Writes the counts of all plugins.
 pub(crate) async fn count(host: &Host) {
     write(&host.store.audit(), host.accounts().iter()).await;

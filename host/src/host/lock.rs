@@ -19,7 +19,7 @@ const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Creates the data folder, readable only by its owner, and locks it.
-pub(super) fn lock(data: &Path) -> Result<File, StartError> {
+pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
     let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     make_private_folder(data).map_err(unusable)?;
     let path = data.join(LOCK);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
@@ -93,6 +94,11 @@ impl DataFile {
         found.map_err(|cause| self.failed(&cause))
     }
 
+    /// Removes all that is kept for an account but the audit.
+    pub fn forget_account(&mut self, account: &BareJid) -> Result<(), DataError> {
+        forget_account(&mut self.connection, account.as_str()).map_err(|cause| self.failed(&cause))
+    }
+
     /// Removes all data of a plugin, on every account.
     pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
         forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
@@ -131,6 +137,21 @@ fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<StoredValu
     Ok(Written::Fresh)
 }
 
+fn forget_account(file: &mut Connection, account: &str) -> rusqlite::Result<()> {
+    let change = file.transaction()?;
+    // The audit names accounts in its own way, and nothing of it is removed on demand.
+    let of_accounts = "SELECT one.name FROM sqlite_schema AS one JOIN pragma_table_info(one.name) AS field \
+                       WHERE one.type = 'table' AND field.name = 'account' AND one.name NOT LIKE 'audit%'";
+    let tables: Vec<String> = {
+        let mut select = change.prepare(of_accounts)?;
+        select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+    };
+    for table in tables {
+        change.execute(&format!("DELETE FROM \"{table}\" WHERE account = ?1"), [account])?;
+    }
+    change.commit()
+}
+
 fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
     let change = file.transaction()?;
     let tables = ["plugin_data", "plugin_data_size", "archive_position", "room_position"];
@@ -158,6 +179,30 @@ mod tests {
         std::os::unix::fs::symlink("data", &data).unwrap();
         let error = DataFile::open(&data).unwrap_err().to_string();
         assert!(error.contains("data/parlor.db cannot be used ("), "{error}");
+    }
+
+    #[test]
+    fn what_is_kept_for_an_account_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = |account: &str| Owner { account: account.parse().unwrap(), plugin: "echo".parse().unwrap() };
+        let value = || vec![StoredValue { key: "k".to_owned(), value: b"v".to_vec(), expires: None }];
+        let mut file = DataFile::create(folder.path()).unwrap();
+        file.import(1_000, vec![(owner("a@b.example"), value()), (owner("c@b.example"), value())]).unwrap();
+        file.connection.execute("INSERT INTO otr_account VALUES ('a@b.example', x'00')", []).unwrap();
+        file.forget_account(&"a@b.example".parse().unwrap()).unwrap();
+        let kept = |account: &str| {
+            let mut count = 0;
+            file.each(&owner(account), |_| {
+                count += 1;
+                Ok::<_, std::convert::Infallible>(())
+            })
+            .unwrap()
+            .unwrap();
+            count
+        };
+        assert_eq!((kept("a@b.example"), kept("c@b.example")), (0, 1));
+        let keys: i64 = file.connection.query_row("SELECT count(*) FROM otr_account", [], |row| row.get(0)).unwrap();
+        assert_eq!(keys, 0);
     }
 
     /// The query must use an index, and not scan all data of the plugin.

@@ -13,6 +13,7 @@
 
 mod added;
 mod audit;
+pub mod backup;
 mod change;
 mod changes;
 mod data;

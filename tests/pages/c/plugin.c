@@ -646,10 +646,12 @@ static parlor_error publish_weather(const parlor_event *event, void *context) {
   const char *degrees = "<temperature xmlns='urn:example:weather'>7</temperature>";
   if (!error) error = parlor_pubsub_publish(news, "weather", "Verona", degrees, NULL, NULL);
   parlor_node_item *items = NULL, *item = NULL;
+  const char *last = NULL;
   size_t count = 0;
-  if (!error) error = parlor_pubsub_items(news, "weather", 10, NULL, &items, &count, NULL);
+  if (!error) error = parlor_pubsub_items(news, "weather", 10, NULL, &items, &count, &last);
   if (!error && count > 1) error = parlor_pubsub_item(news, "weather", "Padua", &item);
   if (!error && item) error = parlor_pubsub_retract(news, "weather", "Padua");
+  if (!error && last) error = parlor_pubsub_purge(news, "weather");
   return error;
 }
 

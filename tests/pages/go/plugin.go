@@ -576,9 +576,12 @@ func publishes(ctx context.Context) error {
 	if _, err := parlor.PubsubPublish(ctx, service, "weather", "Verona", degrees, nil); err != nil {
 		return err
 	}
-	items, _, err := parlor.PubsubItems(ctx, service, "weather", 10, "")
+	items, last, err := parlor.PubsubItems(ctx, service, "weather", 10, "")
 	if err != nil {
 		return err
+	}
+	if last != "" {
+		return parlor.PubsubPurge(ctx, service, "weather")
 	}
 	if item, err := parlor.PubsubItem(ctx, service, "weather", "Padua"); len(items) > 1 && item != nil && err == nil {
 		return parlor.PubsubRetract(ctx, service, "weather", "Padua")

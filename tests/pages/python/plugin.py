@@ -447,6 +447,8 @@ async def publish_weather() -> None:
     page = await pubsub.items(NEWS, "weather", 10)
     if len(page.items) > 1 and await pubsub.item(NEWS, "weather", "Padua"):
         await pubsub.retract(NEWS, "weather", "Padua")
+    if page.last:
+        await pubsub.purge(NEWS, "weather")
 
 
 @on_stop

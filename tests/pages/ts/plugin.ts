@@ -400,8 +400,9 @@ onReady(async () => {
   }
   const degrees = new Element("temperature").ns("urn:example:weather").text("7");
   await pubsub.publish(news, "weather", String(degrees), "Verona");
-  const { items } = await pubsub.items(news, "weather", 10);
+  const { items, last } = await pubsub.items(news, "weather", 10);
   if (items.length > 1 && (await pubsub.item(news, "weather", "Padua"))) await pubsub.retract(news, "weather", "Padua");
+  if (last) await pubsub.purge(news, "weather");
 });
 onStop(async () => {
   await pubsub.unsubscribe(news, "weather");

@@ -244,12 +244,19 @@ pub(super) fn testing() -> String {
         The account is an owner of each room, and sees who people are; they themselves are nothing but participants, unless \
         a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
         room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
-        nothing, configure nothing and set no subject. A room that is `retracting` retracts messages for moderators \
+        nothing, configure nothing and set no subject. In one that is `moderated` it is a visitor, whose messages come back \
+        with `forbidden`, until a moderator gives it voice or it registers. Every room takes registrations, unless somebody in \
+        it has the nickname, and so makes a member of the account. A room that is `retracting` retracts messages for moderators \
         (XEP-0425), and others answer `rooms.retract` with `unsupported`. Whom the account blocks is not heard (XEP-0191).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
         plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` \
         at the top is at a server that has none.\n\n\
+        `beside ../stamp` puts another plugin on the account: that folder, which is built first, or a file; the path begins at the \
+        folder of the plugin that is tried. It has what its manifest asks for, starts first, and what it does is shown like what the \
+        plugin itself does. So a hook meets messages and commands of others, and a request finds the plugin that answers it. The plugins \
+        whose manifests ask to be hooks and need that are asked in the order of these lines, the one that is tried first; `order` sets \
+        another one, as the owner does, also for a permission that is optional. Each has five seconds for a verdict.\n\n\
         Stanzas that the plugin sends while the connection is `cut` go out at `back`, and no message does after a cut of more \
         than an hour, the default of `keep_unsent`: each comes back as a `messageError`. A step \
         fails if the plugin ends during it and no line expects that. A plugin that works on something is given another 5 ms of the \

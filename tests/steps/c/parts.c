@@ -371,6 +371,44 @@ static void declares(const steps *told) {
   fails("declare what is no name", parlor_commands_declare(&(parlor_declaration){.name = "no name"}, nothing, NULL));
 }
 
+static void schedules(void) {
+  static const char noon[] = "2026-07-01T12:00:00Z";
+  const char *first, *text, *names = "";
+  bool set = false, there = false;
+  fails("a schedule that is due too often", parlor_schedules_every("often", 0.001, PARLOR_CATCH_UP, &first));
+  parlor_error error = parlor_schedules_at("late", "2100-01-01T00:00:00Z", PARLOR_CATCH_UP, &set);
+  note("set a schedule", error, "%s", yes(set));
+  parlor_schedule *all = NULL;
+  size_t count = 0;
+  error = parlor_schedules_list(&all, &count);
+  for (size_t i = 0; i < count; i++) names = parlor_format("%s%s%s", names, i ? "," : "", all[i].name);
+  note("all schedules", error, "%s", names);
+  error = parlor_schedules_format(noon, "Europe/Berlin", "%H:%M", &text);
+  note("a moment in a zone", error, "%s", error ? "" : text);
+  fails("a moment in no zone", parlor_schedules_format(noon, "Nowhere/At_All", "%H:%M", &text));
+  error = parlor_schedules_cancel("late", &there);
+  note("end the schedule", error, "%s", yes(there));
+  error = parlor_schedules_cancel("late", &there);
+  note("end it again", error, "%s", yes(there));
+}
+
+static parlor_error answered(const parlor_dialog_answer *answer, parlor_error error, void *context) {
+  (void)answer, (void)error, (void)context;
+  return PARLOR_OK;
+}
+
+/* Calls for somebody else, who is not there. */
+static void others(void) {
+  const char *rate;
+  parlor_node_item *items = NULL;
+  size_t count = 0;
+  fails("ask nobody", parlor_dialogs_ask("@", &(parlor_question){"Well?", NULL, 0}, answered, NULL));
+  fails("answer a request that nobody sent", parlor_iq_answer("none", NULL));
+  fails("give a verdict on nothing", parlor_hooks_allow("none"));
+  fails("ask a plugin that is not there", parlor_plugins_call("nobody", "rate", "1", &rate));
+  fails("read a node of the host", parlor_pubsub_items("pubsub.localhost", "storage:bookmarks", 1, NULL, &items, &count, NULL));
+}
+
 void take_part(const char *part, const steps *told) {
   if (!strcmp(part, "settings")) settings();
   if (!strcmp(part, "storage")) storage();
@@ -383,6 +421,8 @@ void take_part(const char *part, const steps *told) {
   if (!strcmp(part, "rooms")) rooms(told);
   if (!strcmp(part, "account")) account(told);
   if (!strcmp(part, "commands")) declares(told);
+  if (!strcmp(part, "schedules")) schedules();
+  if (!strcmp(part, "others")) others();
   if (!strcmp(part, "wait")) {
     parlor_log(PARLOR_INFO, "waiting for %s", told->rest);
     waits("wait for another's promise", told->rest);

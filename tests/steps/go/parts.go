@@ -12,6 +12,7 @@ import (
 	"parlor/contract/commands"
 	"parlor/contract/contacts"
 	"parlor/contract/disco"
+	"parlor/contract/iq"
 	"parlor/contract/promises"
 	"parlor/contract/rooms"
 	"parlor/contract/settings"
@@ -52,6 +53,10 @@ func take(part string, steps *steps, message *parlor.Message) {
 		steps.account()
 	case "commands":
 		steps.declares()
+	case "schedules":
+		steps.schedules()
+	case "others":
+		steps.others()
 	}
 }
 
@@ -324,6 +329,41 @@ func (steps *steps) declares() {
 	nothing := func(context.Context, *parlor.Command) error { return nil }
 	_, err = parlor.CommandsDeclare(steps.ctx, parlor.Declaration{Name: "no name", Help: "Climbs nothing"}, nothing)
 	steps.fails("declare what is no name", err)
+}
+
+func (steps *steps) schedules() {
+	ctx, noon := steps.ctx, time.Date(2026, time.July, 1, 12, 0, 0, 0, time.UTC)
+	_, err := parlor.SchedulesEvery(ctx, "often", time.Millisecond, parlor.CatchUp)
+	steps.fails("a schedule that is due too often", err)
+	set, err := parlor.SchedulesAt(ctx, "late", time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC), parlor.CatchUp)
+	steps.note("set a schedule", set, err)
+	all, err := parlor.SchedulesList(ctx)
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Name)
+	}
+	steps.note("all schedules", strings.Join(names, ","), err)
+	text, err := parlor.SchedulesFormat(noon, "Europe/Berlin", "%H:%M")
+	steps.note("a moment in a zone", text, err)
+	_, err = parlor.SchedulesFormat(noon, "Nowhere/At_All", "%H:%M")
+	steps.fails("a moment in no zone", err)
+	for _, what := range []string{"end the schedule", "end it again"} {
+		there, err := parlor.SchedulesCancel(ctx, "late")
+		steps.note(what, there, err)
+	}
+}
+
+// others has the calls for somebody else, who is not there.
+func (steps *steps) others() {
+	ctx := steps.ctx
+	_, err := parlor.DialogsAsk(ctx, "@", parlor.Question{Text: "Well?"})
+	steps.fails("ask nobody", err)
+	steps.fails("answer a request that nobody sent", parlor.Done(iq.Answer("none", wit.None[string]())))
+	steps.fails("give a verdict on nothing", parlor.HooksAllow(ctx, &parlor.Hook{ID: "none"}))
+	_, err = parlor.PluginsCall[any](ctx, "nobody", "rate", 1)
+	steps.fails("ask a plugin that is not there", err)
+	_, _, err = parlor.PubsubItems(ctx, "pubsub.localhost", "storage:bookmarks", 1, "")
+	steps.fails("read a node of the host", err)
 }
 
 func orNone(text wit.Option[string]) string {

@@ -6,14 +6,15 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from parlor import (
-    Command, Message, Room, after, archive, commands, contacts, disco, emit, on, outgoing, promise, rooms, say, send, set_setting,
-    setting, sleep, storage, user, wait_until,
+    Command, Message, Room, after, archive, commands, contacts, dialogs, disco, emit, iq, on, outgoing, plugins, promise, pubsub, rooms,
+    say, schedules, send, set_setting, setting, sleep, storage, user, wait_until,
 )
 from parlor.host import Grouping
 
 from steps import Steps, hear
 
 _api = Grouping("api")
+_hooks = Grouping("hooks")
 _listen = Grouping("listen")
 _promises = Grouping("promises")
 _settings = Grouping("settings")
@@ -47,6 +48,10 @@ async def take(part: str, steps: Steps, message: Message) -> None:
             await account(steps)
         case "commands":
             await in_commands(steps)
+        case "schedules":
+            await in_schedules(steps)
+        case "others":
+            await others(steps)
 
 
 def _json(value: Any) -> str:
@@ -242,3 +247,23 @@ async def in_commands(steps: Steps) -> None:
 
     await steps.done("declare a command", lambda: commands.declare(declared("stairs")))
     await steps.fails("declare what is no name", lambda: commands.declare(declared("no name")))
+
+
+async def in_schedules(steps: Steps) -> None:
+    noon = "2026-07-01T12:00:00Z"
+    await steps.fails("a schedule that is due too often", lambda: schedules.every("often", 0.001))
+    await steps.note("set a schedule", lambda: schedules.at("late", "2100-01-01T00:00:00Z"))
+    await steps.note("all schedules", schedules.list, lambda all: ",".join(one.name for one in all))
+    await steps.note("a moment in a zone", lambda: schedules.format(noon, "Europe/Berlin", "%H:%M"))
+    await steps.fails("a moment in no zone", lambda: schedules.format(noon, "Nowhere/At_All", "%H:%M"))
+    await steps.note("end the schedule", lambda: schedules.cancel("late"))
+    await steps.note("end it again", lambda: schedules.cancel("late"))
+
+
+async def others(steps: Steps) -> None:
+    """Calls for somebody else, who is not there."""
+    await steps.fails("ask nobody", lambda: dialogs.ask("@", "Well?"))
+    await steps.fails("answer a request that nobody sent", lambda: iq.answer("none", None))
+    await steps.fails("give a verdict on nothing", lambda: _hooks.allow("none"))
+    await steps.fails("ask a plugin that is not there", lambda: plugins.call("nobody", "rate", 1))
+    await steps.fails("read a node of the host", lambda: pubsub.items("pubsub.localhost", "storage:bookmarks", 1))

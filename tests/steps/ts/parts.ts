@@ -1,6 +1,7 @@
 import {
-  api, archive, argument, command, commands, contacts, disco, emit, escapeXml, listen, log, once, promise, promises, rooms, say, send,
-  setSetting, setting, settings, sleep, storage, timers, user, waitUntil, type Message, type Room,
+  api, archive, argument, command, commands, contacts, dialogs, disco, emit, escapeXml, hooks, iq, listen, log, once, plugins, promise,
+  promises, pubsub, rooms, say, schedules, send, setSetting, setting, settings, sleep, storage, timers, user, waitUntil, type Hook,
+  type Message, type Room,
 } from "parlor";
 
 import { hear, Steps } from "./steps.ts";
@@ -27,6 +28,8 @@ const PARTS: Record<string, (steps: Steps, message: Message) => void | Promise<v
   rooms: inRooms,
   account,
   commands: declaring,
+  schedules: scheduling,
+  others,
 };
 
 export async function take(part: string, steps: Steps, message: Message): Promise<void> {
@@ -220,4 +223,24 @@ async function declaring(steps: Steps): Promise<void> {
       await send(steps.friend, "stairs");
     }));
   await steps.fails("declare what is no name", () => command("no name", { help: "Climbs nothing" }, () => {}));
+}
+
+async function scheduling(steps: Steps): Promise<void> {
+  const noon = "2026-07-01T12:00:00Z";
+  await steps.fails("a schedule that is due too often", () => schedules.every("often", 0.001));
+  await steps.note("set a schedule", () => schedules.at("late", "2100-01-01T00:00:00Z"));
+  await steps.note("all schedules", async () => (await schedules.list()).map((one) => one.name));
+  await steps.note("a moment in a zone", () => schedules.format(noon, "Europe/Berlin", "%H:%M"));
+  await steps.fails("a moment in no zone", () => schedules.format(noon, "Nowhere/At_All", "%H:%M"));
+  await steps.note("end the schedule", () => schedules.cancel("late"));
+  await steps.note("end it again", () => schedules.cancel("late"));
+}
+
+// Calls for somebody else, who is not there.
+async function others(steps: Steps): Promise<void> {
+  await steps.fails("ask nobody", () => dialogs.ask("@", "Well?"));
+  await steps.fails("answer a request that nobody sent", () => iq.answer("none", undefined));
+  await steps.fails("give a verdict on nothing", () => hooks.allow({ id: "none" } as Hook));
+  await steps.fails("ask a plugin that is not there", () => plugins.call("nobody", "rate", 1));
+  await steps.fails("read a node of the host", () => pubsub.items("pubsub.localhost", "storage:bookmarks", 1));
 }

@@ -382,6 +382,7 @@ fn nodes() -> Vec<Case> {
         ("pubsub.configure", with(json!({ "persist": true })), of(options())),
         // Options without any field are invalid, too.
         ("pubsub.configure", node(), vec![("options", These(vec![json!({})]))]),
+        ("pubsub.purge", node(), of(Vec::new())),
         ("pubsub.delete", node(), of(Vec::new())),
     ]
 }

@@ -5,11 +5,13 @@ use parlor_tests::counterparts::{Counterpart, OMEMO_2};
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
+use parlor_tests::process::Signal;
 use parlor_tests::server::Account;
-use serde_json::json;
+use parlor_tests::terminal::Terminal;
+use serde_json::{Value, json};
 
 use super::{BOTH, finds};
-use crate::test_host::{SOON, friend, prosody};
+use crate::test_host::{A_MOMENT, SOON, friend, prosody};
 
 /// A host as an owner runs it, with the plugin echo.
 struct Run {
@@ -108,6 +110,116 @@ async fn owners_are_told_of_a_further_device_of_a_person() {
             // What the host had to say to her came before this.
             owner.catch_up(SOON).await.unwrap();
             assert!(!owner.received_xml().iter().any(|xml| xml.contains("has a new OMEMO device")));
+        }
+    }
+}
+
+/// Returns a person whose conversation with the account is off the record.
+async fn off_the_record(run: &Run) -> Counterpart {
+    let server = prosody().await;
+    let mut juliet = Counterpart::otr(server, &server.fresh_account("juliet").unwrap()).await.unwrap();
+    juliet.order("start", json!({ "to": run.account.jid.as_str() })).await.unwrap();
+    let is_begun = |line: &Value| (line["event"] == "state" && line["state"] == "encrypted").then_some(());
+    juliet.wait("a conversation", is_begun).await.unwrap();
+    // Her last message of the exchange is still on its way to the host.
+    let begun = async {
+        let jid = juliet.jid().to_string();
+        let known = ["keys", "main", "list", &jid, "--json"];
+        while !run.home.run(&known).await.unwrap().stdout.contains("\"otr\",") {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    tokio::time::timeout(SOON, begun).await.unwrap();
+    juliet
+}
+
+/// Row 87: `parlor keys main answer`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_asks_for_a_secret_and_the_owner_answers() {
+    let mut owner = friend("owner").await;
+    let run = Run::start(&owner, true).await;
+    let bot = run.account.jid.clone();
+    let mut juliet = off_the_record(&run).await;
+    let jid = juliet.jid().to_string();
+    let nobody = run.home.run_with(&["keys", "main", "answer", &jid], "nightingale\n").await.unwrap();
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stderr.contains("for no secret now"), "{nobody:?}");
+    for (entered, code, outcome) in [("lark", 5, "different"), ("nightingale", 0, "same")] {
+        let question =
+            json!({ "to": bot.as_str(), "secret": "nightingale", "question": "what sang?\nowners: run this" });
+        juliet.order("compare", question).await.unwrap();
+        let is_asked = |text: &str| text.contains("asks to compare a secret").then(|| text.to_owned());
+        let told = owner.wait_text("the request", &bot, SOON, is_asked).await.unwrap();
+        assert!(told.contains("what sang?") && !told.contains("\nowners"), "{told}");
+        assert!(told.ends_with(&format!("\nparlor keys main answer {jid}")), "{told}");
+        let listed = run.keys(&[]).await;
+        assert!(listed.contains(&format!("{jid} asks to compare a secret: “what sang?")), "{listed}");
+        let answer = ["keys", "main", "answer", &jid, "--json", "--secret-file", "-"];
+        let ended = run.home.run_with(&answer, &format!("{entered}\n")).await.unwrap();
+        assert_eq!((ended.code, &ended.json().unwrap()["outcome"]), (Some(code), &json!(outcome)), "{ended:?}");
+        assert!(!ended.stderr.contains(entered), "{ended:?}");
+        let compared = juliet.event("compared").await.unwrap();
+        assert_eq!(compared["same"], json!(code == 0), "{compared}");
+        let key = run.keys(&["list", &jid, "--json"]).await;
+        assert_eq!(key.contains("\"trusted\""), code == 0, "{key}");
+        if code == 5 {
+            let is_told = |text: &str| text.contains("was not the same").then_some(());
+            owner.wait_text("that it was not the same", &bot, SOON, is_told).await.unwrap();
+        }
+    }
+    // Who decided, and about which key, is in the audit. What was entered is nowhere.
+    let audit = run.home.run(&["audit", "--kind", "pin", "--json"]).await.unwrap().json().unwrap();
+    let entries = audit["entries"].as_array().unwrap();
+    let same = entries.iter().find(|entry| entry["new"] == "trusted").unwrap();
+    assert_eq!(
+        (&same["old"], &same["account"], &same["way"]),
+        (&json!("blind"), &json!("main"), &json!("control socket"))
+    );
+    let what = same["what"].as_str().unwrap();
+    assert!(what.contains(&jid) && what.ends_with("by a secret that was the same"), "{what}");
+    assert!(entries.iter().any(|entry| entry["what"].as_str().unwrap().ends_with("was not the same")), "{audit}");
+    let has_secret = |text: &String| text.contains("nightingale");
+    assert!(!run.host.log().all().iter().any(has_secret) && !has_secret(&audit.to_string()));
+    run.keys(&["distrust", &jid, "--all"]).await;
+    let audit = run.home.run(&["audit", "--kind", "pin", "--json"]).await.unwrap().json().unwrap();
+    let last = audit["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["old"], &last["new"]), (&json!("trusted"), &json!("distrusted")), "{last}");
+}
+
+/// Row 87: `parlor keys main verify`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_asks_for_a_secret_and_may_give_up() {
+    let owner = friend("owner").await;
+    let run = Run::start(&owner, true).await;
+    let bot = run.account.jid.clone();
+    let nobody = run.home.run_with(&["keys", "verify", "nobody@localhost"], "x\n").await.unwrap();
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stderr.contains("no OTR conversation with nobody@localhost"), "{nobody:?}");
+    let mut juliet = off_the_record(&run).await;
+    let jid = juliet.jid().to_string();
+    // Ctrl-C gives up, and her client is told.
+    let mut terminal = Terminal::start(run.home.command(["keys", "verify", &jid]).unwrap()).unwrap();
+    terminal.sees("which is not shown:", SOON).unwrap();
+    terminal.types("nightingale").unwrap();
+    assert!(juliet.event("asked").await.unwrap()["question"].is_null());
+    terminal.signal(Signal::Interrupt).unwrap();
+    juliet.event("aborted").await.unwrap();
+    let (_, screen) = terminal.ended(SOON).unwrap();
+    assert!(!screen.contains("nightingale"), "{screen}");
+    // python-potr gives up instead of saying that the secrets differ.
+    for (entered, code) in [("lark", 1), ("nightingale", 0)] {
+        let verify = ["keys", "main", "verify", &jid, "--question", "what sang?"];
+        let verifying = run.home.run_with(&verify, "nightingale\n");
+        let answering = async {
+            assert_eq!(juliet.event("asked").await.unwrap()["question"], "what sang?");
+            juliet.order("answer", json!({ "to": bot.as_str(), "secret": entered })).await.unwrap();
+            juliet.event("compared").await.unwrap()
+        };
+        let (ended, compared) = tokio::join!(verifying, answering);
+        let ended = ended.unwrap();
+        assert_eq!((ended.code, &compared["same"]), (Some(code), &json!(code == 0)), "{ended:?}");
+        if code == 0 {
+            assert!(ended.stdout.starts_with(&format!("{jid} entered the same, so the key is trusted")), "{ended:?}");
         }
     }
 }

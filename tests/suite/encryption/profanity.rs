@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use parlor_runtime::account::{Asker, encryption};
+use parlor_session::permissions::Granted;
+use parlor_session::{AnswerComparison, ComparisonEnd, KeyNewsKind, Secret};
 use parlor_tests::counterparts::profanity::{Profanity, grouped};
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, SOON};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{finds, hears, plan, says};
 use crate::test_host::{FULL, TestHost, granted, prosody, running};
@@ -44,6 +48,38 @@ async fn it_begins_talks_compares_and_ends_off_the_record() {
 /// Waits until a text is there twice: as it was typed, and as it was answered.
 fn is_echoed(client: &Profanity, text: &str) {
     client.shows_what("the echo", |screen| screen.matches(text).count() >= 2, SOON).unwrap();
+}
+
+/// Row 87: its user asks for a secret, and the owner of the account answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_user_and_the_owner_compare_a_secret() {
+    let host = plan().await.three().start().await;
+    let server = prosody().await;
+    let account = server.fresh_account("juliet").unwrap();
+    let mut client = Profanity::start(server, &account).unwrap();
+    client.with_otr().unwrap();
+    let mut news = encryption::news(host.shared());
+    client.types(&format!("/msg {}", host.account().jid)).unwrap();
+    client.types("/otr start").unwrap();
+    client.shows("[OTR]").unwrap();
+    for (entered, end, shown) in [
+        ("lark", ComparisonEnd::Different, "Authentication failed"),
+        ("nightingale", ComparisonEnd::Same, "Authentication successful"),
+    ] {
+        client.types("/otr question \"what sang?\" nightingale").unwrap();
+        loop {
+            let news = timeout(SOON, news.recv()).await.unwrap().unwrap();
+            if news.what == KeyNewsKind::AskedToCompare {
+                assert_eq!(news.question.as_deref(), Some("what sang?"));
+                break;
+            }
+        }
+        let secret = Secret::new(entered.as_bytes().to_vec());
+        let answer = AnswerComparison { jid: account.jid.clone(), number: None, secret };
+        let compared = host.shared().ask(Asker::Host, &Granted::HOST, answer).await.unwrap();
+        assert_eq!(compared.end, end);
+        client.shows(shown).unwrap();
+    }
 }
 
 /// Row 87.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use parlor_tests::folder::Folder;
 
+use super::unit::complaints;
 use super::{built, parlor, passes};
 
 /// The samples, and how many tests each has.
@@ -57,6 +58,22 @@ async fn what_a_ported_plugin_lacks_is_told_and_has_an_exit_code_of_its_own() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("neither a .plug file (errbot) nor maubot.yaml (maubot)"), "{refused:?}");
     assert!(!made.exists());
+}
+
+/// The layer is checked whole, beside a plugin that was built.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layer_has_types() {
+    let folder = Folder::new().unwrap();
+    let into = folder.path().join("new");
+    let (sample, new) = (samples().join("tally"), into.to_str().unwrap());
+    let ported = parlor(&["plugin", "port", sample.to_str().unwrap(), "--into", new]).await;
+    assert_eq!(ported.code, Some(0), "{ported:?}");
+    built(&into, &folder).await;
+    let layer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins-sdk/python/ports");
+    let copied = Command::new("cp").arg("-r").arg(layer.join(".")).arg(&into).status().unwrap();
+    assert!(copied.success());
+    let parts = ["aiohttp", "errbot", "maubot", "mautrix", "parlor_port", "requests"];
+    assert_eq!(complaints(&into, &parts).await, [""; 0]);
 }
 
 /// The layer and the reading of sources have tests in Python, which run without a host.

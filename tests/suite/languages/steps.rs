@@ -102,6 +102,8 @@ impl Walk {
         self.friend.chat(bot, given).await.unwrap();
         self.says("stairs").await;
         self.part("heard", "-").await;
+        self.part("schedules", "-").await;
+        self.part("others", "-").await;
         let whom = self.friend.jid().to_bare();
         self.host.stop().await;
         self.lines.replace(whom.as_str(), "FRIEND").replace(self.room.as_str(), "ROOM")
@@ -149,5 +151,6 @@ fn grants(entry: Entry) -> Entry {
     let entry = everywhere.iter().chain(&rooms).fold(entry, |entry, name| entry.grant(name, &["*"]));
     let entry = whole.iter().fold(entry, |entry, name| entry.grant_whole(name));
     let entry = entry.grant("messages.send", &["@localhost"]).grant("storage", &["64 KiB"]);
-    entry.grant("stanza.send", &["message", "iq"])
+    let entry = entry.grant("iq.answer", &["urn:test:asked"]).grant("plugins.call", &["nobody"]);
+    entry.grant("pubsub.read", &["pubsub.localhost/steps"]).grant("stanza.send", &["message", "iq"])
 }

@@ -29,7 +29,7 @@ async fn checker() -> PathBuf {
 }
 
 /// Returns the checker's errors for these files of a plugin.
-async fn complaints(plugin: &Path, files: &[&str]) -> Vec<String> {
+pub(super) async fn complaints(plugin: &Path, files: &[&str]) -> Vec<String> {
     let mut mypy = Command::new(checker().await);
     mypy.env("MYPYPATH", ".parlor/sdk")
         .args(["-m", "mypy", "--strict", "--no-error-summary"])

@@ -1,8 +1,10 @@
 //! The owner's side: the commands that show and change a host, running or stopped, as a user calls them.
 
+mod account;
 mod accounts;
 mod ask;
 mod audit;
+mod backup;
 mod chat;
 mod control;
 mod data;
@@ -11,6 +13,7 @@ mod hostile;
 mod index;
 mod keys;
 mod killed;
+mod order;
 mod page;
 mod plugin;
 mod registry;

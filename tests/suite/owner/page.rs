@@ -75,7 +75,16 @@ fn requests(page: &str) -> Vec<(String, String)> {
         target.replace("ID", "echo").replace("&follow=true", "")
     };
     // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room and knows nobody's keys.
-    let absent = ["/webhooks/", "/schedules/", "/rooms/", "/say?", "/keys/trust", "/keys/distrust"];
+    let absent = [
+        "/webhooks/",
+        "/schedules/",
+        "/rooms/",
+        "/say?",
+        "/keys/trust",
+        "/keys/distrust",
+        "/keys/verify",
+        "/keys/answer",
+    ];
     let is_there = |target: &str| !absent.iter().any(|one| target.contains(*one));
     let asked = rows.chain(commands).filter(|(_, target)| is_there(target));
     asked.map(|(method, target)| (method.to_owned(), plain(target))).collect()

@@ -903,3 +903,37 @@ async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     let sheet = run(&home, &["inspect", "echo"], 0).await.stdout;
     assert!(!sheet.contains("granted for message\n") && sheet.matches("to allow it").count() == 1, "{sheet}");
 }
+
+#[tokio::test]
+async fn limits_are_shown_and_changed_on_the_running_plugin() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    add(&home).await;
+    let shown = run(&home, &["limits", "echo"], 0).await.stdout;
+    assert!(shown.starts_with("LIMIT") && shown.contains("memory") && !shown.contains(" * "), "{shown}");
+    let set = run(&home, &["limits", "echo", "memory=48 MiB", "mailbox=300"], 0).await.stdout;
+    assert!(set.starts_with("memory, mailbox of echo counts; the running host has applied it"), "{set}");
+    let limits = entry(&home, "echo")["limits"].clone();
+    assert_eq!((limits["memory"].as_str(), limits["mailbox"].as_integer()), (Some("48 MiB"), Some(300)));
+    assert!(run(&home, &["limits", "echo", "mailbox=300"], 0).await.stdout.contains("counts already"));
+    let json = run(&home, &["limits", "echo", "--json"], 0).await.json().unwrap();
+    let memory = json.as_array().unwrap().iter().find(|one| one["name"] == "memory").unwrap();
+    assert_eq!(memory["value"], "48 MiB", "{memory}");
+    for (typed, words) in [
+        ("memory=lots", "nothing has changed"),
+        ("memroy=48 MiB", "did you mean `memory`?"),
+        ("mailbox=0", "nothing has changed"),
+    ] {
+        let refused = run(&home, &["limits", "echo", "mailbox=200", typed], 1).await;
+        assert!(refused.stderr.contains(words), "{typed}: {refused:?}");
+        assert_eq!(entry(&home, "echo")["limits"]["mailbox"].as_integer(), Some(300), "{typed}");
+    }
+    run(&home, &["limits", "echo", "memory"], 2).await;
+    run(&home, &["limits", "echo", "--unset", "memory", "--unset", "mailbox"], 0).await;
+    let left = entry(&home, "echo").get("limits").and_then(toml::Value::as_table).map_or(0, toml::Table::len);
+    assert_eq!(left, 0);
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    let audit = ended(home.run(&["audit", "--kind", "limit", "--json"]).await.unwrap(), 0).stdout;
+    assert!(audit.contains("parlor plugin limits") && audit.contains("48 MiB"), "{audit}");
+    drop(host);
+}

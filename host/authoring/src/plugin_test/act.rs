@@ -1,6 +1,8 @@
 //! Parses the first line of a step: something that happens in a test.
 
+mod beside;
 mod forms;
+mod rooms;
 mod sealed;
 
 use std::num::NonZeroUsize;
@@ -8,9 +10,11 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
+use parlor_base::id::PluginId;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_base::quantity;
+use parlor_plugins::policy::hooks::OrderName;
 use parlor_runtime::account::web::WebAnswer;
 use parlor_session::permissions;
 use serde_json::Value;
@@ -37,6 +41,13 @@ pub enum Act {
         occupants: Vec<(FullJid, Option<Rank>)>,
     },
     NoArchive,
+    /// Another plugin is on the account, from this folder or file.
+    Beside(String),
+    /// The plugins of this order are hooks.
+    Order {
+        order: OrderName,
+        plugins: Vec<PluginId>,
+    },
     Contact {
         jid: BareJid,
         name: Option<String>,
@@ -75,6 +86,11 @@ pub enum Act {
         reason: Option<String>,
     },
     AsksToSee(FullJid),
+    /// A visitor asks for voice, or a moderator gives it to the account.
+    Voice {
+        who: FullJid,
+        gives: bool,
+    },
     After(Duration),
     Cut,
     Back,
@@ -126,7 +142,15 @@ pub struct Hooked {
 impl Act {
     /// Returns whether the step must come before the plugin starts.
     pub fn is_preparation(&self) -> bool {
-        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. } | Self::NoArchive)
+        matches!(
+            self,
+            Self::Clock(_)
+                | Self::Host { .. }
+                | Self::Room { .. }
+                | Self::NoArchive
+                | Self::Beside(_)
+                | Self::Order { .. }
+        )
     }
 
     /// Returns whether the step may come before the plugin starts and does not start it.
@@ -176,7 +200,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
         "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
         "contact" => contact(rest),
-        "room" => room(rest),
+        "beside" => beside::beside(rest).map(Act::Beside),
+        "order" => beside::order(rest).map(|(order, plugins)| Act::Order { order, plugins }),
+        "room" => rooms::room(rest).map(|(room, kind, occupants)| Act::Room { room, kind, occupants }),
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
             web(method, rest)
         }
@@ -390,6 +416,8 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
             let name = object.strip_prefix("to ").ok_or("write: alice invites to garden")?;
             Ok(Act::Invites { who: names::person(subject)?, room: names::room(name)?, reason: words })
         }
+        "asks" if object == "for voice" => Ok(Act::Voice { who: occupant("asks for voice")?, gives: false }),
+        "gives" if object == "voice to bot" => Ok(Act::Voice { who: occupant("gives voice to bot")?, gives: true }),
         "asks" if object == "to be a contact" => Ok(Act::AsksToSee(names::person(subject)?)),
         _ => Err(unknown(subject, verb)),
     }
@@ -458,38 +486,6 @@ fn contact(text: &str) -> Result<Act, String> {
     let (who, name) = text.split_once(' ').map_or((text, None), |(who, name)| (who, Some(name)));
     let name = name.map(|name| name.trim().trim_matches('"').to_owned());
     Ok(Act::Contact { jid: names::person(who)?.to_bare(), name })
-}
-
-fn room(text: &str) -> Result<Act, String> {
-    let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
-    let (name, kind) = name.split_once(',').map_or((name, None), |(name, kind)| (name.trim(), Some(kind.trim())));
-    let kind = match kind {
-        None => RoomKind::Usual,
-        Some("anonymous") => RoomKind::Anonymous,
-        Some("retracting") => RoomKind::Retracting,
-        Some(_) => {
-            return Err(format!("a room is like any other, anonymous or retracting: room {name}, anonymous: alice"));
-        }
-    };
-    let room = names::room(name)?;
-    let nicks = nicks.into_iter().flat_map(|nicks| nicks.split(',')).map(str::trim).filter(|nick| !nick.is_empty());
-    let occupants = nicks.map(|nick| -> Result<_, String> {
-        let (nick, rank) = ranked(nick)?;
-        Ok((room.with_resource_str(nick).map_err(|error| error.to_string())?, rank))
-    });
-    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, kind, room })
-}
-
-/// Parses `alice (admin)`. Other words in brackets are part of the nickname.
-fn ranked(text: &str) -> Result<(&str, Option<Rank>), String> {
-    let Some((nick, word)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
-        return Ok((text, None));
-    };
-    match (Rank::of(word), nearest(word, Rank::WORDS)) {
-        (Some(rank), _) => Ok((nick.trim(), Some(rank))),
-        (None, Some(near)) => Err(format!("nobody is {word} in a room; did you mean {nick} ({near})?")),
-        (None, None) => Ok((text, None)),
-    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,31 @@
-//! A plugin that is tried is a hook wherever its manifest asks for that and needs it: there is no owner who would set an order.
+//! The orders of hooks in a test. There is no owner who would set them: a plugin is a hook wherever its manifest asks for that
+//! and needs it, unless the test says otherwise.
 
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
-use parlor_base::permission::Permission;
 use parlor_plugins::manifest::Manifest;
-use parlor_plugins::policy::hooks::HookOrder;
+use parlor_plugins::policy::hooks::{HookOrder, OrderName};
 use parlor_runtime::account::Shared;
 use parlor_runtime::account::hooks::order::set_order;
 
 /// How long it may take for a verdict. A busy machine must not decide how a test ends.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Puts the plugin into the orders of the account.
-pub(super) fn put_in_order(account: &Shared, manifest: &Manifest, id: &PluginId) {
-    let order = |permission: Permission| -> Vec<PluginId> {
-        let is_needed = manifest.permissions.get(&permission).is_some_and(|request| !request.optional);
-        is_needed.then(|| id.clone()).into_iter().collect()
+/// Puts these plugins into the orders of the account, in this sequence, but for the orders that are set.
+pub(super) fn put_in_order(account: &Shared, plugins: &[&Manifest], set: &[(OrderName, Vec<PluginId>)]) {
+    let order = |name: OrderName| -> Vec<PluginId> {
+        if let Some((_, ids)) = set.iter().find(|(one, _)| *one == name) {
+            return ids.clone();
+        }
+        let needs =
+            |manifest: &Manifest| manifest.permissions.get(&name.permission()).is_some_and(|request| !request.optional);
+        plugins.iter().filter(|manifest| needs(manifest)).map(|manifest| manifest.name.clone()).collect()
     };
     let order = HookOrder {
-        outgoing: order(Permission::HooksOutgoing),
-        incoming: order(Permission::HooksIncoming),
-        commands: order(Permission::HooksCommands),
+        outgoing: order(OrderName::Outgoing),
+        incoming: order(OrderName::Incoming),
+        commands: order(OrderName::Commands),
         deadline: DEADLINE,
         ..HookOrder::default()
     };

@@ -10,6 +10,7 @@
 //! results.
 
 mod act;
+mod beside;
 mod hooks;
 pub mod names;
 mod notes;
@@ -22,6 +23,7 @@ mod shown;
 pub mod stack;
 pub mod stage;
 pub mod trace;
+mod usual;
 mod web;
 
 pub use notes::{Happened, Notes};

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 55] = [
+pub const STEPS: [Row; 60] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -39,6 +39,8 @@ pub const STEPS: [Row; 55] = [
     row("leaves", "garden/alice leaves", "and leaves it"),
     row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
     row("rank", "garden/alice is admin", "or owner, member, none, outcast, moderator, visitor"),
+    row("voice", "garden/alice asks for voice", "alice, a visitor, asks the moderators"),
+    row("voice", "garden/alice gives voice to bot", "alice, a moderator, lets the account speak"),
     row("called", "garden/alice is now called al", "alice takes another nickname in the room"),
     row("invites", "alice invites to garden: come", "alice invites the account to a room"),
     row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
@@ -80,14 +82,17 @@ pub const STEPS: [Row; 55] = [
     row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
     row("room", "room garden: alice (admin), bob", "and alice is an admin of it, or whatever else she may be"),
     row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
+    row("room", "room garden, moderated: alice", "and the account is a visitor in it, whom nobody hears"),
     row("room", "room garden, retracting: alice", "and it retracts messages of others, which other rooms do not"),
+    row("beside", "beside ../stamp", "at the top: another plugin on the account, by folder or file"),
+    row("order", "order outgoing stamp filter", "at the top: the order of hooks; also incoming and commands"),
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 33] = [
+pub const ACTIONS: [Row; 34] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -101,6 +106,7 @@ pub const ACTIONS: [Row; 33] = [
     row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
     row("retracts", "retracts \"spam\" in garden: rude", "it has a room retract a message of somebody"),
     row("gives", "gives voice to garden/alice", "likewise `refuses voice to …`, and `asks for voice in garden`"),
+    row("registers", "registers with garden as bot", "with a room; likewise `ends its registration with garden`"),
     row("blocks", "blocks alice", "the server lets nothing through from her; unblocks alice"),
     row("configures", "configures garden", "it configures a room, or destroys it"),
     row("is", "is away: at lunch", "the account's status changes"),

@@ -97,6 +97,12 @@ impl Shown {
                 let what = if *allow { "gives" } else { "refuses" };
                 format!("{what} voice to {}/{nick}", short(&room.clone().into()))
             }
+            Action::Registered { room, nick: Some(nick) } => {
+                format!("registers with {} as {nick}", short(&room.clone().into()))
+            }
+            Action::Registered { room, nick: None } => {
+                format!("ends its registration with {}", short(&room.clone().into()))
+            }
             Action::Blocked { jid, ends } => {
                 format!("{} {}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
             }

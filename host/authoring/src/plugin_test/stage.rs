@@ -11,15 +11,14 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
-use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_config::{AccountConfig, Settings};
 use parlor_plugins::admission::{Admitted, undeclared};
 use parlor_plugins::approved::read;
 use parlor_plugins::component::{Examined, examine};
-use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
 use parlor_plugins::setting::{Setting, SettingKind};
-use parlor_runtime::account::{Account, Asker};
+use parlor_runtime::account::{Account, Asker, Shared};
 use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
 use parlor_runtime::threads::Place;
@@ -30,12 +29,13 @@ use parlor_store::Store;
 use parlor_xmpp::Dialer;
 use serde_json::Value;
 
-use super::hooks::put_in_order;
+use super::beside::Beside;
 use super::names;
 use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::server::{Impossible, MockServer};
 use super::shown::Shown;
+use super::usual::{is_of_a_test, limits, link};
 use super::web::{self, Web};
 
 /// How long a person or a room may take to be reached. It is bounded because a plugin may log the account out.
@@ -47,6 +47,8 @@ pub struct Player {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     examined: Arc<Examined>,
+    /// The plugins that its tests name beside it, by the words of those lines.
+    beside: Arc<BTreeMap<String, Self>>,
 }
 
 impl Player {
@@ -59,7 +61,8 @@ impl Player {
             anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.escaped());
         }
         let (compiled, _) = engine.compile(examined.digest, bytes, examined.needs).await?;
-        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
+        let beside = Arc::default();
+        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined), beside })
     }
 
     /// Returns what the examination found in the plugin's file.
@@ -72,8 +75,51 @@ impl Player {
         &self.examined.manifest
     }
 
-    fn id(&self) -> &PluginId {
+    /// Returns the same with the plugins that its tests name beside it, by the words of those lines.
+    #[must_use]
+    pub fn with_beside(self, beside: BTreeMap<String, Self>) -> Self {
+        Self { beside: Arc::new(beside), ..self }
+    }
+
+    /// Returns the plugin that a test names so.
+    pub(super) fn beside(&self, named: &str) -> Option<&Self> {
+        self.beside.get(named)
+    }
+
+    /// Returns the plugin's id.
+    pub(super) fn id(&self) -> &PluginId {
         &self.manifest().name
+    }
+
+    /// Starts the plugin on an account, and waits until it runs or has failed.
+    pub(super) async fn start(&self, given: &Given, account: &Arc<Shared>, clock: Clock) -> Supervised {
+        let plugin = Supervised::start(
+            self.admitted(given, clock),
+            Arc::clone(&self.compiled),
+            Arc::clone(&self.engine),
+            Arc::clone(account),
+            Vec::new(),
+        );
+        plugin.settled().await;
+        plugin
+    }
+
+    /// Builds the admitted plugin from its file and what it is given.
+    fn admitted(&self, given: &Given, clock: Clock) -> Arc<Admitted> {
+        let examined = &self.examined;
+        Arc::new(Admitted {
+            id: self.id().clone(),
+            digest: examined.digest,
+            manifest: Arc::clone(&examined.manifest),
+            grants: given.grants().into(),
+            limits: limits(clock).into(),
+            settings: SettingValues(given.own.clone()),
+            needs: examined.needs,
+            raises: examined.raises(),
+            log: None,
+            commands: CommandNames::default(),
+            warnings: Vec::new(),
+        })
     }
 }
 
@@ -203,6 +249,7 @@ pub struct Stage {
     account: Option<Account>,
     player: Player,
     plugin: Option<Supervised>,
+    beside: Beside,
     /// The store, which outlives a restart of the host.
     store: Store,
     notes: Notes,
@@ -215,7 +262,8 @@ impl Stage {
         let (notes, witness) = (notes.clone(), notes.clone());
         let server = MockServer::new(names::own(), clock, move |action| witness.put(Happened::Did(action)));
         let (given, web) = (Given::of(player.manifest()), Web::default());
-        Self { server, given, account: None, player, plugin: None, store: Store::on_runtime(), notes, web }
+        let (beside, store) = (Beside::default(), Store::on_runtime());
+        Self { server, given, account: None, player, plugin: None, beside, store, notes, web }
     }
 
     /// Returns whether the account and the plugin have been started.
@@ -241,7 +289,8 @@ impl Stage {
         if is_of_a_test(self.server.clock()) {
             self.web.serve(&shared, &self.notes);
         }
-        put_in_order(&shared, &self.player.examined.manifest, self.player.id());
+        self.beside.put_in_order(&shared, &self.player);
+        self.beside.start(&shared, self.server.clock()).await;
         self.start_plugin().await;
         shared.plugins_initialized().await;
         shared.warn_of_unknown_names();
@@ -255,35 +304,9 @@ impl Stage {
         let _ = tokio::time::timeout(PATIENCE, account.shared().until("statusInitialized")).await;
     }
 
-    /// Builds the admitted plugin from its file and what it is given.
-    fn admitted(&self, player: &Player, given: &Given) -> Arc<Admitted> {
-        let examined = &player.examined;
-        Arc::new(Admitted {
-            id: player.id().clone(),
-            digest: examined.digest,
-            manifest: Arc::clone(&examined.manifest),
-            grants: given.grants().into(),
-            limits: limits(self.server.clock()).into(),
-            settings: SettingValues(given.own.clone()),
-            needs: examined.needs,
-            raises: examined.raises(),
-            log: None,
-            commands: CommandNames::default(),
-            warnings: Vec::new(),
-        })
-    }
-
     async fn start_plugin(&mut self) {
         let Some(account) = &self.account else { return };
-        let player = &self.player;
-        let plugin = Supervised::start(
-            self.admitted(player, &self.given),
-            Arc::clone(&player.compiled),
-            Arc::clone(&player.engine),
-            Arc::clone(account.shared()),
-            Vec::new(),
-        );
-        plugin.settled().await;
+        let plugin = self.player.start(&self.given, account.shared(), self.server.clock()).await;
         self.plugin = Some(plugin);
     }
 
@@ -303,6 +326,7 @@ impl Stage {
         if let Some(plugin) = self.plugin.take() {
             plugin.stop_with_the_host().await;
         }
+        self.beside.stop_with_the_host().await;
         if let Some(account) = self.account.take() {
             account.stop().await;
         }
@@ -323,7 +347,7 @@ impl Stage {
         };
         let (new, replacement) = Supervised::start_beside(
             old,
-            self.admitted(&player, &given),
+            player.admitted(&given, self.server.clock()),
             Arc::clone(&player.compiled),
             Arc::clone(&player.engine),
             Vec::new(),
@@ -378,6 +402,13 @@ impl Stage {
                     }
                 }
             }
+            Act::Beside(path) => self.beside.add(path, &self.player)?,
+            Act::Order { order, plugins } => {
+                self.beside.order(*order, plugins, &self.player)?;
+                if let Some(account) = &self.account {
+                    self.beside.put_in_order(account.shared(), &self.player);
+                }
+            }
             Act::NoArchive => self.server.archive_nothing(),
             Act::Contact { jid, name } => self.server.befriend(jid, name.as_deref()),
             Act::Set { key, value } => {
@@ -410,6 +441,7 @@ impl Stage {
             Act::Renames { who, nick } => possible(self.server.rename_in_room(who, nick))?,
             Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
             Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),
+            Act::Voice { who, gives } => possible(self.server.voice(who, *gives))?,
             Act::AsksToSee(who) => self.server.ask_to_see(&who.to_bare()),
             Act::After(time) => tokio::time::sleep(*time).await,
             Act::Cut => possible(self.server.cut())?,
@@ -441,9 +473,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Returns whether the plugin is busy and is not waiting for a call to the host.
+    /// Returns whether the plugin, or one beside it, is busy and is not waiting for a call to the host.
     pub fn is_at_work(&self) -> bool {
-        self.plugin.as_ref().and_then(Supervised::instance).is_some_and(|instance| instance.is_at_work())
+        let all = self.plugin.iter().chain(self.beside.running());
+        all.filter_map(Supervised::instance).any(|instance| instance.is_at_work())
     }
 
     /// Returns the plugin's state.
@@ -456,44 +489,9 @@ impl Stage {
         if let Some(plugin) = self.plugin.take() {
             plugin.stop().await;
         }
+        self.beside.stop().await;
         if let Some(account) = self.account.take() {
             account.stop().await;
         }
     }
-}
-
-/// Returns link settings that connect nowhere, since the server is in the process.
-fn link() -> LinkSettings {
-    LinkSettings {
-        jid: names::own().into(),
-        way: Way::Password,
-        password: PasswordSource::Environment(String::new()),
-        server: None,
-        tls: None,
-        ca_file: None,
-        allow_plain: false,
-        channel_binding: ChannelBinding::Auto,
-        transport: TransportChoice::Tcp,
-        websocket: None,
-        keep_unsent: Duration::from_hours(1),
-        bosh: None,
-        prebind: None,
-        ping_interval: Duration::from_mins(3),
-    }
-}
-
-/// Returns the plugin's usual limits. With a paused clock, limits that are measured on the machine's clock are wide,
-/// since test time says nothing about it.
-fn limits(clock: Clock) -> Limits {
-    const LONG: Duration = Duration::from_hours(24);
-    if is_of_a_test(clock) {
-        Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
-    } else {
-        Limits::default()
-    }
-}
-
-/// Returns whether it is the clock of a test, and not that of the machine.
-fn is_of_a_test(clock: Clock) -> bool {
-    matches!(clock, Clock::Runtime { .. })
 }

@@ -2,6 +2,7 @@
 
 use parlor::control::views::{Key, Keys, shown};
 
+use super::compare::hint;
 use crate::show::{Put as _, second};
 
 /// Shows the keys of others that accounts know, with what is decided about each.
@@ -16,6 +17,9 @@ pub(super) fn known(all: &[Keys]) -> String {
             text.push_str("no keys of others\n");
         }
         text.push_str(&people(&on.keys));
+        for open in &on.comparisons {
+            text.push_str(&hint(&on.account, open));
+        }
     }
     if text.is_empty() { "no accounts\n".to_owned() } else { text }
 }
@@ -102,6 +106,7 @@ mod tests {
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: false }),
             otr: None,
             keys,
+            comparisons: Vec::new(),
         }]
     }
 

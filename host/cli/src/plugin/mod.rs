@@ -13,9 +13,11 @@ mod dev;
 pub(crate) mod from_index;
 mod hooks;
 pub(crate) mod inspect;
+mod limits;
 mod list;
 #[cfg(feature = "authoring")]
 mod new;
+mod order;
 pub(crate) mod origin;
 #[cfg(feature = "authoring")]
 mod port;
@@ -65,12 +67,16 @@ pub enum PluginCommand {
     Rollback(update::RollbackArgs),
     /// Show and change a plugin's own settings
     Config(config::ConfigArgs),
+    /// Show and change the resources that a plugin may use
+    Limits(limits::LimitsArgs),
     /// Show a plugin's commands, and choose other names for them
     Command(command::CommandArgs),
     /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
     /// Show a plugin's webhooks, and the last requests to them
     Hooks(hooks::HooksArgs),
+    /// Show which plugins are hooks, and set the order in which they are asked
+    Order(order::OrderArgs),
     /// Show when plugins are due to run, and pause that
     Schedules(schedules::SchedulesArgs),
     #[cfg(feature = "authoring")]
@@ -107,9 +113,11 @@ impl PluginCommand {
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
+            Self::Limits(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::Hooks(arguments) => arguments.run(),
+            Self::Order(arguments) => arguments.run(),
             Self::Schedules(arguments) => arguments.run(),
             #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),

@@ -1,5 +1,6 @@
 //! `parlor plugin test`: runs a plugin's own tests, without a server and with a paused clock.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use parlor_authoring::build;
-use parlor_authoring::plugin_test::script::{ACTIONS, Row, STEPS};
-use parlor_authoring::plugin_test::{Script, report, run};
+use parlor_authoring::plugin_test::script::{ACTIONS, Act, Row, STEPS};
+use parlor_authoring::plugin_test::{Player, Script, report, run};
 use parlor_base::atomic::{self, Readers};
 use parlor_base::escape::EscapedPath as _;
 use serde_json::{Value, json};
@@ -90,22 +91,15 @@ impl TestArgs {
         if !self.plugin.exists() {
             bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
         }
-        let file = if self.plugin.is_dir() {
-            let consent = trust::check(&self.plugin, self.trust, self.json)?;
-            build::fresh(&self.plugin, consent)?
-        } else {
-            self.plugin.clone()
-        };
-        let folder = self.tests.clone().unwrap_or_else(|| {
-            let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
-            around.unwrap_or(Path::new("")).join("tests")
-        });
+        let file = self.file_of(&self.plugin)?;
+        let folder = self.tests.clone().unwrap_or_else(|| self.around().join("tests"));
         if self.update && self.tests.is_none() && folder.is_symlink() {
             bail!("{} is a link; name the folder whose files are to be changed by --tests", folder.escaped());
         }
         let scripts = scripts(&folder)?;
         let workshop = Workshop::open()?;
         let player = wait_for(workshop.load(&file))??;
+        let player = player.with_beside(self.beside(&scripts, &workshop)?);
         if self.plugin.is_dir() {
             // Even if nothing had to be built: the warnings still apply.
             warn(&build::warnings(player.examined()))?;
@@ -157,6 +151,47 @@ impl TestArgs {
             bail!("{failed} of {} tests failed", passed + failed);
         }
         Ok(())
+    }
+
+    /// Returns the plugin's folder.
+    fn around(&self) -> &Path {
+        let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
+        around.unwrap_or(Path::new(""))
+    }
+
+    /// Returns the file of a plugin. A folder is built first.
+    fn file_of(&self, plugin: &Path) -> anyhow::Result<PathBuf> {
+        if !plugin.is_dir() {
+            return Ok(plugin.to_owned());
+        }
+        let consent = trust::check(plugin, self.trust, self.json)?;
+        Ok(build::fresh(plugin, consent)?)
+    }
+
+    /// Loads the plugins that tests name beside this one. Their paths begin at its folder.
+    fn beside(&self, scripts: &[(PathBuf, Script)], workshop: &Workshop) -> anyhow::Result<BTreeMap<String, Player>> {
+        let mut all = BTreeMap::new();
+        for (path, script) in scripts {
+            let file = path.to_string_lossy();
+            let wanted = script.tests.iter().filter(|test| self.wants(&file, &test.name));
+            for step in wanted.flat_map(|test| &test.steps) {
+                let Act::Beside(named) = &step.act else { continue };
+                if all.contains_key(named) {
+                    continue;
+                }
+                let plugin = self.around().join(named);
+                if !plugin.exists() {
+                    bail!(
+                        "{}:{}: there is no {}: name the folder or the file of a plugin, from the folder of this one on",
+                        path.escaped(),
+                        step.line,
+                        plugin.escaped()
+                    );
+                }
+                all.insert(named.clone(), wait_for(workshop.load(&self.file_of(&plugin)?))??);
+            }
+        }
+        Ok(all)
     }
 
     fn wants(&self, file: &str, test: &str) -> bool {

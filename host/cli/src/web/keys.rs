@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::client::escaped;
-use parlor::control::views::{Key, Keys, shown};
+use parlor::control::views::{Comparison, Key, Keys, shown};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, stranger};
 
 use super::host::{Host, Visit, ask};
@@ -47,6 +47,7 @@ fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn F
             h2 { (stranger(&on.account)) }
             (own(on))
             (others(link, on))
+            (comparisons(on))
             @if let Some(reset) = reset(&on.account) { (reset) }
         }
     }
@@ -96,6 +97,27 @@ fn others(link: &dyn Fn(&str) -> String, on: &Keys) -> Markup {
     html! {
         @if on.keys.is_empty() { p { "No keys of others are known." } } @else {
             (table(&caption, &heads, &rows(&on.keys, row)))
+        }
+    }
+}
+
+/// Shows who waits for a secret. It is answered on the machine itself: a browser keeps what is typed into it.
+fn comparisons(on: &Keys) -> Markup {
+    let row = |open: &Comparison| {
+        html! {
+            tr {
+                th scope="row" { (cell(&open.jid)) }
+                td { (maybe(open.question.as_deref())) }
+                td { (when(&open.since)) }
+                td { @if open.asked { "waits for an answer" } @else { "was asked" } }
+            }
+        }
+    };
+    let caption = format!("Comparisons of secrets of {} without a result yet", on.account);
+    html! {
+        @if !on.comparisons.is_empty() {
+            (table(&caption, &["Person", "Question", "Since", "State"], &rows(&on.comparisons, row)))
+            p { code { "parlor keys " (on.account) " answer JID" } " answers on the machine, where the secret is not kept." }
         }
     }
 }
@@ -296,6 +318,7 @@ mod tests {
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: false }),
             otr: None,
             keys,
+            comparisons: Vec::new(),
         }
     }
 
@@ -364,6 +387,15 @@ mod tests {
         let mut all = on(vec![theirs.clone()]);
         (all.account, all.jid, all.policy, all.otr) =
             (EVIL.to_owned(), EVIL.to_owned(), EVIL.to_owned(), Some(EVIL.to_owned()));
+        all.comparisons = vec![Comparison {
+            number: 1,
+            jid: EVIL.to_owned(),
+            fingerprint: EVIL.to_owned(),
+            question: Some(EVIL.to_owned()),
+            asked: true,
+            since: EVIL.to_owned(),
+        }];
+        assert!(comparisons(&all).into_string().contains("waits for an answer"));
         let asked = question("trust", EVIL, EVIL, Some(EVIL), "/keys/trust", &[]);
         let asked = asked.sentences.into_iter().next().unwrap();
         let link = |path: &str| path.to_owned();

@@ -108,14 +108,21 @@ pub enum Outcome {
     SmpAsked {
         /// Its question about the secret.
         question: Option<String>,
+        /// The key of the instance that asks.
+        fingerprint: Fingerprint,
     },
     /// A comparison has a result.
     SmpDone {
         /// Whether both sides have entered the same.
         same: bool,
+        /// The key of the instance that compared.
+        fingerprint: Fingerprint,
     },
     /// A comparison has ended without a result.
-    SmpAborted,
+    SmpAborted {
+        /// The key of the instance.
+        fingerprint: Fingerprint,
+    },
     /// An encrypted message without text.
     Heartbeat,
     /// The text was refused, or the other side reports an error.
@@ -315,7 +322,7 @@ impl Conversation {
 
     /// Returns the key of the instance that the next text goes to.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.encrypted().map(|encrypted| encrypted.fingerprint)
+        Some(self.peers[self.active()?].encrypted.as_deref()?.fingerprint)
     }
 
     /// Returns the keys of all instances that are encrypted.
@@ -409,12 +416,21 @@ impl Conversation {
         Ok(self.seal_record(asked, &record, now)?)
     }
 
-    /// Gives up comparing secrets with every instance, and returns what tells them. Nothing if nothing was under way.
-    pub fn smp_abort(&mut self, now: Instant) -> Result<Vec<String>, SmpError> {
+    /// Says whether a comparison with an instance that has this key is under way, or is asked for.
+    pub fn smp_is_open(&self, fingerprint: Fingerprint) -> bool {
+        let is_open = |encrypted: &Encrypted| encrypted.smp.is_under_way() || encrypted.smp.is_asked();
+        let all = self.peers.iter().filter_map(|peer| peer.encrypted.as_deref());
+        all.filter(|encrypted| encrypted.fingerprint == fingerprint).any(is_open)
+    }
+
+    /// Gives up comparing secrets with every instance, or with those that have one key, and returns what tells them. Nothing if
+    /// nothing was under way.
+    pub fn smp_abort(&mut self, only: Option<Fingerprint>, now: Instant) -> Result<Vec<String>, SmpError> {
         self.active().ok_or(SmpError::NotEncrypted)?;
         let mut sent = Vec::new();
         for index in 0..self.peers.len() {
-            if self.encrypted_mut(index).is_some_and(|encrypted| encrypted.smp.give_up()) {
+            let is_meant = |encrypted: &&mut Encrypted| only.is_none_or(|only| encrypted.fingerprint == only);
+            if self.encrypted_mut(index).filter(is_meant).is_some_and(|encrypted| encrypted.smp.give_up()) {
                 sent.extend(self.seal_record(index, &Record::abort(), now)?);
             }
         }
@@ -424,10 +440,6 @@ impl Conversation {
     /// Returns the place of the instance that was heard last among those that are encrypted.
     pub(super) fn active(&self) -> Option<usize> {
         self.peers.iter().rposition(|peer| peer.encrypted.is_some())
-    }
-
-    fn encrypted(&self) -> Option<&Encrypted> {
-        self.peers[self.active()?].encrypted.as_deref()
     }
 
     pub(super) fn encrypted_mut(&mut self, index: usize) -> Option<&mut Encrypted> {

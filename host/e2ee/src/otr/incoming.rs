@@ -421,12 +421,13 @@ impl Conversation {
         out: &mut Vec<Outcome>,
     ) {
         let Some(encrypted) = self.encrypted_mut(place) else { return };
+        let fingerprint = encrypted.fingerprint;
         let (record, outcome) = match encrypted.smp.receive(kind, value, rng) {
-            Step::Asked(question) => (None, Some(Outcome::SmpAsked { question })),
+            Step::Asked(question) => (None, Some(Outcome::SmpAsked { question, fingerprint })),
             Step::Send(record) => (Some(record), None),
-            Step::Done { same, last } => (last, Some(Outcome::SmpDone { same })),
-            Step::Aborted => (None, Some(Outcome::SmpAborted)),
-            Step::Broken => (Some(Record::abort()), Some(Outcome::SmpAborted)),
+            Step::Done { same, last } => (last, Some(Outcome::SmpDone { same, fingerprint })),
+            Step::Aborted => (None, Some(Outcome::SmpAborted { fingerprint })),
+            Step::Broken => (Some(Record::abort()), Some(Outcome::SmpAborted { fingerprint })),
             Step::Nothing => (None, None),
         };
         // Keys that are used up end the comparison, too: the other side gets no answer.

@@ -5,7 +5,7 @@ use parlor_config::AccountName;
 use parlor_session::command_names::CommandName;
 
 use super::recording::change_entry;
-use super::{AdminError, PluginAdmin};
+use super::{AdminError, PluginAdmin, known};
 use crate::policy::Entry;
 use crate::policy::edit::Change;
 
@@ -18,7 +18,7 @@ impl PluginAdmin<'_> {
         name: Option<&CommandName>,
     ) -> Result<bool, AdminError> {
         let mut file = self.open()?;
-        let entry = self.known(file.policy(), id)?;
+        let entry = known(self, file.policy(), id)?;
         if entry.commands.get(command.as_str()) == name {
             return Ok(false);
         }

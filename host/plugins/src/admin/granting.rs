@@ -7,7 +7,7 @@ use parlor_base::permission::Permission;
 use parlor_session::permissions::{self, GrantError, Grants, Scope};
 
 use super::recording::change_entry;
-use super::{AdminError, Older, PluginAdmin};
+use super::{AdminError, Older, PluginAdmin, known};
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 
@@ -59,7 +59,7 @@ impl PluginAdmin<'_> {
     /// Grants permissions in addition to the present grants.
     pub fn grant(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<(), AdminError> {
         let mut file = self.open()?;
-        let entry = self.known(file.policy(), id)?.clone();
+        let entry = known(self, file.policy(), id)?.clone();
         let examined = self.look(id, &entry)?;
         let (_, changes) = granting(id, &examined.manifest, &entry.grants, requests)?;
         change_entry(self, &mut file, id, &changes)?;
@@ -69,7 +69,7 @@ impl PluginAdmin<'_> {
     /// Revokes grants, entirely or in part.
     pub fn revoke(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<Revoked, AdminError> {
         let mut file = self.open()?;
-        let entry = self.known(file.policy(), id)?.clone();
+        let entry = known(self, file.policy(), id)?.clone();
         let (grants, changes) = taking_back(id, &entry.grants, requests)?;
         change_entry(self, &mut file, id, &changes)?;
         let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);

@@ -9,6 +9,7 @@ use crate::listing::IndexName;
 use crate::policy::Policy;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
+use crate::policy::hooks::OrderName;
 use crate::signature::PublisherKey;
 
 /// A decision that is about to be written.
@@ -29,6 +30,13 @@ pub enum Decided<'a> {
         id: &'a PluginId,
         /// The name of the setting.
         name: &'a str,
+    },
+    /// An order of hooks changes.
+    Hooks {
+        /// The policy as it is.
+        present: &'a Policy,
+        /// The policy as it will be.
+        new: &'a Policy,
     },
     /// An index is added or removed.
     Index {
@@ -81,6 +89,27 @@ pub(super) fn change_entry(
     file.change(id, changes).inspect_err(|_| {
         // The change was recorded and not made. If this fails too, a host records the difference.
         let _ = record(admin, Decided::Entry { id, present: &new, new: &present });
+    })?;
+    Ok(())
+}
+
+/// Writes an order of hooks, after it was recorded. One from which plugins are only removed is written in any case.
+pub(super) fn change_order(
+    admin: &PluginAdmin<'_>,
+    file: &mut PolicyFile,
+    order: OrderName,
+    ids: &[PluginId],
+) -> Result<(), AdminError> {
+    let (present, new) = (file.policy().clone(), file.with_order(order, ids)?);
+    let before = present.hooks.order(order);
+    let is_removal = ids.len() < before.len() && ids.iter().all(|id| before.contains(id));
+    match record(admin, Decided::Hooks { present: &present, new: &new }) {
+        Err(error) if !is_removal => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    file.change_order(order, ids).inspect_err(|_| {
+        // It was recorded and not made.
+        let _ = record(admin, Decided::Hooks { present: &new, new: &present });
     })?;
     Ok(())
 }

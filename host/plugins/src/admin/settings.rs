@@ -11,7 +11,7 @@ use serde_json::Value;
 use toml::Value as Toml;
 
 use super::recording::{Decided, change_entry, record};
-use super::{AdminError, PluginAdmin};
+use super::{AdminError, PluginAdmin, known};
 use crate::admission::settings_fit;
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
@@ -23,7 +23,7 @@ impl PluginAdmin<'_> {
     /// Sets one of a plugin's own settings, or removes the owner's value. A value has to fit the schema.
     pub fn set(&self, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), AdminError> {
         let mut file = self.open()?;
-        let entry = self.known(file.policy(), id)?;
+        let entry = known(self, file.policy(), id)?;
         if let Some(value) = value {
             judge(self, id, entry, name, value)?;
         }
@@ -34,7 +34,7 @@ impl PluginAdmin<'_> {
     /// it. A credential has to be long enough.
     pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
         let mut file = self.open()?;
-        let entry = self.known(file.policy(), id)?;
+        let entry = known(self, file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
         let manifest = judge(self, id, entry, name, &reference(self.secrets.path(id, name)))?;

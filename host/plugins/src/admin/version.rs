@@ -7,7 +7,7 @@ use semver::Version;
 use super::granting::{counting, granting, taken_back};
 use super::install::is_honest;
 use super::recording::change_entry;
-use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin, Publisher};
+use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin, Publisher, known};
 use crate::approved::Unfit;
 use crate::component::Examined;
 use crate::policy::Entry;
@@ -86,7 +86,7 @@ impl PluginAdmin<'_> {
     pub fn replace(&self, plan: &Replacement<'_>, more: &[GrantRequest]) -> Result<Carried, AdminError> {
         let mut file = self.open()?;
         // Another command may have changed the entry while the owner was asked, so the plan is made anew.
-        let entry = self.known(file.policy(), &plan.id)?.clone();
+        let entry = known(self, file.policy(), &plan.id)?.clone();
         let present = self.look(&plan.id, &entry).ok();
         let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;
         let Replacement { id, offer, older, entry, present, counting, carried, .. } = plan;
@@ -113,7 +113,7 @@ impl PluginAdmin<'_> {
     pub fn restore(&self, id: &PluginId, offer: &Offer) -> Result<(), AdminError> {
         // The lock is held until the bytes are written, so that the plugin is not removed meanwhile.
         let file = self.open()?;
-        let present = self.known(file.policy(), id)?.digest;
+        let present = known(self, file.policy(), id)?.digest;
         self.keep(id, offer, Some(&present))
     }
 }

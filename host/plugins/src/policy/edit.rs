@@ -9,6 +9,9 @@ use toml_edit::{DocumentMut, Item};
 use self::brackets::Brackets;
 
 mod brackets;
+mod order;
+
+pub use order::edit_order;
 
 /// The error when the text cannot be changed. Holds what to do by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,13 +33,19 @@ pub enum Change {
 
 /// Returns the text with these changes to the entry of a plugin.
 pub fn edit(text: &str, id: &str, changes: &[Change]) -> Result<String, Unchangeable> {
+    edit_in("plugin", text, id, changes)
+}
+
+/// Same as [`edit`], for an entry in another group of tables, such as `[account.main]`.
+pub fn edit_in(group: &str, text: &str, id: &str, changes: &[Change]) -> Result<String, Unchangeable> {
+    let place = [group, id];
     let mut text = text.to_owned();
     for change in changes {
-        let wanted = wanted(&text, id, change)?;
-        let new = apply(&text, id, change).ok_or_else(|| by_hand(id, change))?;
-        let means = new.parse().map_err(|_| by_hand(id, change))?;
-        if without_empty(means) != wanted {
-            return Err(by_hand(id, change));
+        let wanted = wanted(&text, place, change)?;
+        let new = apply(&text, place, change).ok_or_else(|| by_hand(place, change))?;
+        let means = new.parse().map_err(|_| by_hand(place, change))?;
+        if without_empty(means, group) != wanted {
+            return Err(by_hand(place, change));
         }
         text = new;
     }
@@ -44,32 +53,33 @@ pub fn edit(text: &str, id: &str, changes: &[Change]) -> Result<String, Unchange
 }
 
 /// Returns what the text has to mean after the change.
-fn wanted(text: &str, id: &str, change: &Change) -> Result<Table, Unchangeable> {
-    let mut root: Table = text.parse().map_err(|_| by_hand(id, change))?;
+fn wanted(text: &str, [group, id]: [&str; 2], change: &Change) -> Result<Table, Unchangeable> {
+    let mut root: Table = text.parse().map_err(|_| by_hand([group, id], change))?;
     if let Change::Remove = change {
-        let plugins = root.get_mut("plugin").and_then(Value::as_table_mut);
+        let plugins = root.get_mut(group).and_then(Value::as_table_mut);
         if let Some(plugins) = plugins {
             plugins.remove(id);
         }
-        return Ok(without_empty(root));
+        return Ok(without_empty(root, group));
     }
-    let plugins = root.entry("plugin").or_insert_with(|| Table::new().into());
-    let plugins = plugins.as_table_mut().ok_or_else(|| by_hand(id, change))?;
+    let plugins = root.entry(group).or_insert_with(|| Table::new().into());
+    let plugins = plugins.as_table_mut().ok_or_else(|| by_hand([group, id], change))?;
     match change {
         Change::Add(entry) => {
             plugins.insert(id.to_owned(), entry.clone().into());
         }
         Change::Set(keys, value) => {
-            let mut table = plugins.get_mut(id).and_then(Value::as_table_mut).ok_or_else(|| by_hand(id, change))?;
-            let (last, above) = keys.split_last().ok_or_else(|| by_hand(id, change))?;
+            let mut table =
+                plugins.get_mut(id).and_then(Value::as_table_mut).ok_or_else(|| by_hand([group, id], change))?;
+            let (last, above) = keys.split_last().ok_or_else(|| by_hand([group, id], change))?;
             for key in above {
                 let inner = table.entry(key.clone()).or_insert_with(|| Table::new().into());
-                table = inner.as_table_mut().ok_or_else(|| by_hand(id, change))?;
+                table = inner.as_table_mut().ok_or_else(|| by_hand([group, id], change))?;
             }
             table.insert(last.clone(), value.clone());
         }
         Change::Unset(keys) => {
-            let (last, above) = keys.split_last().ok_or_else(|| by_hand(id, change))?;
+            let (last, above) = keys.split_last().ok_or_else(|| by_hand([group, id], change))?;
             let mut table = plugins.get_mut(id).and_then(Value::as_table_mut);
             for key in above {
                 table = table.and_then(|table| table.get_mut(key)?.as_table_mut());
@@ -83,51 +93,54 @@ fn wanted(text: &str, id: &str, change: &Change) -> Result<Table, Unchangeable> 
     Ok(root)
 }
 
-/// Removes an empty `[plugin]`, which means the same as none.
-fn without_empty(mut root: Table) -> Table {
-    if root.get("plugin").and_then(Value::as_table).is_some_and(Table::is_empty) {
-        root.remove("plugin");
+/// Removes an empty group, which means the same as none.
+fn without_empty(mut root: Table, group: &str) -> Table {
+    if root.get(group).and_then(Value::as_table).is_some_and(Table::is_empty) {
+        root.remove(group);
     }
     root
 }
 
 /// Returns the error that says how to make the change by hand.
-fn by_hand(id: &str, change: &Change) -> Unchangeable {
+fn by_hand([group, id]: [&str; 2], change: &Change) -> Unchangeable {
     Unchangeable(match change {
-        Change::Add(_) => format!("add [plugin.{id}]"),
-        Change::Remove => format!("take out [plugin.{id}] with all that is below it"),
-        Change::Set(keys, value) => format!("under [plugin.{id}], write {} = {value}", keys.join(".")),
-        Change::Unset(keys) => format!("under [plugin.{id}], take out {}", keys.join(".")),
+        Change::Add(_) => format!("add [{group}.{id}]"),
+        Change::Remove => format!("take out [{group}.{id}] with all that is below it"),
+        Change::Set(keys, value) => format!("under [{group}.{id}], write {} = {value}", keys.join(".")),
+        Change::Unset(keys) => format!("under [{group}.{id}], take out {}", keys.join(".")),
     })
 }
 
 /// Some editors begin a file with this byte order mark.
 const MARK: char = '\u{feff}';
 
-fn apply(text: &str, id: &str, change: &Change) -> Option<String> {
+fn apply(text: &str, place: [&str; 2], change: &Change) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
-    let path = |keys: &[String]| -> Vec<String> {
-        ["plugin", id].into_iter().map(str::to_owned).chain(keys.iter().cloned()).collect()
-    };
+    let path =
+        |keys: &[String]| -> Vec<String> { place.into_iter().map(str::to_owned).chain(keys.iter().cloned()).collect() };
     match change {
-        Change::Add(entry) => add(&mut document, id, entry)?,
+        Change::Add(entry) => add(&mut document, place, entry)?,
         Change::Remove => remove(&mut document, &path(&[]))?,
         Change::Set(keys, value) => set(&mut document, &path(keys), value)?,
         Change::Unset(keys) => remove(&mut document, &path(keys))?,
     }
+    Some(spelled_like(text, &document))
+}
+
+/// Returns the text of a document with the mark and the line ends of the text that it was. The library writes neither.
+fn spelled_like(text: &str, document: &DocumentMut) -> String {
     let mut new = document.to_string();
-    // The library writes neither the mark nor the line ends of other systems.
     if text.lines().next().is_some_and(|line| text[line.len()..].starts_with("\r\n")) {
         new = new.replace("\r\n", "\n").replace('\n', "\r\n");
     }
     if text.starts_with(MARK) && !new.starts_with(MARK) {
         new.insert(0, MARK);
     }
-    Some(new)
+    new
 }
 
 /// Adds an entry at the end of the file.
-fn add(document: &mut DocumentMut, id: &str, entry: &Table) -> Option<()> {
+fn add(document: &mut DocumentMut, [group, id]: [&str; 2], entry: &Table) -> Option<()> {
     let end = document.trailing().as_str()?.trim_end().to_owned();
     let gap = match end.as_str() {
         "" if document.is_empty() => "",
@@ -138,10 +151,10 @@ fn add(document: &mut DocumentMut, id: &str, entry: &Table) -> Option<()> {
     let mut entry = block(entry)?;
     entry.set_position(Some(isize::MAX));
     entry.decor_mut().set_prefix(end + gap);
-    let mut plugins = toml_edit::Table::new();
-    plugins.set_implicit(true);
-    let plugins = document.entry("plugin").or_insert(Item::Table(plugins));
-    plugins.as_table_mut()?.insert(id, Item::Table(entry));
+    let mut all = toml_edit::Table::new();
+    all.set_implicit(true);
+    let all = document.entry(group).or_insert(Item::Table(all));
+    all.as_table_mut()?.insert(id, Item::Table(entry));
     Some(())
 }
 

@@ -11,7 +11,8 @@ use parlor_base::atomic::{self, Readers};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 
-use super::edit::{Change, Unchangeable, edit};
+use super::edit::{Change, Unchangeable, edit, edit_order};
+use super::hooks::OrderName;
 use super::{Policy, PolicyError};
 
 /// The time to wait for another command to finish.
@@ -84,8 +85,17 @@ impl PolicyFile {
 
     /// Returns the text with these changes. It is parsed as a host would parse it, and refused if that fails.
     fn changed(&self, id: &PluginId, changes: &[Change]) -> Result<String, EditError> {
-        let text = edit(self.text.as_deref().unwrap_or_default(), id.as_str(), changes)
-            .map_err(|cause| EditError::Unchangeable { path: self.path.clone(), cause })?;
+        self.understood(edit(self.text.as_deref().unwrap_or_default(), id.as_str(), changes))
+    }
+
+    /// Returns the text with these plugins in an order of hooks, likewise.
+    fn ordered(&self, order: OrderName, ids: &[PluginId]) -> Result<String, EditError> {
+        self.understood(edit_order(self.text.as_deref().unwrap_or_default(), order, ids))
+    }
+
+    /// Checks a text as a host would parse it.
+    fn understood(&self, edited: Result<String, Unchangeable>) -> Result<String, EditError> {
+        let text = edited.map_err(|cause| EditError::Unchangeable { path: self.path.clone(), cause })?;
         Policy::understand(&text, &self.named)?;
         Ok(text)
     }
@@ -95,9 +105,22 @@ impl PolicyFile {
         Ok(Policy::understand(&self.changed(id, changes)?, &self.named)?)
     }
 
+    /// Returns the policy as it would be with these plugins in an order of hooks.
+    pub fn with_order(&self, order: OrderName, ids: &[PluginId]) -> Result<Policy, EditError> {
+        Ok(Policy::understand(&self.ordered(order, ids)?, &self.named)?)
+    }
+
     /// Changes one plugin's entry. When this returns, the change is durable.
     pub fn change(&mut self, id: &PluginId, changes: &[Change]) -> Result<(), EditError> {
-        let text = self.changed(id, changes)?;
+        self.write(self.changed(id, changes)?)
+    }
+
+    /// Changes an order of hooks, likewise.
+    pub fn change_order(&mut self, order: OrderName, ids: &[PluginId]) -> Result<(), EditError> {
+        self.write(self.ordered(order, ids)?)
+    }
+
+    fn write(&mut self, text: String) -> Result<(), EditError> {
         if self.text.as_deref() == Some(text.as_str()) {
             return Ok(());
         }

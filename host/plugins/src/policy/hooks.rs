@@ -1,12 +1,14 @@
 //! `[hooks]`: the plugins that see what others send and get, in the owner's order.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use parlor_base::document::{DocumentError, Node, Section};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::nearest;
-use parlor_base::quantity::duration;
+use parlor_base::permission::Permission;
+use parlor_base::quantity::{duration, show_duration};
 use parlor_config::AccountName;
 
 use super::{Entry, keys};
@@ -30,15 +32,60 @@ pub enum OnFailure {
     Stop,
 }
 
+/// The name of an order, which is its key in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderName {
+    /// The plugins that see outgoing messages of others.
+    Outgoing,
+    /// The plugins that see incoming messages.
+    Incoming,
+    /// The plugins that see commands.
+    Commands,
+}
+
+impl OrderName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Outgoing, Self::Incoming, Self::Commands];
+
+    /// Returns the key under `[hooks]`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Outgoing => "outgoing",
+            Self::Incoming => "incoming",
+            Self::Commands => "commands",
+        }
+    }
+
+    /// Returns the permission that a plugin in it needs.
+    pub fn permission(self) -> Permission {
+        match self {
+            Self::Outgoing => Permission::HooksOutgoing,
+            Self::Incoming => Permission::HooksIncoming,
+            Self::Commands => Permission::HooksCommands,
+        }
+    }
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Stop => "stop",
+        })
+    }
+}
+
 /// A plugin in an order.
 #[derive(Debug, Clone, PartialEq)]
 struct Listed {
     plugin: PluginId,
+    /// Whether it may run. One that is disabled is not asked, and keeps its place.
+    enabled: bool,
     /// The accounts on which it runs. None: all of them.
     accounts: Option<Vec<AccountName>>,
 }
 
-/// The owner's orders of hooks for all accounts. Disabled plugins are left out.
+/// The owner's orders of hooks for all accounts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hooks {
     outgoing: Vec<Listed>,
@@ -78,11 +125,34 @@ impl Default for HookOrder {
 }
 
 impl Hooks {
+    fn listed(&self, order: OrderName) -> &[Listed] {
+        match order {
+            OrderName::Outgoing => &self.outgoing,
+            OrderName::Incoming => &self.incoming,
+            OrderName::Commands => &self.commands,
+        }
+    }
+
+    /// Returns the plugins of an order, also those that are disabled.
+    pub fn order(&self, order: OrderName) -> Vec<PluginId> {
+        self.listed(order).iter().map(|one| one.plugin.clone()).collect()
+    }
+
+    /// Returns how long each of them may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Returns the rule for a hook that gives no verdict.
+    pub fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
     /// Returns the orders on this account: of the plugins that run there.
     pub fn on(&self, account: &AccountName) -> HookOrder {
         let on = |listed: &[Listed]| {
-            let runs = |one: &&Listed| one.accounts.as_ref().is_none_or(|accounts| accounts.contains(account));
-            listed.iter().filter(runs).map(|one| one.plugin.clone()).collect()
+            let is_here = |one: &Listed| one.accounts.as_ref().is_none_or(|accounts| accounts.contains(account));
+            listed.iter().filter(|one| one.enabled && is_here(one)).map(|one| one.plugin.clone()).collect()
         };
         HookOrder {
             outgoing: on(&self.outgoing),
@@ -94,15 +164,28 @@ impl Hooks {
     }
 }
 
+/// The orders that have plugins, and the rules for all of them.
+impl fmt::Display for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for order in OrderName::ALL {
+            let ids: Vec<_> = self.order(order).iter().map(ToString::to_string).collect();
+            if !ids.is_empty() {
+                write!(f, "{}: {}; ", order.key(), ids.join(", "))?;
+            }
+        }
+        write!(f, "{}, then {}", show_duration(self.deadline), self.on_failure)
+    }
+}
+
 /// Reads the section. Every plugin in it has to be one of these.
 pub(super) fn hooks(root: &Section<'_>, plugins: &BTreeMap<PluginId, Entry>) -> Result<Hooks, DocumentError> {
     let Some(section) = root.section("hooks")? else { return Ok(Hooks::default()) };
     section.allow(&keys::HOOK_NAMES)?;
-    let order = |key: &str| section.get(key).map_or(Ok(Vec::new()), |node| order(&node, plugins));
+    let order = |name: OrderName| section.get(name.key()).map_or(Ok(Vec::new()), |node| order(&node, plugins));
     Ok(Hooks {
-        outgoing: order("outgoing")?,
-        incoming: order("incoming")?,
-        commands: order("commands")?,
+        outgoing: order(OrderName::Outgoing)?,
+        incoming: order(OrderName::Incoming)?,
+        commands: order(OrderName::Commands)?,
         deadline: section.get("deadline").map_or(Ok(DEADLINE), |node| deadline(&node))?,
         on_failure: section.get("on_failure").map_or(Ok(OnFailure::Pass), |node| on_failure(&node))?,
     })
@@ -123,9 +206,7 @@ fn order(node: &Node<'_>, plugins: &BTreeMap<PluginId, Entry>) -> Result<Vec<Lis
             };
             return Err(node.error(format!("the hook {id:?} is no plugin of this file; {advice}")));
         };
-        if entry.enabled {
-            order.push(Listed { plugin: plugin.clone(), accounts: entry.accounts.clone() });
-        }
+        order.push(Listed { plugin: plugin.clone(), enabled: entry.enabled, accounts: entry.accounts.clone() });
     }
     Ok(order)
 }
@@ -173,6 +254,9 @@ mod tests {
         assert!(main.commands.is_empty());
         assert_eq!((main.deadline, main.on_failure), (Duration::from_millis(80), OnFailure::Stop));
         assert_eq!(names(&hooks.on(&"other".parse().unwrap()).outgoing), ["filter"]);
+        assert_eq!(names(&hooks.order(OrderName::Outgoing)), ["stamp", "off", "filter"]);
+        assert_eq!(hooks.to_string(), "outgoing: stamp, off, filter; incoming: filter; 80 ms, then stop");
+        assert_eq!(Hooks::default().to_string(), "50 ms, then pass");
         assert_eq!(read("").unwrap(), Hooks::default());
         assert_eq!(Hooks::default().on(&"main".parse().unwrap()), HookOrder::default());
     }

@@ -20,7 +20,7 @@ pub fn news(account: &Shared) -> broadcast::Receiver<KeyNews> {
 
 /// Logs news, and passes them on.
 pub(super) fn tell(account: &Shared, news: KeyNews) {
-    let KeyNews { jid, what, kind, fingerprint, trust } = &news;
+    let KeyNews { jid, what, kind, fingerprint, trust, .. } = &news;
     let (device, trust, protocol) = (kind.device(), trust.as_str(), kind.as_str());
     match what {
         KeyNewsKind::NewDevice => {
@@ -35,6 +35,12 @@ pub(super) fn tell(account: &Shared, news: KeyNews) {
         }
         KeyNewsKind::NotPublished => {
             tracing::warn!(account = %account.name, "the server does not publish the account's keys");
+        }
+        KeyNewsKind::AskedToCompare => {
+            tracing::info!(account = %account.name, %jid, fingerprint, "somebody asks to compare a secret; `parlor keys` shows the question");
+        }
+        KeyNewsKind::ComparedDifferent => {
+            tracing::warn!(account = %account.name, %jid, fingerprint, "a secret was compared with somebody, and was not the same");
         }
     }
     account.encryption.tell(news);

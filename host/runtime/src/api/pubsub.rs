@@ -93,6 +93,10 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(configure(accessor, &service, node, options).await)
     }
 
+    async fn purge(accessor: &Accessor<T, Self>, service: String, node: String) -> Result<(), Error> {
+        answer(change(accessor, CallName::PubsubPurge, &service, node, || Ok(NodeAction::Purge)).await)
+    }
+
     async fn delete(accessor: &Accessor<T, Self>, service: String, node: String) -> Result<(), Error> {
         answer(change(accessor, CallName::PubsubDelete, &service, node, || Ok(NodeAction::Delete)).await)
     }

@@ -1,12 +1,14 @@
 //! What the owner does with keys. No plugin can do this.
 
 use jid::BareJid;
+use parlor_e2ee::omemo::Secret;
 use parlor_stanza::types::DeviceTrust;
 
 use super::Command;
 use crate::answer::Answer;
-use crate::encryption::deciding::{self, KeyList, OwnKeys};
-use crate::encryption::trust::KnownKey;
+use crate::encryption::comparing;
+use crate::encryption::comparisons::Compared;
+use crate::encryption::deciding::{self, DecidedKey, KeyList, OwnKeys};
 use crate::features::Features;
 use crate::turn::Turn;
 
@@ -24,7 +26,8 @@ impl Command for ListKeys {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let keys = deciding::list(&features.encryption, self.jid.as_ref());
-        turn.answer(answer, Ok(KeyList { own: deciding::own_keys(&features.encryption), keys }));
+        let comparisons = comparing::open(&features.encryption, self.jid.as_ref());
+        turn.answer(answer, Ok(KeyList { own: deciding::own_keys(&features.encryption), keys, comparisons }));
     }
 }
 
@@ -40,7 +43,7 @@ pub struct SetTrust {
 }
 
 impl Command for SetTrust {
-    type Answer = Vec<KnownKey>;
+    type Answer = Vec<DecidedKey>;
 
     const SENDS: bool = false;
 
@@ -102,5 +105,67 @@ impl Command for ForgetKeys {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let count = deciding::forget(&mut features.encryption, &self.jid, turn);
         turn.answer(answer, Ok(count));
+    }
+}
+
+/// Ask a person for a secret, off the record, to compare it with one of the owner's. Answered with the result, once that is on disk.
+#[derive(Debug)]
+pub struct BeginComparison {
+    /// The person.
+    pub jid: BareJid,
+    /// What the owner has entered.
+    pub secret: Secret,
+    /// The question that tells the person what to enter.
+    pub question: Option<String>,
+}
+
+impl Command for BeginComparison {
+    type Answer = Compared;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { jid, secret, question } = self;
+        comparing::begin(&mut features.encryption, &jid, &secret, question, answer, turn);
+    }
+}
+
+/// Answer a person who asks for a secret. Answered with the result, once that is on disk.
+#[derive(Debug)]
+pub struct AnswerComparison {
+    /// The person.
+    pub jid: BareJid,
+    /// The number of the request. None: whichever it is.
+    pub number: Option<u64>,
+    /// What the owner has entered.
+    pub secret: Secret,
+}
+
+impl Command for AnswerComparison {
+    type Answer = Compared;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { jid, number, secret } = self;
+        comparing::answer(&mut features.encryption, &jid, number, &secret, answer, turn);
+    }
+}
+
+/// Give up comparing a secret with a person, whose client is told. Answered with whether there was a comparison.
+#[derive(Debug)]
+pub struct AbortComparison {
+    /// The person.
+    pub jid: BareJid,
+}
+
+impl Command for AbortComparison {
+    type Answer = bool;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let aborted = comparing::abort(&mut features.encryption, &self.jid, turn);
+        turn.answer(answer, Ok(aborted));
     }
 }

@@ -56,6 +56,8 @@ pub enum NodeAction {
     Create(NodeOptions),
     /// Change these options.
     Configure(NodeOptions),
+    /// Take all its items back.
+    Purge,
     /// Delete the node.
     Delete,
 }
@@ -86,6 +88,7 @@ impl Command for ChangeNode {
             NodeAction::Retract(id) => PubsubAsk::Retract { node, id },
             NodeAction::Create(options) => PubsubAsk::Create { node, options },
             NodeAction::Configure(options) => PubsubAsk::Configure { node, options },
+            NodeAction::Purge => PubsubAsk::Purge { node },
             NodeAction::Delete => PubsubAsk::Delete { node },
         };
         ask(&at, request, PubsubIq::Change(answer), turn);

@@ -103,6 +103,7 @@ fn take_in(
             kind: KeyKind::Omemo { device },
             fingerprint: None,
             trust: DeviceTrust::Undecided,
+            question: None,
         }));
     }
 }

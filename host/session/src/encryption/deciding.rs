@@ -6,6 +6,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{DeviceTrust, OmemoForm};
 
 use super::EndToEnd;
+use super::comparing;
+use super::comparisons::OpenComparison;
 use super::kept::KeyChange;
 use super::off_the_record;
 use super::publishing;
@@ -20,6 +22,17 @@ pub struct KeyList {
     pub own: OwnKeys,
     /// The keys of others, and of the account's other devices, by person and fingerprint.
     pub keys: Vec<KnownKey>,
+    /// The comparisons of secrets that have no result yet.
+    pub comparisons: Vec<OpenComparison>,
+}
+
+/// A key about which the owner has decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidedKey {
+    /// The key, as it is now.
+    pub key: KnownKey,
+    /// What counted for it before.
+    pub before: DeviceTrust,
 }
 
 /// The own keys of an account, as others see them.
@@ -87,9 +100,9 @@ pub(crate) fn decide(
     fingerprint: Option<&str>,
     trust: DeviceTrust,
     turn: &mut Turn<'_>,
-) -> Result<Vec<KnownKey>, CallError> {
+) -> Result<Vec<DecidedKey>, CallError> {
     let wanted = fingerprint.map(typed);
-    let mut decided = keys.trust.decide(jid, wanted.as_deref(), trust);
+    let decided = keys.trust.decide(jid, wanted.as_deref(), trust);
     if decided.is_empty() {
         let what = match wanted {
             Some(wanted) => format!("a key of {jid} with the fingerprint {wanted:.64}"),
@@ -97,19 +110,22 @@ pub(crate) fn decide(
         };
         return Err(CallError::NotFound(what));
     }
-    turn.keep_keys(decided.iter().cloned().map(KeyChange::Key).collect());
-    for key in &decided {
+    turn.keep_keys(decided.iter().map(|(key, _)| KeyChange::Key(key.clone())).collect());
+    for (key, _) in &decided {
         if let KeyKind::Omemo { device } = key.kind {
             for form in OmemoForm::ALL {
                 keys.fetches.may_succeed(&Fetch::Bundle(jid.clone(), device, form));
             }
         }
     }
+    comparing::distrusted(keys, jid, turn);
     off_the_record::decided(keys, jid, turn);
-    for key in &mut decided {
-        shown(keys, key);
-    }
-    Ok(decided)
+    let policy = keys.config.unwrap_or_default().trust;
+    let shown = decided.into_iter().map(|(mut key, before)| {
+        shown(keys, &mut key);
+        DecidedKey { key, before: counting(before, policy) }
+    });
+    Ok(shown.collect())
 }
 
 /// Ends sessions with a person, or with one device. Returns how many.
@@ -126,6 +142,7 @@ pub(crate) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) -> OwnKeys {
         publishing::renew(keys, turn);
     }
     keys.otr.forget_key();
+    comparing::settle_all(keys, turn);
     turn.keep_keys(vec![KeyChange::Otr(None)]);
     own_keys(keys)
 }
@@ -145,6 +162,7 @@ pub(crate) fn forget(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) ->
         keys.lists.forget(jid);
     }
     keys.otr.remove(jid);
+    comparing::settle(keys, jid, turn);
     turn.keep_keys(changes);
     count
 }

@@ -10,6 +10,7 @@ use parlor_stanza::types::{
 };
 
 use super::EndToEnd;
+use super::comparing;
 use super::kept::{KeyChange, Way};
 use super::opening::drop_what_is_beside;
 use super::outbound::{Outbound, no_encryption};
@@ -78,17 +79,14 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
             Outcome::Message { text, fingerprint } => heard = says(keys, &jid, message, text, fingerprint, turn),
             Outcome::Started { fingerprint, .. } => started(keys, &jid, fingerprint, turn),
             Outcome::Ended => set_status(keys, &jid, turn),
-            Outcome::SmpAsked { .. } => {
-                // Keys are compared by the owner.
-                let aborted = keys.otr.get_mut(&jid).map(|chat| chat.conversation.smp_abort(now));
-                for text in aborted.into_iter().flatten().flatten() {
-                    say(from.clone(), text, turn);
-                }
-            }
-            Outcome::SmpDone { .. } | Outcome::SmpAborted | Outcome::Heartbeat => {}
+            Outcome::SmpAsked { question, fingerprint } => comparing::asked(keys, &from, question, fingerprint, turn),
+            Outcome::SmpDone { same, fingerprint } => comparing::done(keys, &jid, same, fingerprint, turn),
+            // It is settled below.
+            Outcome::SmpAborted { .. } | Outcome::Heartbeat => {}
             Outcome::Error(error) => heard = failed(keys, &jid, error, turn),
         }
     }
+    comparing::settle(keys, &jid, turn);
     if let Heard::Cannot(_) = heard {
         keys.counts.undecryptable += 1;
         message.encryption = Some(Encryption::Otr);
@@ -179,7 +177,7 @@ pub(super) fn decided(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
 }
 
 /// Sends a text of the protocol.
-fn say(to: Jid, text: String, turn: &mut Turn<'_>) {
+pub(super) fn say(to: Jid, text: String, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Sealed(Box::new(sealed(to, random_id(), text, Extensions::default()))));
 }
 
@@ -300,6 +298,7 @@ pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: 
         }
         set_status(keys, jid, turn);
         keys.otr.remove(jid);
+        comparing::settle(keys, jid, turn);
     }
     if keys.ways.get(jid) == Some(&Way::Otr) {
         keys.ways.remove(jid);

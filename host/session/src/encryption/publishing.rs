@@ -208,6 +208,7 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
         kind: KeyKind::Omemo { device: device.id().get() },
         fingerprint: Some(of_omemo(device.fingerprint())),
         trust: DeviceTrust::Trusted,
+        question: None,
     }));
 }
 

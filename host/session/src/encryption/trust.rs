@@ -238,14 +238,20 @@ impl TrustBook {
         forgotten
     }
 
-    /// Decides about keys of a person: the one with this fingerprint, or all. Returns them, as they are now.
-    pub(super) fn decide(&mut self, jid: &BareJid, fingerprint: Option<&str>, trust: DeviceTrust) -> Vec<KnownKey> {
+    /// Decides about keys of a person: the one with this fingerprint, or all. Returns them, as they are now, with what was decided
+    /// before.
+    pub(super) fn decide(
+        &mut self,
+        jid: &BareJid,
+        fingerprint: Option<&str>,
+        trust: DeviceTrust,
+    ) -> Vec<(KnownKey, DeviceTrust)> {
         let keys = self.people.get_mut(jid).into_iter().flatten();
         let meant = keys.filter(|key| fingerprint.is_none_or(|wanted| key.fingerprint == wanted));
         meant
             .map(|key| {
-                key.trust = trust;
-                key.clone()
+                let before = std::mem::replace(&mut key.trust, trust);
+                (key.clone(), before)
             })
             .collect()
     }

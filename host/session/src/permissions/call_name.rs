@@ -112,6 +112,7 @@ calls! {
     PubsubUnsubscribe = "pubsub" "unsubscribe";
     PubsubCreate = "pubsub" "create";
     PubsubConfigure = "pubsub" "configure";
+    PubsubPurge = "pubsub" "purge";
     PubsubDelete = "pubsub" "delete";
     RoomsGet = "rooms" "get";
     RoomsGetMany = "rooms" "get-many";

@@ -185,6 +185,7 @@ pub const CALLS: &[Call] = {
         needs(PubsubRead, CallName::PubsubUnsubscribe).online(Nothing),
         needs(PubsubConfigure, CallName::PubsubCreate).online(Nothing),
         needs(PubsubConfigure, CallName::PubsubConfigure).online(Nothing),
+        needs(PubsubConfigure, CallName::PubsubPurge).online(Nothing),
         needs(PubsubConfigure, CallName::PubsubDelete).online(Nothing),
         needs(RoomsRead, CallName::RoomsGet).local(Nothing),
         needs(RoomsRead, CallName::RoomsGetMany).local(Nothing),

@@ -16,6 +16,7 @@ mod forms;
 mod iq;
 mod limits;
 mod messages;
+mod otr;
 mod owners;
 mod people;
 mod presence;

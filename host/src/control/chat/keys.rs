@@ -7,13 +7,12 @@ use jid::BareJid;
 use parlor_runtime::account::{Shared, encryption};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::DeviceTrust;
-use parlor_store::{AuditKind, By, NewAuditEntry};
+use parlor_store::By;
 
 use super::LONGEST;
-use crate::control::audit::about_key;
 use crate::control::show;
 use crate::control::views::{Key, Keys, shown};
-use crate::host::keys;
+use crate::host::{Host, keys};
 
 /// The form field with the key.
 pub(super) const KEY: &str = "key";
@@ -50,27 +49,24 @@ pub(super) async fn first(account: &Shared, node: &str) -> Result<First, String>
 }
 
 /// Decides about the key that was chosen, and returns what is known of that person then.
-pub(super) async fn decide(account: &Shared, node: &str, chosen: &str) -> Result<Vec<String>, String> {
+pub(super) async fn decide(
+    host: &Host,
+    account: &Shared,
+    node: &str,
+    chosen: &str,
+    by: &By,
+) -> Result<Vec<String>, String> {
     let decided = decision(node).ok_or_else(|| format!("{node} decides about no key"))?;
     // The setting may have been taken back since the first step.
     may_decide(account, node)?;
     let (jid, fingerprint) = parsed(chosen).ok_or("this names no key: it is an address and a fingerprint")?;
-    keys::decide(account, &jid, Some(fingerprint), decided).await.map_err(|error| match error {
+    keys::decide(host, account, &jid, Some(fingerprint), decided, by).await.map_err(|error| match error {
         CallError::NotFound(_) => format!("{} knows no such key of {jid}", account.name),
         error => error.to_string(),
     })?;
     let mut all = look(account).await?;
     all.keys.retain(|key| key.jid == jid.as_str());
     Ok(all.keys.iter().map(line).collect())
-}
-
-/// Returns the entry of the audit about a decision that was made.
-pub(super) fn entry(account: &str, owner: &str, node: &str, chosen: &str) -> NewAuditEntry {
-    let what = match parsed(chosen) {
-        Some((jid, fingerprint)) => about_key(node, jid.as_str(), Some(&fingerprint)),
-        None => about_key(node, "nobody", None),
-    };
-    NewAuditEntry { account: Some(account.to_owned()), ..NewAuditEntry::new(AuditKind::Pin, &By::owner(owner), &what) }
 }
 
 fn may_decide(account: &Shared, node: &str) -> Result<(), String> {
@@ -151,6 +147,7 @@ mod tests {
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: true }),
             otr: Some("a".repeat(40)),
             keys,
+            comparisons: Vec::new(),
         }
     }
 
@@ -165,13 +162,6 @@ mod tests {
         for wrong in ["", "juliet@example.org", "juliet@example.org (blind)", "juliet@example.org/balcony 0123"] {
             assert!(parsed(wrong).is_none(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_decision_is_in_the_audit_with_the_owner() {
-        let entry = entry("main", "owner@example.org/phone", "distrust", "juliet@example.org 0123 4567 (blind)");
-        assert_eq!(entry.what, "distrusted the key 01234567 of juliet@example.org");
-        assert_eq!((entry.by.who.as_str(), entry.account.as_deref()), ("jid:owner@example.org/phone", Some("main")));
     }
 
     #[test]

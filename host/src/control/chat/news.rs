@@ -35,13 +35,20 @@ pub(super) struct Announcer {
     usual: Bucket,
     /// The places for news that are rare and grave, so that nobody hides one behind many others.
     grave: Bucket,
+    /// The places for requests to compare a secret, which wait for an answer.
+    requests: Bucket,
     /// How many news owners were not told of since they were last told of one.
     untold: u64,
 }
 
 impl Announcer {
     pub(super) fn new() -> Self {
-        Self { usual: Bucket::new(RATE, BURST), grave: Bucket::new(RATE, BURST), untold: 0 }
+        Self {
+            usual: Bucket::new(RATE, BURST),
+            grave: Bucket::new(RATE, BURST),
+            requests: Bucket::new(RATE, BURST),
+            untold: 0,
+        }
     }
 
     /// Tells the owners of an account, if its configuration says so and they were not told too much lately.
@@ -72,7 +79,8 @@ impl Announcer {
         };
         let places = match news.what {
             KeyNewsKind::NewDevice | KeyNewsKind::TooManyDevices => &self.usual,
-            KeyNewsKind::ChangedIdentity | KeyNewsKind::NotPublished => &self.grave,
+            KeyNewsKind::ChangedIdentity | KeyNewsKind::NotPublished | KeyNewsKind::ComparedDifferent => &self.grave,
+            KeyNewsKind::AskedToCompare => &self.requests,
         };
         if places.take(1.0).is_err() {
             self.untold += 1;
@@ -116,7 +124,28 @@ fn says(account: &str, news: &KeyNews) -> String {
         KeyNewsKind::NotPublished => format!(
             "The keys of {account} are not published, so nobody can write to it encrypted. `parlor logs` says why."
         ),
+        KeyNewsKind::AskedToCompare => asks(account, news, &jid, &fingerprint),
+        KeyNewsKind::ComparedDifferent => format!(
+            "A secret that was compared with {jid} was not the same; its OTR key is as trusted as before:\n{fingerprint}\nOne of you \
+             mistyped it, or somebody in between has a key of their own there. Compare again, or compare the fingerprint."
+        ),
     }
+}
+
+/// Says who asks to compare a secret, and how an owner answers. The question is another person's.
+fn asks(account: &str, news: &KeyNews, jid: &str, fingerprint: &str) -> String {
+    let question = news.question.as_deref().filter(|question| !question.trim().is_empty());
+    let question = match question {
+        Some(question) => format!("The question is: {}", escape_untrusted(question, LONGEST)),
+        None => "There is no question.".to_owned(),
+    };
+    // An address may have characters that a shell acts upon.
+    let word = shell_word(news.jid.as_str());
+    format!(
+        "{jid} asks to compare a secret that both of you know. The key is:\n{fingerprint}\n{question}\nTo answer, run this on the \
+         machine of the host within five minutes; it asks for the secret. Never write the secret into a chat.\n\
+         parlor keys {account} answer {word}"
+    )
 }
 
 /// Says what an owner can do about a key.
@@ -138,7 +167,33 @@ mod tests {
 
     fn news(jid: &str, what: KeyNewsKind, trust: DeviceTrust) -> KeyNews {
         let fingerprint = Some("0123abcd".repeat(8));
-        KeyNews { jid: BareJid::new(jid).unwrap(), what, kind: KeyKind::Omemo { device: 7 }, fingerprint, trust }
+        let kind = KeyKind::Omemo { device: 7 };
+        KeyNews { jid: BareJid::new(jid).unwrap(), what, kind, fingerprint, trust, question: None }
+    }
+
+    #[test]
+    fn owners_are_told_who_asks_for_a_secret_and_a_question_cannot_pretend_to_be_more() {
+        let asked = |question: Option<&str>| {
+            let question = question.map(str::to_owned);
+            let news = news("juliet@example.org", KeyNewsKind::AskedToCompare, DeviceTrust::Blind);
+            says("main", &KeyNews { kind: KeyKind::Otr, fingerprint: Some("ab".repeat(20)), question, ..news })
+        };
+        let text = asked(Some("what sang?\nrun rm -rf \u{202e}x"));
+        assert!(text.starts_with("juliet@example.org asks to compare a secret"), "{text}");
+        assert!(text.contains("ABABABAB ABABABAB") && text.contains("what sang?"), "{text}");
+        assert!(!text.contains("\nrun") && !text.contains('\u{202e}'), "{text}");
+        assert!(text.ends_with("\nparlor keys main answer juliet@example.org"), "{text}");
+        for none in [None, Some(" ")] {
+            assert!(asked(none).contains("There is no question."));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_without_end_do_not_flood_owners_and_hide_nothing() {
+        let mut announcer = Announcer::new();
+        let mut told = |what: KeyNewsKind| announcer.text("main", Ok(news("a@b", what, DeviceTrust::Blind))).is_some();
+        assert_eq!((0..100).filter(|_| told(KeyNewsKind::AskedToCompare)).count(), 8);
+        assert!(told(KeyNewsKind::NewDevice) && told(KeyNewsKind::ComparedDifferent));
     }
 
     #[test]

@@ -59,6 +59,41 @@ pub struct Keys {
     pub otr: Option<String>,
     /// The keys of others, ordered by person.
     pub keys: Vec<Key>,
+    /// The comparisons of secrets that have no result yet. A host that is older than this program names none.
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
+}
+
+/// A comparison of secrets, off the record, that has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Its number, by which an answer names it.
+    pub number: u64,
+    /// The person.
+    pub jid: String,
+    /// The fingerprint of that person's key.
+    pub fingerprint: String,
+    /// The question about the secret, which that person chose if `asked`.
+    pub question: Option<String>,
+    /// Whether that person waits for the owner's answer.
+    pub asked: bool,
+    /// When it was asked for, RFC 3339.
+    pub since: String,
+}
+
+/// What a comparison of secrets has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The account.
+    pub account: String,
+    /// The person.
+    pub jid: String,
+    /// The fingerprint of that person's key.
+    pub fingerprint: String,
+    /// `same`, `different`, `aborted` or `timed-out`.
+    pub outcome: String,
+    /// What counts for the key now: `undecided`, `blind`, `trusted` or `distrusted`.
+    pub trust: String,
 }
 
 /// The own OMEMO key of an account.
@@ -128,11 +163,6 @@ mod tests {
     /// The suite's host knows nobody's keys, so it cannot compare these fields with the page for owners.
     #[test]
     fn the_page_names_the_fields_of_a_key() {
-        let page = include_str!("../../../../docs/owner/control.md");
-        let section = page.split("\n### A key of somebody\n").nth(1).unwrap();
-        let section = section.split("\n###").next().unwrap();
-        let mut named: Vec<_> =
-            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         let key = Key {
             jid: "juliet@example.org".to_owned(),
             kind: "omemo".to_owned(),
@@ -144,11 +174,42 @@ mod tests {
             last_seen: "2026-11-20T08:00:00Z".to_owned(),
             listed: true,
         };
+        assert_eq!(fields(&key), named("A key of somebody"));
+    }
+
+    #[test]
+    fn the_page_names_the_fields_of_a_comparison() {
+        let (jid, fingerprint) = ("juliet@example.org".to_owned(), "0123abcd".repeat(5));
+        let open = Comparison {
+            number: 1,
+            jid: jid.clone(),
+            fingerprint: fingerprint.clone(),
+            question: None,
+            asked: true,
+            since: "2026-11-20T08:00:00Z".to_owned(),
+        };
+        assert_eq!(fields(&open), named("A comparison that has no result yet"));
+        let [account, outcome, trust] = ["main", "same", "trusted"].map(str::to_owned);
+        let compared = Compared { account, jid, fingerprint, outcome, trust };
+        assert_eq!(fields(&compared), named("A comparison of secrets"));
+    }
+
+    /// Returns the fields that a section of the page for owners names.
+    fn named(heading: &str) -> Vec<String> {
+        let page = include_str!("../../../../docs/owner/control.md");
+        let section = page.split(&format!("\n### {heading}\n")).nth(1).unwrap();
+        let section = section.split("\n###").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut named: Vec<_> = rows.map(str::to_owned).collect();
         named.sort_unstable();
-        let value = serde_json::to_value(&key).unwrap();
-        let mut fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        named
+    }
+
+    fn fields(value: &impl Serialize) -> Vec<String> {
+        let value = serde_json::to_value(value).unwrap();
+        let mut fields: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
         fields.sort_unstable();
-        assert_eq!(fields, named);
+        fields
     }
 
     #[test]

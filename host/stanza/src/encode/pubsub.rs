@@ -51,6 +51,7 @@ pub(super) fn request(ask: PubsubAsk) -> (bool, Element) {
             let configure = about("configure", PUBSUB_OWNER, node).append_all(form(NODE_CONFIG, options));
             (true, pubsub(PUBSUB_OWNER).append(configure).build())
         }
+        PubsubAsk::Purge { node } => (true, pubsub(PUBSUB_OWNER).append(about("purge", PUBSUB_OWNER, node)).build()),
         PubsubAsk::Delete { node } => (true, pubsub(PUBSUB_OWNER).append(about("delete", PUBSUB_OWNER, node)).build()),
     }
 }

@@ -760,4 +760,9 @@ fn requests_about_nodes() {
     assert!(!next.contains("max_items") && next.contains("<after>x</after>"), "{next}");
     let retract = asked(PubsubAsk::Retract { node: node(), id: "1".to_owned() });
     assert!(retract.contains("notify='true'"), "{retract}");
+    let purge = asked(PubsubAsk::Purge { node: node() });
+    assert!(
+        purge.contains("type='set'") && purge.contains("pubsub#owner") && purge.contains("<purge node='news'"),
+        "{purge}"
+    );
 }

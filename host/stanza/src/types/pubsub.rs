@@ -76,6 +76,11 @@ pub enum PubsubAsk {
         /// The options to change.
         options: NodeOptions,
     },
+    /// Take all items of a node back (section 8.5).
+    Purge {
+        /// The name of the node.
+        node: String,
+    },
     /// Delete a node (section 8.4).
     Delete {
         /// The name of the node.

@@ -9,7 +9,7 @@ The host makes the requests, to the servers that plugin.toml names. There are no
 
 import json as _json
 from types import SimpleNamespace
-from typing import Any, Generator, NamedTuple, Optional
+from typing import Any, Coroutine, Generator, NamedTuple, Optional
 
 from parlor import errors
 from parlor_port import web
@@ -118,7 +118,7 @@ class ClientResponse:
 class _Asked:
     """A request, for `await` and for `async with`."""
 
-    def __init__(self, coroutine: Any) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, ClientResponse]) -> None:
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, None, ClientResponse]:

@@ -74,7 +74,9 @@ class Runner:
     # The life of the plugin
 
     async def _start(self) -> None:
-        plugin = self._plugin = self._made()
+        # A plugin's own methods may be coroutines.
+        plugin: Any = self._made()
+        self._plugin = plugin
         if self._keeps:
             await plugin._parlor_kept.load()
         if self._patterns:

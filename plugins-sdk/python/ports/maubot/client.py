@@ -64,7 +64,7 @@ class Client:
 
     async def get_displayname(self, user_id: Any, **_: Any) -> str:
         """The nickname in a room, or what stands before `@`."""
-        bare, _, nick = str(user_id).partition("/")
+        bare, _slash, nick = str(user_id).partition("/")
         return nick or bare.partition("@")[0]
 
     async def join_room(self, room_id: Any, **_: Any) -> RoomID:
@@ -91,7 +91,7 @@ def of_content(place: str, content: Any) -> Any:
     if isinstance(content, str):
         return content
     body = getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
-    relates = getattr(content, "relates_to", None)
+    relates: Any = getattr(content, "relates_to", None)
     kind = str(getattr(relates, "rel_type", "") or "")
     if kind == "m.replace":
         inner = getattr(content, "new_content", None)

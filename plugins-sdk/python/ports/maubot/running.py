@@ -56,7 +56,7 @@ class Runner:
         for owner in [plugin, *plugin._parlor_handlers]:
             for command in _commands(type(owner)):
                 if owner is not plugin or callable(command.name):
-                    self._command(command, lambda owner=owner: owner)
+                    self._command(command, _always(owner))
             for found in _methods(owner):
                 self._passives += ((found, waits) for waits in getattr(found, commands.PASSIVE, []))
                 self._listeners += ((found, kind) for kind in getattr(found, events.NOTED, []))
@@ -125,6 +125,11 @@ class Runner:
         if reactions or message.body is None:
             return reactions
         return [message_event(self._plugin.client, message)]
+
+
+def _always(value: Any) -> Callable[[], Any]:
+    """A function that returns this."""
+    return lambda: value
 
 
 def _commands(kind: type) -> list[commands.Command]:

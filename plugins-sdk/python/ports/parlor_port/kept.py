@@ -35,7 +35,8 @@ class Kept(MutableMapping[str, Any]):
     async def flush(self) -> None:
         """Writes what has changed."""
         while self._changed:
-            changes, size, taken = storage.changes(), 0, []
+            changes, size = storage.changes(), 0
+            taken: list[str] = []
             for key in self._changed:
                 text = self._texts.get(key)
                 size += len(key.encode()) + len((text or "").encode())
@@ -114,7 +115,8 @@ def decoded(value: Any) -> Any:
         return [decoded(one) for one in value]
     if not isinstance(value, dict):
         return value
-    kind, inner = value.get(MARK), value.get("value")
+    kind = value.get(MARK)
+    inner: Any = value.get("value")
     if kind is None:
         return {key: decoded(one) for key, one in value.items()}
     if kind == "dict":
@@ -125,4 +127,5 @@ def decoded(value: Any) -> Any:
         return timedelta(seconds=inner)
     if kind == "bytes":
         return base64.b64decode(inner)
-    return {"datetime": datetime, "date": date, "time": time}[kind].fromisoformat(inner)
+    kinds: dict[str, Any] = {"datetime": datetime, "date": date, "time": time}
+    return kinds[kind].fromisoformat(inner)

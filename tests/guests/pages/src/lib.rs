@@ -502,6 +502,9 @@ async fn publishes() -> Result<()> {
     if page.items.len() > 1 && pubsub::item(SERVICE, "weather", "Padua").await?.is_some() {
         pubsub::retract(SERVICE, "weather", "Padua").await?;
     }
+    if page.last.is_some() {
+        pubsub::purge(SERVICE, "weather").await?;
+    }
     on_stop(|| async {
         pubsub::unsubscribe(SERVICE, "weather").await?;
         pubsub::delete(SERVICE, "weather").await

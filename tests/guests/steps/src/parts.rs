@@ -26,6 +26,8 @@ pub(crate) async fn take(part: &str, steps: &mut Steps, message: &Message) {
         "rooms" => rooms(steps).await,
         "account" => account(steps).await,
         "commands" => declares(steps).await,
+        "schedules" => schedules(steps).await,
+        "others" => others(steps).await,
         _ => {}
     }
 }
@@ -233,4 +235,27 @@ async fn declares(steps: &mut Steps) {
     steps.done("declare a command", declared.await);
     let nameless = commands::declare("no name", "Climbs nothing").run(|_| async { Ok(()) });
     steps.fails("declare what is no name", nameless.await);
+}
+
+async fn schedules(steps: &mut Steps) {
+    const NOON: &str = "2026-07-01T12:00:00Z";
+    steps.fails("a schedule that is due too often", schedules::every("often", Duration::from_millis(1)).await);
+    steps.note("set a schedule", schedules::at("late", "2100-01-01T00:00:00Z").await);
+    let names = schedules::list().await.map(|all| all.into_iter().map(|one| one.name).collect::<Vec<_>>().join(","));
+    steps.note("all schedules", names);
+    steps.note("a moment in a zone", schedules::format(NOON, "Europe/Berlin", "%H:%M"));
+    steps.fails("a moment in no zone", schedules::format(NOON, "Nowhere/At_All", "%H:%M"));
+    steps.note("end the schedule", schedules::cancel("late").await);
+    steps.note("end it again", schedules::cancel("late").await);
+}
+
+/// Calls for somebody else, who is not there.
+async fn others(steps: &mut Steps) {
+    let nothing = || "none".to_owned();
+    steps.fails("ask nobody", dialogs::ask("@", "Well?").await);
+    let answered = plugin::iq::answer(nothing(), None).await;
+    steps.fails("answer a request that nobody sent", answered.map_err(Error::from));
+    steps.fails("give a verdict on nothing", plugin::hooks::allow(nothing()).await.map_err(Error::from));
+    steps.fails("ask a plugin that is not there", plugins::call::<Value>("nobody", "rate", 1).await);
+    steps.fails("read a node of the host", pubsub::items("pubsub.localhost", "storage:bookmarks", 1, None).await);
 }

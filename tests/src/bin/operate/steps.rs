@@ -46,6 +46,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("disable and enable count at once", |story| Box::pin(disable(story))),
     ("add takes what is decided from a file", |story| Box::pin(add_decided(story))),
     ("an account that is written down logs in, and leaves again", |story| Box::pin(account(story))),
+    ("account add tests and writes it, and account remove takes it out", |story| Box::pin(account_command(story))),
     ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
     ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
     ("a killed host leaves a socket behind, and the next one starts", |story| Box::pin(again(story))),
     ("the audit says who changed what, over a kill, and whom a plugin wrote to", |story| Box::pin(audit(story))),
+    ("a backup of the running host is restored, and goes on", |story| Box::pin(backup(story))),
     ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
     ("shells and manuals know the commands", |story| Box::pin(manuals(story))),
     ("stop is clean", |story| Box::pin(stop(story))),
@@ -238,6 +240,8 @@ async fn keys(story: &mut Story) -> Result<String> {
     says(&story.run(&["keys", "fingerprint"], 0).await?.stdout, "  OMEMO device ")?;
     let unknown = ["keys", "trust", "juliet@localhost", "0123abcd", "4567ef01"];
     says(&story.show("keys trust, with half of a fingerprint", &unknown, 2).await?, "compare and copy all of it")?;
+    let nobody = story.show("keys answer, where nobody asks", &["keys", "answer", "juliet@localhost"], 1).await?;
+    says(&nobody, "asks main for no secret now")?;
     let declined = story.show("keys reset, without consent", &["keys", "reset"], 3).await?;
     says(&declined, "give --yes to make new keys for main")?;
     says(&story.run(&["keys", "reset", "--yes"], 0).await?.stdout, "main has new keys")?;
@@ -476,6 +480,26 @@ async fn account(story: &mut Story) -> Result<String> {
     Ok(second.jid.to_string())
 }
 
+async fn account_command(story: &mut Story) -> Result<String> {
+    let third = story.prosody.fresh_account("third")?;
+    let (jid, before) = (third.jid.to_string(), story.config()?);
+    let server = format!("127.0.0.1:{}", story.prosody.ports().starttls);
+    let add =
+        ["account", "add", "third", "--jid", &jid, "--password-stdin", "--server", &server, "--ca-file", "ca.pem"];
+    let added = story.run_with(&add, &format!("{}\n", third.password), 0).await?.stdout;
+    says(&added, "third is added to parlor.toml; the running host has applied it")?;
+    story.host()?.wait_count("account connected", &[("account", "third")], 1, SOON).await?;
+    says(&story.run(&["account", "list"], 0).await?.stdout, &jid)?;
+    let declined = story.run(&["account", "remove", "third"], 3).await?;
+    says(&declined.stderr, "give --yes to remove third")?;
+    story.run(&["account", "remove", "third", "--yes", "--with-data"], 0).await?;
+    story.host()?.wait_count("account removed", &[("account", "third")], 1, SOON).await?;
+    let after = story.config()?;
+    let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+    ensure!(!after.contains("third") && comments(&after) == comments(&before), "it is not as it was: {after}");
+    Ok(jid)
+}
+
 async fn rooms(story: &mut Story) -> Result<String> {
     let room = story.prosody.fresh_room();
     story.juliet.join(&room, "juliet", SOON).await?;
@@ -618,6 +642,30 @@ async fn audit(story: &mut Story) -> Result<String> {
     says(&text, "it wrote to\n")?;
     says(&text, &story.juliet.jid().to_bare().to_string())?;
     Ok(format!("{} entries", entries.len()))
+}
+
+async fn backup(story: &mut Story) -> Result<String> {
+    story.home.write("passphrase", "correct horse battery\n")?;
+    let fingerprint = story.published("main").await?;
+    let take = ["backup", "all.parlor", "--with-secrets", "--passphrase-file", "passphrase"];
+    says(&story.run(&take, 0).await?.stdout, "wrote all.parlor")?;
+    let restore = ["restore", "all.parlor", "--passphrase-file", "passphrase"];
+    let taken = story.run(&restore, 1).await?;
+    says(&taken.stderr, "there is something already")?;
+    let forced = [&restore[..], &["--force"]].concat();
+    says(&story.run(&forced, 1).await?.stderr, "a host runs with the data folder")?;
+    let elsewhere = [&restore[..], &["--config", "elsewhere/parlor.toml"]].concat();
+    says(&story.run(&elsewhere, 0).await?.stdout, "OMEMO sessions begin anew")?;
+    let plugins = ["plugin", "list", "--names", "--config", "elsewhere/parlor.toml"];
+    says(&story.run(&plugins, 0).await?.stdout, "echo")?;
+    let audit = ["audit", "--json", "--config", "elsewhere/parlor.toml"];
+    says(&story.run(&audit, 0).await?.stdout, "a backup was restored")?;
+    let mut host = story.host.take().context("no host")?;
+    host.stop(SOON).await?;
+    says(&story.run(&forced, 0).await?.stdout, "what was there before is in data/before-restore-1")?;
+    story.start().await?;
+    ensure!(story.published("main").await? == fingerprint, "the fingerprint is another one");
+    Ok("the same fingerprint".to_owned())
 }
 
 async fn remove(story: &mut Story) -> Result<String> {

@@ -128,12 +128,17 @@ fn people_in_a_room_are_what_is_said_of_them() {
     assert_eq!(act("room garden, anonymous: alice", &[]), room(RoomKind::Anonymous, &[("alice", None)]));
     assert_eq!(act("room garden, anonymous", &[]), room(RoomKind::Anonymous, &[]));
     assert_eq!(act("room garden, retracting", &[]), room(RoomKind::Retracting, &[]));
+    assert_eq!(act("room garden, moderated", &[]), room(RoomKind::Moderated, &[]));
+    let voice = |gives| Ok(Act::Voice { who: at("alice"), gives });
+    assert_eq!(act("garden/alice asks for voice", &[]), voice(false));
+    assert_eq!(act("garden/alice gives voice to bot", &[]), voice(true));
+    assert_eq!(act("alice asks for voice", &[]).unwrap_err(), "say in which room: garden/alice asks for voice");
     assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
     for (line, expected) in [
         ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
         (
             "room garden, open: alice",
-            "a room is like any other, anonymous or retracting: room garden, anonymous: alice",
+            "a room is like any other, anonymous, moderated or retracting: room garden, anonymous: alice",
         ),
         (
             "garden/alice is away",
@@ -141,6 +146,23 @@ fn people_in_a_room_are_what_is_said_of_them() {
         ),
     ] {
         assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+    }
+}
+
+#[test]
+fn other_plugins_and_the_order_of_hooks_are_named() {
+    assert_eq!(act("beside ../stamp", &[]), Ok(Act::Beside("../stamp".to_owned())));
+    assert_eq!(act("beside \"../my stamp\"", &[]), Ok(Act::Beside("../my stamp".to_owned())));
+    assert!(act("beside", &[]).unwrap_err().contains("beside ../stamp"));
+    let plugins = ["stamp", "filter"].map(|id| id.parse().unwrap()).to_vec();
+    let order = OrderName::Outgoing;
+    assert_eq!(act("order outgoing stamp filter", &[]), Ok(Act::Order { order, plugins }));
+    let none = Act::Order { order: OrderName::Commands, plugins: Vec::new() };
+    assert_eq!(act("order commands", &[]), Ok(none));
+    for (wrong, says) in
+        [("order", "write outgoing"), ("order outgoing a a", "twice"), ("order outgoing A/b", "is no plugin")]
+    {
+        assert!(act(wrong, &[]).unwrap_err().contains(says), "{wrong}");
     }
 }
 

@@ -11,6 +11,9 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
+use super::rooms::Rooms;
+use super::words::{REGISTERED_NICK, value};
+
 /// An action of the account.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each case is one thing that can be done, with the words of its XEP")]
@@ -35,6 +38,8 @@ pub enum Action {
     Retracted { room: BareJid, id: String, reason: Option<String> },
     /// It asked for voice in a room, or gave or refused it to the visitor with this nickname.
     Voice { room: BareJid, nick: Option<String>, allow: bool },
+    /// It registered with a room under this nickname; without one, it ended that.
+    Registered { room: BareJid, nick: Option<String> },
     /// It blocked an address, or ended that.
     Blocked { jid: String, ends: bool },
     /// It configured or destroyed a room.
@@ -140,15 +145,11 @@ fn invited(payload: &Element, to: &Jid) -> Option<Action> {
 }
 
 fn voice(payload: &Element, to: &Jid) -> Option<Action> {
-    let value = |var: &str| {
-        let field = payload.children().find(|field| field.attr("var") == Some(var))?;
-        Some(field.get_child("value", ns::DATA_FORMS)?.text())
-    };
-    if !payload.is("x", ns::DATA_FORMS) || value("FORM_TYPE").as_deref() != Some(VOICE) {
+    if !payload.is("x", ns::DATA_FORMS) || value(payload, "FORM_TYPE").as_deref() != Some(VOICE) {
         return None;
     }
-    let allow = value("muc#request_allow").as_deref() == Some("true");
-    Some(Action::Voice { room: to.to_bare(), nick: value("muc#roomnick"), allow })
+    let allow = value(payload, "muc#request_allow").as_deref() == Some("true");
+    Some(Action::Voice { room: to.to_bare(), nick: value(payload, "muc#roomnick"), allow })
 }
 
 fn reason(element: &Element) -> Option<String> {
@@ -170,6 +171,10 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
         return Some(Action::Blocked { jid: item?.attr("jid")?.to_owned(), ends: payload.name() == "unblock" });
     }
     let room = to?.to_bare();
+    if payload.is("query", ns::REGISTER) && Rooms::are_at(to?) {
+        let nick = payload.get_child("x", ns::DATA_FORMS).and_then(|form| value(form, REGISTERED_NICK));
+        return Some(Action::Registered { nick, room });
+    }
     if payload.is("query", MUC_ADMIN) {
         let item = item?;
         let attribute = |name: &str| item.attr(name).map(str::to_owned);

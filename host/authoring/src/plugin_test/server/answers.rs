@@ -25,7 +25,12 @@ impl Server {
         match stanza {
             Stanza::Message(message) => {
                 let told = self.rooms.message(&message, number, &self.own);
-                self.archive_own(&message, number, told.first());
+                // A message that a room refuses is not archived.
+                if told.first().is_none_or(|echo| echo.attr("type") != Some("error")) {
+                    self.archive_own(&message, number, told.first());
+                }
+                self.bring_all(told);
+                let told = self.rooms.voice_answered(&message);
                 self.bring_all(told);
             }
             Stanza::Presence(_) => self.presence(&element(&stanza)),
@@ -92,7 +97,11 @@ impl Server {
             return self.read_archive(to, payload).map(Some);
         }
         if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
-            let told = self.rooms.set(to, payload)?;
+            let told = if payload.is("query", ns::REGISTER) {
+                self.rooms.register(to, payload, &self.own)?.into_iter().collect()
+            } else {
+                self.rooms.set(to, payload)?
+            };
             self.bring_all(told);
             return Ok(None);
         }

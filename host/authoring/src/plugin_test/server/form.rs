@@ -73,6 +73,7 @@ impl Configuration {
     }
 }
 
-fn valued(text: &str) -> Element {
+/// Returns a value of a field.
+pub(super) fn valued(text: &str) -> Element {
     Element::builder("value", ns::DATA_FORMS).append(text).build()
 }

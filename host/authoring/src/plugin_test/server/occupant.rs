@@ -13,6 +13,9 @@ pub(super) const OUTCAST: &str = "outcast";
 /// The role of an occupant without voice.
 pub(super) const VISITOR: &str = "visitor";
 
+/// The role of an occupant with voice.
+pub(super) const PARTICIPANT: &str = "participant";
+
 /// A role or an affiliation in a room (XEP-0045, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
@@ -24,7 +27,7 @@ pub enum Rank {
 
 impl Rank {
     /// All affiliations and roles.
-    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", VISITOR];
+    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", PARTICIPANT, VISITOR];
 
     /// The number of affiliations at the beginning of these.
     const AFFILIATIONS: usize = 5;
@@ -78,5 +81,5 @@ impl Occupant {
 
 /// Returns the role with which a user of this affiliation enters.
 pub(super) fn first_role(affiliation: &str) -> &'static str {
-    if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" }
+    if matches!(affiliation, "owner" | "admin") { "moderator" } else { PARTICIPANT }
 }

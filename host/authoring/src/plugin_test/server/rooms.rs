@@ -1,5 +1,8 @@
 //! The rooms of the mock server. Rooms exist if a test names them, with the occupants that have entered. The account
-//! creates any other room by entering it, and is an owner of all rooms except those that hide addresses.
+//! creates any other room by entering it, and is an owner of all rooms except those that hide addresses or
+//! are moderated.
+
+mod membership;
 
 use std::collections::BTreeMap;
 
@@ -20,17 +23,22 @@ const AT: &str = "rooms.";
 /// The account's affiliation and role.
 const OURS: (&str, &str) = ("owner", "moderator");
 
-/// The account's affiliation and role in a room that hides addresses: moderators would see them (XEP-0045, section
-/// 4.2).
-const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
+/// The feature of a room that hears only those with voice.
+const MODERATED: &str = "muc_moderated";
+
+/// The node by which a room tells somebody the reserved nickname (XEP-0045, section 7.12).
+const OWN_ITEM: &str = "x-roomuser-item";
 
 /// What a room does that others do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RoomKind {
     /// Nothing.
+    #[default]
     Usual,
-    /// It hides addresses, so that the account is no moderator in it.
+    /// It hides addresses, so that the account is no moderator in it, who would see them (XEP-0045, section 4.2).
     Anonymous,
+    /// It hears only those with voice, and the account comes without.
+    Moderated,
     /// It retracts messages for its moderators (XEP-0425).
     Retracting,
 }
@@ -45,10 +53,11 @@ struct Room {
     /// Whether somebody has banned the account.
     bans_us: bool,
     subject: String,
-    /// Whether only moderators see the addresses of others.
-    hides_addresses: bool,
-    /// Whether it retracts messages for its moderators (XEP-0425).
-    retracts: bool,
+    kind: RoomKind,
+    /// Whether somebody gave the account voice, while it is in the room.
+    has_voice: bool,
+    /// The nickname under which the account is registered with it.
+    registered: Option<String>,
     /// The occupant ids of users (XEP-0421).
     ids: BTreeMap<BareJid, String>,
     configuration: Configuration,
@@ -63,13 +72,13 @@ impl Room {
         let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", String::as_str);
         let (affiliation, role) = (affiliation.to_owned(), first_role(affiliation).to_owned());
         let id = self.id(room, user);
-        let address = (!self.hides_addresses).then(|| user.clone());
+        let address = (!self.hides_addresses()).then(|| user.clone());
         Occupant { user: user.clone(), address, id, affiliation, role }
     }
 
     /// Returns the account as an occupant.
     fn us(&mut self, room: &BareJid, own: &FullJid) -> Occupant {
-        let (affiliation, role) = if self.hides_addresses { OURS_AMONG_STRANGERS } else { OURS };
+        let (affiliation, role) = self.our_rank();
         let (id, address) = (self.id(room, own), Some(own.clone()));
         Occupant { user: own.clone(), address, id, affiliation: affiliation.to_owned(), role: role.to_owned() }
     }
@@ -122,11 +131,6 @@ impl Room {
         } else {
             self.affiliations.insert(user, affiliation.to_owned());
         }
-    }
-
-    /// Returns the room, if the account is its owner.
-    fn of_ours(&self) -> Result<&Self, &'static str> {
-        if self.hides_addresses { Err("forbidden") } else { Ok(self) }
     }
 
     /// Returns the users with this affiliation; the account itself is an owner.
@@ -192,9 +196,7 @@ impl Rooms {
     pub(super) fn make(&mut self, room: &BareJid, kind: RoomKind) {
         // Others are made when somebody enters them.
         if kind != RoomKind::Usual {
-            let room = self.0.entry(room.clone()).or_default();
-            room.hides_addresses = kind == RoomKind::Anonymous;
-            room.retracts = kind == RoomKind::Retracting;
+            self.0.entry(room.clone()).or_default().kind = kind;
         }
     }
 
@@ -332,6 +334,9 @@ impl Rooms {
         let (bare, nick) = (address.to_bare(), address.resource().as_str());
         let is_new = !self.0.contains_key(&bare);
         let room = self.0.entry(bare.clone()).or_default();
+        if room.ours.is_none() {
+            room.has_voice = false;
+        }
         let ourselves = room.us(&bare, own);
         let us = |at: &FullJid, kind, codes: &[&str]| ourselves.shown(at, kind, codes);
         match presence.attr("type") {
@@ -359,7 +364,7 @@ impl Rooms {
                 told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
                 // The codes for a new room, and for a room that shows addresses to all (XEP-0045, sections 10.1.1 and
                 // 7.2.3).
-                let codes: &[&str] = match (is_new, room.hides_addresses) {
+                let codes: &[&str] = match (is_new, room.hides_addresses()) {
                     (true, _) => &["100", "110", "201"],
                     (false, false) => &["100", "110"],
                     (false, true) => &["110"],
@@ -384,12 +389,13 @@ impl Rooms {
         };
         let Some(room) = self.0.get_mut(&to.to_bare()) else { return Vec::new() };
         let Some(from) = room.ours.as_deref().and_then(|nick| at(&to.to_bare(), nick)) else { return Vec::new() };
-        if let (Some(new), true) = (message.subjects.values().next(), message.bodies.is_empty()) {
-            // The room's configuration permits this only to moderators (XEP-0045, section 8.1).
-            if room.hides_addresses {
-                let id = message.id.as_ref().map(|id| id.0.as_str());
-                return vec![words::sent_back(&to.to_bare(), own, id, "forbidden")];
-            }
+        let subject = message.subjects.values().next().filter(|_| message.bodies.is_empty());
+        // The room's configuration permits a subject only to moderators (XEP-0045, section 8.1), and a visitor nothing.
+        if room.our_rank().1 == VISITOR || (subject.is_some() && room.of_ours().is_err()) {
+            let id = message.id.as_ref().map(|id| id.0.as_str());
+            return vec![words::sent_back(&to.to_bare(), own, id, "forbidden")];
+        }
+        if let Some(new) = subject {
             room.subject.clone_from(new);
         }
         let mut echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };
@@ -413,11 +419,19 @@ impl Rooms {
                 if to.resource().is_some() {
                     return Ok(Some(disco("client", "pc", &[])));
                 }
-                let moderate = room.is_some_and(|room| room.retracts).then_some(MODERATE);
-                let features: Vec<_> = archive.iter().copied().chain(moderate).collect();
+                if let (Some(room), Some(OWN_ITEM)) = (room, payload.attr("node")) {
+                    return Ok(Some(room.reserved()));
+                }
+                let more = match room.map(|room| room.kind) {
+                    Some(RoomKind::Retracting) => Some(MODERATE),
+                    Some(RoomKind::Moderated) => Some(MODERATED),
+                    Some(RoomKind::Usual | RoomKind::Anonymous) | None => None,
+                };
+                let features: Vec<_> = archive.iter().copied().chain(more).collect();
                 Ok(Some(disco("conference", "text", &features)))
             }
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "query" if payload.has_ns(ns::REGISTER) => Ok(Some(room.ok_or("item-not-found")?.registration())),
             "query" if payload.has_ns(MUC_OWNER) => {
                 let room = room.ok_or("item-not-found")?.of_ours()?;
                 Ok(Some(query(MUC_OWNER).append(room.configuration.form()).build()))
@@ -446,7 +460,7 @@ impl Rooms {
             payload.children().for_each(|form| room.configuration.fill_in(form));
             return Ok(Vec::new());
         }
-        if room.retracts && payload.is("moderate", MODERATE) {
+        if room.kind == RoomKind::Retracting && payload.is("moderate", MODERATE) {
             let id = payload.attr("id").ok_or("bad-request")?;
             let by = room.ours.as_deref().and_then(|nick| at(&bare, nick)).ok_or("not-acceptable")?;
             return Ok(vec![words::moderated(&bare, id, &by, payload.get_child("reason", MODERATE))]);

@@ -11,6 +11,9 @@ pub(super) fn numbered(by: &BareJid, id: &str) -> Element {
     Element::builder("stanza-id", ns::SID).attr(name("by"), by.to_string()).attr(name("id"), id).build()
 }
 
+/// The field with the nickname in the form by which one registers with a room (XEP-0045, section 7.10).
+pub(super) const REGISTERED_NICK: &str = "muc#register_roomnick";
+
 pub(super) fn query(namespace: &str) -> ElementBuilder {
     Element::builder("query", namespace)
 }
@@ -87,6 +90,12 @@ pub(super) fn invitation(from: &FullJid, room: &BareJid, reason: Option<&str>) -
 /// Returns the occupant id of somebody (XEP-0421).
 pub(super) fn occupant_id(id: &str) -> Element {
     Element::builder("occupant-id", ns::OID).attr(name("id"), id).build()
+}
+
+/// Returns the value of a field of a form.
+pub(super) fn value(form: &Element, var: &str) -> Option<String> {
+    let field = form.children().find(|field| field.attr("var") == Some(var))?;
+    Some(field.get_child("value", ns::DATA_FORMS)?.text())
 }
 
 /// Returns the error for a message that is refused.

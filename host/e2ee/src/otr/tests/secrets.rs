@@ -1,14 +1,24 @@
 //! Comparing secrets.
 
-use super::{Pair, Told, changed, only_v2, sent};
+use super::{Pair, Told, account, changed, only_v2, sent};
 use crate::otr::{Outcome, Policy, SmpError};
 
 fn asked(question: Option<&str>) -> Told {
-    Told { a: vec![], b: vec![Outcome::SmpAsked { question: question.map(str::to_owned) }] }
+    Told { a: vec![], b: vec![asked_by(0, question)] }
+}
+
+fn asked_by(index: usize, question: Option<&str>) -> Outcome {
+    Outcome::SmpAsked { question: question.map(str::to_owned), fingerprint: account(index).fingerprint() }
+}
+
+/// Returns what one side is told when the other, which has this account, gives up.
+fn aborted_by(index: usize) -> Outcome {
+    Outcome::SmpAborted { fingerprint: account(index).fingerprint() }
 }
 
 fn done(same: bool) -> Told {
-    Told { a: vec![Outcome::SmpDone { same }], b: vec![Outcome::SmpDone { same }] }
+    let with = |index| vec![Outcome::SmpDone { same, fingerprint: account(index).fingerprint() }];
+    Told { a: with(1), b: with(0) }
 }
 
 #[test]
@@ -30,7 +40,7 @@ fn both_sides_learn_whether_they_entered_the_same() {
 fn the_side_that_answered_the_query_can_ask_as_well() {
     let mut pair = Pair::started(41, Policy::default());
     let first = pair.b.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
-    assert_eq!(pair.bring_to_a(first).a, [Outcome::SmpAsked { question: None }]);
+    assert_eq!(pair.bring_to_a(first).a, [asked_by(1, None)]);
     let second = pair.a.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
     assert_eq!(pair.bring_to_b(second), done(true));
 }
@@ -49,21 +59,36 @@ fn a_comparison_is_bound_to_keys_and_conversation() {
 #[test]
 fn either_side_can_give_up() {
     let mut pair = Pair::started(44, Policy::default());
-    assert_eq!(pair.a.smp_abort(pair.now).unwrap(), Vec::<String>::new());
+    assert_eq!(pair.a.smp_abort(None, pair.now).unwrap(), Vec::<String>::new());
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     pair.bring_to_b(first);
-    let abort = pair.b.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.bring_to_a(abort), Told { a: vec![Outcome::SmpAborted], b: vec![] });
+    let abort = pair.b.smp_abort(None, pair.now).unwrap();
+    assert_eq!(pair.bring_to_a(abort), Told { a: vec![aborted_by(1)], b: vec![] });
     assert_eq!(pair.b.smp_answer(b"x", pair.now, &mut pair.rng), Err(SmpError::NotAsked));
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     pair.bring_to_b(first);
-    let abort = pair.a.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.bring_to_b(abort), Told { a: vec![], b: vec![Outcome::SmpAborted] });
+    let abort = pair.a.smp_abort(None, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(abort), Told { a: vec![], b: vec![aborted_by(0)] });
     // And again, to the end.
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     pair.bring_to_b(first);
     let second = pair.b.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
     assert_eq!(pair.bring_to_a(second), done(true));
+}
+
+#[test]
+fn whoever_gives_up_with_one_key_goes_on_with_others() {
+    let mut pair = Pair::started(50, Policy::default());
+    let (own, theirs) = (account(0).fingerprint(), account(1).fingerprint());
+    assert!(!pair.a.smp_is_open(theirs));
+    let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
+    assert!(pair.a.smp_is_open(theirs) && !pair.a.smp_is_open(own));
+    pair.bring_to_b(first);
+    assert!(pair.b.smp_is_open(own));
+    assert_eq!(pair.a.smp_abort(Some(own), pair.now).unwrap(), Vec::<String>::new());
+    let abort = pair.a.smp_abort(Some(theirs), pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(abort).b, [aborted_by(0)]);
+    assert!(!pair.a.smp_is_open(theirs) && !pair.b.smp_is_open(own));
 }
 
 #[test]
@@ -74,7 +99,7 @@ fn whoever_asks_during_a_comparison_ends_it() {
     let from_b = pair.b.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     // Both asked at once: both give up.
     let told = pair.exchange([(true, from_a[0].clone()), (false, from_b[0].clone())].into());
-    assert_eq!(told, Told { a: vec![Outcome::SmpAborted], b: vec![Outcome::SmpAborted] });
+    assert_eq!(told, Told { a: vec![aborted_by(1)], b: vec![aborted_by(0)] });
     let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
     assert_eq!(pair.bring_to_b(first), asked(None));
     assert_eq!(pair.b.smp_start(b"x", None, pair.now, &mut pair.rng), Err(SmpError::UnderWay));
@@ -85,7 +110,7 @@ fn what_cannot_be_compared_is_refused() {
     let mut pair = Pair::new(46, Policy::default());
     assert_eq!(pair.a.smp_start(b"x", None, pair.now, &mut pair.rng), Err(SmpError::NotEncrypted));
     assert_eq!(pair.a.smp_answer(b"x", pair.now, &mut pair.rng), Err(SmpError::NotEncrypted));
-    assert_eq!(pair.a.smp_abort(pair.now), Err(SmpError::NotEncrypted));
+    assert_eq!(pair.a.smp_abort(None, pair.now), Err(SmpError::NotEncrypted));
     let mut pair = Pair::started(46, Policy::default());
     for question in ["a\0b", &"x".repeat(1001)] {
         assert_eq!(pair.a.smp_start(b"x", Some(question), pair.now, &mut pair.rng), Err(SmpError::Question));
@@ -118,8 +143,8 @@ fn a_comparison_that_somebody_disturbs_has_no_result() {
     let third = sent(pair.a.receive(&second[0], pair.now, &mut pair.rng));
     // The third is lost, and A begins anew after giving up.
     assert_eq!(third.len(), 1);
-    let abort = pair.a.smp_abort(pair.now).unwrap();
-    assert_eq!(pair.bring_to_b(abort).b, [Outcome::SmpAborted]);
+    let abort = pair.a.smp_abort(None, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(abort).b, [aborted_by(0)]);
     let outcomes = pair.b.receive(&third[0], pair.now, &mut pair.rng);
     assert!(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::SmpDone { .. })));
     pair.assert_talking();
@@ -132,7 +157,7 @@ fn records_without_end_are_bounded() {
     // A second message of a comparison, a hundred times: none was begun.
     let plain = [&[0][..], &b"\0\x03\0\0".repeat(100)].concat();
     let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
-    assert_eq!(pair.bring_to_b(sealed), Told { a: vec![], b: vec![Outcome::SmpAborted; 2] });
+    assert_eq!(pair.bring_to_b(sealed), Told { a: vec![], b: vec![aborted_by(0); 2] });
     // Records behind them still count.
     let plain = [&plain[..], b"\0\x01\0\0"].concat();
     let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();

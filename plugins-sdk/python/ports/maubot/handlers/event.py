@@ -11,7 +11,7 @@ NOTED = "_parlor_events"
 def on(event_type: Any) -> Callable[[Any], Any]:
     """Has a method called with each event of this type."""
 
-    def note(function: Any) -> Any:
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
         setattr(function, NOTED, [*getattr(function, NOTED, []), event_type])
         return function
 

@@ -26,6 +26,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "unsubscribe" => pubsub::unsubscribe(service, node).await.map(Value::from),
         "create" => pubsub::create(service, node, options(args)?).await.map(Value::from),
         "configure" => pubsub::configure(service, node, options(args)?.unwrap_or_default()).await.map(Value::from),
+        "purge" => pubsub::purge(service, node).await.map(Value::from),
         "delete" => pubsub::delete(service, node).await.map(Value::from),
         _ => return Err(unknown(function)),
     };

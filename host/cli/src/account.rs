@@ -1,0 +1,385 @@
+//! `parlor account`: adds, removes and lists the accounts in `parlor.toml`, and keeps what people wrote there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Subcommand};
+use parlor::control::views::Status;
+use parlor_base::atomic::{self, Readers, alone_in, folder_of};
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{AccountName, Config, PasswordSource, Way};
+use parlor_plugins::policy::Policy;
+use parlor_plugins::policy::edit::{Change, edit_in};
+use parlor_runtime::audited::retention;
+use parlor_store::{AuditFile, AuditKind, DataFile, NewAuditEntry};
+use serde_json::json;
+use toml::Table;
+
+use super::Ended;
+use super::ask::Terminal;
+use super::login::{Given, Login, Made, given_up, new_secret};
+use super::show::{Put as _, print, print_json, table};
+use super::target::{self, Target};
+
+/// The group of tables in the file.
+const GROUP: &str = "account";
+
+/// The subcommands of `parlor account`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Show the accounts.
+    List(ListArgs),
+    /// Add an account, after testing its log-in.
+    Add(AddArgs),
+    /// Remove an account.
+    Remove(RemoveArgs),
+}
+
+impl AccountCommand {
+    /// Runs the subcommand.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Add(add) => add.run(),
+            Self::Remove(remove) => remove.run(),
+        }
+    }
+}
+
+/// The arguments of `parlor account list`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor account list\n  parlor account list --json\n  parlor account list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, 1 failed, 2 wrong usage"
+)]
+pub struct ListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Print only the names, one a line.
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl ListArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load()?;
+        if self.names {
+            let names: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
+            return print(&names.join("\n"));
+        }
+        let owners = |name: &AccountName| -> Vec<String> {
+            config.accounts[name].owners.iter().map(ToString::to_string).collect()
+        };
+        if self.json {
+            let one = |name: &AccountName| {
+                let link = &config.accounts[name].link;
+                json!({ "name": name, "jid": link.jid.to_string(), "login": how(name, &config), "owners": owners(name) })
+            };
+            return print_json(&config.accounts.keys().map(one).collect::<Vec<_>>());
+        }
+        let row = |name: &AccountName| {
+            let jid = config.accounts[name].link.jid.to_string();
+            vec![name.to_string(), jid, how(name, &config).to_owned(), owners(name).join(" ")]
+        };
+        print(&table(&["account", "jid", "login", "owners"], &config.accounts.keys().map(row).collect::<Vec<_>>()))
+    }
+}
+
+/// Says how an account logs in.
+fn how(name: &AccountName, config: &Config) -> &'static str {
+    let link = &config.accounts[name].link;
+    match (&link.way, &link.password) {
+        (Way::Certificate { .. }, _) => "certificate",
+        (Way::Anonymous, _) => "anonymous",
+        (Way::Password, PasswordSource::File(_)) => "password file",
+        (Way::Password, PasswordSource::Command(_)) => "password command",
+        (Way::Password, PasswordSource::Environment(_)) => "password in the environment",
+        (Way::Password, PasswordSource::Web(_)) => "credentials_url",
+        (Way::Password, PasswordSource::Nowhere) => "no password",
+    }
+}
+
+/// The arguments of `parlor account add`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
+)]
+pub struct AddArgs {
+    /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
+    name: AccountName,
+    #[command(flatten)]
+    login: Login,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl AddArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load_to_write()?;
+        let name = &self.name;
+        if config.accounts.contains_key(name) {
+            bail!("there is an account {name} in {} already: choose another name", config.path.escaped());
+        }
+        let terminal = Terminal::open_unless(self.json).filter(|_| !self.login.password_stdin);
+        let jid = self.login.account(terminal.as_ref())?;
+        let jid = jid.ok_or_else(|| Ended::Usage("nobody can be asked here which account to add: say --jid".into()))?;
+        let secret = folder_of(&config.path).join(format!("{name}.password"));
+        let password = self.login.password(terminal.as_ref(), &secret)?;
+        let password = password.ok_or_else(|| {
+            Ended::Usage(
+                "nobody can be asked here for the password: say --password-file, --password-command or --password-stdin"
+                    .into(),
+            )
+        })?;
+        let kept = match &password {
+            Given::Text(text) => Some(new_secret(&secret, text)?),
+            Given::Line(..) => None,
+        };
+        let mut made = Made::No;
+        let added = self.entry(&jid, &password).and_then(|entry| {
+            let file = ConfigText::open(&config.path)?;
+            let text = file.with(name, Change::Add(entry))?;
+            let new = file.draft(&text, &self.target)?;
+            let account = new.accounts.get(name).context("the configuration lacks the new account")?;
+            if !self.login.offline {
+                self.login.test(&account.link, &jid, terminal.as_ref(), &mut made)?;
+            }
+            record(&config, name, None, Some(&jid))?;
+            file.write(&text)
+        });
+        if let Err(error) = added {
+            return Err(given_up(error, kept, made, &jid));
+        }
+        let host = applied(&config)?;
+        if self.json {
+            return print_json(&json!({ "account": name, "jid": jid, "host": host.0 }));
+        }
+        let mut text = format!("{name} is added to {}; {}", config.path.escaped(), host.1);
+        if let Some(kept) = kept {
+            text.put(format_args!("\nits password is in {}", kept.escaped()));
+        }
+        print(&text)
+    }
+
+    /// Returns the table of the account.
+    fn entry(&self, jid: &str, password: &Given) -> anyhow::Result<Table> {
+        let mut entry = Table::new();
+        entry.insert("jid".to_owned(), jid.into());
+        match password {
+            Given::Line(key, value) => entry.insert((*key).to_owned(), value.as_str().into()),
+            // Paths in the file are relative to its folder.
+            Given::Text(_) => entry.insert("password_file".to_owned(), format!("{}.password", self.name).into()),
+        };
+        if let Some(server) = &self.login.server {
+            entry.insert("server".to_owned(), server.to_string().into());
+        }
+        if let Some(tls) = self.login.tls {
+            entry.insert("tls".to_owned(), tls.as_str().into());
+        }
+        if let Some(file) = self.login.certificates()? {
+            entry.insert("ca_file".to_owned(), file.to_string_lossy().into_owned().into());
+        }
+        Ok(entry)
+    }
+}
+
+/// The arguments of `parlor account remove`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal it asks what becomes of what the host keeps for the account: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                what is kept stays\n  parlor account remove second --yes --with-data    it goes, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+)]
+pub struct RemoveArgs {
+    /// The account, by its name in parlor.toml.
+    account: AccountName,
+    /// Remove also what the host keeps for it.
+    #[arg(long)]
+    with_data: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl RemoveArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load_to_write()?;
+        let name = &self.account;
+        let Some(account) = config.accounts.get(name) else {
+            let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
+            bail!("there is no account {name} in {}{near}", config.path.escaped());
+        };
+        if config.accounts.len() == 1 {
+            bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
+        }
+        let jid = &account.link.jid;
+        let with_data = self.agree(jid.as_str())?;
+        let file = ConfigText::open(&config.path)?;
+        let text = file.with(name, Change::Remove)?;
+        file.draft(&text, &self.target)?;
+        record(&config, name, Some(jid.as_str()), None)?;
+        file.write(&text)?;
+        let host = applied(&config)?;
+        if with_data && let Some(mut data) = DataFile::open(&config.data)? {
+            data.forget_account(&jid.to_bare())?;
+        }
+        let named = named_by(&config, name);
+        if self.json {
+            return print_json(&json!({
+                "account": name, "jid": jid.as_str(), "host": host.0, "with_data": with_data, "plugins": named,
+            }));
+        }
+        let kept = if with_data { "with what the host kept for it" } else { "what the host kept for it stays" };
+        let mut text = format!("{name} is removed from {}, {kept}; {}", config.path.escaped(), host.1);
+        if let PasswordSource::File(file) = &account.link.password {
+            text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
+        }
+        for id in named {
+            text.put(format_args!(
+                "\nplugins.toml names {name} in the accounts of {id}: `parlor plugin inspect {id}` shows them"
+            ));
+        }
+        print(&text)
+    }
+
+    /// Asks, and returns whether what is kept goes, too.
+    fn agree(&self, jid: &str) -> anyhow::Result<bool> {
+        if self.yes {
+            return Ok(self.with_data);
+        }
+        let name = &self.account;
+        let Some(terminal) = Terminal::open_unless(self.json) else {
+            let sentence =
+                format!("nobody can be asked here, so nothing was changed; give --yes to remove {name} ({jid})");
+            return Err(Ended::Declined(sentence).into());
+        };
+        if !terminal.agrees(&format!("Really remove the account {name} ({jid}) from this host?"))? {
+            return Err(Ended::Declined("nothing was changed".to_owned()).into());
+        }
+        if self.with_data {
+            return Ok(true);
+        }
+        Ok(terminal
+            .agrees("Remove what plugins keep for it and its keys of encryption, too? That cannot be undone.")?)
+    }
+}
+
+/// Returns the plugins whose entries name this account.
+fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
+    // A policy that cannot be read is somebody else's matter.
+    let policy = Policy::load(&config.plugins).unwrap_or_default();
+    let is_named = |accounts: &Option<Vec<AccountName>>| accounts.as_ref().is_some_and(|all| all.contains(name));
+    let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
+    named.map(|(id, _)| id.to_string()).collect()
+}
+
+/// Writes into the audit who adds or removes an account, before it is done.
+fn record(config: &Config, name: &AccountName, old: Option<&str>, new: Option<&str>) -> anyhow::Result<()> {
+    let what = if new.is_some() { "added" } else { "removed" };
+    let [old, new] = [old, new].map(|jid| jid.map(str::to_owned));
+    let entry = NewAuditEntry::new(AuditKind::Account, &target::by(), what);
+    let entry = NewAuditEntry { account: Some(name.to_string()), old, new, ..entry };
+    atomic::make_private_folder(&config.data)
+        .with_context(|| format!("cannot make the folder {}", config.data.escaped()))?;
+    Ok(AuditFile::create(&config.data, retention(config))?.add(&[entry])?)
+}
+
+/// Lets the host read its files again, if one runs. Returns a word and a sentence about it.
+fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
+    let Some(host) = target::host(config)? else {
+        return Ok(("stopped", "the host is stopped; it counts when it starts"));
+    };
+    let _: Status = host.post("/v1/reload")?;
+    Ok(("applied", "the running host has applied it"))
+}
+
+/// `parlor.toml` while a command changes it.
+struct ConfigText {
+    /// The path without links: a link to the file stays one.
+    path: PathBuf,
+    /// The path as it was named. Paths in the file are relative to its folder.
+    named: PathBuf,
+    text: String,
+    /// Keeps other commands out. Editors do not take it.
+    _lock: Option<atomic::Locked>,
+}
+
+impl ConfigText {
+    fn open(named: &Path) -> anyhow::Result<Self> {
+        let path = named.canonicalize().with_context(|| format!("{} cannot be read", named.escaped()))?;
+        let waits = || target::say("waiting for another command that works in this folder");
+        let lock = alone_in(folder_of(&path), waits);
+        let text = read(&path)?;
+        Ok(Self { path, named: named.to_owned(), text, _lock: lock })
+    }
+
+    /// Returns the text with a change of one account.
+    fn with(&self, name: &AccountName, change: Change) -> anyhow::Result<String> {
+        edit_in(GROUP, &self.text, name.as_str(), &[change])
+            .map_err(|error| anyhow!("{}: {error}", self.path.escaped()))
+    }
+
+    /// Reads the text as a host would.
+    fn draft(&self, text: &str, target: &Target) -> anyhow::Result<Config> {
+        Ok(Config::parse(&self.named, text, &target.overrides())?)
+    }
+
+    /// Replaces the file as a whole.
+    fn write(&self, text: &str) -> anyhow::Result<()> {
+        if read(&self.path)? != self.text {
+            bail!("somebody changed {} at the same moment, so nothing was written; try again", self.path.escaped());
+        }
+        atomic::write(&self.path, text.as_bytes(), Readers::Same)
+            .with_context(|| format!("{} cannot be written; nothing has changed", self.path.escaped()))
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.escaped()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "# The accounts of this host.\n\n# data = \"data\"\n\n# One table each.\n[account.main]\njid = \"a@b.example\"   # the first\n\n[account.main.settings]\nnickname = \"a\"\n\n# Settings for all.\n[settings]\npriority = 1\n";
+
+    fn name(text: &str) -> AccountName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_account_is_added_and_removed_and_all_comments_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        fs::write(&path, FILE).unwrap();
+        let mut entry = Table::new();
+        entry.insert("jid".to_owned(), "c@d.example".into());
+        let file = ConfigText::open(&path).unwrap();
+        let added = file.with(&name("second"), Change::Add(entry)).unwrap();
+        assert_eq!(added, format!("{FILE}\n[account.second]\njid = \"c@d.example\"\n"));
+        file.write(&added).unwrap();
+        drop(file);
+        let file = ConfigText::open(&path).unwrap();
+        let removed = file.with(&name("main"), Change::Remove).unwrap();
+        for comment in ["# The accounts of this host.", "# data = \"data\"", "# One table each.", "# Settings for all."]
+        {
+            assert!(removed.contains(comment), "no {comment:?} in {removed}");
+        }
+        assert!(!removed.contains("a@b.example") && !removed.contains("nickname"), "{removed}");
+        // A change by somebody else meanwhile is not lost.
+        fs::write(&path, "mine").unwrap();
+        assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

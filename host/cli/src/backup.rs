@@ -1,0 +1,204 @@
+//! `parlor backup` and `parlor restore`: the whole of a host in one file, and back.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use parlor::backup::{self, Backup, BackupError, Destination, Manifest, Parts, SHORTEST_PASSPHRASE};
+use parlor_base::atomic::folder_of;
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::Overrides;
+use parlor_session::Secret;
+use serde_json::json;
+
+use super::ask::Terminal;
+use super::run::leave_no_core;
+use super::show::{Put as _, print, print_json, size};
+use super::target::{self, Target, USUAL, is_own};
+use super::{Ended, passphrase};
+
+/// The arguments of `parlor backup`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file has parlor.toml, plugins.toml, the components of all plugins with their earlier versions, and all that is kept in the data folder but caches: data of plugins, schedules, the audit, keys of encryption. The host may run meanwhile. The keys are encrypted by a passphrase. States of OMEMO sessions are in no backup: put back, they would use keys of messages twice.\n\nExamples:\n  parlor backup monday.parlor                                  asks for a passphrase\n  parlor backup monday.parlor --passphrase-file ~/passphrase\n  parlor backup monday.parlor --with-secrets                   passwords, too, encrypted\n  parlor backup monday.parlor --without-keys                   nothing in it is encrypted\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage, 3 no passphrase was given"
+)]
+pub struct BackupArgs {
+    /// The file to write; it must not exist yet.
+    file: PathBuf,
+    /// Take along the files with secrets that parlor.toml and plugins.toml name, as far as they are below their folder.
+    #[arg(long)]
+    with_secrets: bool,
+    /// Leave out the keys of encryption. Accounts have new ones after a restore.
+    #[arg(long)]
+    without_keys: bool,
+    /// The file with the passphrase, in its first line.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl BackupArgs {
+    /// Writes the backup.
+    pub fn run(&self) -> anyhow::Result<()> {
+        leave_no_core()?;
+        let config = self.target.load_to_write()?;
+        if self.file.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists(self.file.clone()).into());
+        }
+        let passphrase = if self.without_keys && !self.with_secrets { None } else { Some(self.passphrase()?) };
+        let parts = Parts { keys: !self.without_keys, secrets: self.with_secrets, passphrase: passphrase.as_ref() };
+        let waits = || target::say("waiting for another command that is changing the policy");
+        let manifest = backup::write(&config, &self.file, parts, &target::by(), waits)?;
+        let bytes = self.file.metadata().map_or(0, |found| found.len());
+        if self.json {
+            return print_json(&json!({
+                "file": self.file.to_string_lossy(), "bytes": bytes, "made": manifest.made, "keys": manifest.keys,
+                "secrets": manifest.secrets, "components": components(&manifest), "left_out": manifest.left_out,
+            }));
+        }
+        let mut text = format!("wrote {} ({}): {}", self.file.escaped(), size(bytes), holds(&manifest));
+        for file in &manifest.left_out {
+            text.put(format_args!("\nnot in it: {file}"));
+        }
+        let file = shell_word(&self.file.to_string_lossy());
+        text.put(format_args!("\n`parlor restore {file}` restores it, where no host runs"));
+        print(&text)
+    }
+
+    fn passphrase(&self) -> anyhow::Result<Secret> {
+        if let Some(file) = &self.passphrase_file {
+            return passphrase::in_file(file);
+        }
+        let given = match Terminal::open_unless(self.json) {
+            Some(terminal) => passphrase::asked_twice(&terminal, SHORTEST_PASSPHRASE)?,
+            None => None,
+        };
+        given.ok_or_else(|| {
+            let without = if self.with_secrets {
+                "leave out --with-secrets and give --without-keys"
+            } else {
+                "give --without-keys"
+            };
+            Ended::Declined(format!(
+                "without a passphrase keys and secrets are not written: give --passphrase-file, or {without}"
+            ))
+            .into()
+        })
+    }
+}
+
+fn components(manifest: &Manifest) -> usize {
+    manifest.files.keys().filter(|name| name.starts_with("components/")).count()
+}
+
+/// Says what a backup holds.
+fn holds(manifest: &Manifest) -> String {
+    let keys = if manifest.keys { "keys of encryption" } else { "no keys of encryption" };
+    let (components, secrets) = (components(manifest), manifest.secrets);
+    format!("configuration, policy, data, {components} components, {keys}, {secrets} files with secrets")
+}
+
+/// The arguments of `parlor restore`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "All of the backup is checked before anything is written: digests, its version, the passphrase. It refuses where a host runs, and where files are. OMEMO sessions begin anew, by themselves; fingerprints and what you decided about keys of others stay. Never run the old host and the restored one at the same time.\n\nExamples:\n  parlor restore monday.parlor                                       into this folder\n  parlor restore monday.parlor --config /etc/parlor/parlor.toml\n  parlor restore monday.parlor --without-keys                        new keys of encryption\n  parlor restore monday.parlor --force                               what is there is moved aside\n\nExit codes: 0 restored, 1 failed and everything is as it was, 2 wrong usage, 3 no passphrase was given"
+)]
+pub struct RestoreArgs {
+    /// The backup.
+    file: PathBuf,
+    /// Move aside what is there, in place of refusing.
+    #[arg(long)]
+    force: bool,
+    /// Leave out keys and files with secrets.
+    #[arg(long, conflicts_with = "passphrase_file")]
+    without_keys: bool,
+    /// The file with the passphrase, in its first line.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// The configuration file to write. It names the places of the policy and the data folder.
+    #[arg(long, default_value = USUAL, env = "PARLOR_CONFIG")]
+    config: PathBuf,
+    /// The data folder, instead of the configuration's `data`.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The policy file, instead of the configuration's `plugins`.
+    #[arg(long)]
+    plugins: Option<PathBuf>,
+}
+
+impl RestoreArgs {
+    /// Restores the backup.
+    pub fn run(&self) -> anyhow::Result<()> {
+        leave_no_core()?;
+        is_own(&[folder_of(&self.config)])?;
+        let mut backup = Backup::open(&self.file)?;
+        let passphrase = if backup.is_sealed() && !self.without_keys { Some(self.passphrase()?) } else { None };
+        let to = Destination {
+            config: self.config.clone(),
+            overrides: Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() },
+            is_forced: self.force,
+        };
+        let restored = backup.restore(&to, passphrase.as_ref(), &target::by())?;
+        let manifest = backup.manifest();
+        let lacks_secrets = manifest.secrets - restored.secrets.min(manifest.secrets);
+        if self.json {
+            let aside: Vec<_> = restored.aside.iter().map(|path| path.to_string_lossy()).collect();
+            return print_json(&json!({
+                "config": restored.places.path.to_string_lossy(), "policy": restored.places.plugins.to_string_lossy(),
+                "data": restored.places.data.to_string_lossy(),
+                "made": manifest.made, "keys": restored.has_keys, "secrets": restored.secrets,
+                "left_out": manifest.left_out, "aside": aside,
+            }));
+        }
+        let places = &restored.places;
+        let mut text = format!(
+            "restored the backup of {}, written by parlor {}\n  {}\n  {}\n  {}",
+            manifest.made,
+            manifest.parlor,
+            places.path.escaped(),
+            places.plugins.escaped(),
+            places.data.escaped()
+        );
+        for path in &restored.aside {
+            text.put(format_args!("\nwhat was there before is in {}", path.escaped()));
+        }
+        text.push_str("\n\nNext:\n- Stop the old host for good, if it still runs: two hosts with the same keys use keys of messages twice.");
+        for file in &manifest.left_out {
+            text.put(format_args!("\n- Put this back, it was not in the backup: {file}"));
+        }
+        if lacks_secrets > 0 {
+            text.put(format_args!("\n- Put back {lacks_secrets} files with secrets, which --without-keys left out."));
+        }
+        text.push_str(if restored.has_keys {
+            "\n- OMEMO sessions begin anew. A message that comes for an old one cannot be read; the next one can."
+        } else {
+            "\n- Accounts get new keys of encryption: people who compared the old fingerprints have to compare the new ones."
+        });
+        let config = shell_word(&places.path.to_string_lossy());
+        text.put(format_args!("\n- Check it with `parlor doctor --config {config}`, then start the host."));
+        print(&text)
+    }
+
+    fn passphrase(&self) -> anyhow::Result<Secret> {
+        if let Some(file) = &self.passphrase_file {
+            return passphrase::in_file(file);
+        }
+        let given = match Terminal::open_unless(self.json) {
+            Some(terminal) => passphrase::asked(&terminal)?,
+            None => None,
+        };
+        given.ok_or_else(|| {
+            Ended::Declined(
+                "the backup has encrypted parts, and nothing was changed: give --passphrase-file, or --without-keys to leave them out"
+                    .to_owned(),
+            )
+            .into()
+        })
+    }
+}

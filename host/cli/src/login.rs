@@ -1,0 +1,258 @@
+//! The flags of an account, questions about it, and its first log-in, for `parlor init` and `parlor account add`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, ValueEnum};
+use jid::Jid;
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::{Endpoint, LinkSettings};
+use parlor_https::trust::client_config;
+use parlor_xmpp::{ConnectError, Pins, RegisterError, probe, random_password, register};
+
+use super::ask::Terminal;
+use super::doctor::feature_lines;
+use super::show::print;
+use super::wait_for;
+
+/// The longest password on standard input, in bytes.
+const LONGEST_PASSWORD: u64 = 1024;
+/// How often a question is asked before parlor gives up on a valid answer.
+const ASKED: usize = 3;
+
+/// The flags of an account.
+#[derive(Debug, Default, Args)]
+pub(super) struct Login {
+    /// The account's address.
+    #[arg(long, value_parser = account_jid)]
+    pub(super) jid: Option<String>,
+    /// The file with the account's password, in its first line.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The command that prints the account's password. It cannot ask anything: unlock what it reads beforehand.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
+    password_command: Option<String>,
+    /// Read the account's password from standard input, and keep it in a file that only you can read.
+    #[arg(long, requires = "jid", conflicts_with_all = ["password_file", "password_command"])]
+    pub(super) password_stdin: bool,
+    /// The server's address, HOST:PORT, if the DNS does not provide it.
+    #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
+    pub(super) server: Option<Endpoint>,
+    /// When TLS begins.
+    #[arg(long, value_enum)]
+    pub(super) tls: Option<Tls>,
+    /// Trust these certificates in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Register the account first, if the server lets anybody do that (XEP-0077).
+    #[arg(long)]
+    pub(super) register: bool,
+    /// Write the files without logging in.
+    #[arg(long, conflicts_with = "register")]
+    pub(super) offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(super) enum Tls {
+    /// After a first exchange in the clear.
+    StartTls,
+    /// At once.
+    Direct,
+}
+
+impl Tls {
+    /// Returns its name in the configuration.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Whether the account was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    No,
+    /// The server was asked to register it, and has not answered.
+    Perhaps,
+    Yes,
+}
+
+/// The source of the password.
+pub(super) enum Given {
+    /// A file or a command of the owner: a line of the configuration.
+    Line(&'static str, String),
+    /// The password itself, to be written into a file of its own.
+    Text(String),
+}
+
+impl Login {
+    /// Returns the account's address; none if neither a flag nor a user provides it.
+    pub(super) fn account(&self, terminal: Option<&Terminal>) -> anyhow::Result<Option<String>> {
+        if let Some(jid) = &self.jid {
+            return Ok(Some(jid.clone()));
+        }
+        let Some(terminal) = terminal else { return Ok(None) };
+        for _ in 0..ASKED {
+            let Some(answer) = terminal.ask("The account's address, such as bot@example.org:")? else { break };
+            match account_jid(&answer) {
+                Ok(jid) => return Ok(Some(jid)),
+                Err(error) => print(&format!("{error}"))?,
+            }
+        }
+        bail!("without an account there is nothing to write")
+    }
+
+    /// Returns the source of the password. `usual` is the file that a new one goes into.
+    pub(super) fn password(&self, terminal: Option<&Terminal>, usual: &Path) -> anyhow::Result<Option<Given>> {
+        if let Some(line) = self.password_line()? {
+            return Ok(Some(line));
+        }
+        if usual.exists() {
+            let path = shell_word(&usual.to_string_lossy());
+            bail!(
+                "{path} is there already, and may be another account's: if it is this one's, say --password-file {path}; else move it away"
+            );
+        }
+        let given = if self.password_stdin {
+            let mut text = String::new();
+            // Two more bytes than allowed, for the line end: a password that is too long is then refused, not
+            // truncated.
+            io::stdin().lock().take(LONGEST_PASSWORD + 2).read_line(&mut text).context("standard input")?;
+            let line = text.trim_end_matches(['\r', '\n']);
+            if line.len() as u64 > LONGEST_PASSWORD {
+                bail!("the password has more than {LONGEST_PASSWORD} bytes, which is more than a server takes");
+            }
+            Some(line.to_owned())
+        } else if let Some(terminal) = terminal {
+            Some(self.asked_password(terminal)?)
+        } else {
+            None
+        };
+        match given {
+            Some(text) if !text.is_empty() => Ok(Some(Given::Text(text))),
+            _ if self.register => Ok(Some(Given::Text(random_password()))),
+            Some(_) => bail!("the password is empty"),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks for the password, and again after an empty line, since enter may have been pressed too early.
+    fn asked_password(&self, terminal: &Terminal) -> anyhow::Result<String> {
+        let also = if self.register { " (nothing: one is made up)" } else { "" };
+        for _ in 0..ASKED {
+            let Some(password) = terminal.ask_hidden(&format!("Its password{also}:"))? else { break };
+            if self.register || !password.is_empty() {
+                return Ok(password);
+            }
+            print("the password is empty; type it, or end this with Ctrl-C")?;
+        }
+        Ok(String::new())
+    }
+
+    /// Returns the password file or command that a flag names.
+    pub(super) fn password_line(&self) -> anyhow::Result<Option<Given>> {
+        if let Some(file) = &self.password_file {
+            let file = file.canonicalize().with_context(|| format!("the password file {}", file.escaped()))?;
+            return Ok(Some(Given::Line("password_file", file.to_string_lossy().into_owned())));
+        }
+        Ok(self.password_command.as_ref().map(|command| Given::Line("password_command", command.clone())))
+    }
+
+    /// Returns the file with certificates to trust, after reading it.
+    pub(super) fn certificates(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some(file) = &self.ca_file else { return Ok(None) };
+        let file = file.canonicalize().with_context(|| format!("the certificates in {}", file.escaped()))?;
+        client_config(Some(file.clone())).context("--ca-file")?;
+        Ok(Some(file))
+    }
+
+    /// Logs in once, and shows what the server can do. `made` reports whether the account was registered, even if the log-in
+    /// fails.
+    pub(super) fn test(
+        &self,
+        link: &LinkSettings,
+        jid: &str,
+        terminal: Option<&Terminal>,
+        made: &mut Made,
+    ) -> anyhow::Result<()> {
+        if self.register {
+            enroll(link, made)?;
+        }
+        let looked = match wait_for(probe(link, Pins::default()))? {
+            Err(ConnectError::NotAuthorized { .. })
+                if !self.register
+                    && terminal.is_some_and(|terminal| {
+                        terminal.agrees(&format!("{jid} is refused. Register it there now?")).unwrap_or(false)
+                    }) =>
+            {
+                enroll(link, made)?;
+                wait_for(probe(link, Pins::default()))?
+            }
+            looked => looked,
+        };
+        // First the reason, then the remedy.
+        let looked = looked.map_err(|error| match made {
+            Made::No => anyhow!(
+                "{jid} cannot log in: {error}\nnothing was written: put it right (--server and --ca-file say here what `server` and \
+                 `ca_file` say in parlor.toml), or write it untested with --offline"
+            ),
+            Made::Perhaps | Made::Yes => anyhow!("{jid} cannot log in: {error}\nno configuration was written"),
+        })?;
+        print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
+    }
+}
+
+/// Registers the account. `made` reports whether it exists by then, as far as known.
+fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<()> {
+    let registered = wait_for(register(link))?;
+    *made = match &registered {
+        Ok(()) => Made::Yes,
+        Err(RegisterError::Unanswered { .. }) => Made::Perhaps,
+        Err(_) => Made::No,
+    };
+    registered.map_err(|error| anyhow!("{error}\nno configuration was written"))?;
+    print(&format!("{} is registered", link.jid.to_bare()))
+}
+
+/// Parses the address of an account.
+pub(super) fn account_jid(jid: &str) -> anyhow::Result<String> {
+    match Jid::new(jid) {
+        Ok(parsed) if parsed.node().is_some() => Ok(parsed.to_string()),
+        Ok(_) => bail!("{jid:?} is not the JID of an account: write one, such as bot@example.org"),
+        Err(error) => bail!("{jid:?} is no JID ({error}): write one, such as bot@example.org"),
+    }
+}
+
+/// Writes a new file that only this user can read.
+pub(super) fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
+    written.with_context(|| format!("cannot write {}", path.escaped()))?;
+    Ok(path.to_owned())
+}
+
+/// Returns the error after which no configuration was written. A registered account needs its password, so that file stays; one that
+/// was only tried does not.
+pub(super) fn given_up(error: anyhow::Error, kept: Option<PathBuf>, made: Made, jid: &str) -> anyhow::Error {
+    let Some(kept) = kept else { return error };
+    let how = match made {
+        Made::No => {
+            let _ = fs::remove_file(kept);
+            return error;
+        }
+        Made::Perhaps => "may be registered by now",
+        Made::Yes => "is registered",
+    };
+    let path = shell_word(&kept.to_string_lossy());
+    anyhow!("{error:#}\n{jid} {how}, and its password is in {path}: go on with --password-file {path}")
+}

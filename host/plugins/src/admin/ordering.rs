@@ -1,0 +1,23 @@
+//! The owner's orders of hooks.
+
+use parlor_base::id::PluginId;
+
+use super::recording::change_order;
+use super::{AdminError, PluginAdmin};
+use crate::policy::hooks::OrderName;
+
+/// Puts these plugins into an order of hooks, in the place of those in it. Returns whether that is a change.
+pub fn order_hooks(admin: &PluginAdmin<'_>, order: OrderName, ids: &[PluginId]) -> Result<bool, AdminError> {
+    let mut file = admin.open()?;
+    for (place, id) in ids.iter().enumerate() {
+        admin.known(file.policy(), id)?;
+        if ids[..place].contains(id) {
+            return Err(AdminError::Decision(format!("{id} is named twice; name each plugin once")));
+        }
+    }
+    if file.policy().hooks.order(order) == ids {
+        return Ok(false);
+    }
+    change_order(admin, &mut file, order, ids)?;
+    Ok(true)
+}

@@ -1,0 +1,181 @@
+//! The comparisons of secrets that were asked for or are under way: at most one with each person.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use parlor_e2ee::otr::Fingerprint;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::DeviceTrust;
+
+use crate::answer::Answer;
+use crate::deadlines::{DeadlineKey, Late};
+use crate::turn::Turn;
+
+/// Maximum number of comparisons at a time.
+pub(super) const MAX_OPEN: usize = 64;
+/// How often one person may ask within [`WINDOW`].
+pub(super) const MAX_ASKED: usize = 4;
+/// The time within which the requests of one person are counted.
+pub(super) const WINDOW: Duration = Duration::from_mins(10);
+/// Maximum number of people whose requests are counted. Those of others are refused meanwhile.
+const MAX_ASKERS: usize = 1_024;
+/// How long the owner, and then the other side, may take to answer.
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How a comparison ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ComparisonEnd {
+    /// Both sides entered the same. The key is trusted.
+    Same,
+    /// They entered different secrets.
+    Different,
+    /// One of them gave up, or the conversation has ended.
+    Aborted,
+    /// One of them did not answer in time.
+    TimedOut,
+}
+
+impl ComparisonEnd {
+    /// Returns its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Different => "different",
+            Self::Aborted => "aborted",
+            Self::TimedOut => "timed-out",
+        }
+    }
+}
+
+/// What a comparison has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// How it ended.
+    pub end: ComparisonEnd,
+    /// The fingerprint of the other side's key.
+    pub fingerprint: String,
+    /// What counted for the key before.
+    pub before: DeviceTrust,
+    /// What counts for it now.
+    pub trust: DeviceTrust,
+}
+
+/// A comparison that has no result yet, as the owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenComparison {
+    /// Its number, by which an answer names it.
+    pub number: u64,
+    /// The person.
+    pub jid: BareJid,
+    /// The fingerprint of that person's key.
+    pub fingerprint: String,
+    /// The question about the secret. The person chose it.
+    pub question: Option<String>,
+    /// Whether the person waits for the owner's answer.
+    pub is_asked: bool,
+    /// When it was asked for.
+    pub since: Timestamp,
+}
+
+/// A comparison that has no result yet.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// The key of the instance that compares.
+    pub(super) fingerprint: Fingerprint,
+    /// The address of that instance.
+    pub(super) to: Jid,
+    pub(super) question: Option<String>,
+    pub(super) since: Timestamp,
+    /// The owner who waits for the result. None: the person has asked, and the owner has not answered.
+    pub(super) answer: Option<Answer<Compared>>,
+}
+
+/// One of them, with what belongs to it here.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    deadline: DeadlineKey,
+    comparison: Comparison,
+}
+
+/// All comparisons of an account.
+#[derive(Debug, Default)]
+pub(super) struct Comparisons {
+    open: HashMap<BareJid, Entry>,
+    /// When people asked lately.
+    asked: HashMap<BareJid, VecDeque<Duration>>,
+    /// The number of the last one.
+    last: u64,
+}
+
+impl Comparisons {
+    /// Returns the comparison with somebody, and its number.
+    pub(super) fn get(&self, jid: &BareJid) -> Option<(u64, &Comparison)> {
+        self.open.get(jid).map(|entry| (entry.number, &entry.comparison))
+    }
+
+    /// Returns all of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&BareJid, u64, &Comparison)> {
+        self.open.iter().map(|(jid, entry)| (jid, entry.number, &entry.comparison))
+    }
+
+    /// Returns whether there is room for one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.open.len() < MAX_OPEN
+    }
+
+    /// Adds one, whose time begins. There must be none with this person.
+    pub(super) fn add(&mut self, jid: &BareJid, comparison: Comparison, turn: &mut Turn<'_>) {
+        self.last += 1;
+        let deadline = turn.deadlines.set(PATIENCE, Late::OtrCompared(jid.clone()));
+        self.open.insert(jid.clone(), Entry { number: self.last, deadline, comparison });
+    }
+
+    /// Lets an owner wait for the result, from now on.
+    pub(super) fn answered(&mut self, jid: &BareJid, answer: Answer<Compared>, turn: &mut Turn<'_>) {
+        let Some(entry) = self.open.get_mut(jid) else { return };
+        turn.deadlines.cancel(entry.deadline);
+        entry.deadline = turn.deadlines.set(PATIENCE, Late::OtrCompared(jid.clone()));
+        entry.comparison.answer = Some(answer);
+    }
+
+    /// Removes one.
+    pub(super) fn take(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Comparison> {
+        let entry = self.open.remove(jid)?;
+        turn.deadlines.cancel(entry.deadline);
+        Some(entry.comparison)
+    }
+
+    /// Counts a request of a person. Returns whether it is one too many.
+    pub(super) fn is_too_often(&mut self, jid: &BareJid, turn: &Turn<'_>) -> bool {
+        let now = turn.deadlines.elapsed();
+        let is_recent = |at: &Duration| now.saturating_sub(*at) < WINDOW;
+        if self.asked.len() >= MAX_ASKERS && !self.asked.contains_key(jid) {
+            self.asked.retain(|_, times| times.back().is_some_and(is_recent));
+            if self.asked.len() >= MAX_ASKERS {
+                return true;
+            }
+        }
+        let times = self.asked.entry(jid.clone()).or_default();
+        times.retain(is_recent);
+        if times.len() >= MAX_ASKED {
+            return true;
+        }
+        times.push_back(now);
+        false
+    }
+
+    /// Ends all of them, because there is no session with the server any more. Returns with whom they were.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>) -> Vec<BareJid> {
+        let ended = std::mem::take(&mut self.open).into_iter().map(|(jid, entry)| {
+            turn.deadlines.cancel(entry.deadline);
+            if let Some(answer) = entry.comparison.answer {
+                turn.answer(answer, Err(CallError::Offline));
+            }
+            jid
+        });
+        ended.collect()
+    }
+}

@@ -1,0 +1,477 @@
+//! Off-the-record messaging with people who have conversations of their own, and the comparison of secrets with them.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use parlor_config::{Encryption, TrustPolicy};
+use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
+use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, SealedContent};
+
+use super::*;
+
+/// The clients of Romeo, which have different keys.
+const PHONE: &str = "romeo@example.org/phone";
+const DESK: &str = "romeo@example.org/desk";
+
+/// Returns one of three keys: the first is the account's. Making them takes a while, so they are made once.
+fn key(index: usize) -> Vec<u8> {
+    static KEYS: OnceLock<[Vec<u8>; 3]> = OnceLock::new();
+    KEYS.get_or_init(|| [(); 3].map(|()| Account::generate(&mut rand::rng()).to_bytes().to_vec()))[index].clone()
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+/// A client of Romeo.
+struct Person {
+    address: &'static str,
+    conversation: Conversation,
+    /// What it was told, without what it sent.
+    told: Vec<Outcome>,
+}
+
+impl Person {
+    fn new(address: &'static str, index: usize, policy: Policy) -> Self {
+        let account = Arc::new(Account::from_bytes(&key(index)).unwrap());
+        Self { address, conversation: Conversation::new(account, policy), told: Vec::new() }
+    }
+
+    fn is_told(&self, is: impl Fn(&Outcome) -> bool) -> bool {
+        self.told.iter().any(is)
+    }
+
+    fn has_read(&self, wanted: &str) -> bool {
+        self.is_told(|outcome| matches!(outcome, Outcome::Message { text, .. } if text == wanted))
+    }
+
+    fn question(&self) -> Option<&str> {
+        self.told.iter().find_map(|outcome| match outcome {
+            Outcome::SmpAsked { question, .. } => question.as_deref(),
+            _ => None,
+        })
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.is_told(|outcome| matches!(outcome, Outcome::SmpAborted { .. }))
+    }
+
+    fn has_compared(&self, wanted: bool) -> bool {
+        self.is_told(|outcome| matches!(outcome, Outcome::SmpDone { same, .. } if *same == wanted))
+    }
+}
+
+/// An account with a chat with Romeo.
+struct Talk {
+    test: TestSession,
+    people: Vec<Person>,
+    /// How many stanzas of the account were brought to the people.
+    read: usize,
+    now: Instant,
+}
+
+fn account(settings: Settings, trust: TrustPolicy) -> TestSession {
+    let mut test = TestSession::new(settings);
+    let config = Encryption { omemo: false, trust, ..Encryption::default() };
+    test.run(|session, now, effects| set_encryption(session, config, now, effects));
+    keys_kept(&mut test.session, KeptKeys { otr: Some(Secret::new(key(0))), ..KeptKeys::default() });
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
+    assert!(got(&mut test.ask(OpenChat { by: InstanceId(1), jid: bare(ROMEO) })).unwrap().is_ok());
+    test.forget();
+    test
+}
+
+impl Talk {
+    fn with(trust: TrustPolicy, policy: Policy) -> Self {
+        let test = account(Settings::default(), trust);
+        let read = test.sent.len();
+        Self { test, people: vec![Person::new(PHONE, 1, policy)], read, now: Instant::now() }
+    }
+
+    /// Returns a talk that is encrypted. Romeo's phone has begun.
+    fn begun(trust: TrustPolicy) -> Self {
+        let mut talk = Self::with(trust, Policy::default());
+        talk.begins(0);
+        talk
+    }
+
+    /// Lets one of the people begin.
+    fn begins(&mut self, index: usize) {
+        let query = self.people[index].conversation.start().unwrap();
+        self.hears(index, [query]);
+        assert_eq!(self.people[index].conversation.state(), State::Encrypted);
+    }
+
+    /// Lets the account hear texts of one of the people, and then everybody what the others answer.
+    fn hears(&mut self, index: usize, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            self.test.message(message(self.people[index].address, MessageKind::Chat, &text));
+        }
+        self.settle();
+    }
+
+    /// Brings everybody what the others have sent.
+    fn settle(&mut self) {
+        while self.read < self.test.sent.len() {
+            self.read += 1;
+            let Outgoing::Sealed(sealed) = &self.test.sent[self.read - 1] else { continue };
+            let SealedContent::Otr(text) = &sealed.content else { continue };
+            let (to, text) = (sealed.to.clone(), text.clone());
+            let mut replies = Vec::new();
+            for person in self.people.iter_mut().filter(|person| !to.is_full() || to == jid(person.address)) {
+                for outcome in person.conversation.receive(&text, self.now, &mut rand::rng()) {
+                    match outcome {
+                        Outcome::Send(reply) => replies.push((person.address, reply)),
+                        outcome => person.told.push(outcome),
+                    }
+                }
+            }
+            for (from, reply) in replies {
+                self.test.message(message(from, MessageKind::Chat, &reply));
+            }
+        }
+    }
+
+    /// Lets one of the people write.
+    fn writes(&mut self, index: usize, text: &str) {
+        let texts = self.people[index].conversation.send(text, self.now).unwrap();
+        self.hears(index, texts);
+    }
+
+    /// Lets a plugin write.
+    fn says(&mut self, text: &str) -> Option<Result<String, CallError>> {
+        let draft = Draft { body: Some(text.to_owned()), encryption: EncryptionWish::AsTheChat, ..Draft::default() };
+        let mut sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        self.settle();
+        got(&mut sent)
+    }
+
+    /// Lets one of the people ask for a secret.
+    fn asks(&mut self, index: usize, entered: &str, question: Option<&str>) {
+        let conversation = &mut self.people[index].conversation;
+        let texts = conversation.smp_start(entered.as_bytes(), question, self.now, &mut rand::rng()).unwrap();
+        self.hears(index, texts);
+    }
+
+    /// Lets Romeo's phone enter a secret.
+    fn enters(&mut self, entered: &str) {
+        let conversation = &mut self.people[0].conversation;
+        let texts = conversation.smp_answer(entered.as_bytes(), self.now, &mut rand::rng()).unwrap();
+        self.hears(0, texts);
+    }
+
+    fn gives_up(&mut self) {
+        let texts = self.people[0].conversation.smp_abort(None, self.now).unwrap();
+        self.hears(0, texts);
+    }
+
+    /// Lets the owner begin.
+    fn owner_begins(&mut self, entered: &str, question: Option<&str>) -> Receiver<Result<Compared, CallError>> {
+        let question = question.map(str::to_owned);
+        let begun = self.test.ask(BeginComparison { jid: bare(ROMEO), secret: secret(entered), question });
+        self.settle();
+        begun
+    }
+
+    /// Lets the owner answer.
+    fn owner_answers(&mut self, number: Option<u64>, entered: &str) -> Receiver<Result<Compared, CallError>> {
+        let answered = self.test.ask(AnswerComparison { jid: bare(ROMEO), number, secret: secret(entered) });
+        self.settle();
+        answered
+    }
+
+    /// Returns what the owner sees.
+    fn open(&mut self) -> Vec<OpenComparison> {
+        got(&mut self.test.ask(ListKeys { jid: None })).unwrap().unwrap().comparisons
+    }
+
+    fn waits(&mut self, seconds: u64) {
+        self.test.wait(seconds);
+        self.settle();
+    }
+
+    fn status(&self) -> OtrStatus {
+        self.test.session.snapshot().chats[&bare(ROMEO)].otr_status
+    }
+
+    fn heard(&self) -> &Message {
+        let Payload::Message(message) = self.test.last("message") else { panic!("a message") };
+        message
+    }
+
+    fn trust(&mut self) -> DeviceTrust {
+        let listed = got(&mut self.test.ask(ListKeys { jid: Some(bare(ROMEO)) })).unwrap().unwrap();
+        listed.keys[0].trust
+    }
+
+    fn last_news(&self) -> Option<KeyNewsKind> {
+        self.test.news.last().map(|news| news.what)
+    }
+
+    fn assert_talking(&mut self) {
+        self.test.forget();
+        self.writes(0, "hello <&> \u{1f347}");
+        assert_eq!(self.heard().body.as_deref(), Some("hello <&> \u{1f347}"));
+        assert_eq!(self.heard().encryption, Some(types::Encryption::Otr));
+        assert!(matches!(self.says("and you?"), Some(Ok(_))));
+        assert!(self.people[0].has_read("and you?"), "{:?}", self.people[0].told);
+        self.people[0].told.clear();
+    }
+}
+
+/// Returns how a comparison ended, if it did.
+fn end(compared: &mut Receiver<Result<Compared, CallError>>) -> Option<ComparisonEnd> {
+    got(compared).map(|compared| compared.unwrap().end)
+}
+
+#[test]
+fn a_person_begins_both_talk_and_the_person_ends() {
+    for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        assert_eq!((talk.status(), talk.test.count("otrStatusChanged")), (OtrStatus::Unverified, 1));
+        talk.assert_talking();
+        let last = talk.people[0].conversation.end();
+        talk.hears(0, last);
+        assert_eq!(talk.status(), OtrStatus::Finished);
+        assert!(matches!(talk.says("too late"), Some(Err(CallError::Unsupported(_)))));
+        let mut ended = talk.test.ask(EndOtr { jid: bare(ROMEO) });
+        assert_eq!((got(&mut ended), talk.status()), (Some(Ok(())), OtrStatus::Unencrypted));
+        talk.begins(0);
+        talk.assert_talking();
+    }
+}
+
+#[test]
+fn a_plugin_begins_both_talk_and_the_plugin_ends() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    let mut begun = talk.test.ask(BeginOtr { by: InstanceId(1), jid: bare(ROMEO) });
+    assert_eq!(got(&mut begun), None, "nobody has answered");
+    talk.settle();
+    assert_eq!((got(&mut begun), talk.status()), (Some(Ok(())), OtrStatus::Unverified));
+    talk.assert_talking();
+    let mut ended = talk.test.ask(EndOtr { jid: bare(ROMEO) });
+    talk.settle();
+    assert_eq!((got(&mut ended), talk.status()), (Some(Ok(())), OtrStatus::Unencrypted));
+    assert_eq!(talk.people[0].conversation.state(), State::Finished);
+    let mut nobody = talk.test.ask(BeginOtr { by: InstanceId(1), jid: bare(ROMEO) });
+    talk.people.clear();
+    talk.waits(31);
+    assert_eq!(got(&mut nobody), Some(Err(CallError::TimedOut)));
+}
+
+#[test]
+fn after_a_restart_what_was_encrypted_is_told_as_such_and_a_new_conversation_begins() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.assert_talking();
+    talk.test = account(Settings::default(), TrustPolicy::Blind);
+    talk.read = talk.test.sent.len();
+    talk.writes(0, "still there?");
+    let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!(told.reason, UndecryptableReason::NoSession);
+    assert_eq!((talk.test.count("message"), talk.status()), (0, OtrStatus::Unverified));
+    talk.assert_talking();
+}
+
+#[test]
+fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let sent = talk.test.sent.len();
+    talk.hears(0, ["?OTRv2?".to_owned()]);
+    assert_eq!((talk.test.sent.len(), talk.status()), (sent, OtrStatus::Unverified));
+    let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!(told.reason, UndecryptableReason::Broken);
+    talk.hears(0, ["let us speak plainly".to_owned()]);
+    assert_eq!((talk.heard().encryption, talk.status()), (None, OtrStatus::Unverified));
+    assert!(matches!(talk.says("no"), Some(Ok(_))));
+    assert!(talk.people[0].has_read("no"));
+    assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })));
+}
+
+#[test]
+fn where_the_owner_does_not_allow_it_a_query_is_a_text() {
+    let mut test = account(settings(&[("allow_otr", false.into())]), TrustPolicy::Blind);
+    let sent = test.sent.len();
+    test.message(message(PHONE, MessageKind::Chat, "?OTRv23?"));
+    let Payload::Message(heard) = test.last("message") else { panic!("a message") };
+    assert_eq!((heard.body.as_deref(), heard.encryption, test.sent.len()), (Some("?OTRv23?"), None, sent));
+}
+
+#[test]
+fn a_person_asks_the_owner_enters_the_same_and_the_key_is_trusted() {
+    // In a strict account nothing of theirs is read before.
+    for (trust, before) in [(TrustPolicy::Blind, DeviceTrust::Blind), (TrustPolicy::Strict, DeviceTrust::Undecided)] {
+        let mut talk = Talk::begun(trust);
+        talk.test.forget();
+        talk.asks(0, "nightingale", Some("what sang?"));
+        let news = talk.test.news.last().unwrap();
+        assert_eq!((news.what, news.question.as_deref()), (KeyNewsKind::AskedToCompare, Some("what sang?")));
+        let open = talk.open();
+        assert_eq!((open.len(), open[0].is_asked, open[0].question.as_deref()), (1, true, Some("what sang?")));
+        assert_eq!((&open[0].jid, open[0].fingerprint.len()), (&bare(ROMEO), 40));
+        let mut answered = talk.owner_answers(Some(open[0].number), "nightingale");
+        let compared = got(&mut answered).unwrap().unwrap();
+        assert_eq!(
+            (compared.end, compared.before, compared.trust),
+            (ComparisonEnd::Same, before, DeviceTrust::Trusted)
+        );
+        assert!(talk.people[0].has_compared(true));
+        assert_eq!((talk.trust(), talk.status()), (DeviceTrust::Trusted, OtrStatus::Verified));
+        let is_kept = |change: &KeyChange| matches!(change, KeyChange::Key(key) if key.trust == DeviceTrust::Trusted);
+        assert!(talk.test.keys.iter().any(is_kept));
+        // No plugin has heard anything of it but how the chat stands.
+        assert!(talk.test.events.iter().all(|event| &*event.name == "otrStatusChanged"), "{:?}", talk.test.lines());
+        assert!(talk.open().is_empty());
+        talk.assert_talking();
+    }
+}
+
+#[test]
+fn the_owner_asks_and_only_the_same_changes_what_is_trusted() {
+    for (entered, is_same) in [("lark", false), ("nightingale", true)] {
+        let mut talk = Talk::begun(TrustPolicy::Blind);
+        let mut begun = talk.owner_begins("nightingale", Some("what sang?"));
+        assert_eq!(end(&mut begun), None, "nobody has answered");
+        assert_eq!(talk.people[0].question(), Some("what sang?"));
+        assert!(!talk.open()[0].is_asked);
+        talk.enters(entered);
+        assert!(talk.people[0].has_compared(is_same));
+        let compared = got(&mut begun).unwrap().unwrap();
+        if is_same {
+            assert_eq!((compared.end, talk.status()), (ComparisonEnd::Same, OtrStatus::Verified));
+        } else {
+            assert_eq!((compared.end, compared.trust), (ComparisonEnd::Different, DeviceTrust::Blind));
+            assert_eq!(
+                (talk.last_news(), talk.status()),
+                (Some(KeyNewsKind::ComparedDifferent), OtrStatus::Unverified)
+            );
+            assert_eq!(talk.trust(), DeviceTrust::Blind);
+        }
+        talk.assert_talking();
+    }
+}
+
+#[test]
+fn whoever_gives_up_or_ends_ends_the_comparison_without_a_result() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let mut begun = talk.owner_begins("x", None);
+    let mut second = talk.owner_begins("x", None);
+    assert!(matches!(got(&mut second), Some(Err(CallError::Other(_)))), "one at a time");
+    talk.gives_up();
+    assert_eq!(end(&mut begun), Some(ComparisonEnd::Aborted));
+    // The owner gives up.
+    let mut begun = talk.owner_begins("x", None);
+    let mut aborted = talk.test.ask(AbortComparison { jid: bare(ROMEO) });
+    talk.settle();
+    assert_eq!((got(&mut aborted), end(&mut begun)), (Some(Ok(true)), Some(ComparisonEnd::Aborted)));
+    assert!(talk.people[0].is_aborted());
+    let mut aborted = talk.test.ask(AbortComparison { jid: bare(ROMEO) });
+    assert_eq!(got(&mut aborted), Some(Ok(false)));
+    // The person takes a request back.
+    talk.asks(0, "x", None);
+    talk.gives_up();
+    assert!(talk.open().is_empty());
+    assert!(matches!(got(&mut talk.owner_answers(None, "x")), Some(Err(CallError::Other(_)))));
+    // The conversation ends.
+    let mut begun = talk.owner_begins("x", None);
+    let last = talk.people[0].conversation.end();
+    talk.hears(0, last);
+    assert_eq!(end(&mut begun), Some(ComparisonEnd::Aborted));
+    assert!(matches!(got(&mut talk.owner_begins("x", None)), Some(Err(CallError::Other(_)))));
+    // A plugin ends it.
+    talk.begins(0);
+    let mut begun = talk.owner_begins("x", None);
+    talk.test.ask(EndOtr { jid: bare(ROMEO) });
+    talk.settle();
+    assert_eq!(end(&mut begun), Some(ComparisonEnd::Aborted));
+}
+
+#[test]
+fn what_nobody_answers_ends_after_five_minutes() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.asks(0, "x", None);
+    talk.waits(290);
+    assert_eq!((talk.open().len(), talk.people[0].is_aborted()), (1, false));
+    talk.waits(20);
+    assert_eq!((talk.open().len(), talk.people[0].is_aborted()), (0, true));
+    talk.people[0].told.clear();
+    let mut begun = talk.owner_begins("x", None);
+    talk.waits(301);
+    assert_eq!((end(&mut begun), talk.people[0].is_aborted()), (Some(ComparisonEnd::TimedOut), true));
+    talk.assert_talking();
+}
+
+#[test]
+fn a_person_who_asks_without_end_is_refused_and_may_ask_again_later() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let requests = |talk: &Talk| talk.test.news.iter().filter(|news| news.what == KeyNewsKind::AskedToCompare).count();
+    for round in 0..20 {
+        talk.asks(0, "x", Some("again?"));
+        assert_eq!(talk.people[0].is_aborted(), round >= 4, "{round}");
+        assert_eq!(talk.open().len(), usize::from(round < 4), "{round}");
+        if round < 4 {
+            talk.gives_up();
+        }
+        talk.people[0].told.clear();
+    }
+    assert_eq!(requests(&talk), 4);
+    talk.waits(601);
+    talk.asks(0, "x", None);
+    assert_eq!((requests(&talk), talk.open().len()), (5, 1));
+}
+
+#[test]
+fn a_second_client_with_another_key_cannot_take_the_place_of_a_comparison() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.asks(0, "x", Some("mine"));
+    let first = talk.open()[0].clone();
+    talk.people.push(Person::new(DESK, 2, Policy::default()));
+    talk.begins(1);
+    talk.asks(1, "x", Some("no, mine"));
+    assert!(talk.people[1].is_aborted());
+    assert_eq!(talk.open(), [first]);
+    // The answer goes to the one that asked, and its key alone is trusted.
+    let mut answered = talk.owner_answers(None, "x");
+    assert_eq!(end(&mut answered), Some(ComparisonEnd::Same));
+    assert!(talk.people[0].has_compared(true) && !talk.people[1].has_compared(true));
+    let listed = got(&mut talk.test.ask(ListKeys { jid: None })).unwrap().unwrap();
+    let trusted = listed.keys.iter().filter(|key| key.trust == DeviceTrust::Trusted).count();
+    assert_eq!((listed.keys.len(), trusted), (2, 1));
+}
+
+#[test]
+fn an_answer_is_for_the_question_that_the_owner_has_seen_and_no_key_that_is_distrusted() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.asks(0, "x", Some("one"));
+    let number = talk.open()[0].number;
+    talk.gives_up();
+    talk.asks(0, "x", Some("two"));
+    assert!(matches!(got(&mut talk.owner_answers(Some(number), "x")), Some(Err(CallError::Other(_)))));
+    for wrong in ["", &"x".repeat(1_025)] {
+        assert!(matches!(got(&mut talk.owner_answers(None, wrong)), Some(Err(CallError::Invalid { .. }))));
+    }
+    assert_eq!(talk.open().len(), 1, "the request is still there");
+    let set = SetTrust { jid: bare(ROMEO), fingerprint: None, trust: DeviceTrust::Distrusted };
+    let decided = got(&mut talk.test.ask(set)).unwrap().unwrap();
+    assert_eq!((decided[0].before, decided[0].key.trust), (DeviceTrust::Blind, DeviceTrust::Distrusted));
+    talk.settle();
+    assert!(talk.open().is_empty() && talk.people[0].is_aborted());
+    assert!(matches!(got(&mut talk.owner_begins("x", None)), Some(Err(CallError::Other(_)))));
+    talk.asks(0, "x", None);
+    assert!(talk.open().is_empty());
+    assert_eq!(talk.trust(), DeviceTrust::Distrusted);
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let mut begun = talk.owner_begins("x", Some(&"x".repeat(1_001)));
+    assert!(matches!(got(&mut begun), Some(Err(CallError::Invalid { .. }))));
+}
+
+#[test]
+fn without_a_session_nothing_is_compared() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let mut begun = talk.owner_begins("x", None);
+    talk.test.run(|session, now, effects| session.lost("gone", now, effects));
+    assert!(matches!(got(&mut begun), Some(Err(CallError::Offline))));
+    assert!(talk.open().is_empty());
+}

@@ -1,0 +1,148 @@
+//! The places of a host that a backup is restored to: what is there already, and moves that are taken back unless all are made.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
+use parlor_config::Config;
+
+use super::secrets::FOLDER;
+use super::{COMPONENTS, STORE, VERSIONS};
+
+/// The names of files and folders that were there before, with a number behind.
+const BEFORE: &str = "before-restore";
+/// One more than the highest of these numbers.
+const MOST: u32 = 1_000;
+/// The files and folders that a backup brings into a data folder. The log beside the store belongs to the store.
+const OF_DATA: [&str; 6] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, FOLDER];
+
+/// Returns what is at these places already.
+pub(super) fn taken(places: &Config) -> Vec<PathBuf> {
+    let files = [places.path.clone(), places.plugins.clone()];
+    let all = files.into_iter().chain(OF_DATA.into_iter().map(|name| places.data.join(name)));
+    all.filter(|path| path.symlink_metadata().is_ok()).collect()
+}
+
+/// Renames that are made together: dropped before [`keep`](Self::keep), they are taken back.
+#[derive(Default)]
+pub(super) struct Moves {
+    made: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Moves {
+    /// Moves a file or folder to a place where nothing is.
+    pub(super) fn put(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if from.is_dir() {
+            fs::rename(from, to)?;
+        } else {
+            put_in_place(from, to)?;
+            // It is still there if the file system took a second name for a rename.
+            let _ = fs::remove_file(from);
+        }
+        self.made.push((from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    /// Moves everything aside that is at these places. Returns where to.
+    pub(super) fn clear(&mut self, places: &Config) -> io::Result<Vec<PathBuf>> {
+        let mut aside = Vec::new();
+        let of_data = |name: &&str| places.data.join(name).symlink_metadata().is_ok();
+        let names: Vec<_> = OF_DATA.into_iter().filter(of_data).collect();
+        if !names.is_empty() {
+            let folder = free(&places.data.join(BEFORE))?;
+            make_private_folder(&folder)?;
+            for name in names {
+                self.put(&places.data.join(name), &folder.join(name))?;
+            }
+            aside.push(folder);
+        }
+        for file in [&places.plugins, &places.path] {
+            aside.extend(self.set_aside(file)?);
+        }
+        Ok(aside)
+    }
+
+    /// Moves one file aside, if there is one. Returns where to.
+    pub(super) fn set_aside(&mut self, file: &Path) -> io::Result<Option<PathBuf>> {
+        if file.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        name.push(BEFORE);
+        let to = free(&file.with_file_name(name))?;
+        self.put(file, &to)?;
+        Ok(Some(to))
+    }
+
+    /// Keeps all of them, on disk.
+    pub(super) fn keep(mut self) {
+        let made = std::mem::take(&mut self.made);
+        for (_, to) in made {
+            // A power failure may lose a rename that was not synced, but no file.
+            let _ = File::open(folder_of(&to)).and_then(|folder| folder.sync_all());
+        }
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        for (from, to) in self.made.iter().rev() {
+            if let Err(error) = fs::rename(to, from) {
+                tracing::error!(from = ?to, to = ?from, %error, "a file was moved, and cannot be moved back");
+            }
+        }
+    }
+}
+
+/// Returns the first path with a number behind that nothing has.
+fn free(path: &Path) -> io::Result<PathBuf> {
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("-{number}"));
+        PathBuf::from(name)
+    };
+    let found = (1..MOST).map(numbered).find(|path| path.symlink_metadata().is_err());
+    found.ok_or_else(|| io::Error::other(format!("there are {MOST} of earlier restores: remove some")))
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Overrides;
+
+    use super::*;
+
+    fn places(folder: &Path) -> Config {
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        Config::places_in(&folder.join("parlor.toml"), "", &overrides).unwrap()
+    }
+
+    #[test]
+    fn what_is_there_is_moved_aside_and_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        assert!(taken(&places).is_empty());
+        fs::create_dir_all(places.data.join(COMPONENTS)).unwrap();
+        fs::write(places.data.join(STORE), "old").unwrap();
+        fs::write(&places.path, "mine").unwrap();
+        // A host that runs leaves its lock and its socket; they are in nobody's way.
+        fs::write(places.data.join("parlor.lock"), "").unwrap();
+        assert_eq!(taken(&places), [places.path.clone(), places.data.join(STORE), places.data.join(COMPONENTS)]);
+
+        let mut moves = Moves::default();
+        let aside = moves.clear(&places).unwrap();
+        assert_eq!(aside, [places.data.join("before-restore-1"), folder.path().join("parlor.toml.before-restore-1")]);
+        assert!(taken(&places).is_empty());
+        drop(moves);
+        assert_eq!(taken(&places).len(), 3, "it is as before");
+        assert_eq!(fs::read_to_string(&places.path).unwrap(), "mine");
+
+        let mut moves = Moves::default();
+        let aside = moves.clear(&places).unwrap();
+        assert_eq!(aside[0], places.data.join("before-restore-2"), "the folder of the first is still there");
+        moves.keep();
+        assert!(taken(&places).is_empty());
+        assert_eq!(fs::read_to_string(aside[0].join(STORE)).unwrap(), "old");
+    }
+}

@@ -1,0 +1,372 @@
+//! Reading a backup, and restoring it where no host runs. Everything is checked before anything is changed; then files are put
+//! together beside their places and renamed, the configuration last, so that no host starts with half of them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use parlor_base::atomic::{folder_of, make_private_folder, open_plain};
+use parlor_config::{Config, Overrides};
+use parlor_session::Secret;
+use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, backup};
+use serde::Deserialize;
+
+use super::archive::{self, Member};
+use super::error::BackupError;
+use super::places::{Moves, taken};
+use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
+use super::write::{Stage, is_component, is_versions, summed};
+use super::{COMPONENTS, CONFIG, FORMAT, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed};
+use crate::host::StartError;
+use crate::host::lock::lock;
+
+/// The folder in the data folder in which a restore puts its files together.
+const STAGE: &str = ".restore";
+/// The largest manifest, configuration and policy, in bytes.
+const LARGEST_TEXT: u64 = 64 << 20;
+/// The largest encrypted part, in bytes.
+const LARGEST_SEALED: u64 = 1 << 30;
+/// Nothing of the audit goes because it is restored: the host that starts goes by its own configuration.
+const WHOLE_AUDIT: Retention = Retention { days: 36_500, bytes: 16 << 30 };
+
+/// A backup that was checked.
+#[derive(Debug)]
+pub struct Backup {
+    file: File,
+    path: PathBuf,
+    members: BTreeMap<String, Member>,
+    manifest: Manifest,
+    /// The bytes of the manifest, which the encrypted part vouches for.
+    head: Vec<u8>,
+}
+
+/// The place that a backup is restored to.
+#[derive(Debug)]
+pub struct Destination {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The values that override the places in the restored configuration.
+    pub overrides: Overrides,
+    /// Whether files that are there are moved aside.
+    pub is_forced: bool,
+}
+
+/// The result of a restore.
+#[derive(Debug)]
+pub struct Restored {
+    /// The configuration file, the policy and the data folder.
+    pub places: Config,
+    /// Whether the keys of encryption were.
+    pub has_keys: bool,
+    /// How many files with secrets were.
+    pub secrets: usize,
+    /// The new places of files that were there before.
+    pub aside: Vec<PathBuf>,
+}
+
+/// The beginning of every manifest, whatever its format.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+    #[serde(default)]
+    parlor: String,
+}
+
+impl Backup {
+    /// Reads a backup and checks all of it but what is encrypted. Nothing is changed.
+    pub fn open(path: &Path) -> Result<Self, BackupError> {
+        let mut file = open_plain(path, 0).map_err(BackupError::file(path))?;
+        let damaged = |what: &str| BackupError::Damaged { path: path.to_owned(), what: what.to_owned() };
+        let broken = |error: io::Error| match error.kind() {
+            ErrorKind::InvalidData => damaged(&error.to_string()),
+            ErrorKind::UnexpectedEof => damaged("its end is missing"),
+            _ => BackupError::File { path: path.to_owned(), cause: error },
+        };
+        let mut begin = Vec::new();
+        (&mut file).take(MANIFEST.len() as u64).read_to_end(&mut begin).map_err(broken)?;
+        if begin != MANIFEST.as_bytes() {
+            return Err(BackupError::NoBackup(path.to_owned()));
+        }
+        let members = archive::index(&mut file).map_err(broken)?;
+        let member = *members.get(MANIFEST).ok_or_else(|| damaged("its manifest is missing"))?;
+        let head = bounded(&mut file, member, LARGEST_TEXT).map_err(broken)?;
+        let unreadable = |_| damaged("its manifest cannot be read");
+        let Format { format, parlor } = serde_json::from_slice(&head).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(BackupError::Newer { path: path.to_owned(), format, parlor });
+        }
+        let manifest: Manifest = serde_json::from_slice(&head).map_err(unreadable)?;
+        let is_listed = |name: &str| name == MANIFEST || name == SEALED || manifest.files.contains_key(name);
+        if let Some(name) = members.keys().find(|name| !is_listed(name) || !is_known(name)) {
+            return Err(damaged(&format!("it has a part {name:?} that does not belong there")));
+        }
+        for name in [CONFIG, STORE] {
+            if !manifest.files.contains_key(name) {
+                return Err(damaged(&format!("{name} is missing")));
+            }
+        }
+        if (manifest.keys || manifest.secrets > 0) && !members.contains_key(SEALED) {
+            return Err(damaged("its encrypted part is missing"));
+        }
+        for (name, piece) in &manifest.files {
+            let member = *members.get(name).ok_or_else(|| damaged(&format!("{name} is missing")))?;
+            let found = archive::read(&mut file, member).and_then(summed).map_err(broken)?;
+            if found != *piece {
+                return Err(damaged(&format!("{name} is not as it was written")));
+            }
+        }
+        Ok(Self { file, path: path.to_owned(), members, manifest, head })
+    }
+
+    /// Returns what the backup says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Returns whether a part of it is encrypted.
+    pub fn is_sealed(&self) -> bool {
+        self.members.contains_key(SEALED)
+    }
+
+    /// Restores the backup. Without a passphrase, what is encrypted is left out.
+    pub fn restore(&mut self, to: &Destination, passphrase: Option<&Secret>, by: &By) -> Result<Restored, BackupError> {
+        let config = self.text(CONFIG)?.unwrap_or_default();
+        let places = Config::places_in(&to.config, &String::from_utf8_lossy(&config), &to.overrides)?;
+        let opened = match passphrase.filter(|_| self.is_sealed()) {
+            Some(passphrase) => self.opened(passphrase)?,
+            None => Sealed::default(),
+        };
+        let mut in_the_way = taken(&places);
+        let beside = opened.files.iter().filter(|file| file.base == Base::Config);
+        let beside = beside.map(|file| folder_of(&places.path).join(&file.path));
+        in_the_way.extend(beside.filter(|path| path.symlink_metadata().is_ok()));
+        if !in_the_way.is_empty() && !to.is_forced {
+            return Err(BackupError::Taken(in_the_way));
+        }
+        let _lock = lock(&places.data).map_err(|error| match error {
+            StartError::Busy(data) => BackupError::Running(data),
+            other => BackupError::File { path: places.data.clone(), cause: io::Error::other(other.to_string()) },
+        })?;
+        let stage = Stage::begin(places.data.join(STAGE))?;
+        let moved = self.moved(&opened.files, &places);
+        let (config, policy) = (renamed(config, &moved), self.text(POLICY)?.map(|text| renamed(text, &moved)));
+        self.fill(&stage.folder, opened.keys.as_deref(), by)?;
+        let (of_data, of_config): (Vec<_>, Vec<_>) = opened.files.iter().partition(|file| file.base == Base::Data);
+        for file in of_data {
+            write_secret(file, &stage.folder.join(&file.path))?;
+        }
+        let mut placing = Moves::default();
+        let aside = placing.clear(&places).map_err(BackupError::file(&places.data))?;
+        for name in [STORE, COMPONENTS, VERSIONS, FOLDER] {
+            let from = stage.folder.join(name);
+            if from.exists() {
+                placing.put(&from, &places.data.join(name)).map_err(BackupError::file(&places.data))?;
+            }
+        }
+        let mut files = Vec::new();
+        for file in of_config {
+            files.push((folder_of(&places.path).join(&file.path), decoded(file)?));
+        }
+        files.extend(policy.map(|text| (places.plugins.clone(), text)));
+        // Without it no host starts, so it is the last.
+        files.push((places.path.clone(), config));
+        let also_aside = put_files(&files, &mut placing)?;
+        placing.keep();
+        let aside = aside.into_iter().chain(also_aside).collect();
+        Ok(Restored { has_keys: opened.keys.is_some(), secrets: opened.files.len(), places, aside })
+    }
+
+    /// Returns where each file with a secret was, and where it is from now on.
+    fn moved(&self, files: &[SecretFile], places: &Config) -> Vec<(String, String)> {
+        let now = |folder: &Path| real(folder).ok().and_then(|folder| folder.to_str().map(str::to_owned));
+        let (Some(data), Some(config)) = (now(&places.data), now(folder_of(&places.path))) else { return Vec::new() };
+        let paths = files.iter().map(|SecretFile { base, path, .. }| {
+            let (old, new) = match base {
+                Base::Data => (&self.manifest.data, &data),
+                Base::Config => (&self.manifest.config, &config),
+            };
+            (format!("{old}/{path}"), format!("{new}/{path}"))
+        });
+        paths.collect()
+    }
+
+    /// Puts the parts of the data folder together in the stage, with the keys.
+    fn fill(&mut self, stage: &Path, keys: Option<&str>, by: &By) -> Result<(), BackupError> {
+        let names: Vec<_> =
+            self.manifest.files.keys().filter(|name| ![CONFIG, POLICY].contains(&name.as_str())).cloned().collect();
+        for name in names {
+            let to = stage.join(&name);
+            make_private_folder(folder_of(&to)).map_err(BackupError::file(&to))?;
+            self.extract(&name, &to)?;
+        }
+        let store = stage.join(STORE);
+        backup::examine(&store)?;
+        if let Some(keys) = keys {
+            backup::put_keys(&store, keys.as_bytes())?;
+        }
+        let Manifest { made, parlor, .. } = &self.manifest;
+        let with = if keys.is_some() { "with keys" } else { "without keys" };
+        let entry = NewAuditEntry::new(AuditKind::Host, by, "a backup was restored");
+        let new = Some(format!("of {made}, written by parlor {parlor}, {with}"));
+        Ok(AuditFile::create(stage, WHOLE_AUDIT)?.add(&[NewAuditEntry { new, ..entry }])?)
+    }
+
+    /// Copies a member into a new file, and checks it once more: somebody may have changed the backup meanwhile.
+    fn extract(&mut self, name: &str, to: &Path) -> Result<(), BackupError> {
+        let Some(member) = self.members.get(name).copied() else { return Ok(()) };
+        let copied = (|| {
+            let mut file = new_file(to)?;
+            io::copy(&mut archive::read(&mut self.file, member)?, &mut file)?;
+            file.sync_all()
+        })();
+        copied.map_err(BackupError::file(to))?;
+        let found = File::open(to).and_then(summed).map_err(BackupError::file(to))?;
+        if self.manifest.files.get(name) == Some(&found) {
+            return Ok(());
+        }
+        Err(BackupError::Damaged { path: self.path.clone(), what: format!("{name} changes while it is read") })
+    }
+
+    /// Returns a member as text that is not too long; none if there is none.
+    fn text(&mut self, name: &str) -> Result<Option<Vec<u8>>, BackupError> {
+        let Some(member) = self.members.get(name).copied() else { return Ok(None) };
+        let bytes = bounded(&mut self.file, member, LARGEST_TEXT).map_err(BackupError::file(&self.path))?;
+        let found = summed(&bytes[..]).map_err(BackupError::file(&self.path))?;
+        if self.manifest.files.get(name) == Some(&found) {
+            return Ok(Some(bytes));
+        }
+        Err(BackupError::Damaged { path: self.path.clone(), what: format!("{name} changes while it is read") })
+    }
+
+    fn opened(&mut self, passphrase: &Secret) -> Result<Sealed, BackupError> {
+        let Some(member) = self.members.get(SEALED).copied() else { return Ok(Sealed::default()) };
+        let bytes = bounded(&mut self.file, member, LARGEST_SEALED).map_err(BackupError::file(&self.path))?;
+        let text = sealed::open(passphrase, &bytes, &self.head).map_err(BackupError::file(&self.path))?;
+        let text = text.ok_or(BackupError::WrongPassphrase)?;
+        let damaged = || BackupError::Damaged { path: self.path.clone(), what: "its encrypted part".to_owned() };
+        let opened: Sealed = serde_json::from_slice(&text).map_err(|_| damaged())?;
+        let is_good = opened.files.iter().all(|file| is_below(file.base, &file.path));
+        if is_good { Ok(opened) } else { Err(damaged()) }
+    }
+}
+
+/// Returns whether a member may have this name.
+fn is_known(name: &str) -> bool {
+    match name.split_once('/') {
+        None => [MANIFEST, CONFIG, POLICY, STORE, SEALED].contains(&name),
+        Some((COMPONENTS, file)) => is_component(file),
+        Some((VERSIONS, file)) => is_versions(file),
+        Some(_) => false,
+    }
+}
+
+fn bounded(file: &mut File, member: Member, most: u64) -> io::Result<Vec<u8>> {
+    if member.size > most {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a part of it is too large"));
+    }
+    let mut bytes = Vec::new();
+    archive::read(file, member)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Has a file name other files where they are now. parlor itself writes whole paths of secrets, and `init` those of certificates.
+fn renamed(text: Vec<u8>, moved: &[(String, String)]) -> Vec<u8> {
+    let Ok(mut text) = String::from_utf8(text.clone()) else { return text };
+    let is_plain = |path: &str| !path.contains(['"', '\'', '\\']) && !path.contains(char::is_control);
+    for (old, new) in moved.iter().filter(|(old, new)| old != new && is_plain(old) && is_plain(new)) {
+        for quote in ['"', '\''] {
+            text = text.replace(&format!("{quote}{old}{quote}"), &format!("{quote}{new}{quote}"));
+        }
+    }
+    text.into_bytes()
+}
+
+fn decoded(file: &SecretFile) -> Result<Vec<u8>, BackupError> {
+    hex::decode(&file.hex)
+        .map_err(|_| BackupError::File { path: PathBuf::from(&file.path), cause: ErrorKind::InvalidData.into() })
+}
+
+/// Makes a new file that only this user can read.
+fn new_file(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
+    let written = make_private_folder(folder_of(path)).and_then(|()| new_file(path));
+    let written = written.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(BackupError::file(path))
+}
+
+fn write_secret(file: &SecretFile, to: &Path) -> Result<(), BackupError> {
+    write_new(to, &decoded(file)?)
+}
+
+/// Writes all files beside their places, and then moves them there. Earlier files are moved aside; their new paths are returned.
+fn put_files(files: &[(PathBuf, Vec<u8>)], moves: &mut Moves) -> Result<Vec<PathBuf>, BackupError> {
+    let mut drafts = Vec::new();
+    let result = (|| -> Result<_, BackupError> {
+        for (path, bytes) in files {
+            let mut name = std::ffi::OsString::from(".");
+            name.push(path.file_name().unwrap_or_default());
+            name.push(".restore");
+            let draft = path.with_file_name(name);
+            // A killed restore may have left it.
+            let _ = fs::remove_file(&draft);
+            drafts.push(draft.clone());
+            write_new(&draft, bytes)?;
+        }
+        let mut aside = Vec::new();
+        for ((path, _), draft) in files.iter().zip(&drafts) {
+            aside.extend(moves.set_aside(path).map_err(BackupError::file(path))?);
+            moves.put(draft, path).map_err(BackupError::file(path))?;
+        }
+        Ok(aside)
+    })();
+    if result.is_err() {
+        for draft in &drafts {
+            let _ = fs::remove_file(draft);
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_names_are_parts_of_a_backup() {
+        let digits = "0123456789abcdef".repeat(4);
+        for name in [MANIFEST, CONFIG, POLICY, STORE, SEALED, "versions/echo.json"] {
+            assert!(is_known(name), "{name}");
+        }
+        assert!(is_known(&format!("components/{digits}.wasm")));
+        for name in [
+            "",
+            "/etc/passwd",
+            "../parlor.toml",
+            "components/../../x.wasm",
+            "components/x.wasm",
+            "versions/../x.json",
+            "secrets/echo/token",
+            "parlor.lock",
+        ] {
+            assert!(!is_known(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_names_secrets_where_they_are_now() {
+        let old = "key = { file = \"/old/secrets/echo/key\" }\nca_file = '/old/ca.pem'\nother = \"/old/ca.pem.txt\"\n";
+        let moved = [("/old/secrets/echo/key", "/new/secrets/echo/key"), ("/old/ca.pem", "/etc/new/ca.pem")];
+        let moved = moved.map(|(old, new)| (old.to_owned(), new.to_owned()));
+        let new =
+            "key = { file = \"/new/secrets/echo/key\" }\nca_file = '/etc/new/ca.pem'\nother = \"/old/ca.pem.txt\"\n";
+        assert_eq!(renamed(old.as_bytes().to_vec(), &moved), new.as_bytes());
+        let odd = [("/old/ca.pem".to_owned(), "/x'\\".to_owned())];
+        assert_eq!(renamed(old.as_bytes().to_vec(), &odd), old.as_bytes());
+        assert_eq!(renamed(vec![0xff], &moved), [0xff]);
+    }
+}
