@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use parlor_base::escape::escape_untrusted;
