@@ -50,7 +50,7 @@ pub struct AuditArgs {
 }
 
 /// Parses a time before now, or a date.
-fn since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     let wrong = || "write a time before now, such as 2h or 7d, or a date such as 2026-11-20".to_owned();
     if let Ok(ago) = duration(text) {
         let ago = SignedDuration::try_from(ago).map_err(|_| wrong())?;
@@ -70,54 +70,28 @@ impl AuditArgs {
             let Some(host) = host else { return Err(Ended::NotRunning(config.data).into()) };
             return self.go_on(&host, config);
         }
-        let audit = match &host {
-            Some(host) => host.get(&self.target_of(None))?,
-            None => self.read(&config)?,
-        };
+        let audit = read(&config, host.as_ref(), &self.query(None))?;
         if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some())) }
     }
 
-    /// Returns what to ask the host for: the last entries, or those after this one.
-    fn target_of(&self, after: Option<i64>) -> String {
-        let mut target = format!("/v1/audit?lines={}", self.lines);
-        if let Some(after) = after {
-            target.put(format_args!("&after={after}&wait=true"));
-        }
-        let kinds: Vec<_> = self.kind.iter().map(|kind| kind.as_str()).collect();
-        let plugin = self.plugin.as_ref().map(ToString::to_string);
-        let account = self.account.as_ref().map(ToString::to_string);
-        let since = self.since.map(|since| since.as_millisecond().to_string());
-        let kinds = Some(kinds.join(",")).filter(|kinds| !kinds.is_empty());
-        for (name, value) in [("plugin", plugin), ("account", account), ("since", since), ("kinds", kinds)] {
-            if let Some(value) = value {
-                target.put(format_args!("&{name}={}", escaped(&value)));
-            }
-        }
-        target
-    }
-
-    /// Reads the audit of a host that does not run.
-    fn read(&self, config: &Config) -> anyhow::Result<Audit> {
-        target::is_own_host(config)?;
-        let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Audit::default()) };
-        let query = AuditQuery {
+    /// Returns the entries to show: the last ones, or those after this one.
+    fn query(&self, after: Option<i64>) -> AuditQuery {
+        AuditQuery {
             plugin: self.plugin.as_ref().map(ToString::to_string),
             account: self.account.as_ref().map(ToString::to_string),
             since: self.since.map(Timestamp::as_millisecond),
             kinds: self.kind.clone(),
-            after: None,
+            after,
+            before: None,
             most: self.lines,
-        };
-        let entries = file.entries(&query)?;
-        let activity = file.activity(query.plugin.as_deref(), query.account.as_deref(), query.since)?;
-        Ok(Audit::of(entries, activity))
+        }
     }
 
     /// Prints the last entries, and each further one as it comes.
     fn go_on(&self, host: &Client, config: Config) -> anyhow::Result<()> {
         let mut after = None;
         loop {
-            let audit: Audit = match host.get(&self.target_of(after)) {
+            let audit: Audit = match host.get(&request(&self.query(after))) {
                 Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
                 audit => audit?,
             };
@@ -128,6 +102,37 @@ impl AuditArgs {
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
     }
+}
+
+/// Reads the audit of a host that runs or not.
+pub(super) fn read(config: &Config, host: Option<&Client>, query: &AuditQuery) -> anyhow::Result<Audit> {
+    if let Some(host) = host {
+        return Ok(host.get(&request(query))?);
+    }
+    target::is_own_host(config)?;
+    let Some(mut file) = AuditFile::open(&config.data)? else { return Ok(Audit::default()) };
+    let entries = file.entries(query)?;
+    let activity = file.activity(query.plugin.as_deref(), query.account.as_deref(), query.since)?;
+    Ok(Audit::of(entries, activity))
+}
+
+/// Returns what to ask the host for. It waits for entries after another one.
+fn request(query: &AuditQuery) -> String {
+    let AuditQuery { plugin, account, since, kinds, after, before, most } = query;
+    let mut target = format!("/v1/audit?lines={most}");
+    if let Some(after) = after {
+        target.put(format_args!("&after={after}&wait=true"));
+    }
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let kinds = Some(kinds.join(",")).filter(|kinds| !kinds.is_empty());
+    let [since, before] = [since, before].map(|number| number.map(|number| number.to_string()));
+    let values = [("plugin", plugin), ("account", account), ("since", &since), ("before", &before), ("kinds", &kinds)];
+    for (name, value) in values {
+        if let Some(value) = value {
+            target.put(format_args!("&{name}={}", escaped(value)));
+        }
+    }
+    target
 }
 
 /// Formats an entry on one line.
@@ -247,6 +252,24 @@ mod tests {
              juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n"
         );
         assert_eq!(screen(&Audit::default(), false), "no entries\n");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_in_the_request() {
+        assert_eq!(request(&AuditQuery { most: 9, ..AuditQuery::default() }), "/v1/audit?lines=9");
+        let query = AuditQuery {
+            plugin: Some("a&b".to_owned()),
+            account: Some("main".to_owned()),
+            since: Some(-5),
+            kinds: vec![AuditKind::Grant, AuditKind::Run],
+            after: None,
+            before: Some(7),
+            most: 1,
+        };
+        let all = "/v1/audit?lines=1&plugin=a%26b&account=main&since=-5&before=7&kinds=grant,run";
+        assert_eq!(request(&query), all);
+        let next = request(&AuditQuery { after: Some(0), ..AuditQuery::default() });
+        assert_eq!(next, "/v1/audit?lines=0&after=0&wait=true");
     }
 
     #[test]

@@ -59,26 +59,26 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+pub(super) enum State {
     Fine,
     Warning,
     Broken,
 }
 
-#[derive(Debug, Serialize)]
-struct Finding {
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Finding {
     /// The part of the host that was checked.
-    check: String,
-    state: State,
-    says: String,
+    pub(super) check: String,
+    pub(super) state: State,
+    pub(super) says: String,
     /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
+    pub(super) remedy: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Findings {
-    findings: Vec<Finding>,
+pub(super) struct Findings {
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Findings {
@@ -110,14 +110,7 @@ impl DoctorArgs {
     /// Runs all checks, and prints the findings.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        match self.target.load() {
-            Err(error) => {
-                let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
-                let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
-                findings.broken("configuration", format!("{error:#}"), remedy);
-            }
-            Ok(config) => self.look(&config, &mut findings)?,
-        }
+        examine(self.target.load(), self.offline, &mut findings)?;
         #[cfg(feature = "authoring")]
         for (languages, problem) in toolchains() {
             match problem {
@@ -140,32 +133,45 @@ impl DoctorArgs {
             one_or_more => Err(Ended::Broken(one_or_more).into()),
         }
     }
+}
 
-    fn look(&self, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
-        let accounts = config.accounts.len();
-        findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
-        for warning in &config.warnings {
-            findings.warn("configuration", warning.clone(), "do as it says");
+/// Looks for problems, also of a configuration that cannot be loaded; `offline`: without connecting to any server.
+pub(super) fn examine(loaded: anyhow::Result<Config>, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
+    match loaded {
+        Err(error) => {
+            let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
+            let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
+            findings.broken("configuration", format!("{error:#}"), remedy);
         }
-        files(config, findings);
-        compiler(findings);
-        policy(config, findings)?;
-        match status::of(config) {
-            Ok(status) => host(&status, findings),
-            Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
-        }
-        if let Err(error) = Store::look(&config.data) {
-            findings.broken("data", error.to_string(), "do as it says");
-        }
-        disk(&config.data, findings);
-        if self.offline {
-            return Ok(());
-        }
-        for account in config.accounts.values() {
-            connection(account, &config.data, findings)?;
-        }
-        Ok(())
+        Ok(config) => look(&config, offline, findings)?,
     }
+    Ok(())
+}
+
+fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
+    let accounts = config.accounts.len();
+    findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
+    for warning in &config.warnings {
+        findings.warn("configuration", warning.clone(), "do as it says");
+    }
+    files(config, findings);
+    compiler(findings);
+    policy(config, findings)?;
+    match status::of(config) {
+        Ok(status) => host(&status, findings),
+        Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
+    }
+    if let Err(error) = Store::look(&config.data) {
+        findings.broken("data", error.to_string(), "do as it says");
+    }
+    disk(&config.data, findings);
+    if offline {
+        return Ok(());
+    }
+    for account in config.accounts.values() {
+        connection(account, &config.data, findings)?;
+    }
+    Ok(())
 }
 
 /// Warns of settings that neither the host nor one of its plugins knows.

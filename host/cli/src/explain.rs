@@ -35,14 +35,8 @@ use super::target::{self, Target};
     after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n  parlor explain weather http.fetch https://api.example.org/now    whether it may ask that server\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. How often it was allowed or denied before is in the audit, over restarts. Exit codes: 0 explained, 1 failed, 2 wrong usage"
 )]
 pub struct ExplainArgs {
-    /// The plugin.
-    plugin: PluginId,
-    /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
-    #[arg(value_name = "WHAT")]
-    call: Option<String>,
-    /// The address that it is about: a JID, or the URL of a request.
-    #[arg(value_name = "JID|URL")]
-    about: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -50,42 +44,55 @@ pub struct ExplainArgs {
     target: Target,
 }
 
+/// What is to be explained.
+#[derive(Debug, Args)]
+pub(super) struct Asking {
+    /// The plugin.
+    pub(super) plugin: PluginId,
+    /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
+    #[arg(value_name = "WHAT")]
+    pub(super) call: Option<String>,
+    /// The address that it is about: a JID, or the URL of a request.
+    #[arg(value_name = "JID|URL")]
+    pub(super) about: Option<String>,
+}
+
 /// The whole output.
 #[derive(Debug, Serialize)]
-struct Explanation {
-    plugin: PluginId,
-    enabled: bool,
+pub(super) struct Explanation {
+    pub(super) plugin: PluginId,
+    pub(super) enabled: bool,
     /// Why its file could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
     /// Whether a host runs, which knows the denied calls.
-    running: bool,
+    pub(super) running: bool,
     /// The accounts on which it should run and does not.
-    down: Vec<Down>,
+    pub(super) down: Vec<Down>,
     /// Whether the running host uses other grants than the policy file has now.
-    otherwise: bool,
+    pub(super) otherwise: bool,
     /// The rooms that it is kept to; none if it is kept to none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rooms: Option<Vec<String>>,
+    pub(super) rooms: Option<Vec<String>>,
     /// Each permission that it requests or was granted, the riskiest first. From the running host, else from the
     /// policy.
-    permissions: Vec<Right>,
+    pub(super) permissions: Vec<Right>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    about: Option<About>,
-    denied: Vec<Denied>,
+    pub(super) about: Option<About>,
+    pub(super) denied: Vec<Denied>,
     /// The events that it did not receive, on each account with any.
-    withheld: Vec<Withheld>,
+    pub(super) withheld: Vec<Withheld>,
     /// How often that was allowed or denied, by the audit. Empty without a question.
-    asked: Vec<Asked>,
+    pub(super) asked: Vec<Asked>,
 }
 
 /// A plugin that should run and does not.
 #[derive(Debug, Serialize)]
-struct Down {
+pub(super) struct Down {
     /// The account; none if the plugin may not run at all.
-    account: Option<String>,
-    state: String,
-    reason: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
 }
 
 impl From<&Plugin> for Down {
@@ -96,10 +103,10 @@ impl From<&Plugin> for Down {
 
 /// The number of events that a plugin did not receive on one account, by the permission that did not cover them.
 #[derive(Debug, Serialize)]
-struct Withheld {
-    account: String,
-    permission: String,
-    events: u64,
+pub(super) struct Withheld {
+    pub(super) account: String,
+    pub(super) permission: String,
+    pub(super) events: u64,
 }
 
 impl Withheld {
@@ -118,21 +125,29 @@ impl Withheld {
 
 /// The answer about one call, event or permission.
 #[derive(Debug, Serialize)]
-struct About {
+pub(super) struct About {
     /// The question.
-    what: String,
-    permission: Option<Permission>,
+    pub(super) what: String,
+    pub(super) permission: Option<Permission>,
     /// Whether the answer is yes on each account.
-    allowed: bool,
+    pub(super) allowed: bool,
     /// The answers, one for each account.
-    answers: Vec<Answer>,
+    pub(super) answers: Vec<Answer>,
 }
 
 impl ExplainArgs {
     /// Prints the explanation.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
-        let entry = &PluginAdmin::new(&config).entry(&self.plugin)?;
+        let (explanation, grants) = self.asking.explained(&config)?;
+        if self.json { print_json(&explanation) } else { print(&show(&explanation, &grants)) }
+    }
+}
+
+impl Asking {
+    /// Explains it for a host that runs or not. Also returns the grants that count.
+    pub(super) fn explained(&self, config: &Config) -> anyhow::Result<(Explanation, Grants)> {
+        let entry = &PluginAdmin::new(config).entry(&self.plugin)?;
         let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
         let question = question.map_err(|error| Ended::Usage(escape_untrusted(&error.to_string(), 4 << 10)))?;
         let (manifest, trouble) = match approved::look(&self.plugin, entry, &Components::new(&config.data)) {
@@ -140,7 +155,7 @@ impl ExplainArgs {
             Err(unfit) => (None, Some(escape_untrusted(&unfit.to_string(), 4 << 10))),
         };
         let manifest = manifest.as_deref();
-        let host = self.host(&config)?;
+        let host = self.host(config)?;
         let (mut denied, mut down, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
         if let Some((_, plugins)) = &host {
             down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
@@ -150,7 +165,7 @@ impl ExplainArgs {
         // The host's grants may be older than the file, or fewer.
         let in_force = host.as_ref().and_then(|(_, plugins)| plugins.iter().find_map(|plugin| plugin.grants.as_ref()));
         let grants =
-            &in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
+            in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
         let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
         let stopped = Stopped { grants: &entry.grants, manifest, own };
         let about = match &question {
@@ -161,7 +176,7 @@ impl ExplainArgs {
         if let Some(permission) = question.as_ref().and_then(Question::permission) {
             let host = host.as_ref().map(|(host, _)| host);
             // The answer does not depend on what was asked before.
-            let names = names(&config, host, &self.plugin).unwrap_or_default();
+            let names = names(config, host, &self.plugin).unwrap_or_default();
             asked = asked::asked(names, permission, self.about.as_deref());
             denied.retain(|denied| denied.permission == permission.as_str());
             withheld.retain(|withheld| withheld.permission == permission.as_str());
@@ -174,13 +189,13 @@ impl ExplainArgs {
             down,
             rooms: entry.grants.rooms().map(names_of),
             otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, &entry.grants)),
-            permissions: rights(&self.plugin, manifest, grants),
+            permissions: rights(&self.plugin, manifest, &grants),
             about,
             denied,
             withheld,
             asked,
         };
-        if self.json { print_json(&explanation) } else { print(&show(&explanation, grants)) }
+        Ok((explanation, grants))
     }
 
     /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
@@ -204,7 +219,7 @@ impl About {
     /// decides.
     fn of(
         question: &Question,
-        asked: &ExplainArgs,
+        asked: &Asking,
         host: Option<&(Client, Vec<Plugin>)>,
         stopped: &Stopped<'_>,
         enabled: bool,
@@ -324,7 +339,7 @@ fn is_kept_away(denied: &Denied, kind: ScopeKind, grants: &Grants) -> bool {
 }
 
 /// Returns whether a denied call is granted by now, as far as that is known without the contact list.
-fn is_granted(denied: &Denied, grants: &Grants) -> bool {
+pub(super) fn is_granted(denied: &Denied, grants: &Grants) -> bool {
     let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
     let Some(granted) = grants.get(permission) else { return false };
     let kind = permission.scope_kind();

@@ -168,6 +168,7 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
         since: number("since")?,
         kinds,
         after: number("after")?,
+        before: number("before")?,
         most: u32::try_from(most).unwrap_or(MOST_ENTRIES),
     })
 }
@@ -260,10 +261,13 @@ mod tests {
     #[test]
     fn a_query_is_bounded_and_checked() {
         let of = |target: &str| query(&request("GET", target));
-        let all = of("/v1/audit?plugin=echo&kinds=grant,run&since=5&lines=99999999").unwrap();
+        let all = of("/v1/audit?plugin=echo&kinds=grant,run&since=5&before=9&lines=99999999").unwrap();
+        assert_eq!((all.after, all.before), (None, Some(9)));
         assert_eq!((all.plugin.as_deref(), all.since, all.most), (Some("echo"), Some(5), MOST_ENTRIES));
         assert_eq!(all.kinds, [AuditKind::Grant, AuditKind::Run]);
-        for wrong in ["/v1/audit?kinds=x", "/v1/audit?since=x", "/v1/audit?lines=x", "/v1/audit?after=x"] {
+        for wrong in
+            ["/v1/audit?kinds=x", "/v1/audit?since=x", "/v1/audit?lines=x", "/v1/audit?after=x", "/v1/audit?before=x"]
+        {
             assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
         }
     }

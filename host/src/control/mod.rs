@@ -26,7 +26,7 @@
 //! | `POST /v1/rooms/join?room=JID&account=NAME` | enters a room, and answers with it; also `nick`, `bookmark` and `new` |
 //! | `POST /v1/rooms/leave?room=JID&account=NAME` | leaves a room, and answers likewise; also `bookmark` |
 //! | `POST /v1/say?to=JID&text=TEXT&account=NAME` | sends a message as the account, and answers with [`Said`](views::Said) |
-//! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
+//! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `before=N` those before that one, with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |

@@ -237,6 +237,8 @@ pub struct AuditQuery {
     pub kinds: Vec<AuditKind>,
     /// The first ones with a higher number than this; none: the last ones.
     pub after: Option<i64>,
+    /// Only those with a lower number than this.
+    pub before: Option<i64>,
     /// At most so many.
     pub most: u32,
 }

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, Share};
@@ -222,6 +223,32 @@ async fn the_audit_is_bounded_the_oldest_go_first_and_the_cut_is_recorded() {
     assert_eq!(first["who"], "host");
 }
 
+/// Asks the host behind this socket.
+fn asked(socket: &Path, target: &str) -> Value {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn the_audit_is_read_backwards_page_by_page() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    for _ in 0..2 {
+        ended(home.run(&["plugin", "restart", "echo"]).await.unwrap(), 0);
+    }
+    let all = audit(&home, &["--kind", "run"]).await;
+    let ids: Vec<_> = all["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
+    let [.., first, last] = ids[..] else { panic!("{all}") };
+    let path = home.path().join("data/control.sock");
+    let page =
+        spawn_blocking(move || asked(&path, &format!("/v1/audit?kinds=run&before={last}&lines=1"))).await.unwrap();
+    assert_eq!(page["entries"].as_array().unwrap().len(), 1, "{page}");
+    assert_eq!(page["entries"][0]["id"], first, "{page}");
+}
+
 #[tokio::test]
 async fn whoever_follows_the_audit_sees_each_entry_as_it_comes() {
     let (home, _) = home().await;
@@ -231,12 +258,7 @@ async fn whoever_follows_the_audit_sees_each_entry_as_it_comes() {
     let wait = spawn_blocking(move || {
         let deadline = Instant::now() + SOON;
         loop {
-            let mut stream = UnixStream::connect(&path).unwrap();
-            let target = format!("/v1/audit?kinds=run&after={last}&wait=true");
-            stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            let audit: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+            let audit = asked(&path, &format!("/v1/audit?kinds=run&after={last}&wait=true"));
             if audit["entries"] != Value::Array(Vec::new()) || Instant::now() > deadline {
                 return audit;
             }

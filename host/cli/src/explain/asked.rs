@@ -10,15 +10,15 @@ use crate::show::{Put as _, second};
 
 /// How often a plugin was allowed or denied something.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Asked {
-    account: String,
+pub(crate) struct Asked {
+    pub(crate) account: String,
     /// `allowed` or `denied`.
-    outcome: &'static str,
+    pub(crate) outcome: &'static str,
     /// The recipient, the server, or what was denied.
-    what: String,
-    count: u64,
-    first: String,
-    last: String,
+    pub(crate) what: String,
+    pub(crate) count: u64,
+    pub(crate) first: String,
+    pub(crate) last: String,
 }
 
 /// Returns what the audit knows about a permission, and about this address if there is one.

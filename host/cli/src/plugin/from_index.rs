@@ -64,6 +64,21 @@ pub(crate) fn choose(
         }
         return Ok(Chosen { source, expected, found: None });
     };
+    listed(found, expected, pinned, asking)
+}
+
+/// Returns what an index has under a name, where no file can be meant.
+pub(crate) fn choose_listed(
+    config: &Config,
+    wanted: &Wanted,
+    expected: Expected,
+    asking: Asking,
+) -> anyhow::Result<Chosen> {
+    listed(Indexes::new(&config.data).find(wanted)?, expected, None, asking)
+}
+
+/// Requires of a file what its index says. `pinned` is the key of the installed plugin.
+fn listed(found: Found, expected: Expected, pinned: Option<PublisherKey>, asking: Asking) -> anyhow::Result<Chosen> {
     let (listing, digest) = (&found.listing, found.digest);
     if expected.unsigned {
         let sentence = format!("what an index names has to be signed: leave out --unsigned, or give {}", found.source);
@@ -79,7 +94,7 @@ pub(crate) fn choose(
     };
     let is_agreed = before.map_or(Ok(false), |was| agrees(&found, &was, asking))?;
     let publisher = Publisher { key: found.key.clone(), index: Some(listing.clone()), is_agreed };
-    expected = Expected { digest: Some(digest), publisher: Some(publisher), ..expected };
+    let expected = Expected { digest: Some(digest), publisher: Some(publisher), ..expected };
     Ok(Chosen { source: found.source.clone(), expected, found: Some(found) })
 }
 
@@ -158,11 +173,16 @@ impl Chosen {
     }
 
     /// Remembers the key that was agreed to, after what it signed was installed.
-    pub(super) fn pin(&self, config: &Config) {
+    pub(crate) fn pin(&self, config: &Config) {
         let is_agreed = self.expected.publisher.as_ref().is_some_and(|publisher| publisher.is_agreed);
         let Some(found) = self.found.as_ref().filter(|_| is_agreed) else { return };
         if let Err(error) = Indexes::new(&config.data).agree(found) {
             say(&format!("the new key was not remembered, so it will be asked about again: {error}"));
         }
+    }
+
+    /// Returns a file that no index lists.
+    pub(crate) fn unlisted(source: Source, expected: Expected) -> Self {
+        Self { source, expected, found: None }
     }
 }

@@ -198,7 +198,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
 }
 
 /// Says who may send requests to a webhook, and who answers.
-pub(super) fn webhook_in_words(webhook: &Webhook) -> String {
+pub(crate) fn webhook_in_words(webhook: &Webhook) -> String {
     let answers = match webhook.mode {
         Mode::Queue => "the host answers",
         Mode::Answer => "the plugin answers",

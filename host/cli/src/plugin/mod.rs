@@ -13,7 +13,7 @@ mod decide;
 mod dev;
 pub(crate) mod from_index;
 mod hooks;
-mod inspect;
+pub(crate) mod inspect;
 mod limits;
 mod list;
 #[cfg(feature = "authoring")]

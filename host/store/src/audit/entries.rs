@@ -152,16 +152,16 @@ fn cut(count: usize, way: &str) -> NewAuditEntry {
 
 /// Returns entries, the oldest first.
 pub(super) fn read(file: &Connection, query: &AuditQuery) -> rusqlite::Result<Vec<AuditEntry>> {
-    let AuditQuery { plugin, account, since, kinds, after, most } = query;
+    let AuditQuery { plugin, account, since, kinds, after, before, most } = query;
     let kinds = kinds.iter().fold(String::new(), |all, kind| all + kind.as_str() + ",");
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let mut select = file.prepare(&format!(
         "SELECT id, at, kind, plugin, account, who, way, what, old, new FROM audit_entry
          WHERE (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR at >= ?3)
          AND (?4 IS NULL OR id > ?4) AND (?5 = '' OR instr(',' || ?5, ',' || kind || ',') > 0)
-         ORDER BY id {order} LIMIT ?6"
+         AND (?6 IS NULL OR id < ?6) ORDER BY id {order} LIMIT ?7"
     ))?;
-    let rows = select.query_map(params![plugin, account, since, after, kinds, most], entry)?;
+    let rows = select.query_map(params![plugin, account, since, after, kinds, before, most], entry)?;
     let mut all = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     if after.is_none() {
         all.reverse();

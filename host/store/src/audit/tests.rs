@@ -46,6 +46,9 @@ fn entries_are_found_by_what_they_are_about() {
     assert_eq!(last[0].what, "three\\u{a}");
     let next = entries::read(&file, &AuditQuery { most: 1, after: Some(1), ..any() }).unwrap();
     assert_eq!(next[0].what, "two");
+    let page = entries::read(&file, &AuditQuery { most: 1, before: Some(3), ..any() }).unwrap();
+    assert_eq!(page[0].what, "two", "the last one before that");
+    assert_eq!(found(AuditQuery { after: Some(1), before: Some(3), ..any() }), ["two"]);
 }
 
 #[test]

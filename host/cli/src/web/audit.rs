@@ -1,0 +1,275 @@
+//! The audit: who changed what, and what plugins did.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use parlor::control::audit::{Audit, Counted, Entry, Name};
+use parlor_store::{AuditKind, AuditQuery};
+use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
+
+use super::host::{Host, Visit, look};
+use super::parts::{cell, choice, field, maybe, rows, table, when};
+use crate::audit::{read, since};
+use crate::target;
+
+/// The entries of one page.
+const PAGE: u32 = 50;
+/// The names of the fields.
+const FIELDS: [&str; 4] = ["plugin", "account", "kind", "since"];
+
+/// Adds the page.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes.page("/audit", Role::Viewer, page)
+}
+
+/// The filter as it was typed, a text for each of [`FIELDS`].
+type Filter = [String; 4];
+
+async fn page(visit: Visit) -> Result<Reply, Problem> {
+    let filter = FIELDS.map(|name| visit.query(name).unwrap_or_default().trim().to_owned());
+    let before = visit.query("before").filter(|number| !number.is_empty()).map(str::parse::<i64>).transpose();
+    let before = before.map_err(|_| Problem::wrong("`before` is the number of an entry".to_owned()))?;
+    let query = query(&filter, before).map_err(Problem::wrong)?;
+    let audit = look(&visit, move |config, _| read(config, target::host(config)?.as_ref(), &query)).await?;
+    Ok(Page::new("Audit", content(&|path| visit.link(path), &filter, before, &audit)).into())
+}
+
+/// Returns what to ask for: one entry more than a page has, to know whether others follow.
+fn query([plugin, account, kind, from]: &Filter, before: Option<i64>) -> Result<AuditQuery, String> {
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let kinds = some(kind).map(|kind| kind.parse::<AuditKind>()).transpose()?;
+    let from = some(from).map(|from| since(&from)).transpose()?;
+    Ok(AuditQuery {
+        plugin: some(plugin),
+        account: some(account),
+        since: from.map(|from| from.as_millisecond()),
+        kinds: kinds.into_iter().collect(),
+        after: None,
+        before,
+        most: PAGE + 1,
+    })
+}
+
+/// Returns the address of the page with this filter.
+fn address(filter: &Filter, before: Option<i64>) -> String {
+    let fields = FIELDS.into_iter().zip(filter).filter(|(_, value)| !value.is_empty());
+    let mut all: Vec<_> = fields.map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    all.extend(before.map(|before| format!("before={before}")));
+    format!("/audit?{}", all.join("&"))
+}
+
+fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, audit: &Audit) -> Markup {
+    let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
+    // The newest first. The last one, if there is one more than a page has, only shows that there are more.
+    let entries: Vec<&Entry> = audit.entries.iter().rev().take(most).collect();
+    let shown = rows(entries.iter().copied(), |entry| entry_row(link, entry));
+    let has_more = audit.entries.len() > shown.shown;
+    let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
+    // Those that are left out for their length are on the next page.
+    let shown = shown.followed();
+    html! {
+        (form(link, filter))
+        h2 { "Entries" }
+        @if entries.is_empty() {
+            p { "No entries" @if before.is_some() { " before that one" } "." }
+        } @else {
+            p { "The newest first. Times are in UTC." }
+            (table("Entries of the audit", &["Time", "Kind", "About", "What", "Who"], &shown))
+        }
+        @if before.is_some() || last.is_some() {
+            nav aria-label="Pages of the audit" {
+                @if before.is_some() { a href=(link(&address(filter, None))) { "The newest" } }
+                @if before.is_some() && last.is_some() { " " }
+                @if let Some(last) = last { a rel="next" href=(link(&address(filter, Some(last.id)))) { "Older ones" } }
+            }
+        }
+        @if !filter[0].is_empty() { (activity(audit)) }
+    }
+}
+
+fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -> Markup {
+    let mut kinds = vec![(String::new(), "all".to_owned())];
+    kinds.extend(AuditKind::ALL.map(|kind| (kind.as_str().to_owned(), kind.as_str().to_owned())));
+    html! {
+        form method="get" action=(link("/audit")) {
+            (field("plugin", "Plugin", plugin, "Its id. With one, the page also shows what it did, and with whom."))
+            (field("account", "Account", account, ""))
+            (choice("kind", "Kind", &kinds, kind))
+            (field("since", "Since", from, "A time before now, such as 2h or 7d, or a date such as 2026-11-20."))
+            button type="submit" { "Show" }
+        }
+    }
+}
+
+fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
+    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new } = entry;
+    html! {
+        tr {
+            th scope="row" { (when(at)) }
+            td { (kind) }
+            td {
+                @if let Some(plugin) = plugin { a href=(link(&format!("/plugins/{}", segment(plugin)))) { (cell(plugin)) } }
+                @if plugin.is_some() && account.is_some() { " on " }
+                @if let Some(account) = account { (cell(account)) }
+                @if plugin.is_none() && account.is_none() { "the host" }
+            }
+            td {
+                (cell(what))
+                @if old.is_some() || new.is_some() {
+                    ": "
+                    @if let Some(old) = old { del { (cell(old)) } " → " }
+                    @if let Some(new) = new { ins { (cell(new)) } } @else { "none" }
+                }
+            }
+            td { (cell(who)) ", " (cell(way)) }
+        }
+    }
+}
+
+/// Shows what a plugin did, in numbers and by name.
+fn activity(audit: &Audit) -> Markup {
+    let count = |Counted { account, name, count, plugin: _ }: &Counted| {
+        html! { tr { th scope="row" { (cell(name)) } td { (cell(account)) } td { (count) } } }
+    };
+    html! {
+        h2 { "What it did" }
+        @if audit.counts.is_empty() && audit.names.is_empty() { p { "Nothing is known of it in that time." } }
+        @if !audit.counts.is_empty() {
+            (table("What it did, to the day", &["Count", "Account", "Times"], &rows(&audit.counts, count)))
+        }
+        @for (kind, head, title) in [
+            ("recipient", "To", "It wrote to"),
+            ("server", "Server", "It asked over the web"),
+            ("denial", "Call", "It was denied"),
+        ] { (names(audit, kind, head, title)) }
+    }
+}
+
+fn names(audit: &Audit, kind: &str, head: &str, title: &str) -> Markup {
+    let names: Vec<&Name> = audit.names.iter().filter(|name| name.kind == kind).collect();
+    let row = |Name { account, what, first, last, count, kind: _ }: &Name| {
+        html! {
+            tr {
+                th scope="row" { (maybe(Some(what))) }
+                td { (cell(account)) }
+                td { (count) }
+                td { (when(first)) }
+                td { (when(last)) }
+            }
+        }
+    };
+    html! {
+        @if !names.is_empty() {
+            (table(title, &[head, "Account", "Times", "First", "Last"], &rows(names, row)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVIL: &str = "<script>alert(1)</script>\u{202e}";
+
+    fn entry(id: i64) -> Entry {
+        Entry {
+            id,
+            at: "2026-11-20T08:00:00.5Z".to_owned(),
+            kind: "grant".to_owned(),
+            plugin: Some("echo".to_owned()),
+            account: None,
+            who: "uid:1000".to_owned(),
+            way: "parlor plugin grant".to_owned(),
+            what: "messages.read".to_owned(),
+            old: None,
+            new: Some("*".to_owned()),
+        }
+    }
+
+    fn audit(entries: Vec<Entry>) -> Audit {
+        Audit { entries, ..Audit::default() }
+    }
+
+    fn filter(plugin: &str) -> Filter {
+        [plugin, "", "", ""].map(str::to_owned)
+    }
+
+    fn page(filter: &Filter, before: Option<i64>, audit: &Audit) -> String {
+        content(&|path| format!("/base{path}"), filter, before, audit).into_string()
+    }
+
+    #[test]
+    fn an_empty_audit_says_so() {
+        let none = page(&filter(""), None, &Audit::default());
+        assert!(none.contains("No entries.") && !none.contains("<table") && !none.contains("What it did"), "{none}");
+        let none = page(&filter("echo"), Some(7), &Audit::default());
+        assert!(none.contains("No entries before that one.") && none.contains("Nothing is known of it"), "{none}");
+    }
+
+    #[test]
+    fn the_newest_entry_comes_first_and_older_ones_are_on_other_pages() {
+        let all = page(&filter(""), None, &audit((1..=51).map(entry).collect()));
+        assert_eq!(all.matches("<th scope=\"row\">").count(), 50);
+        assert!(all.contains("href=\"/base/audit?before=2\"") && !all.contains("The newest<"), "{all}");
+        let two = page(&filter("a&b"), Some(9), &audit(vec![entry(7), entry(8)]));
+        assert!(!two.contains("Older ones") && two.contains("href=\"/base/audit?plugin=a%26b\""), "{two}");
+    }
+
+    #[test]
+    fn long_entries_are_cut_and_the_next_page_goes_on_behind_the_last_one() {
+        let long = |id| {
+            let text = "\"".repeat(4 << 10);
+            let (old, new) = (Some(text.clone()), Some(text.clone()));
+            Entry { what: text.clone(), who: text.clone(), way: text, old, new, ..entry(id) }
+        };
+        let all = page(&filter(""), None, &audit((1..=51).map(long).collect()));
+        let shown = all.matches("<th scope=\"row\">").count();
+        assert!(shown < 50 && all.len() < 128 << 10, "{shown} in {} bytes", all.len());
+        let last = 51 - i64::try_from(shown).unwrap() + 1;
+        assert!(all.contains(&format!("/audit?before={last}\"")), "{shown}");
+    }
+
+    #[test]
+    fn no_text_of_strangers_is_markup() {
+        let evil = || EVIL.to_owned();
+        let entry = Entry {
+            id: 1,
+            at: evil(),
+            kind: evil(),
+            plugin: Some(evil()),
+            account: Some(evil()),
+            who: evil(),
+            way: evil(),
+            what: evil(),
+            old: Some(evil()),
+            new: Some(evil()),
+        };
+        let name = |kind: &str| Name {
+            account: evil(),
+            kind: kind.to_owned(),
+            what: evil(),
+            first: evil(),
+            last: evil(),
+            count: 1,
+        };
+        let counts = vec![Counted { plugin: evil(), account: evil(), name: evil(), count: 1 }];
+        let names = ["recipient", "server", "denial"].map(name).to_vec();
+        let filter = [EVIL; 4].map(str::to_owned);
+        let page = page(&filter, Some(1), &Audit { entries: vec![entry], counts, names });
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
+        for title in ["It wrote to", "It asked over the web", "It was denied", "What it did, to the day"] {
+            assert!(page.contains(title), "{title}");
+        }
+        assert!(!page.contains("style="), "{page}");
+    }
+
+    #[test]
+    fn a_filter_is_checked() {
+        let of = |kind: &str, from: &str| query(&["echo", "", kind, from].map(str::to_owned), Some(5));
+        let all = of("grant", "2026-11-20").unwrap();
+        assert_eq!((all.plugin.as_deref(), all.account.as_deref(), all.before), (Some("echo"), None, Some(5)));
+        assert_eq!((all.kinds, all.most), (vec![AuditKind::Grant], PAGE + 1));
+        assert_eq!(all.since, Some(1_795_132_800_000));
+        assert!(of("x", "").is_err() && of("", "yesterday").is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! The installs that sessions have begun: what is fetched, what waits for a decision, and what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use parlor_base::id::PluginId;
+use parlor_window::Problem;
+
+use super::offered::Offered;
+
+/// The most installs at once. Each may hold the largest file in memory.
+const MOST: usize = 4;
+/// How long an install stays from its beginning.
+const LIFE: Duration = Duration::from_mins(30);
+
+/// Where an install of an offer is.
+#[derive(Debug)]
+pub(super) enum Stage<O = Offered> {
+    /// The file is fetched and examined.
+    Fetching,
+    /// Nothing was installed, for this reason.
+    Failed(String),
+    /// It waits for the owner's decision.
+    Offered(Arc<O>),
+    /// It is installed and started.
+    Installing(PluginId),
+    /// It is installed.
+    Done(PluginId, String),
+}
+
+impl<O> Clone for Stage<O> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Fetching => Self::Fetching,
+            Self::Failed(why) => Self::Failed(why.clone()),
+            Self::Offered(offer) => Self::Offered(Arc::clone(offer)),
+            Self::Installing(id) => Self::Installing(id.clone()),
+            Self::Done(id, sentence) => Self::Done(id.clone(), sentence.clone()),
+        }
+    }
+}
+
+impl<O> Stage<O> {
+    /// Returns whether nothing more comes of it.
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Done(..))
+    }
+}
+
+#[derive(Debug)]
+struct Install<O> {
+    /// The session that began it: nobody else decides about it.
+    session: String,
+    began: Instant,
+    stage: Stage<O>,
+}
+
+#[derive(Debug)]
+struct All<O> {
+    last: u64,
+    installs: BTreeMap<u64, Install<O>>,
+}
+
+/// All installs. They end with this program; what is installed by then stays.
+#[derive(Debug)]
+pub(in crate::web) struct Installs<O = Offered>(Mutex<All<O>>);
+
+impl<O> Default for Installs<O> {
+    fn default() -> Self {
+        Self(Mutex::new(All { last: 0, installs: BTreeMap::new() }))
+    }
+}
+
+impl<O> Installs<O> {
+    fn all(&self) -> MutexGuard<'_, All<O>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.installs.retain(|_, install| install.began.elapsed() < LIFE);
+        all
+    }
+
+    /// Begins an install, and returns its number.
+    pub(super) fn begin(&self, session: &str) -> Result<u64, Problem> {
+        let mut all = self.all();
+        if all.installs.len() >= MOST {
+            all.installs.retain(|_, install| !install.stage.is_over());
+        }
+        if all.installs.len() >= MOST {
+            let sentence =
+                format!("{MOST} plugins are being installed already: decide about one of them, or give it up");
+            return Err(Problem::new(429, sentence));
+        }
+        all.last += 1;
+        let number = all.last;
+        let install = Install { session: session.to_owned(), began: Instant::now(), stage: Stage::Fetching };
+        all.installs.insert(number, install);
+        Ok(number)
+    }
+
+    /// Moves an install on, unless it was given up.
+    pub(super) fn set(&self, number: u64, stage: Stage<O>) {
+        if let Some(install) = self.all().installs.get_mut(&number) {
+            install.stage = stage;
+        }
+    }
+
+    /// Returns where an install of a session is.
+    pub(super) fn stage(&self, number: u64, session: &str) -> Option<Stage<O>> {
+        let all = self.all();
+        all.installs.get(&number).filter(|install| install.session == session).map(|install| install.stage.clone())
+    }
+
+    /// Returns the installs of a session that are not over.
+    pub(super) fn of(&self, session: &str) -> Vec<u64> {
+        let all = self.all();
+        let own = all.installs.iter().filter(|(_, install)| install.session == session && !install.stage.is_over());
+        own.map(|(number, _)| *number).collect()
+    }
+
+    /// Takes the offer that a session has decided about; none if it was decided about before.
+    pub(super) fn start(&self, number: u64, session: &str, id: &PluginId) -> Option<Arc<O>> {
+        let mut all = self.all();
+        let install = all.installs.get_mut(&number).filter(|install| install.session == session)?;
+        let Stage::Offered(offer) = &install.stage else { return None };
+        let offer = Arc::clone(offer);
+        install.stage = Stage::Installing(id.clone());
+        Some(offer)
+    }
+
+    /// Gives an install of a session up. What is being installed goes on.
+    pub(super) fn give_up(&self, number: u64, session: &str) {
+        self.all().installs.retain(|one, install| *one != number || install.session != session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_installs_go_on_at_once_and_what_is_over_makes_room() {
+        let installs = Installs::<()>::default();
+        let numbers: Vec<_> = (0..MOST).map(|_| installs.begin("a").unwrap()).collect();
+        assert_eq!(installs.begin("b").unwrap_err().status, 429);
+        installs.set(numbers[0], Stage::Failed("no".to_owned()));
+        assert_eq!(installs.of("a"), numbers[1..]);
+        let next = installs.begin("b").unwrap();
+        assert!(installs.stage(numbers[0], "a").is_none());
+        assert!(matches!(installs.stage(next, "b"), Some(Stage::Fetching)));
+        installs.give_up(next, "a");
+        assert_eq!(installs.of("b"), [next], "another session cannot give it up");
+        installs.give_up(next, "b");
+        assert!(installs.of("b").is_empty());
+        // What comes later finds nothing to move on.
+        installs.set(next, Stage::Failed("no".to_owned()));
+        assert!(installs.stage(next, "b").is_none());
+    }
+
+    #[test]
+    fn only_the_session_that_began_it_decides_and_only_once() {
+        let (installs, id) = (Installs::default(), "echo".parse::<PluginId>().unwrap());
+        let number = installs.begin("a").unwrap();
+        assert!(installs.start(number, "a", &id).is_none(), "there is no offer yet");
+        installs.set(number, Stage::Offered(Arc::new("offer")));
+        assert!(installs.stage(number, "b").is_none() && installs.start(number, "b", &id).is_none());
+        assert!(installs.start(number, "a", &id).is_some() && installs.start(number, "a", &id).is_none());
+        assert!(matches!(installs.stage(number, "a"), Some(Stage::Installing(one)) if one == id));
+    }
+}

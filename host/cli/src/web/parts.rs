@@ -1,0 +1,228 @@
+//! What several pages have: times, tables that are never too long, and fields of forms.
+
+use maud::{Markup, PreEscaped, html};
+use parlor_base::escape::escape_untrusted;
+use parlor_window::{scroll, stranger};
+
+use crate::show::second;
+
+/// The most rows of a table on a page.
+pub(super) const MOST_ROWS: usize = 500;
+/// The longest body of a table, in bytes: several of them fit on a page.
+const LONGEST_BODY: usize = 80 << 10;
+/// The most of a stranger's text that a cell of a table shows, in bytes.
+const LONGEST_CELL: usize = 400;
+
+/// The size of the parts of a text that is shown whole, in bytes. Each fits where a text is cut, also if all of it is escaped.
+const PART: usize = 512;
+
+/// The rows of a table that fit on a page.
+pub(super) struct Rows {
+    markup: Markup,
+    /// How many of them there are.
+    pub(super) shown: usize,
+    /// How many are left out.
+    pub(super) left: usize,
+}
+
+impl Rows {
+    /// Says nothing of those that are left out, for a page that another one follows.
+    pub(super) fn followed(self) -> Self {
+        Self { left: 0, ..self }
+    }
+}
+
+/// Shows a time of RFC 3339 to the second, in UTC.
+pub(super) fn when(at: &str) -> Markup {
+    html! { time datetime=(at) { (second(at)) } }
+}
+
+/// Shows a stranger's text in a cell of a table, cut if it is long.
+pub(super) fn cell(text: &str) -> Markup {
+    stranger(&escape_untrusted(text, LONGEST_CELL))
+}
+
+/// Shows all of a stranger's text, however long: what somebody agrees to is not cut.
+pub(super) fn whole(text: &str) -> Markup {
+    let (mut rest, mut parts) = (text, Vec::new());
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(rest.floor_char_boundary(PART));
+        parts.push(part);
+        rest = more;
+    }
+    html! { @for part in parts { (stranger(part)) } }
+}
+
+/// Shows a stranger's text if there is one.
+pub(super) fn maybe(text: Option<&str>) -> Markup {
+    html! { @if let Some(text) = text { (cell(text)) } @else { "–" } }
+}
+
+/// Makes a row of each of these, as long as a page has room.
+pub(super) fn rows<T>(
+    all: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    row: impl Fn(T) -> Markup,
+) -> Rows {
+    let all = all.into_iter();
+    let (count, mut shown, mut body) = (all.len(), 0, String::new());
+    for one in all.take(MOST_ROWS) {
+        let next = row(one).into_string();
+        // The first one is shown, so that whoever goes on behind the last one gets further.
+        if shown > 0 && body.len() + next.len() > LONGEST_BODY {
+            break;
+        }
+        body.push_str(&next);
+        shown += 1;
+    }
+    Rows { markup: PreEscaped(body), shown, left: count - shown }
+}
+
+/// Shows a table, and how many rows there was no room for.
+pub(super) fn table(caption: &str, heads: &[&str], rows: &Rows) -> Markup {
+    let table = html! {
+        table {
+            caption { (caption) }
+            thead {
+                tr { @for head in heads { th scope="col" { (head) } } }
+            }
+            tbody { (rows.markup) }
+        }
+    };
+    html! {
+        (scroll(caption, &table))
+        @if rows.left > 0 { p { (rows.left) " more are not shown." } }
+    }
+}
+
+/// Shows a field for a line of text, with its label above and a hint below it.
+pub(super) fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup {
+    let about = format!("{name}-hint");
+    html! {
+        p {
+            label for=(name) { (label) }
+            @if hint.is_empty() {
+                input type="text" id=(name) name=(name) value=(value) maxlength="2048" autocomplete="off";
+            } @else {
+                input type="text" id=(name) name=(name) value=(value) maxlength="2048" autocomplete="off"
+                    aria-describedby=(about);
+                span class="hint" id=(about) { (hint) }
+            }
+        }
+    }
+}
+
+/// Shows a choice, each with its value and its words.
+pub(super) fn choice(name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
+    html! {
+        p {
+            label for=(name) { (label) }
+            select id=(name) name=(name) {
+                @for (value, words) in options {
+                    option value=(value) selected[value == chosen] { (words) }
+                }
+            }
+        }
+    }
+}
+
+/// Shows a box to tick.
+pub(super) fn tick(name: &str, label: &str) -> Markup {
+    html! {
+        p {
+            input type="checkbox" id=(name) name=(name) value="true";
+            " "
+            label for=(name) { (label) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_window::Role;
+
+    use super::*;
+
+    fn row(text: &str) -> Markup {
+        html! { tr { th scope="row" { (cell(text)) } } }
+    }
+
+    #[test]
+    fn a_long_table_ends_where_the_page_has_no_more_room() {
+        let short = vec!["a".to_owned(); MOST_ROWS + 7];
+        let all = rows(short.iter().map(String::as_str), row);
+        assert_eq!((all.shown, all.left), (MOST_ROWS, 7));
+        let page = table("Letters", &["Letter"], &all).into_string();
+        assert!(page.contains("7 more are not shown.") && page.contains("<caption>Letters</caption>"), "{page}");
+        // Each quotation mark takes six bytes in a page.
+        let wide = vec!["\"".repeat(9_000); 400];
+        let all = rows(wide.iter().map(String::as_str), row);
+        assert_eq!(all.shown + all.left, 400);
+        assert!(all.left > 0 && all.markup.0.len() <= LONGEST_BODY, "{}", all.markup.0.len());
+    }
+
+    #[test]
+    fn one_row_is_shown_however_long_it_is_and_none_of_none() {
+        let long = [()];
+        let all = rows(&long, |()| html! { ("x".repeat(2 * LONGEST_BODY)) });
+        assert_eq!((all.shown, all.left), (1, 0));
+        let none = rows(Vec::new(), row);
+        assert_eq!((none.shown, none.left), (0, 0));
+    }
+
+    /// Who only reads changes nothing, and what is kept, or comes with an install, is not for everybody who reads.
+    #[test]
+    fn no_form_is_for_viewers_and_installs_are_for_owners() {
+        let pages = [
+            include_str!("audit.rs"),
+            include_str!("doctor.rs"),
+            include_str!("explain.rs"),
+            include_str!("install.rs"),
+            include_str!("keys.rs"),
+            include_str!("rooms.rs"),
+            include_str!("storage.rs"),
+        ];
+        let mut count = 0;
+        for (text, at) in pages.iter().flat_map(|text| text.match_indices("\", Role::").map(move |(at, _)| (text, at)))
+        {
+            let (call, path) = text[..at].rsplit_once("(\"").unwrap();
+            let role =
+                text[at..].split("::").nth(1).and_then(|rest| rest.split(|one: char| !one.is_alphabetic()).next());
+            let role: Role = role.unwrap().to_lowercase().parse().unwrap();
+            let is_change = !call.ends_with(".page");
+            let least = match path {
+                _ if path.starts_with("/install") || path.starts_with("/keys/") && is_change => Role::Owner,
+                _ if path.contains("/storage") || is_change => Role::Operator,
+                _ => Role::Viewer,
+            };
+            assert!(role >= least, "{path} is for each {role}");
+            count += 1;
+        }
+        assert_eq!(count, 22, "pages were added or removed");
+    }
+
+    #[test]
+    fn what_somebody_agrees_to_is_shown_whole() {
+        let text = format!("{}ende", "ä\u{1b}".repeat(5_000));
+        let page = whole(&text).into_string();
+        assert_eq!(page.matches("\\u{1b}").count(), 5_000);
+        assert!(page.contains("ende") && !page.contains('…') && !page.contains('\u{1b}'));
+        assert_eq!(whole("").into_string(), "");
+    }
+
+    #[test]
+    fn what_strangers_wrote_is_text_and_not_markup() {
+        let evil = "<script>alert(1)</script>\u{202e}\" onload=\"";
+        for markup in [
+            cell(evil),
+            maybe(Some(evil)),
+            field("a", evil, evil, evil),
+            choice("a", evil, &[(evil.to_owned(), evil.to_owned())], evil),
+        ] {
+            let page = markup.into_string();
+            assert!(!page.contains("<script") && !page.contains("\" onload"), "{page}");
+        }
+        assert!(!cell(evil).into_string().contains('\u{202e}'));
+        assert!(cell(&"x".repeat(9_000)).into_string().len() < 600);
+        assert_eq!(maybe(None).into_string(), "–");
+    }
+}

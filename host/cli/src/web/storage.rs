@@ -1,0 +1,280 @@
+//! What a plugin keeps on this machine: its keys, page by page, and each value.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use parlor_base::escape::escape_untrusted;
+use parlor_base::id::PluginId;
+use parlor_config::{AccountConfig, AccountName, Config};
+use parlor_store::{DataFile, Owner, StoredValue};
+use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
+
+use super::host::{Host, Visit, look, plugin};
+use super::parts::{cell, choice, rows, table, when, whole};
+use crate::Ended;
+use crate::show::size;
+
+/// The keys of one page.
+const PAGE: usize = 100;
+/// How much of a value the list shows, in bytes.
+const BEGINNING: usize = 60;
+/// How much of a value its own page shows, in bytes.
+const LONGEST: usize = 32 << 10;
+/// The most lines of a text that its page shows.
+const MOST_LINES: usize = 1_000;
+/// How much of a value that is no text its page shows, in bytes.
+const LONGEST_BYTES: usize = 4 << 10;
+
+/// Adds the pages.
+///
+/// They need an operator: a plugin may keep what people wrote to it.
+pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
+    routes
+        .page("/plugins/{id}/storage", Role::Operator, list)
+        .page("/plugins/{id}/storage/value", Role::Operator, value)
+        .page("/plugins/{id}/storage/download", Role::Operator, download)
+}
+
+/// An entry of the list.
+#[derive(Debug)]
+struct Kept {
+    key: String,
+    bytes: usize,
+    begins: String,
+    expires: Option<i64>,
+}
+
+/// A page of the list.
+#[derive(Debug)]
+struct Listing {
+    /// The names of all accounts.
+    accounts: Vec<String>,
+    account: String,
+    entries: Vec<Kept>,
+    has_more: bool,
+}
+
+async fn list(visit: Visit) -> Result<Reply, Problem> {
+    let id = plugin(&visit)?;
+    let account = visit.query("account").unwrap_or_default().to_owned();
+    let after = visit.query("after").filter(|key| !key.is_empty()).map(str::to_owned);
+    let is_first = after.is_none();
+    let of = id.clone();
+    let listing = look(&visit, move |config, _| listing(config, &of, &account, after.as_deref())).await?;
+    let link = |path: &str| visit.link(path);
+    Ok(Page::new(format!("Storage of {id}"), content(&link, &id, &listing, is_first)).into())
+}
+
+/// Returns the account of this name, or the first one.
+fn account<'c>(config: &'c Config, name: &str) -> anyhow::Result<(&'c AccountName, &'c AccountConfig)> {
+    let found = config.accounts.iter().find(|(known, _)| name.is_empty() || known.as_str() == name);
+    let unknown = || Ended::Usage(format!("there is no account {}", escape_untrusted(name, BEGINNING)));
+    Ok(found.ok_or_else(unknown)?)
+}
+
+/// Passes what a plugin keeps on an account to `with`, in the order of the keys, until `with` has enough.
+fn each(
+    config: &Config,
+    id: &PluginId,
+    account: &AccountConfig,
+    mut with: impl FnMut(StoredValue) -> bool,
+) -> anyhow::Result<()> {
+    let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
+    let owner = Owner { account: account.link.jid.to_bare(), plugin: id.clone() };
+    // That it ended early is no failure.
+    let _ = file.each(&owner, |kept| if with(kept) { Ok(()) } else { Err(()) })?;
+    Ok(())
+}
+
+fn listing(config: &Config, id: &PluginId, name: &str, after: Option<&str>) -> anyhow::Result<Listing> {
+    let (name, account) = account(config, name)?;
+    let (mut entries, mut has_more) = (Vec::new(), false);
+    each(config, id, account, |StoredValue { key, value, expires }| {
+        if after.is_some_and(|after| key.as_str() <= after) {
+            return true;
+        }
+        has_more = entries.len() == PAGE;
+        if !has_more {
+            let begins = String::from_utf8_lossy(&value[..value.len().min(BEGINNING)]).into_owned();
+            entries.push(Kept { key, bytes: value.len(), begins, expires });
+        }
+        !has_more
+    })?;
+    let accounts = config.accounts.keys().map(ToString::to_string).collect();
+    Ok(Listing { accounts, account: name.to_string(), entries, has_more })
+}
+
+/// Returns the address of a page of the storage.
+fn address(id: &PluginId, page: &str, account: &str, (name, key): (&str, &str)) -> String {
+    format!("/plugins/{id}/storage{page}?account={}&{name}={}", segment(account), segment(key))
+}
+
+fn content(link: &dyn Fn(&str) -> String, id: &PluginId, listing: &Listing, is_first: bool) -> Markup {
+    let Listing { accounts, account, entries, has_more } = listing;
+    let options: Vec<_> = accounts.iter().map(|name| (name.clone(), name.clone())).collect();
+    let row = |kept: &Kept| {
+        let path = address(id, "/value", account, ("key", &kept.key));
+        html! {
+            tr {
+                th scope="row" { a href=(link(&path)) { (cell(&kept.key)) } }
+                td { (size(u64::try_from(kept.bytes).unwrap_or(u64::MAX))) }
+                td { (cell(&kept.begins)) }
+                td { (until(kept.expires)) }
+            }
+        }
+    };
+    let shown = rows(entries, row);
+    let has_more = *has_more || shown.shown < entries.len();
+    let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
+    let storage = format!("/plugins/{id}/storage");
+    html! {
+        @if accounts.len() > 1 {
+            form method="get" action=(link(&storage)) {
+                (choice("account", "Account", &options, account))
+                button type="submit" { "Show" }
+            }
+        }
+        @if entries.is_empty() {
+            p { @if is_first { "It keeps nothing on " (stranger(account)) "." } @else { "Nothing follows." } }
+        } @else {
+            (table("Entries, by key", &["Key", "Size", "Begins with", "Kept until"], &shown.followed()))
+        }
+        @if !is_first || last.is_some() {
+            nav aria-label="Pages of the storage" {
+                @if !is_first { a href=(link(&format!("{storage}?account={}", segment(account)))) { "The first ones" } " " }
+                @if let Some(last) = last {
+                    a rel="next" href=(link(&address(id, "", account, ("after", &last.key)))) { "Next ones" }
+                }
+            }
+        }
+        p { a href=(link(&format!("/plugins/{id}"))) { "The plugin " (id.as_str()) } }
+    }
+}
+
+/// Shows when an entry ends.
+fn until(expires: Option<i64>) -> Markup {
+    let at = expires.map(|expires| Timestamp::from_millisecond(expires).unwrap_or_default().to_string());
+    html! { @if let Some(at) = at { (when(&at)) } @else { "it is removed" } }
+}
+
+/// Reads the value that a request names.
+async fn read(visit: &Visit, id: PluginId) -> Result<StoredValue, Problem> {
+    let name = visit.query("account").unwrap_or_default().to_owned();
+    let key = visit.query("key").filter(|key| !key.is_empty()).ok_or_else(|| Problem::wrong("name the key"))?;
+    let key = key.to_owned();
+    let found = look(visit, move |config, _| find(config, &id, &name, &key)).await?;
+    found.ok_or_else(|| Problem::missing("there is no such key, or it is kept no longer"))
+}
+
+fn find(config: &Config, id: &PluginId, name: &str, key: &str) -> anyhow::Result<Option<StoredValue>> {
+    let (_, account) = account(config, name)?;
+    let mut found = None;
+    each(config, id, account, |kept| {
+        if kept.key == key {
+            found = Some(kept);
+        }
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+async fn value(visit: Visit) -> Result<Reply, Problem> {
+    let id = plugin(&visit)?;
+    let kept = read(&visit, id.clone()).await?;
+    let account = visit.query("account").unwrap_or_default();
+    let download = visit.link(&address(&id, "/download", account, ("key", &kept.key)));
+    let list = visit.link(&format!("/plugins/{id}/storage?account={}", segment(account)));
+    Ok(Page::new(format!("A value of {id}"), one(&kept, &download, &list)).into())
+}
+
+fn one(kept: &StoredValue, download: &str, list: &str) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Key" } dd { (stranger(&kept.key)) }
+            dt { "Size" } dd { (size(u64::try_from(kept.value.len()).unwrap_or(u64::MAX))) }
+            dt { "Kept until" } dd { (until(kept.expires)) }
+        }
+        h2 { "Value" }
+        (shown(&kept.value))
+        p { a href=(download) { "Download all of it" } }
+        p { a href=(list) { "All keys" } }
+    }
+}
+
+/// Shows a value: a text by its lines, and other bytes as hexadecimal digits.
+fn shown(value: &[u8]) -> Markup {
+    let Ok(text) = std::str::from_utf8(value) else {
+        let lines = value[..value.len().min(LONGEST_BYTES)].chunks(32);
+        return html! {
+            p { "It is no text." @if value.len() > LONGEST_BYTES { " This is its beginning." } }
+            pre.log { @for line in lines { (hex::encode(line)) "\n" } }
+        };
+    };
+    let cut = text.floor_char_boundary(LONGEST);
+    let lines = text[..cut].split('\n').take(MOST_LINES);
+    let is_cut = cut < text.len() || text.split('\n').nth(MOST_LINES).is_some();
+    html! {
+        @if is_cut { p { "This is its beginning." } }
+        pre.log { @for line in lines { (whole(line)) "\n" } }
+    }
+}
+
+async fn download(visit: Visit) -> Result<Reply, Problem> {
+    let id = plugin(&visit)?;
+    let kept = read(&visit, id.clone()).await?;
+    Ok(Reply::download(format!("{id}-value.bin"), "application/octet-stream", kept.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVIL: &str = "<script>alert(1)</script>";
+
+    fn kept(key: &str) -> Kept {
+        Kept { key: key.to_owned(), bytes: 7, begins: EVIL.to_owned(), expires: None }
+    }
+
+    fn page(accounts: &[&str], entries: Vec<Kept>, has_more: bool, is_first: bool) -> String {
+        let accounts: Vec<_> = accounts.iter().map(|name| (*name).to_owned()).collect();
+        let listing = Listing { account: accounts[0].clone(), accounts, entries, has_more };
+        content(&|path| format!("/base{path}"), &"echo".parse().unwrap(), &listing, is_first).into_string()
+    }
+
+    #[test]
+    fn keys_are_listed_page_by_page() {
+        let text = page(&["main"], vec![kept("a b"), kept("c&d")], true, true);
+        assert!(text.contains("/base/plugins/echo/storage/value?account=main&amp;key=a%20b"), "{text}");
+        assert!(text.contains("/base/plugins/echo/storage?account=main&amp;after=c%26d"), "{text}");
+        assert!(!text.contains("The first ones") && !text.contains("<select"), "{text}");
+        let text = page(&["main", "second"], vec![kept("a")], false, false);
+        assert!(text.contains("The first ones") && !text.contains("Next ones") && text.contains("<select"), "{text}");
+        assert!(page(&["main"], Vec::new(), false, true).contains("It keeps nothing on "));
+        assert!(page(&["main"], Vec::new(), false, false).contains("Nothing follows."));
+    }
+
+    #[test]
+    fn long_keys_and_values_fit_on_a_page() {
+        let all = (0..100).map(|number| kept(&format!("{number:03}{}", "\"".repeat(2_000)))).collect();
+        let text = page(&["main"], all, false, true);
+        assert!(text.len() < 128 << 10 && text.contains("Next ones"), "{} bytes", text.len());
+        let long = ["\"".repeat(1 << 20), "\n".repeat(1 << 20)];
+        for value in long {
+            let text = shown(value.as_bytes()).into_string();
+            assert!(text.len() < 256 << 10 && text.contains("This is its beginning."), "{} bytes", text.len());
+        }
+        let bytes = shown(&vec![0xff; 1 << 20]).into_string();
+        assert!(bytes.len() < 16 << 10 && bytes.contains("It is no text. This is its beginning."), "{}", bytes.len());
+    }
+
+    #[test]
+    fn no_text_of_strangers_is_markup() {
+        let stored = StoredValue { key: EVIL.to_owned(), value: EVIL.as_bytes().to_vec(), expires: Some(0) };
+        let shown = one(&stored, "/a", "/b").into_string();
+        assert!(shown.contains("1970-01-01 00:00:00</time>"), "{shown}");
+        for text in [page(&[EVIL, EVIL], vec![kept(EVIL)], true, false), shown] {
+            assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
+        }
+    }
+}
