@@ -42,3 +42,4 @@ pub mod transport;
 pub mod usage;
 pub mod web;
 pub mod webhooks;
+pub mod window;
