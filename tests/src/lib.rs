@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod certificate;
+pub mod clerk;
 pub mod client;
 pub mod component;
 pub mod conformance;
