@@ -17,13 +17,11 @@ use crate::log::{Log, Mark};
 use crate::ports;
 use crate::process::{Process, Signal};
 
-pub use form::{Form, encoded, text_of};
+pub use form::{Form, encoded, links_of, text_of};
 
 /// The timeout of a start, and of an answer.
 const SOON: Duration = Duration::from_mins(1);
 
-/// The name of the session's cookie without TLS.
-pub const COOKIE: &str = "parlor";
 /// The name of the field against forged requests.
 pub const CSRF: &str = "csrf";
 
@@ -46,7 +44,7 @@ impl Window {
         let listen = at.to_string();
         let command = home.command([&["web", "--listen", listen.as_str()], more].concat())?;
         let process = Process::start("parlor web", command)?;
-        let says = |line: &str| line.contains(&listen).then_some(());
+        let says = |line: &str| line.starts_with("listening at ").then_some(());
         process.log().wait("the address of the pages", &mut Mark::default(), SOON, says).await?;
         Ok(Self { process, at })
     }

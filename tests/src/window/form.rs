@@ -111,6 +111,13 @@ fn attribute(head: &str, name: &str) -> Option<String> {
     None
 }
 
+/// Returns the paths of this site to which links of a page lead, without what is behind `#`.
+pub fn links_of(html: &str) -> Vec<String> {
+    let links = html.split("<a ").skip(1).filter_map(|part| attribute(part.split_once('>')?.0, "href"));
+    let links = links.filter(|link| link.starts_with('/') && !link.starts_with("//"));
+    links.filter_map(|link| link.split('#').next().map(str::to_owned)).collect()
+}
+
 /// Returns the text of HTML without its tags.
 pub fn text_of(html: &str) -> String {
     let mut text = String::new();
@@ -166,6 +173,12 @@ mod tests {
     fn a_form_leads_from_its_page() {
         let to = |action: &str| Form { action: action.to_owned(), ..Form::default() }.leads_to("/login/abc");
         assert_eq!([to(""), to("/logout"), to("other")], ["/login/abc", "/logout", "/login/other"]);
+    }
+
+    #[test]
+    fn links_of_this_site_are_found() {
+        let page = r##"<a class="x" href="/audit?a=1&amp;b=2#top">a</a> <a href="//other.example/">b</a> <a href="#main">c</a>"##;
+        assert_eq!(links_of(page), ["/audit?a=1&b=2"]);
     }
 
     #[test]
