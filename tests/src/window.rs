@@ -3,6 +3,7 @@
 
 mod form;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub use form::{Form, encoded, links_of, text_of};
 
 /// The timeout of a start, and of an answer.
 const SOON: Duration = Duration::from_mins(1);
+
+/// The most pages that links may lead to.
+const MOST_PAGES: usize = 300;
 
 /// The name of the field against forged requests.
 pub const CSRF: &str = "csrf";
@@ -219,6 +223,38 @@ impl Session {
     pub async fn connect(&self) -> Result<TcpStream> {
         TcpStream::connect(self.at).await.context("nobody listens for the pages")
     }
+}
+
+/// Follows the links of pages, beginning with these, and returns each page by its path, also one that only says that the
+/// session may not see it. Each link must lead to a page, or to a file that is kept and never shown.
+pub async fn crawl(session: &Session, first: &[&str]) -> Result<BTreeMap<String, Answer>> {
+    let mut open: Vec<String> = first.iter().map(|path| (*path).to_owned()).collect();
+    let (mut seen, mut pages) = (BTreeSet::new(), BTreeMap::new());
+    while let Some(path) = open.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        ensure!(seen.len() <= MOST_PAGES, "links lead to page after page: {seen:?}");
+        let page = session.get(&path).await?;
+        ensure!([200, 403].contains(&page.status), "a link leads to {path}: {page:?}");
+        if page.header("content-disposition").starts_with("attachment") {
+            continue;
+        }
+        ensure!(page.header("content-type").starts_with("text/html"), "a link leads to {path}: {page:?}");
+        open.extend(links_of(&page.body));
+        pages.insert(path, page);
+    }
+    Ok(pages)
+}
+
+/// Returns each form of these pages that changes something, by the path that it leads to.
+pub fn forms_of(pages: &BTreeMap<String, Answer>) -> BTreeMap<String, Form> {
+    let of = |(path, page): (&String, &Answer)| {
+        let path = path.clone();
+        let forms = Form::all(&page.body).into_iter().filter(Form::is_post);
+        forms.map(move |form| (form.leads_to(&path), form)).collect::<Vec<_>>()
+    };
+    pages.iter().flat_map(of).collect()
 }
 
 /// Reads an answer until the connection ends.

@@ -8,18 +8,16 @@ mod roles;
 mod sessions;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use parlor_tests::host::{Home, Host};
 use parlor_tests::policy::Policy;
 use parlor_tests::server::Account;
-use parlor_tests::window::{Answer, Form, Session, Window, links_of};
+use parlor_tests::window::{Answer, Session, Window, crawl};
 use serde_json::Value;
 
 use super::{SOON, echo, ended, home, start};
 
-/// The most pages that links may lead to.
-const MOST: usize = 300;
 /// The links that are followed first.
 const PAGES: [&str; 8] = ["/", "/plugins", "/plugins/echo", "/rooms", "/keys", "/audit", "/explain", "/install"];
 
@@ -73,32 +71,16 @@ impl House {
     }
 }
 
-/// Follows the links of all pages, beginning with the usual ones, and returns each page by its path.
+/// Follows the links of all pages, beginning with the usual ones. Only an owner sees all of them.
 async fn pages(session: &Session) -> BTreeMap<String, Answer> {
-    let mut open: Vec<String> = PAGES.map(str::to_owned).into();
-    let (mut seen, mut pages) = (BTreeSet::new(), BTreeMap::new());
-    while let Some(path) = open.pop() {
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        assert!(seen.len() <= MOST, "links lead to page after page: {seen:?}");
-        let answer = session.get(&path).await.unwrap();
-        assert_eq!(answer.status, 200, "a link leads to {path}: {answer:?}");
-        open.extend(links_of(&answer.body));
-        pages.insert(path, answer);
-    }
-    pages
+    crawl(session, &PAGES).await.unwrap()
 }
 
-/// Returns each form of these pages that changes something, by the path that it leads to.
-fn forms(pages: &BTreeMap<String, Answer>) -> BTreeMap<String, Form> {
-    let mut found = BTreeMap::new();
-    for (path, page) in pages {
-        for form in Form::all(&page.body).into_iter().filter(Form::is_post) {
-            found.insert(form.leads_to(path), form);
-        }
-    }
-    found
+/// Returns the pages that an owner sees, which are all there are.
+async fn all_pages(owner: &Session) -> BTreeMap<String, Answer> {
+    let pages = pages(owner).await;
+    assert!(pages.values().all(|page| page.status == 200), "{pages:#?}");
+    pages
 }
 
 /// Checks that an answer is a refusal with this status, and that it tells nothing more.

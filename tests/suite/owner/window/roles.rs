@@ -1,11 +1,12 @@
 //! What each role may change. The forms are those of the pages, as they stand there for an owner.
 
-use parlor_tests::window::Answer;
+use parlor_tests::window::{Answer, forms_of};
 
-use super::{House, forms, pages};
+use super::{House, all_pages, pages};
 
 /// The changes that operators may make: those that leave what plugins may, and how they are set, as it is.
-const OPERATOR: [&str; 4] = ["/plugins/echo/restart", "/plugins/echo/schedule", "/rooms/join", "/rooms/leave"];
+const OPERATOR: [&str; 5] =
+    ["/doctor", "/plugins/echo/restart", "/plugins/echo/schedule", "/rooms/join", "/rooms/leave"];
 
 /// Gives each session another role.
 fn demote(house: &House, role: &str) {
@@ -25,7 +26,7 @@ fn asks(answer: &Answer) -> bool {
 async fn each_change_needs_its_role_whatever_the_page_offered() {
     let house = House::open().await;
     let session = house.log_in("owner").await;
-    let changes = forms(&pages(&session).await);
+    let changes = forms_of(&all_pages(&session).await);
     let offered: Vec<_> = changes.keys().map(String::as_str).collect();
     for action in ["/logout", "/plugins/echo/restart", "/plugins/echo/settings", "/plugins/echo/remove", "/rooms/join"]
     {
@@ -67,7 +68,7 @@ async fn pages_offer_to_each_role_what_it_may_change() {
     for (role, more) in [("viewer", &[][..]), ("operator", &OPERATOR[..])] {
         let session = house.log_in(role).await;
         let all = pages(&session).await;
-        for action in forms(&all).keys() {
+        for action in forms_of(&all).keys() {
             let is_right = action == "/logout" || more.contains(&action.as_str());
             assert!(is_right, "a {role} is offered {action}");
         }
@@ -83,14 +84,14 @@ async fn pages_offer_to_each_role_what_it_may_change() {
 async fn without_a_session_nothing_is_shown_or_changed() {
     let house = House::open().await;
     let owner = house.log_in("owner").await;
-    let all = pages(&owner).await;
+    let all = all_pages(&owner).await;
     let guest = house.window.guest();
     for path in all.keys().filter(|path| !path.starts_with("/login")) {
         let answer = guest.get(path).await.unwrap();
         assert_eq!((answer.status, answer.header("location")), (303, "/login"), "{path}: {answer:?}");
         assert!(!answer.body.contains("echo"), "{path}: {answer:?}");
     }
-    for (action, form) in forms(&all) {
+    for (action, form) in forms_of(&all) {
         // With the token of somebody's session, too.
         assert_eq!(guest.send_form(&form, "/").await.unwrap().status, 403, "{action}");
     }

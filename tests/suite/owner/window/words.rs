@@ -8,7 +8,7 @@ use parlor_tests::window::{Answer, text_of};
 use xmpp_parsers::iq::Iq;
 
 use super::super::{SOON, ended, home, juliet};
-use super::{House, pages};
+use super::{House, all_pages};
 use crate::test_host::prosody;
 
 /// What a stranger writes who wants to take over the owner's browser, or to have the page read otherwise.
@@ -70,7 +70,7 @@ async fn no_word_of_a_stranger_is_markup() {
     let owner = house.log_in("owner").await;
     let said = ended(house.home.run(&["plugin", "config", "echo", "room_prefix", HOSTILE]).await.unwrap(), 0);
     assert!(!said.stdout.is_empty());
-    let mut all = pages(&owner).await;
+    let mut all = all_pages(&owner).await;
     for odd in
         ["/plugins/%3Cscript%3Estolen(1)", "/audit?plugin=%3Cscript%3E", "/explain?plugin=echo&what=%3Cscript%3E"]
     {
@@ -109,7 +109,7 @@ async fn no_page_has_a_secret() {
     ended(given, 0);
     let (_, cookie) = owner.cookie.clone().unwrap();
     let waiting = house.window.link(&house.home, "owner").await.unwrap();
-    let all = pages(&owner).await;
+    let all = all_pages(&owner).await;
     let secrets = [&key, &pass, &command, &house.account.password, &cookie, &waiting];
     for (path, page) in &all {
         for secret in secrets {
