@@ -18,17 +18,17 @@ const SOON: Duration = Duration::from_mins(1);
 pub const ID: &str = "clerk";
 /// Somebody whom it may not write to, and wrote to.
 pub const STRANGER: &str = "stranger@nowhere.invalid";
-/// What it keeps: a key and a value.
+/// A key and a value that it keeps.
 pub const KEPT: [&str; 2] = ["ledger", "42 coins"];
 /// The name of what runs next.
 pub const SCHEDULE: &str = "stocktaking";
-/// What it says to the person.
+/// The text that it says to the person.
 pub const SAID: &str = "the books are in order";
 /// The version that is installed, and that of the file [`NEXT`].
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 /// The file of the next version, in the host's folder.
 pub const NEXT: &str = "clerk-next.wasm";
-/// What the next version asks for that the present one does not.
+/// The permission for which only the next version asks.
 pub const ASKED: &str = "stanza.read";
 /// Why it asks for that, in its author's words.
 pub const REASON: &str = "to see who reads the books";
@@ -36,7 +36,7 @@ pub const REASON: &str = "to see who reads the books";
 /// The plugin with its surroundings.
 #[derive(Debug, Clone)]
 pub struct Clerk {
-    /// Whom it may write to, and wrote to.
+    /// The person to whom it may write, and wrote.
     pub person: BareJid,
     /// The room that it is in.
     pub room: BareJid,

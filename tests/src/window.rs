@@ -111,9 +111,9 @@ pub async fn link(home: &Home, more: &[&str]) -> Result<String> {
 #[derive(Debug, Clone)]
 pub struct Session {
     at: SocketAddr,
-    /// What stands in `host`.
+    /// The value of `host`.
     pub host: String,
-    /// What stands in `origin` of requests that change something.
+    /// The value of `origin` in requests that change something.
     pub origin: String,
     /// The session's cookie, its name and its value, once there is one.
     pub cookie: Option<(String, String)>,

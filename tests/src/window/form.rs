@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// A form on a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Form {
-    /// Where it leads to, as it is written; empty if that is the page itself.
+    /// The address that it leads to, as it is written; empty if that is the page itself.
     pub action: String,
     method: String,
     /// Its fields with the values that a browser would send if nobody touched them.

@@ -95,7 +95,7 @@ async fn forged(trial: &mut Trial) -> Result<String> {
         is(&owner.post_with(RESTART, lines, &right).await?, &[403], &format!("a form with {lines:?}"))?;
         tried += 1;
     }
-    // What needs no form: pictures, links, and what a script of a stranger may send without being asked.
+    // Requests without a form: of pictures, of links, and those that a script of a stranger may send unasked.
     let query = format!("{RESTART}?csrf={token}&agreed=yes");
     for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
         let answer = owner.ask(&owner.head(method, &query), b"").await?;
@@ -122,7 +122,7 @@ async fn words(trial: &mut Trial) -> Result<String> {
         open(trial, |entry| entry.grant_whole("settings.write").grant_whole("storage").set("greeting", HOSTILE))
             .await?;
     stage.open_storage().await?;
-    // Whatever a plugin may write that an owner sees: its log, its storage, a setting of the host, calls that are denied.
+    // A plugin can write what an owner sees: its log, its storage, a setting of the host, calls that are denied.
     let line = json!({ "level": "error", "message": HOSTILE });
     stage.call("log.write", &line).await?;
     stage.call("storage.set", &json!({ "key": HOSTILE, "value": HOSTILE })).await?;
@@ -307,7 +307,7 @@ async fn links(trial: &mut Trial) -> Result<String> {
     let (one, other) = tokio::join!(guest.post(&raced, &[]), guest.post(&raced, &[]));
     let let_in = [one?, other?].iter().filter(|answer| answer.cookie().is_some()).count();
     ensure!(let_in == 1, "{let_in} are let in by one link");
-    // Whoever guesses is slowed down, and so is everybody else for a minute.
+    // Guesses are bounded, for everybody together.
     let mut guesses = 0;
     while guest.post(&format!("/login/{:064x}", rand::random::<u128>()), &[]).await?.status != 429 {
         guesses += 1;

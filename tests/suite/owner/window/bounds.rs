@@ -1,4 +1,4 @@
-//! What holds the server to its size and its time, whatever a visitor sends.
+//! The bounds of the server in size and in time, whatever a visitor sends.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

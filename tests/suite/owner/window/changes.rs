@@ -1,4 +1,4 @@
-//! What is changed from the pages counts at once, and is in the audit with the session that did it.
+//! Changes from the pages count at once, and are in the audit with the session that made them.
 
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use parlor_tests::window::{Answer, Session, Window};
 use super::super::{ended, home};
 use super::{House, PAGES, refused};
 
-/// What each answer has, whatever it is.
+/// The headers of each answer.
 const HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "same-origin"),
@@ -13,7 +13,7 @@ const HEADERS: [(&str, &str); 5] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("cache-control", "no-store"),
 ];
-/// What pages may load, each by itself, and nothing more.
+/// The parts of the policy that says what pages may load.
 const POLICY: [&str; 8] = [
     "default-src 'none'",
     "script-src 'self'",
@@ -66,7 +66,7 @@ async fn each_answer_has_the_headers_that_bind_a_browser() {
         has_headers(&answer);
         assert_eq!(answer.status, status, "{answer:?}");
     }
-    // What the pages load is the same for everybody, and is kept by the browser under the name of its content.
+    // The files that pages load are the same for everybody, and a browser keeps them by the digest in their names.
     let home = owner.page("/").await.unwrap().body;
     let quoted = home.split('"').filter(|part| part.contains("/assets/"));
     let assets: Vec<_> = quoted.map(str::to_owned).collect();

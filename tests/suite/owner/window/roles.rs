@@ -1,4 +1,4 @@
-//! What each role may change. The forms are those of the pages, as they stand there for an owner.
+//! The changes of each role. The forms are those of the pages, as they stand there for an owner.
 
 use parlor_tests::window::{Answer, forms_of};
 

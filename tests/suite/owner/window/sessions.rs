@@ -73,7 +73,7 @@ async fn a_session_is_a_new_one_and_not_what_somebody_planted() {
         assert!(given != before && given.len() == 64, "{answer:?}");
         assert!(!link.contains(&given), "what was in the address bar is the session");
     }
-    // What was planted lets nobody in: the session that the browser had before is over, too.
+    // The planted cookies let nobody in: the session that the browser had before is over, too.
     for before in ["f".repeat(value.len()), value.clone()] {
         planted.cookie = Some((name.clone(), before));
         assert!(!is_in(&planted).await);

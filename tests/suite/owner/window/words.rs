@@ -1,4 +1,4 @@
-//! What pages show: the words of strangers as words, and no secret.
+//! Pages show the words of strangers as words, and no secret.
 
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
@@ -11,7 +11,7 @@ use super::super::{SOON, ended, home, juliet};
 use super::{House, all_pages};
 use crate::test_host::prosody;
 
-/// What a stranger writes who wants to take over the owner's browser, or to have the page read otherwise.
+/// The words of a stranger who wants to take over the owner's browser, or to have the page read otherwise.
 const HOSTILE: &str = "x\"'><script>stolen(1)</script><img src=x onerror=stolen(2)>&lt;b&gt;";
 /// How it stands in the HTML of a page, as far as nothing follows from an apostrophe.
 const HARMLESS: &str = "&gt;&lt;script&gt;stolen(1)&lt;/script&gt;&lt;img src=x onerror=stolen(2)&gt;&amp;lt;b&amp;gt;";
@@ -45,7 +45,7 @@ fn is_harmless(path: &str, page: &Answer) {
     }
     let inside_tags = body.split('<').filter_map(|part| part.split('>').next());
     for tag in inside_tags {
-        // What is quoted is a value.
+        // Values are quoted.
         let mut names = tag.split('"').step_by(2).flat_map(str::split_whitespace);
         let is_handler = names.any(|name| name.starts_with("on") && name.ends_with('='));
         assert!(!is_handler, "{tag:?} on {path}");

@@ -176,7 +176,7 @@ async fn endless(trial: &mut Trial) -> Result<String> {
         let grown = usage::resident_kib(window.id())?.saturating_sub(base);
         ensure!(grown <= SPARE_KIB, "the pages' process grew by {} MiB at {path}", grown >> 10);
     }
-    // What was uploaded is gone, and nothing stands where the file's name leads to.
+    // The uploaded bytes are gone, and nothing stands where the file's name leads to.
     let folder = stage.home.path().parent().context("a folder above")?;
     ensure!(!folder.join("x.wasm").exists() && !stage.home.path().join("x.wasm").exists(), "the file's name was used");
     let files = std::fs::read_dir(format!("/proc/{}/fd", window.id()))?.flatten();
