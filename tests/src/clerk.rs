@@ -24,6 +24,8 @@ pub const KEPT: [&str; 2] = ["ledger", "42 coins"];
 pub const SCHEDULE: &str = "stocktaking";
 /// The text that it says to the person.
 pub const SAID: &str = "the books are in order";
+/// The file that it came from, in the host's folder.
+pub const FILE: &str = "clerk.wasm";
 /// The version that is installed, and that of the file [`NEXT`].
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 /// The file of the next version, in the host's folder.
@@ -48,7 +50,7 @@ impl Clerk {
     pub async fn settle(home: &Home, person: &mut Client, bot: &BareJid, room: BareJid) -> Result<Self> {
         let bytes = plugins::built("caller")?.bytes()?;
         let present = present(&bytes)?;
-        for (file, bytes) in [("clerk.wasm", &present), (NEXT, &next(&present)?)] {
+        for (file, bytes) in [(FILE, &present), (NEXT, &next(&present)?)] {
             std::fs::write(home.path().join(file), bytes).with_context(|| format!("cannot write {file}"))?;
         }
         let clerk = Self { person: person.jid().to_bare(), room };
@@ -59,7 +61,7 @@ impl Clerk {
             to("rooms.send", &clerk.room),
             "--grant=storage".to_owned(),
         ];
-        let mut add = vec!["plugin", "add", "clerk.wasm", "--id", ID, "--yes", "--disabled"];
+        let mut add = vec!["plugin", "add", FILE, "--id", ID, "--yes", "--disabled"];
         add.extend(grants.iter().map(String::as_str));
         done(home, &add).await?;
         done(home, &["plugin", "config", ID, "chat", "true"]).await?;

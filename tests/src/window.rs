@@ -124,7 +124,7 @@ impl Session {
     pub async fn log_in(mut self, path: &str) -> Result<Self> {
         let page = self.get(path).await?;
         ensure!(page.status == 200, "the page of a one-time link: {page:?}");
-        let form = Form::all(&page.body).into_iter().find(|form| form.is_post()).context("the link has no button")?;
+        let form = Form::all(&page.body).into_iter().find(Form::is_post).context("the link has no button")?;
         let answer = self.send_form(&form, path).await?;
         ensure!((300..400).contains(&answer.status), "the button does not lead in: {answer:?}");
         self.cookie = Some(answer.cookie().with_context(|| format!("no cookie: {answer:?}"))?);

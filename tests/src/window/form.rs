@@ -103,7 +103,7 @@ fn attribute(head: &str, name: &str) -> Option<String> {
     let mut rest = head;
     while let Some((before, after)) = rest.split_once("=\"") {
         let (value, next) = after.split_once('"')?;
-        if before.split([' ', '\n']).next_back() == Some(name) {
+        if before.rsplit([' ', '\n']).next() == Some(name) {
             return Some(unescaped(value));
         }
         rest = next;

@@ -21,7 +21,7 @@ async fn a_change_counts_at_once_and_the_audit_says_whose_session_it_was() {
         ("/plugins/echo/restart", &[][..], "restarted"),
         ("/plugins/echo/disable", &[][..], "enabled"),
         ("/plugins/echo/enable", &[][..], "enabled"),
-        ("/plugins/echo/settings", &[("room_prefix", "say ")][..], "setting room_prefix"),
+        ("/plugins/echo/settings", &[("set.room_prefix", "say ")][..], "setting room_prefix"),
     ] {
         let done = ann.change("/plugins/echo", action, fields).await.unwrap();
         assert_eq!(done.status, 303, "{action}: {done:?}");

@@ -5,8 +5,16 @@ use parlor_tests::window::{Answer, forms_of};
 use super::{House, all_pages, pages};
 
 /// The changes that operators may make: those that leave what plugins may, and how they are set, as it is.
-const OPERATOR: [&str; 5] =
-    ["/doctor", "/plugins/echo/restart", "/plugins/echo/schedule", "/rooms/join", "/rooms/leave"];
+const OPERATOR: [&str; 8] = [
+    "/doctor",
+    "/plugins/echo/disable",
+    "/plugins/echo/enable",
+    "/plugins/echo/replay",
+    "/plugins/echo/restart",
+    "/plugins/echo/schedule",
+    "/rooms/join",
+    "/rooms/leave",
+];
 
 /// Gives each session another role.
 fn demote(house: &House, role: &str) {
