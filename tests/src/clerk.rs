@@ -105,7 +105,7 @@ async fn done(home: &Home, arguments: &[&str]) -> Result<String> {
 fn present(bytes: &[u8]) -> Result<Vec<u8>> {
     let asks = format!("\"{ASKED}\"");
     with_manifest(bytes, |text| {
-        text.lines().filter(|line| !line.starts_with(&asks)).map(|line| format!("{line}\n")).collect()
+        text.lines().filter(|line| !line.starts_with(&asks)).flat_map(|line| [line, "\n"]).collect()
     })
 }
 

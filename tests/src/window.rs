@@ -4,6 +4,7 @@
 mod form;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -110,7 +111,8 @@ pub async fn link(home: &Home, more: &[&str]) -> Result<String> {
 /// A visitor: what a browser sends beside the request itself.
 #[derive(Debug, Clone)]
 pub struct Session {
-    at: SocketAddr,
+    /// The address that it connects to.
+    pub at: SocketAddr,
     /// The value of `host`.
     pub host: String,
     /// The value of `origin` in requests that change something.
@@ -155,7 +157,8 @@ impl Session {
         let body = body.collect::<Vec<_>>().join("&");
         let mut head = self.head("POST", path);
         for (name, value) in lines {
-            head += &format!("{name}: {value}\r\n");
+            // Writing to a string cannot fail.
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head += "content-type: application/x-www-form-urlencoded\r\n";
         self.ask(&head, body.as_bytes()).await

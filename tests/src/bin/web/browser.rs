@@ -231,6 +231,10 @@ impl Browser {
 
     /// Presses what matches.
     pub(crate) async fn press(&self, css: &str) -> Result<()> {
+        if self.find(css).await?.click().await.is_ok() {
+            return Ok(());
+        }
+        // A live part of the page may have been replaced just then.
         self.find(css).await?.click().await.with_context(|| format!("{css} cannot be pressed"))
     }
 

@@ -93,7 +93,10 @@ async fn is_in(stage: &mut Stage) -> Result<String> {
     stage.open("/").await?;
     stage.browser.press("nav a[href='/rooms']").await?;
     let room = stage.clerk.room.to_string();
-    stage.browser.shows(&[&room, "joined", ID]).await?;
+    stage.browser.shows(&[&room, "joined"]).await?;
+    let name = room.split('@').next().unwrap_or_default();
+    stage.browser.press(&format!("main a[href*='{name}']")).await?;
+    stage.browser.shows(&["joined", ID, "rooms.send"]).await?;
     Ok(room)
 }
 

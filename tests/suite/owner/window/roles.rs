@@ -66,8 +66,8 @@ async fn each_change_needs_its_role_whatever_the_page_offered() {
             }
         }
     }
-    let changed: Vec<_> = house.audit().await.into_iter().filter(|one| one["way"] == "parlor web").collect();
-    assert!(changed.is_empty(), "{changed:?}");
+    let by_web: Vec<_> = house.audit().await.into_iter().filter(|one| one["way"] == "parlor web").collect();
+    assert!(by_web.is_empty(), "{by_web:?}");
 }
 
 #[tokio::test]

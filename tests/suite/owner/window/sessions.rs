@@ -139,11 +139,11 @@ async fn attempts_to_log_in_are_bounded() {
     let house = House::open().await;
     let guest = house.window.guest();
     let right = link(&house.home, &["--role", "viewer"]).await.unwrap();
-    let guess = |number: usize| format!("/login/{number:064}");
+    let wrong = |number: usize| format!("/login/{number:064}");
     for number in 0..10 {
-        refused(&guest.post(&guess(number), &[]).await.unwrap(), 403);
+        refused(&guest.post(&wrong(number), &[]).await.unwrap(), 403);
     }
-    let refusal = guest.post(&guess(10), &[]).await.unwrap();
+    let refusal = guest.post(&wrong(10), &[]).await.unwrap();
     refused(&refusal, 429);
     assert!(
         refusal.header("retry-after").parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)),
