@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod certificate;
+pub mod clerk;
 pub mod client;
 pub mod component;
 pub mod conformance;
@@ -42,3 +43,4 @@ pub mod transport;
 pub mod usage;
 pub mod web;
 pub mod webhooks;
+pub mod window;

@@ -607,7 +607,7 @@ async fn a_hook_is_tried_with_the_plugins_beside_it() {
         ("beside greeter.wasm\norder outgoing greetr\n", "greetr is not in this test; did you mean greeter?"),
         ("order outgoing stamp\n", "stamp is not in this test; write `beside ../stamp` above"),
     ] {
-        folder.write("tests/own.chat", &format!("== it is wrong\n{lines}start\n")).unwrap();
+        folder.write("tests/own.chat", format!("== it is wrong\n{lines}start\n")).unwrap();
         let finished = tried(&folder, &[]).await;
         ended(&finished, 1);
         assert!(finished.stdout.contains(why), "{finished:?}");

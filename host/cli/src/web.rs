@@ -1,15 +1,24 @@
 //! `parlor web`: a window in the browser. A program of its own beside the host, which it asks over the control socket; it
 //! changes plugins by what `parlor plugin` does, and holds no account.
 
+mod audit;
 mod changes;
+mod doctor;
+mod explain;
 mod home;
 mod host;
+mod install;
+mod keys;
+mod parts;
+mod plots;
 mod plugin;
 mod plugins;
 mod rights;
+mod rooms;
 mod routes;
 mod runs;
 mod settings;
+mod storage;
 mod versions;
 
 use std::io::IsTerminal as _;
@@ -65,7 +74,7 @@ struct ServeArgs {
     /// The address and port to listen at.
     #[arg(long, default_value = "127.0.0.1:8470", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// The origin of the proxy before it, as browsers know it, such as https://bots.example.org.
+    /// The origin of the proxy before it, as browsers know it, such as `https://bots.example.org`.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
     /// The path below which the proxy passes requests on.
@@ -164,7 +173,9 @@ impl ServeArgs {
             .init();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.context("the runtime cannot start")?;
-        let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), Host::new(self.target)));
+        let host = Host::new(self.target);
+        runtime.spawn(plots::watch(host.plots.clone(), config.data.clone()));
+        let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), host));
         // A page that waits for a host must not delay the exit.
         runtime.shutdown_background();
         served
@@ -182,8 +193,8 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     let is_behind_proxy = public.is_some();
     let site = public.unwrap_or_else(|| Site::local(window.address()));
     let (address, host) = (site.address(), Arc::new(host));
-    let (changes, changed) = watch::channel(0);
-    let watching = tokio::spawn(watch_host(Arc::clone(&host), changes));
+    let (news, changed) = watch::channel(0);
+    let watching = tokio::spawn(watch_host(Arc::clone(&host), news));
     let frame = Frame::new(host, site, store.clone(), routes::NAV, changed);
     store.note_address(Some(&address))?;
     print(&format!("listening at {address}"))?;
@@ -299,7 +310,7 @@ mod tests {
 
     /// Returns the flags of a host that is not there.
     pub(super) fn target() -> Target {
-        Target { config: "parlor.toml".into(), data: None, plugins: None }
+        Target { config: Some("parlor.toml".into()), data: None, plugins: None }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Window {
         stop: impl Future<Output = ()>,
     ) {
         let site = Arc::new(frame.site.clone());
-        let router = routes.within(Arc::new(frame));
+        let pages = routes.within(Arc::new(frame));
         let (places, (enough, stops)) = (Places::new(MOST, MOST_EACH), watch::channel(false));
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -107,8 +107,8 @@ impl Window {
                         // One over the limit is closed without an answer: an answer would take as long as a request.
                         if let Some(place) = places.take((!is_behind_proxy).then_some(from)) {
                             let _ = stream.set_nodelay(true);
-                            let (site, router, stops) = (Arc::clone(&site), router.clone(), stops.clone());
-                            connections.spawn(converse(stream, site, router, stops, place));
+                            let (site, pages, stops) = (Arc::clone(&site), pages.clone(), stops.clone());
+                            connections.spawn(converse(stream, site, pages, stops, place));
                         }
                     }
                     Err(error) => {

@@ -256,7 +256,8 @@ async fn every_answer_has_the_rules_for_browsers() {
         let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{path}");
         assert_eq!(headers["cache-control"], "no-store", "{path}");
-        assert_eq!((&headers["x-content-type-options"], &headers["x-frame-options"]), ("nosniff", "DENY"));
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["x-frame-options"], "DENY");
         assert!(
             !text.contains("<script>") && !text.contains(" style=") && !text.contains(" onclick"),
             "{path}: {text}"
@@ -303,7 +304,7 @@ async fn a_window_below_a_path_links_below_it() {
             && page.contains("action=\"/parlor/plugins/echo/restart\"")
             && page.contains("href=\"/parlor/plugins\"")
     );
-    assert_eq!(rig.send("GET", "/parlor", &[host.clone()], "").await.0, 303);
+    assert_eq!(rig.send("GET", "/parlor", std::slice::from_ref(&host), "").await.0, 303);
     assert_eq!(rig.send("GET", "/", &[host], "").await.0, 404);
 }
 

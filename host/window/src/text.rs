@@ -72,7 +72,8 @@ mod tests {
         ) {
             let shown = read(&stranger(&text).into_string());
             prop_assert_eq!(&shown, &escape_untrusted(&text, LONGEST));
-            prop_assert!(!shown.contains(['\n', '\r', '\u{202e}', '\u{2066}']));
+            let turns = shown.contains(['\n', '\r', '\u{202e}', '\u{2066}']);
+            prop_assert!(!turns, "{}", shown);
         }
 
         #[test]

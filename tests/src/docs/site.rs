@@ -13,6 +13,8 @@ use super::markdown::events;
 /// `README.html`, which it does not write.
 const LIST: &str = "README.md";
 const INDEX: &str = "index.md";
+/// The extensions of pictures.
+const PICTURES: [&str; 2] = ["png", "svg"];
 
 /// Copies the pages and `book.toml` to this folder, and removes what was there.
 pub fn write(to: &Path) -> Result<()> {
@@ -27,6 +29,12 @@ pub fn write(to: &Path) -> Result<()> {
         let folder = to.parent().context("a page lies in a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    for path in files(&super::folder(), &PICTURES)? {
+        let (from, to) = (super::folder().join(&path), to.join(&path));
+        let folder = to.parent().context("a picture lies in a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
     Ok(())
 }
@@ -73,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("book");
         write(&to).unwrap();
-        for file in ["book.toml", "SUMMARY.md", "reference/api/rooms.md"] {
+        for file in ["book.toml", "SUMMARY.md", "reference/api/rooms.md", "reference/performance-cpu.svg"] {
             assert!(to.join(file).is_file(), "there is no {file}");
         }
     }

@@ -146,7 +146,7 @@ async fn off_the_record(run: &Run) -> Counterpart {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_asks_for_a_secret_and_the_owner_answers() {
     let mut owner = friend("owner").await;
-    let run = Run::start(&owner, true).await;
+    let run = Run::start(&owner, true, &["keys"]).await;
     let bot = run.account.jid.clone();
     let mut juliet = off_the_record(&run).await;
     let jid = juliet.jid().to_string();
@@ -199,7 +199,7 @@ async fn a_person_asks_for_a_secret_and_the_owner_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_asks_for_a_secret_and_may_give_up() {
     let owner = friend("owner").await;
-    let run = Run::start(&owner, true).await;
+    let run = Run::start(&owner, true, &["keys"]).await;
     let bot = run.account.jid.clone();
     let nobody = run.home.run_with(&["keys", "verify", "nobody@localhost"], "x\n").await.unwrap();
     assert_eq!(nobody.code, Some(1), "{nobody:?}");

@@ -24,6 +24,7 @@ mod setup;
 mod sources;
 mod top;
 mod upgrade;
+mod window;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;

@@ -84,6 +84,23 @@ pub struct Detectors {
     pub json: bool,
 }
 
+/// Drive the owner's pages in the browser, and check what each of them shows
+#[derive(Debug, Parser)]
+pub struct Web {
+    /// Run only the steps with this text in their names; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+    /// Only list the steps
+    #[arg(long)]
+    pub list: bool,
+    /// One JSON object for each line, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Also write pictures of the pages into docs/owner/images
+    #[arg(long, conflicts_with = "list")]
+    pub screens: bool,
+}
+
 /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
 #[derive(Debug, Parser)]
 pub struct Bench {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::flags::{Attack, Bench, Detectors, Faults, Index, Part};
+pub use crate::flags::{Attack, Bench, Detectors, Faults, Index, Part, Web};
 
 mod flags;
 
@@ -24,6 +24,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
   cargo xtask operate       the owner's side, from init to remove
+  cargo xtask web           the owner's pages in a real browser
   cargo xtask package       a Debian package of the host
   cargo xtask attack        what a hostile plugin or peer may try, tried
   cargo xtask detectors     what is promised, broken on purpose: the tests have to notice
@@ -122,6 +123,20 @@ A line for each step, and last `operated N/N`. Ends with 0 only when every step 
         #[arg(long)]
         screens: bool,
     },
+    /// Drive the owner's pages (`parlor web`) in Chromium: each page and each change, with and without JavaScript
+    #[command(after_help = "Examples:
+  cargo xtask web
+  cargo xtask web --list
+  cargo xtask web --only audit --only install
+  cargo xtask web --only 'no JavaScript'
+  cargo xtask web --json | jq -c 'select(.outcome == \"failed\")'
+  cargo xtask web --screens     pictures of the pages go into docs/owner/images
+
+Starts a server, a host and `parlor web`, and looks at each page with and without JavaScript, 360 and 1,400 pixels wide, light and
+dark; axe-core finds nothing to complain about on any of them. A line for each step, and last `seen N/N`. Ends with 0 only when
+every step was seen. It needs Chromium and its driver, and fetches axe-core into the target folder once, by npm. Nothing is left
+behind, not even after Ctrl-C.")]
+    Web(Web),
     /// Attack a real host as a hostile plugin, peer or package may
     #[command(after_help = "Examples:
   cargo xtask attack

@@ -3,6 +3,7 @@
 //! This program is small, so that it builds in seconds. It only starts other programs: apt, cargo, and the programs
 //! that cargo built. It decides their order, shows progress, and reports whether all of them succeeded.
 
+mod axe;
 mod build;
 mod dependencies;
 mod docs;
@@ -17,7 +18,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use xtask::{Arguments, Attack, Bench, Faults, Task};
+use xtask::{Arguments, Attack, Bench, Faults, Task, Web};
 
 use crate::run::Interrupted;
 use crate::setup::Needs;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Task::Faults { seeds: Some(count), flags } => test::seeds(count, flags.seed.unwrap_or_default()),
         Task::Faults { seeds: None, flags } => faults(&flags),
         Task::Operate { screens } => operate(screens),
+        Task::Web(flags) => web(&flags),
         Task::Attack(flags) => attack(&flags),
         Task::Detectors(_) => detectors(),
         Task::Package { no_build } => package::debian(no_build),
@@ -83,6 +85,16 @@ fn operate(screens: bool) -> anyhow::Result<()> {
     setup::prepare(Needs::Prosody)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
+}
+
+fn web(flags: &Web) -> anyhow::Result<()> {
+    // The list of steps needs no browser.
+    if !flags.list {
+        setup::prepare(Needs::Browser)?;
+        axe::fetch()?;
+    }
+    build::everything()?;
+    Err(run::replace_by(&workspace::program("web"), own_flags()))
 }
 
 fn attack(flags: &Attack) -> anyhow::Result<()> {

@@ -24,6 +24,8 @@ const PYTHON: &str = "python3-venv";
 const STRACE: &str = "strace";
 /// The package for building plugins in JavaScript.
 const NPM: &str = "npm";
+/// The browser that looks at the owner's pages, the program that drives it, and their packages.
+const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 /// The client that encrypts in its own way, for the suite, and its package.
 const PROFANITY: &str = "profanity";
 /// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
@@ -44,6 +46,8 @@ pub(crate) enum Needs {
     Bench,
     /// Prosody and ejabberd, the tools for plugins in other languages, strace, and profanity.
     Suite,
+    /// Prosody, a browser that a program drives, and npm.
+    Browser,
 }
 
 /// Makes sure that everything is installed.
@@ -126,6 +130,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install profanity 0.13 or newer with OTR and OMEMO, so that it is in the PATH";
             }
+            if BROWSER.iter().any(|(_, package)| server.contains(package)) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install Chromium and a ChromeDriver of the same version, so that `chromium` and `chromedriver` are in the PATH";
+            }
             if server.contains(&NPM) {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Node.js 20 or newer with npm, so that `node` and `npm` are in the PATH";
@@ -156,14 +164,19 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
             wanted.filter(|server| find(if *server == "ejabberd" { "ejabberdctl" } else { server }).is_none()).collect()
         }
     };
-    if needs != Needs::Prosody && !has_python() {
+    let programs = matches!(needs, Needs::Bench | Needs::Suite);
+    if programs && !has_python() {
         missing.push(PYTHON);
     }
-    if needs != Needs::Prosody && find(STRACE).is_none() {
+    if programs && find(STRACE).is_none() {
         missing.push(STRACE);
     }
-    if needs == Needs::Suite && ["node", "npm"].iter().any(|program| find(program).is_none()) {
+    let npm = matches!(needs, Needs::Suite | Needs::Browser);
+    if npm && ["node", "npm"].iter().any(|program| find(program).is_none()) {
         missing.push(NPM);
+    }
+    if needs == Needs::Browser {
+        missing.extend(BROWSER.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package));
     }
     if needs == Needs::Suite && find(PROFANITY).is_none() {
         missing.push(PROFANITY);
@@ -394,6 +407,11 @@ mod tests {
         assert!(text.contains("rustc-web rust-web-src\n"), "{text}");
         let text = advice(System::Other, &["prosody"], false);
         assert!(text.contains("Prosody 0.12") && !text.contains("apt-get") && !text.contains("rustup"), "{text}");
+        let text = advice(System::Other, &["chromium-driver", "npm"], false);
+        assert!(
+            text.contains("a ChromeDriver of the same version") && text.contains("`npm` are in the PATH"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn query([plugin, account, kind, from]: &Filter, before: Option<i64>) -> Result<
     Ok(AuditQuery {
         plugin: some(plugin),
         account: some(account),
-        since: from.map(|from| from.as_millisecond()),
+        since: from.map(jiff::Timestamp::as_millisecond),
         kinds: kinds.into_iter().collect(),
         after: None,
         before,

@@ -122,6 +122,9 @@ fn states(explanation: &Explanation) -> Markup {
                 @if let Some(reason) = &down.reason { ": " (stranger(reason)) }
             }
         }
+        @if let Some(rooms) = &explanation.rooms {
+            p { "It is kept to rooms, and sees and does nothing in others: " (stranger(&rooms.join(", "))) }
+        }
         @if let Some(trouble) = &explanation.trouble { p { "What it asks for is not known: " (stranger(trouble)) } }
         @if explanation.otherwise {
             p { "The host goes by other grants than plugins.toml has now; its page of status says why." }
@@ -245,6 +248,7 @@ mod tests {
             trouble: None,
             running: true,
             down: Vec::new(),
+            rooms: None,
             otherwise: false,
             permissions: Vec::new(),
             about: None,
@@ -259,8 +263,8 @@ mod tests {
         Answer { account, answer, permission, reason: text.to_owned(), remedy: Some(text.to_owned()) }
     }
 
-    fn about(answers: Vec<Answer>) -> Option<About> {
-        Some(About { what: EVIL.to_owned(), permission: Some(Permission::MessagesSend), allowed: false, answers })
+    fn about(answers: Vec<Answer>) -> About {
+        About { what: EVIL.to_owned(), permission: Some(Permission::MessagesSend), allowed: false, answers }
     }
 
     fn page(explanation: &Explanation) -> String {
@@ -294,9 +298,9 @@ mod tests {
     #[test]
     fn the_same_answer_on_all_accounts_is_given_once() {
         let two = |second| about(vec![one("main", Outcome::No, "no"), one("second", second, "no")]);
-        let same = page(&Explanation { about: two(Outcome::No), ..explanation() });
+        let same = page(&Explanation { about: Some(two(Outcome::No)), ..explanation() });
         assert!(same.matches("To allow it").count() == 1 && !same.contains("second"), "{same}");
-        let other = page(&Explanation { about: two(Outcome::Yes), ..explanation() });
+        let other = page(&Explanation { about: Some(two(Outcome::Yes)), ..explanation() });
         assert!(other.matches("To allow it").count() == 2 && other.contains("second"), "{other}");
     }
 
@@ -324,7 +328,7 @@ mod tests {
             hint: EVIL.repeat(30),
         };
         let text = page(&Explanation {
-            about: about(vec![one(EVIL, Outcome::No, EVIL)]),
+            about: Some(about(vec![one(EVIL, Outcome::No, EVIL)])),
             denied: vec![denied; 5_000],
             trouble: Some(EVIL.to_owned()),
             ..explanation()

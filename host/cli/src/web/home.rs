@@ -18,7 +18,9 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn home(visit: Visit) -> Result<Reply, Problem> {
     let status = look(&visit, |config, _| status::of(config)).await?;
     let link = |path: &str| visit.link(path);
-    Ok(Page::new("Home", shown(&status, &link)).into())
+    let plots = visit.state.plots.show();
+    let day = html! { h2 { "The last day" } div data-live id="plots" { (plots) } };
+    Ok(Page::new("Home", html! { (shown(&status, &link)) (day) }).into())
 }
 
 fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
@@ -91,6 +93,7 @@ pub(super) mod tests {
             limits: Vec::new(),
             denied: Vec::new(),
             grants: None,
+            rooms: None,
         };
         Status {
             running: false,

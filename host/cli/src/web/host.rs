@@ -10,6 +10,8 @@ use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_store::By;
 use parlor_window::{Problem, Reply, Session};
 
+use super::install::Installs;
+use super::plots::Plots;
 use crate::Ended;
 use crate::target::{self, Target};
 use crate::tell;
@@ -21,12 +23,14 @@ pub(super) type Visit = parlor_window::Visit<Arc<Host>>;
 #[derive(Debug)]
 pub(super) struct Host {
     target: Target,
+    pub(super) plots: Plots,
+    pub(super) installs: Installs,
 }
 
 impl Host {
     /// Returns the host that these flags name.
     pub(super) fn new(target: Target) -> Self {
-        Self { target }
+        Self { target, plots: Plots::default(), installs: Installs::default() }
     }
 
     /// Reads the configuration as it is now.

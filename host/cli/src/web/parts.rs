@@ -188,7 +188,7 @@ mod tests {
             let role =
                 text[at..].split("::").nth(1).and_then(|rest| rest.split(|one: char| !one.is_alphabetic()).next());
             let role: Role = role.unwrap().to_lowercase().parse().unwrap();
-            let is_change = !call.ends_with(".page");
+            let is_change = call.rsplit('.').next() != Some("page");
             let least = match path {
                 _ if path.starts_with("/install") || path.starts_with("/keys/") && is_change => Role::Owner,
                 _ if path.contains("/storage") || is_change => Role::Operator,

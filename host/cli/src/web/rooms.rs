@@ -265,7 +265,7 @@ pub(super) mod tests {
 
     /// Returns a visit to a path. No host runs there.
     pub(in crate::web) fn visit(role: Role, path: &str) -> Visit {
-        let target = Target { config: "parlor.toml".into(), data: None, plugins: None };
+        let target = Target { config: Some("parlor.toml".into()), data: None, plugins: None };
         Visit::for_test(role, path, Arc::new(Host::new(target)))
     }
 

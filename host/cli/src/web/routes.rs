@@ -5,14 +5,28 @@ use std::sync::Arc;
 use parlor_window::{Entry, Routes};
 
 use super::host::Host;
-use super::{changes, home, plugin, plugins, rights, settings, versions};
+use super::{
+    audit, changes, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings, storage, versions,
+};
 
 /// The pages to go to from every page.
-pub(super) const NAV: &[Entry] = &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
+pub(super) const NAV: &[Entry] = &[
+    Entry { path: "/", name: "Home" },
+    Entry { path: "/plugins", name: "Plugins" },
+    Entry { path: "/rooms", name: "Rooms" },
+    Entry { path: "/keys", name: "Keys" },
+    Entry { path: "/audit", name: "Audit" },
+    Entry { path: "/explain", name: "Explain" },
+    Entry { path: "/install", name: "Install" },
+    Entry { path: "/doctor", name: "Doctor" },
+];
+
+/// Adds the pages of a module.
+type Add = fn(Routes<Arc<Host>>) -> Routes<Arc<Host>>;
 
 /// Returns all pages.
 pub(super) fn all() -> Routes<Arc<Host>> {
-    let all: [fn(Routes<Arc<Host>>) -> Routes<Arc<Host>>; 7] = [
+    let all: [Add; 14] = [
         home::routes,
         plugins::routes,
         plugin::routes,
@@ -20,6 +34,13 @@ pub(super) fn all() -> Routes<Arc<Host>> {
         settings::routes,
         changes::routes,
         versions::routes,
+        storage::routes,
+        rooms::routes,
+        keys::routes,
+        audit::routes,
+        explain::routes,
+        install::routes,
+        doctor::routes,
     ];
     all.into_iter().fold(Routes::new(), |routes, add| add(routes))
 }

@@ -194,7 +194,7 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
     }
     let (own, names) = (id.clone(), changes.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>().join(", "));
     change(&visit, move |_, admin| {
-        changes.iter().try_for_each(|(name, _, new)| Ok(admin.set(&own, name, new.as_ref())?))
+        changes.iter().try_for_each(|(name, _, new)| Ok(admin.set(&own, None, name, new.as_ref())?))
     })
     .await?;
     apply(&visit, &id, &back, format!("{names} of {id} counts")).await
@@ -218,7 +218,7 @@ async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {
         return Err(Problem::wrong(format!("{id} has no secret {name}")));
     }
     let (own, of) = (id.clone(), name.clone());
-    change(&visit, move |_, admin| Ok(admin.keep_secret(&own, &of, &text)?)).await?;
+    change(&visit, move |_, admin| Ok(admin.keep_secret(&own, None, &of, &text)?)).await?;
     apply(
         &visit,
         &id,

@@ -36,6 +36,7 @@ mod sends;
 mod wasi;
 mod web;
 mod webhooks;
+mod window;
 
 use std::process::ExitCode;
 use std::time::Duration;

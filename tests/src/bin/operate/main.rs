@@ -7,6 +7,7 @@
 mod screens;
 mod steps;
 mod story;
+mod trust;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -14,6 +14,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::presence;
 
 use crate::story::{COMMANDS, SOON, Story, says};
+use crate::trust;
 
 type Work<'s> = Pin<Box<dyn Future<Output = Result<String>> + 's>>;
 
@@ -54,6 +55,18 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
+    ("a plugin does a little of everything, and is asked about", |story| Box::pin(trust::settle(story))),
+    ("what may it do, and to whom?", |story| Box::pin(trust::may(story))),
+    ("what did it do today?", |story| Box::pin(trust::did(story))),
+    ("what was it denied?", |story| Box::pin(trust::denied(story))),
+    ("who changed it, and when?", |story| Box::pin(trust::changed(story))),
+    ("what does it use?", |story| Box::pin(trust::uses(story))),
+    ("what does it keep?", |story| Box::pin(trust::keeps(story))),
+    ("whom did it write to?", |story| Box::pin(trust::wrote(story))),
+    ("where is it?", |story| Box::pin(trust::is_in(story))),
+    ("what runs next?", |story| Box::pin(trust::next(story))),
+    ("what would an update change?", |story| Box::pin(trust::update(story))),
+    ("the plugin is removed, and the room left", |story| Box::pin(trust::leave(story))),
     ("a killed host leaves a socket behind, and the next one starts", |story| Box::pin(again(story))),
     ("the audit says who changed what, over a kill, and whom a plugin wrote to", |story| Box::pin(audit(story))),
     ("a backup of the running host is restored, and goes on", |story| Box::pin(backup(story))),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jid::{BareJid, Jid};
+use parlor_tests::clerk::Clerk;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Finished, Home, Host};
@@ -34,6 +35,8 @@ pub(crate) struct Story {
     pub(crate) bot: BareJid,
     pub(crate) alice: Key,
     pub(crate) screens: Screens,
+    /// The plugin that an owner asks about, while it is installed.
+    pub(crate) clerk: Option<Clerk>,
 }
 
 impl Story {
@@ -48,7 +51,8 @@ impl Story {
         let mut juliet = Client::login(&prosody.connector()?, &account, "balcony").await?;
         juliet.available().await?;
         let bot = BareJid::new("bot@localhost")?;
-        Ok(Self { juliet, host: None, home, web, prosody, bot, alice: Key::new(), screens: Screens::new(rewrites) })
+        let (alice, screens) = (Key::new(), Screens::new(rewrites));
+        Ok(Self { juliet, host: None, home, web, prosody, bot, alice, screens, clerk: None })
     }
 
     /// Runs a command that must end with this exit code.

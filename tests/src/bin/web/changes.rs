@@ -1,0 +1,252 @@
+//! What an owner changes from the pages: each change asks first, counts at once, and is in the audit with the session.
+
+use anyhow::{Context as _, Result, ensure};
+use parlor_tests::clerk::{ASKED, ID, KEPT, VERSIONS};
+use parlor_tests::plugins;
+
+use crate::stage::Stage;
+use crate::steps::{Act, act};
+
+/// Every act with its name. Each leaves the host as it was.
+pub(crate) const ALL: &[(&str, Act)] = &[
+    act!("a plugin is restarted, and not by looking at the question", restart),
+    act!("a plugin is disabled and enabled", disable),
+    act!("a setting is changed, and one that does not fit is refused", setting),
+    act!("a grant is given and taken back", grant),
+    act!("a plugin is updated, and rolled back", update),
+    act!("a plugin is installed from a file, after consent, and removed", install),
+    act!("a room is entered and left", room),
+    act!("what a plugin keeps is looked at, down to a value", storage),
+    act!("an account logs in for the doctor", doctor),
+    act!("new keys are made after a question", keys),
+];
+
+/// Acts that only scripts make possible.
+pub(crate) const WITH_SCRIPTS: &[(&str, Act)] = &[act!("a page changes by itself when something changes", live)];
+
+/// Opens the plugin's page.
+async fn the_plugin(stage: &Stage) -> Result<()> {
+    stage.open(&format!("/plugins/{ID}")).await
+}
+
+/// Returns the selector of a form's button, by the path that the form leads to.
+fn button(path: &str) -> String {
+    format!("form[action='{path}'] button[type=submit]")
+}
+
+/// Returns the selector of the button of one of the plugin's forms.
+fn own(change: &str) -> String {
+    button(&format!("/plugins/{ID}/{change}"))
+}
+
+/// Checks that the audit has a change with this text that was made from the pages, more often than before.
+async fn is_in_the_audit(stage: &Stage, what: &str, before: usize) -> Result<()> {
+    let now = by_web(stage, what).await?;
+    ensure!(now > before, "the audit has no {what:?} from the pages");
+    Ok(())
+}
+
+/// Counts the entries of the audit of this kind, or with this text, that were made from the pages.
+async fn by_web(stage: &Stage, what: &str) -> Result<usize> {
+    let finished = stage.home.run(&["audit", "--json", "--lines", "10000"]).await?;
+    let audit = finished.json()?;
+    let entries = audit["entries"].as_array().context("no entries")?;
+    let is_it = |entry: &&serde_json::Value| {
+        let is_about = entry["kind"] == what || entry["what"].as_str().is_some_and(|text| text.contains(what));
+        entry["way"] == "parlor web" && is_about
+    };
+    Ok(entries.iter().filter(is_it).count())
+}
+
+async fn restart(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "restarted").await?;
+    the_plugin(stage).await?;
+    stage.browser.press(&own("restart")).await?;
+    stage.browser.is_well_made().await?;
+    stage.browser.press("#back").await?;
+    ensure!(by_web(stage, "restarted").await? == before, "the question alone restarts it");
+    stage.browser.press(&own("restart")).await?;
+    stage.agrees(&[ID]).await?;
+    let says = stage.notice().await?;
+    is_in_the_audit(stage, "restarted", before).await?;
+    Ok(says)
+}
+
+async fn disable(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "enabled").await?;
+    the_plugin(stage).await?;
+    stage.browser.press(&own("disable")).await?;
+    stage.agrees(&[ID]).await?;
+    stage.notice().await?;
+    ensure!(stage.state(ID).await? == "disabled", "it goes on");
+    stage.browser.press(&own("enable")).await?;
+    stage.agrees(&[ID]).await?;
+    let says = stage.notice().await?;
+    ensure!(stage.state(ID).await? == "running", "it does not run");
+    is_in_the_audit(stage, "enabled", before + 1).await?;
+    Ok(says)
+}
+
+async fn setting(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "setting greeting").await?;
+    let field = |name: &str| format!("form[action='/plugins/{ID}/settings'] [name='set.{name}']");
+    the_plugin(stage).await?;
+    stage.browser.fill(&field("fraction"), "many").await?;
+    stage.browser.press(&own("settings")).await?;
+    ensure!(stage.browser.count("#problem").await? == 1, "a number is a word: {}", stage.browser.text().await?);
+    // The status of that page is an error of the network, for Chromium.
+    stage.browser.forget_console().await?;
+    let greeting = format!("good day {:04x}", rand::random::<u16>());
+    the_plugin(stage).await?;
+    stage.browser.fill(&field("greeting"), &greeting).await?;
+    stage.browser.press(&own("settings")).await?;
+    stage.browser.is_well_made().await?;
+    stage.agrees(&[&greeting]).await?;
+    stage.notice().await?;
+    let shown = stage.parlor(&["plugin", "config", ID]).await?;
+    ensure!(shown.contains(&greeting), "{shown}");
+    is_in_the_audit(stage, "setting greeting", before).await?;
+    Ok(greeting)
+}
+
+/// The permission that is granted and taken back.
+const GRANTED: &str = "contacts.read";
+
+async fn grant(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, GRANTED).await?;
+    for (change, is_granted) in [("grant", true), ("revoke", false)] {
+        the_plugin(stage).await?;
+        let form = format!("form[action='/plugins/{ID}/{change}']:has(input[value='{GRANTED}'])");
+        stage.browser.press(&format!("{form} button[type=submit]")).await?;
+        stage.browser.is_well_made().await?;
+        stage.agrees(&[GRANTED, "contact list"]).await?;
+        stage.notice().await?;
+        let policy: toml::Table = std::fs::read_to_string(stage.home.path().join("plugins.toml"))?.parse()?;
+        let written = policy["plugin"][ID]["grants"].get(GRANTED).is_some();
+        ensure!(written == is_granted, "after {change}: {policy:?}");
+    }
+    is_in_the_audit(stage, GRANTED, before + 1).await?;
+    Ok(GRANTED.to_owned())
+}
+
+async fn update(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "version").await?;
+    let [present, next] = VERSIONS;
+    the_plugin(stage).await?;
+    stage.look_for_an_update().await?;
+    stage.browser.is_well_made().await?;
+    // A grant of an earlier update counts again.
+    let more = format!("input[name=grant][value='{ASKED}']");
+    if stage.browser.count(&more).await? > 0 {
+        ensure!(stage.browser.count("input[name=grant]:checked").await? == 0, "more is granted before anybody said so");
+        stage.browser.press(&more).await?;
+    }
+    stage.agrees(&[present, next]).await?;
+    let says = stage.notice().await?;
+    ensure!(says.contains(&format!("{present} is replaced by {next}")), "{says}");
+    stage.browser.press(&own("rollback")).await?;
+    stage.browser.is_well_made().await?;
+    stage.agrees(&[present, next]).await?;
+    let says = stage.notice().await?;
+    ensure!(says.contains(&format!("{next} is replaced by {present}")), "{says}");
+    ensure!(stage.state(ID).await? == "running", "it does not run");
+    is_in_the_audit(stage, "version", before + 1).await?;
+    Ok(format!("{present} → {next} → {present}"))
+}
+
+async fn room(stage: &mut Stage) -> Result<String> {
+    let lost = stage.lost.to_string();
+    let before = by_web(stage, &lost).await?;
+    stage.open("/rooms").await?;
+    stage.browser.fill("form[action='/rooms/join'] input[name=room]", &lost).await?;
+    stage.browser.press(&button("/rooms/join")).await?;
+    stage.agrees(&[&lost]).await?;
+    stage.notice().await?;
+    ensure!(stage.parlor(&["rooms", "show", &lost]).await?.contains("state: joined"), "the account is not in it");
+    let name = lost.split('@').next().unwrap_or_default();
+    stage.browser.press(&format!("main a[href*='{name}']")).await?;
+    stage.browser.press(&button("/rooms/leave")).await?;
+    stage.agrees(&[&lost]).await?;
+    stage.notice().await?;
+    ensure!(stage.parlor(&["rooms", "show", &lost]).await?.contains("state: out"), "the account is still in it");
+    is_in_the_audit(stage, &lost, before + 1).await?;
+    Ok(lost)
+}
+
+async fn storage(stage: &mut Stage) -> Result<String> {
+    stage.open(&format!("/plugins/{ID}/storage")).await?;
+    stage.browser.shows(&KEPT).await?;
+    stage.browser.press(&format!("main a[href*='key={}']", KEPT[0])).await?;
+    stage.browser.shows(&KEPT).await?;
+    stage.browser.is_well_made().await?;
+    Ok(KEPT.join(": "))
+}
+
+async fn doctor(stage: &mut Stage) -> Result<String> {
+    stage.open("/doctor").await?;
+    stage.browser.press(&button("/doctor")).await?;
+    stage.browser.shows(&["main"]).await?;
+    stage.browser.is_well_made().await?;
+    Ok("the account logs in".to_owned())
+}
+
+async fn keys(stage: &mut Stage) -> Result<String> {
+    let before = stage.parlor(&["keys", "fingerprint"]).await?;
+    stage.open("/keys").await?;
+    stage.browser.press(&button("/keys/reset")).await?;
+    stage.browser.is_well_made().await?;
+    stage.agrees(&["main"]).await?;
+    let says = stage.notice().await?;
+    ensure!(stage.parlor(&["keys", "fingerprint"]).await? != before, "the keys are those of before");
+    Ok(says)
+}
+
+async fn install(stage: &mut Stage) -> Result<String> {
+    let id = format!("parrot-{:04x}", rand::random::<u16>());
+    let file = stage.home.path().join(format!("{id}.wasm"));
+    std::fs::write(&file, plugins::built("echo")?.bytes()?)?;
+    stage.open("/").await?;
+    stage.browser.press("nav a[href='/install']").await?;
+    stage.browser.type_into("input[type=file]", &file.display().to_string()).await?;
+    stage.browser.press(&button("/install/file")).await?;
+    // It is examined meanwhile, and the page looks again by itself.
+    stage.browser.shows(&["messages.read", "to hear what people say"]).await?;
+    stage.browser.is_well_made().await?;
+    let granted = stage.browser.count("input[name=grant]:checked").await?;
+    ensure!(granted == 0, "{granted} permissions are granted before anybody said so");
+    stage.browser.fill("input[name=id]", &id).await?;
+    let needs = ["messages.read", "messages.send", "rooms.send"];
+    for permission in needs {
+        stage.browser.press(&format!("input[name=grant][value='{permission}']")).await?;
+    }
+    stage.browser.press("main form:not([action$='/cancel']) button[type=submit]").await?;
+    stage.agrees(&[&id]).await?;
+    stage.browser.shows(&[&id, "is installed"]).await?;
+    let text = std::fs::read_to_string(stage.home.path().join("plugins.toml"))?;
+    let policy: toml::Table = text.parse().context("the policy")?;
+    let grants = policy["plugin"][id.as_str()]["grants"].as_table().context("no grants")?;
+    let names: Vec<_> = grants.keys().map(String::as_str).collect();
+    ensure!(names == needs, "{names:?} are granted");
+    is_in_the_audit(stage, "installed", 0).await?;
+    stage.open(&format!("/plugins/{id}")).await?;
+    stage.browser.press(&button(&format!("/plugins/{id}/remove"))).await?;
+    stage.agrees(&[&id]).await?;
+    stage.notice().await?;
+    ensure!(stage.state(&id).await.is_err(), "it is still there");
+    Ok(id)
+}
+
+async fn live(stage: &mut Stage) -> Result<String> {
+    stage.open("/plugins").await?;
+    stage.browser.run("window.sameDocument = true").await?;
+    for (command, word) in [("disable", "disabled"), ("enable", "running")] {
+        stage.parlor(&["plugin", command, "echo"]).await?;
+        let row = "return [...document.querySelectorAll('main tr, main li')].map(row => row.innerText)
+            .find(text => text.includes('echo')) ?? ''";
+        stage.browser.waits(row, |text| text.as_str().is_some_and(|text| text.contains(word))).await?;
+    }
+    let same = stage.browser.run("return window.sameDocument === true").await?;
+    ensure!(same == true, "the whole page was loaded again");
+    stage.browser.console().await?;
+    Ok("disabled, running".to_owned())
+}

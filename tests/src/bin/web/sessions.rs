@@ -1,0 +1,83 @@
+//! Logging in and out, what each role is offered, and the keyboard.
+
+use anyhow::{Result, ensure};
+use parlor_tests::clerk::ID;
+
+use crate::stage::Stage;
+use crate::steps::{Act, act};
+
+/// Every act with its name.
+pub(crate) const ALL: &[(&str, Act)] = &[
+    act!("a viewer logs in by a link, is offered no change, and logs out", viewer),
+    act!("a session that is ended from the command line is over at once", ended),
+    act!("the keyboard skips to the content, and each page says where one is", keyboard),
+];
+
+/// The paths of pages that offer changes to those who may make them.
+const PAGES: [&str; 5] = ["/plugins/clerk", "/rooms", "/keys", "/plugins", "/"];
+
+async fn viewer(stage: &mut Stage) -> Result<String> {
+    stage.browser.set_cookies(&stage.url("/"), &[]).await?;
+    stage.open("/").await?;
+    ensure!(stage.browser.address().await?.ends_with("/login"), "a stranger is shown a page");
+    let link = stage.link("viewer").await?;
+    // Somebody's chat client looks at the link before a person does.
+    stage.open(&link).await?;
+    stage.browser.is_well_made().await?;
+    stage.enter(&link).await?;
+    for page in PAGES {
+        stage.open(page).await?;
+        let forms = stage.browser.count("main form[method=post]").await?;
+        ensure!(forms == 0, "a viewer is offered {forms} changes at {page}");
+    }
+    let before = stage.browser.cookies().await?;
+    stage.browser.press("form[action$='/logout'] button").await?;
+    ensure!(stage.browser.address().await?.ends_with("/login"), "logging out leads elsewhere");
+    // Neither the cookie nor the link is worth anything now.
+    stage.browser.set_cookies(&stage.url("/"), &before).await?;
+    stage.open("/plugins").await?;
+    ensure!(stage.browser.address().await?.ends_with("/login"), "a session that was ended goes on");
+    stage.open(&link).await?;
+    stage.browser.press("main form button").await?;
+    ensure!(stage.browser.count("#problem").await? == 1, "a link works twice");
+    Ok(format!("{} pages", PAGES.len()))
+}
+
+async fn ended(stage: &mut Stage) -> Result<String> {
+    let name = format!("guest-{:08x}", rand::random::<u32>());
+    let link = parlor_tests::window::link(&stage.home, &["--role", "operator", "--name", &name]).await?;
+    stage.enter(&link).await?;
+    ensure!(stage.browser.source().await?.contains(&name), "the page does not say who is logged in");
+    let sessions = stage.parlor(&["web", "sessions"]).await?;
+    ensure!(sessions.contains(&name) && sessions.contains("operator"), "{sessions}");
+    stage.parlor(&["web", "sessions", "end", &name]).await?;
+    stage.browser.reload().await?;
+    ensure!(stage.browser.address().await?.ends_with("/login"), "a session that was ended goes on");
+    Ok(name)
+}
+
+async fn keyboard(stage: &mut Stage) -> Result<String> {
+    for (page, nav) in [("/", "/"), ("/plugins", "/plugins"), ("/rooms", "/rooms"), ("/audit", "/audit")] {
+        stage.open(page).await?;
+        // The first stop of the tab key leads over the navigation.
+        stage.browser.type_into("body", TAB).await?;
+        let first = stage.browser.run("return document.activeElement.className").await?;
+        ensure!(first == "skip", "the first stop at {page} is {first}");
+        let outline = stage.browser.run("return getComputedStyle(document.activeElement).outlineStyle").await?;
+        ensure!(outline != "none", "the focus at {page} cannot be seen");
+        stage.browser.type_into("a.skip", ENTER).await?;
+        ensure!(stage.browser.address().await?.ends_with("#main"), "the first stop leads elsewhere");
+        let current = stage.browser.run("return document.querySelector('nav a[aria-current=page]')?.pathname").await?;
+        ensure!(current == nav, "the navigation at {page} says {current}");
+    }
+    stage.open(&format!("/plugins/{ID}")).await?;
+    let unnamed = "return [...document.querySelectorAll('main input:not([type=hidden]), main select, main textarea')]
+        .filter(field => !field.labels.length && !field.getAttribute('aria-label')).map(field => field.name)";
+    let unnamed = stage.browser.run(unnamed).await?;
+    ensure!(unnamed.as_array().is_some_and(Vec::is_empty), "fields without a label: {unnamed}");
+    Ok("skips to #main".to_owned())
+}
+
+/// The keys, as the driver takes them.
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";

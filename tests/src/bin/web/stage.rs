@@ -1,0 +1,188 @@
+//! The environment of the steps: an XMPP server, a host with two plugins that have a past, `parlor web`, and a browser with an
+//! owner's session.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jid::BareJid;
+use parlor_tests::clerk::{self, Clerk};
+use parlor_tests::client::Client;
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::policy::Policy;
+use parlor_tests::prosody::Prosody;
+use parlor_tests::server::XmppServer;
+use parlor_tests::window::Window;
+use parlor_tests::{plugins, window};
+use xmpp_parsers::iq::Iq;
+
+use crate::browser::{Browser, View};
+
+/// The general timeout.
+pub(crate) const SOON: Duration = Duration::from_mins(1);
+/// What a stranger writes who wants to take over the owner's browser. Run, it would leave a mark in the page.
+pub(crate) const HOSTILE: &str = "x\"'><script>window.stolen=1</script><img src=x onerror=window.stolen=2>{{7*7}}";
+/// A secret of a plugin.
+const SECRET: &str = "canary-of-the-clerk-5b7f1d";
+
+/// Everything that the steps need. Dropping it ends and removes it.
+pub(crate) struct Stage {
+    // The order of these fields is that in which they end.
+    pub(crate) browser: Browser,
+    pub(crate) window: Window,
+    pub(crate) host: Host,
+    pub(crate) home: Home,
+    _juliet: Client,
+    pub(crate) clerk: Clerk,
+    /// A room out of which the account was kicked, for a reason that a stranger wrote.
+    pub(crate) lost: BareJid,
+    _prosody: XmppServer,
+    /// The cookies of the owner's session.
+    owner: Vec<(String, String)>,
+    /// Texts that no page may show.
+    secrets: Vec<String>,
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Result<Self> {
+        let prosody = Prosody::start().await?;
+        let account = prosody.fresh_account("bot")?;
+        let mut home = Home::new()?;
+        home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
+        let echo = home.install("echo", &plugins::built("echo")?)?;
+        let echo = echo.grant("messages.read", &["@localhost"]).grant("messages.send", &["@localhost"]);
+        home.set_policy(&Policy::default().with("echo", echo))?;
+        let host = home.start()?;
+        host.wait_count("account connected", &[], 1, SOON).await?;
+        let mut juliet = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
+        juliet.available().await?;
+        let clerk = Clerk::settle(&home, &mut juliet, &account.jid, prosody.fresh_room()).await?;
+        let lost = prosody.fresh_room();
+        hostile_words(&home, &host, &mut juliet, &lost).await?;
+        let window = Window::open(&home).await?;
+        let browser = Browser::start().await?;
+        let secrets = vec![account.password, SECRET.to_owned()];
+        let mut stage = Self {
+            browser,
+            window,
+            host,
+            home,
+            _juliet: juliet,
+            clerk,
+            lost,
+            _prosody: prosody,
+            owner: Vec::new(),
+            secrets,
+        };
+        stage.browser.view(View::usual(true)).await?;
+        let link = stage.link("owner").await?;
+        stage.enter(&link).await?;
+        stage.owner = stage.browser.cookies().await?;
+        ensure!(!stage.owner.is_empty(), "the session has no cookie");
+        Ok(stage)
+    }
+
+    /// Returns the address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.window.origin())
+    }
+
+    /// Opens a page.
+    pub(crate) async fn open(&self, path: &str) -> Result<()> {
+        self.browser.open(&self.url(path)).await
+    }
+
+    /// Has the command make a one-time link for this role, and returns its path.
+    pub(crate) async fn link(&self, role: &str) -> Result<String> {
+        window::link(&self.home, &["--role", role]).await
+    }
+
+    /// Uses a one-time link as a person does, and waits for the first page.
+    pub(crate) async fn enter(&self, link: &str) -> Result<()> {
+        self.open(link).await?;
+        self.browser.press("main form button").await?;
+        self.browser.shows(&["main"]).await
+    }
+
+    /// Becomes the owner again, as at the beginning.
+    pub(crate) async fn be_owner(&self) -> Result<()> {
+        self.browser.set_cookies(&self.url("/"), &self.owner).await
+    }
+
+    /// Runs a command, which must succeed, and returns its output.
+    pub(crate) async fn parlor(&self, arguments: &[&str]) -> Result<String> {
+        let finished = self.home.run(arguments).await?;
+        ensure!(finished.code == Some(0), "parlor {}: {finished:?}", arguments.join(" "));
+        Ok(finished.stdout)
+    }
+
+    /// Checks that the page has no secret, whether it shows it or not.
+    pub(crate) async fn keeps_secrets(&self) -> Result<()> {
+        let source = self.browser.source().await?;
+        let found = self.secrets.iter().any(|secret| source.contains(secret.as_str()));
+        ensure!(!found, "a secret is in the page at {}", self.browser.address().await?);
+        let session = self.owner.iter().any(|(_, value)| source.contains(value.as_str()));
+        ensure!(!session, "the session's cookie is in the page at {}", self.browser.address().await?);
+        Ok(())
+    }
+
+    /// Puts the clerk's next version where it came from, and presses the button on its page that looks there.
+    pub(crate) async fn look_for_an_update(&self) -> Result<()> {
+        let folder = self.home.path();
+        std::fs::copy(folder.join(clerk::NEXT), folder.join(clerk::FILE)).context("the next version of the clerk")?;
+        self.browser.press(&format!("form[action='/plugins/{}/update'] button[type=submit]", clerk::ID)).await
+    }
+
+    /// Agrees on the page that asks before a change, and waits for what came of it.
+    pub(crate) async fn agrees(&self, words: &[&str]) -> Result<()> {
+        ensure!(self.browser.count("#confirm").await? == 1, "nothing asks: {}", self.browser.text().await?);
+        self.browser.shows(words).await?;
+        self.browser.press("#confirm").await
+    }
+
+    /// Returns what the page says first: what came of a change.
+    pub(crate) async fn notice(&self) -> Result<String> {
+        let script = "return document.querySelector('#notice')?.innerText ?? ''";
+        self.browser.waits(script, |text| text.as_str().is_some_and(|text| !text.is_empty())).await?;
+        Ok(self.browser.run(script).await?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Returns a plugin's state, as the status shows it.
+    pub(crate) async fn state(&self, id: &str) -> Result<String> {
+        let json = self.home.run(&["status", "--json"]).await?.json()?;
+        let all = json["plugins"].as_array().context("no plugins")?;
+        let found = all.iter().find(|one| one["id"] == id).with_context(|| format!("no plugin {id}"))?;
+        Ok(found["state"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn keep_logs(&self) {
+        parlor_tests::log::keep("web-host", self.host.log());
+        parlor_tests::log::keep("web-window", self.window.log());
+    }
+}
+
+/// Has strangers write hostile words wherever a page shows what they wrote: the log of a plugin, a setting, a room's subject, a
+/// nickname, and the reason of a kick. Also keeps a secret of the plugin.
+async fn hostile_words(home: &Home, host: &Host, juliet: &mut Client, lost: &BareJid) -> Result<()> {
+    let done = |finished: parlor_tests::host::Finished| -> Result<()> {
+        ensure!(finished.code == Some(0), "{finished:?}");
+        Ok(())
+    };
+    done(home.run(&["plugin", "config", clerk::ID, "greeting", HOSTILE]).await?)?;
+    done(home.run_with(&["plugin", "config", clerk::ID, "token"], &format!("{SECRET}\n")).await?)?;
+    let line = serde_json::json!({ "n": 0, "call": "log.write", "args": { "level": "error", "message": HOSTILE } });
+    let bot = host.lines("account connected", &[]).first().map(|line| line.get("jid")).context("not connected")?;
+    let bot: jid::Jid = bot.parse().context("the bound JID")?;
+    juliet.chat(bot, &format!("call {line}")).await?;
+    host.wait_count(HOSTILE, &[], 1, SOON).await.context("the plugin logs nothing")?;
+    juliet.join(lost, "\"'><b onmouseover=window.stolen=3>", SOON).await?;
+    juliet.unlock(lost, SOON).await?;
+    done(home.run(&["rooms", "join", lost.as_str(), "--nick", "bot"]).await?)?;
+    let reason = HOSTILE.replace('&', "&amp;").replace('<', "&lt;");
+    let kick = format!(
+        "<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='bot' role='none'><reason>{reason}</reason></item></query>"
+    );
+    let payload = kick.parse().context("a kick")?;
+    let kick = Iq::Set { from: None, to: Some(lost.clone().into()), id: String::new(), payload };
+    juliet.ask(kick, SOON).await?;
+    host.wait_count("the account was put out of a room", &[("room", lost.as_str())], 1, SOON).await.map(drop)
+}
