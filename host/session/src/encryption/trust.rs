@@ -398,9 +398,9 @@ mod tests {
             }
         }
         book.decide(&who(0), None, DeviceTrust::Trusted);
-        let met = meet(&mut book, MAX_ALL, 0);
-        assert!(met.is_new && met.trust == DeviceTrust::Blind);
-        assert_eq!((met.forgotten.len(), book.len()), (AT_ONCE, MAX_ALL - AT_ONCE + 1));
+        let last = meet(&mut book, MAX_ALL, 0);
+        assert!(last.is_new && last.trust == DeviceTrust::Blind);
+        assert_eq!((last.forgotten.len(), book.len()), (AT_ONCE, MAX_ALL - AT_ONCE + 1));
         let whose = |number: usize| book.of(&who(number)).len();
         assert_eq!((whose(0), whose(1), whose(AT_ONCE / 100), whose(AT_ONCE / 100 + 1)), (100, 0, 0, 100));
         // One that nobody has decided about goes before those that are trusted blindly, however new it is.

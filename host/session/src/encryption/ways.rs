@@ -127,7 +127,7 @@ mod tests {
         ways.came_by(&romeo, Way::Otr, begin, |_| false, &mut changes);
         ways.came_by(&romeo, Way::Otr, begin + LASTS, |_| false, &mut changes);
         assert_eq!(changes.len(), 1, "what has not changed is not written");
-        assert!(!ways.came_plainly(&romeo, begin + LASTS * 2 - Duration::from_secs(1)));
+        assert!(!ways.came_plainly(&romeo, begin + LASTS + Duration::from_secs(1)));
         assert_eq!(ways.get(&romeo), Some(Way::Otr));
         assert!(ways.came_plainly(&romeo, begin + LASTS * 2));
         assert_eq!(ways.get(&romeo), None);

@@ -7,7 +7,7 @@ use super::*;
 use crate::command_names::{ChosenNames, CommandNames};
 use crate::commands::ANSWERS;
 use crate::permissions::{Grants, RoomList};
-use crate::router::Mailbox;
+use crate::router::{Mailbox, Router};
 
 /// Maximum number of commands of each plugin.
 pub(super) const MOST: usize = 64;
@@ -536,7 +536,7 @@ fn plugins_that_are_kept_to_different_rooms_have_commands_of_the_same_name() {
     test.say("!help");
     assert_eq!(test.answers()[0].1, "There are no commands here.");
     // From another room on, it answers there alone, and the first one here.
-    let router = crate::router::Router::default();
+    let router = Router::default();
     let moved = |plugin: &Plugin, grants: Grants| router.grant(&plugin.mailbox, Arc::new(grants));
     let grants = |plugin: &Plugin| Grants::clone(&plugin.mailbox.grants());
     let (ones, twos) = (grants(&one), grants(&two));
