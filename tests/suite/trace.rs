@@ -53,6 +53,16 @@ pub(crate) fn with(field: &str, value: &str) -> Vec<Line> {
     LINES.lock().unwrap().iter().filter(|line| line.get(field) == value).cloned().collect()
 }
 
+/// Returns the lines of all accounts whose message has this word.
+pub(crate) fn saying(word: &str) -> String {
+    let mut text = String::new();
+    for line in LINES.lock().unwrap().iter().filter(|line| line.get("message").contains(word)) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n    {} {} {:?}", line.level, line.target, line.fields);
+    }
+    text
+}
+
 /// Waits for a line of this account for which `pick` returns a value, from the first line on.
 pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick: impl FnMut(&Line) -> Option<T>) -> T {
     let look = async {

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, Settings};
+use parlor_plugins::policy::Entry;
 use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Asker, Connection, Shared};
 use parlor_runtime::loading::Loaded;
@@ -254,13 +255,13 @@ async fn judge(host: &Host) {
             Err(why) => is_admitted && why.forbids(),
         };
         if is_other {
-            other.insert(id, entry);
+            other.insert(id, *entry);
         }
     }
     let refused = order::plan(&candidates(&*host.plugins.lock().await), host.strictness()).refused;
     for id in refused.into_keys() {
         if let Some(plugin) = host.plugins.lock().await.get(&id) {
-            other.insert(id, plugin.entry.clone());
+            other.insert(id, Entry::clone(&plugin.entry));
         }
     }
     host.begin_anew(other).await;

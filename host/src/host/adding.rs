@@ -38,7 +38,7 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
     let early: Vec<_> = {
         let plugins = host.plugins.lock().await;
         let early = plugins.iter().filter(|(id, plugin)| plugin.is_early && !loaded.contains_key(*id));
-        early.map(|(id, plugin)| (id.clone(), plugin.entry.clone())).collect()
+        early.map(|(id, plugin)| (id.clone(), Entry::clone(&plugin.entry))).collect()
     };
     for (id, entry) in early {
         let result = load_plugin(host, &id, &entry).await;
@@ -107,7 +107,7 @@ pub(super) async fn prune_cache(host: &Host) {
         let plugins = host.plugins.lock().await;
         plugins
             .values()
-            .flat_map(|plugin| [Some(&plugin.entry), plugin.wants_room()])
+            .flat_map(|plugin| [Some(&*plugin.entry), plugin.wants_room()])
             .flatten()
             .map(|one| one.digest)
             .collect()

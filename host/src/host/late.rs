@@ -76,7 +76,7 @@ async fn compile_late(host: &Host) {
         {
             let plugins = host.plugins.lock().await;
             loaded.retain(|id, (entry, _)| {
-                plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
+                plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && *plugin.entry == *entry)
             });
         }
         if !loaded.is_empty() {
@@ -104,7 +104,7 @@ async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
     };
     let others = |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
     let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
-    let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
+    let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), Entry::clone(&plugin.entry));
     match free.min_by_key(|(_, _, _, size)| *size) {
         Some(smallest) => vec![entry(smallest)],
         None => late().map(entry).collect(),

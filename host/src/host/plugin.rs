@@ -19,7 +19,8 @@ use parlor_session::permissions::Grants;
 
 /// A plugin that the policy names.
 pub(super) struct Plugin {
-    pub(super) entry: Entry,
+    /// Boxed, since nodes of the map are half empty.
+    pub(super) entry: Box<Entry>,
     pub(super) standing: Standing,
     /// Why the version that the policy names has not replaced this one.
     pub(super) not_replaced: Option<String>,
@@ -59,6 +60,7 @@ pub(super) enum Tried {
 impl Plugin {
     /// Creates a plugin that the policy names, with no other version tried in its place.
     pub(super) fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
+        let entry = Box::new(entry);
         Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
     }
 
@@ -83,7 +85,7 @@ impl Plugin {
 
     /// Returns its entry, with no more grants than it has now.
     pub(super) fn held(&self) -> Entry {
-        let mut entry = self.entry.clone();
+        let mut entry = Entry::clone(&self.entry);
         if let Standing::Admitted { admitted, .. } = &self.standing {
             entry.grants = entry.grants.within(&admitted.grants);
         }
@@ -150,9 +152,9 @@ impl Plugin {
     ) -> bool {
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
         let (settings, settings_in) = (self.entry.settings.clone(), self.entry.settings_in.clone());
-        let rest_is_same = Entry { settings, settings_in, ..entry.clone() } == self.entry;
+        let rest_is_same = Entry { settings, settings_in, ..entry.clone() } == *self.entry;
         let changed = admitted.settings != values || admitted.settings_in != in_rooms;
-        if !rest_is_same || (!changed && *entry == self.entry) {
+        if !rest_is_same || (!changed && *entry == *self.entry) {
             return true;
         }
         if !on.values().all(Supervised::hears_of_settings) || settings_fit(id, entry, &admitted.manifest).is_err() {
@@ -162,7 +164,7 @@ impl Plugin {
             supervised.settings_changed(values.0.clone(), in_rooms.clone());
         }
         *admitted = Arc::new(Admitted { settings: values, settings_in: in_rooms, ..Admitted::clone(admitted) });
-        self.entry = entry.clone();
+        *self.entry = entry.clone();
         tracing::info!(plugin = %id, "plugin has new settings");
         true
     }

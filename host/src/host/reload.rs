@@ -164,7 +164,10 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
                 outdated.insert(id.clone());
             }
         }
-        plugins.iter().map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone()))).collect()
+        plugins
+            .iter()
+            .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| Entry::clone(&plugin.entry))))
+            .collect()
     };
     let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
         .iter()
@@ -303,7 +306,7 @@ async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     }
     let (settings, settings_in) = (admitted.settings.clone(), admitted.settings_in.clone());
     *admitted = Arc::new(Admitted { settings, settings_in, ..anew });
-    plugin.entry = entry.clone();
+    *plugin.entry = entry.clone();
     plugin.is_as_decided();
     tracing::info!(plugin = %id, "grants changed");
     true
@@ -317,7 +320,7 @@ async fn settle_on(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     }
     let mut plugins = host.plugins.lock().await;
     let Some(plugin) = plugins.get_mut(id) else { return false };
-    plugin.entry = entry.clone();
+    *plugin.entry = entry.clone();
     plugin.is_as_decided();
     tracing::info!(plugin = %id, "accounts of a plugin changed");
     true

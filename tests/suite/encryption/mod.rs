@@ -57,7 +57,8 @@ async fn finds(client: &mut Counterpart, account: &BareJid, namespaces: &[&str])
             }
         }
     };
-    assert!(timeout(SOON, wait).await.is_ok(), "{account} publishes no keys by {namespaces:?}");
+    let is_found = timeout(SOON, wait).await.is_ok();
+    assert!(is_found, "{account} publishes no keys by {namespaces:?}: {}", crate::trace::saying("publish"));
 }
 
 /// Waits for the next message that the plugin with every grant hears, and returns it.

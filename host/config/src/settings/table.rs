@@ -275,7 +275,7 @@ mod tests {
             (serde_json::json!(["kicked"]), true),
             (serde_json::json!(["kickd"]), false),
             (serde_json::json!([1]), false),
-            (serde_json::json!(vec!["kicked"; 6]), false),
+            (serde_json::json!(vec!["kicked"; ALERTS.len() + 1]), false),
             (serde_json::json!("kicked"), false),
         ] {
             assert_eq!(rule.check(&value).is_ok(), is_well, "{value}");

@@ -64,7 +64,7 @@ mod tests {
         let entry = |id: &str, accounts: &str| {
             format!("[plugin.{id}]\nsource = \"{id}.wasm\"\ndigest = \"{}\"\n{accounts}", Digest::of(b""))
         };
-        let text = entry("all", "") + &entry("one", "accounts = [\"main\"]\n");
+        let text = entry("everywhere", "") + &entry("one", "accounts = [\"main\"]\n");
         let policy = Policy::parse(&text, Path::new("")).unwrap();
         let accounts: Vec<AccountName> = ["main", "later"].map(|name| name.parse().unwrap()).into();
         let waiting: Vec<_> = waiting(&policy, &accounts).into_iter().collect();

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use crate::report::Report;
 
 /// The general timeout.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// The path on the server of the web that wants the token.
 pub(crate) const FORECAST: &str = "/forecast";
 /// What that server says to who has the token.
