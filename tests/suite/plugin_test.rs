@@ -592,12 +592,12 @@ async fn a_hook_is_tried_with_the_plugins_beside_it() {
     let args = r#"{"name":"hookOutgoing","verdict":{"call":"alter","body":"changed"}}"#;
     let judge = format!("alice: call {{\"n\":1,\"call\":\"listen.on-and-judge\",\"args\":{args}}}\n");
     let done = "  to alice: done {\"n\":1,\"ok\":* (glob)\n";
-    let test = |name: &str, order: &str, says: &str| {
+    let test = |name: &str, order: &str, (heard, says): (&str, &str)| {
         let top = format!("== {name}\nbeside greeter.wasm\n{order}set chat = true\nroom garden\n");
-        format!("{top}{judge}{done}garden/bob enters\n  to garden: {says}\n")
+        format!("{top}{judge}{done}garden/bob enters\n{heard}  to garden: {says}\n")
     };
-    let asked = test("it is asked", "order outgoing caller\n", "changed");
-    let folder = stage("caller", &format!("{asked}{}", test("it is in no order", "", "Welcome, bob!")));
+    let asked = test("it is asked", "order outgoing caller\n", ("  to alice: heard * (glob)\n", "changed"));
+    let folder = stage("caller", &format!("{asked}{}", test("it is in no order", "", ("", "Welcome, bob!"))));
     std::fs::copy(plugins::built("greeter").unwrap().file, folder.join("greeter.wasm")).unwrap();
     let finished = tried(&folder, &[]).await;
     assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");

@@ -1,5 +1,7 @@
 //! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
 
+mod disk;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -19,19 +21,14 @@ use parlor_runtime::compiler::{self, Layer};
 use parlor_runtime::order::{self, Candidate, Strictness};
 use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
-use rustix::fs::statvfs;
 use serde::Serialize;
 
-use super::show::{Mark, Put as _, marked, print, print_json, size};
+use super::show::{Mark, Put as _, marked, print, print_json};
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// Below this free space there is a warning, in bytes.
-const LITTLE_ROOM: u64 = 1 << 30;
-/// Below this free space nothing works, in bytes.
-const NO_ROOM: u64 = 16 << 20;
 /// The most of a reason that is shown, in bytes.
 const LONGEST: usize = 1_000;
 /// The remedy for a plugin that may not run.
@@ -164,7 +161,7 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
     if let Err(error) = Store::look(&config.data) {
         findings.broken("data", error.to_string(), "do as it says");
     }
-    disk(&config.data, findings);
+    disk::check(&config.data, findings);
     if offline {
         return Ok(());
     }
@@ -392,32 +389,6 @@ fn encryption(account: &Account, findings: &mut Findings) {
 /// Returns the name of the check for a plugin.
 fn check_of(id: &str) -> String {
     format!("plugin {id}")
-}
-
-/// Checks the free space where the host writes.
-fn disk(data: &Path, findings: &mut Findings) {
-    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    match room(there) {
-        Err(error) => findings.warn("disk", format!("{}: {error}", there.escaped()), "look by hand: df"),
-        Ok(room) => free(room, there, findings),
-    }
-}
-
-/// Judges an amount of free space.
-fn free(room: u64, there: &Path, findings: &mut Findings) {
-    let says = format!("{} free at {}", size(room), there.escaped());
-    match room {
-        0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
-        NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),
-        _ => findings.fine("disk", says),
-    }
-}
-
-/// Returns the free space there for this user, in bytes.
-fn room(folder: &Path) -> std::io::Result<u64> {
-    let found = statvfs(folder)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> anyhow::Result<()> {

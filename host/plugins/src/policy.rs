@@ -4,19 +4,15 @@
 
 mod commands;
 pub mod edit;
+mod error;
 pub mod file;
 pub mod hooks;
 pub mod keys;
 pub mod values;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
-use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
@@ -32,6 +28,7 @@ use commands::commands;
 use hooks::{Hooks, hooks};
 use values::{settings, settings_in};
 
+pub use error::PolicyError;
 pub use values::{RoomSettings, SettingValues};
 
 /// The maximum size of a policy, in bytes.
@@ -119,39 +116,6 @@ impl Entry {
         let Self { source, version, signer, index, publisher, .. } = other.clone();
         Self { source, version, signer, index, publisher, ..self.clone() }
     }
-}
-
-/// The error for a policy that is not used. The policy in force stays in force.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// The file exists and cannot be read.
-    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.escaped())]
-    Read {
-        /// The file's path.
-        path: PathBuf,
-        /// The error of the file system.
-        cause: io::Error,
-    },
-    /// The file is gone while plugins run that it allowed.
-    #[error("{} is gone; put it back, or write an empty one and reload if no plugin is to run", path.escaped())]
-    Gone {
-        /// The file's path.
-        path: PathBuf,
-    },
-    /// The file is too large to be a policy.
-    #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.escaped())]
-    TooLong {
-        /// The file's path.
-        path: PathBuf,
-    },
-    /// The file has a mistake.
-    #[error("{}:{error}", path.escaped())]
-    Invalid {
-        /// The file's path.
-        path: PathBuf,
-        /// The mistake and its position.
-        error: DocumentError,
-    },
 }
 
 impl Policy {

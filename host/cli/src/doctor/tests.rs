@@ -1,5 +1,6 @@
 //! Tests of the report, and of the checks that need no server.
 
+use super::disk::{LITTLE_ROOM, NO_ROOM};
 use super::*;
 
 #[test]
@@ -38,7 +39,7 @@ fn an_account_is_not_logged_in_to_where_its_pins_cannot_be_read() {
 fn a_disk_is_told_of_before_it_is_full() {
     let mut findings = Findings::default();
     for room in [0, NO_ROOM - 1, NO_ROOM, LITTLE_ROOM - 1, LITTLE_ROOM] {
-        free(room, Path::new("/srv"), &mut findings);
+        disk::free(room, Path::new("/srv"), &mut findings);
     }
     let states: Vec<_> = findings.findings.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Broken, State::Broken, State::Warning, State::Warning, State::Fine]);

@@ -122,7 +122,7 @@ fn publish(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'
             let max_items = (!keeps_all).then_some(1);
             NodeOptions { persist: Some(true), max_items, keeps_all, ..is_open }
         }
-        Attempt::Plainly | Attempt::Reconfigure => is_open,
+        Attempt::Plainly | Attempt::Again | Attempt::Reconfigure => is_open,
         Attempt::AsItIs => NodeOptions::default(),
     };
     let ask = if attempt == Attempt::Reconfigure {
@@ -174,11 +174,14 @@ pub(super) fn published(
                 note_own(keys, form, turn);
             }
         }
-        (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly) if is_otherwise(&error) => {
+        (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly | Attempt::Again) if is_otherwise(&error) => {
             publish(keys, what, Attempt::Reconfigure, turn);
         }
         (Err(CallError::Stanza(error)), Attempt::Whole) if is_not_understood(&error) => {
             publish(keys, what, Attempt::Plainly, turn);
+        }
+        (Err(CallError::Stanza(error)), Attempt::Plainly) if error.condition == "item-not-found" => {
+            publish(keys, what, Attempt::Again, turn);
         }
         (Err(CallError::Offline | CallError::Stopped), _) => {}
         (Err(error), _) => is_refused(keys, &error, turn),
@@ -190,9 +193,12 @@ fn is_otherwise(error: &StanzaError) -> bool {
     error.condition == "conflict" || error.xml.contains("precondition-not-met")
 }
 
-/// Returns whether a server does not know an option.
+/// Returns whether a server does not know an option. ejabberd 23 says `resource-constraint` to `pubsub#max_items`.
 fn is_not_understood(error: &StanzaError) -> bool {
-    matches!(error.condition.as_str(), "bad-request" | "not-acceptable" | "feature-not-implemented" | "not-allowed")
+    matches!(
+        error.condition.as_str(),
+        "bad-request" | "not-acceptable" | "feature-not-implemented" | "not-allowed" | "resource-constraint"
+    )
 }
 
 /// Tells once on each stream that others cannot find the own keys.

@@ -101,6 +101,7 @@ async fn no_page_has_a_secret() {
     let [key, pass, command] =
         ["key", "pass", "command"].map(|what| format!("canary-{what}-{:016x}", rand::random::<u64>()));
     let entry = home.install_bytes("echo", &bytes).unwrap().grant("messages.read", &["*"]);
+    let entry = entry.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
     let entry =
         entry.set("key", home.keep_secret("key", &key).unwrap()).set("pass", home.keep_secret("pass", &pass).unwrap());
     let house = House::open_as_it_is(home, account, &Policy::default().with("echo", entry)).await;
