@@ -88,6 +88,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "reference/languages.md",
     "reference/limits.md",
     "reference/manifest.md",
+    "reference/metrics.md",
     "reference/names.md",
     "reference/performance-accounts.svg",
     "reference/performance-cpu.svg",

@@ -114,7 +114,7 @@ async fn add_file(story: &mut Story) -> Result<String> {
     let command = story.home.command(arguments)?;
     let talk = move || -> Result<(Option<i32>, String)> {
         let mut terminal = Terminal::start(command)?;
-        terminal.turns_pages_to("Together: reads everything", SOON)?;
+        terminal.turns_pages_to("Together: reads", SOON)?;
         terminal.turns_pages_to("Install it as echo, and grant all of that?", SOON)?;
         terminal.types("yse")?;
         terminal.sees("nothing is decided yet", SOON)?;
@@ -312,7 +312,7 @@ async fn grants(story: &mut Story) -> Result<String> {
 
 async fn grant_asks(story: &mut Story) -> Result<String> {
     let arguments = ["plugin", "grant", "echo", "messages.send=romeo@localhost"];
-    let asks = ["Sends private messages to romeo@localhost", "Together: reads everything", "? [y/N]"];
+    let asks = ["Sends private messages to romeo@localhost", "Together: reads", "? [y/N]"];
     let screen = answer(story, &arguments, asks, "n", 3).await?;
     story.screens.keep("grant, at a terminal", &arguments, &screen, story.home.path());
     ensure!(!story.policy()?.contains("romeo@localhost"), "what was declined was granted");
@@ -522,7 +522,7 @@ async fn account(story: &mut Story) -> Result<String> {
     ensure!(story.host()?.lines("plugin running", &place).is_empty(), "echo runs where nobody was asked");
     says(&story.run(&["plugin", "accounts", "echo"], 0).await?.stdout, "echo does not run on second")?;
     let arguments = ["plugin", "accounts", "echo", "--add", "second"];
-    let asks = ["On second (", "Together: reads everything", "Let echo run on second? [y/N]"];
+    let asks = ["On second (", "Together: reads", "Let echo run on second? [y/N]"];
     let screen = answer(story, &arguments, asks, "y", 0).await?;
     story.screens.keep("accounts, at a terminal", &arguments, &screen, story.home.path());
     story.host()?.wait_count("plugin running", &place, 1, SOON).await?;
