@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
@@ -98,22 +98,34 @@ impl Profanity {
         let publish = format!("<publish node='{node}'><item id='current'>{list}</item></publish>{options}");
         set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}'>{publish}</pubsub>")).await?;
         let configure = format!("<configure node='{AXOLOTL}.bundles:{device}'>{}</configure>", open("node_config"));
-        // It says which id it has before its server has the bundle, on a busy machine by seconds.
-        let begin = Instant::now();
-        loop {
-            let set_up = set(&mut helper, &format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>")).await;
-            if set_up.is_ok() || begin.elapsed() > SOON {
-                set_up.context("profanity published no keys")?;
-                break;
+        let configure = format!("<pubsub xmlns='{PUBSUB}#owner'>{configure}</pubsub>");
+        let mut stranger = Client::login(&server.connector()?, &server.fresh_account("stranger")?, "stranger").await?;
+        let items = format!("<pubsub xmlns='{PUBSUB}'><items node='{AXOLOTL}.bundles:{device}'/></pubsub>");
+        // It says which id it has before its server has the bundle, on a busy machine by seconds; and when it publishes the bundle once
+        // more, it closes the node again.
+        let (begin, mut seen) = (Instant::now(), 0);
+        while seen < LOOKS {
+            let payload: Element = items.parse().context("the request is well-formed")?;
+            let to = Some(self.account.jid.clone().into());
+            if stranger.ask(Iq::Get { from: None, to, id: String::new(), payload }, SOON).await.is_ok() {
+                seen += 1;
+            } else {
+                seen = 0;
+                // It fails while the node is not there.
+                let _ = set(&mut helper, &configure).await;
             }
+            ensure!(begin.elapsed() < SOON, "profanity published no keys that a stranger could read");
             tokio::time::sleep(A_MOMENT).await;
         }
+        stranger.close().await?;
         helper.close().await?;
         Ok((device, fingerprint))
     }
 }
 
-/// The time between two tries to open a node that may not be there yet.
+/// How often in a row a stranger has to find the keys.
+const LOOKS: usize = 25;
+/// The time between two looks.
 const A_MOMENT: Duration = Duration::from_millis(20);
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 
