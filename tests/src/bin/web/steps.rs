@@ -57,7 +57,7 @@ pub(crate) fn all(screens: bool) -> Vec<Step> {
             steps.push(Step { name, what: What::Look(look, view, screens) });
         }
     }
-    let acts = [questions::ALL, sessions::ALL, changes::ALL].into_iter().flatten();
+    let acts = [questions::ALL, changes::ALL, sessions::ALL].into_iter().flatten();
     for (name, act) in acts {
         for scripts in [true, false] {
             let view = View::usual(scripts);
