@@ -360,7 +360,9 @@ impl RoomTurn<'_, '_> {
 impl Rooms {
     /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
     pub(crate) fn enter_wanted(&mut self, turn: &mut Turn<'_>) {
-        let wanted = self.memberships.iter().filter(|(_, room)| room.stage == Stage::Outside { wanted: true });
+        // One with a deadline put us out on this stream, or did not let us in: it is entered when that is over.
+        let is_due = |room: &Membership| room.stage == Stage::Outside { wanted: true } && room.deadline.is_none();
+        let wanted = self.memberships.iter().filter(|(_, room)| is_due(room));
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {

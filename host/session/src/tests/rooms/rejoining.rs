@@ -58,6 +58,20 @@ fn the_owner_decides_whether_we_come_back_after_a_kick() {
 }
 
 #[test]
+fn a_kick_before_the_bookmarks_came_is_not_forgotten_when_they_do() {
+    let mut test = TestSession::new(settings(&[("rejoin", json!("always"))]));
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.in_room();
+    kick(&mut test);
+    test.bookmarks(Vec::new());
+    assert!(!test.lines().iter().any(|line| line.contains("entering")));
+    assert_eq!(record(&test).state, RoomState::Waiting);
+    assert!(enters_after(&mut test, 30));
+}
+
+#[test]
 fn we_come_back_less_and_less_often_and_a_new_entry_counts_anew() {
     let mut test = with_policy("always");
     for wait in [30, 60, 120, 240, 480, 960, 960] {
