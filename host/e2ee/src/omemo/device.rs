@@ -30,7 +30,7 @@ pub enum Keep {
 
 /// The prekeys by which a message may begin a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Prekeys {
+pub enum Prekeys {
     /// Those that nobody has used.
     Unused,
     /// Those as well that were used while an archive is read.

@@ -28,11 +28,11 @@ mod version;
 mod wire;
 
 pub use bundle::{Bundle, BundleParts};
-pub use device::{Device, Keep};
+pub use device::{Device, Keep, Prekeys};
 pub use error::{BundleError, EncryptError, ReceiveError, StartError, StateError};
 pub use keys::{Fingerprint, NoFingerprint};
 pub use secret::Secret;
-pub use session::{KeyMessage, Received, Session, receive, receive_archived, start};
+pub use session::{KeyMessage, Received, Session, receive, start};
 pub use version::{DeviceId, NoDeviceId, Version};
 
 #[cfg(test)]

@@ -82,31 +82,9 @@ pub fn start(device: &Device, bundle: &Bundle, rng: &mut (impl CryptoRng + ?Size
     })
 }
 
-/// Reads a message from a foreign device. Neither device nor session is changed: on success the answer has the new session, and
-/// the prekey that is used up.
+/// Reads a message from a foreign device, which may begin a session by one of these prekeys. Neither device nor session is changed:
+/// on success the answer has the new session, and the prekey that is used up.
 pub fn receive(
-    device: &Device,
-    session: Option<&Session>,
-    version: Version,
-    message: &KeyMessage,
-    rng: &mut (impl CryptoRng + ?Sized),
-) -> Result<Received, ReceiveError> {
-    read_new(device, session, (version, Prekeys::Unused), message, rng)
-}
-
-/// Does the same with a message from an archive, which may begin a session by a prekey that was used while the archive is read:
-/// see [`Keep::UntilCaughtUp`](super::Keep::UntilCaughtUp).
-pub fn receive_archived(
-    device: &Device,
-    session: Option<&Session>,
-    version: Version,
-    message: &KeyMessage,
-    rng: &mut (impl CryptoRng + ?Sized),
-) -> Result<Received, ReceiveError> {
-    read_new(device, session, (version, Prekeys::All), message, rng)
-}
-
-fn read_new(
     device: &Device,
     session: Option<&Session>,
     (version, prekeys): (Version, Prekeys),

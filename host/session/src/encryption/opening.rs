@@ -2,7 +2,7 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Keep, KeyMessage, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive, receive_archived,
+    Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
@@ -258,11 +258,8 @@ fn decrypt(
     let before = session.map(OmemoSession::fingerprint);
     let (key_message, rng) = (KeyMessage { prekey, bytes }, &mut rand::rng());
     // While an archive is read, others may have begun by a prekey that was used. Whoever writes now has to take another one.
-    let received = if is_past {
-        receive_archived(device, session, version(form), &key_message, rng)
-    } else {
-        receive(device, session, version(form), &key_message, rng)
-    };
+    let prekeys = if is_past { Prekeys::All } else { Prekeys::Unused };
+    let received = receive(device, session, (version(form), prekeys), &key_message, rng);
     let Received { session, plain: key, used_prekey, started, .. } = match received {
         Ok(received) => received,
         Err(error) => {
