@@ -9,20 +9,45 @@ use crate::iq::keys::Published;
 
 /// How often the own device is put into a list again on one stream. Two devices that take out each other would do so for ever.
 const MAX_AGAIN: u32 = 20;
+/// How long after the first failure of the server something is published again. Each time it is twice as long.
+const FIRST: Duration = Duration::from_secs(1);
+/// How long at most.
+const LONGEST: Duration = Duration::from_hours(1);
+/// After how many failures in a row the owner is told, which is about a minute.
+const MANY: u32 = 6;
+
+/// The bundle of the own device, in one form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Bundle {
+    /// None of this device is known to be on the server.
+    #[default]
+    Missing,
+    /// One is there, with keys that have changed since.
+    Outdated,
+    Present,
+}
 
 /// What is known on this stream of what is published.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Whether the own device is in each list, as far as the server has said.
     listed: [bool; 2],
-    /// Whether the keys are published in each form.
-    bundled: [bool; 2],
+    bundles: [Bundle; 2],
+    /// Whether the own device goes into each list once its bundle is there. Others who found it sooner would find no
+    /// keys.
+    is_waiting: [bool; 2],
     /// Whether the device is new and a list has not come since, so that its id may be that of another one.
     pub(super) is_new: [bool; 2],
     /// Whether the owner was told that publishing fails.
     pub(super) is_refused: bool,
     again: u32,
-    /// For publishing keys after some were used.
+    /// What is published next, and whether something is being published: one thing at a time, since a server that makes
+    /// several nodes of an account at once may lose one (ejabberd 23).
+    queue: Vec<Published>,
+    is_busy: bool,
+    /// How many rounds in a row the server failed at something that it may succeed at later.
+    failures: u32,
+    /// For publishing keys after some were used, or after the server failed.
     pub(super) deadline: Option<DeadlineKey>,
     /// For looking whether a key is too old.
     pub(super) check: Option<DeadlineKey>,
@@ -40,14 +65,21 @@ fn place(form: OmemoForm) -> usize {
 impl State {
     /// Returns whether others can find the own keys in both forms.
     pub(super) fn is_complete(&self) -> bool {
-        self.listed == [true; 2] && self.bundled == [true; 2]
+        self.listed == [true; 2] && self.bundles == [Bundle::Present; 2]
     }
 
     /// Notes whether something is published.
     pub(super) fn set(&mut self, what: Published, is_there: bool) {
         match what {
-            Published::List(form) => self.listed[place(form)] = is_there,
-            Published::Bundle(form) => self.bundled[place(form)] = is_there,
+            Published::List(form) => {
+                self.listed[place(form)] = is_there;
+                self.is_waiting[place(form)] &= !is_there;
+            }
+            Published::Bundle(form) if is_there => self.bundles[place(form)] = Bundle::Present,
+            Published::Bundle(form) => self.bundles[place(form)] = Bundle::Missing,
+        }
+        if self.is_complete() {
+            self.failures = 0;
         }
     }
 
@@ -55,19 +87,77 @@ impl State {
     pub(super) fn has(&self, what: Published) -> bool {
         match what {
             Published::List(form) => self.listed[place(form)],
-            Published::Bundle(form) => self.bundled[place(form)],
+            Published::Bundle(form) => self.bundles[place(form)] == Bundle::Present,
         }
     }
 
-    /// Returns whether the own device may be put into a list once more, and notes that it is.
-    pub(super) fn may_list_again(&mut self) -> bool {
+    /// Notes that the keys of the own device have changed.
+    pub(super) fn outdate(&mut self) {
+        for bundle in self.bundles.iter_mut().filter(|bundle| **bundle == Bundle::Present) {
+            *bundle = Bundle::Outdated;
+        }
+    }
+
+    /// Returns whether the own device may be put into a list now, and notes that it is. Where its bundle is missing, the
+    /// device waits for it.
+    pub(super) fn may_list(&mut self, form: OmemoForm) -> bool {
+        let is_missing = self.bundles[place(form)] == Bundle::Missing;
+        self.is_waiting[place(form)] = is_missing;
+        if is_missing {
+            return false;
+        }
         self.again += 1;
         self.again <= MAX_AGAIN
+    }
+
+    /// Notes that something is to be published, and returns what is to be published now.
+    pub(super) fn enqueue(&mut self, what: Published) -> Option<Published> {
+        if !self.queue.contains(&what) {
+            self.queue.push(what);
+        }
+        if self.is_busy { None } else { self.next() }
+    }
+
+    /// Returns what is to be published after this is done.
+    pub(super) fn next(&mut self) -> Option<Published> {
+        self.is_busy = !self.queue.is_empty();
+        self.is_busy.then(|| self.queue.remove(0))
+    }
+
+    /// Notes that the server failed, and returns how long to wait before it is asked again.
+    pub(super) fn failed(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        LONGEST.min(FIRST * 2_u32.saturating_pow(self.failures - 1))
+    }
+
+    /// Returns whether the server has failed so often in a row that it is to be told.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures >= MANY
+    }
+
+    /// Lets the own device wait until it is put into a list.
+    pub(super) fn list_later(&mut self, form: OmemoForm) {
+        self.is_waiting[place(form)] = true;
+    }
+
+    /// Returns whether the own device waits to be put into a list.
+    pub(super) fn is_waiting(&self, form: OmemoForm) -> bool {
+        self.is_waiting[place(form)]
+    }
+
+    /// Notes that the own device is a new one: nothing of it is on the server.
+    pub(super) fn renew(&mut self) {
+        self.bundles = [Bundle::Missing; 2];
+        self.listed = [false; 2];
     }
 
     /// Notes that another client may change the lists unnoticed.
     pub(super) fn stream_gone(&mut self) {
         self.listed = [false; 2];
+        self.is_waiting = [false; 2];
+        self.queue.clear();
+        self.is_busy = false;
+        self.failures = 0;
         self.again = 0;
         self.is_refused = false;
     }

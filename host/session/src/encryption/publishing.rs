@@ -54,7 +54,7 @@ pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     check(keys, turn);
     for form in OmemoForm::ALL {
         if !keys.published.has(Published::Bundle(form)) {
-            publish(keys, Published::Bundle(form), Attempt::Whole, turn);
+            publish(keys, Published::Bundle(form), turn);
         }
         let node = form.list_node().to_owned();
         let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
@@ -89,26 +89,42 @@ pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
 
 /// Notes that the bundle is to be published again.
 pub(super) fn keys_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
-    for form in OmemoForm::ALL {
-        keys.published.set(Published::Bundle(form), false);
-    }
+    keys.published.outdate();
     if keys.published.deadline.is_none() {
         keys.published.deadline = Some(turn.deadlines.set(GATHER, Late::KeysChanged));
     }
 }
 
-/// Publishes the bundle after it changed.
+/// Publishes the bundles after they changed, and all that the server failed at.
 pub(crate) fn publish_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     keys.published.deadline = None;
     if !turn.is_live() || !turn.announced || !keys.has_omemo() {
         return;
     }
     for form in OmemoForm::ALL {
-        publish(keys, Published::Bundle(form), Attempt::Whole, turn);
+        if !keys.published.has(Published::Bundle(form)) {
+            publish(keys, Published::Bundle(form), turn);
+        }
+        if keys.published.is_waiting(form) {
+            list_own(keys, form, turn);
+        }
     }
 }
 
-fn publish(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
+fn publish_bundles(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    for form in OmemoForm::ALL {
+        publish(keys, Published::Bundle(form), turn);
+    }
+}
+
+/// Publishes something as soon as nothing else is being published.
+fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>) {
+    if let Some(what) = keys.published.enqueue(what) {
+        send(keys, what, Attempt::Whole, turn);
+    }
+}
+
+fn send(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
     let Some(device) = &keys.device else { return };
     let id = device.id().get();
     let (node, item) = match what {
@@ -122,7 +138,7 @@ fn publish(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'
             let max_items = (!keeps_all).then_some(1);
             NodeOptions { persist: Some(true), max_items, keeps_all, ..is_open }
         }
-        Attempt::Plainly | Attempt::Again | Attempt::Reconfigure => is_open,
+        Attempt::Plainly | Attempt::Reconfigure => is_open,
         Attempt::AsItIs => NodeOptions::default(),
     };
     let ask = if attempt == Attempt::Reconfigure {
@@ -167,24 +183,53 @@ pub(super) fn published(
     }
     match (outcome, attempt) {
         // What it is now may do as well, also where it cannot be changed.
-        (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => publish(keys, what, Attempt::AsItIs, turn),
+        (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
         (Ok(_), _) => {
             keys.published.set(what, true);
-            if let Published::List(form) = what {
-                note_own(keys, form, turn);
+            match what {
+                Published::List(form) => note_own(keys, form, turn),
+                Published::Bundle(form) if keys.published.is_waiting(form) => list_own(keys, form, turn),
+                Published::Bundle(_) => {}
             }
         }
-        (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly | Attempt::Again) if is_otherwise(&error) => {
-            publish(keys, what, Attempt::Reconfigure, turn);
+        (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly) if is_otherwise(&error) => {
+            return send(keys, what, Attempt::Reconfigure, turn);
         }
         (Err(CallError::Stanza(error)), Attempt::Whole) if is_not_understood(&error) => {
-            publish(keys, what, Attempt::Plainly, turn);
+            return send(keys, what, Attempt::Plainly, turn);
         }
-        (Err(CallError::Stanza(error)), Attempt::Plainly) if error.condition == "item-not-found" => {
-            publish(keys, what, Attempt::Again, turn);
-        }
-        (Err(CallError::Offline | CallError::Stopped), _) => {}
+        // All is published again on the next stream.
+        (Err(CallError::Offline | CallError::Stopped), _) => return,
+        (Err(error), _) if may_succeed_later(&error) => publish_later(keys, what, &error, turn),
         (Err(error), _) => is_refused(keys, &error, turn),
+    }
+    if let Some(what) = keys.published.next() {
+        send(keys, what, Attempt::Whole, turn);
+    }
+}
+
+/// Publishes something again after a while.
+fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: &mut Turn<'_>) {
+    if let Published::List(form) = what {
+        keys.published.list_later(form);
+    }
+    if keys.published.deadline.is_none() {
+        let wait = keys.published.failed();
+        keys.published.deadline = Some(turn.deadlines.set(wait, Late::KeysChanged));
+    }
+    if keys.published.is_failing() {
+        is_refused(keys, error, turn);
+    }
+}
+
+/// Returns whether a server that failed so may succeed later. ejabberd 23 says `item-not-found` where it has made the
+/// node of somebody else at the same time.
+fn may_succeed_later(error: &CallError) -> bool {
+    match error {
+        CallError::Stanza(error) => {
+            error.kind == "wait" || matches!(error.condition.as_str(), "item-not-found" | "internal-server-error")
+        }
+        error => matches!(error, CallError::TimedOut),
     }
 }
 
@@ -216,6 +261,15 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
         trust: DeviceTrust::Trusted,
         question: None,
     }));
+}
+
+/// Puts the own device into a list of the account's, once others can find its keys.
+fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
+    if keys.has_omemo() && keys.published.may_list(form) {
+        // The server tells of this list before it answers, and the own device in it is no other one.
+        keys.published.is_new[usize::from(form == OmemoForm::Current)] = false;
+        publish(keys, Published::List(form), turn);
+    }
 }
 
 /// Notes that the own device is in the account's list.
@@ -253,13 +307,13 @@ pub(super) fn own_list_came(
 /// Takes in the account's devices, and puts this one among them if it is not there.
 pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
-    // A list that comes later has the id because this device is published: the server tells of that before it answers.
     let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
     if is_first && devices.iter().any(|one| one.device == device.id().get()) {
         // Another client of the account has this id.
         device.renew_id(&mut rand::rng());
         turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
-        keys_changed(keys, turn);
+        keys.published.renew();
+        publish_bundles(keys, turn);
     }
     let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
     let is_there = devices.iter().any(|one| one.device == id);
@@ -267,8 +321,8 @@ pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<Listed
     keys.lists.came((&own, form), devices, (turn.stream, turn.deadlines.elapsed()), Came::Told);
     if is_there {
         keys.published.set(Published::List(form), true);
-    } else if keys.has_omemo() && keys.published.may_list_again() {
-        publish(keys, Published::List(form), Attempt::Whole, turn);
+    } else {
+        list_own(keys, form, turn);
     }
 }
 
@@ -295,11 +349,12 @@ pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
         }
     }
     make_device(keys, turn);
+    keys.published.renew();
     if !turn.is_live() || !turn.announced {
         return;
     }
+    publish_bundles(keys, turn);
     for form in OmemoForm::ALL {
-        publish(keys, Published::Bundle(form), Attempt::Whole, turn);
-        publish(keys, Published::List(form), Attempt::Whole, turn);
+        list_own(keys, form, turn);
     }
 }

@@ -38,8 +38,6 @@ pub(crate) enum Attempt {
     Whole,
     /// With those that every server knows.
     Plainly,
-    /// The same once more: a server that makes several nodes at once may lose one (ejabberd 23).
-    Again,
     /// The node has other options: they are changed first.
     Reconfigure,
     /// After that, without options.
