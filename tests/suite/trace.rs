@@ -55,8 +55,12 @@ pub(crate) fn with(field: &str, value: &str) -> Vec<Line> {
 
 /// Returns the lines of all accounts whose message has this word.
 pub(crate) fn saying(word: &str) -> String {
+    shown(LINES.lock().unwrap().iter().filter(|line| line.get("message").contains(word)))
+}
+
+fn shown<'l>(lines: impl Iterator<Item = &'l Line>) -> String {
     let mut text = String::new();
-    for line in LINES.lock().unwrap().iter().filter(|line| line.get("message").contains(word)) {
+    for line in lines {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n    {} {} {:?}", line.level, line.target, line.fields);
     }
@@ -82,13 +86,8 @@ pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick
 
 /// Returns the last lines of an account, for a failure message.
 pub(crate) fn tail(account: &str) -> String {
-    let mut text = "last lines of its log:".to_owned();
     let lines = with("account", account);
-    for line in &lines[lines.len().saturating_sub(15)..] {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n    {} {} {:?}", line.level, line.target, line.fields);
-    }
-    text
+    format!("last lines of its log:{}", shown(lines[lines.len().saturating_sub(15)..].iter()))
 }
 
 /// The word at which the log panics during a plugin's call, as an embedding program's log may.

@@ -250,12 +250,17 @@ impl Browser {
         self.find(css).await?.send_keys(keys).await.with_context(|| format!("{css} takes no keys"))
     }
 
+    /// Waits until something matches: the page that a button leads to comes a moment later.
     async fn find(&self, css: &str) -> Result<Element> {
-        match self.client.find(Locator::Css(css)).await {
-            Ok(found) => Ok(found),
-            Err(error) => {
-                let (at, text) = (self.address().await?, self.text().await?);
-                Err(error).with_context(|| format!("no {css} at {at}, which shows:\n{text}"))
+        let deadline = Instant::now() + SOON;
+        loop {
+            match self.client.find(Locator::Css(css)).await {
+                Ok(found) => return Ok(found),
+                Err(_) if Instant::now() < deadline => sleep(A_MOMENT).await,
+                Err(error) => {
+                    let (at, text) = (self.address().await?, self.text().await?);
+                    return Err(error).with_context(|| format!("no {css} at {at}, which shows:\n{text}"));
+                }
             }
         }
     }

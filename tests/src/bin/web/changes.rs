@@ -221,10 +221,12 @@ async fn install(stage: &mut Stage) -> Result<String> {
     }
     stage.browser.press("main form:not([action$='/cancel']) button[type=submit]").await?;
     stage.agrees(&[&id]).await?;
-    stage.browser.shows(&[&id, "is installed"]).await?;
+    // While it is at work the page says something like it.
+    stage.browser.shows(&[&format!("{id} 0.1.0 is installed")]).await?;
     let text = std::fs::read_to_string(stage.home.path().join("plugins.toml"))?;
     let policy: toml::Table = text.parse().context("the policy")?;
-    let grants = policy["plugin"][id.as_str()]["grants"].as_table().context("no grants")?;
+    let entry = policy["plugin"].get(id.as_str()).context("no entry")?;
+    let grants = entry["grants"].as_table().context("no grants")?;
     let names: Vec<_> = grants.keys().map(String::as_str).collect();
     ensure!(names == needs, "{names:?} are granted");
     is_in_the_audit(stage, "installed", 0).await?;

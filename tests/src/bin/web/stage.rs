@@ -134,7 +134,8 @@ impl Stage {
 
     /// Agrees on the page that asks before a change, and waits for what came of it.
     pub(crate) async fn agrees(&self, words: &[&str]) -> Result<()> {
-        ensure!(self.browser.count("#confirm").await? == 1, "nothing asks: {}", self.browser.text().await?);
+        let asks = "return document.querySelectorAll('#confirm').length";
+        self.browser.waits(asks, |count| *count == 1).await.context("nothing asks")?;
         self.browser.shows(words).await?;
         self.browser.press("#confirm").await
     }
