@@ -42,7 +42,7 @@ use crate::secret::Secrets;
 use crate::signature::PublisherKey;
 use recording::{Recorder, change_entry, record};
 
-pub use accounts::{run_on, waiting};
+pub use accounts::{accounts_value, run_on, waiting};
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::AdminError;

@@ -13,7 +13,7 @@ use parlor_base::escape::shell_word;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::admin::{AdminError, GrantRequest, Installation, Offer, rooms_value};
+use parlor_plugins::admin::{AdminError, GrantRequest, Installation, Offer, accounts_value, rooms_value};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::consent::{Place, listed};
 use parlor_plugins::manifest::Manifest;
@@ -254,8 +254,7 @@ impl AddArgs {
     fn decision(&self) -> anyhow::Result<Table> {
         let mut decision = self.wanted.decision()?;
         if !self.accounts.is_empty() {
-            let names: Vec<_> = self.accounts.iter().map(ToString::to_string).collect();
-            decision.insert("accounts".to_owned(), names.into());
+            decision.insert("accounts".to_owned(), accounts_value(&self.accounts));
         }
         if self.all_accounts {
             decision.remove("accounts");
@@ -280,8 +279,7 @@ impl AddArgs {
         if places::listed(decision).is_some() {
             return "";
         }
-        let names: Vec<_> = config.accounts.keys().map(ToString::to_string).collect();
-        decision.insert("accounts".to_owned(), names.into());
+        decision.insert("accounts".to_owned(), accounts_value(config.accounts.keys()));
         decision.insert("missing_accounts".to_owned(), "skip".into());
         "Before it runs on one that you add later, you are asked again."
     }

@@ -27,8 +27,7 @@ pub fn run_on(admin: &PluginAdmin<'_>, id: &PluginId, accounts: Option<&[Account
     match accounts {
         None => changes.extend([Change::Unset(list), Change::Unset(missing)]),
         Some(names) => {
-            let names: Vec<_> = names.iter().map(|name| Value::from(name.as_str())).collect();
-            changes.push(Change::Set(list, names.into()));
+            changes.push(Change::Set(list, accounts_value(names)));
             if entry.accounts.is_none() {
                 changes.push(Change::Set(missing, "skip".into()));
             }
@@ -36,6 +35,11 @@ pub fn run_on(admin: &PluginAdmin<'_>, id: &PluginId, accounts: Option<&[Account
     }
     change_entry(admin, &mut file, id, &changes)?;
     Ok(true)
+}
+
+/// Returns the value of `accounts` in an entry.
+pub fn accounts_value<'n>(names: impl IntoIterator<Item = &'n AccountName>) -> Value {
+    names.into_iter().map(|name| Value::from(name.as_str())).collect::<Vec<_>>().into()
 }
 
 /// Returns the accounts on which plugins do not run because their entries list others, each with these plugins.

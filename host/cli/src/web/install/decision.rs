@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk};
 use parlor_config::AccountName;
+use parlor_plugins::admin::accounts_value;
 use parlor_plugins::consent::{Place, sentences};
 use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::Grants;
@@ -56,8 +57,7 @@ impl Decision {
         let mut table = Table::new();
         table.insert("grants".to_owned(), self.grants.to_table().into());
         if let Some(accounts) = &self.accounts {
-            let names: Vec<_> = accounts.iter().map(ToString::to_string).collect();
-            table.insert("accounts".to_owned(), names.into());
+            table.insert("accounts".to_owned(), accounts_value(accounts));
             // The list says who was asked about. An account that is removed later takes nothing from the others.
             table.insert("missing_accounts".to_owned(), "skip".into());
         }
