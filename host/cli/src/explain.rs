@@ -44,7 +44,7 @@ pub struct ExplainArgs {
     target: Target,
 }
 
-/// What is to be explained.
+/// The plugin, the call and the address that the question is about.
 #[derive(Debug, Args)]
 pub(super) struct Asking {
     /// The plugin.
@@ -273,7 +273,7 @@ impl Judge for Stopped<'_> {
         None
     }
 
-    /// Which other addresses are rooms is not known here.
+    /// Returns the rooms that the plugin is kept to, if they exclude this target. It knows no further rooms.
     fn elsewhere(&self, target: Reached<'_>) -> Option<RoomList> {
         if self.grants.keeps_from(target, &|_| false) { self.grants.rooms().cloned() } else { None }
     }

@@ -28,7 +28,7 @@ const LONGEST_SECRET: usize = 1_024;
 /// How often the time that somebody was waited for is shown.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(Debug, Args)]
 pub(super) struct SecretArgs {
     /// Read the secret from this file, without its line end; - for standard input. Else it is asked for.

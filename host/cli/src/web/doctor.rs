@@ -1,4 +1,4 @@
-//! What `parlor doctor` finds, and how to fix it.
+//! The problems that `parlor doctor` finds, with their remedies.
 
 use std::sync::Arc;
 
