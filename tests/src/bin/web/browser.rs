@@ -210,11 +210,23 @@ impl Browser {
         }
     }
 
+    /// Waits until the address of the page ends like this.
+    pub(crate) async fn leads_to(&self, end: &str) -> Result<()> {
+        let is_there = |at: &Value| at.as_str().is_some_and(|at| at.ends_with(end));
+        self.waits("return location.href", is_there).await.with_context(|| format!("it does not lead to {end}"))
+    }
+
+    /// Waits until an element of the page matches.
+    pub(crate) async fn has(&self, css: &str) -> Result<()> {
+        self.find(css).await.map(drop)
+    }
+
     /// Waits until a script of ours returns something of which this holds.
     pub(crate) async fn waits(&self, script: &str, is_it: impl Fn(&Value) -> bool) -> Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
-            let found = self.run(script).await?;
+            // Between two pages there is none that could run it.
+            let found = self.run(script).await.unwrap_or_default();
             if is_it(&found) {
                 return Ok(());
             }
