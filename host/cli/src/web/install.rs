@@ -324,7 +324,7 @@ fn waiting(link: &dyn Fn(&str) -> String, stage: &Stage, cancel: &Markup) -> Mar
             }
             Stage::Offered(_) => {}
             Stage::Installing(id) => {
-                p role="status" { (id.as_str()) " is installed and started. This page looks again every few seconds." }
+                p role="status" { (id.as_str()) " is being installed and started. This page looks again every few seconds." }
             }
             Stage::Failed(why) => {
                 p role="status" { "Nothing was installed: " (whole(why)) }
@@ -459,7 +459,7 @@ mod tests {
         let id = || "echo".parse::<PluginId>().unwrap();
         let page = |stage: Stage| waiting(&link, &stage, &html! { "give up" }).into_string();
         assert!(page(Stage::Fetching).contains("give up"));
-        assert!(page(Stage::Installing(id())).contains("echo is installed and started"));
+        assert!(page(Stage::Installing(id())).contains("echo is being installed and started"));
         let failed = page(Stage::Failed(EVIL.to_owned()));
         assert!(failed.contains("Nothing was installed") && failed.contains("/base/install\""), "{failed}");
         let done = page(Stage::Done(id(), EVIL.to_owned()));
