@@ -24,6 +24,7 @@ pub mod manual;
 mod modes;
 mod pages;
 mod passphrase;
+mod places;
 pub mod plugin;
 pub mod reload;
 pub mod rooms;

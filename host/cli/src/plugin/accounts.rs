@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::add::done;
 use super::consent::{self, Request};
-use super::places::places;
 use crate::Ended;
 use crate::ask::Terminal;
+use crate::places::places;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
 

@@ -15,8 +15,8 @@ use parlor_store::DataFile;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use super::consent::{self, Request};
-use super::places::places;
 use crate::ask::Terminal;
+use crate::places::places;
 use crate::show::Put as _;
 use crate::target::{self, Target};
 use crate::{Ended, tell};

@@ -20,7 +20,6 @@ mod list;
 mod new;
 mod order;
 pub(crate) mod origin;
-mod places;
 #[cfg(feature = "authoring")]
 mod port;
 mod room_names;

@@ -18,9 +18,9 @@ use super::consent::{self, Request};
 use super::from_index::{Asking, Installed, choose};
 use super::inspect;
 use super::origin::Origin;
-use super::places::places;
 use crate::Ended;
 use crate::ask::Terminal;
+use crate::places::places;
 use crate::show::{Put as _, error_lines, print, print_json};
 use crate::target::{self, Target};
 

@@ -11,13 +11,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use maud::{Markup, html};
-use parlor::control::client::try_get;
-use parlor::control::views::Status;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::Config;
 use parlor_plugins::admin::{Expected, PluginAdmin};
-use parlor_plugins::consent::Place;
 use parlor_plugins::index::{Hit, Indexes, search};
 use parlor_plugins::listing::{Listing, Wanted};
 use parlor_plugins::policy::Policy;
@@ -30,6 +27,7 @@ use self::offered::{Offered, Sheet};
 use self::work::Stage;
 use super::host::{Host, Visit, change, look};
 use super::parts::{MOST_ROWS, cell, field, rows, table, whole};
+use crate::places::places;
 use crate::plugin::from_index::{Asking, Chosen, choose_listed};
 use crate::tell::tell;
 
@@ -249,25 +247,8 @@ fn examined(config: &Config, admin: &PluginAdmin<'_>, chosen: Chosen, is_sent: b
     if is_sent {
         offer.source = format!("sent-by-browser/{name}.wasm");
     }
-    let sheet = Sheet::of(&offer, places(config), kept(config, &name)?);
+    let sheet = Sheet::of(&offer, places(config, None), kept(config, &name)?);
     Ok(Offered { offer, chosen, sheet })
-}
-
-/// Returns the accounts, with the number of their rooms if the host says it at once.
-fn places(config: &Config) -> Vec<Place> {
-    let status: Option<Status> = try_get(&config.data, "/v1/status");
-    let rooms = |name: &str| {
-        let account = status.as_ref()?.accounts.iter().find(|account| account.name == name)?;
-        Some(account.rooms.iter().filter(|room| room.state == "joined").count())
-    };
-    let accounts = config.accounts.iter();
-    accounts
-        .map(|(name, account)| Place {
-            account: name.clone(),
-            jid: account.link.jid.to_bare(),
-            rooms: rooms(name.as_str()),
-        })
-        .collect()
 }
 
 /// Returns how many entries an earlier plugin of this id has left.

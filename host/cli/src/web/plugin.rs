@@ -10,6 +10,7 @@ use parlor_base::id::PluginId;
 use parlor_config::Config;
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::components::KeptVersion;
+use parlor_plugins::consent::Place;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::without_passwords;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::host::{self, Host, Visit, look};
 use super::{changes, rights, runs, settings, versions};
+use crate::places::places;
 use crate::status;
 
 /// How many lines of its log are shown.
@@ -31,6 +33,8 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 /// All that the page shows of a plugin.
 struct Known {
     entry: Entry,
+    /// The accounts on which it runs.
+    places: Vec<Place>,
     /// The manifest, or why it cannot be read.
     manifest: Result<Arc<Manifest>, String>,
     versions: Vec<KeptVersion>,
@@ -54,16 +58,18 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
 
 fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: &PluginId) -> anyhow::Result<Known> {
     let entry = admin.entry(id)?;
+    let places = places(config, entry.accounts.as_deref());
     let manifest = admin.look(id, &entry).map(|examined| examined.manifest).map_err(|error| error.to_string());
     let versions = admin.components().versions(id)?;
     let Some(client) = client else {
         let mut plugins = status::of(config)?.plugins;
         plugins.retain(|plugin| plugin.id == id.as_str());
         let (schedules, webhooks, audit, lines) = Default::default();
-        return Ok(Known { entry, manifest, versions, plugins, schedules, webhooks, audit, lines });
+        return Ok(Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines });
     };
     Ok(Known {
         entry,
+        places,
         manifest,
         versions,
         plugins: of_host(client, &format!("/v1/plugins/{id}"))?,
@@ -83,7 +89,7 @@ fn of_host<T: DeserializeOwned + Default>(client: &Client, target: &str) -> anyh
 }
 
 fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
-    let Known { entry, manifest, versions, plugins, schedules, webhooks, audit, lines } = known;
+    let Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines } = known;
     let name = id.as_str();
     html! {
         @match manifest {
@@ -103,7 +109,7 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
             @for plugin in plugins { (runs::facts(plugin)) (runs::denied(&plugin.denied)) }
         }
         h2 id="may" { "What it may do" }
-        (rights::shown(visit, id, manifest.as_ref().ok().map(Arc::as_ref), &entry.grants))
+        (rights::shown(visit, id, manifest.as_ref().ok().map(Arc::as_ref), &entry.grants, places))
         h2 id="did" { "What it did" }
         div data-live id="activity" {
             (runs::activity(audit))

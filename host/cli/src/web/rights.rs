@@ -6,12 +6,14 @@ use maud::{Markup, html};
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_plugins::admin::{GrantRequest, Revoked};
+use parlor_plugins::consent::{Place, sentences};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown as entries};
 use parlor_session::permissions::{Grants, Scope, permission};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
+use super::parts::whole;
 use crate::show::Put as _;
 
 /// Adds the forms.
@@ -19,13 +21,62 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.form("/plugins/{id}/grant", Role::Owner, grant).form("/plugins/{id}/revoke", Role::Owner, revoke)
 }
 
-/// Shows each permission that a plugin asks for or has.
-pub(super) fn shown(visit: &Visit, id: &PluginId, manifest: Option<&Manifest>, grants: &Grants) -> Markup {
-    let all = rights(id, manifest, grants);
+/// Shows what a plugin can reach on these accounts, and each permission that it asks for or has. Those that it can do without
+/// and does not have are folded.
+pub(super) fn shown(
+    visit: &Visit,
+    id: &PluginId,
+    manifest: Option<&Manifest>,
+    grants: &Grants,
+    places: &[Place],
+) -> Markup {
+    let has: Grants = grants.iter().filter(|(permission, _)| is_asked(manifest, *permission)).map(owned).collect();
+    let (other, first): (Vec<_>, Vec<_>) = rights(id, manifest, grants).into_iter().partition(is_left_out);
     html! {
-        @if all.is_empty() { p { "It asks for nothing, and has nothing." } }
-        ul.cards { @for right in &all { li.card { (one(visit, id, right)) } } }
+        @match (first.is_empty(), other.is_empty()) {
+            (true, true) => { p { "It asks for nothing, and has nothing." } }
+            (true, false) => { p { "It has nothing." } }
+            (false, _) => {
+                ul { @for sentence in reach(&has, places) { li { (sentence) } } }
+                (cards(visit, id, &first))
+            }
+        }
+        @if !other.is_empty() {
+            details #more {
+                summary { (other.len()) " more that it can do without, and does not have" }
+                (cards(visit, id, &other))
+            }
+        }
     }
+}
+
+fn owned((permission, scope): (Permission, &Scope)) -> (Permission, Scope) {
+    (permission, scope.clone())
+}
+
+fn is_asked(manifest: Option<&Manifest>, permission: Permission) -> bool {
+    manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission))
+}
+
+/// Returns whether a plugin does not have a permission, and can do without it.
+fn is_left_out(right: &Right) -> bool {
+    right.granted.is_none() && right.asked.as_ref().is_some_and(|asked| asked.optional)
+}
+
+/// Says what a plugin can reach with these grants, the riskiest last.
+pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
+    let all = sentences(grants, &Grants::default(), places).into_iter();
+    all.map(|sentence| {
+        html! {
+            @if sentence.risk == Risk::High { strong { "High risk: " } }
+            (whole(&sentence.text))
+        }
+    })
+    .collect()
+}
+
+fn cards(visit: &Visit, id: &PluginId, rights: &[Right]) -> Markup {
+    html! { ul.cards { @for right in rights { li.card { (one(visit, id, right)) } } } }
 }
 
 fn one(visit: &Visit, id: &PluginId, right: &Right) -> Markup {

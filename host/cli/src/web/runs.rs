@@ -68,7 +68,14 @@ pub(super) fn limits(plugin: &Plugin) -> Markup {
             }
         }
     };
-    html! { @if !limits.is_empty() { (scroll(&format!("Limits on {}", stranger_text(account)), &table)) } }
+    html! {
+        @if !limits.is_empty() {
+            details {
+                summary { "Limits on " (stranger(account)) }
+                (scroll(&format!("Limits on {}", stranger_text(account)), &table))
+            }
+        }
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole numbers of bytes")]

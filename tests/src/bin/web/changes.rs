@@ -116,6 +116,10 @@ async fn grant(stage: &mut Stage) -> Result<String> {
     let before = by_web(stage, GRANTED).await?;
     for (change, is_granted) in [("grant", true), ("revoke", false)] {
         the_plugin(stage).await?;
+        if is_granted {
+            // What it does not have is folded.
+            stage.browser.press("#more > summary").await?;
+        }
         let form = format!("form[action='/plugins/{ID}/{change}']:has(input[value='{GRANTED}'])");
         stage.browser.press(&format!("{form} button[type=submit]")).await?;
         stage.browser.is_well_made().await?;

@@ -5,12 +5,13 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk};
 use parlor_config::AccountName;
 use parlor_plugins::admin::accounts_value;
-use parlor_plugins::consent::{Place, sentences};
+use parlor_plugins::consent::Place;
 use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::Grants;
 use toml::Table;
 
 use super::super::parts::whole;
+use super::super::rights::reach;
 
 /// A decision.
 #[derive(Debug)]
@@ -119,18 +120,6 @@ fn one<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
 /// Returns the name of the field with a narrower scope.
 pub(super) fn scope_field(permission: Permission) -> String {
     format!("scope.{permission}")
-}
-
-/// Says what a plugin can reach with these grants, the riskiest last.
-pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
-    let all = sentences(grants, &Grants::default(), places).into_iter();
-    all.map(|sentence| {
-        html! {
-            @if sentence.risk == Risk::High { strong { "High risk: " } }
-            (whole(&sentence.text))
-        }
-    })
-    .collect()
 }
 
 #[cfg(test)]

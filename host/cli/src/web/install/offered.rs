@@ -11,7 +11,8 @@ use parlor_plugins::manifest::{Manifest, Request};
 use parlor_window::stranger;
 
 use super::super::parts::{field, rows, table, tick, whole};
-use super::decision::{reach, scope_field};
+use super::super::rights::reach;
+use super::decision::scope_field;
 use crate::plugin::from_index::Chosen;
 use crate::plugin::inspect::webhook_in_words;
 use crate::show::size;

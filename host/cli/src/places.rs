@@ -8,7 +8,7 @@ use toml::Table;
 use crate::target;
 
 /// Returns the accounts on which a plugin runs whose entry lists these; `None` = all. A host that runs knows their rooms.
-pub(super) fn places(config: &Config, listed: Option<&[AccountName]>) -> Vec<Place> {
+pub(crate) fn places(config: &Config, listed: Option<&[AccountName]>) -> Vec<Place> {
     // Without the answer, the sentences are the same without a number.
     let status: Option<Status> = target::host(config).ok().flatten().and_then(|host| host.get("/v1/status").ok());
     let rooms = |name: &AccountName| {
@@ -21,7 +21,7 @@ pub(super) fn places(config: &Config, listed: Option<&[AccountName]>) -> Vec<Pla
 }
 
 /// Returns the accounts that a checked decision lists.
-pub(super) fn listed(decision: &Table) -> Option<Vec<AccountName>> {
+pub(crate) fn listed(decision: &Table) -> Option<Vec<AccountName>> {
     let names = decision.get("accounts")?.as_array()?;
     Some(names.iter().filter_map(|name| name.as_str()?.parse().ok()).collect())
 }
