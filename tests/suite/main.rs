@@ -49,6 +49,7 @@ mod compiling;
 mod connected;
 mod cut;
 mod demo;
+mod deployment;
 mod dist;
 mod encrypted;
 mod encryption;

@@ -3,13 +3,14 @@
 //! The caller holds the lock that keeps others from writing the same file.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 /// The users who may read a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,18 @@ pub enum Readers {
 /// Returns whether anyone but the user has access to it.
 pub fn is_open(permissions: &Permissions) -> bool {
     permissions.mode() & 0o077 != 0
+}
+
+/// Returns whether a file with a secret is open to users who should not read it: everyone but its owner. If it belongs to
+/// root and this process runs as another user, its group may read it as well. Kubernetes and systemd hand secrets to a
+/// service that way, and its user cannot change their mode. PostgreSQL reads its private key by the same rule.
+pub fn is_open_secret(found: &Metadata) -> bool {
+    is_open_to_others(found.mode(), found.uid(), geteuid().as_raw())
+}
+
+fn is_open_to_others(mode: u32, owner: u32, user: u32) -> bool {
+    let allowed = if owner == 0 && user != 0 { 0o740 } else { 0o700 };
+    mode & 0o777 & !allowed != 0
 }
 
 /// Opens a file that strangers may have put there. It refuses a pipe, on which the caller would wait forever. `more`
@@ -136,6 +149,28 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_secret_of_roots_may_be_read_by_its_group_and_any_other_by_its_owner_alone() {
+        let (root, own, other) = (0, 10_001, 10_002);
+        for (mode, owner, user, is_open) in [
+            (0o100_600, own, own, false),
+            (0o100_640, own, own, true),
+            (0o100_640, other, own, true),
+            (0o100_440, root, own, false),
+            (0o100_640, root, own, false),
+            (0o100_660, root, own, true),
+            (0o100_444, root, own, true),
+            (0o100_400, root, root, false),
+            (0o100_440, root, root, true),
+        ] {
+            assert_eq!(is_open_to_others(mode, owner, user), is_open, "{mode:o} of {owner} for {user}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(!is_open_secret(&file.as_file().metadata().unwrap()));
+        fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
+        assert!(is_open_secret(&file.as_file().metadata().unwrap()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use parlor_base::atomic::is_open;
+use parlor_base::atomic::is_open_secret;
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_session::Secret;
 
@@ -21,7 +21,7 @@ pub(super) fn in_file(path: &Path) -> anyhow::Result<Secret> {
     let file = std::fs::File::open(path).with_context(of)?;
     let found = file.metadata().with_context(of)?;
     // A pipe of the shell has a mode that says nothing.
-    if found.is_file() && is_open(&found.permissions()) {
+    if found.is_file() && is_open_secret(&found) {
         let path = shell_word(&path.to_string_lossy());
         bail!("others on this machine may read the passphrase in {path}: chmod 600 {path}");
     }

@@ -150,7 +150,7 @@ pub const ACCOUNT: &[Key] = &[
         "certificate_key",
         "a file",
         NONE,
-        "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`.",
+        "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`. The group may read a file that belongs to root.",
     ),
     key(
         "channel_binding",
@@ -193,7 +193,7 @@ pub const ACCOUNT: &[Key] = &[
         "password_file",
         "a file",
         NONE,
-        "The file with the password in its first line. One that others can read is warned of: `chmod 600`.",
+        "The file with the password in its first line. One that others can read is warned of: `chmod 600`. The group may read a file that belongs to root.",
     ),
     key(
         "server",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jid::Jid;
-use parlor_base::atomic::is_open;
+use parlor_base::atomic::is_open_secret;
 use parlor_base::escape::shell_word;
 
 use super::endpoint::{Endpoint, WebUrl};
@@ -202,5 +202,5 @@ fn file_warning(file: &Path) -> Option<String> {
 }
 
 fn others_may_read(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|found| is_open(&found.permissions()))
+    std::fs::metadata(file).is_ok_and(|found| is_open_secret(&found))
 }

@@ -91,7 +91,7 @@ impl SecretSource {
                 let unreadable = |cause| SecretError::File { path: path.clone(), cause };
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let found = file.metadata().await.map_err(unreadable)?;
-                if atomic::is_open(&found.permissions()) {
+                if atomic::is_open_secret(&found) {
                     return Err(SecretError::Open(path.clone()));
                 }
                 bounded(file).await.map_err(unreadable)?

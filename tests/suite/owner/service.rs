@@ -1,5 +1,6 @@
 //! The host as a service: its messages to the service manager, the journal, and collectors of metrics and traces.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
@@ -17,6 +18,7 @@ use parlor_tests::process::{Process, Signal};
 use prost::Message as _;
 
 use super::{SOON, echo, ended, home, juliet};
+use crate::deployment::figures;
 use crate::test_host::prosody;
 
 /// Waits until the service manager hears a message with this beginning. Pings of the watchdog are skipped unless
@@ -189,6 +191,28 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
     assert!(ask(port, &request).starts_with("HTTP/1.1 413 "));
     process.signal(Signal::Terminate).unwrap();
     assert!(process.wait(SOON).await.unwrap().success());
+}
+
+/// The dashboard in `dist/` is compared with that page.
+#[tokio::test]
+async fn figures_have_the_labels_that_their_page_names() {
+    let (_home, _process, port) = with_metrics().await;
+    let answer = ask(port, &format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+    let (page, mut served) = (figures(), BTreeSet::new());
+    for line in answer.lines().filter(|line| line.starts_with("parlor_")) {
+        let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
+        let labels = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
+        let labels: BTreeSet<String> =
+            labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned())).collect();
+        assert_eq!(page.get(name), Some(&labels), "{line}");
+        served.insert(name.to_owned());
+    }
+    // These are left out until there is something to count.
+    let later =
+        ["parlor_plugin_events_withheld_total", "parlor_plugin_hook_questions_total", "parlor_room_departures_total"];
+    let absent: Vec<_> =
+        page.keys().filter(|name| !served.contains(*name) && !later.contains(&name.as_str())).collect();
+    assert!(absent.is_empty(), "{absent:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use parlor_base::atomic::is_open;
+use parlor_base::atomic::is_open_secret;
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::Digest;
 use parlor_config::Hidden;
@@ -53,7 +53,7 @@ fn password(path: &Path) -> anyhow::Result<String> {
         std::io::stdin().lock().take(most).read_line(&mut line)
     } else {
         let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.escaped()))?;
-        if is_open(&file.metadata()?.permissions()) {
+        if is_open_secret(&file.metadata()?) {
             bail!("others on this machine may read the password: chmod 600 {}", shell_word(&path.to_string_lossy()));
         }
         BufReader::new(file.take(most)).read_line(&mut line)
