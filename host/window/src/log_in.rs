@@ -20,7 +20,7 @@ use crate::role::Role;
 use crate::secret::Secret;
 use crate::store::Session;
 
-/// What everybody is told who asks for a link, so that nobody learns who is an owner.
+/// The answer to everybody who asks for a link, so that nobody learns who is an owner.
 const ON_ITS_WAY: &str = "If this is the JID of an owner, and it was not sent too many links lately, a message with a link is on its way. It can be used once, within ten minutes.";
 
 /// Somebody asks on the log-in page for a link.

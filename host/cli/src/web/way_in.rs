@@ -1,4 +1,4 @@
-//! What happens outside of the window when somebody asks for a link on its log-in page, and when somebody logs in.
+//! The work outside of the window when somebody asks for a link on its log-in page, and when somebody logs in.
 
 use std::sync::Arc;
 use std::time::Instant;
