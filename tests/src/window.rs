@@ -101,11 +101,14 @@ impl Window {
 pub async fn link(home: &Home, more: &[&str]) -> Result<String> {
     let finished = home.run(&[&["web", "login"], more].concat()).await?;
     ensure!(finished.code == Some(0), "no link: {finished:?}");
-    let link = finished.stdout.split_whitespace().find(|word| word.starts_with("http"));
-    let link = link.with_context(|| format!("no link in {finished:?}"))?;
-    let (_, rest) = link.split_once("://").context("a link has a scheme")?;
-    let at = rest.find('/').with_context(|| format!("no path in {link}"))?;
-    Ok(rest[at..].to_owned())
+    link_in(&finished.stdout).with_context(|| format!("no link in {finished:?}"))
+}
+
+/// Returns the path of the one-time link in a text, such as a message that somebody was sent; none if there is none.
+pub fn link_in(text: &str) -> Option<String> {
+    let link = text.split_whitespace().find(|word| word.starts_with("http") && word.contains("/login/"))?;
+    let (_, rest) = link.split_once("://")?;
+    rest.find('/').map(|at| rest[at..].to_owned())
 }
 
 /// A visitor: what a browser sends beside the request itself.
@@ -131,6 +134,11 @@ impl Session {
         ensure!((300..400).contains(&answer.status), "the button does not lead in: {answer:?}");
         self.cookie = Some(answer.cookie().with_context(|| format!("no cookie: {answer:?}"))?);
         Ok(self)
+    }
+
+    /// Asks on the log-in page for a link for this JID.
+    pub async fn ask_for_link(&self, jid: &str) -> Result<Answer> {
+        self.post("/login", &[("jid", jid)]).await
     }
 
     /// Asks for a page.
@@ -309,6 +317,13 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_is_found_in_a_text() {
+        let text = "parlor: this link logs you in. Once.\nhttp://127.0.0.1:8470/login/00";
+        assert_eq!(link_in(text).as_deref(), Some("/login/00"));
+        assert_eq!((link_in("no link"), link_in("http://x/y")), (None, None));
+    }
 
     #[test]
     fn an_answer_has_its_status_its_headers_and_its_cookie() {

@@ -9,6 +9,8 @@ mod home;
 mod host;
 mod install;
 mod keys;
+mod link;
+mod links;
 mod parts;
 mod plots;
 mod plugin;
@@ -20,6 +22,7 @@ mod runs;
 mod settings;
 mod storage;
 mod versions;
+mod way_in;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -40,6 +43,7 @@ use tokio::sync::watch;
 use tracing::Level;
 
 use self::host::Host;
+use self::link::LinkArgs;
 use super::Ended;
 use super::show::{print, print_json, second, table};
 use super::target::{self, Target};
@@ -51,7 +55,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it serves the window until it is stopped. Run it beside `parlor run`, as the same user. Only this machine reaches it, unless a proxy with TLS stands before it, whose address --origin names.\n\nExamples:\n  parlor web                                           serve it at http://127.0.0.1:8470/\n  parlor web login                                     print a link to log in with, once\n  parlor web login --role viewer --name ann            for somebody who only looks\n  parlor web sessions                                  show who is logged in\n  parlor web --origin https://bots.example.org --path /parlor/\n\nExit codes: 0 stopped, 1 failed, 2 wrong usage"
+    after_help = "Without a command it serves the window until it is stopped. Run it beside `parlor run`, as the same user. Only this machine reaches it, unless a proxy with TLS stands before it, whose address --origin names.\n\nExamples:\n  parlor web                                           serve it at http://127.0.0.1:8470/\n  parlor web login                                     print a link to log in with, once\n  parlor web login --role viewer --name ann            for somebody who only looks\n  parlor web link --to ann@example.org                 have an owner sent a link by message\n  parlor web sessions                                  show who is logged in\n  parlor web --origin https://bots.example.org --path /parlor/\n\nExit codes: 0 stopped, 1 failed, 2 wrong usage"
 )]
 pub struct WebArgs {
     #[command(subcommand)]
@@ -64,6 +68,8 @@ pub struct WebArgs {
 enum WebCommand {
     /// Print a link to log in with, once.
     Login(LoginArgs),
+    /// Send an owner a link to log in with, once.
+    Link(LinkArgs),
     /// Show who is logged in, and end sessions.
     Sessions(SessionsArgs),
 }
@@ -150,6 +156,7 @@ impl WebArgs {
         match self.command {
             None => self.serve.run(),
             Some(WebCommand::Login(login)) => login.run(),
+            Some(WebCommand::Link(link)) => link.run(),
             Some(WebCommand::Sessions(sessions)) => sessions.run(),
         }
     }
@@ -195,6 +202,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     let (address, host) = (site.address(), Arc::new(host));
     let (news, changed) = watch::channel(0);
     let watching = tokio::spawn(watch_host(Arc::clone(&host), news));
+    let sending = tokio::spawn(way_in::send_all(Arc::clone(&host)));
     let frame = Frame::new(host, site, store.clone(), routes::NAV, changed);
     store.note_address(Some(&address))?;
     print(&format!("listening at {address}"))?;
@@ -207,6 +215,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     };
     window.serve(frame, routes::all(), is_behind_proxy, stop).await;
     watching.abort();
+    sending.abort();
     Ok(store.note_address(None)?)
 }
 
@@ -236,6 +245,14 @@ fn store(target: &Target) -> anyhow::Result<(Config, Store)> {
     Ok((config, store))
 }
 
+/// Returns the address of the window, as browsers know it.
+fn address(store: &Store, config: &Config) -> anyhow::Result<String> {
+    let Some(address) = store.address() else {
+        bail!("`parlor web` does not run with the data folder {}: start it, and ask again", config.data.escaped());
+    };
+    Ok(address)
+}
+
 /// Records what a command did about sessions.
 fn record(config: &Config, way: &str, what: &str) -> anyhow::Result<()> {
     let by = By::user(rustix::process::getuid().as_raw(), way);
@@ -246,9 +263,7 @@ fn record(config: &Config, way: &str, what: &str) -> anyhow::Result<()> {
 impl LoginArgs {
     fn run(self) -> anyhow::Result<()> {
         let (config, store) = store(&self.target)?;
-        let Some(address) = store.address() else {
-            bail!("`parlor web` does not run with the data folder {}: start it, and ask again", config.data.escaped());
-        };
+        let address = address(&store, &config)?;
         let user = || std::env::var("USER").ok().and_then(|user| user.parse::<Name>().ok());
         let role = self.role;
         let name = self.name.or_else(user).map_or_else(|| role.as_str().parse(), Ok)?;
@@ -299,9 +314,10 @@ fn screen(sessions: &[Session]) -> String {
     let row = |session: &Session| {
         let times = [session.began, session.used].map(|at| second(&at.to_string()));
         let [began, used] = times;
-        vec![session.name.to_string(), session.role.to_string(), began, used]
+        let jid = session.jid.clone().unwrap_or_else(|| "-".to_owned());
+        vec![session.name.to_string(), session.role.to_string(), began, used, jid]
     };
-    table(&["SESSION", "ROLE", "SINCE", "LAST USED"], &sessions.iter().map(row).collect::<Vec<_>>())
+    table(&["SESSION", "ROLE", "SINCE", "LAST USED", "BY A LINK TO"], &sessions.iter().map(row).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -317,10 +333,13 @@ mod tests {
     fn the_screen_says_who_is_logged_in() {
         assert_eq!(screen(&[]), "nobody is logged in; `parlor web login` prints a link\n");
         let at: Timestamp = "2026-11-20T08:00:00.5Z".parse().unwrap();
-        let ann = Session { name: "ann".parse().unwrap(), role: Role::Viewer, began: at, used: at };
+        let ann = Session { name: "ann".parse().unwrap(), role: Role::Viewer, jid: None, began: at, used: at };
+        let bob = Session { name: "bob".parse().unwrap(), jid: Some("bob@example.org".to_owned()), ..ann.clone() };
         assert_eq!(
-            screen(&[ann]),
-            "SESSION  ROLE    SINCE                LAST USED\nann      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00\n"
+            screen(&[ann, bob]),
+            "SESSION  ROLE    SINCE                LAST USED            BY A LINK TO\n\
+             ann      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  -\n\
+             bob      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  bob@example.org\n"
         );
     }
 

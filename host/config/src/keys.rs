@@ -180,7 +180,7 @@ pub const ACCOUNT: &[Key] = &[
         "owners",
         "a list of JIDs",
         Some("[]"),
-        "Who may show the host, enable, disable and restart plugins, and decide about keys, from their own client (ad-hoc commands, XEP-0050). They get the [alerts](../owner/rooms.md#alerts), and are told of new keys of people.",
+        "Who may show the host, enable, disable and restart plugins, and decide about keys, from their own client (ad-hoc commands, XEP-0050). They get the [alerts](../owner/rooms.md#alerts), and are told of new keys of people, and may have a link to [the window](../owner/window.md) sent.",
     ),
     key(
         "password_command",

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
-use super::request::Request;
+use super::request::{Request, Session};
 use crate::host::{Host, audit};
 
 /// The most entries of one response.
@@ -117,7 +117,8 @@ impl Audit {
 
 /// Returns the user behind a request, with the session in the browser that it is made for.
 pub(super) fn user(request: &Request, uid: u32) -> By {
-    request.by.as_deref().map_or_else(|| By::user(uid, WAY), |session| By::session(uid, session))
+    let of = |session: &Session| By::session(uid, &session.name, session.jid.as_ref().map(|jid| jid.as_str()));
+    request.by.as_ref().map_or_else(|| By::user(uid, WAY), of)
 }
 
 fn time(milliseconds: i64) -> String {
@@ -199,6 +200,12 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         ["v1", "rooms", "join"] => (AuditKind::Account, None, format!("the room {} was entered", named("room"))),
         ["v1", "rooms", "leave"] => (AuditKind::Account, None, format!("the room {} was left", named("room"))),
         ["v1", "say"] => (AuditKind::Account, None, format!("it was made to write to {}", named("to"))),
+        ["v1", "web", "link"] => {
+            let asked = if request.value("asked") == Some("true") { ", for somebody on the log-in page" } else { "" };
+            let what =
+                format!("a link to log in to the window was sent to {} as {}{asked}", named("to"), named("role"));
+            (AuditKind::Host, None, what)
+        }
         _ => return None,
     };
     let account = request.value("account").map(str::to_owned);
@@ -235,6 +242,16 @@ mod tests {
             ("/v1/rooms/join?room=r@m&account=main", AuditKind::Account, "the room r@m was entered"),
             ("/v1/rooms/leave?room=r@m&account=main", AuditKind::Account, "the room r@m was left"),
             ("/v1/say?to=a@b&text=secret&account=main", AuditKind::Account, "it was made to write to a@b"),
+            (
+                "/v1/web/link?to=a@b&role=viewer&account=main",
+                AuditKind::Host,
+                "a link to log in to the window was sent to a@b as viewer",
+            ),
+            (
+                "/v1/web/link?to=a@b&role=owner&asked=true&account=main",
+                AuditKind::Host,
+                "a link to log in to the window was sent to a@b as owner, for somebody on the log-in page",
+            ),
         ] {
             let entry = entry(&request("POST", target), 1_000).unwrap();
             assert_eq!((entry.kind, entry.what.as_str(), entry.account.as_deref()), (kind, what, Some("main")));
@@ -253,7 +270,20 @@ mod tests {
         };
         let by = entry(&of("ann.laptop").unwrap(), 1_000).unwrap().by;
         assert_eq!((by.who.as_str(), by.way.as_str()), ("uid:1000 web:ann.laptop", "parlor web"));
-        for wrong in ["", "ann uid:0", "a,b", &"x".repeat(33)] {
+        let by = entry(&of("ann juli%C3%A9t@example.org").unwrap(), 1_000).unwrap().by;
+        assert_eq!(by.who, "uid:1000 web:ann jid:juliét@example.org");
+        for wrong in [
+            "",
+            "ann uid:0",
+            "a,b",
+            &"x".repeat(33),
+            " a@b",
+            "ann a@b/c",
+            "ann a@b jid:c@d",
+            "ann a%20uid:0@b",
+            "ann b",
+            "ann ",
+        ] {
             assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
         }
     }

@@ -32,7 +32,7 @@ const COMPARISON: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
-    /// The session in the browser that asks, for the audit.
+    /// The session in the browser that asks, for the audit, as the header has it.
     by: Option<String>,
 }
 
@@ -172,10 +172,12 @@ fn listener(data: &Path) -> Option<u32> {
 }
 
 impl Client {
-    /// Returns a client that asks for a session of `parlor web`, whose name the audit has then.
+    /// Returns a client that asks for a session of `parlor web`. The audit has its name then, and the JID to which its link was
+    /// sent, if it was sent.
     #[must_use]
-    pub fn by(self, session: &str) -> Self {
-        Self { by: Some(session.to_owned()), ..self }
+    pub fn by(self, session: &str, jid: Option<&str>) -> Self {
+        let jid = jid.map(|jid| format!(" {}", escaped(jid))).unwrap_or_default();
+        Self { by: Some(format!("{session}{jid}")), ..self }
     }
 
     /// Sends a query.
@@ -186,6 +188,11 @@ impl Client {
     /// Sends a command.
     pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         self.ask(Method::POST, target, &[], CHANGE)
+    }
+
+    /// Sends a command with a secret, which nobody sees in its target.
+    pub fn post_secret<T: DeserializeOwned>(&self, target: &str, secret: &[u8]) -> Result<T, ClientError> {
+        self.ask(Method::POST, target, secret, CHANGE)
     }
 
     /// Sends a command to compare a secret with a person, and waits for the result. The host gives the comparison up if this

@@ -5,7 +5,8 @@
 //! headers `parlor-version`, the host's version, and `parlor-control`, [`PROTOCOL`]: a client that knows another number
 //! reports that and sends nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
-//! A request may carry `parlor-by`, the name of a session of `parlor web`: the audit has it beside the user.
+//! A request may carry `parlor-by`, the name of a session of `parlor web`: the audit has it beside the user. After a space it has
+//! the JID to which the link of that session was sent.
 //!
 //! `docs/owner/control.md` is the page for owners, which a test checks.
 //!
@@ -27,6 +28,7 @@
 //! | `POST /v1/rooms/leave?room=JID&account=NAME` | leaves a room, and answers likewise; also `bookmark` |
 //! | `POST /v1/say?to=JID&text=TEXT&account=NAME` | sends a message as the account, and answers with [`Said`](views::Said) |
 //! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `before=N` those before that one, with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
+//! | `POST /v1/web/link?to=JID&role=owner&minutes=10&account=NAME` | has an account send one of its owners the link in the body, and answers with [`Said`](views::Said); also `asked` |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
@@ -50,6 +52,7 @@ mod exchange;
 mod follow;
 mod http;
 pub mod lines;
+mod links;
 mod listening;
 pub mod metrics;
 mod refusal;

@@ -55,6 +55,18 @@ pub(super) enum Refusal {
     /// The account does not know the room.
     #[error("{0}")]
     NoRoom(String),
+    /// The recipient of a link is no owner.
+    #[error(
+        "{jid} is no owner of {of}, and is sent no link: write it under `owners` of an account in parlor.toml, or give them a link of `parlor web login` yourself{suggestion}"
+    )]
+    NoOwner {
+        /// The recipient.
+        jid: String,
+        /// The accounts whose owners were looked at, in words.
+        of: String,
+        /// The owner who may be meant, in words; empty if there is none.
+        suggestion: String,
+    },
     /// The account could not do it.
     #[error("{0}")]
     NotDone(String),
@@ -114,6 +126,7 @@ impl Refusal {
             | Self::NoSchedule(_)
             | Self::NoAccount(_)
             | Self::NoRoom(_)
+            | Self::NoOwner { .. }
             | Self::NoKey { .. } => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,

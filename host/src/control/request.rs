@@ -6,15 +6,26 @@ use std::fmt::Write as _;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
+use jid::BareJid;
 use parlor_base::id::PluginId;
 use parlor_session::Secret;
 
 use super::refusal::Refusal;
 
-/// The header with the name of the session in the browser that a request is made for.
+/// The header with the session in the browser that a request is made for: its name, and after a space the JID to which its
+/// link was sent, escaped as a value is.
 pub(super) const BY_HEADER: &str = "parlor-by";
 /// The longest name of a session, in bytes.
 const LONGEST_NAME: usize = 32;
+
+/// A session in the browser.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    /// Its name.
+    pub(super) name: String,
+    /// The owner to whom its link was sent. None: a command printed it.
+    pub(super) jid: Option<BareJid>,
+}
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +41,7 @@ pub(super) struct Request {
     /// The body. The only requests with one that matters have a secret in it.
     pub(super) body: Secret,
     /// The session in the browser that it is made for.
-    pub(super) by: Option<String>,
+    pub(super) by: Option<Session>,
 }
 
 impl Request {
@@ -62,15 +73,27 @@ fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
     Some((path, query.collect::<Option<_>>()?))
 }
 
-/// Reads the name of a session. It stands in the audit, so it can imitate nothing else there.
-fn session(value: &HeaderValue) -> Result<String, Refusal> {
+/// Reads a session. It stands in the audit, so it can imitate nothing else there.
+fn session(value: &HeaderValue) -> Result<Session, Refusal> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let name = value.to_str().unwrap_or_default();
-    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
-        return Ok(name.to_owned());
-    }
+    let text = value.to_str().unwrap_or_default();
+    let (name, jid) = text.split_once(' ').map_or((text, None), |(name, jid)| (name, Some(jid)));
+    let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain);
+    // A JID of a person has no space and no colon before its @.
+    let person = |jid: &str| BareJid::new(&unescaped(jid)?).ok().filter(|jid| jid.node().is_some());
+    let read = match jid {
+        None => Some(None),
+        Some(jid) => person(jid).map(Some),
+    };
     let (header, most) = (BY_HEADER, LONGEST_NAME);
-    Err(Refusal::Value(format!("`{header}` is 1 to {most} letters (a to z), digits, -, _ and .")))
+    let wrong = || {
+        let says = format!(
+            "`{header}` is 1 to {most} letters (a to z), digits, -, _ and ., and then perhaps a space and a JID"
+        );
+        Refusal::Value(says)
+    };
+    let jid = read.filter(|_| is_name).ok_or_else(wrong)?;
+    Ok(Session { name: name.to_owned(), jid })
 }
 
 /// Parses a plugin's id.

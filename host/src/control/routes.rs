@@ -19,6 +19,7 @@ use super::audit;
 use super::follow::{self, Follower};
 use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
+use super::links;
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
@@ -103,6 +104,7 @@ impl Routes {
             (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request).await?),
             (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
             (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request).await?),
+            (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request).await?),
             (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
             (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
@@ -133,6 +135,7 @@ impl Routes {
                 _,
                 ["v1", "reload" | "configure" | "say"]
                 | ["v1", "rooms", "join" | "leave"]
+                | ["v1", "web", "link"]
                 | ["v1", "plugins", _, "restart"]
                 | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]

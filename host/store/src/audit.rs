@@ -113,7 +113,7 @@ impl FromStr for AuditKind {
 /// The one who is behind an entry, and the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
-    /// The one who is behind it: `uid:1000`, `uid:1000 web:ann`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
+    /// The one who is behind it: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
     pub who: String,
     /// The way, such as `parlor plugin grant` or `control socket`.
     pub way: String,
@@ -125,9 +125,11 @@ impl By {
         Self { who: format!("uid:{uid}"), way: way.to_owned() }
     }
 
-    /// Returns somebody who uses the window in a browser, which this user of the machine runs.
-    pub fn session(uid: u32, name: &str) -> Self {
-        Self { who: format!("uid:{uid} web:{name}"), way: "parlor web".to_owned() }
+    /// Returns somebody who uses the window in a browser, which this user of the machine runs; with the JID to which their
+    /// link was sent, if it was sent.
+    pub fn session(uid: u32, name: &str, jid: Option<&str>) -> Self {
+        let jid = jid.map(|jid| format!(" jid:{jid}")).unwrap_or_default();
+        Self { who: format!("uid:{uid} web:{name}{jid}"), way: "parlor web".to_owned() }
     }
 
     /// Returns an owner who writes from a client.

@@ -68,20 +68,25 @@ impl Form {
 
     /// Reads a form without files, and checks its token by `is_own`.
     pub(crate) async fn read(headers: &HeaderMap, body: Body, is_own: impl Fn(&str) -> bool) -> Result<Self, Problem> {
+        let Self(mut fields) = Self::read_of_anybody(headers, body).await?;
+        let is_token = fields.iter().any(|(name, value)| name == TOKEN && is_own(value));
+        fields.retain(|(name, _)| name != TOKEN);
+        if is_token { Ok(Self(fields)) } else { Err(foreign()) }
+    }
+
+    /// Reads a form without files of somebody who is not logged in, and has no token.
+    pub(crate) async fn read_of_anybody(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
         let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
         if media.split(';').next().is_none_or(|media| !media.trim().eq_ignore_ascii_case(FORM)) {
             return Err(Problem::wrong("what was sent is no form"));
         }
         let read = timeout(PATIENCE, whole(body)).await;
         let bytes = read.map_err(|_| Problem::new(408, "the form did not arrive in time: send it again"))??;
-        let mut fields: Vec<(String, String)> =
-            form_urlencoded::parse(&bytes).into_owned().take(MOST_FIELDS + 1).collect();
+        let fields: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().take(MOST_FIELDS + 1).collect();
         if fields.len() > MOST_FIELDS {
             return Err(Problem::new(413, format!("a form has at most {MOST_FIELDS} fields")));
         }
-        let is_token = fields.iter().any(|(name, value)| name == TOKEN && is_own(value));
-        fields.retain(|(name, _)| name != TOKEN);
-        if is_token { Ok(Self(fields)) } else { Err(foreign()) }
+        Ok(Self(fields))
     }
 }
 

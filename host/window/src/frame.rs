@@ -36,12 +36,14 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The state that all requests share.
 pub struct Frame<S> {
-    state: S,
+    pub(crate) state: S,
     pub(crate) site: Site,
     pub(crate) store: Store,
     entries: &'static [Entry],
     notices: Arc<Notices>,
     pub(crate) attempts: Attempts,
+    /// The requests for links, which others make than log in.
+    pub(crate) requests: Attempts,
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
     pub(crate) live: Arc<Semaphore>,
@@ -51,7 +53,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     /// Returns a frame around the pages' own state. `changes` tells browsers that they look at something old.
     pub fn new(state: S, site: Site, store: Store, entries: &'static [Entry], changes: watch::Receiver<u64>) -> Self {
         let live = Arc::new(Semaphore::new(MOST_LIVE));
-        Self { state, site, store, entries, notices: Arc::default(), attempts: Attempts::default(), changes, live }
+        let (attempts, requests) = (Attempts::default(), Attempts::default());
+        Self { state, site, store, entries, notices: Arc::default(), attempts, requests, changes, live }
     }
 
     /// Checks who sends a request, and that they may. Otherwise returns the answer.

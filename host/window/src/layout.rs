@@ -52,7 +52,10 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             (content)
         }
         footer {
-            p { "Logged in as " (seen.session.name.as_str()) " (" (seen.session.role.as_str()) ")" }
+            p {
+                "Logged in as " (seen.session.name.as_str()) " (" (seen.session.role.as_str()) ")"
+                @if let Some(jid) = &seen.session.jid { ", by a link to " (stranger(jid)) }
+            }
             form method="post" action={ (base) (log_out) } {
                 input type="hidden" name=(TOKEN) value=(seen.secret.form_token(log_out));
                 button type="submit" { "Log out" }

@@ -18,19 +18,68 @@ use crate::frame::{Frame, not_from_here, stored};
 use crate::problem::Problem;
 use crate::role::Role;
 use crate::secret::Secret;
+use crate::store::Session;
+
+/// The answer to everybody who asks for a link, so that nobody learns who is an owner.
+const ON_ITS_WAY: &str = "If this is the JID of an owner, and it was not sent too many links lately, a message with a link is on its way. It can be used once, within ten minutes.";
+
+/// Somebody asks on the log-in page for a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRequest {
+    /// The JID to which it is to be sent, as it was typed.
+    pub jid: String,
+    /// The address of the window, as browsers know it.
+    pub address: String,
+}
 
 type Shared<S> = State<Arc<Frame<S>>>;
 
 /// `GET /login`: says how to get a link.
 pub(crate) async fn help<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>) -> Response {
     let content = html! {
-        p { "Run this on the machine of the host, as its user, and open the link that it prints:" }
+        p { "If you are an owner of an account here, it can send you a link:" }
+        form method="post" action={ (frame.site.base()) "/login" } {
+            p {
+                label for="jid" { "Your JID" }
+                input #jid type="text" name="jid" required maxlength="2048" autocomplete="off" spellcheck="false"
+                    aria-describedby="jid-hint";
+                span.hint #jid-hint { "As it stands under owners in parlor.toml, such as ann@example.org. Have a client online." }
+            }
+            button #send type="submit" { "Send me a link" }
+        }
+        p { "Or run this on the machine of the host, as its user, and open the link that it prints:" }
         pre { "parlor web login" }
         p { "A session ends after half an hour without use, and after eight hours in any case." }
         p { "If you are logged in and came from another page, "
             a href={ (frame.site.base()) "/" } { "go to the first page" } "." }
     };
     frame.outside(StatusCode::OK, "Log in", &content)
+}
+
+/// `POST /login`: has a link sent. The answer is the same for everybody, and does not wait until it was.
+pub(crate) async fn send_link<S, F, R>(frame: &Frame<S>, request: Request, send: F) -> Response
+where
+    S: Clone + Send + Sync + 'static,
+    F: Fn(S, LinkRequest) -> R,
+    R: Future<Output = Result<(), Problem>>,
+{
+    if !frame.site.is_own_page(request.headers()) {
+        return frame.refuse(&not_from_here());
+    }
+    if !frame.requests.are_left() {
+        tracing::warn!("somebody asks for links to the window too often; nobody can for a minute");
+        return frame.refuse(&Problem::new(429, "too many asked for a link during this minute: try again in a minute"));
+    }
+    let (head, body) = request.into_parts();
+    let form = match Form::read_of_anybody(&head.headers, body).await {
+        Ok(form) => form,
+        Err(problem) => return frame.refuse(&problem),
+    };
+    let jid = form.get("jid").unwrap_or_default().to_owned();
+    match send(frame.state.clone(), LinkRequest { jid, address: frame.site.address() }).await {
+        Ok(()) => frame.outside(StatusCode::OK, "Look into your client", &html! { p #sent { (ON_ITS_WAY) } }),
+        Err(problem) => frame.refuse(&problem),
+    }
 }
 
 /// `GET /login/{link}`: shows the button. Whether there is such a link is not told.
@@ -45,11 +94,13 @@ pub(crate) async fn ask<S: Clone + Send + Sync + 'static>(State(frame): Shared<S
     frame.outside(StatusCode::OK, "Log in to parlor", &content)
 }
 
-/// `POST /login/{link}`: uses the link up, and begins a session with a new secret.
-pub(crate) async fn log_in<S: Clone + Send + Sync + 'static>(
-    State(frame): Shared<S>,
-    mut request: Request,
-) -> Response {
+/// `POST /login/{link}`: uses the link up, and begins a session with a new secret. Nobody is let in of whom `began` cannot be told.
+pub(crate) async fn log_in<S, F, R>(frame: &Frame<S>, mut request: Request, began: F) -> Response
+where
+    S: Clone + Send + Sync + 'static,
+    F: Fn(S, Session) -> R,
+    R: Future<Output = Result<(), Problem>>,
+{
     if !frame.site.is_own_page(request.headers()) {
         return frame.refuse(&not_from_here());
     }
@@ -70,9 +121,15 @@ pub(crate) async fn log_in<S: Clone + Send + Sync + 'static>(
     });
     match begun.await {
         Ok(Some((secret, session))) => {
+            if let Err(problem) = began(frame.state.clone(), session.clone()).await {
+                let store = frame.store.clone();
+                // If it cannot be ended either, nobody knows its secret.
+                let _ = stored(move || store.log_out(&secret, Timestamp::now())).await;
+                return frame.refuse(&problem);
+            }
             tracing::info!(session = %session.name, role = %session.role, "somebody logged in to the window");
             let mut response = frame.go_to("/");
-            set_cookie(&frame, &mut response, Some(&secret));
+            set_cookie(frame, &mut response, Some(&secret));
             response
         }
         Ok(None) => frame.refuse(&no_link()),
@@ -109,7 +166,9 @@ async fn link(request: &mut Request) -> Option<Secret> {
 }
 
 fn no_link() -> Problem {
-    Problem::forbidden("this link was used, has expired, or never was one: `parlor web login` makes another one")
+    Problem::forbidden(
+        "this link was used, has expired, or never was one: ask for another one, or let `parlor web login` print one",
+    )
 }
 
 fn set_cookie<S>(frame: &Frame<S>, response: &mut Response, secret: Option<&Secret>) {

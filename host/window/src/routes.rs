@@ -17,10 +17,11 @@ use crate::assets;
 use crate::form::Form;
 use crate::frame::Frame;
 use crate::live::live;
-use crate::log_in::{ask, help, log_in, log_out};
+use crate::log_in::{self, LinkRequest, ask, help, log_out};
 use crate::page::Reply;
 use crate::problem::Problem;
 use crate::role::Role;
+use crate::store::Session;
 use crate::upload::Upload;
 use crate::visit::Visit;
 
@@ -30,18 +31,25 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 /// The pages of a window. Paths are those of axum, such as `/plugins/{id}`.
 pub struct Routes<S>(Router<Arc<Frame<S>>>);
 
-impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// Returns the routes that every window has.
-    pub fn new() -> Self {
+    /// Returns the routes that every window has. `send` is told of each request for a link, and answers the same whether there is such
+    /// an owner or not. `began` is told of each session, which ends at once if that fails.
+    pub fn new<F, R, G, T>(send: F, began: G) -> Self
+    where
+        F: Fn(S, LinkRequest) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<(), Problem>> + Send + 'static,
+        G: Fn(S, Session) -> T + Clone + Send + Sync + 'static,
+        T: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let send = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
+            log_in::send_link(&frame, request, send).await
+        };
+        let log_in = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
+            log_in::log_in(&frame, request, began).await
+        };
         let router = Router::new()
-            .route("/login", get(help::<S>))
-            .route("/login/{link}", get(ask::<S>).post(log_in::<S>))
+            .route("/login", get(help::<S>).post(send))
+            .route("/login/{link}", get(ask::<S>).post(log_in))
             .route("/logout", post(log_out::<S>))
             .route("/live", get(live::<S>))
             .route("/assets/{digest}/{name}", get(asset::<S>))

@@ -4,11 +4,9 @@
 //! The command that makes links and the server that takes them are different processes. Each change is made under a lock of
 //! the folder, on the file as it is then.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +14,7 @@ use parlor_base::atomic::{Readers, alone_in, make_private_folder, write};
 use parlor_base::escape::EscapedPath as _;
 use serde::{Deserialize, Serialize};
 
+use crate::name::Name;
 use crate::role::Role;
 use crate::secret::Secret;
 
@@ -27,59 +26,12 @@ const IDLE: SignedDuration = SignedDuration::from_mins(30);
 const EXACT: SignedDuration = SignedDuration::from_mins(1);
 /// The most links that wait to be used.
 const MOST_LINKS: usize = 32;
+/// The most of them that were sent: people elsewhere ask for these, and must leave room for those that a command prints.
+const MOST_SENT: usize = 16;
 /// The most sessions. A further one ends the one that was unused for longest.
 const MOST_SESSIONS: usize = 64;
-/// The longest name of a session, in bytes.
-const LONGEST_NAME: usize = 32;
 /// The longest file, in bytes.
 const LONGEST: u64 = 1 << 20;
-
-/// The name of a session: it stands in the audit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
-
-/// The error for a name that a session cannot have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a session's name is 1 to {LONGEST_NAME} letters (a to z), digits, -, _ and .")]
-pub struct NameError;
-
-impl FromStr for Name {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let is_name = (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_plain);
-        if is_name { Ok(Self(text.to_owned())) } else { Err(NameError) }
-    }
-}
-
-impl TryFrom<String> for Name {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl Name {
-    /// Returns the name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// A session: somebody who has logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +40,9 @@ pub struct Session {
     pub name: Name,
     /// Its role.
     pub role: Role,
+    /// The JID to which its link was sent. None: a command printed the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jid: Option<String>,
     /// When it began.
     pub began: Timestamp,
     /// When it was last used, to the minute.
@@ -114,6 +69,9 @@ struct Link {
     digest: String,
     name: Name,
     role: Role,
+    /// The JID to which it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jid: Option<String>,
     until: Timestamp,
 }
 
@@ -134,11 +92,7 @@ impl Kept {
     /// Returns a name that no session has: this one, or with a number.
     fn free_name(&self, name: &Name) -> Name {
         let is_taken = |name: &Name| self.sessions.iter().any(|kept| kept.session.name == *name);
-        let numbered = (2..=MOST_SESSIONS + 2).map(|number| {
-            let end = format!("-{number}");
-            let stem: String = name.0.chars().take(LONGEST_NAME - end.len()).collect();
-            Name(stem + &end)
-        });
+        let numbered = (2..=MOST_SESSIONS + 2).map(|number| name.numbered(number));
         std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_else(|| name.clone())
     }
 }
@@ -168,6 +122,11 @@ pub enum StoreError {
     /// There are too many links.
     #[error("{MOST_LINKS} links wait to be used: use one of them, or wait until they expire")]
     TooManyLinks,
+    /// There are too many links that were sent.
+    #[error(
+        "{MOST_SENT} links that were sent wait to be used: wait until they expire, or let `parlor web login` print one"
+    )]
+    TooManySent,
 }
 
 /// The file with links and sessions.
@@ -192,14 +151,43 @@ impl Store {
 
     /// Makes a link that can be used once, until `life` is over.
     pub fn issue(&self, name: Name, role: Role, life: Duration, now: Timestamp) -> Result<Secret, StoreError> {
+        self.add(Link { digest: String::new(), name, role, jid: None, until: now }, life, now)
+    }
+
+    /// Makes a link in the same way that is sent to this JID, after whose local part its session is called.
+    pub fn issue_to(
+        &self,
+        jid: &str,
+        role: Role,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<(Name, Secret), StoreError> {
+        let (name, jid) = (Name::after(jid), Some(jid.to_owned()));
+        let secret = self.add(Link { digest: String::new(), name: name.clone(), role, jid, until: now }, life, now)?;
+        Ok((name, secret))
+    }
+
+    fn add(&self, link: Link, life: Duration, now: Timestamp) -> Result<Secret, StoreError> {
         let secret = Secret::random().ok_or(StoreError::NoRandomness)?;
         let until = now.checked_add(life).unwrap_or(now);
         self.change(now, |kept| {
             if kept.links.len() >= MOST_LINKS {
                 return Err(StoreError::TooManyLinks);
             }
-            kept.links.push(Link { digest: secret.digest(), name, role, until });
+            if link.jid.is_some() && kept.links.iter().filter(|link| link.jid.is_some()).count() >= MOST_SENT {
+                return Err(StoreError::TooManySent);
+            }
+            kept.links.push(Link { digest: secret.digest(), until, ..link });
             Ok(secret)
+        })
+    }
+
+    /// Takes back a link that could not be sent.
+    pub fn withdraw(&self, link: &Secret, now: Timestamp) -> Result<(), StoreError> {
+        let digest = link.digest();
+        self.change(now, |kept| {
+            kept.links.retain(|link| link.digest != digest);
+            Ok(())
         })
     }
 
@@ -220,7 +208,8 @@ impl Store {
                 let Some((at, _)) = idle else { break };
                 kept.sessions.swap_remove(at);
             }
-            let session = Session { name: kept.free_name(&link.name), role: link.role, began: now, used: now };
+            let (name, role, jid) = (kept.free_name(&link.name), link.role, link.jid);
+            let session = Session { name, role, jid, began: now, used: now };
             kept.sessions.push(KeptSession { digest: secret.digest(), session: session.clone() });
             Ok(Some((secret, session)))
         })
@@ -442,11 +431,20 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_plain() {
-        for wrong in ["", "a b", "a\n", "ä", &"x".repeat(33), "<b>"] {
-            assert_eq!(wrong.parse::<Name>(), Err(NameError), "{wrong}");
-        }
-        assert_eq!(name("ann.laptop_2-x").as_str(), "ann.laptop_2-x");
+    fn a_link_that_is_sent_names_whom_and_leaves_room_for_others() {
+        let (_folder, store, now) = start();
+        let send = |jid: &str| store.issue_to(jid, Role::Owner, TEN, now);
+        let (called, link) = send("ann@example.org").unwrap();
+        assert_eq!(called.as_str(), "ann");
+        let (_, session) = store.redeem(&link, now).unwrap().unwrap();
+        assert_eq!((session.name, session.jid.as_deref()), (called, Some("ann@example.org")));
+        assert_eq!(store.redeem(&link, now).unwrap(), None);
+        let (_, taken_back) = send("ann@example.org").unwrap();
+        store.withdraw(&taken_back, now).unwrap();
+        assert_eq!(store.redeem(&taken_back, now).unwrap(), None);
+        assert!((0..MOST_SENT).all(|_| send("bob@example.org").is_ok()));
+        assert!(matches!(send("ann@example.org"), Err(StoreError::TooManySent)));
+        assert!(store.issue(name("ann"), Role::Owner, TEN, now).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Requests to a window of a few pages, from the first byte of the head to the last of the answer.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,7 +27,13 @@ struct Rig {
     store: Store,
     _folder: tempfile::TempDir,
     changes: watch::Sender<u64>,
+    /// The requests for links, and the sessions that began.
+    told: Told,
+    /// Whether nobody can be told.
+    is_deaf: Arc<AtomicBool>,
 }
+
+type Told = Arc<Mutex<(Vec<LinkRequest>, Vec<Session>)>>;
 
 /// An answer: its status, headers and text.
 type Answered = (u16, HeaderMap, String);
@@ -59,17 +66,32 @@ async fn long(_: Visit<()>) -> Result<Reply, Problem> {
     Ok(Page::new("Long", html! { p { ("x".repeat(1 << 20)) } }).into())
 }
 
+fn heard(is_deaf: &AtomicBool) -> Result<(), Problem> {
+    if is_deaf.load(Ordering::Relaxed) { Err(Problem::new(503, "nobody hears")) } else { Ok(()) }
+}
+
 fn start_at(site: Site) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let (changes, seen) = watch::channel(0);
     let frame = Frame::new((), site.clone(), store.clone(), ENTRIES, seen);
-    let routes = Routes::new()
+    let (told, is_deaf) = (Told::default(), Arc::new(AtomicBool::new(false)));
+    let (asked, began) = (Arc::clone(&told), Arc::clone(&told));
+    let (deaf, deaf_too) = (Arc::clone(&is_deaf), Arc::clone(&is_deaf));
+    let send = move |(), request| {
+        asked.lock().unwrap().0.push(request);
+        std::future::ready(heard(&deaf))
+    };
+    let begin = move |(), session| {
+        began.lock().unwrap().1.push(session);
+        std::future::ready(heard(&deaf_too))
+    };
+    let routes = Routes::new(send, begin)
         .page("/", Role::Viewer, first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)
         .form("/plugins/{id}/restart", Role::Operator, restart);
-    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes }
+    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes, told, is_deaf }
 }
 
 fn start() -> Rig {
@@ -176,6 +198,71 @@ async fn log_ins_are_tried_ten_times_a_minute() {
     }
     let (status, headers, _) = rig.post(&wrong, "", "").await;
     assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_link_is_told_the_same() {
+    let rig = start();
+    let (_, _, page) = rig.get("/login", "").await;
+    assert!(page.contains("<form method=\"post\" action=\"/login\">") && page.contains("name=\"jid\""), "{page}");
+    let mut answers = Vec::new();
+    for body in ["jid=ann%40example.org", "jid=nobody%40example.org", "jid=%3Cscript%3E", "jid=", "x=y", ""] {
+        let (status, headers, text) = rig.post("/login", "", body).await;
+        assert!(status == 200 && !headers.contains_key(SET_COOKIE) && text.contains("id=\"sent\""), "{body}: {text}");
+        answers.push(text);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    {
+        let told = rig.told.lock().unwrap();
+        assert_eq!((told.0[0].jid.as_str(), told.0[0].address.as_str()), ("ann@example.org", "http://127.0.0.1:8470/"));
+        assert_eq!((told.0.len(), told.1.len()), (6, 0));
+    }
+    let elsewhere = [(ORIGIN, "http://evil.example"), (CONTENT_TYPE, "application/x-www-form-urlencoded")];
+    assert_eq!(rig.send("POST", "/login", &elsewhere, "jid=ann%40example.org").await.0, 403);
+    assert_eq!(rig.told.lock().unwrap().0.len(), 6);
+    rig.is_deaf.store(true, Ordering::Relaxed);
+    let (status, _, text) = rig.post("/login", "", "jid=ann%40example.org").await;
+    assert!(status == 503 && text.contains("nobody hears"), "{text}");
+}
+
+#[tokio::test]
+async fn links_are_asked_for_ten_times_a_minute_and_log_ins_go_on() {
+    let rig = start();
+    for _ in 0..attempts::MOST {
+        assert_eq!(rig.post("/login", "", "jid=ann%40example.org").await.0, 200);
+    }
+    let (status, headers, _) = rig.post("/login", "", "jid=ann%40example.org").await;
+    assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
+    assert_eq!(rig.told.lock().unwrap().0.len(), attempts::MOST);
+    rig.log_in(Role::Viewer).await;
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_can_be_told_of_does_not_begin() {
+    let rig = start();
+    let link = rig.store.issue_to("ann@example.org", Role::Owner, Duration::from_mins(1), Timestamp::now()).unwrap().1;
+    rig.is_deaf.store(true, Ordering::Relaxed);
+    let (status, headers, _) = rig.post(&format!("/login/{}", link.expose()), "", "").await;
+    assert!(status == 503 && !headers.contains_key(SET_COOKIE), "{status}");
+    let began = rig.told.lock().unwrap().1.clone();
+    assert_eq!((began.len(), began[0].jid.as_deref()), (1, Some("ann@example.org")));
+    assert_eq!(rig.store.sessions(Timestamp::now()).unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_session_says_to_whom_its_link_was_sent() {
+    let rig = start();
+    let link = rig.store.issue_to("ann@example.org", Role::Owner, Duration::from_mins(1), Timestamp::now()).unwrap().1;
+    let path = format!("/login/{}", link.expose());
+    // A client shows a preview.
+    assert_eq!(rig.get(&path, "").await.0, 200);
+    assert_eq!(rig.send("HEAD", &path, &[], "").await.0, 200);
+    let (_, headers, _) = rig.post(&path, "", "").await;
+    let cookie = headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
+    let (_, _, page) = rig.get("/", cookie).await;
+    assert!(page.contains("Logged in as ann (owner), by a link to ") && page.contains("ann@example.org"), "{page}");
+    assert_eq!(rig.post(&path, "", "").await.0, 403);
 }
 
 #[tokio::test]

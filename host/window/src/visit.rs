@@ -156,7 +156,7 @@ impl<S> Visit<S> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let now = jiff::Timestamp::now();
         let name = "test".parse().expect("it is a name");
-        let session = Session { name, role, began: now, used: now };
+        let session = Session { name, role, jid: None, began: now, used: now };
         let secret = Secret::random().expect("the system has random bytes");
         let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
         let seen = Arc::new(Seen { secret, session: session.clone(), path, base, notices });

@@ -8,6 +8,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::server::Account;
 use parlor_tests::terminal::Terminal;
+use parlor_tests::window::{Window, link_in};
 use serde_json::{Value, json};
 
 use super::{BOTH, finds};
@@ -91,6 +92,29 @@ async fn an_owner_trusts_and_distrusts_keys_of_a_person() {
     assert_eq!(run.echoes(&mut juliet, "as before").await, "omemo");
     let said = juliet.rest().into_iter().find(|line| line["event"] == "message");
     assert_eq!(said, None, "a key that is not trusted was answered");
+}
+
+/// Row 172. A link to log in to the window with goes as the chat with the owner does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_log_in_with_is_encrypted_if_the_chat_is() {
+    let friend = friend("friend").await;
+    let mut run = Run::start(&friend, false, &[]).await;
+    let (server, bot) = (prosody().await, run.account.jid.clone());
+    let account = server.fresh_account("owner").unwrap();
+    let mut owner = Counterpart::omemo(server, &account).await.unwrap();
+    run.home.amend("main", "owners", Some(vec![account.jid.to_string()].into())).unwrap();
+    let reloaded = run.home.run(&["reload"]).await.unwrap();
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    finds(&mut owner, &bot, &BOTH).await;
+    assert_eq!(run.echoes(&mut owner, "hello").await, "omemo");
+    let window = Window::open(&run.home).await.unwrap();
+    let sent = run.home.run(&["web", "link", "--to", account.jid.as_str()]).await.unwrap();
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    let is_link = |line: &Value| line["body"].as_str().and_then(link_in).map(|link| (link, line["encryption"].clone()));
+    let (link, encryption) = owner.wait("the link", is_link).await.unwrap();
+    assert_eq!(encryption, "omemo");
+    let session = window.guest().log_in(&link).await.unwrap();
+    assert!(session.page("/").await.unwrap().body.contains(account.jid.as_str()));
 }
 
 /// Row 172.

@@ -11,6 +11,7 @@ use parlor_store::By;
 use parlor_window::{Problem, Reply, Session};
 
 use super::install::Installs;
+use super::links::Requests;
 use super::plots::Plots;
 use crate::Ended;
 use crate::target::{self, Target};
@@ -25,16 +26,17 @@ pub(super) struct Host {
     target: Target,
     pub(super) plots: Plots,
     pub(super) installs: Installs,
+    pub(super) links: Requests,
 }
 
 impl Host {
     /// Returns the host that these flags name.
     pub(super) fn new(target: Target) -> Self {
-        Self { target, plots: Plots::default(), installs: Installs::default() }
+        Self { target, plots: Plots::default(), installs: Installs::default(), links: Requests::default() }
     }
 
     /// Reads the configuration as it is now.
-    fn config(&self) -> anyhow::Result<Config> {
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
         self.target.load_to_look()
     }
 
@@ -58,12 +60,12 @@ impl Host {
 
 /// Returns who a change is recorded as.
 pub(super) fn by(session: &Session) -> By {
-    By::session(rustix::process::getuid().as_raw(), session.name.as_str())
+    By::session(rustix::process::getuid().as_raw(), session.name.as_str(), session.jid.as_deref())
 }
 
 /// Returns the host that runs, which takes what the session asks for as asked by the session.
 pub(super) fn running(config: &Config, session: &Session) -> anyhow::Result<Option<Client>> {
-    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str())))
+    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str(), session.jid.as_deref())))
 }
 
 /// Asks the running host.

@@ -7,6 +7,7 @@ use parlor_window::{Entry, Routes};
 use super::host::Host;
 use super::{
     audit, changes, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings, storage, versions,
+    way_in,
 };
 
 /// The pages to go to from every page.
@@ -42,5 +43,5 @@ pub(super) fn all() -> Routes<Arc<Host>> {
         install::routes,
         doctor::routes,
     ];
-    all.into_iter().fold(Routes::new(), |routes, add| add(routes))
+    all.into_iter().fold(Routes::new(way_in::ask, way_in::began), |routes, add| add(routes))
 }

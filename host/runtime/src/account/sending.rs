@@ -49,9 +49,12 @@ impl Worker {
     }
 }
 
-/// Reports an outgoing stanza to the plugins that listen. Costs almost nothing if none does.
+/// Reports an outgoing stanza to the plugins that listen, unless it is secret. Costs almost nothing if none listens.
 pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
     let router = &shared.router;
+    if outgoing.is_secret() {
+        return outgoing;
+    }
     // A message that is sent again was reported when it was first sent.
     let is_new = !matches!(outgoing, Outgoing::Again(_));
     let hears_stanzas = router.hears("send");
@@ -107,7 +110,7 @@ fn tell_sealed(
         shared.route(Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) }, None);
     }
     if hears_messages
-        && let Some(draft) = &sealed.says
+        && let Some(draft) = sealed.says.as_ref().filter(|draft| !draft.is_secret)
         && let Ok(own) = shared.snapshot().jid.try_as_full()
     {
         let Sealed { to, kind, id, to_occupant, .. } = &*sealed;

@@ -18,10 +18,10 @@ use parlor_config::{LinkSettings, Settings, Web};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, MailReceiver, Mailbox};
-use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendRaw, Wins};
+use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendMessage, SendRaw, Wins};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::Message;
+use parlor_stanza::types::{Draft, Message, MessageKind};
 use parlor_xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
 
 use super::*;
@@ -513,6 +513,38 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
         assert!(matches!(&mail.event.payload, Payload::Stanza(xml) if xml.contains(body)), "{:?}", mail.event);
     }
     assert_eq!(soon("both", session.bodies_until("two")).await, ["one", "two"]);
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Events send, messageSend. Whatever plugins may read, none hears of what the host says to an owner in secret, also where the stream is
+/// lost.
+#[tokio::test]
+async fn no_plugin_is_told_of_a_secret_message() {
+    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[]).await;
+    let shared = account.shared();
+    let mut ear = Ear::open(&account, &["messageSend", "messageAdded"]);
+    let mut stanzas = Ear::open(&account, &["send"]);
+    let draft = Draft { body: Some("secret".to_owned()), is_secret: true, ..Draft::default() };
+    let to: jid::Jid = "friend@localhost".parse().unwrap();
+    shared.ask(Asker::Host, &Granted::HOST, SendMessage { to, kind: MessageKind::Chat, draft }).await.unwrap();
+    assert_eq!(soon("the secret", session.bodies_until("secret")).await, ["secret"]);
+    drop(session);
+    until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+    send(shared, "one").await.unwrap();
+    assert_eq!(soon("what follows", session.bodies_until("one")).await, ["one"], "the secret was sent again");
+    assert_eq!(ear.message().await.body.as_deref(), Some("one"));
+    loop {
+        let mail = soon("an event", stanzas.0.recv()).await.unwrap();
+        let Payload::Stanza(xml) = &mail.event.payload else { panic!("{:?}", mail.event) };
+        assert!(!xml.contains("secret"), "{xml}");
+        if xml.contains(">one<") {
+            break;
+        }
+    }
     soon("the end of the account", account.stop()).await;
 }
 

@@ -390,7 +390,7 @@ pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     // Clients that know no files show the address (XEP-0066).
     let first = extensions.as_deref().and_then(|extensions: &Extensions| extensions.files.first());
     let body = body.or_else(|| first.map(|file| file.url.clone()));
-    let draft = Draft { body, subject, thread, extensions, encryption };
+    let draft = Draft { body, subject, thread, extensions, encryption, is_secret: false };
     check_draft(&draft)?;
     Ok(draft)
 }

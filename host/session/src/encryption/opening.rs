@@ -183,7 +183,7 @@ fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
     let Some(draft) = keys.recall(&message.chat.to_bare(), &id) else {
         return Opened::Cannot(UndecryptableReason::NoKeyForUs);
     };
-    let Draft { body, subject, thread, extensions, encryption: _ } = *draft;
+    let Draft { body, subject, thread, extensions, .. } = *draft;
     (message.body, message.subject, message.extensions) = (body, subject, extensions);
     message.thread = thread.or_else(|| message.thread.take());
     message.bodies = Vec::new();

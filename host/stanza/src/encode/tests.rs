@@ -66,6 +66,7 @@ fn a_message_carries_what_the_draft_says() {
         thread: Some("t".to_owned()),
         extensions: Some(Box::new(extensions)),
         encryption: EncryptionWish::default(),
+        is_secret: false,
     };
     let out = Outgoing::Message {
         to: jid("room@b"),

@@ -26,6 +26,7 @@ const RECORD: usize = 64;
 #[derive(Clone)]
 pub struct Written {
     text: String,
+    is_secret: bool,
 }
 
 impl fmt::Debug for Written {
@@ -37,9 +38,10 @@ impl fmt::Debug for Written {
 impl Written {
     /// Writes an outgoing item. The error says why it cannot be written.
     pub fn of(outgoing: Outgoing) -> Result<Self, String> {
+        let is_secret = outgoing.is_secret();
         match plain_outgoing(&outgoing) {
-            Some(text) => Ok(Self { text }),
-            None => Self::of_stanza(&encode(outgoing)),
+            Some(text) => Ok(Self { text, is_secret }),
+            None => Ok(Self { is_secret, ..Self::of_stanza(&encode(outgoing))? }),
         }
     }
 
@@ -50,12 +52,17 @@ impl Written {
             Stanza::Presence(_) | Stanza::Iq(_) => None,
         };
         let text = plain.map_or_else(|| stream::written(stanza), Ok).map_err(|error| error.to_string())?;
-        Ok(Self { text })
+        Ok(Self { text, is_secret: false })
     }
 
     /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns whether no plugin may know it.
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
     }
 
     /// Returns its approximate memory, in bytes.

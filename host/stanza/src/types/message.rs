@@ -314,6 +314,8 @@ pub struct Draft {
     pub thread: Option<String>,
     pub extensions: Option<Box<Extensions>>,
     pub encryption: EncryptionWish,
+    /// Whether it is the host's own and no plugin may know it, whatever plugins may read. It is lost with its stream.
+    pub is_secret: bool,
 }
 
 impl Draft {

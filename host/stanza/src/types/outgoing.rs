@@ -79,12 +79,18 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
+    /// Returns whether no plugin may know what it says, as it is written to the stream.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Message { draft, .. } if draft.is_secret)
+    }
+
     /// Returns whether it still makes sense on the stream that follows a lost one. Requests and answers do not: the
     /// requesting plugin has been told that the stream is gone, and the server has answered for us. Presence does not,
     /// except for subscriptions: a new stream begins with new presence.
     pub fn outlives_its_stream(&self) -> bool {
         match self {
-            Self::Message { .. } | Self::Sealed(_) | Self::Invite { .. } => true,
+            Self::Message { draft, .. } => !draft.is_secret,
+            Self::Sealed(_) | Self::Invite { .. } => true,
             Self::Presence(presence) => match presence.kind {
                 PresenceOutKind::Subscribe
                 | PresenceOutKind::Subscribed

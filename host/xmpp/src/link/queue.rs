@@ -63,20 +63,32 @@ impl From<VecDeque<Written>> for Queue {
     }
 }
 
-/// Reads stanzas that were to be sent.
+/// Reads stanzas that were to be sent, without the secret ones: nobody would know any more that these are secret.
 pub(super) fn read(written: &VecDeque<Written>) -> VecDeque<Stanza> {
-    written.iter().filter_map(Written::stanza).collect()
+    written.iter().filter(|stanza| !stanza.is_secret()).filter_map(Written::stanza).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use parlor_stanza::raw::RawStanza;
+    use parlor_stanza::types::{Draft, MessageKind, Outgoing};
 
     use super::*;
 
     fn stanza(xml: &str) -> Written {
         let own = "bot@localhost/here".parse().unwrap();
         Written::of_stanza(RawStanza::parse(xml, &own).unwrap().stanza()).unwrap()
+    }
+
+    #[test]
+    fn a_secret_message_is_not_read_again() {
+        let draft = |is_secret| Draft { body: Some("hush".to_owned()), is_secret, ..Draft::default() };
+        let written = |is_secret| {
+            let (to, id, draft) = ("a@b".parse().unwrap(), "1".to_owned(), draft(is_secret));
+            Written::of(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false }).unwrap()
+        };
+        assert_eq!(written(true).text(), written(false).text());
+        assert_eq!(read(&[true, false, true].map(written).into()).len(), 1);
     }
 
     #[test]

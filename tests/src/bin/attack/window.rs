@@ -1,6 +1,7 @@
 //! Attacks on the owner's pages (`parlor web`), by other pages, by strangers whose words they show, and by whoever reaches their
 //! port.
 
+mod links;
 mod load;
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(154, "one-time links: used, late, guessed, looked at", links),
         case!(155, "secrets on the owner's pages", secrets),
     ];
-    [own, load::cases()].into_iter().flatten().collect()
+    [own, load::cases(), links::cases()].into_iter().flatten().collect()
 }
 
 /// The pages from which links are followed.

@@ -10,6 +10,7 @@ use parlor_tests::minisign::Key;
 use parlor_tests::plugins::digest_of;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
+use parlor_tests::window::{Window, link_in};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::presence;
 
@@ -54,6 +55,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
+    ("an owner is sent a link, and logs in to the window once", |story| Box::pin(link(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
     ("a plugin does a little of everything, and is asked about", |story| Box::pin(trust::settle(story))),
     ("what may it do, and to whom?", |story| Box::pin(trust::may(story))),
@@ -668,6 +670,30 @@ async fn chat(story: &mut Story) -> Result<String> {
     story.host()?.wait_count("plugin running", &[("plugin", "echo")], before + 1, SOON).await?;
     story.configure(&config).await?;
     Ok(note)
+}
+
+async fn link(story: &mut Story) -> Result<String> {
+    let (config, owner) = (story.config()?, story.juliet.jid().to_bare().to_string());
+    let window = Window::open(&story.home).await?;
+    let arguments = ["web", "link", "--to", owner.as_str()];
+    let refused = story.run(&arguments, 1).await?.stderr;
+    says(&refused, "is no owner of")?;
+    let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");
+    story.configure(&config.replacen("[account.main]\n", &owners, 1)).await?;
+    let said = story.run(&arguments, 0).await?.stdout;
+    says(&said, "account main sent")?;
+    let (bot, guest) = (story.bot.clone(), window.guest());
+    let link = story.juliet.wait_text("a link to log in with", &bot, SOON, link_in).await?;
+    guest.page(&link).await?;
+    let session = guest.clone().log_in(&link).await?;
+    says(&session.page("/").await?.body, &owner)?;
+    let again = guest.post(&link, &[]).await?.status;
+    ensure!(again == 403, "a used link is answered with {again}");
+    let audit = story.run(&["audit", "--kind", "host"], 0).await?.stdout;
+    says(&audit, &format!("a link to log in to the window was sent to {owner} as owner"))?;
+    says(&audit, &format!("jid:{owner}"))?;
+    story.configure(&config).await?;
+    Ok(said.trim().to_owned())
 }
 
 async fn metrics(story: &mut Story) -> Result<String> {

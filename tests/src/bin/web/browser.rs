@@ -59,7 +59,7 @@ const FAULTS: &str = "const faults = [];
         faults.push('inline styles or scripts, or a frame');
     if (count('a[href^=\"javascript\" i], a[href^=\"data\" i]')) faults.push('a link that runs something');
     for (const form of document.querySelectorAll('form[method=post]'))
-        if (!form.querySelector('input[name=csrf]') && !form.action.includes('/login/'))
+        if (!form.querySelector('input[name=csrf]') && !new URL(form.action).pathname.startsWith('/login'))
             faults.push('no token in the form ' + form.action);
     for (const field of document.querySelectorAll('input[type=password]'))
         if (field.value) faults.push('a secret stands in ' + field.name);

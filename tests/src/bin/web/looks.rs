@@ -38,7 +38,7 @@ pub(crate) const ALL: &[Look] = &[
     look("install", "/install", &["Install"]),
     look("doctor", "/doctor", &["Doctor"]),
     look("not-found", "/plugins/nobody", &["nobody"]),
-    look("login", "/login", &["parlor web login"]),
+    look("login", "/login", &["Send me a link", "parlor web login"]),
 ];
 
 /// Looks at a page in one way; with `keeps`, also keeps a picture of it.

@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::ID;
+use parlor_tests::window::link_in;
 
-use crate::stage::Stage;
+use crate::stage::{SOON, Stage};
 use crate::steps::{Act, act};
 
 /// Every act with its name.
 pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a viewer logs in by a link, is offered no change, and logs out", viewer),
     act!("a session that is ended from the command line is over at once", ended),
+    act!("an owner has a link sent, and logs in by it; nobody else is sent one", sent),
     act!("the keyboard skips to the content, and each page says where one is", keyboard),
 ];
 
@@ -56,6 +58,31 @@ async fn ended(stage: &mut Stage) -> Result<String> {
     stage.browser.reload().await?;
     ensure!(stage.browser.address().await?.ends_with("/login"), "a session that was ended goes on");
     Ok(name)
+}
+
+async fn sent(stage: &mut Stage) -> Result<String> {
+    let owner = stage.juliet.jid().to_bare().to_string();
+    let mut answers = Vec::new();
+    for jid in ["mallory@localhost", owner.as_str()] {
+        stage.browser.set_cookies(&stage.url("/"), &[]).await?;
+        stage.open("/login").await?;
+        stage.browser.fill("#jid", jid).await?;
+        stage.browser.press("#send").await?;
+        stage.browser.shows(&["If this is the JID of an owner"]).await?;
+        stage.browser.is_well_made().await?;
+        answers.push(stage.browser.text().await?);
+    }
+    ensure!(answers[0] == answers[1], "an owner and a stranger are told apart: {answers:?}");
+    let bot = stage.bot.clone();
+    let link = stage.juliet.wait_text("a link to log in with", &bot, SOON, link_in).await?;
+    // Her client shows a preview.
+    stage.open(&link).await?;
+    stage.enter(&link).await?;
+    let source = stage.browser.source().await?;
+    ensure!(source.contains(&owner) && source.contains("(owner)"), "the page does not say who is logged in");
+    let sessions = stage.parlor(&["web", "sessions"]).await?;
+    ensure!(sessions.contains(&owner), "{sessions}");
+    Ok(owner)
 }
 
 async fn keyboard(stage: &mut Stage) -> Result<String> {

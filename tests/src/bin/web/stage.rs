@@ -31,7 +31,9 @@ pub(crate) struct Stage {
     pub(crate) window: Window,
     pub(crate) host: Host,
     pub(crate) home: Home,
-    _juliet: Client,
+    /// An owner, with a client online.
+    pub(crate) juliet: Client,
+    pub(crate) bot: BareJid,
     pub(crate) clerk: Clerk,
     /// A room out of which the account was kicked, for a reason that a stranger wrote.
     pub(crate) lost: BareJid,
@@ -48,12 +50,14 @@ impl Stage {
         let account = prosody.fresh_account("bot")?;
         let mut home = Home::new()?;
         home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
+        let person = prosody.fresh_account("juliet")?;
+        home.amend("main", "owners", Some(vec![person.jid.to_string()].into()))?;
         let echo = home.install("echo", &plugins::built("echo")?)?;
         let echo = echo.grant("messages.read", &["@localhost"]).grant("messages.send", &["@localhost"]);
         home.set_policy(&Policy::default().with("echo", echo))?;
         let host = home.start()?;
         host.wait_count("account connected", &[], 1, SOON).await?;
-        let mut juliet = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
+        let mut juliet = Client::login(&prosody.connector()?, &person, "balcony").await?;
         juliet.available().await?;
         let clerk = Clerk::settle(&home, &mut juliet, &account.jid, prosody.fresh_room()).await?;
         let lost = prosody.fresh_room();
@@ -66,7 +70,8 @@ impl Stage {
             window,
             host,
             home,
-            _juliet: juliet,
+            juliet,
+            bot: account.jid.clone(),
             clerk,
             lost,
             _prosody: prosody,

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod changes;
+mod links;
 mod requests;
 mod roles;
 mod sessions;

@@ -1,0 +1,59 @@
+//! `parlor web link`: sends an owner a link to log in to the window with.
+
+use clap::Args;
+use jid::BareJid;
+use parlor_config::AccountName;
+use parlor_window::Role;
+use serde_json::json;
+
+use super::links::Letter;
+use super::{address, store};
+use crate::show::{print, print_json};
+use crate::target::{self, Target};
+
+/// The arguments of `parlor web link`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An account sends the link as a message to one of its owners (`owners` in parlor.toml), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
+)]
+pub(super) struct LinkArgs {
+    /// The owner.
+    #[arg(long, value_name = "JID")]
+    to: BareJid,
+    /// The role of the session: viewer, operator or owner.
+    #[arg(long, default_value = "owner")]
+    role: Role,
+    /// How many minutes the link can be used.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1440))]
+    minutes: u16,
+    /// The account that sends it; by default one that has this owner.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl LinkArgs {
+    /// Makes the link, and has the host send it.
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let (config, store) = store(&self.target)?;
+        let address = address(&store, &config)?;
+        let host = target::running(&config)?;
+        let Self { to, role, minutes, .. } = self;
+        let account = self.account.as_ref();
+        let letter = Letter { address: &address, to, role: *role, minutes: *minutes, account, is_asked: false };
+        let (said, name) = letter.send(&host, &store)?;
+        let account = said.account;
+        if self.json {
+            return print_json(
+                &json!({ "account": account, "to": said.to, "name": name, "role": role, "minutes": minutes }),
+            );
+        }
+        print(&format!(
+            "account {account} sent {to} a link. It can be used once, within {minutes} min, and makes {name} {role}."
+        ))
+    }
+}

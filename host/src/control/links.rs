@@ -1,0 +1,198 @@
+//! Links to log in to the window with, which an account sends to one of its owners. `parlor web` makes them, and nobody but an
+//! owner is sent one.
+
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::escape::escape_untrusted;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{AccountConfig, AccountName, Config};
+use parlor_runtime::account::{Asker, Connection, Shared};
+use parlor_session::SendMessage;
+use parlor_session::permissions::Granted;
+use parlor_stanza::types::{Draft, Extensions, Hint, MessageKind};
+
+use super::refusal::Refusal;
+use super::request::Request;
+use super::views::Said;
+use crate::host::Host;
+
+/// The longest link, in bytes.
+const LONGEST_LINK: usize = 2 << 10;
+/// The most of an address that is shown, in bytes.
+const LONGEST: usize = 1 << 10;
+/// The roles of sessions.
+const ROLES: [&str; 3] = ["viewer", "operator", "owner"];
+
+/// Has an account send one of its owners a link. It is encrypted if the chat is, and no plugin hears of it.
+pub(super) async fn send(host: &Host, request: &Request) -> Result<Said, Refusal> {
+    let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
+    let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
+    let words = words(request)?;
+    let account = account(host, request.value("account"), &to)?;
+    let body = Some(format!("parlor, account {}: {words}", account.name));
+    // A link that is used up or late is of no use to whoever finds it in an archive, and one that is not is of too much.
+    let extensions = Some(Box::new(Extensions { hints: vec![Hint::NoStore], ..Extensions::default() }));
+    let draft = Draft { body, extensions, is_secret: true, ..Draft::default() };
+    let message = SendMessage { to: to.clone().into(), kind: MessageKind::Chat, draft };
+    let id = account.ask(Asker::Host, &Granted::HOST, message).await.map_err(|error| {
+        let (name, error) = (&account.name, escape_untrusted(&error.to_string(), LONGEST));
+        Refusal::NotDone(format!("account {name} could not send the link: {error}"))
+    })?;
+    tracing::info!(account = %account.name, owner = %to, "a link to log in to the window was sent");
+    Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
+}
+
+/// Returns what is said to the owner.
+fn words(request: &Request) -> Result<String, Refusal> {
+    let link = link(&request.body)?;
+    let role = request.value("role").filter(|role| ROLES.contains(role));
+    let role = role.ok_or_else(|| Refusal::Value(format!("`role` is one of {}", ROLES.join(", "))))?;
+    let minutes =
+        request.value("minutes").and_then(|minutes| minutes.parse::<u16>().ok()).filter(|minutes| *minutes > 0);
+    let minutes = minutes.ok_or_else(|| Refusal::Value("`minutes` is a whole number from 1 on".to_owned()))?;
+    let why = if request.value("asked") == Some("true") {
+        "Somebody asked for it on the log-in page. If that was not you, leave it alone: nobody else has it."
+    } else {
+        "Somebody on the machine of the host had it sent."
+    };
+    Ok(format!(
+        "this link logs you in to the window of the host, as {role}. It can be used once, within {minutes} min. {why}\n{link}"
+    ))
+}
+
+/// Reads the link in a body. It is one word, so that it can say nothing else in the name of the account.
+fn link(body: &[u8]) -> Result<&str, Refusal> {
+    let link = std::str::from_utf8(body).ok().filter(|link| {
+        let is_of_window = link.starts_with("https://") || link.starts_with("http://");
+        is_of_window && link.len() <= LONGEST_LINK && link.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    link.ok_or_else(|| Refusal::Value("the body is the link, of letters that an address may have".to_owned()))
+}
+
+/// Returns the account that sends: the named one, or one that is connected, of those that have this owner.
+fn account(host: &Host, only: Option<&str>, owner: &BareJid) -> Result<Arc<Shared>, Refusal> {
+    let config = host.config();
+    let names = with_owner(&config, only, owner)?;
+    let mut found: Vec<_> = names.into_iter().filter_map(|name| host.account(name)).collect();
+    let is_connected = |one: &Arc<Shared>| matches!(*one.connection().borrow(), Connection::Connected(_));
+    let Some(at) = found.iter().position(is_connected) else {
+        let names: Vec<_> = found.iter().map(|one| one.name.to_string()).collect();
+        let says =
+            format!("no account that has this owner is connected ({}); `parlor status` says why", names.join(", "));
+        return Err(Refusal::NotDone(says));
+    };
+    Ok(found.swap_remove(at))
+}
+
+/// Returns the accounts of which somebody is an owner, or the named one if it is among them.
+fn with_owner<'c>(config: &'c Config, only: Option<&str>, owner: &BareJid) -> Result<Vec<&'c AccountName>, Refusal> {
+    let named: Vec<_> =
+        config.accounts.values().filter(|one| only.is_none_or(|only| one.name.as_str() == only)).collect();
+    if let (Some(only), true) = (only, named.is_empty()) {
+        return Err(Refusal::NoAccount(format!(
+            "{}; `parlor status` shows those that it has",
+            escape_untrusted(only, LONGEST)
+        )));
+    }
+    // What an account sends to itself would come back as a message from its owner.
+    let is_owner = |one: &AccountConfig| one.owners.contains(owner) && one.link.jid.to_bare() != *owner;
+    let found: Vec<_> = named.iter().filter(|one| is_owner(one)).map(|one| &one.name).collect();
+    if found.is_empty() {
+        let known = named.iter().flat_map(|one| &one.owners).filter(|known| *known != owner);
+        let near = nearest(owner.as_str(), known.map(|known| known.as_str()));
+        let of = only.map_or_else(|| "an account of this host".to_owned(), |only| format!("account {only}"));
+        let jid = escape_untrusted(owner.as_str(), LONGEST);
+        return Err(Refusal::NoOwner { jid, of, suggestion: suggestion(near) });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Overrides;
+    use parlor_session::Secret;
+
+    use super::*;
+
+    fn config() -> (tempfile::TempDir, Config) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        let text = "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n\
+                    owners = [\"juliet@example.org\", \"bot@example.org\"]\n\
+                    [account.second]\njid = \"second@example.org\"\npassword_env = \"NONE\"\n\
+                    owners = [\"juliet@example.org\", \"romeo@example.org\"]\n";
+        std::fs::write(&path, text).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::load(&path, &overrides).unwrap();
+        (folder, config)
+    }
+
+    #[test]
+    fn only_owners_are_sent_a_link_and_by_an_account_of_theirs() {
+        let (_folder, config) = config();
+        let of = |only: Option<&str>, jid: &str| {
+            let found = with_owner(&config, only, &BareJid::new(jid).unwrap());
+            found.map(|names| names.into_iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(of(None, "juliet@example.org").unwrap(), ["main", "second"]);
+        assert_eq!(of(Some("second"), "juliet@example.org").unwrap(), ["second"]);
+        assert_eq!(of(None, "romeo@example.org").unwrap(), ["second"]);
+        for (only, jid) in [
+            (Some("main"), "romeo@example.org"),
+            (None, "mallory@example.org"),
+            (None, "juliet@example.com"),
+            (None, "example.org"),
+            // Itself.
+            (None, "bot@example.org"),
+        ] {
+            assert!(matches!(of(only, jid), Err(Refusal::NoOwner { .. })), "{jid}");
+        }
+        let refused = of(None, "juliett@example.org").unwrap_err().to_string();
+        assert!(
+            refused.contains("is no owner of an account of this host") && refused.contains("`owners`"),
+            "{refused}"
+        );
+        assert!(refused.ends_with("did you mean \"juliet@example.org\"?"), "{refused}");
+        assert!(matches!(of(Some("third"), "juliet@example.org"), Err(Refusal::NoAccount(_))));
+    }
+
+    fn request(query: &str, body: &[u8]) -> Request {
+        let head = hyper::Request::builder().method("POST").uri(format!("/v1/web/link?{query}"));
+        let mut request = Request::of(&head.body(()).unwrap().into_parts().0).unwrap();
+        request.body = Secret::new(body.to_vec());
+        request
+    }
+
+    #[test]
+    fn a_message_with_a_link_says_for_what_and_how_long_and_who_wanted_it() {
+        let link = b"https://bots.example.org/parlor/login/00";
+        let text = words(&request("role=viewer&minutes=10", link)).unwrap();
+        assert!(text.contains("as viewer. It can be used once, within 10 min. Somebody on the machine"), "{text}");
+        assert!(text.ends_with("\nhttps://bots.example.org/parlor/login/00"), "{text}");
+        let asked = words(&request("role=owner&minutes=10&asked=true", link)).unwrap();
+        assert!(asked.contains("on the log-in page. If that was not you, leave it alone"), "{asked}");
+    }
+
+    #[test]
+    fn a_link_is_one_word_and_a_role_is_one_that_there_is() {
+        let link = b"http://127.0.0.1:8470/login/00";
+        for query in
+            ["role=admin&minutes=10", "minutes=10", "role=owner", "role=owner&minutes=0", "role=owner&minutes=x"]
+        {
+            assert!(matches!(words(&request(query, link)), Err(Refusal::Value(_))), "{query}");
+        }
+        let long = format!("https://x.example/{}", "x".repeat(LONGEST_LINK));
+        for body in [
+            &b""[..],
+            b"javascript:alert(1)",
+            b"http://x y",
+            b"https://x\nand now",
+            b"http://\xff",
+            "https://ä".as_bytes(),
+            long.as_bytes(),
+        ] {
+            assert!(matches!(words(&request("role=owner&minutes=10", body)), Err(Refusal::Value(_))), "{body:?}");
+        }
+    }
+}
