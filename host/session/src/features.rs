@@ -28,6 +28,7 @@ use crate::dialogs::Dialogs;
 use crate::disco::Discovery;
 use crate::effect::Effect;
 use crate::encryption::{EndToEnd, comparing, off_the_record, owing, publishing, sending};
+use crate::hushed::Hushed;
 use crate::messages::numbering::Numbering;
 use crate::messages::{MessageEvents, Seen};
 use crate::owners::Owners;
@@ -86,6 +87,7 @@ pub struct Features {
     /// The nodes of publish-subscribe to which plugins have subscribed the account.
     pub(super) pubsub: Subscriptions,
     pub(super) encryption: EndToEnd,
+    pub(super) hushed: Hushed,
 }
 
 impl Features {
@@ -108,6 +110,7 @@ impl Features {
             owners: Owners::default(),
             pubsub: Subscriptions::default(),
             encryption: EndToEnd::default(),
+            hushed: Hushed::default(),
         }
     }
 
@@ -145,6 +148,10 @@ impl Features {
     }
 
     pub(super) fn take_in(&mut self, incoming: Incoming, turn: &mut Turn<'_>) {
+        if self.hushed.has(&incoming) {
+            turn.ignored += 1;
+            return;
+        }
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
             Incoming::Presence(mut presence) => {

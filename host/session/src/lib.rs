@@ -41,6 +41,7 @@ mod entities;
 pub mod event;
 mod features;
 mod focus;
+mod hushed;
 mod iq;
 mod keys;
 mod messages;

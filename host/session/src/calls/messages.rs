@@ -44,6 +44,9 @@ impl Command for SendMessage {
             features.chats.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
+        if draft.is_secret {
+            features.hushed.note(&id);
+        }
         if turn.encrypts {
             let message = Outbound { to, kind, id, draft, answer: Some(answer) };
             return send(&mut features.encryption, message, &features.rooms, turn);

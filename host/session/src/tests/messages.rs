@@ -694,3 +694,21 @@ fn an_id_that_waits_for_its_answer_is_not_used_again() {
     assert!(matches!(send(&id), Err(CallError::Invalid { argument, .. }) if argument == "stanza"));
     assert!(send("another").is_ok());
 }
+
+#[test]
+fn a_secret_message_that_a_server_returns_is_told_to_nobody() {
+    let mut test = TestSession::connected(Settings::default());
+    for is_secret in [false, true] {
+        let draft = Draft { body: Some("a link".to_owned()), is_secret, ..Draft::default() };
+        let id = send(&mut test, ROMEO, MessageKind::Chat, draft).unwrap();
+        test.forget();
+        for (kind, id) in [("error", id.as_str()), ("error", "other")] {
+            test.hear_xml(&format!(
+                "<message xmlns='jabber:client' type='{kind}' id='{id}' from='{ROMEO}'><body>a link</body><error \
+                 type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+            ));
+        }
+        let told = test.events.iter().filter(|event| &*event.name == "messageError").count();
+        assert_eq!(told, if is_secret { 1 } else { 2 });
+    }
+}
