@@ -30,7 +30,7 @@ pub fn is_open(permissions: &Permissions) -> bool {
 
 /// Returns whether a file with a secret is open to users who should not read it: everyone but its owner. If it belongs to
 /// root and this process runs as another user, its group may read it as well. Kubernetes and systemd hand secrets to a
-/// service that way, and its user cannot change their mode. PostgreSQL reads its private key by the same rule.
+/// service that way, and its user cannot change their mode. `PostgreSQL` reads its private key by the same rule.
 pub fn is_open_secret(found: &Metadata) -> bool {
     is_open_to_others(found.mode(), found.uid(), geteuid().as_raw())
 }

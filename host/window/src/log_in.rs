@@ -94,8 +94,8 @@ pub(crate) async fn ask<S: Clone + Send + Sync + 'static>(State(frame): Shared<S
     frame.outside(StatusCode::OK, "Log in to parlor", &content)
 }
 
-/// `POST /login/{link}`: uses the link up, and begins a session with a new secret. Nobody is let in of whom `began` cannot be told.
-pub(crate) async fn log_in<S, F, R>(frame: &Frame<S>, mut request: Request, began: F) -> Response
+/// `POST /login/{link}`: uses the link up, and begins a session with a new secret. Nobody is let in whom `tell` cannot tell of.
+pub(crate) async fn log_in<S, F, R>(frame: &Frame<S>, mut request: Request, tell: F) -> Response
 where
     S: Clone + Send + Sync + 'static,
     F: Fn(S, Session) -> R,
@@ -121,7 +121,7 @@ where
     });
     match begun.await {
         Ok(Some((secret, session))) => {
-            if let Err(problem) = began(frame.state.clone(), session.clone()).await {
+            if let Err(problem) = tell(frame.state.clone(), session.clone()).await {
                 let store = frame.store.clone();
                 // If it cannot be ended either, nobody knows its secret.
                 let _ = stored(move || store.log_out(&secret, Timestamp::now())).await;
