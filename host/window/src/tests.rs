@@ -82,11 +82,11 @@ fn start_at(site: Site) -> Rig {
         asked.lock().unwrap().0.push(request);
         std::future::ready(heard(&deaf))
     };
-    let begin = move |(), session| {
+    let log_in = move |(), session| {
         began.lock().unwrap().1.push(session);
         std::future::ready(heard(&deaf_too))
     };
-    let routes = Routes::new(send, begin)
+    let routes = Routes::new(send, log_in)
         .page("/", Role::Viewer, first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)

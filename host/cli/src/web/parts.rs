@@ -2,6 +2,9 @@
 
 use maud::{Markup, PreEscaped, html};
 use parlor_base::escape::escape_untrusted;
+use parlor_base::permission::Risk;
+use parlor_plugins::consent::{Place, sentences};
+use parlor_session::permissions::Grants;
 use parlor_window::{scroll, stranger};
 
 use crate::show::second;
@@ -134,6 +137,18 @@ pub(super) fn tick(name: &str, label: &str) -> Markup {
             label for=(name) { (label) }
         }
     }
+}
+
+/// Says what a plugin can reach with these grants, the riskiest last.
+pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
+    let all = sentences(grants, &Grants::default(), places).into_iter();
+    all.map(|sentence| {
+        html! {
+            @if sentence.risk == Risk::High { strong { "High risk: " } }
+            (whole(&sentence.text))
+        }
+    })
+    .collect()
 }
 
 #[cfg(test)]

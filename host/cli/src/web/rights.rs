@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_plugins::admin::{GrantRequest, Revoked};
-use parlor_plugins::consent::{Place, sentences};
+use parlor_plugins::consent::Place;
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown as entries};
 use parlor_session::permissions::{Grants, Scope, permission};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
-use super::parts::whole;
+use super::parts::reach;
 use crate::show::Put as _;
 
 /// Adds the forms.
@@ -61,18 +61,6 @@ fn is_asked(manifest: Option<&Manifest>, permission: Permission) -> bool {
 /// Returns whether a plugin does not have a permission, and can do without it.
 fn is_left_out(right: &Right) -> bool {
     right.granted.is_none() && right.asked.as_ref().is_some_and(|asked| asked.optional)
-}
-
-/// Says what a plugin can reach with these grants, the riskiest last.
-pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
-    let all = sentences(grants, &Grants::default(), places).into_iter();
-    all.map(|sentence| {
-        html! {
-            @if sentence.risk == Risk::High { strong { "High risk: " } }
-            (whole(&sentence.text))
-        }
-    })
-    .collect()
 }
 
 fn cards(visit: &Visit, id: &PluginId, rights: &[Right]) -> Markup {

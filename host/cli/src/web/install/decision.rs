@@ -10,8 +10,7 @@ use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::Grants;
 use toml::Table;
 
-use super::super::parts::whole;
-use super::super::rights::reach;
+use super::super::parts::{reach, whole};
 
 /// A decision.
 #[derive(Debug)]

@@ -10,8 +10,7 @@ use parlor_plugins::consent::{Place, asked};
 use parlor_plugins::manifest::{Manifest, Request};
 use parlor_window::stranger;
 
-use super::super::parts::{field, rows, table, tick, whole};
-use super::super::rights::reach;
+use super::super::parts::{field, reach, rows, table, tick, whole};
 use super::decision::scope_field;
 use crate::plugin::from_index::Chosen;
 use crate::plugin::inspect::webhook_in_words;
