@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use super::{Pages, is, nothing_changed, open};
 use crate::case::{Case, case};
 use crate::cpu::remove;
-use crate::stage::{JULIET, MALLORY, SOON, Stage};
+use crate::stage::{MALLORY, SOON, Stage};
 use crate::trial::Trial;
+
+/// The owner, with whom the neighbour does not talk.
+const NURSE: &str = "nurse@localhost";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -20,9 +23,10 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Makes juliet an owner.
+/// Makes the nurse an owner.
 async fn appoint(stage: &mut Stage) -> Result<()> {
-    stage.home.amend("main", "owners", Some(vec![JULIET].into()))?;
+    stage.allow(NURSE);
+    stage.home.amend("main", "owners", Some(vec![NURSE].into()))?;
     done(&stage.home.run(&["reload"]).await?, 0)
 }
 
@@ -56,12 +60,12 @@ async fn strangers(trial: &mut Trial) -> Result<String> {
     let guest = pages.window.guest();
     let strangers = [
         MALLORY,
-        "juliet@localhost.evil.example",
-        "juliet@evil.example",
-        "juliet",
+        "nurse@localhost.evil.example",
+        "nurse@evil.example",
+        "nurse",
         "localhost",
-        "juliet@localhost,mallory@localhost",
-        "\u{7ab}uliet@localhost",
+        "nurse@localhost,mallory@localhost",
+        "\u{578}urse@localhost",
         "<script>",
     ];
     let mut answers = Vec::new();
@@ -71,9 +75,9 @@ async fn strangers(trial: &mut Trial) -> Result<String> {
         answers.push(answer.body);
     }
     // Two fields, of which one is an owner's, are still one request.
-    let both = guest.post("/login", &[("jid", MALLORY), ("jid", JULIET)]).await?;
+    let both = guest.post("/login", &[("jid", MALLORY), ("jid", NURSE)]).await?;
     answers.push(both.body);
-    let owner = guest.ask_for_link(JULIET).await?;
+    let owner = guest.ask_for_link(NURSE).await?;
     answers.push(owner.body);
     answers.dedup();
     ensure!(answers.len() == 1, "an owner and a stranger are told apart: {answers:?}");
@@ -83,7 +87,7 @@ async fn strangers(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     let sent = sent(stage);
-    ensure!(sent.len() == 1 && sent[0].0.starts_with(JULIET), "links were sent to {sent:?}");
+    ensure!(sent.len() == 1 && sent[0].0.starts_with(NURSE), "links were sent to {sent:?}");
     ensure!(waiting(stage)? == 1, "a link that was not sent is good");
     nothing_changed(stage).await?;
     drop(pages);
@@ -98,7 +102,7 @@ async fn flood(trial: &mut Trial) -> Result<String> {
     let guest = pages.window.guest();
     let mut taken = 0;
     for _ in 0..FLOOD {
-        let answer = guest.ask_for_link(JULIET).await?;
+        let answer = guest.ask_for_link(NURSE).await?;
         is(&answer, &[200, 429], "one of many requests")?;
         taken += usize::from(answer.status == 200);
     }
@@ -118,12 +122,12 @@ async fn flood(trial: &mut Trial) -> Result<String> {
 }
 
 async fn overheard(trial: &mut Trial) -> Result<String> {
-    let (stage, pages) = open(trial, |entry| entry.grant("messages.read", &[MALLORY, JULIET])).await?;
+    let (stage, pages) = open(trial, |entry| entry.grant("messages.read", &[MALLORY, NURSE])).await?;
     appoint(stage).await?;
     // The plugin may read what is said to the owner.
     stage.call("listen.on", &json!({ "name": "messageSend", "prefix": "parlor, account" })).await?;
-    done(&stage.home.run(&["web", "link", "--to", JULIET]).await?, 0)?;
-    done(&stage.home.run(&["say", JULIET, "parlor, account main: hello", "--new"]).await?, 0)?;
+    done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 0)?;
+    done(&stage.home.run(&["say", NURSE, "parlor, account main: hello", "--new"]).await?, 0)?;
     let heard = stage.heard().await?.to_string();
     ensure!(heard.contains("hello") && !heard.contains("/login/"), "the plugin hears {heard}");
     let links = sent(stage);
