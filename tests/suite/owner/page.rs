@@ -74,12 +74,14 @@ fn requests(page: &str) -> Vec<(String, String)> {
         let target = target.replace("jid=JID", "jid=juliet@localhost").replace("/NAME/", "/main/");
         target.replace("ID", "echo").replace("&follow=true", "")
     };
-    // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room and knows nobody's keys.
+    // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room, knows nobody's keys,
+    // and has no owner.
     let absent = [
         "/webhooks/",
         "/schedules/",
         "/rooms/",
         "/say?",
+        "/web/link?",
         "/keys/trust",
         "/keys/distrust",
         "/keys/verify",
