@@ -117,11 +117,13 @@ async fn add_file(story: &mut Story) -> Result<String> {
     let talk = move || -> Result<(Option<i32>, String)> {
         let mut terminal = Terminal::start(command)?;
         terminal.turns_pages_to("Together: reads", SOON)?;
-        terminal.turns_pages_to("Install it as echo, and grant all of that?", SOON)?;
+        terminal.turns_pages_to("Install it as echo, and grant all of that? [y]es, [e]ach by itself, [N]o: ", SOON)?;
         terminal.types("yse")?;
         terminal.sees("nothing is decided yet", SOON)?;
+        terminal.sees("[N]o: ", SOON)?;
         terminal.types("y")?;
         terminal.sees("is of high risk", SOON)?;
+        terminal.sees("[y/N] ", SOON)?;
         terminal.types("n")?;
         terminal.ended(SOON)
     };
@@ -528,6 +530,7 @@ async fn account(story: &mut Story) -> Result<String> {
     let screen = answer(story, &arguments, asks, "y", 0).await?;
     story.screens.keep("accounts, at a terminal", &arguments, &screen, story.home.path());
     story.host()?.wait_count("plugin running", &place, 1, SOON).await?;
+    story.published("main").await?;
     story.published("second").await?;
     says(&story.show("status, with another account", &["status"], 0).await?, second.jid.as_str())?;
     story.configure(&config).await?;
