@@ -33,6 +33,8 @@ pub(super) struct State {
     /// Whether the own device is in each list, as far as the server has said.
     listed: [bool; 2],
     bundles: [Bundle; 2],
+    /// Whether the keys have changed since a bundle was last sent to the server.
+    is_changed: [bool; 2],
     /// Whether the own device goes into each list once its bundle is there. Others who found it sooner would find no
     /// keys.
     is_waiting: [bool; 2],
@@ -41,7 +43,7 @@ pub(super) struct State {
     /// Whether the owner was told that publishing fails.
     pub(super) is_refused: bool,
     again: u32,
-    /// What is published next, and whether something is being published: one thing at a time, since a server that makes
+    /// The items that are published next, and whether one is being published. There is one at a time: a server that makes
     /// several nodes of an account at once may lose one (ejabberd 23).
     queue: Vec<Published>,
     is_busy: bool,
@@ -68,15 +70,22 @@ impl State {
         self.listed == [true; 2] && self.bundles == [Bundle::Present; 2]
     }
 
-    /// Notes whether something is published.
-    pub(super) fn set(&mut self, what: Published, is_there: bool) {
+    /// Notes that something is sent to the server.
+    pub(super) fn sent(&mut self, what: Published) {
+        if let Published::Bundle(form) = what {
+            self.is_changed[place(form)] = false;
+        }
+    }
+
+    /// Notes that something is published. A bundle of keys that have changed since it was sent does not count.
+    pub(super) fn set(&mut self, what: Published) {
         match what {
             Published::List(form) => {
-                self.listed[place(form)] = is_there;
-                self.is_waiting[place(form)] &= !is_there;
+                self.listed[place(form)] = true;
+                self.is_waiting[place(form)] = false;
             }
-            Published::Bundle(form) if is_there => self.bundles[place(form)] = Bundle::Present,
-            Published::Bundle(form) => self.bundles[place(form)] = Bundle::Missing,
+            Published::Bundle(form) if self.is_changed[place(form)] => {}
+            Published::Bundle(form) => self.bundles[place(form)] = Bundle::Present,
         }
         if self.is_complete() {
             self.failures = 0;
@@ -93,13 +102,14 @@ impl State {
 
     /// Notes that the keys of the own device have changed.
     pub(super) fn outdate(&mut self) {
+        self.is_changed = [true; 2];
         for bundle in self.bundles.iter_mut().filter(|bundle| **bundle == Bundle::Present) {
             *bundle = Bundle::Outdated;
         }
     }
 
-    /// Returns whether the own device may be put into a list now, and notes that it is. Where its bundle is missing, the
-    /// device waits for it.
+    /// Returns whether the own device may be put into a list now, and counts it. If its bundle is missing, the device waits
+    /// for the bundle.
     pub(super) fn may_list(&mut self, form: OmemoForm) -> bool {
         let is_missing = self.bundles[place(form)] == Bundle::Missing;
         self.is_waiting[place(form)] = is_missing;
@@ -147,6 +157,7 @@ impl State {
 
     /// Notes that the own device is a new one: nothing of it is on the server.
     pub(super) fn renew(&mut self) {
+        self.is_changed = [true; 2];
         self.bundles = [Bundle::Missing; 2];
         self.listed = [false; 2];
     }

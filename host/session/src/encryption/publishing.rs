@@ -52,10 +52,8 @@ pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     }
     make_device(keys, turn);
     check(keys, turn);
+    publish_bundles(keys, turn);
     for form in OmemoForm::ALL {
-        if !keys.published.has(Published::Bundle(form)) {
-            publish(keys, Published::Bundle(form), turn);
-        }
         let node = form.list_node().to_owned();
         let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
         turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
@@ -101,19 +99,20 @@ pub(crate) fn publish_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if !turn.is_live() || !turn.announced || !keys.has_omemo() {
         return;
     }
+    publish_bundles(keys, turn);
     for form in OmemoForm::ALL {
-        if !keys.published.has(Published::Bundle(form)) {
-            publish(keys, Published::Bundle(form), turn);
-        }
         if keys.published.is_waiting(form) {
             list_own(keys, form, turn);
         }
     }
 }
 
+/// Publishes the bundles that are not on the server as they are now.
 fn publish_bundles(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
-    for form in OmemoForm::ALL {
-        publish(keys, Published::Bundle(form), turn);
+    for bundle in OmemoForm::ALL.map(Published::Bundle) {
+        if !keys.published.has(bundle) {
+            publish(keys, bundle, turn);
+        }
     }
 }
 
@@ -124,7 +123,7 @@ fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>) {
     }
 }
 
-fn send(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
+fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
     let Some(device) = &keys.device else { return };
     let id = device.id().get();
     let (node, item) = match what {
@@ -144,6 +143,7 @@ fn send(keys: &EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>)
     let ask = if attempt == Attempt::Reconfigure {
         PubsubAsk::Configure { node, options }
     } else {
+        keys.published.sent(what);
         let payload = match what {
             Published::Bundle(form) => bundle_payload(form, &bundle(device, form)),
             Published::List(form) => {
@@ -185,7 +185,7 @@ pub(super) fn published(
         // What it is now may do as well, also where it cannot be changed.
         (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
         (Ok(_), _) => {
-            keys.published.set(what, true);
+            keys.published.set(what);
             match what {
                 Published::List(form) => note_own(keys, form, turn),
                 Published::Bundle(form) if keys.published.is_waiting(form) => list_own(keys, form, turn),
@@ -320,7 +320,7 @@ pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<Listed
     let own = turn.own.to_bare();
     keys.lists.came((&own, form), devices, (turn.stream, turn.deadlines.elapsed()), Came::Told);
     if is_there {
-        keys.published.set(Published::List(form), true);
+        keys.published.set(Published::List(form));
     } else {
         list_own(keys, form, turn);
     }

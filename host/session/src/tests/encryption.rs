@@ -826,6 +826,22 @@ fn used_prekeys_are_replaced_and_published_after_a_moment() {
 }
 
 #[test]
+fn keys_that_change_while_others_are_published_are_published_after_them() {
+    let form = OmemoForm::Older;
+    let (mut bot, mut romeo, mut juliet) =
+        (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form), Peer::new(JULIET, form));
+    bot.hear(&mut romeo, "hello");
+    bot.test.wait(11);
+    let before = bot.bundle(form);
+    bot.hear(&mut juliet, "hello");
+    // The server takes only now what was published before that.
+    accept(&mut bot.test);
+    bot.test.wait(11);
+    let after = bot.bundle(form);
+    assert_eq!(before.prekeys.iter().filter(|key| !after.prekeys.contains(key)).count(), 1);
+}
+
+#[test]
 fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
     bot.test.in_room();
