@@ -43,6 +43,11 @@ impl Recent {
         true
     }
 
+    /// Returns whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// Returns how many items are remembered.
     #[cfg(any(test, feature = "test-support"))]
     pub fn count(&self) -> usize {

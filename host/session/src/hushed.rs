@@ -1,26 +1,28 @@
 //! Secret messages that were sent, such as links to log in with. Servers that return or archive one tell nobody of it here:
 //! plugins that may read the chat would read the secret.
 
-use std::collections::VecDeque;
-
+use parlor_base::recent::Recent;
 use parlor_stanza::types::{Incoming, Message};
 
 /// How many of the last secret messages are known. The host sends few of them, and each is of use for some minutes.
 const MOST: usize = 64;
 
 /// The ids of secret messages. They are random, so that nobody else's message has one by chance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hushed {
-    ids: VecDeque<String>,
+    ids: Recent,
+}
+
+impl Default for Hushed {
+    fn default() -> Self {
+        Self { ids: Recent::new(MOST) }
+    }
 }
 
 impl Hushed {
     /// Notes that a secret message is sent.
     pub(crate) fn note(&mut self, id: &str) {
-        if self.ids.len() == MOST {
-            self.ids.pop_front();
-        }
-        self.ids.push_back(id.to_owned());
+        self.ids.note(self.ids.hash(id));
     }
 
     /// Returns whether something is a secret message that comes back: as an error, as a copy, or from an archive.
@@ -28,7 +30,7 @@ impl Hushed {
         if self.ids.is_empty() {
             return false;
         }
-        let is_it = |message: &Message| message.id.as_ref().is_some_and(|id| self.ids.contains(id));
+        let is_it = |message: &Message| message.id.as_deref().is_some_and(|id| self.ids.knows(self.ids.hash(id)));
         match incoming {
             Incoming::Message(message) => is_it(message),
             Incoming::Archived(result) => result.message.as_deref().is_some_and(is_it),
