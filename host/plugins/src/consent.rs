@@ -49,6 +49,12 @@ pub fn asked(manifest: &Manifest, only: impl Fn(Permission) -> bool) -> Grants {
     grants
 }
 
+/// Returns the grants that count: of permissions that the plugin asks for.
+pub fn held(grants: &Grants, asked: &Grants) -> Grants {
+    let held = grants.iter().filter(|(permission, _)| asked.has(*permission));
+    held.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
 /// Says what a plugin can do with `more` on these accounts, beside what it was granted before. The riskiest comes last, right
 /// before the question that an owner is asked.
 ///

@@ -53,7 +53,7 @@ impl<'a> Request<'a> {
         present: &'a Grants,
         places: &'a [Place],
     ) -> Self {
-        Self { id, manifest, more: held(granted, &consent::asked(manifest, |_| true)), present, places }
+        Self { id, manifest, more: consent::held(granted, &consent::asked(manifest, |_| true)), present, places }
     }
 
     /// Says what the plugin could do then, the riskiest last, for a terminal.
@@ -117,14 +117,8 @@ pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Opti
     let asked = consent::asked(manifest, |_| true);
     let rights = rights(id, Some(manifest), grants.unwrap_or(&Grants::default()));
     let rights: Vec<_> = rights.into_iter().filter(|right| right.asked.is_some()).collect();
-    let in_force = grants.map_or_else(|| asked.clone(), |grants| held(grants, &asked));
+    let in_force = grants.map_or_else(|| asked.clone(), |grants| consent::held(grants, &asked));
     in_words(&rights, consent::combination(&in_force, &[]))
-}
-
-/// Returns the grants that count: of permissions that the plugin asks for.
-fn held(grants: &Grants, asked: &Grants) -> Grants {
-    let held = grants.iter().filter(|(permission, _)| asked.has(*permission));
-    held.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
 fn in_words(rights: &[Right], together: Option<Sentence>) -> String {

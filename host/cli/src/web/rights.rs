@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_plugins::admin::{GrantRequest, Revoked};
-use parlor_plugins::consent::Place;
+use parlor_plugins::consent::{Place, asked, held};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown as entries};
 use parlor_session::permissions::{Grants, Scope, permission};
@@ -30,7 +30,7 @@ pub(super) fn shown(
     grants: &Grants,
     places: &[Place],
 ) -> Markup {
-    let has: Grants = grants.iter().filter(|(permission, _)| is_asked(manifest, *permission)).map(owned).collect();
+    let has = manifest.map_or_else(|| grants.clone(), |manifest| held(grants, &asked(manifest, |_| true)));
     let (other, first): (Vec<_>, Vec<_>) = rights(id, manifest, grants).into_iter().partition(is_left_out);
     html! {
         @match (first.is_empty(), other.is_empty()) {
@@ -48,14 +48,6 @@ pub(super) fn shown(
             }
         }
     }
-}
-
-fn owned((permission, scope): (Permission, &Scope)) -> (Permission, Scope) {
-    (permission, scope.clone())
-}
-
-fn is_asked(manifest: Option<&Manifest>, permission: Permission) -> bool {
-    manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission))
 }
 
 /// Returns whether a plugin does not have a permission, and can do without it.
