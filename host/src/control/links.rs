@@ -95,7 +95,7 @@ fn with_owner<'c>(config: &'c Config, only: Option<&str>, owner: &BareJid) -> Re
             escape_untrusted(only, LONGEST)
         )));
     }
-    // What an account sends to itself would come back as a message from its owner.
+    // A message of an account to itself would come back as one from its owner.
     let is_owner = |one: &AccountConfig| one.owners.contains(owner) && one.link.jid.to_bare() != *owner;
     let found: Vec<_> = named.iter().filter(|one| is_owner(one)).map(|one| &one.name).collect();
     if found.is_empty() {

@@ -200,7 +200,7 @@ fn the_host_takes_its_configuration_and_finds_its_places() {
         let PasswordSource::File(file) = &account.link.password else { panic!("{account:?}") };
         assert!(file.starts_with(folder.path()), "{}", file.display());
     }
-    // What commands and the host write is on the volume.
+    // The files that commands and the host write are on the volume.
     let volume = mounted(parlor, "data");
     assert!(
         read.plugins.starts_with(volume) && variable("PARLOR_DATA").starts_with(volume),

@@ -516,8 +516,8 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Events send, messageSend. Whatever plugins may read, none hears of what the host says to an owner in secret, also where the stream is
-/// lost.
+/// Events send, messageSend. The host sends an owner a secret message, and then loses the stream. No plugin gets the
+/// message, whatever it may read.
 #[tokio::test]
 async fn no_plugin_is_told_of_a_secret_message() {
     let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;

@@ -117,7 +117,7 @@ async fn grant(stage: &mut Stage) -> Result<String> {
     for (change, is_granted) in [("grant", true), ("revoke", false)] {
         the_plugin(stage).await?;
         if is_granted {
-            // What it does not have is folded.
+            // The permissions that it does not have are folded.
             stage.browser.press("#more > summary").await?;
         }
         let form = format!("form[action='/plugins/{ID}/{change}']:has(input[value='{GRANTED}'])");

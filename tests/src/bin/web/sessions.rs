@@ -48,7 +48,7 @@ async fn viewer(stage: &mut Stage) -> Result<String> {
 async fn ended(stage: &mut Stage) -> Result<String> {
     let name = format!("guest-{:08x}", rand::random::<u32>());
     let link = parlor_tests::window::link(&stage.home, &["--role", "operator", "--name", &name]).await?;
-    // Whoever logs in ends the session that the browser had, which is the owner's.
+    // A log-in ends the browser's session, and that is the owner's.
     stage.browser.set_cookies(&stage.url("/"), &[]).await?;
     stage.enter(&link).await?;
     ensure!(stage.browser.source().await?.contains(&name), "the page does not say who is logged in");
