@@ -9,7 +9,7 @@ use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountName, Config, PasswordSource, Way};
+use parlor_config::{AccountName, Config, PasswordSource, Selector, Way};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::{Change, edit_in};
 use parlor_runtime::audited::retention;
@@ -278,7 +278,8 @@ impl RemoveArgs {
 fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
     // A policy that cannot be read is somebody else's matter.
     let policy = Policy::load(&config.plugins).unwrap_or_default();
-    let is_named = |accounts: &Option<Vec<AccountName>>| accounts.as_ref().is_some_and(|all| all.contains(name));
+    let name = Selector::Account(name.clone());
+    let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
     let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
     named.map(|(id, _)| id.to_string()).collect()
 }

@@ -126,6 +126,7 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
 fn stopped(config: &Config, policy: &Policy) -> Status {
     let accounts = config.accounts.values().map(|account| Account {
         name: account.name.to_string(),
+        group: account.group.as_ref().map(ToString::to_string),
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
@@ -135,10 +136,9 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     });
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
-        let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
-        plugins.extend(chosen.map(|account| Plugin {
+        plugins.extend(config.chosen(entry.accounts.as_deref()).map(|account| Plugin {
             id: id.to_string(),
-            account: Some(account.to_string()),
+            account: Some(account.name.to_string()),
             connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
